@@ -1,0 +1,210 @@
+// Package ledger counts usage: an ordered, durable log of blocks of events
+// and a fold of that log that judges every event once and keeps the totals.
+//
+// The log is the truth; identities, cells, dictionaries and verdicts are a
+// pure function of it and can be rebuilt from it at any time.
+//
+//	Append:  Builder ─► encode ─► log (one sync per group) ─► fold ─► answer
+//	Usage:   cells (checkpoint + frozen + active)  or  a scan of blocks
+//
+// All methods of Ledger may be called from many goroutines.
+package ledger
+
+import (
+	"encoding/json"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// Verdict is what the fold decided about one event.
+type Verdict uint8
+
+// The four verdicts; every event sent gets exactly one.
+const (
+	Accepted  Verdict = iota // counted
+	Duplicate                // same identity, same content as one accepted before
+	Conflict                 // same identity, other content; kept, never counted
+	Rejected                 // not an event we can count; kept with its reason
+)
+
+// String returns the verdict's lower-case name.
+func (v Verdict) String() string {
+	switch v {
+	case Accepted:
+		return "accepted"
+	case Duplicate:
+		return "duplicate"
+	case Conflict:
+		return "conflict"
+	default:
+		return "rejected"
+	}
+}
+
+// ParseVerdict reads a verdict's name.
+func ParseVerdict(s string) (Verdict, error) {
+	for v := Accepted; v <= Rejected; v++ {
+		if v.String() == s {
+			return v, nil
+		}
+	}
+	return 0, meter.Errorf(meter.KindInvalid, "verdict %q: want accepted, duplicate, conflict or rejected", s)
+}
+
+// Result answers one Append: Accepted+Duplicates+Conflicts+Rejected is the
+// number of events sent.
+type Result struct {
+	Sequence   uint64 // of the block that holds the request; reads at or after it see it
+	Accepted   int
+	Duplicates int
+	Conflicts  int
+	Rejected   int
+	Errors     []EventError // conflicts and rejections in order of index
+	Truncated  int          // further errors left out, past Limits.ErrorsPerAnswer
+}
+
+// EventError says why one event of a request was not counted.
+type EventError struct {
+	Index   int // position in the request, from 0
+	ID      string
+	Source  string
+	Verdict Verdict // Conflict or Rejected
+	Reason  string
+}
+
+// BackfillState tells how far a meter has been folded over the blocks that
+// precede its definition. Cells answer only when it is done.
+type BackfillState struct {
+	Done   bool
+	Cursor uint64 // last sequence folded
+	Target uint64 // sequence of the definition
+}
+
+// MeterState is a meter's definition and its standing in the fold.
+type MeterState struct {
+	meter.Meter
+	Version         uint32 // never reused
+	CreatedSequence uint64
+	CreatedAt       time.Time
+	Backfill        BackfillState
+	Skipped         uint64 // events whose value could not be taken, see LookupResult.Skipped
+	Groups          uint64 // distinct groups seen
+}
+
+// MeterPatch changes the parts of a meter that are not its definition; nil leaves a part alone.
+type MeterPatch struct {
+	Name, Description, Unit, Status *string
+}
+
+// AttrFilter keeps events whose attribute has one of Values (as group text).
+type AttrFilter struct {
+	Attribute string
+	Values    []string
+}
+
+// UsageQuery asks one meter for its usage in [From, To).
+type UsageQuery struct {
+	Organization string
+	Meter        string
+	From, To     time.Time
+	Window       meter.Window   // "" = one row for the whole range
+	Location     *time.Location // nil = UTC
+	GroupBy      []string
+	Filters      []AttrFilter
+	Customer     *string   // set for a key bound to one customer
+	AsOf         time.Time // zero = now
+	FillZero     bool      // emit empty windows too
+	Limit        int       // rows a page; 0 = Limits.UsageRows
+	Cursor       string
+}
+
+// UsageRow is one window of one group. Group holds a text per GroupBy attribute.
+type UsageRow struct {
+	Start, End time.Time
+	Group      []string // in the order of UsageQuery.GroupBy
+	Value      meter.Decimal
+	Clipped    bool // the window reaches beyond the asked range
+}
+
+// Usage is the answer to a UsageQuery. Rows are ordered by start, then group.
+type Usage struct {
+	Rows       []UsageRow
+	Total      meter.Decimal // over the whole range, ungrouped
+	HasTotal   bool          // false when nothing was there to aggregate (MIN, MAX, LAST, AVG)
+	Source     string        // "cells" or "events"
+	Sequence   uint64        // the log position the answer reflects
+	NextCursor string
+}
+
+// EventsQuery lists stored events in order of sequence.
+type EventsQuery struct {
+	Organization string
+	From, To     time.Time // event time, half-open; zero = unbounded
+	Type         string
+	Subject      *string
+	Source       string
+	Customer     *string // set for a key bound to one customer
+	Verdict      *Verdict
+	Limit        int // 0 = 100, at most 1000
+	Cursor       string
+}
+
+// EventRecord is one stored event.
+type EventRecord struct {
+	ID, Source, Type string
+	Subject          *string
+	Customer         string
+	Time             time.Time       // zero for a rejection
+	Data             json.RawMessage // for a rejection: what was sent, up to 1 KiB, as a JSON string
+	Verdict          Verdict
+	Reason           string
+	Sequence         uint64
+	Ordinal          uint32
+	AcceptedAt       time.Time
+	Voided           *VoidRecord
+}
+
+// VoidRecord says when, by whom and why an event was voided.
+type VoidRecord struct {
+	Sequence uint64
+	At       time.Time
+	Actor    string
+	Reason   string
+}
+
+// EventsPage is one page of events.
+type EventsPage struct {
+	Events     []EventRecord
+	NextCursor string
+}
+
+// Counted says what one event added to one meter.
+type Counted struct {
+	Meter string
+	Slot  time.Time // start of the slot it was folded into
+	Group map[string]string
+	Value string
+}
+
+// SkippedMeter says why a meter of the event's type did not count it.
+type SkippedMeter struct {
+	Meter  string
+	Reason string
+}
+
+// LookupResult is everything known about one identity.
+type LookupResult struct {
+	Event     EventRecord
+	Counted   []Counted
+	Skipped   []SkippedMeter
+	Conflicts []EventRecord // later events of the same identity with other content
+}
+
+// VoidResult answers a Void.
+type VoidResult struct {
+	Sequence   uint64
+	Voided     int
+	Duplicates int // already voided
+	Rejected   []EventError
+}

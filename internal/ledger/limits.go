@@ -1,0 +1,78 @@
+package ledger
+
+import "time"
+
+// Limits bounds everything the ledger holds or answers. The zero value of a
+// field means its default.
+type Limits struct {
+	BytesInFlight     int64         // encoded bytes appended and not yet answered; beyond it Append says KindOverloaded
+	BlocksInFlight    int           // blocks appended and not yet folded
+	GroupBytes        int           // bytes under one sync
+	GroupBlocks       int           // requests under one sync
+	MergeRows         int           // requests of fewer rows are merged into one block per organization and group
+	MinFreeDisk       uint64        // bytes free below which Append says KindStorageFull
+	CheckpointEvents  int           // events between checkpoints
+	CheckpointBytes   int64         // log bytes between checkpoints
+	CheckpointEvery   time.Duration // time between checkpoints while there is something to write
+	CellBytes         int64         // memory of the active cells that forces a checkpoint
+	StringCache       int           // interned strings held in memory
+	GroupsPerMeter    int           // groups a meter folds; beyond it groups are answered by scanning
+	ErrorsPerAnswer   int           // errors listed in one Result
+	UsageRows         int           // rows in one page of usage
+	UsageWindows      int           // windows one query may span
+	UsageGroups       int           // groups one query may hold in memory
+	EventsPage        int           // events in one page
+	KeptRejections    int           // rejected events kept per organization, then only counted
+	MetersPerOrg      int
+	SetValues         int // distinct values a UNIQUE_COUNT slot may hold
+	DirtyPerFlush     int // dirty slots recomputed at one checkpoint
+	CacheBytes        int64
+	BlockCacheEntries int // decoded blocks kept for lookups
+}
+
+// DefaultLimits returns the defaults named in docs/operations.md.
+func DefaultLimits() Limits {
+	return Limits{
+		BytesInFlight: 64 << 20, BlocksInFlight: 64, GroupBytes: 4 << 20, GroupBlocks: 256, MergeRows: 500,
+		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
+		CellBytes: 256 << 20, StringCache: 1 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000,
+		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, KeptRejections: 100_000,
+		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
+	}
+}
+
+// withDefaults fills the zero fields.
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	fill(&l.BytesInFlight, d.BytesInFlight)
+	fill(&l.BlocksInFlight, d.BlocksInFlight)
+	fill(&l.GroupBytes, d.GroupBytes)
+	fill(&l.GroupBlocks, d.GroupBlocks)
+	fill(&l.MergeRows, d.MergeRows)
+	fill(&l.MinFreeDisk, d.MinFreeDisk)
+	fill(&l.CheckpointEvents, d.CheckpointEvents)
+	fill(&l.CheckpointBytes, d.CheckpointBytes)
+	fill(&l.CheckpointEvery, d.CheckpointEvery)
+	fill(&l.CellBytes, d.CellBytes)
+	fill(&l.StringCache, d.StringCache)
+	fill(&l.GroupsPerMeter, d.GroupsPerMeter)
+	fill(&l.ErrorsPerAnswer, d.ErrorsPerAnswer)
+	fill(&l.UsageRows, d.UsageRows)
+	fill(&l.UsageWindows, d.UsageWindows)
+	fill(&l.UsageGroups, d.UsageGroups)
+	fill(&l.EventsPage, d.EventsPage)
+	fill(&l.KeptRejections, d.KeptRejections)
+	fill(&l.MetersPerOrg, d.MetersPerOrg)
+	fill(&l.SetValues, d.SetValues)
+	fill(&l.DirtyPerFlush, d.DirtyPerFlush)
+	fill(&l.CacheBytes, d.CacheBytes)
+	fill(&l.BlockCacheEntries, d.BlockCacheEntries)
+	return l
+}
+
+func fill[T comparable](field *T, def T) {
+	var zero T
+	if *field == zero {
+		*field = def
+	}
+}
