@@ -1,0 +1,21 @@
+// Command odometer meters usage: it takes in usage events, counts each one
+// exactly once and answers for it.
+//
+// One file holds one subcommand; Run is the whole program as a function and
+// Server the whole server as a value, so that tests use both as they are.
+// Only this package reads flags, the environment and configuration files.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := Run(ctx, osEnv(), os.Args[1:])
+	stop()
+	os.Exit(code)
+}

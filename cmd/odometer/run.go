@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"odometer/internal/meter"
+)
+
+// Exit codes of every command; docs/operations.md lists them for operators.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // it could not be done; the reason is on standard error
+	exitUsage       = 2   // wrong flags, arguments or configuration; nothing was done
+	exitDisagrees   = 3   // it was done and found something wrong: damage, or totals that differ
+	exitInUse       = 4   // the data directory belongs to another running process
+	exitInterrupted = 130 // ended by a signal before it was done
+)
+
+// CLI is the whole command line.
+type CLI struct {
+	ConfigFile string `name:"config" placeholder:"FILE" setting:"" help:"Read settings from a YAML file."`
+
+	Config  ConfigCmd  `cmd:"" help:"Print the effective settings and where each came from."`
+	Version VersionCmd `cmd:"" help:"Print the version."`
+}
+
+// ClientSettings say which running server a command talks to, and as whom.
+type ClientSettings struct {
+	URL string `name:"url" default:"http://127.0.0.1:8080" setting:"" help:"The server to talk to."`
+	Key string `name:"key" placeholder:"KEY" setting:"" secret:"" help:"Key to authenticate with; better given as ODOMETER_KEY."`
+}
+
+// exitError carries the exit code of an error that is not a plain failure.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// exitWith makes err end the program with the given code.
+func exitWith(code int, err error) error { return &exitError{code: code, err: err} }
+
+// usageErrorf is an error in what the user typed.
+func usageErrorf(format string, args ...any) error {
+	return exitWith(exitUsage, fmt.Errorf(format, args...))
+}
+
+// Run is the program: it parses args, runs the command they name until it is
+// done or ctx ends, and returns the exit code.
+func Run(ctx context.Context, env *Env, args []string) int {
+	app, err := newApp(env)
+	if err != nil {
+		fmt.Fprintln(env.Stderr, "odometer: "+err.Error())
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := app.parser.Parse(args)
+	if app.exited { // --help was printed
+		return exitOK
+	}
+	if err != nil {
+		err = app.settings.explain(err)
+		fmt.Fprintf(env.Stderr, "odometer: %s\n%s\n", err, hint(parsed, err))
+		return exitUsage
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return report(ctx, env, parsed.Run(env, app))
+}
+
+// app is one parse of the command line.
+type app struct {
+	cli      CLI
+	parser   *kong.Kong
+	settings *settings
+	exited   bool
+}
+
+func newApp(env *Env) (*app, error) {
+	a := &app{settings: newSettings(env.Getenv)}
+	parser, err := kong.New(&a.cli,
+		kong.Name("odometer"),
+		kong.Description("Self-hosted usage metering: takes in usage events, counts each one exactly once, and answers for it."),
+		kong.Writers(env.Stdout, env.Stderr),
+		kong.Exit(func(int) { a.exited = true }),
+		kong.Resolvers(a.settings),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(helpWithEnv),
+	)
+	if err != nil {
+		return nil, err
+	}
+	parser.Model.Name = "odometer"
+	a.parser = parser
+	return a, nil
+}
+
+// helpWithEnv names a setting's environment variable in its help.
+func helpWithEnv(value *kong.Value) string {
+	if value.Flag == nil || !isSetting(value.Flag) {
+		return value.Help
+	}
+	return fmt.Sprintf("%s (%s)", value.Help, envName(value.Flag.Name))
+}
+
+// hint says where to read on after a wrong command line.
+func hint(parsed *kong.Context, err error) string {
+	var parseErr *kong.ParseError
+	if parsed == nil && errors.As(err, &parseErr) {
+		parsed = parseErr.Context
+	}
+	command := "odometer"
+	if parsed != nil {
+		if selected := parsed.Selected(); selected != nil {
+			command = selected.FullPath()
+		}
+	}
+	return "Run `" + command + " --help` for its flags."
+}
+
+// report prints a command's error and turns it into an exit code.
+func report(ctx context.Context, env *Env, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(env.Stderr, "odometer: interrupted")
+		return exitInterrupted
+	}
+	fmt.Fprintln(env.Stderr, "odometer: "+strings.TrimSpace(err.Error()))
+	var withCode *exitError
+	if errors.As(err, &withCode) {
+		return withCode.code
+	}
+	if meter.KindOf(err) == meter.KindInvalid {
+		return exitUsage
+	}
+	return exitFailed
+}
