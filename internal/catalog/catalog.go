@@ -1,0 +1,188 @@
+// Package catalog keeps the relational part of Odometer: organizations, their
+// keys, a copy of their meters for listing, and an audit entry for every change.
+//
+//	organizations 1 --- n keys           SHA-256 of a secret that is shown once
+//	              1 --- n meters         copies; the log decides, ReplaceMeters rebuilds them
+//	              1 --- n audit_entries  numbered per organization, never changed
+//
+// The store is a SQL database reached through a small dialect; SQLite is the
+// one there is. Statements are files in sql/, constraints are in the schema,
+// and schema changes are numbered files in sql/migrations/DATABASE. Behaviour
+// is stated by the suite in catalogtest, which every database has to pass.
+//
+// A change is one transaction together with its audit entry and is durable
+// when the call returns. Instants are kept to the microsecond, in UTC.
+// Errors are meter.Error; what one organization may not see of another is
+// KindNotFound, in the same words as for a thing that does not exist.
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// Options say how a Store behaves. Clock is required.
+type Options struct {
+	Clock  func() time.Time // the one source of time
+	Logger *slog.Logger     // nil = silent
+	Limits Limits           // fields that are zero take their default
+}
+
+// Limits bound what a Store holds and answers.
+type Limits struct {
+	Organizations       int // organizations in the store
+	KeysPerOrganization int // keys of one organization that are not revoked
+	Keys                int // keys of all organizations that are not revoked; they are held in memory
+	PageSize            int // items in one page of a list
+}
+
+// DefaultLimits returns the limits of a Store that is given none.
+func DefaultLimits() Limits {
+	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000}
+}
+
+// orDefault fills the fields that are zero.
+func (l Limits) orDefault() Limits {
+	def := DefaultLimits()
+	for _, f := range []struct{ have, def *int }{
+		{&l.Organizations, &def.Organizations}, {&l.KeysPerOrganization, &def.KeysPerOrganization},
+		{&l.Keys, &def.Keys}, {&l.PageSize, &def.PageSize},
+	} {
+		if *f.have <= 0 {
+			*f.have = *f.def
+		}
+	}
+	return l
+}
+
+// Store is an open catalogue. Its methods may be called concurrently.
+//
+// A Store holds every key that is not revoked in memory, so one process at a
+// time may change the keys of a database.
+type Store struct {
+	dialect dialect
+	dsn     string
+	writer  *sql.DB // one connection: writes take turns
+	reader  *sql.DB
+	clock   func() time.Time
+	logger  *slog.Logger
+	limits  Limits
+
+	keysMu sync.Mutex // held from a key's commit until the ring agrees with it
+	ring   *ring
+}
+
+// Open opens the catalogue that dsn names, creates it if there is none, and
+// brings its schema up to date. The dsn is the path of an SQLite file. A
+// catalogue written by a newer program is refused as KindUnsupported, a file
+// that is something else as KindInvalid, a damaged one as KindCorrupt.
+func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
+	if o.Clock == nil {
+		return nil, meter.Errorf(meter.KindInvalid, "the catalogue needs a clock")
+	}
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	d, err := dialectOf(dsn)
+	if err != nil {
+		return nil, err
+	}
+	writer, reader, err := d.open(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, clock: o.Clock, logger: logger, limits: o.Limits.orDefault()}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.closePools())
+	}
+	return s, nil
+}
+
+// start brings the schema up to date and loads the keys.
+func (s *Store) start(ctx context.Context) error {
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	var err error
+	s.ring, err = s.loadRing(ctx)
+	return err
+}
+
+// Close writes what is pending and closes the catalogue. No other call may be
+// running or follow.
+func (s *Store) Close() error {
+	return errors.Join(s.FlushLastUsed(context.Background()), s.closePools())
+}
+
+func (s *Store) closePools() error {
+	return errors.Join(s.reader.Close(), s.writer.Close())
+}
+
+// Ping reports whether the catalogue can be read now.
+func (s *Store) Ping(ctx context.Context) error {
+	var n int
+	if err := s.reader.QueryRowContext(ctx, sqlOrganizationCount).Scan(&n); err != nil {
+		return s.fail(err, "cannot read the catalogue")
+	}
+	return nil
+}
+
+// now is the clock's instant as it is stored.
+func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
+
+// write runs do in one transaction, which is durable when write returns nil
+// and has left no trace when it does not.
+func (s *Store) write(ctx context.Context, what string, do func(tx *sql.Tx) error) error {
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return s.fail(err, "cannot %s", what)
+	}
+	if err := do(tx); err != nil {
+		return errors.Join(s.fail(err, "cannot %s", what), ignoreDone(tx.Rollback()))
+	}
+	if err := tx.Commit(); err != nil {
+		return s.fail(err, "cannot %s", what)
+	}
+	return nil
+}
+
+// ignoreDone drops the answer of a rollback that the context already did.
+func ignoreDone(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
+
+// fail makes a meter.Error of a database's error; one that is a meter.Error stays.
+func (s *Store) fail(err error, format string, args ...any) error {
+	var known *meter.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	kind := s.dialect.kind(err)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		kind = meter.KindUnavailable
+	}
+	return meter.WrapError(kind, err, format, args...)
+}
+
+// micros is an instant as it is stored: NULL for the zero time.
+func micros(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.UnixMicro(), Valid: !t.IsZero()}
+}
+
+// fromMicros is the reverse of micros.
+func fromMicros(us sql.NullInt64) time.Time {
+	if !us.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(us.Int64).UTC()
+}

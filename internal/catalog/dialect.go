@@ -1,0 +1,49 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"odometer/internal/meter"
+)
+
+// dialect is all that differs between databases, besides their migrations.
+type dialect struct {
+	name   string // folder of its migrations
+	tables string // query: number of tables, and of those named schema_migrations
+	open   func(ctx context.Context, dsn string) (writer, reader *sql.DB, err error)
+	kind   func(err error) meter.Kind // of an error of its driver
+	backup func(ctx context.Context, dsn, path string) error
+	check  func(ctx context.Context, db *sql.DB) error
+}
+
+// dialectOf chooses the database that a dsn names.
+func dialectOf(dsn string) (dialect, error) {
+	if scheme, _, ok := strings.Cut(dsn, "://"); ok {
+		return dialect{}, meter.Errorf(meter.KindInvalid, "no catalogue can be opened by %q: give the path of an SQLite file", scheme+"://")
+	}
+	return sqliteDialect(), nil
+}
+
+// Backup writes a consistent copy of the catalogue, as of one instant during
+// the call, to a file that must not exist. Reading and writing go on. The copy
+// is on stable storage when Backup returns, its name when the caller has
+// synced the folder.
+func (s *Store) Backup(ctx context.Context, path string) error {
+	if err := s.FlushLastUsed(ctx); err != nil {
+		return err
+	}
+	if err := s.dialect.backup(ctx, s.dsn, path); err != nil {
+		return s.fail(err, "cannot back up the catalogue to %s", path)
+	}
+	return nil
+}
+
+// Check reads the whole database and reports damage or a broken reference as KindCorrupt.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.dialect.check(ctx, s.reader); err != nil {
+		return s.fail(err, "the catalogue is damaged")
+	}
+	return nil
+}

@@ -1,0 +1,270 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// MaxCustomerBytes bounds the customer that a key is bound to.
+const MaxCustomerBytes = 256
+
+// KeyKind is how a key proves itself.
+type KeyKind string
+
+// KindToken is a bearer token, the one kind there is.
+const KindToken KeyKind = "token"
+
+// Key is a right to act in one organization. It holds nothing secret.
+type Key struct {
+	ID           string    `json:"id"`
+	Organization string    `json:"organization"`
+	Role         Role      `json:"role"`
+	Kind         KeyKind   `json:"kind"`
+	Customer     string    `json:"customer,omitempty"` // the one customer it sees; "" = all
+	Operator     bool      `json:"operator,omitempty"` // may create organizations and act on any
+	Created      time.Time `json:"created"`
+	Expires      time.Time `json:"expires,omitzero"`   // zero = never; not valid at this instant or after
+	Revoked      time.Time `json:"revoked,omitzero"`   // zero = not revoked
+	LastUsed     time.Time `json:"last_used,omitzero"` // to LastUsedGrain; AuthenticateKey does not keep it current
+}
+
+// Allows says whether the key's role may do the action.
+func (k Key) Allows(a Action) bool { return k.Role.Allows(a) }
+
+func (k Key) expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
+
+// NewKey is what a caller says of a key to create.
+type NewKey struct {
+	Organization string
+	Role         Role
+	Kind         KeyKind   // "" = KindToken
+	Customer     string    // binds it to one customer; "" = all. An admin key cannot be bound
+	Operator     bool      // admin keys only
+	Expires      time.Time // zero = never
+}
+
+// KeyPage is a part of an organization's keys, the oldest first.
+type KeyPage struct {
+	Items []Key
+	Next  string // Page.Cursor of what follows; "" at the end
+}
+
+// CreateKey adds a key and returns it with its token, which is not stored and
+// cannot be had again. Whether the actor may hand out the operator right is
+// the caller's to judge.
+func (s *Store) CreateKey(ctx context.Context, n NewKey, actor string) (Key, string, error) {
+	return s.createKey(ctx, n, actor, s.limits)
+}
+
+// MintAdminKey adds an admin key to an organization whose keys are lost, also
+// where there are as many keys as may be. In the default organization it
+// holds the operator right. It is for a data directory at rest.
+func (s *Store) MintAdminKey(ctx context.Context, organization, actor string) (Key, string, error) {
+	unlimited := Limits{KeysPerOrganization: maxInt, Keys: maxInt}
+	n := NewKey{Organization: organization, Role: RoleAdmin, Operator: organization == DefaultOrganization}
+	return s.createKey(ctx, n, actor, unlimited)
+}
+
+const maxInt = int(^uint(0) >> 1)
+
+func (s *Store) createKey(ctx context.Context, n NewKey, actor string, limits Limits) (Key, string, error) {
+	fresh, err := s.draftKey(n)
+	if err := errors.Join(err, checkActor(actor)); err != nil {
+		return Key{}, "", err
+	}
+	s.keysMu.Lock()
+	defer s.keysMu.Unlock()
+	err = s.write(ctx, "create the key", func(tx *sql.Tx) error {
+		if _, err := getOrganization(ctx, tx, n.Organization); err != nil {
+			return err
+		}
+		var have int
+		if err := tx.QueryRowContext(ctx, sqlKeyCount, n.Organization).Scan(&have); err != nil {
+			return err
+		}
+		if have >= limits.KeysPerOrganization {
+			return meter.Errorf(meter.KindTooLarge, "the organization has %d keys, the limit; revoke those that are no longer used", have)
+		}
+		if s.ring.size() >= limits.Keys {
+			return meter.Errorf(meter.KindTooLarge, "there are %d keys, the limit of this installation", limits.Keys)
+		}
+		return s.insertKey(ctx, tx, fresh, actor)
+	})
+	if err != nil {
+		return Key{}, "", err
+	}
+	s.ring.add(fresh.held)
+	return fresh.held.key, fresh.token, nil
+}
+
+// draft is a key that is not stored yet.
+type draft struct {
+	held  *ringKey
+	token string
+}
+
+// draftKey checks n and gives it an id and a secret.
+func (s *Store) draftKey(n NewKey) (draft, error) {
+	now := s.now()
+	k := Key{
+		ID: randomText(keyIDBytes), Organization: n.Organization, Role: n.Role, Kind: n.Kind, Customer: n.Customer,
+		Operator: n.Operator, Created: now, Expires: n.Expires.UTC().Truncate(time.Microsecond),
+	}
+	if k.Kind == "" {
+		k.Kind = KindToken
+	}
+	if _, err := ParseRole(string(k.Role)); err != nil {
+		return draft{}, err
+	}
+	switch {
+	case k.Kind != KindToken:
+		return draft{}, meter.Errorf(meter.KindInvalid, "kind must be token")
+	case k.Customer != "" && !validText(k.Customer, MaxCustomerBytes):
+		return draft{}, meter.Errorf(meter.KindInvalid, "customer is at most %d bytes of UTF-8 without control characters", MaxCustomerBytes)
+	case k.Customer != "" && k.Role == RoleAdmin:
+		return draft{}, meter.Errorf(meter.KindInvalid, "an admin key cannot be bound to a customer")
+	case k.Operator && k.Role != RoleAdmin:
+		return draft{}, meter.Errorf(meter.KindInvalid, "only an admin key can hold the operator right")
+	case k.expired(now):
+		return draft{}, meter.Errorf(meter.KindInvalid, "expires must be in the future")
+	}
+	secret := randomText(secretBytes)
+	return draft{held: newRingKey(k, hashSecret(secret)), token: formatToken(k.ID, secret)}, nil
+}
+
+func (s *Store) insertKey(ctx context.Context, tx *sql.Tx, d draft, actor string) error {
+	k := d.held.key
+	customer := sql.NullString{String: k.Customer, Valid: k.Customer != ""}
+	operator := 0
+	if k.Operator {
+		operator = 1
+	}
+	_, err := tx.ExecContext(ctx, sqlKeyCreate, k.ID, k.Organization, string(k.Role), string(k.Kind), customer, operator,
+		d.held.hash[:], micros(k.Created), micros(k.Expires))
+	if err != nil {
+		return err
+	}
+	return s.audit(ctx, tx, change{organization: k.Organization, actor: actor, action: AuditCreate, noun: "key", id: k.ID, after: k})
+}
+
+// RevokeKey ends a key's validity at once: when it returns, the key
+// authenticates no more. A key of another organization is KindNotFound, like
+// one that does not exist; a key that is revoked already stays as it is.
+func (s *Store) RevokeKey(ctx context.Context, organization, id, actor string) (Key, error) {
+	if err := checkActor(actor); err != nil {
+		return Key{}, err
+	}
+	s.keysMu.Lock()
+	defer s.keysMu.Unlock()
+	var after Key
+	err := s.write(ctx, "revoke the key", func(tx *sql.Tx) error {
+		before, err := getKey(ctx, tx, organization, id)
+		if err != nil {
+			return err
+		}
+		before.LastUsed = s.ring.lastUsed(before)
+		after = before
+		if !before.Revoked.IsZero() {
+			return nil
+		}
+		after.Revoked = s.now()
+		if _, err := tx.ExecContext(ctx, sqlKeyRevoke, organization, id, micros(after.Revoked)); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, sqlKeyUsed, id, micros(after.LastUsed)); err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: AuditRevoke, noun: "key", id: id, before: before, after: after})
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	s.ring.remove(id)
+	return after, nil
+}
+
+// Key returns one key of an organization, revoked or not. A key of another
+// organization is KindNotFound, like one that does not exist.
+func (s *Store) Key(ctx context.Context, organization, id string) (Key, error) {
+	k, err := getKey(ctx, s.reader, organization, id)
+	if err != nil {
+		return Key{}, s.fail(err, "cannot read the key")
+	}
+	k.LastUsed = s.ring.lastUsed(k)
+	return k, nil
+}
+
+// Keys lists an organization's keys, the oldest first, with those that are
+// expired or revoked. An unknown organization has none.
+func (s *Store) Keys(ctx context.Context, organization string, p Page) (KeyPage, error) {
+	limit, err := p.limit(s.limits.PageSize)
+	if err != nil {
+		return KeyPage{}, err
+	}
+	after, err := parsePosition(p.Cursor)
+	if err != nil {
+		return KeyPage{}, err
+	}
+	items, err := list(ctx, s.reader, scanKey, sqlKeyList, organization, after.number, after.text, limit+1)
+	if err != nil {
+		return KeyPage{}, s.fail(err, "cannot list keys")
+	}
+	for i := range items {
+		items[i].LastUsed = s.ring.lastUsed(items[i])
+	}
+	var page KeyPage
+	page.Items, page.Next = cut(items, limit, func(k Key) string { return position{k.Created.UnixMicro(), k.ID}.String() })
+	return page, nil
+}
+
+// EnsureDefault gives a catalogue without organizations the default one, and
+// returns the token of its first admin key, which holds the operator right.
+// Later it does nothing and returns "".
+func (s *Store) EnsureDefault(ctx context.Context, actor string) (token string, err error) {
+	o := Organization{ID: DefaultOrganization, Name: DefaultOrganization, CustomerAttribute: DefaultCustomerAttribute, Created: s.now()}
+	first, err := s.draftKey(NewKey{Organization: o.ID, Role: RoleAdmin, Operator: true})
+	if err := errors.Join(err, checkActor(actor)); err != nil {
+		return "", err
+	}
+	s.keysMu.Lock()
+	defer s.keysMu.Unlock()
+	fresh := false
+	err = s.write(ctx, "create the default organization", func(tx *sql.Tx) error {
+		var have int
+		if err := tx.QueryRowContext(ctx, sqlOrganizationCount).Scan(&have); err != nil || have > 0 {
+			return err
+		}
+		fresh = true
+		if err := s.insertOrganization(ctx, tx, o, actor); err != nil {
+			return err
+		}
+		return s.insertKey(ctx, tx, first, actor)
+	})
+	if err != nil || !fresh {
+		return "", err
+	}
+	s.ring.add(first.held)
+	return first.token, nil
+}
+
+func getKey(ctx context.Context, q queryer, organization, id string) (Key, error) {
+	k, err := scanKey(q.QueryRowContext(ctx, sqlKeyGet, organization, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return k, meter.Errorf(meter.KindNotFound, "no key %q", id)
+	}
+	return k, err
+}
+
+func scanKey(r row) (Key, error) {
+	var k Key
+	var customer sql.NullString
+	var created, expires, revoked, used sql.NullInt64
+	err := r.Scan(&k.ID, &k.Organization, &k.Role, &k.Kind, &customer, &k.Operator, &created, &expires, &revoked, &used)
+	k.Customer = customer.String
+	k.Created, k.Expires, k.Revoked, k.LastUsed = fromMicros(created), fromMicros(expires), fromMicros(revoked), fromMicros(used)
+	return k, err
+}

@@ -1,0 +1,58 @@
+package catalog
+
+import _ "embed" // the statements are files
+
+// The statements, one a file, in the SQL that all dialects share; parameters
+// are $1, $2, ... everywhere.
+var (
+	//go:embed sql/organization_create.sql
+	sqlOrganizationCreate string
+	//go:embed sql/organization_update.sql
+	sqlOrganizationUpdate string
+	//go:embed sql/organization_get.sql
+	sqlOrganizationGet string
+	//go:embed sql/organization_list.sql
+	sqlOrganizationList string
+	//go:embed sql/organization_count.sql
+	sqlOrganizationCount string
+
+	//go:embed sql/key_create.sql
+	sqlKeyCreate string
+	//go:embed sql/key_get.sql
+	sqlKeyGet string
+	//go:embed sql/key_list.sql
+	sqlKeyList string
+	//go:embed sql/key_live.sql
+	sqlKeyLive string
+	//go:embed sql/key_count.sql
+	sqlKeyCount string
+	//go:embed sql/key_revoke.sql
+	sqlKeyRevoke string
+	//go:embed sql/key_used.sql
+	sqlKeyUsed string
+
+	//go:embed sql/meter_put.sql
+	sqlMeterPut string
+	//go:embed sql/meter_get.sql
+	sqlMeterGet string
+	//go:embed sql/meter_list.sql
+	sqlMeterList string
+	//go:embed sql/meter_delete.sql
+	sqlMeterDelete string
+	//go:embed sql/meter_clear.sql
+	sqlMeterClear string
+	//go:embed sql/meters_sequence.sql
+	sqlMetersSequence string
+	//go:embed sql/meters_sequence_set.sql
+	sqlMetersSequenceSet string
+
+	//go:embed sql/audit_create.sql
+	sqlAuditCreate string
+	//go:embed sql/audit_list.sql
+	sqlAuditList string
+
+	//go:embed sql/migration_create.sql
+	sqlMigrationCreate string
+	//go:embed sql/migration_latest.sql
+	sqlMigrationLatest string
+)

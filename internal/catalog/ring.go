@@ -1,0 +1,184 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// LastUsedGrain is how exactly a key's last use is known: the hour it fell in.
+const LastUsedGrain = time.Hour
+
+// ring holds every key that is not revoked, so that a request is
+// authenticated without asking the database and a key that does not exist
+// costs as much as one that does.
+type ring struct {
+	mu    sync.RWMutex
+	keys  map[string]*ringKey
+	decoy *ringKey // stands in for unknown ids; no secret has its hash
+}
+
+// ringKey is a key as the ring holds it; key and hash do not change.
+type ringKey struct {
+	key     Key
+	hash    [sha256.Size]byte
+	usedUS  atomic.Int64 // last use, in microseconds since 1970; 0 = never
+	savedUS atomic.Int64 // what the database knows of usedUS
+}
+
+func newRingKey(k Key, hash [sha256.Size]byte) *ringKey {
+	r := &ringKey{key: k, hash: hash}
+	if !k.LastUsed.IsZero() {
+		r.usedUS.Store(k.LastUsed.UnixMicro())
+		r.savedUS.Store(k.LastUsed.UnixMicro())
+	}
+	return r
+}
+
+// loadRing reads the keys that are not revoked.
+func (s *Store) loadRing(ctx context.Context) (*ring, error) {
+	live, err := list(ctx, s.reader, scanRingKey, sqlKeyLive)
+	if err != nil {
+		return nil, s.fail(err, "cannot load the keys")
+	}
+	// A hash of 256 random bits that nobody knows: the decoy never matches.
+	r := &ring{keys: make(map[string]*ringKey, len(live)), decoy: newRingKey(Key{}, hashSecret(randomText(secretBytes)))}
+	for _, k := range live {
+		r.keys[k.key.ID] = k
+	}
+	return r, nil
+}
+
+func (r *ring) get(id string) (*ringKey, bool) {
+	r.mu.RLock()
+	k, ok := r.keys[id]
+	r.mu.RUnlock()
+	if !ok {
+		return r.decoy, false
+	}
+	return k, true
+}
+
+func (r *ring) add(k *ringKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys[k.key.ID] = k
+}
+
+func (r *ring) remove(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.keys, id)
+}
+
+func (r *ring) size() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.keys)
+}
+
+// lastUsed is the last use of a key that is known here, or else what the database said.
+func (r *ring) lastUsed(k Key) time.Time {
+	if held, ok := r.get(k.ID); ok {
+		if us := held.usedUS.Load(); us != 0 {
+			return time.UnixMicro(us).UTC()
+		}
+	}
+	return k.LastUsed
+}
+
+// AuthenticateKey returns the key that a token belongs to. It does no I/O.
+// A token that is malformed, unknown, wrong, expired or revoked is
+// KindUnauthenticated in the same words, and finding out takes the same time
+// for an unknown id as for a wrong secret.
+func (s *Store) AuthenticateKey(_ context.Context, token string) (Key, error) {
+	id, secret, ok := parseToken(token)
+	if !ok {
+		return Key{}, errUnauthenticated()
+	}
+	held, known := s.ring.get(id)
+	hash := hashSecret(secret)
+	match := subtle.ConstantTimeCompare(hash[:], held.hash[:]) == 1
+	now := s.clock()
+	if !known || !match || held.key.expired(now) {
+		return Key{}, errUnauthenticated()
+	}
+	held.touch(now)
+	return held.key, nil
+}
+
+func errUnauthenticated() error {
+	return meter.Errorf(meter.KindUnauthenticated, "the key is not valid")
+}
+
+// touch notes a use, at most once for each LastUsedGrain.
+func (k *ringKey) touch(now time.Time) {
+	us := now.Truncate(LastUsedGrain).UnixMicro()
+	if had := k.usedUS.Load(); us > had {
+		k.usedUS.CompareAndSwap(had, us)
+	}
+}
+
+// FlushLastUsed writes the last uses that the database does not know yet.
+// Close does it too; a server calls it now and then, since a crash loses what
+// was not written.
+func (s *Store) FlushLastUsed(ctx context.Context) error {
+	type use struct {
+		key *ringKey
+		us  int64
+	}
+	var uses []use
+	s.ring.mu.RLock()
+	for _, k := range s.ring.keys {
+		if us := k.usedUS.Load(); us != k.savedUS.Load() {
+			uses = append(uses, use{k, us})
+		}
+	}
+	s.ring.mu.RUnlock()
+	if len(uses) == 0 {
+		return nil
+	}
+	err := s.write(ctx, "store when keys were last used", func(tx *sql.Tx) error {
+		for _, u := range uses {
+			if _, err := tx.ExecContext(ctx, sqlKeyUsed, u.key.key.ID, u.us); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, u := range uses {
+		u.key.savedUS.Store(u.us)
+	}
+	return nil
+}
+
+func scanRingKey(r row) (*ringKey, error) {
+	var hash []byte
+	k, err := scanKey(rowWith{r, &hash})
+	if err == nil && len(hash) != sha256.Size {
+		err = errors.New("a key's hash has a wrong length")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newRingKey(k, [sha256.Size]byte(hash)), nil
+}
+
+// rowWith reads one column more than its reader knows of.
+type rowWith struct {
+	row
+	last any
+}
+
+// Scan fills dest and the last column.
+func (r rowWith) Scan(dest ...any) error { return r.row.Scan(append(dest, r.last)...) }

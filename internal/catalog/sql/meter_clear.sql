@@ -1,0 +1,2 @@
+DELETE FROM meters
+WHERE organization = $1

@@ -1,0 +1,3 @@
+SELECT meters_sequence
+FROM organizations
+WHERE id = $1

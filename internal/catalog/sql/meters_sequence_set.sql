@@ -1,0 +1,3 @@
+UPDATE organizations
+SET meters_sequence = $2
+WHERE id = $1

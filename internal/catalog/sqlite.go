@@ -1,0 +1,152 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // the statements are files
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"odometer/internal/meter"
+)
+
+// Settings of the SQLite connections.
+const (
+	sqliteReaders     = 4               // connections that read
+	sqliteBusyTimeout = 5 * time.Second // wait for another process's lock
+)
+
+//go:embed sql/sqlite_tables.sql
+var sqlSQLiteTables string
+
+//go:embed sql/sqlite_backup.sql
+var sqlSQLiteBackup string
+
+//go:embed sql/sqlite_integrity.sql
+var sqlSQLiteIntegrity string
+
+//go:embed sql/sqlite_references.sql
+var sqlSQLiteReferences string
+
+func sqliteDialect() dialect {
+	return dialect{
+		name: "sqlite", tables: sqlSQLiteTables,
+		open: openSQLite, kind: sqliteKind, backup: backupSQLite, check: checkSQLite,
+	}
+}
+
+// openSQLite opens the file at path, which only its owner may read if it is new.
+func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err error) {
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot find the catalogue's folder")
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue")
+	}
+	if err := file.Close(); err != nil {
+		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue")
+	}
+	writer, err = sqlitePool(path, 1, "_txlock=immediate")
+	if err != nil {
+		return nil, nil, err
+	}
+	// The first connection sets the journal mode, before readers come.
+	if err := writer.PingContext(ctx); err != nil {
+		return nil, nil, errors.Join(meter.WrapError(sqliteKind(err), err, "cannot open the catalogue"), writer.Close())
+	}
+	reader, err = sqlitePool(path, sqliteReaders, "_pragma=query_only(1)")
+	if err != nil {
+		return nil, nil, errors.Join(err, writer.Close())
+	}
+	return writer, reader, nil
+}
+
+func sqlitePool(path string, connections int, extra string) (*sql.DB, error) {
+	// A URL, so that any character may stand in the path.
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: extra +
+		"&_pragma=busy_timeout(" + strconv.FormatInt(sqliteBusyTimeout.Milliseconds(), 10) + ")" +
+		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue")
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// sqliteKind classifies an error of the driver.
+func sqliteKind(err error) meter.Kind {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return meter.KindInternal
+	}
+	switch e.Code() & 0xff { // the low byte is the primary code
+	case sqlite3.SQLITE_FULL:
+		return meter.KindStorageFull
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return meter.KindCorrupt
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return meter.KindUnavailable
+	}
+	return meter.KindInternal
+}
+
+// backupSQLite writes a compact copy and syncs it. It has a connection of its
+// own, so that the writer's stays free; a reader's may not write a file.
+func backupSQLite(ctx context.Context, dsn, path string) (err error) {
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		return meter.Errorf(meter.KindConflict, "cannot back up the catalogue: %s exists", path)
+	}
+	source, err := filepath.Abs(dsn)
+	if err != nil {
+		return err
+	}
+	db, err := sqlitePool(source, 1, "")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, db.Close())
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+	}()
+	if _, err := db.ExecContext(ctx, sqlSQLiteBackup, path); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Chmod(0o600), file.Sync(), file.Close())
+}
+
+// checkSQLite runs the checks that SQLite has built in.
+func checkSQLite(ctx context.Context, db *sql.DB) error {
+	var verdict string
+	if err := db.QueryRowContext(ctx, sqlSQLiteIntegrity).Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return meter.WrapError(meter.KindCorrupt, errors.New(verdict), "the catalogue is damaged")
+	}
+	rows, err := db.QueryContext(ctx, sqlSQLiteReferences)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if rows.Next() {
+		return meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: a row belongs to nothing")
+	}
+	return rows.Err()
+}
