@@ -1,0 +1,98 @@
+package meter
+
+import (
+	"strings"
+	"time"
+)
+
+// CustomerAttribute is the attribute name that means the event's resolved
+// customer, whatever its data holds under that name.
+const CustomerAttribute = "customer"
+
+// PathSeparator joins the keys of a nested attribute into one path. The byte
+// never occurs in UTF-8, so no key can contain it.
+const PathSeparator = "\xff"
+
+// Identity is what makes an event unique within its organization.
+type Identity struct {
+	Source string `json:"source"`
+	ID     string `json:"id"`
+}
+
+// Compare orders identities by source, then id, bytewise: -1, 0 or 1.
+func (i Identity) Compare(o Identity) int {
+	if c := strings.Compare(i.Source, o.Source); c != 0 {
+		return c
+	}
+	return strings.Compare(i.ID, o.ID)
+}
+
+// Event is one usage fact.
+type Event struct {
+	Identity
+	Type       string
+	Subject    string
+	HasSubject bool
+	Customer   string // resolved once, when the event was taken in; "" if there is none
+	Time       time.Time
+	Data       []Attribute
+}
+
+// Attribute is one leaf of an event's data: the keys that lead to it, joined by
+// PathSeparator, and its value. Arrays and empty objects are leaves.
+type Attribute struct {
+	Path  string
+	Value Value
+}
+
+// JoinPath joins keys, outermost first, into a path.
+func JoinPath(keys ...string) string { return strings.Join(keys, PathSeparator) }
+
+// AttributePaths returns the paths that an attribute name may mean, in order of
+// preference: the member of that very name, then, if it has dots, the member
+// that they lead to.
+func AttributePaths(name string) []string {
+	if !strings.Contains(name, ".") {
+		return []string{name}
+	}
+	return []string{name, strings.ReplaceAll(name, ".", PathSeparator)}
+}
+
+// Get returns the value of the named attribute. The name CustomerAttribute is
+// the resolved customer (absent if ""). Any other name is a member of the data
+// of that very name or, failing that, the nested member its dots lead to. An
+// object with members is a value of kind JSON without text: it exists, and
+// nothing else can be said of it.
+func (e *Event) Get(name string) Value {
+	if name == CustomerAttribute {
+		if e.Customer == "" {
+			return Value{}
+		}
+		return StringValue(e.Customer)
+	}
+	if v := e.at(name); v.Kind != Absent || !strings.Contains(name, ".") {
+		return v
+	}
+	return e.at(strings.ReplaceAll(name, ".", PathSeparator))
+}
+
+// at returns the value at one path.
+func (e *Event) at(path string) Value {
+	var object bool
+	for i := range e.Data {
+		p := e.Data[i].Path
+		if p == path {
+			return e.Data[i].Value
+		}
+		object = object || Inside(p, path)
+	}
+	if object {
+		return Value{Kind: JSON}
+	}
+	return Value{}
+}
+
+// Inside reports whether path leads into the object at outer.
+func Inside(path, outer string) bool {
+	return len(path) > len(outer) && path[len(outer)] == PathSeparator[0] && path[:len(outer)] == outer
+}
