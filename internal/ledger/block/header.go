@@ -15,9 +15,9 @@ type Kind uint8
 
 // The kinds of log entries.
 const (
-	Events  Kind = 1 // a body made by Encode
-	Control Kind = 2 // meter definitions and settings; the ledger's own form
-	Void    Kind = 3 // identities no longer counted; the ledger's own form
+	KindEvents  Kind = 1 // a body made by Encode
+	KindControl Kind = 2 // meter definitions and settings; the ledger's own form
+	KindVoid    Kind = 3 // identities no longer counted; the ledger's own form
 )
 
 // MaxOrgBytes bounds an organization's id in a header.
@@ -109,7 +109,7 @@ func DecodeHeader(b []byte) (Header, error) {
 		BodySum:  binary.LittleEndian.Uint64(b[46:]),
 	}
 	copy(h.Prev[:], b[54:70])
-	if h.Kind < Events || h.Kind > Void {
+	if h.Kind < KindEvents || h.Kind > KindVoid {
 		return Header{}, meter.Errorf(meter.KindUnsupported, "entry header: unknown kind %d", h.Kind)
 	}
 	org := b[headerFixed-1 : len(b)-8]
