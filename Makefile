@@ -1,0 +1,55 @@
+# Every command of the repository. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help check test race compat sim fuzz bench crash gen verify-gen build
+
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TIME ?= 30s
+SEED ?=
+ROUNDS ?= 50
+SUMMARY = $(GO) run ./scripts/testsummary
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: ## format, vet, the repository's rules and the short tests; under a minute
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) test -json ./internal/lint/... | $(SUMMARY)
+	$(GO) test -json -short ./... | $(SUMMARY)
+
+test: ## every test, in random order; installs what the tests need
+	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl
+	$(GO) test -json -count=1 -shuffle=on -timeout 15m ./... | $(SUMMARY)
+
+race: ## the short tests under the race detector
+	scripts/setup-apt.sh gcc:gcc
+	CGO_ENABLED=1 $(GO) test -json -race -short -shuffle=on -timeout 30m ./... | $(SUMMARY)
+
+compat: build ## clients from outside against the real binary
+	$(GO) test -json -count=1 ./compat/... | $(SUMMARY)
+
+sim: ## random histories, disk faults and crashes against a naive model; SEED= replays one
+	ODOMETER_SEED=$(SEED) $(GO) test -json -count=1 -timeout 60m -run 'Sim|History|Histories|Crash|Fault' ./internal/ledger/... | $(SUMMARY)
+
+fuzz: ## every fuzz target for TIME= each (default 30s)
+	scripts/fuzz.sh $(TIME)
+
+bench: build ## the budgets of docs/performance.md on this machine
+	bench/budgets.sh
+
+crash: ## ROUNDS= (default 50) rounds of kill -9 under load, then count everything
+	ODOMETER_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 60m -v -run '^TestCrash' ./cmd/odometer
+
+gen: ## write what is generated: docs/configuration.md
+	$(GO) run ./cmd/odometer config --markdown > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
+
+verify-gen: ## fail if something generated is out of date
+	@$(GO) run ./cmd/odometer config --markdown | diff -u docs/configuration.md - || { echo "run make gen"; exit 1; }
+
+build: ## a static binary in bin/odometer
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/odometer ./cmd/odometer
