@@ -3,6 +3,7 @@ package meter
 import (
 	"bytes"
 	"math/big"
+	"math/bits"
 	"strings"
 )
 
@@ -41,7 +42,7 @@ func NewDecimal(v int64) Decimal { return newDecimal(big.NewInt(v), 0) }
 // ParseDecimal reads a JSON number with at most MaxDecimalDigits digits before
 // and after the point. Errors are of KindInvalid and name the limit.
 func ParseDecimal(s string) (Decimal, error) {
-	shown := s[:min(len(s), maxErrorText)]
+	shown := clip(s)
 	n, ok := scanNumber(s)
 	switch {
 	case !ok:
@@ -87,6 +88,15 @@ func newDecimal(coef *big.Int, scale int) Decimal {
 
 // decimalFromWords returns a 192-bit magnitude of 10^-12ths, w0 lowest.
 func decimalFromWords(w0, w1, w2 uint64, negative bool) Decimal {
+	if w2 == 0 && w1 < unit { // a whole number, as most totals are
+		if whole, fraction := bits.Div64(w1, w0, unit); fraction == 0 {
+			coef := new(big.Int).SetUint64(whole)
+			if negative {
+				coef.Neg(coef)
+			}
+			return newDecimal(coef, 0)
+		}
+	}
 	coef := new(big.Int).SetUint64(w2)
 	for _, w := range [...]uint64{w1, w0} {
 		coef.Lsh(coef, 64).Or(coef, new(big.Int).SetUint64(w))
@@ -145,8 +155,9 @@ func (d Decimal) Quo(o Decimal) Decimal {
 	return newDecimal(divide(num, den, HalfEven), QuotientPlaces)
 }
 
-// Round returns d with at most places decimals (0 or more).
+// Round returns d with at most places decimals; fewer than 0 count as 0.
 func (d Decimal) Round(places int, mode Rounding) Decimal {
+	places = max(places, 0)
 	if d.scale <= places {
 		return d
 	}

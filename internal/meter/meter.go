@@ -2,6 +2,7 @@ package meter
 
 import (
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -27,6 +28,7 @@ var aggregations = []Aggregation{AggCount, AggSum, AggMin, AggMax, AggAvg, AggUn
 // What a meter uses where its definition leaves something out.
 const (
 	DefaultPercentile = Percentage("95")
+	defaultPercentile = 95
 	DefaultSample     = Duration(5 * time.Minute)
 	DefaultSlot       = 15 * time.Minute // cells of meters that are not sampled; covers the hours of every zone in use
 )
@@ -145,7 +147,8 @@ func (m Meter) Result(element, scale Decimal) Decimal {
 	return Rate(element, int(m.SlotWidth()/time.Second))
 }
 
-// Duration is a time.Duration with a short text, such as "5m" or "1h", in JSON and YAML.
+// Duration is the width of a sample: a time.Duration with a short text, such as
+// "5m" or "1h", in JSON and YAML.
 type Duration time.Duration
 
 // String returns the text in the largest whole unit of h, m and s, or as
@@ -153,11 +156,11 @@ type Duration time.Duration
 func (d Duration) String() string {
 	v := time.Duration(d)
 	for _, u := range [...]struct {
-		unit time.Duration
-		name string
+		width time.Duration
+		name  string
 	}{{time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
-		if v != 0 && v%u.unit == 0 {
-			return NewDecimal(int64(v/u.unit)).String() + u.name
+		if v != 0 && v%u.width == 0 {
+			return strconv.FormatInt(int64(v/u.width), 10) + u.name
 		}
 	}
 	return v.String()
@@ -170,7 +173,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 func (d *Duration) UnmarshalText(b []byte) error {
 	v, err := time.ParseDuration(string(b))
 	if err != nil {
-		return Errorf(KindInvalid, "duration %q: want a number and a unit, such as 5m or 1h", clip(string(b)))
+		return Errorf(KindInvalid, "sample %q: want a duration such as 5m or 1h", clip(string(b)))
 	}
 	*d = Duration(v)
 	return nil
@@ -183,10 +186,10 @@ type Percentage string
 // Decimal returns the percentage as a number; DefaultPercentile if it is "" or
 // no number, which Meter.Validate refuses.
 func (p Percentage) Decimal() Decimal {
-	if d, err := ParseDecimal(string(p)); err == nil {
-		return d
+	d, err := ParseDecimal(string(p))
+	if err != nil {
+		return NewDecimal(defaultPercentile)
 	}
-	d, _ := ParseDecimal(string(DefaultPercentile))
 	return d
 }
 

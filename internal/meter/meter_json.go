@@ -22,7 +22,7 @@ func DecodeMeter(text []byte) (Meter, error) {
 	if !utf8.Valid(text) {
 		return Meter{}, Errorf(KindInvalid, "meter is not valid UTF-8")
 	}
-	if err := refuseRepeats(text); err != nil {
+	if err := checkMembers(text); err != nil {
 		return Meter{}, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
@@ -53,15 +53,15 @@ func describeJSON(err error) error {
 	return Errorf(KindInvalid, "meter: %s", strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// refuseRepeats reports a member that an object of the text has twice, which
-// encoding/json would settle silently.
-func refuseRepeats(text []byte) error {
+// checkMembers refuses what encoding/json would settle silently: a member that
+// an object of the text has twice, and a name in other than lower case.
+func checkMembers(text []byte) error {
+	type level struct {
+		seen  map[string]bool // nil in an array
+		value bool            // a key was read and its value comes next
+	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
-	type level struct {
-		seen map[string]bool // nil in an array
-		key  bool            // the next token is a key
-	}
 	var levels []level
 	for {
 		token, err := dec.Token()
@@ -71,27 +71,26 @@ func refuseRepeats(text []byte) error {
 		if err != nil {
 			return describeJSON(err)
 		}
-		top := len(levels) - 1
-		if top >= 0 && levels[top].key {
-			if name, ok := token.(string); ok {
-				if levels[top].seen[name] {
+		if n := len(levels); n > 0 && levels[n-1].seen != nil && token != json.Delim('}') {
+			top := &levels[n-1]
+			top.value = !top.value
+			if name, ok := token.(string); ok && top.value {
+				switch {
+				case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "":
+					return Errorf(KindInvalid, "meter: unknown field %q", clip(name))
+				case top.seen[name]:
 					return Errorf(KindInvalid, "meter: field %q is given twice", clip(name))
 				}
-				levels[top].seen[name] = true
-				levels[top].key = false
-				continue
+				top.seen[name] = true
 			}
-		}
-		if top >= 0 && levels[top].seen != nil {
-			levels[top].key = true
 		}
 		switch token {
 		case json.Delim('{'):
-			levels = append(levels, level{seen: map[string]bool{}, key: true})
+			levels = append(levels, level{seen: map[string]bool{}})
 		case json.Delim('['):
 			levels = append(levels, level{})
 		case json.Delim('}'), json.Delim(']'):
-			levels = levels[:top]
+			levels = levels[:len(levels)-1]
 		}
 	}
 }

@@ -165,7 +165,7 @@ func (f Filter) Validate() error {
 		return Errorf(KindInvalid, "op %q: want one of %s", clip(string(f.Op)), list(ops))
 	}
 	if f.Op == OpExists || f.Op == OpNotExists {
-		if f.Value.Kind != Absent {
+		if f.Value.Kind > Null {
 			return Errorf(KindInvalid, "value: %s takes none", f.Op)
 		}
 		return nil

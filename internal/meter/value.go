@@ -131,9 +131,9 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 	case '{', '[':
 		*v = Value{Kind: JSON, Str: string(b)}
 	default:
-		q, err := ParseQuantityBytes(b)
-		if err != nil {
-			return err
+		q, fault := parseQuantity(b)
+		if fault != faultNone {
+			return Errorf(KindInvalid, "value: %s", fault.err(string(b)))
 		}
 		*v = NumberValue(q)
 	}
@@ -184,9 +184,9 @@ func (v *Value) UnmarshalYAML(unmarshal func(any) error) error {
 	}
 	switch decoded.(type) {
 	case int, int64, uint64, float64:
-		q, err := ParseQuantity(text)
-		if err != nil {
-			return err
+		q, fault := parseQuantity(text)
+		if fault != faultNone {
+			return Errorf(KindInvalid, "value: %s", fault.err(text))
 		}
 		*v = NumberValue(q)
 	default: // a date or the like: its text

@@ -35,8 +35,8 @@ var windows = []Window{Window5m, Window15m, WindowHour, WindowDay, WindowWeek, W
 
 const (
 	secondsPerDay = 86_400
-	// maxShift is more than any zone's offset from UTC and more than the
-	// clock was ever set back at once, in seconds.
+	// maxShift is more than any zone's offset from UTC and than any two
+	// offsets of a zone differ, in seconds.
 	maxShift = 2 * secondsPerDay
 )
 
@@ -64,9 +64,10 @@ func (w Window) Next(t time.Time, loc *time.Location) time.Time {
 
 // Aligned reports whether every start of a window strictly between from and to
 // is a multiple of slot since the Unix epoch, so that slots never straddle two
-// windows. Slot must divide a day evenly. It looks at the zone's changes, not
-// at each window, and may say false of a range in which a change of the clock
-// off the slots happens to begin no window; it never says true wrongly.
+// windows. It is false for a slot that does not divide a day evenly or is wider
+// than a window of hours or minutes. It looks at the zone's changes, not at each
+// window, so it may say false where a change of the clock off the slots begins
+// no window; it never says true wrongly.
 func (w Window) Aligned(from, to time.Time, loc *time.Location, slot time.Duration) bool {
 	width := int64(slot / time.Second)
 	if width <= 0 || slot%time.Second != 0 || secondsPerDay%width != 0 {
