@@ -1,0 +1,131 @@
+package cell
+
+import (
+	"io"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Merger adds up the chunks written under one key. Merging is associative and commutative:
+// every part of a chunk is (count and sum: addition; Min, Max, Last: the extreme of
+// a total order; Distinct: union; dirty: the larger sequence; scale: the larger one), and a slot is left out
+// exactly when its state is the identity, which changes no later result.
+//
+// It never deletes a key, not even when nothing is left in it: Pebble would
+// drop the record without a tombstone, and older ones beneath a recomputed
+// (Set) chunk would show again.
+var Merger = &pebble.Merger{
+	Name: "odometer.cell.v1",
+	Merge: func(_, value []byte) (pebble.ValueMerger, error) {
+		m := &merging{}
+		m.single = append(m.single, value...)
+		return m, nil
+	},
+}
+
+// merging is one merge under way. A single operand is passed through; from the second
+// on they are added up in a page.
+type merging struct {
+	single []byte
+	page   *page
+	reader *ChunkReader
+}
+
+var (
+	pages   = sync.Pool{New: func() any { return new(page) }}
+	readers = sync.Pool{New: func() any { return new(ChunkReader) }}
+)
+
+// MergeNewer adds an operand.
+func (m *merging) MergeNewer(value []byte) error { return m.add(value) }
+
+// MergeOlder adds an operand.
+func (m *merging) MergeOlder(value []byte) error { return m.add(value) }
+
+func (m *merging) add(value []byte) error {
+	if m.page == nil {
+		m.page, m.reader = pages.Get().(*page), readers.Get().(*ChunkReader)
+		if err := m.reader.Reset(m.single); err != nil {
+			return err
+		}
+		m.page.reset(m.reader.kind, m.reader.perDay, m.reader.scale)
+		if err := m.page.addChunk(m.reader); err != nil {
+			return err
+		}
+	}
+	if err := m.reader.Reset(value); err != nil {
+		return err
+	}
+	return m.page.addChunk(m.reader)
+}
+
+// Finish returns the merged chunk.
+func (m *merging) Finish(bool) ([]byte, io.Closer, error) {
+	if m.page == nil {
+		return m.single, nil, nil
+	}
+	value := m.page.encode(m.single[:0])
+	pages.Put(m.page)
+	readers.Put(m.reader)
+	m.page, m.reader = nil, nil
+	return value, nil, nil
+}
+
+// Merge returns the chunk that two or more chunks of one key add up to, as Merger does.
+func Merge(values ...[]byte) ([]byte, error) {
+	m := &merging{}
+	m.single = append(m.single, values[0]...)
+	for _, v := range values[1:] {
+		if err := m.add(v); err != nil {
+			return nil, err
+		}
+	}
+	value, _, err := m.Finish(true)
+	return value, err
+}
+
+// Recomputed is the state of one slot, computed again from the log.
+type Recomputed struct {
+	Slot  int // number in its day
+	State State
+}
+
+// Install returns the chunk in which the given slots of base have the
+// recomputed states and are no longer dirty. base must be the whole merged
+// chunk of its key, holding every delta up to the sequence upTo and none after it (nil if
+// there is none), and the states must be what the log up to upTo adds up to. The result is
+// for Set, not for Merge. A slot that became dirty after upTo is left as it is.
+func Install(l *Layout, base []byte, slots []Recomputed, upTo uint64) ([]byte, error) {
+	if err := l.Check(); err != nil {
+		return nil, err
+	}
+	var p page
+	p.reset(l.Kind, l.SlotsPerDay, maxScale)
+	if base != nil {
+		var r ChunkReader
+		if err := r.Reset(base); err != nil {
+			return nil, err
+		}
+		if err := p.addChunk(&r); err != nil {
+			return nil, err
+		}
+	}
+	for i := range slots {
+		slot := slots[i].Slot
+		if slot < 0 || slot >= l.SlotsPerDay {
+			return nil, errLayout("recomputed slot outside its day")
+		}
+		bit := uint64(1) << (slot & 63)
+		if p.marked && p.set[slot>>6]&bit != 0 {
+			if p.dirty[slot] > upTo {
+				continue
+			}
+			p.dirty[slot] = 0
+		}
+		p.set[slot>>6] &^= bit
+		p.addState(slot, &slots[i].State)
+	}
+	p.shrink()
+	return p.encode(nil), nil
+}
