@@ -100,7 +100,10 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	}
 	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, clock: o.Clock, logger: logger, limits: o.Limits.orDefault()}
 	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(err, s.closePools())
+		if err := s.closePools(); err != nil {
+			logger.Error("cannot close the catalogue", "error", err)
+		}
+		return nil, err
 	}
 	return s, nil
 }
@@ -145,20 +148,16 @@ func (s *Store) write(ctx context.Context, what string, do func(tx *sql.Tx) erro
 		return s.fail(err, "cannot %s", what)
 	}
 	if err := do(tx); err != nil {
-		return errors.Join(s.fail(err, "cannot %s", what), ignoreDone(tx.Rollback()))
+		// The context may have rolled it back already.
+		if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
+			s.logger.Error("cannot roll back a change of the catalogue", "error", undo)
+		}
+		return s.fail(err, "cannot %s", what)
 	}
 	if err := tx.Commit(); err != nil {
 		return s.fail(err, "cannot %s", what)
 	}
 	return nil
-}
-
-// ignoreDone drops the answer of a rollback that the context already did.
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
 }
 
 // fail makes a meter.Error of a database's error; one that is a meter.Error stays.

@@ -48,12 +48,8 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	if err != nil {
 		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot find the catalogue's folder")
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue")
-	}
-	if err := file.Close(); err != nil {
-		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue")
+	if err := touchSQLite(path); err != nil {
+		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue %s", path)
 	}
 	writer, err = sqlitePool(path, 1, "_txlock=immediate")
 	if err != nil {
@@ -61,13 +57,29 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	}
 	// The first connection sets the journal mode, before readers come.
 	if err := writer.PingContext(ctx); err != nil {
-		return nil, nil, errors.Join(meter.WrapError(sqliteKind(err), err, "cannot open the catalogue"), writer.Close())
+		return nil, nil, errors.Join(meter.WrapError(sqliteKind(err), err, "cannot open the catalogue %s", path), writer.Close())
 	}
 	reader, err = sqlitePool(path, sqliteReaders, "_pragma=query_only(1)")
 	if err != nil {
 		return nil, nil, errors.Join(err, writer.Close())
 	}
 	return writer, reader, nil
+}
+
+// touchSQLite creates the file if there is none, and makes its name durable.
+func touchSQLite(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 func sqlitePool(path string, connections int, extra string) (*sql.DB, error) {

@@ -1,0 +1,151 @@
+// Package catalogtest is the meaning of a catalogue as tests. Every database
+// that catalog.Open accepts has to pass all of it.
+package catalogtest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// Run runs the suite. Each call of fresh returns the DSN of another empty
+// database, which is there until the test given to it has ended.
+func Run(t *testing.T, fresh func(t *testing.T) string) {
+	for _, c := range slices.Concat(organizationCases, keyCases, ringCases, meterCases, auditCases, historyCases) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(newBench(t, fresh(t)))
+		})
+	}
+}
+
+// testCase is one statement about a catalogue.
+type testCase struct {
+	name string
+	run  func(b *bench)
+}
+
+// The actor of changes whose actor does not matter.
+const actor = "key:test"
+
+// bench is one open catalogue under test, with its clock.
+type bench struct {
+	*testing.T
+	ctx   context.Context
+	dsn   string
+	clock *clock
+	limit catalog.Limits
+	store *catalog.Store
+}
+
+func newBench(t *testing.T, dsn string) *bench {
+	b := &bench{T: t, ctx: t.Context(), dsn: dsn, clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
+	b.open()
+	t.Cleanup(func() {
+		if err := b.store.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return b
+}
+
+func (b *bench) open() {
+	b.Helper()
+	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.now, Limits: b.limit})
+	if err != nil {
+		b.Fatalf("Open: %v", err)
+	}
+	b.store = s
+}
+
+// reopen closes the catalogue and opens it again, with the limits given.
+func (b *bench) reopen(l catalog.Limits) {
+	b.Helper()
+	b.must(b.store.Close())
+	b.limit = l
+	b.open()
+}
+
+func (b *bench) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// wantKind fails the test unless err is of the kind.
+func (b *bench) wantKind(err error, want meter.Kind) {
+	b.Helper()
+	if err == nil || meter.KindOf(err) != want {
+		b.Fatalf("error %v, want one of kind %s", err, want)
+	}
+}
+
+func (b *bench) organization(id string) catalog.Organization {
+	b.Helper()
+	o, err := b.store.CreateOrganization(b.ctx, catalog.NewOrganization{ID: id}, actor)
+	b.must(err)
+	return o
+}
+
+func (b *bench) key(n catalog.NewKey) (catalog.Key, string) {
+	b.Helper()
+	k, token, err := b.store.CreateKey(b.ctx, n, actor)
+	b.must(err)
+	return k, token
+}
+
+// audit returns all audit entries of an organization, the oldest first.
+func (b *bench) audit(organization string) []catalog.AuditEntry {
+	b.Helper()
+	entries := pages(b, func(p catalog.Page) ([]catalog.AuditEntry, string, error) {
+		page, err := b.store.AuditEntries(b.ctx, organization, p)
+		return page.Items, page.Next, err
+	}, 0)
+	slices.Reverse(entries)
+	return entries
+}
+
+// pages reads a list to its end and checks that only its last page is short.
+func pages[T any](b *bench, read func(catalog.Page) ([]T, string, error), limit int) []T {
+	b.Helper()
+	var all []T
+	page := catalog.Page{Limit: limit}
+	for {
+		items, next, err := read(page)
+		b.must(err)
+		all = append(all, items...)
+		if next == "" {
+			return all
+		}
+		if limit > 0 && len(items) != limit {
+			b.Fatalf("a page of %d that is not the last has %d items", limit, len(items))
+		}
+		page.Cursor = next
+	}
+}
+
+// clock is a clock that tests set.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = t
+}
+
+func (c *clock) advance(d time.Duration) { c.set(c.now().Add(d)) }

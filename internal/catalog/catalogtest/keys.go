@@ -1,0 +1,278 @@
+package catalogtest
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+var keyCases = []testCase{
+	{"a key is as it was created, also after a restart", keyStays},
+	{"a role allows what it says", keyRoles},
+	{"bad keys are refused", keyRefused},
+	{"keys are listed in pages by age", keyPages},
+	{"an organization has as many keys as the limit says", keyLimit},
+	{"an installation has as many keys as the limit says", keyTotalLimit},
+	{"a lost admin key is replaced also at the limit", keyMinted},
+	{"keys of another organization are as keys that do not exist", keyIsolation},
+	{"a revoked key stays as it was revoked", keyRevoked},
+}
+
+func keyStays(b *bench) {
+	b.organization("a")
+	expires := b.clock.now().Add(time.Hour)
+	made, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Customer: "Kunde Ä", Expires: expires})
+	want := catalog.Key{
+		ID: made.ID, Organization: "a", Role: catalog.RoleRead, Kind: catalog.KindToken,
+		Customer: "Kunde Ä", Created: b.clock.now(), Expires: expires,
+	}
+	if made != want {
+		b.Fatalf("created %+v, want %+v", made, want)
+	}
+	for range 2 {
+		for name, read := range map[string]func() (catalog.Key, error){
+			"Key":             func() (catalog.Key, error) { return b.store.Key(b.ctx, "a", made.ID) },
+			"AuthenticateKey": func() (catalog.Key, error) { return b.store.AuthenticateKey(b.ctx, token) },
+		} {
+			got, err := read()
+			b.must(err)
+			got.LastUsed = time.Time{}
+			if got != want {
+				b.Fatalf("%s: %+v, want %+v", name, got, want)
+			}
+		}
+		b.reopen(b.limit)
+	}
+}
+
+func keyRoles(b *bench) {
+	b.organization("a")
+	actions := []catalog.Action{catalog.ActionManage, catalog.ActionReport, catalog.ActionIngest, catalog.ActionRead}
+	want := map[catalog.Role][]bool{
+		catalog.RoleAdmin:  {true, true, true, true},
+		catalog.RoleReport: {false, true, false, false},
+		catalog.RoleIngest: {false, false, true, false},
+		catalog.RoleRead:   {false, false, false, true},
+		"":                 {false, false, false, false},
+		"owner":            {false, false, false, false},
+	}
+	for role, allowed := range want {
+		for i, action := range actions {
+			if got := role.Allows(action); got != allowed[i] {
+				b.Errorf("role %q, action %d: %v, want %v", role, action, got, allowed[i])
+			}
+		}
+		if _, err := catalog.ParseRole(string(role)); err != nil {
+			b.wantKind(err, meter.KindInvalid)
+			continue
+		}
+		_, token := b.key(catalog.NewKey{Organization: "a", Role: role})
+		k, err := b.store.AuthenticateKey(b.ctx, token)
+		b.must(err)
+		if k.Role != role || k.Operator || k.Allows(catalog.ActionManage) != (role == catalog.RoleAdmin) {
+			b.Errorf("role %q: the key is %+v", role, k)
+		}
+	}
+}
+
+func keyRefused(b *bench) {
+	b.organization("a")
+	longest := strings.Repeat("x", catalog.MaxCustomerBytes)
+	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Customer: longest})
+	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.now().Add(time.Microsecond)})
+	for name, n := range map[string]catalog.NewKey{
+		"no role":            {},
+		"unknown role":       {Role: "owner"},
+		"unknown kind":       {Role: catalog.RoleRead, Kind: "password"},
+		"bound admin":        {Role: catalog.RoleAdmin, Customer: "c"},
+		"operator not admin": {Role: catalog.RoleRead, Operator: true},
+		"long customer":      {Role: catalog.RoleRead, Customer: longest + "x"},
+		"customer not UTF-8": {Role: catalog.RoleRead, Customer: "\xff"},
+		"customer with line": {Role: catalog.RoleRead, Customer: "a\nb"},
+		"expired":            {Role: catalog.RoleRead, Expires: b.clock.now()},
+		"expired long ago":   {Role: catalog.RoleRead, Expires: time.Unix(0, 0)},
+	} {
+		n.Organization = "a"
+		if _, _, err := b.store.CreateKey(b.ctx, n, actor); meter.KindOf(err) != meter.KindInvalid {
+			b.Errorf("%s: %v", name, err)
+		}
+	}
+	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
+	b.wantKind(err, meter.KindNotFound)
+	_, _, err = b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, "")
+	b.wantKind(err, meter.KindInvalid)
+	if got := len(b.audit("a")); got != 3 {
+		b.Fatalf("%d audit entries, want 3: what was refused leaves none", got)
+	}
+}
+
+func keyPages(b *bench) {
+	b.organization("a")
+	b.organization("b")
+	var want []catalog.Key
+	for i := range 7 {
+		k, _ := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+		b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
+		want = append(want, k)
+		b.clock.advance(time.Microsecond)
+		if i == 0 {
+			b.clock.advance(time.Hour)
+		}
+	}
+	for _, limit := range []int{0, 1, 2, 3, 6, 7, 8} {
+		if got := pages(b, b.keys("a"), limit); !reflect.DeepEqual(got, want) {
+			b.Fatalf("pages of %d: %+v, want %+v", limit, got, want)
+		}
+	}
+	// Keys of one instant are all listed, each once.
+	b.organization("same")
+	for range 5 {
+		b.key(catalog.NewKey{Organization: "same", Role: catalog.RoleRead})
+	}
+	seen := map[string]bool{}
+	for _, k := range pages(b, b.keys("same"), 2) {
+		seen[k.ID] = true
+	}
+	if len(seen) != 5 {
+		b.Fatalf("%d keys of one instant, want 5", len(seen))
+	}
+}
+
+func (b *bench) keys(organization string) func(catalog.Page) ([]catalog.Key, string, error) {
+	return func(p catalog.Page) ([]catalog.Key, string, error) {
+		page, err := b.store.Keys(b.ctx, organization, p)
+		return page.Items, page.Next, err
+	}
+}
+
+func keyLimit(b *bench) {
+	b.reopen(catalog.Limits{KeysPerOrganization: 2})
+	b.organization("a")
+	b.organization("b")
+	first, _ := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+	b.wantKind(err, meter.KindTooLarge)
+	b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
+	_, err = b.store.RevokeKey(b.ctx, "a", first.ID, actor)
+	b.must(err)
+	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+}
+
+func keyTotalLimit(b *bench) {
+	b.reopen(catalog.Limits{Keys: 2})
+	b.organization("a")
+	b.organization("b")
+	first, _ := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
+	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
+	b.wantKind(err, meter.KindTooLarge)
+	_, err = b.store.RevokeKey(b.ctx, "a", first.ID, actor)
+	b.must(err)
+	b.reopen(b.limit)
+	b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
+	_, _, err = b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
+	b.wantKind(err, meter.KindTooLarge)
+}
+
+func keyMinted(b *bench) {
+	b.reopen(catalog.Limits{KeysPerOrganization: 1, Keys: 1})
+	_, err := b.store.EnsureDefault(b.ctx, actor)
+	b.must(err)
+	b.organization("b")
+	for organization, operator := range map[string]bool{catalog.DefaultOrganization: true, "b": false} {
+		k, token, err := b.store.MintAdminKey(b.ctx, organization, actor)
+		b.must(err)
+		got, err := b.store.AuthenticateKey(b.ctx, token)
+		b.must(err)
+		if got != k || k.Organization != organization || k.Role != catalog.RoleAdmin || k.Operator != operator {
+			b.Fatalf("minted %+v, authenticated %+v", k, got)
+		}
+	}
+	_, _, err = b.store.MintAdminKey(b.ctx, "c", actor)
+	b.wantKind(err, meter.KindNotFound)
+}
+
+// message is what a caller sees of an error.
+func message(err error) string {
+	var e *meter.Error
+	if !errors.As(err, &e) {
+		return "not a meter.Error"
+	}
+	return e.Kind.String() + ": " + e.Message
+}
+
+func keyIsolation(b *bench) {
+	b.organization("a")
+	b.organization("b")
+	theirs, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	mine, _ := b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleAdmin})
+	unknown := strings.Repeat("0", len(theirs.ID))
+	for name, do := range map[string]func(id string) error{
+		"Key":       func(id string) error { _, err := b.store.Key(b.ctx, "b", id); return err },
+		"RevokeKey": func(id string) error { _, err := b.store.RevokeKey(b.ctx, "b", id, actor); return err },
+	} {
+		hidden, none := do(theirs.ID), do(unknown)
+		b.wantKind(hidden, meter.KindNotFound)
+		if got, want := strings.ReplaceAll(message(hidden), theirs.ID, unknown), message(none); got != want {
+			b.Errorf("%s: %q for another's key, %q for none", name, got, want)
+		}
+	}
+	if _, err := b.store.AuthenticateKey(b.ctx, token); err != nil {
+		b.Fatalf("another organization revoked the key: %v", err)
+	}
+	page, err := b.store.Keys(b.ctx, "b", catalog.Page{})
+	b.must(err)
+	if len(page.Items) != 1 || page.Items[0] != mine {
+		b.Fatalf("b sees %+v", page.Items)
+	}
+	// A cursor of one organization's list shows nothing of it in another's.
+	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	first, err := b.store.Keys(b.ctx, "a", catalog.Page{Limit: 1})
+	b.must(err)
+	foreign, err := b.store.Keys(b.ctx, "b", catalog.Page{Cursor: first.Next})
+	b.must(err)
+	for _, k := range foreign.Items {
+		if k.Organization != "b" {
+			b.Fatalf("b sees %+v", k)
+		}
+	}
+	for _, e := range b.audit("b") {
+		if e.Organization != "b" || strings.Contains(string(e.After), theirs.ID) {
+			b.Fatalf("b's audit entries hold %+v", e)
+		}
+	}
+}
+
+func keyRevoked(b *bench) {
+	b.organization("a")
+	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	b.clock.advance(3 * time.Hour)
+	_, err := b.store.AuthenticateKey(b.ctx, token)
+	b.must(err)
+	want := k
+	want.Revoked, want.LastUsed = b.clock.now(), b.clock.now().Truncate(catalog.LastUsedGrain)
+	for range 2 {
+		got, err := b.store.RevokeKey(b.ctx, "a", k.ID, actor)
+		b.must(err)
+		if got != want {
+			b.Fatalf("revoked %+v, want %+v", got, want)
+		}
+		read, err := b.store.Key(b.ctx, "a", k.ID)
+		b.must(err)
+		if read != want {
+			b.Fatalf("read %+v, want %+v", read, want)
+		}
+		b.clock.advance(time.Hour)
+		b.reopen(b.limit)
+	}
+	if got := len(b.audit("a")); got != 3 {
+		b.Fatalf("%d audit entries, want 3: revoking twice leaves one", got)
+	}
+	_, err = b.store.RevokeKey(b.ctx, "a", k.ID, "")
+	b.wantKind(err, meter.KindInvalid)
+}
