@@ -49,7 +49,7 @@ func BodySum(body []byte) uint64 { return xxhash.Sum64(body) }
 
 // CheckBody tells whether body is the one the header was written for;
 // KindCorrupt if not.
-func (h *Header) CheckBody(body []byte) error {
+func (h Header) CheckBody(body []byte) error {
 	if uint32(len(body)) != h.BodyLen || BodySum(body) != h.BodySum {
 		return meter.Errorf(meter.KindCorrupt, "the body of entry %d does not match its header", h.Sequence)
 	}
@@ -58,7 +58,7 @@ func (h *Header) CheckBody(body []byte) error {
 
 // Append writes the header's stored form after dst. Org must not be longer
 // than MaxOrgBytes.
-func (h *Header) Append(dst []byte) []byte {
+func (h Header) Append(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, headerVersion, byte(h.Kind))
 	dst = binary.LittleEndian.AppendUint64(dst, h.Sequence)
@@ -76,7 +76,7 @@ func (h *Header) Append(dst []byte) []byte {
 }
 
 // Sum identifies the header and, through Prev and BodySum, everything before it.
-func (h *Header) Sum() [16]byte {
+func (h Header) Sum() [16]byte {
 	full := sha256.Sum256(h.Append(make([]byte, 0, headerFixed+MaxOrgBytes+8)))
 	return [16]byte(full[:16])
 }

@@ -1,0 +1,470 @@
+package block
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/cespare/xxhash/v2"
+
+	"odometer/internal/meter"
+)
+
+// tailBytes is the checksum at the end of a body. The packed lists before it
+// rely on it: they are read 8 bytes at a time.
+const tailBytes = 8
+
+// reader takes a body apart. The first failure sticks, and everything read
+// after it is zero.
+type reader struct {
+	b       []byte // the whole body
+	at, end int    // next byte, end of the contents
+	texted  uint64 // bytes of text so far
+	entries int    // column entries so far
+	err     *meter.Error
+}
+
+func (r *reader) fail(what string) {
+	if r.err == nil {
+		r.err = meter.Errorf(meter.KindCorrupt, "block body: bad %s at byte %d", what, r.at)
+		r.at = r.end
+	}
+}
+
+// take returns the next n bytes, nil on failure.
+func (r *reader) take(n int) []byte {
+	if n < 0 || n > r.end-r.at {
+		r.fail("length")
+		return nil
+	}
+	b := r.b[r.at : r.at+n : r.at+n]
+	r.at += n
+	return b
+}
+
+func (r *reader) byte() byte {
+	if r.at >= r.end {
+		r.fail("length")
+		return 0
+	}
+	r.at++
+	return r.b[r.at-1]
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b[r.at:r.end])
+	if n <= 0 {
+		r.fail("number")
+		return 0
+	}
+	r.at += n
+	return v
+}
+
+// count reads a number that must not exceed limit.
+func (r *reader) count(limit int, what string) int {
+	v := r.uvarint()
+	if v > uint64(limit) {
+		r.fail(what)
+		return 0
+	}
+	return int(v)
+}
+
+// text returns the next text with its length; it aliases the body.
+func (r *reader) text() []byte { return r.take(r.count(r.end, "text")) }
+
+func (r *reader) string() string { return string(r.text()) }
+
+// takeText accounts for n more bytes of text.
+func (r *reader) takeText(n uint64) bool {
+	if r.texted += n; n > MaxTextBytes || r.texted > MaxTextBytes {
+		r.fail("amount of text")
+		return false
+	}
+	return true
+}
+
+// bits returns a packed list with the 8 readable bytes that follow it; nil
+// only on failure.
+func (r *reader) bits(n int, width uint) []byte {
+	if r.take(packedLen(n, width)) == nil {
+		return nil
+	}
+	start := r.at - packedLen(n, width)
+	return r.b[start : r.at+tailBytes]
+}
+
+// Decode reads a body made by Encode; hashes says whether Hashes and Checks
+// are wanted too. It fails with KindCorrupt on any damage and KindUnsupported
+// on a later version, never panics, and allocates no more than the limits of
+// a block allow. The rows do not alias body.
+func Decode(body []byte, key Key, hashes bool) (*Rows, error) {
+	if len(body) < 1+tailBytes {
+		return nil, meter.Errorf(meter.KindCorrupt, "block body: too short")
+	}
+	end := len(body) - tailBytes
+	if xxhash.Sum64(body[:end]) != binary.LittleEndian.Uint64(body[end:]) {
+		return nil, meter.Errorf(meter.KindCorrupt, "block body: checksum mismatch")
+	}
+	if body[0] != bodyVersion {
+		return nil, meter.Errorf(meter.KindUnsupported, "block body: version %d; this program reads version %d", body[0], bodyVersion)
+	}
+	r := &reader{b: body, at: 1, end: end}
+	rows := r.rows()
+	if r.err == nil && r.at != r.end {
+		r.fail("end")
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if hashes {
+		rows.hash(key)
+	}
+	return rows, nil
+}
+
+func (r *reader) rows() *Rows {
+	rows := &Rows{Org: r.string(), N: r.count(MaxRows, "number of rows")}
+	r.requests(rows)
+	if r.err != nil {
+		return nil
+	}
+	rows.IDs, rows.uuids = r.texts(rows.N)
+	rows.Times = make([]int64, rows.N)
+	r.ints(rows.Times)
+	rows.Types = r.dict(rows.N, false)
+	rows.Sources = r.dict(rows.N, false)
+	rows.Subjects = r.dict(rows.N, true)
+	switch r.byte() {
+	case 0:
+		if r.err == nil {
+			rows.deriveCustomers()
+		}
+	case 1:
+		rows.ownCustomers = true
+		rows.Customers = r.dict(rows.N, false)
+	default:
+		r.fail("form of customers")
+	}
+	n := r.count(MaxColumns, "number of columns")
+	for i := 0; i < n && r.err == nil; i++ {
+		if rows.Columns == nil {
+			rows.Columns = make([]Column, 0, n)
+		}
+		rows.Columns = append(rows.Columns, r.column(rows.N))
+	}
+	return rows
+}
+
+func (r *reader) requests(rows *Rows) {
+	n := r.count(MaxRequests, "number of requests")
+	if n > r.end-r.at { // a request takes at least a byte
+		r.fail("number of requests")
+		return
+	}
+	rows.Requests = make([]Request, n)
+	rows.Index = make([]uint32, rows.N)
+	first, rejections := 0, 0
+	for i := range rows.Requests {
+		q := &rows.Requests[i]
+		word := r.uvarint()
+		count := word >> requestShift
+		if count > uint64(rows.N-first) {
+			r.fail("rows of a request")
+			return
+		}
+		*q = Request{First: uint32(first), Rows: uint32(count), Events: uint32(count), Atomic: word&requestAtomic != 0}
+		index := rows.Index[first : first+int(count)]
+		first += int(count)
+		if word&requestDetailed == 0 {
+			for j := range index {
+				index[j] = uint32(j)
+			}
+			continue
+		}
+		q.Events = uint32(r.count(MaxRows+MaxRejections, "events of a request"))
+		next := uint64(0)
+		for j := range index {
+			next += r.uvarint()
+			index[j] = uint32(next)
+			next++
+			if next > uint64(q.Events) {
+				r.fail("position of an event")
+				return
+			}
+		}
+		if q.Events < q.Rows {
+			r.fail("events of a request")
+		}
+		kept := r.count(int(q.Events-q.Rows), "number of rejections")
+		if rejections += kept; rejections > MaxRejections {
+			r.fail("number of rejections")
+		}
+		for j := 0; j < kept && r.err == nil; j++ {
+			q.Rejections = append(q.Rejections, r.rejection())
+		}
+		if r.err != nil {
+			return
+		}
+	}
+	if first != rows.N {
+		r.fail("rows of the requests")
+	}
+}
+
+func (r *reader) rejection() Rejection {
+	return Rejection{
+		Index:  uint32(r.count(MaxRows+MaxRejections, "position of a rejection")),
+		ID:     r.string(),
+		Source: r.string(),
+		Reason: r.string(),
+		Raw:    append([]byte(nil), r.text()...),
+	}
+}
+
+// dict reads one code per row; optional says whether rows may have none.
+func (r *reader) dict(n int, optional bool) (d Dict) {
+	values := r.count(n, "number of texts")
+	d.Values, _ = r.texts(values)
+	if r.err == nil {
+		d.Codes = r.codeList(n, values, optional)
+	}
+	return d
+}
+
+// codeList reads count codes into n values.
+func (r *reader) codeList(count, n int, optional bool) []uint32 {
+	codes := make([]uint32, count)
+	switch form := r.byte(); {
+	case form == codesPacked:
+		r.codes(codes, bitsFor(n), n)
+	case form == codesPackedNone && optional:
+		r.codes(codes, bitsFor(n+1), n+1)
+		for i, c := range codes {
+			if c == uint32(n) {
+				codes[i] = NoCode
+			}
+		}
+	case form == codesSequential && count <= n:
+		for i := range codes {
+			codes[i] = uint32(i)
+		}
+	default:
+		r.fail("form of codes")
+	}
+	return codes
+}
+
+func (r *reader) column(n int) (c Column) {
+	c.Path = r.string()
+	count := r.rowSet(&c, n)
+	if r.entries += count; count == 0 || r.entries > MaxEntries {
+		r.fail("number of entries")
+		return c
+	}
+	c.kinds = make([]meter.ValueKind, count)
+	c.codes = make([]uint32, count)
+	texts, numbers := r.kinds(c.kinds)
+	if texts > 0 {
+		values := r.count(texts, "number of texts")
+		c.Strs, _ = r.texts(values)
+		if r.err != nil {
+			return c
+		}
+		codes := r.codeList(texts, values, false)
+		if texts == count {
+			c.codes = codes
+		} else {
+			at := 0
+			for i, k := range c.kinds {
+				if k >= meter.String {
+					c.codes[i] = codes[at]
+					at++
+				}
+			}
+		}
+	}
+	if numbers > 0 {
+		c.Nums = r.numbers(numbers)
+		next := uint32(0)
+		for i, k := range c.kinds {
+			if k == meter.Number {
+				c.codes[i] = next
+				next++
+			}
+		}
+	}
+	return c
+}
+
+// rowSet reads which rows have an entry and returns their number.
+func (r *reader) rowSet(c *Column, n int) int {
+	switch r.byte() {
+	case rowsAll:
+		return n
+	case rowsBitmap:
+		b := r.take(packedLen(n, 1))
+		count := 0
+		for _, x := range b {
+			count += bits.OnesCount8(x)
+		}
+		c.rows = make([]uint32, 0, count)
+		for i, x := range b {
+			for ; x != 0; x &= x - 1 {
+				c.rows = append(c.rows, uint32(8*i+bits.TrailingZeros8(x)))
+			}
+		}
+		if count > 0 && int(c.rows[count-1]) >= n {
+			r.fail("bitmap")
+		}
+		return count
+	case rowsList:
+		count := r.count(n, "number of entries")
+		c.rows = make([]uint32, count)
+		r.codes(c.rows, bitsFor(n), n)
+		for i := 1; i < count; i++ {
+			if c.rows[i] <= c.rows[i-1] {
+				r.fail("order of entries")
+				break
+			}
+		}
+		return count
+	default:
+		r.fail("form of entries")
+		return 0
+	}
+}
+
+// kinds reads the kinds of a column's entries and counts texts and numbers.
+func (r *reader) kinds(dst []meter.ValueKind) (texts, numbers int) {
+	kind := meter.ValueKind(r.byte())
+	if kind > meter.JSON {
+		r.fail("kind")
+		return 0, 0
+	}
+	if kind != 0 {
+		for i := range dst {
+			dst[i] = kind
+		}
+		switch {
+		case kind >= meter.String:
+			return len(dst), 0
+		case kind == meter.Number:
+			return 0, len(dst)
+		}
+		return 0, 0
+	}
+	b := r.bits(len(dst), kindBits)
+	if b == nil {
+		return 0, 0
+	}
+	for i := range dst {
+		k := meter.ValueKind(bitsAt(b, i, kindBits))
+		dst[i] = k
+		switch {
+		case k == meter.Absent || k > meter.JSON:
+			r.fail("kind")
+			return 0, 0
+		case k >= meter.String:
+			texts++
+		case k == meter.Number:
+			numbers++
+		}
+	}
+	return texts, numbers
+}
+
+func (r *reader) numbers(n int) []meter.Quantity {
+	places := r.byte()
+	nums := make([]meter.Quantity, n)
+	if places == numbersExact {
+		b := r.take(16 * n)
+		for i := 0; 16*i < len(b); i++ {
+			lo := binary.LittleEndian.Uint64(b[16*i:])
+			hi := binary.LittleEndian.Uint64(b[16*i+8:])
+			nums[i] = meter.QuantityFromParts(int64(hi), lo)
+		}
+	} else if places > meter.MaxFractionDigits {
+		r.fail("decimal places")
+	} else {
+		v := make([]int64, n)
+		r.ints(v)
+		d := powers10[meter.MaxFractionDigits-places]
+		for i, x := range v {
+			nums[i] = unscaled(x, d)
+		}
+	}
+	for _, q := range nums {
+		if !q.Valid() {
+			r.fail("quantity")
+			break
+		}
+	}
+	return nums
+}
+
+// hash computes Hashes and Checks, as the builder does while staging.
+func (r *Rows) hash(key Key) {
+	r.Hashes = make([]Hash, r.N)
+	r.Checks = make([]uint64, r.N)
+	prefixes := make([]sip, r.Sources.Values.Len())
+	for i := range prefixes {
+		prefixes[i] = key.identityPrefix([]byte(r.Org), r.Sources.Values.At(i))
+	}
+	for i := range r.Hashes {
+		prefix := prefixes[r.Sources.Codes[i]]
+		if len(r.uuids) > 0 {
+			r.Hashes[i] = uuidHash(prefix, (*[16]byte)(r.uuids[16*i:]))
+		} else {
+			r.Hashes[i] = identityHash(prefix, r.IDs.At(i))
+		}
+	}
+	h := newContentHasher(key)
+	for i, t := range r.Times {
+		r.Checks[i] = timeLeaf(h.time, t)
+	}
+	r.addLeaves(&r.Types, h.typ)
+	r.addLeaves(&r.Subjects, h.subject)
+	for i := range r.Columns {
+		c := &r.Columns[i]
+		r.addColumn(c, h.column(c.Path))
+	}
+}
+
+func (r *Rows) addLeaves(d *Dict, prefix sip) {
+	leaves := make([]uint64, d.Values.Len())
+	for i := range leaves {
+		leaves[i] = textLeaf(prefix, meter.String, d.Values.At(i))
+	}
+	for i, c := range d.Codes {
+		if c != NoCode {
+			r.Checks[i] += leaves[c]
+		}
+	}
+}
+
+func (r *Rows) addColumn(c *Column, prefix sip) {
+	var leaves []uint64 // of the strings, as they come up
+	for e, kind := range c.kinds {
+		row, code := e, c.codes[e]
+		if c.rows != nil {
+			row = int(c.rows[e])
+		}
+		switch kind {
+		case meter.Number:
+			r.Checks[row] += numberLeaf(prefix, c.Nums[code])
+		case meter.String:
+			if leaves == nil {
+				leaves = make([]uint64, c.Strs.Len())
+			}
+			if leaves[code] == 0 {
+				leaves[code] = textLeaf(prefix, kind, c.Strs.At(int(code)))
+			}
+			r.Checks[row] += leaves[code]
+		case meter.JSON:
+			r.Checks[row] += textLeaf(prefix, kind, c.Strs.At(int(code)))
+		default:
+			r.Checks[row] += textLeaf(prefix, kind, nil)
+		}
+	}
+}

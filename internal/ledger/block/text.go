@@ -1,0 +1,257 @@
+package block
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// Texts are stored without their common prefix, in the smallest of these forms.
+const (
+	textsPlain  = 0 // the bytes
+	textsPacked = 1 // a few bits per byte, codes into the alphabet that occurs
+	textsS2     = 2 // compressed with S2
+	textsUUID   = 3 // canonical UUIDs, 16 bytes each
+)
+
+const (
+	packedAlphabet = 64  // the largest alphabet that is packed
+	s2MinBytes     = 256 // fewer bytes are not worth compressing
+	s2MinAverage   = 6   // shorter texts have nothing that S2 could find
+)
+
+// appendTexts stores texts whose number the reader knows. Uuids are the same
+// texts as 16 bytes each, or empty if they are not all UUIDs or not known to be.
+func appendTexts(dst []byte, s *Strings, uuids []byte) []byte {
+	n := s.Len()
+	if n == 0 {
+		return dst
+	}
+	enc := getEncoder()
+	defer putEncoder(enc)
+	if len(uuids) == 0 && len(s.buf) == 36*n {
+		uuids = enc.packUUIDs(s)
+	}
+	if len(uuids) == 16*n {
+		return append(append(dst, textsUUID), uuids...)
+	}
+	prefix := commonPrefix(s)
+	rest := enc.withoutPrefix(s, prefix)
+	alphabet, width := enc.alphabetOf(rest)
+	form, size := textsPlain, len(rest)
+	if len(alphabet) <= packedAlphabet && len(rest) > 0 {
+		if packed := packedLen(len(rest), width) + len(alphabet) + 1; packed < size {
+			form, size = textsPacked, packed
+		}
+	}
+	var compressed []byte
+	if len(rest) >= s2MinBytes && len(rest) >= s2MinAverage*n {
+		if need := s2.MaxEncodedLen(len(rest)); cap(enc.s2) < need {
+			enc.s2 = make([]byte, need)
+		}
+		compressed = s2.Encode(enc.s2[:cap(enc.s2)], rest)
+		if len(compressed)+4 < size {
+			form = textsS2
+		}
+	}
+	dst = append(dst, byte(form))
+	dst = appendText(dst, s.At(0)[:prefix])
+	lens := enc.lens[:0]
+	for i := range n {
+		lens = append(lens, int64(len(s.At(i))-prefix))
+	}
+	enc.lens = lens
+	dst = appendInts(dst, lens)
+	switch form {
+	case textsPacked:
+		dst = appendText(dst, alphabet)
+		var code [256]byte
+		for i, c := range alphabet {
+			code[c] = byte(i)
+		}
+		for i, c := range rest {
+			rest[i] = code[c]
+		}
+		return appendBits(dst, rest, width)
+	case textsS2:
+		return appendText(dst, compressed)
+	default:
+		return append(dst, rest...)
+	}
+}
+
+// appendText stores one text with its length.
+func appendText[T string | []byte](dst []byte, b T) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+func (e *encoder) packUUIDs(s *Strings) []byte {
+	e.uuids = e.uuids[:0]
+	var u [16]byte
+	for i := range s.Len() {
+		if !parseUUID(&u, s.At(i)) {
+			return nil
+		}
+		e.uuids = append(e.uuids, u[:]...)
+	}
+	return e.uuids
+}
+
+func commonPrefix(s *Strings) int {
+	first := s.At(0)
+	n := len(first)
+	for i := 1; i < s.Len() && n > 0; i++ {
+		t := s.At(i)
+		n = min(n, len(t))
+		for j := range n {
+			if t[j] != first[j] {
+				n = j
+				break
+			}
+		}
+	}
+	return n
+}
+
+// withoutPrefix returns all texts, each without its first n bytes, in scratch.
+func (e *encoder) withoutPrefix(s *Strings, n int) []byte {
+	e.text = e.text[:0]
+	if n == 0 {
+		e.text = append(e.text, s.buf...)
+		return e.text
+	}
+	for i := range s.Len() {
+		e.text = append(e.text, s.At(i)[n:]...)
+	}
+	return e.text
+}
+
+// alphabetOf returns the bytes that occur, in order, and the bits for a code.
+func (e *encoder) alphabetOf(b []byte) (alphabet []byte, width uint) {
+	var seen [256]bool
+	for _, c := range b {
+		seen[c] = true
+	}
+	n := 0
+	for c, ok := range seen {
+		if ok {
+			e.alphabet[n] = byte(c)
+			n++
+		}
+	}
+	return e.alphabet[:n], bitsFor(n)
+}
+
+// texts reads n texts. For UUIDs it also returns them as 16 bytes each.
+func (r *reader) texts(n int) (s Strings, uuids []byte) {
+	if n == 0 || r.err != nil {
+		return s, nil
+	}
+	form := r.byte()
+	if form == textsUUID {
+		return r.uuids(n)
+	}
+	prefix := r.text()
+	lens := make([]int64, n)
+	r.ints(lens)
+	if r.err != nil {
+		return s, nil
+	}
+	total := uint64(0)
+	for _, l := range lens {
+		if uint64(l) > MaxTextBytes {
+			r.fail("length of a text")
+			return s, nil
+		}
+		total += uint64(l)
+	}
+	all := total
+	if over, whole := bits.Mul64(uint64(n), uint64(len(prefix))); over != 0 || !r.takeText(total+whole) {
+		return s, nil
+	} else {
+		all += whole
+	}
+	rest := r.rest(form, int(total))
+	if r.err != nil {
+		return s, nil
+	}
+	s.ends = make([]uint32, n)
+	s.buf = rest
+	at := 0
+	if len(prefix) == 0 {
+		for i, l := range lens {
+			at += int(l)
+			s.ends[i] = uint32(at)
+		}
+		return s, nil
+	}
+	s.buf = make([]byte, 0, all)
+	for i, l := range lens {
+		s.buf = append(append(s.buf, prefix...), rest[at:at+int(l)]...)
+		at += int(l)
+		s.ends[i] = uint32(len(s.buf))
+	}
+	return s, nil
+}
+
+// rest reads the bytes of all texts, prefixes left out.
+func (r *reader) rest(form byte, total int) []byte {
+	switch form {
+	case textsPlain:
+		return append([]byte(nil), r.take(total)...)
+	case textsPacked:
+		alphabet := r.text()
+		if len(alphabet) == 0 || len(alphabet) > packedAlphabet {
+			r.fail("alphabet")
+			return nil
+		}
+		width := bitsFor(len(alphabet))
+		b := r.bits(total, width)
+		if b == nil {
+			return nil
+		}
+		out := make([]byte, total)
+		var table [1 << 6]byte
+		copy(table[:], alphabet)
+		mask := uint64(1)<<width - 1
+		bit := uint(0)
+		for i := range out {
+			out[i] = table[binary.LittleEndian.Uint64(b[bit>>3:])>>(bit&7)&mask&63]
+			bit += width
+		}
+		return out
+	case textsS2:
+		b := r.text()
+		if n, err := s2.DecodedLen(b); err != nil || n != total {
+			r.fail("compressed texts")
+			return nil
+		}
+		out, err := s2.Decode(make([]byte, total), b)
+		if err != nil {
+			r.fail("compressed texts")
+			return nil
+		}
+		return out
+	default:
+		r.fail("form of texts")
+		return nil
+	}
+}
+
+func (r *reader) uuids(n int) (s Strings, uuids []byte) {
+	if !r.takeText(36 * uint64(n)) {
+		return s, nil
+	}
+	b := r.take(16 * n)
+	if b == nil {
+		return s, nil
+	}
+	s.buf = make([]byte, 0, 36*n)
+	s.ends = make([]uint32, n)
+	for i := range n {
+		s.buf = appendUUID(s.buf, b[16*i:16*i+16])
+		s.ends[i] = uint32(len(s.buf))
+	}
+	return s, append([]byte(nil), b...)
+}
