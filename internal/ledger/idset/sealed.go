@@ -1,0 +1,132 @@
+package idset
+
+import (
+	"sync"
+
+	"odometer/internal/ledger/block"
+)
+
+// Found is the answer to one hash of a Probe.
+type Found struct {
+	OK    bool
+	Entry Entry // if OK
+}
+
+// Sealed is an immutable view of the installed runs. It pins their files and
+// memory until released.
+type Sealed struct {
+	set     *Set
+	runs    []*run // oldest first
+	version uint64
+	closed  bool
+	refs    int // guarded by Set.mu
+}
+
+// newView makes a view with one reference of the set's own. mu is held, or
+// the set not yet shared.
+func (s *Set) newView(runs []*run, version uint64) *Sealed {
+	for _, r := range runs {
+		r.refs++
+	}
+	return &Sealed{set: s, runs: runs, version: version, refs: 1}
+}
+
+// Sealed returns the current view; Release it, once.
+func (s *Set) Sealed() *Sealed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sealed.refs++
+	return s.sealed
+}
+
+// Release gives the view up.
+func (v *Sealed) Release() {
+	v.set.mu.Lock()
+	defer v.set.mu.Unlock()
+	v.release()
+}
+
+// release gives up one reference. Set.mu is held.
+func (v *Sealed) release() {
+	v.refs--
+	if v.refs < 0 {
+		panic("idset: view released twice")
+	}
+	if v.refs == 0 {
+		for _, r := range v.runs {
+			r.release()
+		}
+	}
+}
+
+// release gives up one reference. Set.mu is held.
+func (r *run) release() {
+	r.refs--
+	if r.refs == 0 {
+		r.close()
+	}
+}
+
+// Version counts the installed tables. Lookup takes it to leave out what the
+// view has covered.
+func (v *Sealed) Version() uint64 { return v.version }
+
+// Len returns the number of identities in the view.
+func (v *Sealed) Len() uint64 {
+	var n uint64
+	for _, r := range v.runs {
+		n += r.info.Entries
+	}
+	return n
+}
+
+var candidateBuffers = sync.Pool{New: func() any { return new([]uint32) }}
+
+// Probe looks up all hashes and fills out, which must be as long. On an
+// error, which names the file and page if stored data is damaged, what is not
+// found is unknown rather than new.
+func (v *Sealed) Probe(hashes []block.Hash, out []Found) error {
+	if v.closed {
+		return errClosed
+	}
+	out = out[:len(hashes)]
+	clear(out)
+	buf := candidateBuffers.Get().(*[]uint32)
+	defer candidateBuffers.Put(buf)
+	if cap(*buf) < len(hashes) {
+		*buf = make([]uint32, len(hashes))
+	}
+	candidates := (*buf)[:len(hashes)]
+	for _, r := range v.runs {
+		n := r.filter.candidates(hashes, candidates)
+		for _, i := range candidates[:n] {
+			if out[i].OK {
+				continue
+			}
+			e, ok, err := r.find(hashes[i])
+			if err != nil {
+				return err
+			}
+			if ok {
+				out[i] = Found{OK: true, Entry: e}
+			}
+		}
+	}
+	return nil
+}
+
+// lookup looks h up in the runs that became visible after version since.
+func (v *Sealed) lookup(h block.Hash, since uint64) (Entry, bool, error) {
+	if v.closed {
+		return Entry{}, false, errClosed
+	}
+	for _, r := range v.runs {
+		if r.born <= since || r.filter.has(h) == 0 {
+			continue
+		}
+		if e, ok, err := r.find(h); ok || err != nil {
+			return e, ok, err
+		}
+	}
+	return Entry{}, false, nil
+}

@@ -1,0 +1,461 @@
+package idset
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
+)
+
+// writeCategory labels the set's writes in the file system's statistics.
+const writeCategory vfs.DiskWriteCategory = "identities"
+
+// Entry is what the set remembers of one identity: the content check of its
+// first event, and where that is: block sequence (below 2^64-1) and row.
+type Entry struct {
+	Hash  block.Hash
+	Check uint64
+	Seq   uint64
+	Ord   uint32
+}
+
+// RunInfo names one sealed run. The list of them, the manifest, is the
+// caller's to store: atomically with the position in the log that it covers.
+type RunInfo struct {
+	ID       uint64 `json:"id"`      // of the file, see RunName; 0 = no run, of a table that was empty
+	Entries  uint64 `json:"entries"` // identities
+	Bytes    uint64 `json:"bytes"`   // length of the file
+	Tier     int    `json:"tier"`    // 0 for a sealed table, else one more than the highest merged into it
+	Checksum uint64 `json:"checksum"`
+}
+
+// RunName returns the name of a run's file within the set's directory.
+func RunName(id uint64) string { return fmt.Sprintf("%012d.run", id) }
+
+func tempName(id uint64) string { return fmt.Sprintf("%012d.tmp", id) }
+
+// Repair reports a part of a run file that was found damaged and made anew, in
+// memory, from the run's pages. The file keeps its damage until it is merged.
+type Repair struct {
+	File string
+	Part string // "index" or "filter"
+	Err  error
+}
+
+// Defaults and bounds of Options.
+const (
+	DefaultRecentSlots = 1_666_667 // 1 M identities at 60 %: 53 MB
+	MinRecentSlots     = 16
+	MaxRecentSlots     = 1 << 30
+	DefaultMaxRuns     = 8
+	DefaultTierFanout  = 4
+	DefaultBitsPerID   = 15
+	MaxBitsPerID       = 64
+)
+
+// Options sizes a set. The zero value of a field means its default.
+type Options struct {
+	RecentSlots int // of the recent table, 32 bytes each
+	MaxRuns     int // sealed runs that merging keeps to; at least 2
+	TierFanout  int // runs of like size that are merged into one; at least 2
+	BitsPerID   int // of each run's filter
+	OnRepair    func(Repair)
+}
+
+func (o Options) withDefaults() (Options, error) {
+	for _, f := range []struct {
+		name          string
+		v             *int
+		def, min, max int
+	}{
+		{"RecentSlots", &o.RecentSlots, DefaultRecentSlots, MinRecentSlots, MaxRecentSlots},
+		{"MaxRuns", &o.MaxRuns, DefaultMaxRuns, 2, 1 << 10},
+		{"TierFanout", &o.TierFanout, DefaultTierFanout, 2, 1 << 10},
+		{"BitsPerID", &o.BitsPerID, DefaultBitsPerID, 1, MaxBitsPerID},
+	} {
+		if *f.v == 0 {
+			*f.v = f.def
+		}
+		if *f.v < f.min || *f.v > f.max {
+			return o, meter.Errorf(meter.KindInvalid, "identity index: %s is %d, want %d to %d", f.name, *f.v, f.min, f.max)
+		}
+	}
+	return o, nil
+}
+
+// Set is the index of every identity ever accepted.
+//
+// One goroutine, the fold, calls Lookup, Insert, Freeze, Free, Len and
+// NeedsFreeze. All other methods may be called from any goroutine at any time.
+type Set struct {
+	fs     vfs.FS
+	dir    string
+	opt    Options
+	memory atomic.Int64  // bytes of tables, filters and page indexes
+	nextID atomic.Uint64 // of run files
+
+	// The fold's own: its tables, and the view it probes. They trail what
+	// Install and InstallMerge publish until the fold next calls Free,
+	// NeedsFreeze or Freeze; being older they hold the same identities.
+	recent  *table
+	frozen  []*Frozen
+	view    *Sealed
+	adopted uint64 // generation that frozen and view stem from
+
+	generation atomic.Uint64 // counts changes of what mu guards below
+
+	mu       sync.Mutex
+	sealed   *Sealed         // current
+	waiting  []*Frozen       // frozen and not installed, oldest first
+	retired  []*table        // installed; the fold may still probe them
+	obsolete map[uint64]*run // replaced by a merge, file not removed yet
+	pins     map[uint64]int  // by run
+	merges   int             // planned, neither installed nor aborted
+	closed   bool
+}
+
+// Open opens the runs that the manifest names, in a directory of the set's
+// own, and deletes every run file that it does not name and every temporary
+// one. A run that is missing, short or not the one named, and damage to its
+// footer, are KindCorrupt. A damaged page index or filter is made anew and
+// reported to Options.OnRepair.
+func Open(fs vfs.FS, dir string, manifest []RunInfo, opt Options) (*Set, error) {
+	opt, err := opt.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{fs: fs, dir: dir, opt: opt, obsolete: map[uint64]*run{}, pins: map[uint64]int{}}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return nil, storageError(err, "create %s", dir)
+	}
+	if err := s.clean(manifest); err != nil {
+		return nil, err
+	}
+	var runs []*run
+	for _, info := range manifest {
+		r, err := s.openRun(info)
+		if err != nil {
+			for _, r := range runs {
+				r.close()
+			}
+			return nil, err
+		}
+		runs = append(runs, r)
+	}
+	s.sealed = s.newView(runs, 1)
+	s.view = s.sealed
+	s.view.refs++
+	s.recent = newTable(opt.RecentSlots, &s.memory)
+	return s, nil
+}
+
+// clean deletes the run files that the manifest does not name.
+func (s *Set) clean(manifest []RunInfo) error {
+	named := make(map[uint64]bool, len(manifest))
+	next := uint64(1)
+	for _, info := range manifest {
+		if info.ID == 0 || named[info.ID] {
+			return meter.Errorf(meter.KindCorrupt, "identity index: the manifest names run %d wrongly", info.ID)
+		}
+		named[info.ID] = true
+		next = max(next, info.ID+1)
+	}
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return storageError(err, "list %s", s.dir)
+	}
+	for _, name := range names {
+		base, ext, _ := strings.Cut(name, ".")
+		var id uint64
+		if _, err := fmt.Sscanf(base, "%d", &id); err != nil || name != RunName(id) && name != tempName(id) {
+			continue
+		}
+		next = max(next, id+1)
+		if ext == "run" && named[id] {
+			continue
+		}
+		if err := s.fs.Remove(s.path(name)); err != nil {
+			return storageError(err, "remove %s", name)
+		}
+	}
+	s.nextID.Store(next)
+	return s.syncDir(s.dir)
+}
+
+// Close frees the tables and runs. The fold must have stopped; views that are
+// still held stay readable until they are released.
+func (s *Set) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	current := s.sealed
+	s.sealed = &Sealed{set: s, closed: true, refs: 1, version: current.version}
+	tables := append(s.retired, s.recent)
+	for _, f := range s.waiting {
+		tables = append(tables, f.table)
+		f.dropRun()
+	}
+	s.retired, s.waiting = nil, nil
+	s.mu.Unlock()
+
+	for _, t := range tables {
+		if t != nil {
+			t.free()
+		}
+	}
+	s.view.Release()
+	current.Release()
+	s.view, s.frozen, s.recent = s.sealed, nil, &table{}
+	s.view.refs++
+	return nil
+}
+
+// Lookup returns what is remembered under h: in the tables, and in the runs
+// that were installed after version since of the sealed view. With the
+// version of a view that was probed for h, the two together see every
+// identity; 0 looks everywhere. Fold goroutine.
+func (s *Set) Lookup(h block.Hash, since uint64) (Entry, bool, error) {
+	if e, ok := s.recent.lookup(h); ok {
+		return e, true, nil
+	}
+	for _, f := range s.frozen {
+		if f.table != nil {
+			if e, ok := f.table.lookup(h); ok {
+				return e, true, nil
+			}
+		}
+	}
+	if s.view.version <= since && !s.view.closed {
+		return Entry{}, false, nil
+	}
+	return s.view.lookup(h, since)
+}
+
+// Insert remembers an identity that Lookup did not find; under a hash that is
+// in the recent table already, the first stays. It returns false, and
+// remembers nothing, when there is no room: freeze first. Fold goroutine.
+func (s *Set) Insert(e Entry) bool { return s.recent.insert(&e) }
+
+// Len returns the number of identities in the recent table. Fold goroutine.
+func (s *Set) Len() int { return s.recent.n }
+
+// Free returns how many more identities the recent table takes for certain
+// (but for hashes crafted to collide, see Insert). Fold goroutine.
+func (s *Set) Free() int {
+	s.adopt()
+	return s.recent.hard - s.recent.n
+}
+
+// NeedsFreeze says whether the recent table is as full as it should get. It
+// then still takes a third as many again. Fold goroutine.
+func (s *Set) NeedsFreeze() bool {
+	s.adopt()
+	return s.recent.n >= s.recent.soft
+}
+
+// adopt makes the fold probe what has been published since it last looked,
+// and frees what it alone still used.
+func (s *Set) adopt() {
+	if s.adopted == s.generation.Load() {
+		return
+	}
+	s.mu.Lock()
+	old := s.view
+	s.view = s.sealed
+	s.view.refs++
+	s.frozen = append([]*Frozen(nil), s.waiting...)
+	retired := s.retired
+	s.retired = nil
+	s.adopted = s.generation.Load()
+	s.mu.Unlock()
+	old.Release()
+	for _, t := range retired {
+		t.free()
+	}
+}
+
+// Freeze swaps the recent table for an empty one and returns the old, whose
+// identities stay remembered. Several frozen tables may wait for their
+// Install; each costs a table's memory and a look. Fold goroutine.
+func (s *Set) Freeze() *Frozen {
+	f := &Frozen{set: s}
+	if s.recent.n > 0 {
+		f.table = s.recent
+		s.recent = newTable(s.opt.RecentSlots, &s.memory)
+	}
+	s.mu.Lock()
+	s.waiting = append(s.waiting, f)
+	s.generation.Add(1)
+	s.mu.Unlock()
+	s.adopt()
+	return f
+}
+
+// Frozen is a recent table on its way to becoming a run.
+type Frozen struct {
+	set   *Set
+	table *table // nil when it was empty
+	run   *run   // once written; guarded by Set.mu
+}
+
+// Len returns the number of identities.
+func (f *Frozen) Len() int {
+	if f.table == nil {
+		return 0
+	}
+	return f.table.n
+}
+
+// Write writes the table as a run: complete, synced and under its name when
+// it returns. It may be called again after an error, and returns the same run
+// after a success. Of an empty table it writes nothing and returns a zero
+// RunInfo. One call at a time; any goroutine.
+func (f *Frozen) Write() (RunInfo, error) {
+	f.set.mu.Lock()
+	r, closed := f.run, f.set.closed
+	f.set.mu.Unlock()
+	if r != nil {
+		return r.info, nil
+	}
+	if closed {
+		return RunInfo{}, errClosed
+	}
+	if f.table == nil {
+		return RunInfo{}, nil
+	}
+	r, err := f.set.createRun(uint64(f.table.n), 0, func(w *runWriter) error { return f.table.ascend(w.add) })
+	if err != nil {
+		return RunInfo{}, err
+	}
+	f.set.mu.Lock()
+	f.run = r
+	f.set.mu.Unlock()
+	return r.info, nil
+}
+
+// dropRun closes a run that was written and never installed.
+func (f *Frozen) dropRun() {
+	if f.run != nil {
+		f.run.close()
+		f.run = nil
+	}
+}
+
+// Install puts the run that Write returned in the table's place: new views
+// see it. Call it once a checkpoint that names the run has committed.
+func (s *Set) Install(f *Frozen, info RunInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	at := -1
+	for i, w := range s.waiting {
+		if w == f {
+			at = i
+		}
+	}
+	if at < 0 || f.table != nil && (f.run == nil || f.run.info != info) {
+		panic("idset: Install of a table that was not written, or was installed before")
+	}
+	s.waiting = append(s.waiting[:at:at], s.waiting[at+1:]...)
+	if f.table != nil {
+		s.retired = append(s.retired, f.table)
+		f.run.born = s.sealed.version + 1
+		s.publish(append(append([]*run(nil), s.sealed.runs...), f.run), s.sealed.version+1)
+		f.run = nil
+	}
+	s.generation.Add(1)
+}
+
+// publish makes runs the current view. mu is held.
+func (s *Set) publish(runs []*run, version uint64) {
+	old := s.sealed
+	s.sealed = s.newView(runs, version)
+	s.generation.Add(1)
+	old.release()
+}
+
+// Manifest returns the installed runs, oldest first.
+func (s *Set) Manifest() []RunInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.manifest()
+}
+
+func (s *Set) manifest() []RunInfo {
+	infos := make([]RunInfo, len(s.sealed.runs))
+	for i, r := range s.sealed.runs {
+		infos[i] = r.info
+	}
+	return infos
+}
+
+// ManifestWith returns the manifest as it will be once a written table and a
+// finished merge have been installed; either may be nil. It is what the
+// checkpoint before these installs must name.
+func (s *Set) ManifestWith(f *Frozen, info RunInfo, m *Merge, merged RunInfo) []RunInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var infos []RunInfo
+	for _, r := range s.sealed.runs {
+		if m == nil || !m.replaces(r) {
+			infos = append(infos, r.info)
+		}
+	}
+	if m != nil {
+		infos = append(infos, merged)
+	}
+	if f != nil && info.ID != 0 {
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+// Memory returns the bytes held by tables, filters and page indexes.
+func (s *Set) Memory() int64 { return s.memory.Load() }
+
+func (s *Set) path(name string) string { return s.fs.PathJoin(s.dir, name) }
+
+// syncDir makes the directory's entries durable.
+func (s *Set) syncDir(dir string) error {
+	d, err := s.fs.OpenDir(dir)
+	if err != nil {
+		return storageError(err, "open %s", dir)
+	}
+	err = d.Sync()
+	if err2 := d.Close(); err == nil {
+		err = err2
+	}
+	if err != nil {
+		return storageError(err, "sync %s", dir)
+	}
+	return nil
+}
+
+var errClosed = meter.Errorf(meter.KindUnavailable, "the identity index is closed")
+
+// storageError wraps a failed file operation; an error that has a kind keeps it.
+func storageError(err error, format string, args ...any) error {
+	var classified *meter.Error
+	if errors.As(err, &classified) {
+		return err
+	}
+	kind := meter.KindInternal
+	if vfs.IsNoSpaceError(err) {
+		kind = meter.KindStorageFull
+	}
+	return meter.WrapError(kind, err, "identity index: "+format, args...)
+}
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
