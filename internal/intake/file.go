@@ -1,0 +1,187 @@
+package intake
+
+import (
+	"bufio"
+	"bytes"
+
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// FileID is the device and inode of a file; zero where the system has none.
+type FileID struct {
+	Device uint64 `json:"device"`
+	Inode  uint64 `json:"inode"`
+}
+
+// Stat is what was seen of a file at one moment.
+type Stat struct {
+	FileID
+	Size    int64     `json:"size"` // on disk, compressed or not
+	ModTime time.Time `json:"mod_time"`
+}
+
+// Same says whether nothing about the file has changed.
+func (s Stat) Same(o Stat) bool {
+	return s.FileID == o.FileID && s.FileID != FileID{} && s.Size == o.Size && s.ModTime.Equal(o.ModTime)
+}
+
+// File is an open input file. It stays the same file when its name is given to
+// another. Close it after use.
+type File struct {
+	Path string
+	Stat Stat // as of Open or the last Refresh
+
+	f          *os.File
+	compressed string // "", "gzip" or "zstd"
+	read       atomic.Int64
+}
+
+// Open opens a regular file; compression is told from its first bytes.
+func Open(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	in := &File{Path: path, f: f}
+	if err := in.Refresh(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// Refresh looks at the file's size and first bytes again.
+func (f *File) Refresh() error {
+	info, err := f.f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file; pipe it to standard input with --source", f.Path)
+	}
+	f.Stat = statOf(info)
+	var magic [4]byte
+	n, err := f.f.ReadAt(magic[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	f.compressed = compressionOf(magic[:n])
+	return nil
+}
+
+func statOf(info os.FileInfo) Stat {
+	return Stat{FileID: fileID(info), Size: info.Size(), ModTime: info.ModTime().UTC()}
+}
+
+// StatPath looks at the file that has the name now.
+func StatPath(path string) (Stat, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Stat{}, err
+	}
+	return statOf(info), nil
+}
+
+func compressionOf(magic []byte) string {
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		return "gzip"
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return "zstd"
+	}
+	return ""
+}
+
+// Compressed says whether offsets of the stream differ from those on disk.
+func (f *File) Compressed() bool { return f.compressed != "" }
+
+// BytesRead returns how far on disk the reader of the last call of Reader is,
+// for progress. It may be called from any goroutine.
+func (f *File) BytesRead() int64 { return f.read.Load() }
+
+// Close closes the file.
+func (f *File) Close() error { return f.f.Close() }
+
+// Reader returns a reader of the uncompressed stream from an offset. At most
+// one may be in use; it ends where the file ends when that is reached. Close
+// frees the decompressor, not the file.
+func (f *File) Reader(offset int64) (io.ReadCloser, error) {
+	if f.compressed == "" {
+		f.read.Store(offset)
+		return io.NopCloser(&fileReader{f: f, at: offset}), nil
+	}
+	f.read.Store(0)
+	r, err := decompress(&fileReader{f: f}, f.compressed)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
+	}
+	if _, err := io.CopyN(io.Discard, r, offset); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
+	}
+	return r, nil
+}
+
+// fileReader reads with ReadAt, so that several readers never share a position.
+type fileReader struct {
+	f  *File
+	at int64
+}
+
+func (r *fileReader) Read(p []byte) (int, error) {
+	n, err := r.f.f.ReadAt(p, r.at)
+	r.at += int64(n)
+	r.f.read.Store(r.at)
+	if n > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// NewReader unpacks gzip or zstd, or returns plain input as it is, for input
+// that is not a file.
+func NewReader(r io.Reader) (io.ReadCloser, error) {
+	b := bufio.NewReader(r)
+	magic, err := b.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if c := compressionOf(magic); c != "" {
+		return decompress(b, c)
+	}
+	return io.NopCloser(b), nil
+}
+
+func decompress(r io.Reader, kind string) (io.ReadCloser, error) {
+	if kind == "gzip" {
+		return gzip.NewReader(r)
+	}
+	// The window bound keeps a hostile file from claiming gigabytes.
+	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
+	if err != nil {
+		return nil, err
+	}
+	return d.IOReadCloser(), nil
+}
+
+// tail returns a hash of the text before the offset, at most TailBytes of it;
+// only for files that are not compressed.
+func (f *File) tail(offset int64) (string, error) {
+	n := min(offset, TailBytes)
+	text := make([]byte, n)
+	if _, err := f.f.ReadAt(text, offset-n); err != nil {
+		return "", fmt.Errorf("%s: %w", f.Path, err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16]), nil
+}

@@ -1,0 +1,105 @@
+// Package intake reads usage out of files: it splits a file into lines, turns
+// each line into a CloudEvent, and decides which lines of which file were
+// counted before.
+//
+//	file ── Open ──▶ bytes (gzip, zstd unpacked) ── Scanner ──▶ lines, each with
+//	its offset and the chain hash of everything up to it ── Decoder ──▶ events
+//
+//	first line ──▶ lineage ── Resolve(file, lineage) ──▶ Plan: where to start,
+//	and how the lines are named
+//
+// A log has no event ids, so they are made from where a line stands in its
+// stream (see ID). docs/ingest.md has the reasoning and the guarantees. The
+// package reads files and keeps its own state files; it knows no server.
+package intake
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Named limits of this package.
+const (
+	// MaxLineBytes is the longest line, and the longest CSV record, that is
+	// decoded. A longer one is rejected; the rest of the file goes on.
+	MaxLineBytes = 1 << 20
+	// HeadLines is how many first lines of a stream the state remembers one by
+	// one. Two streams that start alike are told apart within these lines.
+	HeadLines = 64
+	// MaxStreams is how many streams with one and the same first line the state
+	// remembers; the one not touched for longest is forgotten first.
+	MaxStreams = 256
+	// TailBytes is how much text before the resume point is compared before
+	// reading goes on in a file that is still in its place.
+	TailBytes = 4096
+)
+
+// Format names how the lines of a file are read.
+type Format string
+
+// The formats.
+const (
+	NDJSON   Format = "ndjson"   // one CloudEvent in JSON a line, sent as it is
+	CSV      Format = "csv"      // a header row, then one event a record
+	Combined Format = "combined" // access log of nginx or Apache
+)
+
+// Identity names one event: the source and the id it is sent with. Either is
+// empty where the line itself carries it.
+type Identity struct {
+	Source, ID string
+}
+
+// Decoder turns records into events.
+type Decoder interface {
+	// Header is given the first record of a file that has one (see HasHeader),
+	// before any other. An error means that the whole file cannot be read.
+	Header(record []byte) error
+	// HasHeader says whether the first record holds names instead of an event.
+	HasHeader() bool
+	// Derived says that the events carry no identity of their own, so that
+	// Append is given one.
+	Derived() bool
+	// Append appends the event of one record to dst, in JSON without a newline.
+	// The error says in a few words what is wrong with the record.
+	Append(dst, record []byte, id Identity) ([]byte, error)
+	// Fingerprint changes whenever the same record could become another event.
+	Fingerprint() string
+}
+
+var rotatedSuffix = regexp.MustCompile(`(?i)(\.(gz|zst)|[.-][0-9]+)+$`)
+
+// Detect names the format of a file from its name and its first line. Suffixes
+// that rotation adds (".1", "-20260101", ".gz") are ignored.
+func Detect(name string, first []byte) (Format, error) {
+	base := rotatedSuffix.ReplaceAllString(filepath.Base(name), "")
+	switch strings.ToLower(filepath.Ext(base)) {
+	case ".ndjson", ".jsonl":
+		return NDJSON, nil
+	case ".csv", ".tsv":
+		return CSV, nil
+	}
+	text := bytes.TrimLeft(bytes.TrimPrefix(first, utf8BOM), " \t")
+	if len(text) > 0 && text[0] == '{' {
+		return NDJSON, nil
+	}
+	if _, err := parseCombined(trimEnd(first)); err == nil {
+		return Combined, nil
+	}
+	return "", fmt.Errorf("the format cannot be told from the name or the first line; give --format")
+}
+
+var utf8BOM = []byte("\xef\xbb\xbf")
+
+// trimEnd takes off the carriage return of a line written on Windows.
+func trimEnd(line []byte) []byte {
+	return bytes.TrimSuffix(line, []byte{'\r'})
+}
+
+// blank says whether a line holds no record: such lines are passed over.
+func blank(line []byte) bool {
+	return len(bytes.TrimSpace(line)) == 0
+}
