@@ -248,6 +248,13 @@ func (t *Table) AddCount(n uint32, at int32, count int64) {
 	t.at(n, at).count += count
 }
 
+// AddSum adds count events whose values sum to sum, as AddNumeric does for one value.
+func (t *Table) AddSum(n uint32, at int32, count int64, sum meter.Sum) {
+	c := t.at(n, at)
+	c.count += count
+	c.sum.AddSum(sum)
+}
+
 // AddMin counts an event of a MIN series.
 func (t *Table) AddMin(n uint32, at int32, q meter.Quantity) {
 	c := t.at(n, at)

@@ -1,0 +1,183 @@
+package ledger
+
+import (
+	"fmt"
+
+	"odometer/internal/ledger/block"
+)
+
+// Backfill folds the blocks before a meter's definition into the meter's
+// cells. A worker reads and decodes ahead; the fold goroutine adds the rows
+// between two live blocks, so deltas and cursor commit with a checkpoint like
+// everything else, and one organization's backfill slows the others by at
+// most one block at a time.
+type backfiller struct {
+	ready chan *backfillBatch
+	woken chan struct{} // capacity 1: a meter was defined
+}
+
+// backfillBatch is one stored block for one or more meters that lack it.
+type backfillBatch struct {
+	org      string
+	seq      uint64 // the batch takes the cursor to here
+	header   *block.Header
+	rows     *block.Rows // nil: no events of the organization up to seq
+	verdicts []Verdict
+	meters   []*meterState
+	folded   chan error
+}
+
+func (b *backfiller) wake() {
+	select {
+	case b.woken <- struct{}{}:
+	default:
+	}
+}
+
+// backfillLoop feeds stored blocks to the fold until no meter lacks any.
+func (l *Ledger) backfillLoop() {
+	for {
+		worked, err := l.backfillStep()
+		if err != nil {
+			l.logger.Error("backfill is held up; its meters are answered by scanning", "error", err)
+		}
+		if worked && err == nil {
+			continue
+		}
+		select {
+		case <-l.closing.Done():
+			return
+		case <-l.backfill.woken:
+		}
+	}
+}
+
+// backfillStep takes the meters of one organization that are furthest behind
+// through one stored block.
+func (l *Ledger) backfillStep() (bool, error) {
+	org, meters, cursor := l.lagging()
+	if len(meters) == 0 {
+		return false, nil
+	}
+	target := meters[0].record.Created
+	h, err := l.nextHeader(org, cursor+1, target)
+	if err != nil {
+		return false, err
+	}
+	b := &backfillBatch{org: org, seq: target, meters: meters, folded: make(chan error, 1)}
+	if h != nil {
+		b.header, b.seq = h, h.Sequence
+		if h.Kind == block.KindEvents {
+			if b.rows, err = l.loadRows(h, false); err != nil {
+				return false, err
+			}
+			if b.verdicts, err = l.storedVerdicts(h.Sequence, b.rows.N); err != nil {
+				return false, err
+			}
+		}
+	}
+	select {
+	case l.backfill.ready <- b:
+		return true, <-b.folded
+	case <-l.closing.Done():
+		return false, nil
+	case <-l.folded:
+		return false, nil
+	}
+}
+
+// lagging returns meters of one organization that share the lowest cursor and
+// the same target.
+func (l *Ledger) lagging() (org string, meters []*meterState, cursor uint64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	l.orgsMu.RLock()
+	defer l.orgsMu.RUnlock()
+	for _, o := range l.orgs {
+		if o.record.Stopped != nil {
+			continue
+		}
+		for _, m := range o.meters {
+			switch {
+			case m.backfilled():
+			case len(meters) == 0 || m.record.Cursor < cursor:
+				org, meters, cursor = o.name, []*meterState{m}, m.record.Cursor
+			case m.org == org && m.record.Cursor == cursor && m.record.Created == meters[0].record.Created:
+				meters = append(meters, m)
+			}
+		}
+	}
+	return org, meters, cursor
+}
+
+// nextHeader returns the organization's first block in [from, to], nil if there is none.
+func (l *Ledger) nextHeader(org string, from, to uint64) (*block.Header, error) {
+	view := l.view()
+	defer view.release()
+	var found *block.Header
+	err := view.headers(org, from, to, func(h *block.Header) (bool, error) {
+		found = h
+		return false, nil
+	})
+	return found, err
+}
+
+// foldBackfill adds one stored block to the meters that lack it. Fold goroutine.
+func (l *Ledger) foldBackfill(b *backfillBatch) {
+	err := l.makeRoom(&foldItem{})
+	if err == nil {
+		err = l.addBackfill(b)
+	}
+	if err != nil {
+		err = fmt.Errorf("backfill block %d: %w", b.seq, err)
+		l.fatal(err.Error())
+	}
+	b.folded <- err
+}
+
+func (l *Ledger) addBackfill(b *backfillBatch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b.rows != nil {
+		verdicts := b.verdicts
+		// Voids from before the definition were never counted for this
+		// meter; those after it are taken back by the live fold.
+		if err := l.hideVoided(b, verdicts); err != nil {
+			return err
+		}
+		l.fold.eval.reset(b.rows, l.texts.forOrg(b.org))
+		for _, m := range b.meters {
+			if l.org(b.org).meter(m.record.Meter.Key) != m {
+				continue // deleted meanwhile
+			}
+			if err := l.countMeter(m, b.rows, verdicts, change{sign: +1}); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range b.meters {
+		if l.org(b.org).meter(m.record.Meter.Key) != m {
+			continue
+		}
+		m.record.Cursor = b.seq
+		l.active.meters[m] = struct{}{}
+	}
+	if l.active.started == 0 {
+		l.active.started = l.now().UnixNano()
+	}
+	return nil
+}
+
+// hideVoided makes rows voided before the meters' definition uncounted.
+func (l *Ledger) hideVoided(b *backfillBatch, verdicts []Verdict) error {
+	voids, err := l.voidsOf(b.seq)
+	if err != nil {
+		return err
+	}
+	for ord, n := range voids {
+		if n.Sequence < b.meters[0].record.Created {
+			verdicts[ord] = Rejected
+		}
+	}
+	return nil
+}

@@ -1,0 +1,283 @@
+package ledger
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"odometer/internal/ledger/cell"
+)
+
+// contractAttribute is the second attribute of the (customer, contract) projection.
+const contractAttribute = "contract"
+
+// layout says where the meter's chunks lie.
+func (m *meterState) layout() cell.Layout {
+	return cell.Layout{Prefix: []byte{keyCell}, Org: m.org, Version: m.record.Version, Kind: m.kind, Groups: len(m.order),
+		SlotsPerDay: int(24 * time.Hour / m.width)}
+}
+
+// projections are the groupings kept for the meter: all of its attributes,
+// the customer alone, the total, and (customer, contract) for sampled meters.
+func (m *meterState) projections() []cell.Projection {
+	out := []cell.Projection{{ID: cell.ProjectionAll}}
+	customer := slices.Index(m.order, customerAttribute)
+	if customer >= 0 && len(m.order) > 1 {
+		out = append(out, cell.Projection{ID: cell.ProjectionCustomer, Take: []int{customer}})
+	}
+	if len(m.order) > 0 {
+		out = append(out, cell.Projection{ID: cell.ProjectionTotal})
+	}
+	if contract := slices.Index(m.order, contractAttribute); m.record.Meter.Sampled() && customer >= 0 && contract >= 0 && len(m.order) > 2 {
+		out = append(out, cell.Projection{ID: cell.ProjectionCustomerContract, Take: []int{customer, contract}})
+	}
+	return out
+}
+
+// cellPrefix begins all chunk keys of a meter version.
+func cellPrefix(m *meterState) []byte {
+	l := m.layout()
+	return l.AppendMeterPrefix(nil)
+}
+
+// flushCells merges the delta's cells into the stored ones.
+func (l *Ledger) flushCells(b *pebble.Batch, d *delta) error {
+	byVersion := map[uint32]*meterState{}
+	for m := range d.meters {
+		byVersion[m.record.Version] = m
+	}
+	emit := func(key, value []byte) error { return b.Merge(key, value, nil) }
+	return cell.Flush(d.table, emit, func(version uint32) (cell.Plan, bool) {
+		m, ok := byVersion[version]
+		if !ok {
+			return cell.Plan{}, false // deleted in the same delta
+		}
+		return cell.Plan{Layout: m.layout(), Projections: m.projections()}, true
+	})
+}
+
+// cellRead is one question answered from cells.
+type cellRead struct {
+	qu      *question
+	c       *collector
+	take    []int // position in the projection of each GroupBy attribute
+	wanted  []map[uint64]bool
+	at      []int // position in the projection of each filter
+	group   []uint64
+	dirty   bool
+	width   int64
+	scope   cell.Scope
+	prefixe [][]uint64
+}
+
+// readCells answers from the stored chunks, the frozen and the active delta,
+// and scans what the range has beyond whole slots. ok is false when the cells
+// cannot answer after all: a backfill is under way, or a void made a slot dirty.
+func (l *Ledger) readCells(ctx context.Context, qu *question) (*collector, uint64, bool, error) {
+	l.mu.RLock()
+	m := qu.m
+	if !m.backfilled() || m.record.Crowded {
+		l.mu.RUnlock()
+		return nil, 0, false, nil
+	}
+	view := l.viewLocked()
+	defer view.release()
+	r := &cellRead{qu: qu, width: int64(m.width)}
+	r.c = newCollector(&qu.def, qu.bounds, len(qu.q.GroupBy), l.now(), l.limits)
+	qu.texts = l.texts.text
+	known, err := r.plan(l)
+	if err != nil || !known {
+		// Nobody has ever used a text that a filter asks for: nothing matches.
+		l.mu.RUnlock()
+		return r.c, view.applied, err == nil, err
+	}
+	// Under the lock: what no checkpoint holds yet.
+	err = r.tables(l)
+	l.mu.RUnlock()
+	if err == nil {
+		err = r.each(func() error { return r.scope.Chunks(view.base.snap, r.add) })
+	}
+	if err != nil || r.dirty {
+		return nil, 0, false, err
+	}
+	return r.c, view.applied, true, r.edges(ctx, l, view)
+}
+
+// plan picks the smallest projection that knows every attribute asked for.
+func (r *cellRead) plan(l *Ledger) (bool, error) {
+	need := slices.Clone(r.qu.q.GroupBy)
+	for _, f := range r.qu.filters {
+		need = append(need, f.Attribute)
+	}
+	m := r.qu.m
+	best := -1
+	var names []string
+	for _, p := range m.projections() {
+		have := m.order
+		if p.ID != cell.ProjectionAll {
+			have = nil
+			for _, at := range p.Take {
+				have = append(have, m.order[at])
+			}
+		}
+		covers := !slices.ContainsFunc(need, func(n string) bool { return !slices.Contains(have, n) })
+		if covers && (best < 0 || len(have) < best) {
+			best, names = len(have), have
+			r.scope = cell.Scope{Layout: m.layout(), Projection: p}
+		}
+	}
+	for _, g := range r.qu.q.GroupBy {
+		r.take = append(r.take, slices.Index(names, g))
+	}
+	r.group = make([]uint64, len(r.take))
+	r.slots(&l.peekOrg(m.org).record)
+	return r.planFilters(l, names)
+}
+
+// slots takes the whole slots of the range. Where no event lies before or
+// after the range, the slot at its edge is as good as whole.
+func (r *cellRead) slots(o *orgRecord) {
+	lo, hi := r.qu.bounds[0], r.qu.bounds[len(r.qu.bounds)-1]
+	r.scope.From, r.scope.To = int32(-floorDiv(-lo, r.width)), int32(floorDiv(hi, r.width))
+	if r.qu.def.Sampled() {
+		return // counts whole samples only
+	}
+	if lo <= o.MinTime {
+		r.scope.From = int32(floorDiv(lo, r.width))
+	}
+	if hi > o.MaxTime {
+		r.scope.To = int32(-floorDiv(-hi, r.width))
+	}
+}
+
+// planFilters resolves the filters' texts; false if one has no text in use.
+func (r *cellRead) planFilters(l *Ledger, names []string) (bool, error) {
+	var first []uint64
+	for _, f := range r.qu.filters {
+		want := map[uint64]bool{}
+		for _, v := range f.Values {
+			id, ok, err := l.texts.lookup(r.qu.q.Organization, v)
+			if err != nil {
+				return false, err
+			}
+			if ok {
+				want[id] = true
+			}
+		}
+		if len(want) == 0 {
+			return false, nil
+		}
+		at := slices.Index(names, f.Attribute)
+		r.at = append(r.at, at)
+		r.wanted = append(r.wanted, want)
+		if at == 0 && first == nil {
+			for id := range want {
+				first = append(first, id)
+			}
+			slices.Sort(first)
+		}
+	}
+	if first == nil {
+		r.prefixe = [][]uint64{nil}
+	}
+	for _, id := range first {
+		r.prefixe = append(r.prefixe, []uint64{id})
+	}
+	return true, nil
+}
+
+// each runs fn for every leading group id that can match.
+func (r *cellRead) each(fn func() error) error {
+	if r.scope.From >= r.scope.To {
+		return nil
+	}
+	for _, p := range r.prefixe {
+		r.scope.Group = p
+		if err := fn(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tables adds the active and the frozen delta. Ledger.mu is held.
+func (r *cellRead) tables(l *Ledger) error {
+	return r.each(func() error {
+		if l.frozen != nil {
+			if err := r.scope.Cells(l.frozen.table, r.add); err != nil {
+				return err
+			}
+		}
+		return r.scope.Cells(l.active.table, r.add)
+	})
+}
+
+// add takes one slot of one group.
+func (r *cellRead) add(group []uint64, slot int32, s *cell.State) error {
+	for i, at := range r.at {
+		if !r.wanted[i][group[at]] {
+			return nil
+		}
+	}
+	if s.Dirty != 0 {
+		r.dirty = true
+		return nil
+	}
+	for i, at := range r.take {
+		r.group[i] = group[at]
+	}
+	g, err := r.c.group(r.group)
+	if err != nil {
+		return err
+	}
+	return r.c.add(g, int64(slot)*r.width, s)
+}
+
+// edges scans what lies in the range but in no whole slot of it. A sampled
+// meter counts whole samples only.
+func (r *cellRead) edges(ctx context.Context, l *Ledger, view *view) error {
+	if r.qu.def.Sampled() {
+		return nil
+	}
+	from, to := r.qu.bounds[0], r.qu.bounds[len(r.qu.bounds)-1]
+	lo, hi := int64(r.scope.From)*r.width, int64(r.scope.To)*r.width
+	var parts [][2]int64
+	if r.scope.From >= r.scope.To {
+		parts = append(parts, [2]int64{from, to})
+	} else {
+		if from < lo {
+			parts = append(parts, [2]int64{from, lo})
+		}
+		if hi < to {
+			parts = append(parts, [2]int64{hi, to})
+		}
+	}
+	for _, p := range parts {
+		s := &usageScan{l: l, qu: r.qu, in: storedTexts{l, r.qu.q.Organization}, c: r.c}
+		if err := s.run(ctx, view, p[0], p[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storedTexts interns for a scan beside cells: with the fold's own numbers,
+// so that both meet in one group. A meter's group texts are all known.
+type storedTexts struct {
+	l   *Ledger
+	org string
+}
+
+func (s storedTexts) intern(text []byte) (uint64, error) {
+	id, ok, err := s.l.texts.lookup(s.org, string(text))
+	if err == nil && !ok {
+		// A filter's value, or an attribute of an event the meter skips:
+		// no group of the meter has this text.
+		return unknownText, nil
+	}
+	return id, err
+}
+
+var _ interner = storedTexts{}

@@ -1,0 +1,418 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"odometer/internal/ledger/cell"
+	"odometer/internal/ledger/idset"
+)
+
+// delta is what the fold has added since the last freeze. A checkpoint writes
+// one delta and the sequence it reaches in one atomic batch.
+type delta struct {
+	table    *cell.Table
+	texts    *textDelta // set at the freeze
+	ids      *idset.Frozen
+	groups   map[string]struct{} // keys of groups seen for the first time
+	meters   map[*meterState]struct{}
+	deleted  []*meterState
+	orgs     map[*orgState]struct{}
+	headers  []headerNote
+	verdicts map[uint64][]byte              // packed, of blocks with other than accepted rows
+	voids    map[uint64]map[uint32]voidNote // block, row
+	notes    []keyValue                     // conflicts: written as they are
+	events   int
+	bytes    int64
+	applied  uint64
+	accepted int64
+	sum      [16]byte
+	nextText uint64
+	version  uint32
+	started  int64 // acceptance time of the first block in it
+	records  []keyValue
+}
+
+type keyValue struct{ key, value []byte }
+
+func newDelta(applied uint64, accepted int64, sum [16]byte) *delta {
+	return &delta{table: cell.NewTable(0), groups: map[string]struct{}{}, meters: map[*meterState]struct{}{}, orgs: map[*orgState]struct{}{},
+		verdicts: map[uint64][]byte{}, voids: map[uint64]map[uint32]voidNote{}, applied: applied, accepted: accepted, sum: sum}
+}
+
+func (d *delta) note(key, value []byte) { d.notes = append(d.notes, keyValue{key, value}) }
+
+// checkpointRecord is the state's place in the log. It commits together with
+// everything folded up to it.
+type checkpointRecord struct {
+	Applied     uint64          `json:"applied"`
+	AcceptedAt  int64           `json:"accepted_at"`
+	Sum         string          `json:"sum"` // of the header of block Applied, hex
+	NextText    uint64          `json:"next_text"`
+	NextVersion uint32          `json:"next_version"`
+	Runs        []idset.RunInfo `json:"runs"`
+}
+
+// base is a consistent view of the stored state that readers share. It is
+// replaced under Ledger.mu in the same step that drops the frozen delta, so no
+// reader sees a delta twice or not at all.
+type base struct {
+	snap *pebble.Snapshot
+	refs atomic.Int32
+}
+
+func newBase(db *pebble.DB) *base {
+	b := &base{snap: db.NewSnapshot()}
+	b.refs.Store(1)
+	return b
+}
+
+func (b *base) acquire() *base { b.refs.Add(1); return b }
+
+func (b *base) release() error {
+	if b.refs.Add(-1) == 0 {
+		return b.snap.Close()
+	}
+	return nil
+}
+
+// noteBlock records that a block has been folded. l.mu is held.
+func (l *Ledger) noteBlock(org *orgState, it *foldItem) {
+	d := l.active
+	h := &it.header
+	d.headers = append(d.headers, headerNote{org.name, h})
+	if it.rows != nil {
+		if v := packVerdicts(l.fold.verdicts); v != nil {
+			d.verdicts[h.Sequence] = v
+			for i, verdict := range l.fold.verdicts {
+				if verdict == Conflict {
+					d.note(conflictKey(org.name, it.rows.Hashes[i], h.Sequence, uint32(i)), nil)
+				}
+			}
+		}
+		d.events += it.rows.N
+	}
+	d.bytes += int64(it.bytes)
+	if d.started == 0 {
+		d.started = h.Accepted.UnixNano()
+	}
+	d.applied, d.accepted, d.sum = h.Sequence, h.Accepted.UnixNano(), h.Sum()
+	d.orgs[org] = struct{}{}
+	org.publish()
+	l.applied.Store(h.Sequence)
+}
+
+// packVerdicts stores two bits a row; nil when every row is accepted.
+func packVerdicts(vs []Verdict) []byte {
+	all := true
+	for _, v := range vs {
+		if v != Accepted {
+			all = false
+			break
+		}
+	}
+	if all {
+		return nil
+	}
+	out := make([]byte, (len(vs)+3)/4)
+	for i, v := range vs {
+		out[i/4] |= byte(v) << (2 * (i % 4))
+	}
+	return out
+}
+
+// verdictOf reads row i of packed verdicts.
+func verdictOf(packed []byte, i int) Verdict {
+	if packed == nil {
+		return Accepted
+	}
+	return Verdict(packed[i/4] >> (2 * (i % 4)) & 3)
+}
+
+// checkpointer runs the flushes and merges that the fold starts.
+type checkpointer struct {
+	busy   bool          // fold goroutine only: a flush is under way
+	done   chan struct{} // closed when it has been installed
+	failed error
+
+	mu     sync.Mutex
+	merged *finishedMerge // waiting to be named by the next checkpoint
+	merge  bool           // a merge is under way
+	merges sync.WaitGroup
+}
+
+type finishedMerge struct {
+	merge *idset.Merge
+	info  idset.RunInfo
+}
+
+// due says whether the active delta should be written.
+func (l *Ledger) due() bool {
+	d := l.active
+	return d.events >= l.limits.CheckpointEvents || d.bytes >= l.limits.CheckpointBytes || d.table.Bytes() >= l.limits.CellBytes
+}
+
+// makeRoom starts a checkpoint when one is due, and waits for the one before
+// when the recent identities or the active cells have no room for the block.
+func (l *Ledger) makeRoom(it *foldItem) error {
+	rows := 0
+	if it.rows != nil {
+		rows = it.rows.N
+	}
+	full := l.ids.Free() < rows || l.active.table.Bytes() >= 2*l.limits.CellBytes || l.active.events >= 2*l.limits.CheckpointEvents
+	if !full && !l.due() {
+		return nil
+	}
+	if l.ckpt.busy {
+		select {
+		case <-l.ckpt.done:
+		default:
+			if !full {
+				return nil
+			}
+			<-l.ckpt.done
+		}
+		l.ckpt.busy = false
+		if l.ckpt.failed != nil {
+			return l.ckpt.failed
+		}
+	}
+	l.freeze()
+	return nil
+}
+
+// freeze swaps the active delta for an empty one and starts writing it. Fold
+// goroutine, no flush under way.
+func (l *Ledger) freeze() {
+	l.mu.Lock()
+	d := l.active
+	l.active = newDelta(d.applied, d.accepted, d.sum)
+	d.texts = l.texts.freeze()
+	d.ids = l.ids.Freeze()
+	d.nextText, d.version = l.texts.next, l.nextVersion
+	d.snapshotRecords()
+	l.frozen = d
+	l.mu.Unlock()
+	l.ckpt.busy, l.ckpt.done = true, make(chan struct{})
+	go l.flush(d, l.ckpt.done)
+}
+
+// snapshotRecords copies the records that the fold goes on changing.
+func (d *delta) snapshotRecords() {
+	for o := range d.orgs {
+		v, _ := json.Marshal(&o.record)
+		d.records = append(d.records, keyValue{orgKey(keyOrg, o.name, ""), v})
+	}
+	for m := range d.meters {
+		v, _ := json.Marshal(&m.record)
+		d.records = append(d.records, keyValue{orgKey(keyMeter, m.org, m.record.Meter.Key), v})
+	}
+}
+
+// flush writes a frozen delta and installs it.
+func (l *Ledger) flush(d *delta, done chan struct{}) {
+	defer close(done)
+	start := l.now()
+	if err := l.writeDelta(d); err != nil {
+		l.ckpt.failed = err
+		l.fatal(fmt.Sprintf("checkpoint at block %d: %v", d.applied, err))
+		return
+	}
+	l.timing.checkpointed(l.now().Sub(start))
+	l.maybeMerge()
+}
+
+func (l *Ledger) writeDelta(d *delta) error {
+	run, err := d.ids.Write()
+	if err != nil {
+		return fmt.Errorf("write the identities: %w", err)
+	}
+	b := l.state.NewBatch()
+	defer b.Close()
+	if err := l.fillBatch(b, d); err != nil {
+		return err
+	}
+	l.ckpt.mu.Lock()
+	merged := l.ckpt.merged
+	l.ckpt.merged = nil
+	l.ckpt.mu.Unlock()
+	// The run and a finished merge are named by this checkpoint, so that a
+	// crash before it leaves the old files in force.
+	l.mu.RLock()
+	runs := l.ids.ManifestWith(d.ids, run, mergeOf(merged), infoOf(merged))
+	l.mu.RUnlock()
+	rec := checkpointRecord{Applied: d.applied, AcceptedAt: d.accepted, Sum: hex.EncodeToString(d.sum[:]), NextText: d.nextText, NextVersion: d.version, Runs: runs}
+	v, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	if err := b.Set([]byte{keyCheckpoint}, v, nil); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	next := newBase(l.state)
+	l.mu.Lock()
+	old := l.base
+	l.base = next
+	l.frozen = nil
+	l.ids.Install(d.ids, run)
+	if merged != nil {
+		l.ids.InstallMerge(merged.merge, merged.info)
+	}
+	l.texts.drop()
+	l.mu.Unlock()
+	if err := old.release(); err != nil {
+		return err
+	}
+	l.checkpointed.Store(d.applied)
+	return l.ids.RemoveObsolete()
+}
+
+func mergeOf(f *finishedMerge) *idset.Merge {
+	if f == nil {
+		return nil
+	}
+	return f.merge
+}
+
+func infoOf(f *finishedMerge) idset.RunInfo {
+	if f == nil {
+		return idset.RunInfo{}
+	}
+	return f.info
+}
+
+// fillBatch puts everything of the delta but the checkpoint record into b.
+func (l *Ledger) fillBatch(b *pebble.Batch, d *delta) error {
+	for _, kv := range d.records {
+		if err := b.Set(kv.key, kv.value, nil); err != nil {
+			return err
+		}
+	}
+	for _, kv := range d.notes {
+		if err := b.Set(kv.key, kv.value, nil); err != nil {
+			return err
+		}
+	}
+	for key := range d.groups {
+		if err := b.Set([]byte(key), nil, nil); err != nil {
+			return err
+		}
+	}
+	if err := d.texts.write(b); err != nil {
+		return err
+	}
+	if err := d.writeBlocks(b); err != nil {
+		return err
+	}
+	if err := l.flushCells(b, d); err != nil {
+		return err
+	}
+	for _, m := range d.deleted {
+		if err := deleteMeter(b, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeBlocks stores what is known of the delta's blocks.
+func (d *delta) writeBlocks(b *pebble.Batch) error {
+	var buf []byte
+	for _, n := range d.headers {
+		buf = n.header.Append(buf[:0])
+		if err := b.Set(headerKey(n.org, n.header.Sequence), buf, nil); err != nil {
+			return err
+		}
+	}
+	for seq, packed := range d.verdicts {
+		if err := b.Set(seqKey(keyVerdicts, seq), packed, nil); err != nil {
+			return err
+		}
+	}
+	for seq, rows := range d.voids {
+		for ord, n := range rows {
+			v, err := json.Marshal(n)
+			if err != nil {
+				return err
+			}
+			if err := b.Set(voidedKey(seq, ord), v, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// deleteMeter removes a meter's record, cells and groups.
+func deleteMeter(b *pebble.Batch, m *meterState) error {
+	cells := cellPrefix(m)
+	groups := binary.BigEndian.AppendUint32([]byte{keyGroup}, m.record.Version)
+	return errors.Join(
+		b.Delete(orgKey(keyMeter, m.org, m.record.Meter.Key), nil),
+		b.DeleteRange(cells, upperBound(cells), nil),
+		b.DeleteRange(groups, upperBound(groups), nil))
+}
+
+// maybeMerge starts merging runs when enough have gathered; one at a time.
+func (l *Ledger) maybeMerge() {
+	l.ckpt.mu.Lock()
+	defer l.ckpt.mu.Unlock()
+	if l.ckpt.merge || l.ckpt.merged != nil || l.closing.Err() != nil {
+		return
+	}
+	m := l.ids.PlanMerge()
+	if m == nil {
+		return
+	}
+	l.ckpt.merge = true
+	l.ckpt.merges.Go(func() {
+		info, err := m.Run(l.closing)
+		l.ckpt.mu.Lock()
+		defer l.ckpt.mu.Unlock()
+		l.ckpt.merge = false
+		switch {
+		case err == nil:
+			l.ckpt.merged = &finishedMerge{m, info}
+		case l.closing.Err() == nil:
+			l.logger.Error("merging identity runs failed; it is tried again after the next checkpoint", "error", err)
+		}
+	})
+}
+
+// Checkpoint writes what has been folded so far and waits for it.
+func (l *Ledger) Checkpoint() error {
+	return l.onFold(func() error {
+		if l.ckpt.busy {
+			<-l.ckpt.done
+			l.ckpt.busy = false
+		}
+		if l.ckpt.failed != nil {
+			return l.ckpt.failed
+		}
+		l.freeze()
+		<-l.ckpt.done
+		l.ckpt.busy = false
+		return l.ckpt.failed
+	})
+}
+
+// onFold runs fn on the fold goroutine, between two blocks, and waits for it.
+func (l *Ledger) onFold(fn func() error) error {
+	result := make(chan error, 1)
+	select {
+	case l.foldJobs <- func() { result <- fn() }:
+		return <-result
+	case <-l.folded:
+		return errClosed
+	}
+}

@@ -1,0 +1,247 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"slices"
+	"sort"
+	"time"
+
+	"odometer/internal/ledger/cell"
+	"odometer/internal/meter"
+)
+
+// collector gathers slot states or single events into the windows and groups
+// of one question. Parts may come in any order and from several places: all
+// merging is associative and commutative.
+type collector struct {
+	m       *meter.Meter
+	kind    cell.Kind
+	bounds  []int64 // window i is [bounds[i], bounds[i+1]), unix ns
+	limits  Limits
+	now     time.Time
+	groups  map[string]int
+	keys    [][]uint64
+	width   int // ids of a group
+	states  map[stateKey]*cell.State
+	series  []*sampleSeries // by group, sampled meters only
+	total   *sampleSeries
+	first   int64 // number of the first sample in the range
+	samples int   // whole samples in the range that have ended
+	keyBuf  []byte
+	win     int // window used last
+	lastKey stateKey
+	last    *cell.State
+}
+
+type stateKey struct{ group, window int }
+
+// sampleSeries is the summed series of one group: empty samples are zero.
+type sampleSeries struct {
+	sums []meter.Sum
+	any  []int64 // events per sample
+}
+
+func newCollector(m *meter.Meter, bounds []int64, width int, now time.Time, limits Limits) *collector {
+	c := &collector{m: m, kind: cell.KindFor(m.Aggregation), bounds: bounds, width: width, now: now, limits: limits,
+		groups: map[string]int{}, states: map[stateKey]*cell.State{}}
+	if m.Sampled() {
+		from, to := time.Unix(0, bounds[0]), time.Unix(0, bounds[len(bounds)-1])
+		first, n := meter.Samples(from, to, now, m.SlotWidth())
+		c.first, c.samples = floorDiv(first.UnixNano(), int64(m.SlotWidth())), n
+	}
+	return c
+}
+
+// group returns the number of a group's ids.
+func (c *collector) group(ids []uint64) (int, error) {
+	c.keyBuf = c.keyBuf[:0]
+	for _, id := range ids {
+		c.keyBuf = binary.BigEndian.AppendUint64(c.keyBuf, id)
+	}
+	if g, ok := c.groups[string(c.keyBuf)]; ok {
+		return g, nil
+	}
+	g := len(c.keys)
+	if g >= c.limits.UsageGroups {
+		return 0, meter.Errorf(meter.KindInvalid, "the answer has more than %d groups; filter, or group by less", c.limits.UsageGroups)
+	}
+	c.groups[string(c.keyBuf)] = g
+	c.keys = append(c.keys, slices.Clone(ids))
+	return g, nil
+}
+
+// window returns the window that holds t, false if none does.
+func (c *collector) window(t int64) (int, bool) {
+	if t >= c.bounds[c.win] && t < c.bounds[c.win+1] {
+		return c.win, true
+	}
+	if t < c.bounds[0] || t >= c.bounds[len(c.bounds)-1] {
+		return 0, false
+	}
+	c.win = sort.Search(len(c.bounds), func(i int) bool { return c.bounds[i] > t }) - 1
+	return c.win, true
+}
+
+// add merges what happened at t (an event's time or the start of a slot) in a group.
+func (c *collector) add(group int, t int64, s *cell.State) error {
+	if c.m.Sampled() {
+		return c.addSample(group, t, s)
+	}
+	w, ok := c.window(t)
+	if !ok {
+		return nil
+	}
+	k := stateKey{group, w}
+	if c.last == nil || c.lastKey != k {
+		st := c.states[k]
+		if st == nil {
+			if len(c.states) >= c.limits.UsageWindows {
+				return meter.Errorf(meter.KindInvalid, "the answer has more than %d rows; ask for a shorter range or wider windows", c.limits.UsageWindows)
+			}
+			st = &cell.State{Kind: c.kind}
+			c.states[k] = st
+		}
+		c.lastKey, c.last = k, st
+	}
+	c.last.Merge(s)
+	return nil
+}
+
+func (c *collector) addSample(group int, t int64, s *cell.State) error {
+	i := int(floorDiv(t, int64(c.m.SlotWidth())) - c.first)
+	if i < 0 || i >= c.samples {
+		return nil
+	}
+	if c.total == nil {
+		c.total = c.newSeries()
+	}
+	c.total.add(i, s)
+	if c.width == 0 {
+		return nil
+	}
+	for len(c.series) <= group {
+		if (len(c.series)+1)*c.samples > maxSamplesHeld {
+			return meter.Errorf(meter.KindInvalid, "the answer needs more than %d samples in memory; filter, group by less or ask for a shorter range", maxSamplesHeld)
+		}
+		c.series = append(c.series, c.newSeries())
+	}
+	c.series[group].add(i, s)
+	return nil
+}
+
+// maxSamplesHeld bounds the samples of all groups of one question (32 bytes each).
+const maxSamplesHeld = 8 << 20
+
+func (c *collector) newSeries() *sampleSeries {
+	return &sampleSeries{sums: make([]meter.Sum, c.samples), any: make([]int64, c.samples)}
+}
+
+func (s *sampleSeries) add(i int, st *cell.State) {
+	s.sums[i].AddSum(st.Sum)
+	s.any[i] += st.Count
+}
+
+// figure is one row before its texts are known.
+type figure struct {
+	window int
+	group  []uint64
+	value  meter.Decimal
+	filled bool // nothing happened; present because of FillZero
+}
+
+// figures returns the rows: every window of every group in which something happened.
+func (c *collector) figures() []figure {
+	if c.m.Sampled() {
+		return c.sampledFigures()
+	}
+	out := make([]figure, 0, len(c.states))
+	for k, s := range c.states {
+		if s.Count <= 0 {
+			continue // everything was voided
+		}
+		out = append(out, figure{window: k.window, group: c.keys[k.group], value: value(c.m, s)})
+	}
+	return out
+}
+
+// value is the figure of a merged state that counted something.
+func value(m *meter.Meter, s *cell.State) meter.Decimal {
+	switch m.Aggregation {
+	case meter.AggCount:
+		return meter.NewDecimal(s.Count)
+	case meter.AggAvg:
+		return meter.Average(s.Sum, s.Count)
+	case meter.AggMin, meter.AggMax, meter.AggLast:
+		return s.Value.Decimal()
+	case meter.AggUniqueCount:
+		return meter.NewDecimal(int64(s.Set.Len()))
+	default:
+		return s.Sum.Decimal()
+	}
+}
+
+// totalFigure aggregates the whole range ungrouped.
+func (c *collector) totalFigure() (meter.Decimal, bool) {
+	if c.m.Sampled() {
+		if c.total == nil {
+			if c.samples == 0 {
+				return meter.Decimal{}, false
+			}
+			return meter.Decimal{}, true
+		}
+		return c.element(c.total, 0, c.samples)
+	}
+	total := cell.State{Kind: c.kind}
+	for _, s := range c.states {
+		if s.Count > 0 {
+			total.Merge(s)
+		}
+	}
+	if total.Count <= 0 {
+		// Nothing counts as nothing; nothing has no smallest, largest, last or mean.
+		zero := c.m.Aggregation == meter.AggCount || c.m.Aggregation == meter.AggSum || c.m.Aggregation == meter.AggUniqueCount
+		return meter.Decimal{}, zero
+	}
+	return value(c.m, &total), true
+}
+
+func (c *collector) sampledFigures() []figure {
+	var out []figure
+	series := c.series
+	keys := c.keys
+	if c.width == 0 && c.total != nil {
+		series, keys = []*sampleSeries{c.total}, [][]uint64{nil}
+	}
+	width := int64(c.m.SlotWidth())
+	for w := range len(c.bounds) - 1 {
+		first, n := meter.Samples(time.Unix(0, c.bounds[w]), time.Unix(0, c.bounds[w+1]), c.now, c.m.SlotWidth())
+		lo := int(floorDiv(first.UnixNano(), width) - c.first)
+		for g, s := range series {
+			if n == 0 || !slices.ContainsFunc(s.any[lo:lo+n], func(k int64) bool { return k > 0 }) {
+				continue
+			}
+			if v, ok := c.element(s, lo, n); ok {
+				out = append(out, figure{window: w, group: keys[g], value: v})
+			}
+		}
+	}
+	return out
+}
+
+// element takes the percentile or the peak of n samples from lo.
+func (c *collector) element(s *sampleSeries, lo, n int) (meter.Decimal, bool) {
+	if n <= 0 {
+		return meter.Decimal{}, false
+	}
+	sums := slices.Clone(s.sums[lo : lo+n])
+	slices.SortFunc(sums, meter.Sum.Cmp)
+	rank := n
+	if c.m.Aggregation == meter.AggPercentile {
+		rank = meter.PercentileRank(c.m.Percentile.Decimal(), n)
+	}
+	v := sums[rank-1].Decimal()
+	if c.m.Rate {
+		v = meter.Rate(v, int(c.m.SlotWidth()/time.Second))
+	}
+	return v, true
+}

@@ -1,0 +1,117 @@
+package ledger
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
+)
+
+// Damage names a block whose stored bytes fail their checksum, and what it affects.
+type Damage struct {
+	Sequence     uint64
+	Organization string
+	From, To     time.Time // event times of the block
+	Events       uint32
+	Reason       string
+}
+
+// String says what is damaged and what is affected.
+func (d Damage) String() string {
+	return fmt.Sprintf("block %d is damaged (%s): %d events of organization %s with times from %s to %s are affected",
+		d.Sequence, d.Reason, d.Events, d.Organization, d.From.Format(time.RFC3339), d.To.Format(time.RFC3339))
+}
+
+// damageList holds the damaged blocks found since the start.
+type damageList struct {
+	mu   sync.Mutex
+	list []Damage
+}
+
+const maxDamageListed = 1000
+
+func (l *Ledger) noteDamage(h *block.Header, err error) string {
+	d := Damage{Sequence: h.Sequence, Organization: h.Org, From: time.Unix(0, h.MinTime).UTC(), To: time.Unix(0, h.MaxTime).UTC(), Events: h.Rows, Reason: err.Error()}
+	l.damaged.mu.Lock()
+	defer l.damaged.mu.Unlock()
+	for _, known := range l.damaged.list {
+		if known.Sequence == d.Sequence {
+			return d.String()
+		}
+	}
+	if len(l.damaged.list) < maxDamageListed {
+		l.damaged.list = append(l.damaged.list, d)
+	}
+	l.logger.Error("damaged block", "sequence", d.Sequence, "organization", d.Organization, "events", d.Events, "from", d.From, "to", d.To, "error", err)
+	return d.String()
+}
+
+// Damaged returns the damaged blocks found since the ledger was opened.
+func (l *Ledger) Damaged() []Damage {
+	l.damaged.mu.Lock()
+	defer l.damaged.mu.Unlock()
+	return append([]Damage(nil), l.damaged.list...)
+}
+
+// loadRows reads the rows of one stored block of events, verified against its
+// header; damage is noted and KindCorrupt.
+func (l *Ledger) loadRows(h *block.Header, hashes bool) (*block.Rows, error) {
+	body, err := l.log.Body(h.Sequence)
+	if err == nil {
+		err = h.CheckBody(body)
+	}
+	if err == nil {
+		var rows *block.Rows
+		if rows, err = block.Decode(body, l.key, hashes); err == nil {
+			return rows, nil
+		}
+	}
+	return nil, meter.WrapError(meter.KindCorrupt, err, "%s", l.noteDamage(h, err))
+}
+
+// blockCache keeps the rows of blocks read last, for lookups and voids.
+type blockCache struct {
+	mu    sync.Mutex
+	rows  map[uint64]*block.Rows
+	order []uint64
+}
+
+// cachedRows is loadRows through the cache.
+func (l *Ledger) cachedRows(h *block.Header) (*block.Rows, error) {
+	c := &l.blocks
+	c.mu.Lock()
+	r := c.rows[h.Sequence]
+	c.mu.Unlock()
+	if r != nil {
+		return r, nil
+	}
+	r, err := l.loadRows(h, false)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rows == nil {
+		c.rows = map[uint64]*block.Rows{}
+	}
+	if _, ok := c.rows[h.Sequence]; !ok {
+		c.rows[h.Sequence] = r
+		c.order = append(c.order, h.Sequence)
+		if len(c.order) > l.limits.BlockCacheEntries {
+			delete(c.rows, c.order[0])
+			c.order = c.order[1:]
+		}
+	}
+	return r, nil
+}
+
+// header reads and decodes one header of the log.
+func (l *Ledger) header(seq uint64) (block.Header, error) {
+	raw, err := l.log.Header(seq)
+	if err != nil {
+		return block.Header{}, err
+	}
+	return block.DecodeHeader(raw)
+}

@@ -1,0 +1,412 @@
+package ledger
+
+import (
+	"strings"
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
+)
+
+// interner gives every text of one organization a number; equal texts, equal
+// numbers. The empty text is always emptyText.
+type interner interface {
+	intern(text []byte) (uint64, error)
+}
+
+// emptyText is the number of "", the group of missing, null and empty values.
+const emptyText = 0
+
+// customerAttribute is the group-by name of the customer resolved at ingest.
+const customerAttribute = meter.CustomerAttribute
+
+// evaluator answers, for the rows of one block, which rows a meter takes and
+// with which group and value. What it derives for an attribute is kept, so
+// that meters that share attributes share the work. It is reused from block
+// to block: one goroutine only.
+type evaluator struct {
+	rows    *block.Rows
+	intern  interner
+	columns map[string][]int // attribute name -> candidate columns, in order of precedence
+	groups  map[string][]uint64
+	values  map[string]*valueColumn
+	numbers map[meter.Quantity]uint64 // group numbers of numeric values
+	freeIDs [][]uint64
+	freeVal []*valueColumn
+	scratch []byte
+}
+
+// valueColumn is an attribute taken as a meter's value.
+type valueColumn struct {
+	q  []meter.Quantity
+	ok []bool
+}
+
+func (e *evaluator) reset(rows *block.Rows, in interner) {
+	e.rows, e.intern = rows, in
+	if e.columns == nil {
+		e.columns = map[string][]int{}
+		e.groups = map[string][]uint64{}
+		e.values = map[string]*valueColumn{}
+		e.numbers = map[meter.Quantity]uint64{}
+	}
+	clear(e.columns)
+	for _, g := range e.groups {
+		e.freeIDs = append(e.freeIDs, g)
+	}
+	clear(e.groups)
+	for _, v := range e.values {
+		e.freeVal = append(e.freeVal, v)
+	}
+	clear(e.values)
+	clear(e.numbers)
+}
+
+func (e *evaluator) newIDs() []uint64 {
+	if n := len(e.freeIDs); n > 0 {
+		s := e.freeIDs[n-1]
+		e.freeIDs = e.freeIDs[:n-1]
+		if cap(s) >= e.rows.N {
+			return s[:e.rows.N]
+		}
+	}
+	return make([]uint64, e.rows.N)
+}
+
+func (e *evaluator) newValues() *valueColumn {
+	if n := len(e.freeVal); n > 0 {
+		v := e.freeVal[n-1]
+		e.freeVal = e.freeVal[:n-1]
+		if cap(v.q) >= e.rows.N {
+			v.q, v.ok = v.q[:e.rows.N], v.ok[:e.rows.N]
+			return v
+		}
+	}
+	return &valueColumn{q: make([]meter.Quantity, e.rows.N), ok: make([]bool, e.rows.N)}
+}
+
+// candidates returns the columns that may hold the attribute.
+func (e *evaluator) candidates(name string) []int {
+	if c, ok := e.columns[name]; ok {
+		return c
+	}
+	var found []int
+	for _, path := range meter.AttributePaths(name) {
+		for i := range e.rows.Columns {
+			if e.rows.Columns[i].Path == path {
+				found = append(found, i)
+			}
+		}
+	}
+	e.columns[name] = found
+	return found
+}
+
+// value returns the attribute of one row.
+func (e *evaluator) value(name string, row int) meter.Value {
+	if name == customerAttribute {
+		c := &e.rows.Customers
+		if text := c.Values.At(int(c.Codes[row])); len(text) > 0 {
+			return meter.StringValue(string(text))
+		}
+		return meter.Value{}
+	}
+	// The order of precedence is that of meter.Event.Get: for each path, the
+	// value itself, then the object whose members lie inside the path.
+	for _, path := range meter.AttributePaths(name) {
+		if v := e.at(path, row); v.Kind != meter.Absent {
+			return v
+		}
+	}
+	return meter.Value{}
+}
+
+func (e *evaluator) at(path string, row int) meter.Value {
+	object := false
+	for i := range e.rows.Columns {
+		col := &e.rows.Columns[i]
+		if col.Path == path {
+			if v := col.Value(row); v.Kind != meter.Absent {
+				return v
+			}
+		} else if !object && meter.Inside(col.Path, path) {
+			kind, _ := col.Find(row)
+			object = kind != meter.Absent
+		}
+	}
+	if object {
+		return meter.Value{Kind: meter.JSON}
+	}
+	return meter.Value{}
+}
+
+// group returns the number of the attribute's group text for every row.
+func (e *evaluator) group(name string) ([]uint64, error) {
+	if g, ok := e.groups[name]; ok {
+		return g, nil
+	}
+	out := e.newIDs()
+	var err error
+	if name == customerAttribute {
+		err = e.groupDict(&e.rows.Customers, out)
+	} else {
+		clear(out)
+		cands := e.candidates(name)
+		if e.irregular(name) {
+			cands, err = nil, e.groupRows(name, out)
+		}
+		// Later candidates first, so that earlier ones overwrite them.
+		for i := len(cands) - 1; i >= 0 && err == nil; i-- {
+			err = e.groupColumn(&e.rows.Columns[cands[i]], out)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.groups[name] = out
+	return out, nil
+}
+
+// irregular says that a dotted name is, in some row, an object of that very
+// name, which comes before the nested member: then rows are asked one by one.
+func (e *evaluator) irregular(name string) bool {
+	if !strings.Contains(name, ".") {
+		return false
+	}
+	for i := range e.rows.Columns {
+		if meter.Inside(e.rows.Columns[i].Path, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *evaluator) groupRows(name string, out []uint64) error {
+	for i := range out {
+		id, err := e.internText([]byte(e.value(name, i).Group()))
+		if err != nil {
+			return err
+		}
+		out[i] = id
+	}
+	return nil
+}
+
+func (e *evaluator) groupDict(d *block.Dict, out []uint64) error {
+	byCode, err := e.internAll(&d.Values)
+	if err != nil {
+		return err
+	}
+	for i, c := range d.Codes {
+		if c == block.NoCode {
+			out[i] = emptyText
+		} else {
+			out[i] = byCode[c]
+		}
+	}
+	return nil
+}
+
+func (e *evaluator) internAll(s *block.Strings) ([]uint64, error) {
+	byCode := make([]uint64, s.Len())
+	for i := range byCode {
+		id, err := e.internText(s.At(i))
+		if err != nil {
+			return nil, err
+		}
+		byCode[i] = id
+	}
+	return byCode, nil
+}
+
+func (e *evaluator) internText(b []byte) (uint64, error) {
+	if len(b) == 0 {
+		return emptyText, nil
+	}
+	return e.intern.intern(b)
+}
+
+func (e *evaluator) groupColumn(col *block.Column, out []uint64) error {
+	var byCode []uint64
+	for n := range col.Len() {
+		row, kind, code := col.Entry(n)
+		switch kind {
+		case meter.String:
+			if byCode == nil {
+				// Lazily: a column may hold strings in a few rows only.
+				byCode = make([]uint64, col.Strs.Len())
+				for c := range byCode {
+					byCode[c] = unknownText
+				}
+			}
+			if byCode[code] == unknownText {
+				id, err := e.internText(col.Strs.At(int(code)))
+				if err != nil {
+					return err
+				}
+				byCode[code] = id
+			}
+			out[row] = byCode[code]
+		case meter.Number:
+			id, err := e.internNumber(col.Nums[code])
+			if err != nil {
+				return err
+			}
+			out[row] = id
+		case meter.True, meter.False:
+			id, err := e.internBool(kind == meter.True)
+			if err != nil {
+				return err
+			}
+			out[row] = id
+		default: // null, arrays, objects
+			out[row] = emptyText
+		}
+	}
+	return nil
+}
+
+// unknownText marks a code that has not been interned yet.
+const unknownText = ^uint64(0)
+
+func (e *evaluator) internBool(b bool) (uint64, error) {
+	if b {
+		return e.internText([]byte("true"))
+	}
+	return e.internText([]byte("false"))
+}
+
+func (e *evaluator) internNumber(q meter.Quantity) (uint64, error) {
+	if id, ok := e.numbers[q]; ok {
+		return id, nil
+	}
+	e.scratch = q.AppendText(e.scratch[:0])
+	id, err := e.internText(e.scratch)
+	if err == nil {
+		e.numbers[q] = id
+	}
+	return id, err
+}
+
+// numeric returns the attribute as quantities; rows without one have ok false.
+func (e *evaluator) numeric(name string) *valueColumn {
+	if v, ok := e.values[name]; ok {
+		return v
+	}
+	v := e.newValues()
+	clear(v.ok)
+	if name == customerAttribute || e.irregular(name) {
+		for i := range v.ok {
+			v.q[i], v.ok[i] = e.value(name, i).Numeric()
+		}
+	} else {
+		cands := e.candidates(name)
+		for i := len(cands) - 1; i >= 0; i-- {
+			numericColumn(&e.rows.Columns[cands[i]], v)
+		}
+	}
+	e.values[name] = v
+	return v
+}
+
+func numericColumn(col *block.Column, v *valueColumn) {
+	var texts []valueOfText // by string code
+	for n := range col.Len() {
+		row, kind, code := col.Entry(n)
+		switch kind {
+		case meter.Number:
+			v.q[row], v.ok[row] = col.Nums[code], true
+		case meter.String:
+			if texts == nil {
+				texts = make([]valueOfText, col.Strs.Len())
+			}
+			t := &texts[code]
+			if !t.known {
+				t.known = true
+				t.q, t.ok = meter.ParseNumericText(string(col.Strs.At(int(code))))
+			}
+			v.q[row], v.ok[row] = t.q, t.ok
+		default:
+			v.ok[row] = false
+		}
+	}
+}
+
+// valueOfText is a quoted number, read once per distinct text.
+type valueOfText struct {
+	known, ok bool
+	q         meter.Quantity
+}
+
+// match narrows take to the rows that the meter's type and filters let through.
+func (e *evaluator) match(m *meter.Meter, take []bool) (any bool) {
+	typeOK := make([]bool, e.rows.Types.Values.Len())
+	some := false
+	for i := range typeOK {
+		typeOK[i] = string(e.rows.Types.Values.At(i)) == m.EventType
+		some = some || typeOK[i]
+	}
+	if !some {
+		clear(take)
+		return false
+	}
+	for i, c := range e.rows.Types.Codes {
+		take[i] = take[i] && typeOK[c]
+	}
+	for _, alternatives := range m.Filters {
+		e.matchAlternatives(alternatives, take)
+	}
+	for _, t := range take {
+		if t {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *evaluator) matchAlternatives(alternatives []meter.Filter, take []bool) {
+	if len(alternatives) == 1 && e.matchColumn(alternatives[0], take) {
+		return
+	}
+	for i := range take {
+		if !take[i] {
+			continue
+		}
+		ok := false
+		for _, f := range alternatives {
+			if f.Match(e.value(f.Attribute, i)) {
+				ok = true
+				break
+			}
+		}
+		take[i] = ok
+	}
+}
+
+// matchColumn is the common case of one filter on one column that every row
+// has: each distinct text is matched once.
+func (e *evaluator) matchColumn(f meter.Filter, take []bool) bool {
+	cands := e.candidates(f.Attribute)
+	if f.Attribute == customerAttribute || e.irregular(f.Attribute) || len(cands) != 1 || !e.rows.Columns[cands[0]].Full() {
+		return false
+	}
+	col := &e.rows.Columns[cands[0]]
+	known := make([]int8, col.Strs.Len()) // per text: 0 unknown, 1 yes, -1 no
+	for i := range take {
+		if !take[i] {
+			continue
+		}
+		_, kind, code := col.Entry(i)
+		if kind != meter.String {
+			take[i] = f.Match(col.Value(i))
+			continue
+		}
+		if known[code] == 0 {
+			known[code] = -1
+			if f.Match(col.Value(i)) {
+				known[code] = 1
+			}
+		}
+		take[i] = known[code] == 1
+	}
+	return true
+}

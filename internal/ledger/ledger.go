@@ -1,0 +1,361 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/cell"
+	"odometer/internal/ledger/idset"
+	"odometer/internal/meter"
+)
+
+// Options opens a ledger. Dir is required.
+type Options struct {
+	Dir    string
+	FS     vfs.FS           // nil = the disk
+	Clock  func() time.Time // nil = time.Now; acceptance times come from it
+	Logger *slog.Logger     // nil = discard
+	Limits Limits
+	// Fatal ends the process: a sync failed or the state can no longer follow
+	// the log, so nothing may be answered any more. It must not return
+	// normally in a server. nil = panic.
+	Fatal func(message string)
+}
+
+// Ledger is one shard: its log and the fold of it.
+type Ledger struct {
+	dir    string
+	fs     vfs.FS
+	clock  func() time.Time
+	logger *slog.Logger
+	limits Limits
+	onFail func(string)
+
+	lock     dirLock
+	cache    *pebble.Cache
+	log      Log
+	state    *pebble.DB
+	key      block.Key
+	ids      *idset.Set
+	builders *block.Pool
+	texts    *texts
+
+	queue *queue
+	tail  logTail // appender only
+	folds chan *foldItem
+	fold  folder // fold goroutine only
+
+	// mu orders the fold's changes against readers: a reader takes base,
+	// frozen and what it needs of active under one read lock.
+	mu          sync.RWMutex
+	active      *delta
+	frozen      *delta
+	base        *base
+	nextVersion uint32
+
+	orgsMu sync.RWMutex
+	orgs   map[string]*orgState
+
+	ckpt     checkpointer
+	backfill backfiller
+	foldJobs chan func()
+	folded   chan struct{} // closed when the fold goroutine has ended
+
+	applied      atomic.Uint64
+	checkpointed atomic.Uint64
+	failed       atomic.Pointer[string]
+	diskLow      atomic.Bool
+	damaged      damageList
+	blocks       blockCache
+	timing       timing
+
+	closing context.Context
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
+	once    sync.Once
+}
+
+var errClosed = meter.Errorf(meter.KindUnavailable, "the ledger is closed")
+
+// Folders and names inside Options.Dir.
+const (
+	logFolder   = "log"
+	stateFolder = "state"
+	runFolder   = "ids"
+	lockName    = "LOCK"
+	metaHashKey = "hash-key"
+	metaFormat  = "format"
+)
+
+// Format is the version of everything the ledger stores. A directory of a
+// newer one is refused, an older one is raised when opened.
+const Format = 1
+
+// Open opens or creates the ledger in o.Dir, replays the tail of the log and
+// starts the appender and the fold. It is ready when it returns. A directory
+// that another process holds is KindUnavailable; damage is KindCorrupt.
+func Open(ctx context.Context, o Options) (*Ledger, error) {
+	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal,
+		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}),
+		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1)}}
+	if l.fs == nil {
+		l.fs = vfs.Default
+	}
+	if l.clock == nil {
+		l.clock = time.Now
+	}
+	if l.logger == nil {
+		l.logger = slog.New(slog.DiscardHandler)
+	}
+	l.closing, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := l.open(ctx); err != nil {
+		l.cancel()
+		return nil, errors.Join(err, l.closeStores())
+	}
+	l.start()
+	return l, nil
+}
+
+func (l *Ledger) open(ctx context.Context) error {
+	if err := l.fs.MkdirAll(l.dir, 0o755); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := l.lock.take(l.fs, filepath.Join(l.dir, lockName)); err != nil {
+		return err
+	}
+	l.cache = pebble.NewCache(l.limits.CacheBytes)
+	log, err := openLocalLog(l.fs, filepath.Join(l.dir, logFolder), pebbleLogger{l}, l.cache)
+	if err != nil {
+		return corruptIfDamaged(err)
+	}
+	l.log = log
+	if err := l.openMeta(); err != nil {
+		return err
+	}
+	if l.state, err = openState(l.fs, filepath.Join(l.dir, stateFolder), pebbleLogger{l}, l.cache); err != nil {
+		return corruptIfDamaged(err)
+	}
+	return l.recover(ctx)
+}
+
+// corruptIfDamaged gives errors of the engine that mean damage their kind.
+func corruptIfDamaged(err error) error {
+	if errors.Is(err, pebble.ErrCorruption) {
+		return meter.WrapError(meter.KindCorrupt, err, "the data directory is damaged; restore a backup")
+	}
+	return err
+}
+
+// openMeta reads or makes the hash key and checks the format.
+func (l *Ledger) openMeta() error {
+	v, err := l.log.Meta(metaFormat)
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		var key [16]byte
+		if _, err := rand.Read(key[:]); err != nil {
+			return fmt.Errorf("make the hash key: %w", err)
+		}
+		if err := l.log.SetMeta(metaHashKey, key[:]); err != nil {
+			return err
+		}
+		if err := l.log.SetMeta(metaFormat, []byte{Format}); err != nil {
+			return err
+		}
+		v = []byte{Format}
+	}
+	if len(v) != 1 || v[0] != Format {
+		return meter.Errorf(meter.KindUnsupported, "the data directory has format %v; this program reads format %d", v, Format)
+	}
+	key, err := l.log.Meta(metaHashKey)
+	if err != nil {
+		return err
+	}
+	if len(key) != 16 {
+		return meter.Errorf(meter.KindCorrupt, "the hash key of the log is damaged")
+	}
+	l.key = block.Key{K0: binary.LittleEndian.Uint64(key), K1: binary.LittleEndian.Uint64(key[8:])}
+	l.builders = block.NewPool(l.key)
+	return nil
+}
+
+// openState opens the folded state.
+func openState(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache) (*pebble.DB, error) {
+	opts := &pebble.Options{
+		FS: fs, Logger: logger, Cache: cache, Merger: cell.Merger,
+		FormatMajorVersion:          pebbleFormat,
+		MemTableSize:                32 << 20,
+		MemTableStopWritesThreshold: 3,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		MaxOpenFiles:                1000,
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open the state in %s: %w", dir, err)
+	}
+	return db, nil
+}
+
+// start runs the goroutines.
+func (l *Ledger) start() {
+	l.queue = newQueue(l.limits.BytesInFlight, l.limits.BlocksInFlight*64)
+	l.folds = make(chan *foldItem, l.limits.BlocksInFlight)
+	go l.appender()
+	go l.foldLoop()
+	l.workers.Go(l.backfillLoop)
+	l.workers.Go(l.housekeeping)
+}
+
+// housekeeping checks the disk and starts checkpoints of quiet ledgers.
+func (l *Ledger) housekeeping() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	l.checkDisk()
+	for {
+		select {
+		case <-l.closing.Done():
+			return
+		case <-tick.C:
+			l.checkDisk()
+			l.checkpointIfOld()
+		}
+	}
+}
+
+func (l *Ledger) checkDisk() {
+	u, err := l.fs.GetDiskUsage(l.dir)
+	if err != nil {
+		return // an in-memory file system has no size
+	}
+	low := u.AvailBytes < l.limits.MinFreeDisk
+	if low != l.diskLow.Swap(low) {
+		l.logger.Warn("free disk space", "bytes", u.AvailBytes, "floor", l.limits.MinFreeDisk, "ingest_refused", low)
+	}
+}
+
+func (l *Ledger) checkpointIfOld() {
+	_ = l.onFold(func() error {
+		d := l.active
+		if d.started == 0 || l.now().UnixNano()-d.started < int64(l.limits.CheckpointEvery) {
+			return nil
+		}
+		if l.ckpt.busy {
+			select {
+			case <-l.ckpt.done:
+				l.ckpt.busy = false
+			default:
+				return nil
+			}
+		}
+		if l.ckpt.failed == nil {
+			l.freeze()
+		}
+		return nil
+	})
+}
+
+// accepting says why nothing can be appended now, or nil.
+func (l *Ledger) accepting(org string) error {
+	if msg := l.failed.Load(); msg != nil {
+		return meter.Errorf(meter.KindUnavailable, "the ledger has stopped")
+	}
+	if l.diskLow.Load() {
+		return meter.Errorf(meter.KindStorageFull, "less than %d bytes of disk are free: usage is not accepted, reading goes on", l.limits.MinFreeDisk)
+	}
+	if o := l.peekOrg(org); o != nil {
+		return o.stoppedError()
+	}
+	return nil
+}
+
+func (l *Ledger) now() time.Time { return l.clock() }
+
+// fatal stops serving and ends the process through Options.Fatal.
+func (l *Ledger) fatal(message string) {
+	l.failed.CompareAndSwap(nil, &message)
+	l.logger.Error("the ledger stops", "reason", message)
+	if l.onFail == nil {
+		panic("odometer ledger: " + message)
+	}
+	l.onFail(message)
+}
+
+// Close answers what has been accepted, writes a last checkpoint and releases the directory.
+func (l *Ledger) Close() error {
+	var err error
+	l.once.Do(func() {
+		err = l.close()
+	})
+	return err
+}
+
+func (l *Ledger) close() error {
+	l.cancel()
+	l.workers.Wait()
+	var err error
+	if l.failed.Load() == nil {
+		err = l.Checkpoint()
+	}
+	l.queue.close()
+	<-l.folded
+	if l.ckpt.busy {
+		<-l.ckpt.done
+	}
+	l.ckpt.merges.Wait()
+	return errors.Join(err, l.ckpt.failed, l.closeStores())
+}
+
+func (l *Ledger) closeStores() error {
+	var errs []error
+	if l.base != nil {
+		errs = append(errs, l.base.release())
+	}
+	if l.ids != nil {
+		errs = append(errs, l.ids.Close())
+	}
+	if l.state != nil {
+		errs = append(errs, l.state.Close())
+	}
+	if l.log != nil {
+		errs = append(errs, l.log.Close())
+	}
+	if l.cache != nil {
+		l.cache.Unref()
+	}
+	return errors.Join(append(errs, l.lock.release())...)
+}
+
+// pebbleLogger passes the engine's messages on. A failed commit comes here as Fatalf.
+type pebbleLogger struct{ l *Ledger }
+
+func (p pebbleLogger) Infof(format string, args ...any) {
+	if p.l.logger.Enabled(p.l.closing, slog.LevelDebug) {
+		p.l.logger.Debug("store: " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (p pebbleLogger) Errorf(format string, args ...any) {
+	p.l.logger.Error("store: " + fmt.Sprintf(format, args...))
+}
+
+func (p pebbleLogger) Fatalf(format string, args ...any) {
+	p.l.fatal("store: " + fmt.Sprintf(format, args...))
+}

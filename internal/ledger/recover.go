@@ -1,0 +1,183 @@
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/idset"
+	"odometer/internal/meter"
+)
+
+// recover loads the last checkpoint and folds what the log has after it.
+func (l *Ledger) recover(ctx context.Context) error {
+	rec, err := l.readCheckpoint()
+	if err != nil {
+		return err
+	}
+	last, header, err := l.log.Last()
+	if err != nil {
+		return err
+	}
+	if rec.Applied > last {
+		return meter.Errorf(meter.KindCorrupt, "the state has block %d applied but the log ends at %d: the log has lost its end; restore a backup", rec.Applied, last)
+	}
+	l.ids, err = idset.Open(l.fs, filepath.Join(l.dir, runFolder), rec.Runs, l.idOptions())
+	if err != nil {
+		return fmt.Errorf("open the identity index: %w", err)
+	}
+	l.texts = newTexts(l.state, l.limits.StringCache, rec.NextText)
+	l.nextVersion = rec.NextVersion
+	if err := l.loadOrgs(); err != nil {
+		return err
+	}
+	sum, err := decodeSum(rec.Sum)
+	if err != nil {
+		return err
+	}
+	l.active = newDelta(rec.Applied, rec.AcceptedAt, sum)
+	l.base = newBase(l.state)
+	l.applied.Store(rec.Applied)
+	l.checkpointed.Store(rec.Applied)
+	if err := l.replay(ctx, rec, sum, last); err != nil {
+		return err
+	}
+	l.tail = logTail{seq: last, acceptedAt: l.active.accepted}
+	if last > 0 {
+		h, err := block.DecodeHeader(header)
+		if err != nil {
+			return fmt.Errorf("the last header of the log: %w", err)
+		}
+		l.tail.sum = h.Sum()
+		l.tail.acceptedAt = h.Accepted.UnixNano()
+	}
+	return nil
+}
+
+func (l *Ledger) idOptions() idset.Options {
+	slots := 1 << 16
+	// Two checkpoints' events and a block must fit below 60 %.
+	for need := (2*l.limits.CheckpointEvents + 2*maxBlockRows) * 10 / 6; slots < need; {
+		slots *= 2
+	}
+	return idset.Options{RecentSlots: slots}
+}
+
+func decodeSum(s string) (sum [16]byte, err error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != 0 && len(b) != len(sum) {
+		return sum, meter.Errorf(meter.KindCorrupt, "the checkpoint record is damaged")
+	}
+	copy(sum[:], b)
+	return sum, nil
+}
+
+func (l *Ledger) readCheckpoint() (checkpointRecord, error) {
+	var rec checkpointRecord
+	v, closer, err := l.state.Get([]byte{keyCheckpoint})
+	if errors.Is(err, pebble.ErrNotFound) {
+		return rec, nil
+	}
+	if err != nil {
+		return rec, meter.WrapError(meter.KindCorrupt, err, "the checkpoint record cannot be read")
+	}
+	defer closer.Close()
+	if err := json.Unmarshal(v, &rec); err != nil {
+		return rec, meter.WrapError(meter.KindCorrupt, err, "the checkpoint record is damaged")
+	}
+	return rec, nil
+}
+
+// replayed is one block read back, on its way to the fold.
+type replayed struct {
+	item *foldItem
+	err  error
+	stop *stopNote // the body is damaged: stop its organization
+}
+
+// replay folds the blocks after the checkpoint. Bodies are read and decoded
+// ahead by workers; folding is in order.
+func (l *Ledger) replay(ctx context.Context, rec checkpointRecord, sum [16]byte, last uint64) error {
+	const ahead = 8
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	slots := make(chan chan replayed, ahead)
+	go func() {
+		defer close(slots)
+		for seq := rec.Applied + 1; seq <= last; seq++ {
+			one := make(chan replayed, 1)
+			select {
+			case slots <- one:
+			case <-ctx.Done():
+				return
+			}
+			go func() { one <- l.readBack(seq) }()
+		}
+	}()
+	for one := range slots {
+		r := <-one
+		if r.err != nil {
+			return r.err
+		}
+		if r.item.header.Prev != sum {
+			return meter.Errorf(meter.KindCorrupt, "block %d does not follow the block before it: the log's chain is broken; restore a backup", r.item.header.Sequence)
+		}
+		sum = r.item.header.Sum()
+		if r.stop != nil {
+			l.stopOrg(r.item, r.stop)
+			continue
+		}
+		if err := l.makeRoom(r.item); err != nil {
+			return err
+		}
+		if _, err := l.foldBlock(r.item); err != nil {
+			return fmt.Errorf("replay block %d: %w", r.item.header.Sequence, err)
+		}
+	}
+	return ctx.Err()
+}
+
+// readBack reads one block of the log into the form that the fold takes.
+func (l *Ledger) readBack(seq uint64) replayed {
+	raw, err := l.log.Header(seq)
+	if err != nil {
+		return replayed{err: fmt.Errorf("a block of the log is missing or unreadable, restore a backup: %w", err)}
+	}
+	h, err := block.DecodeHeader(raw)
+	if err != nil {
+		return replayed{err: fmt.Errorf("header of block %d: %w", seq, err)}
+	}
+	it := &foldItem{header: h}
+	body, err := l.log.Body(seq)
+	if err == nil {
+		err = h.CheckBody(body)
+	}
+	if err == nil && h.Kind == block.KindEvents {
+		it.rows, err = block.Decode(body, l.key, true)
+	} else {
+		it.control = body
+	}
+	if err != nil {
+		return replayed{item: it, stop: &stopNote{Sequence: seq, Reason: l.noteDamage(&h, err)}}
+	}
+	it.bytes = len(body)
+	return replayed{item: it}
+}
+
+// stopOrg stops serving the organization of a damaged block.
+func (l *Ledger) stopOrg(it *foldItem, note *stopNote) {
+	org := l.org(it.header.Org)
+	if org.record.Stopped == nil {
+		org.record.Stopped = note
+	}
+	it.rows, it.control = nil, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.noteBlock(org, it)
+}

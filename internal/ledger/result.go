@@ -1,0 +1,138 @@
+package ledger
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/idset"
+	"odometer/internal/meter"
+)
+
+// limitRejections returns the request's rejections for its answer and, once
+// the organization's quota of kept ones is used up, takes them out of what is
+// stored: they are then only counted.
+func (l *Ledger) limitRejections(rows *block.Rows) []block.Rejection {
+	if len(rows.Requests) == 0 {
+		return nil
+	}
+	req := &rows.Requests[0]
+	all := req.Rejections
+	o := l.peekOrg(rows.Org)
+	if o != nil && o.kept.Load()+uint64(len(all)) > uint64(l.limits.KeptRejections) {
+		req.Rejections = nil
+	}
+	return all
+}
+
+// result turns the fold's answer into the caller's.
+func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer) Result {
+	r := Result{Sequence: a.seq}
+	if len(rows.Requests) > 0 {
+		r.Rejected = rows.Requests[0].Rejected()
+	}
+	var errs []EventError
+	for _, rej := range rejections {
+		errs = append(errs, EventError{Index: int(rej.Index), ID: rej.ID, Source: rej.Source, Verdict: Rejected, Reason: rej.Reason})
+	}
+	conflicts := 0
+	for i, v := range a.verdicts {
+		switch {
+		case v == Conflict:
+			e := l.conflictError(rows, i, a.first[conflicts], conflicts < conflictsExplained)
+			conflicts++
+			if a.atomic {
+				e.Verdict = Rejected
+				r.Rejected++
+			} else {
+				r.Conflicts++
+			}
+			errs = append(errs, e)
+		case a.atomic:
+			r.Rejected++
+			errs = append(errs, l.rowError(rows, i, Rejected, "atomic: another event of the request was refused"))
+		case v == Duplicate:
+			r.Duplicates++
+		default:
+			r.Accepted++
+		}
+	}
+	slices.SortStableFunc(errs, func(x, y EventError) int { return x.Index - y.Index })
+	if len(errs) > l.limits.ErrorsPerAnswer {
+		r.Truncated = len(errs) - l.limits.ErrorsPerAnswer
+		errs = errs[:l.limits.ErrorsPerAnswer]
+	}
+	r.Errors = errs
+	return r
+}
+
+// conflictsExplained bounds the conflicts of one request whose first event is
+// read back to say what differs.
+const conflictsExplained = 20
+
+func (l *Ledger) rowError(rows *block.Rows, i int, v Verdict, reason string) EventError {
+	source, _ := rows.Sources.At(i)
+	return EventError{Index: int(rows.Index[i]), ID: string(rows.IDs.At(i)), Source: string(source), Verdict: v, Reason: reason}
+}
+
+func (l *Ledger) conflictError(rows *block.Rows, i int, first idset.Entry, explain bool) EventError {
+	reason := fmt.Sprintf("conflict: this source and id were accepted with other content (sequence %d, event %d)", first.Seq, first.Ord)
+	if explain {
+		if h, err := l.header(first.Seq); err == nil {
+			if old, err := l.cachedRows(&h); err == nil && int(first.Ord) < old.N {
+				a, b := old.Event(int(first.Ord)), rows.Event(i)
+				reason += ": " + difference(&a, &b)
+			}
+		}
+	}
+	return l.rowError(rows, i, Conflict, reason)
+}
+
+// difference says what differs between the event counted and the one refused.
+func difference(first, now *meter.Event) string {
+	var parts []string
+	add := func(what, a, b string) {
+		if a != b && len(parts) < 5 {
+			parts = append(parts, fmt.Sprintf("%s was %s, now %s", what, clip(a), clip(b)))
+		}
+	}
+	add("type", first.Type, now.Type)
+	add("subject", first.Subject, now.Subject)
+	add("time", first.Time.Format("2006-01-02T15:04:05.999999999Z07:00"), now.Time.Format("2006-01-02T15:04:05.999999999Z07:00"))
+	text := func(v meter.Value) string {
+		b, err := v.MarshalJSON()
+		if err != nil || v.Kind == meter.Absent {
+			return "absent"
+		}
+		return string(bytes.TrimSpace(b))
+	}
+	seen := map[string]bool{}
+	for _, e := range []*meter.Event{first, now} {
+		for _, a := range e.Data {
+			if !seen[a.Path] {
+				seen[a.Path] = true
+				name := strings.ReplaceAll(a.Path, meter.PathSeparator, ".")
+				add("data."+name, text(valueAt(first, a.Path)), text(valueAt(now, a.Path)))
+			}
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func valueAt(e *meter.Event, path string) meter.Value {
+	for _, a := range e.Data {
+		if a.Path == path {
+			return a.Value
+		}
+	}
+	return meter.Value{}
+}
+
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:77] + "..."
+	}
+	return s
+}

@@ -1,0 +1,95 @@
+package ledger
+
+import (
+	"sync"
+	"time"
+)
+
+// Stats is the ledger's standing, for metrics.
+type Stats struct {
+	Organizations  []OrgStats
+	Last           uint64 // sequence of the last block stored and folded
+	Checkpointed   uint64 // sequence that the last checkpoint reaches
+	WaitingBytes   int64  // stored or staged, not yet answered
+	Waiting        int    // requests
+	Identities     int64  // bytes of memory held for identities
+	CellBytes      int64  // of the active cells
+	DiskLow        bool
+	Failed         bool
+	Damaged        int
+	Appends        uint64        // syncs of the log
+	AppendTime     time.Duration // spent in them
+	AppendBlocks   uint64
+	Checkpoints    uint64
+	CheckpointTime time.Duration
+	LastCheckpoint time.Duration
+}
+
+// OrgStats counts the verdicts of one organization, for all time.
+type OrgStats struct {
+	Organization                              string
+	Accepted, Duplicates, Conflicts, Rejected uint64
+	KeptRejections, Voided                    uint64
+	Stopped                                   string // "" or why
+	Backfilling                               int    // meters whose backfill is under way
+	Meters                                    int
+}
+
+// timing accumulates what the appender and the checkpoints spend.
+type timing struct {
+	mu             sync.Mutex
+	appends        uint64
+	blocks         uint64
+	appendTime     time.Duration
+	checkpoints    uint64
+	checkpointTime time.Duration
+	lastCheckpoint time.Duration
+}
+
+func (t *timing) appended(blocks int, d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.appends++
+	t.blocks += uint64(blocks)
+	t.appendTime += d
+}
+
+func (t *timing) checkpointed(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.checkpoints++
+	t.checkpointTime += d
+	t.lastCheckpoint = d
+}
+
+// Stats returns the ledger's standing.
+func (l *Ledger) Stats() Stats {
+	s := Stats{Last: l.applied.Load(), Checkpointed: l.checkpointed.Load(), Identities: l.ids.Memory(),
+		DiskLow: l.diskLow.Load(), Failed: l.failed.Load() != nil, Damaged: len(l.Damaged())}
+	s.WaitingBytes, s.Waiting = l.queue.load()
+	l.timing.mu.Lock()
+	t := &l.timing
+	s.Appends, s.AppendBlocks, s.AppendTime = t.appends, t.blocks, t.appendTime
+	s.Checkpoints, s.CheckpointTime, s.LastCheckpoint = t.checkpoints, t.checkpointTime, t.lastCheckpoint
+	l.timing.mu.Unlock()
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	s.CellBytes = l.active.table.Bytes()
+	l.orgsMu.RLock()
+	defer l.orgsMu.RUnlock()
+	for _, o := range l.orgs {
+		r := &o.record
+		one := OrgStats{Organization: o.name, Accepted: r.Accepted, Duplicates: r.Duplicates, Conflicts: r.Conflicts, Rejected: r.Rejected,
+			KeptRejections: r.KeptRejections, Voided: r.Voided, Meters: len(o.meters)}
+		if r.Stopped != nil {
+			one.Stopped = r.Stopped.Reason
+		}
+		for _, m := range o.meters {
+			if !m.backfilled() {
+				one.Backfilling++
+			}
+		}
+		s.Organizations = append(s.Organizations, one)
+	}
+	return s
+}

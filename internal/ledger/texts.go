@@ -1,0 +1,190 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// texts is the dictionary of group and distinct values: text <-> number.
+// Numbers are given by the fold alone, in sequence order, so they are a
+// function of the log. Memory is bounded: two generations of a cache, plus
+// the texts added since the last checkpoint.
+type texts struct {
+	db    *pebble.DB
+	limit int
+
+	// Fold goroutine only.
+	next      uint64
+	young     map[string]uint64 // org-prefixed text -> number
+	old       map[string]uint64
+	keyBuf    []byte
+	orgPrefix map[string]string
+
+	mu      sync.RWMutex
+	byID    map[uint64]string // reverse, bounded like the forward cache
+	byIDOld map[uint64]string
+	added   *textDelta // since the last freeze
+	frozen  *textDelta // being written
+}
+
+type textDelta struct {
+	ids  map[string]uint64
+	text map[uint64]string
+}
+
+func newTextDelta() *textDelta {
+	return &textDelta{ids: map[string]uint64{}, text: map[uint64]string{}}
+}
+
+func newTexts(db *pebble.DB, limit int, next uint64) *texts {
+	if next == 0 {
+		next = emptyText + 1
+	}
+	return &texts{db: db, limit: limit, next: next, young: map[string]uint64{}, old: map[string]uint64{},
+		byID: map[uint64]string{}, byIDOld: map[uint64]string{}, added: newTextDelta(), orgPrefix: map[string]string{}}
+}
+
+// orgTexts interns for one organization; fold goroutine only.
+type orgTexts struct {
+	t      *texts
+	prefix string
+}
+
+func (t *texts) forOrg(org string) orgTexts {
+	p, ok := t.orgPrefix[org]
+	if !ok {
+		p = string(appendOrg(nil, org))
+		t.orgPrefix[org] = p
+	}
+	return orgTexts{t, p}
+}
+
+func (o orgTexts) intern(text []byte) (uint64, error) {
+	t := o.t
+	t.keyBuf = append(append(t.keyBuf[:0], o.prefix...), text...)
+	if id, ok := t.young[string(t.keyBuf)]; ok {
+		return id, nil
+	}
+	id, ok := t.old[string(t.keyBuf)]
+	key := string(t.keyBuf)
+	if !ok {
+		var err error
+		if id, ok, err = t.find(key); err != nil {
+			return 0, err
+		}
+	}
+	if !ok {
+		id = t.next
+		t.next++
+		t.mu.Lock()
+		t.added.ids[key] = id
+		t.added.text[id] = string(text)
+		t.mu.Unlock()
+	}
+	if len(t.young) >= t.limit/2 {
+		t.old, t.young = t.young, make(map[string]uint64, 1024)
+	}
+	t.young[key] = id
+	return id, nil
+}
+
+// find looks a text up outside the fold's own cache. Safe for readers.
+func (t *texts) find(key string) (uint64, bool, error) {
+	t.mu.RLock()
+	id, ok := t.added.ids[key]
+	if !ok && t.frozen != nil {
+		id, ok = t.frozen.ids[key]
+	}
+	t.mu.RUnlock()
+	if ok {
+		return id, true, nil
+	}
+	v, closer, err := t.db.Get(append([]byte{keyText}, key...))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("look up a text: %w", err)
+	}
+	id = binary.BigEndian.Uint64(v)
+	return id, true, closer.Close()
+}
+
+// lookup returns the number of a text for a reader, and false if nobody has used the text.
+func (t *texts) lookup(org, text string) (uint64, bool, error) {
+	if text == "" {
+		return emptyText, true, nil
+	}
+	return t.find(string(appendOrg(nil, org)) + text)
+}
+
+// text returns the text of a number.
+func (t *texts) text(id uint64) (string, error) {
+	if id == emptyText {
+		return "", nil
+	}
+	t.mu.RLock()
+	s, ok := t.byID[id]
+	if !ok {
+		s, ok = t.byIDOld[id]
+	}
+	if !ok {
+		s, ok = t.added.text[id]
+	}
+	if !ok && t.frozen != nil {
+		s, ok = t.frozen.text[id]
+	}
+	t.mu.RUnlock()
+	if ok {
+		return s, nil
+	}
+	v, closer, err := t.db.Get(seqKey(keyTextByNumber, id))
+	if err != nil {
+		return "", fmt.Errorf("look up text %d: %w", id, err)
+	}
+	s = string(v)
+	if err := closer.Close(); err != nil {
+		return "", err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.byID) >= t.limit/2 {
+		t.byIDOld, t.byID = t.byID, make(map[uint64]string, 1024)
+	}
+	t.byID[id] = s
+	return s, nil
+}
+
+// freeze hands what was added since the last freeze to the checkpoint.
+func (t *texts) freeze() *textDelta {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frozen, t.added = t.added, newTextDelta()
+	return t.frozen
+}
+
+// drop forgets the frozen additions once they are stored.
+func (t *texts) drop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frozen = nil
+}
+
+// write puts the additions into the checkpoint's batch.
+func (d *textDelta) write(b *pebble.Batch) error {
+	var v [8]byte
+	for key, id := range d.ids {
+		binary.BigEndian.PutUint64(v[:], id)
+		if err := b.Set(append([]byte{keyText}, key...), v[:], nil); err != nil {
+			return err
+		}
+		if err := b.Set(seqKey(keyTextByNumber, id), []byte(d.text[id]), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}

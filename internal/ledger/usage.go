@@ -1,0 +1,293 @@
+package ledger
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// question is a UsageQuery made ready: names resolved, windows laid out.
+type question struct {
+	q       UsageQuery
+	m       *meterState
+	def     meter.Meter
+	from    int64 // unix ns
+	to      int64
+	asOf    int64 // 0 = now
+	loc     *time.Location
+	filters []AttrFilter // customer of a bound key included; values sorted
+	bounds  []int64      // of the windows that can hold anything
+	clipLo  bool         // the first window of bounds begins before From
+	clipHi  bool
+	after   *usageCursor
+	texts   func(uint64) (string, error)
+}
+
+// usageCursor is the last row of the page before.
+type usageCursor struct {
+	Start int64    `json:"s"`
+	Group []string `json:"g"`
+}
+
+// Usage answers a question about one meter. Cells answer where the grouping,
+// filters and zone allow, a scan of the events where not; both are exact.
+func (l *Ledger) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
+	qu, err := l.question(q)
+	if err != nil {
+		return nil, err
+	}
+	if len(qu.bounds) < 2 {
+		qu.bounds = []int64{qu.from, qu.from + 1} // nothing can be there
+	}
+	var c *collector
+	u := &Usage{Source: "cells"}
+	ok := false
+	if qu.fitsCells() {
+		if c, u.Sequence, ok, err = l.readCells(ctx, qu); err != nil {
+			return nil, err
+		}
+	}
+	if !ok {
+		u.Source = "events"
+		if c, u.Sequence, err = l.scanUsage(ctx, qu); err != nil {
+			return nil, err
+		}
+	}
+	u.Total, u.HasTotal = c.totalFigure()
+	if err := qu.rows(u, c, l.limits); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+func (l *Ledger) question(q UsageQuery) (*question, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	o := l.peekOrg(q.Organization)
+	if o == nil || o.meter(q.Meter) == nil {
+		return nil, meter.Errorf(meter.KindNotFound, "there is no meter %q", q.Meter)
+	}
+	if err := o.stoppedError(); err != nil {
+		return nil, err
+	}
+	m := o.meter(q.Meter)
+	qu := &question{q: q, m: m, def: m.record.Meter, loc: q.Location}
+	if qu.loc == nil {
+		qu.loc = time.UTC
+	}
+	if err := qu.times(o); err != nil {
+		return nil, err
+	}
+	if err := qu.names(l.limits); err != nil {
+		return nil, err
+	}
+	return qu, qu.windows(o, l.limits)
+}
+
+// times checks the range. From and To within the ledger's nanoseconds.
+func (qu *question) times(_ *orgState) error {
+	q := qu.q
+	if !q.From.Before(q.To) {
+		return meter.Errorf(meter.KindInvalid, "from %s is not before to %s", q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))
+	}
+	if q.From.Before(minTime) || q.To.After(maxTime) {
+		return meter.Errorf(meter.KindInvalid, "from and to must lie between %s and %s", minTime.Format(time.DateOnly), maxTime.Format(time.DateOnly))
+	}
+	qu.from, qu.to = q.From.UnixNano(), q.To.UnixNano()
+	if !q.AsOf.IsZero() {
+		qu.asOf = q.AsOf.UnixNano()
+	}
+	return nil
+}
+
+// What fits unix nanoseconds with room for a year's window around it.
+var (
+	minTime = time.Date(1680, 1, 1, 0, 0, 0, 0, time.UTC)
+	maxTime = time.Date(2260, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+const maxUsageAttributes = 16
+
+func (qu *question) names(lim Limits) error {
+	q := qu.q
+	if len(q.GroupBy)+len(q.Filters) > maxUsageAttributes {
+		return meter.Errorf(meter.KindInvalid, "%d attributes in group_by and filters (limit %d)", len(q.GroupBy)+len(q.Filters), maxUsageAttributes)
+	}
+	for i, g := range q.GroupBy {
+		if g == "" || slices.Contains(q.GroupBy[:i], g) {
+			return meter.Errorf(meter.KindInvalid, "group_by names %q twice or empty", g)
+		}
+	}
+	if q.Limit < 0 || q.Limit > lim.UsageRows {
+		return meter.Errorf(meter.KindInvalid, "limit %d: want 1 to %d", q.Limit, lim.UsageRows)
+	}
+	qu.filters = slices.Clone(q.Filters)
+	if q.Customer != nil {
+		qu.filters = append(qu.filters, AttrFilter{Attribute: customerAttribute, Values: []string{*q.Customer}})
+	}
+	if q.Cursor != "" {
+		raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+		if err == nil {
+			err = json.Unmarshal(raw, &qu.after)
+		}
+		if err != nil || qu.after == nil || len(qu.after.Group) != len(q.GroupBy) {
+			return meter.Errorf(meter.KindInvalid, "the cursor is not one of this question")
+		}
+	}
+	return nil
+}
+
+// windows lays out the windows that can hold anything, all of them for FillZero.
+func (qu *question) windows(o *orgState, lim Limits) error {
+	lo, hi := qu.from, qu.to
+	if !qu.q.FillZero {
+		// Accepted events lie within these; other windows are omitted anyway.
+		if o.record.Accepted == 0 {
+			return nil
+		}
+		lo, hi = max(lo, o.record.MinTime), min(hi, o.record.MaxTime+1)
+		if lo >= hi {
+			return nil
+		}
+	}
+	if qu.q.Window == "" {
+		qu.bounds = []int64{qu.from, qu.to}
+		return nil
+	}
+	w := qu.q.Window
+	start := w.Start(time.Unix(0, lo), qu.loc)
+	if first := start.UnixNano(); first < qu.from {
+		qu.clipLo = true
+		qu.bounds = append(qu.bounds, qu.from)
+	} else {
+		qu.bounds = append(qu.bounds, first)
+	}
+	for at := start; ; {
+		at = w.Next(at, qu.loc)
+		if at.UnixNano() >= hi {
+			end := at.UnixNano()
+			if end > qu.to {
+				end, qu.clipHi = qu.to, true
+			}
+			qu.bounds = append(qu.bounds, end)
+			return nil
+		}
+		qu.bounds = append(qu.bounds, at.UnixNano())
+		if len(qu.bounds) > lim.UsageWindows {
+			return meter.Errorf(meter.KindInvalid, "the range has more than %d windows; ask for a shorter range or wider windows", lim.UsageWindows)
+		}
+	}
+}
+
+// fitsCells says whether the meter's cells can answer: they know every
+// attribute asked for, and no slot straddles two windows. Edges of the range
+// off the slots are read from the events, see readCells.
+func (qu *question) fitsCells() bool {
+	if qu.asOf != 0 {
+		return false
+	}
+	for _, g := range qu.q.GroupBy {
+		if !slices.Contains(qu.m.order, g) {
+			return false
+		}
+	}
+	for _, f := range qu.filters {
+		if !slices.Contains(qu.m.order, f.Attribute) {
+			return false
+		}
+	}
+	if qu.q.Window == "" {
+		return true
+	}
+	return qu.q.Window.Aligned(time.Unix(0, qu.bounds[0]), time.Unix(0, qu.bounds[len(qu.bounds)-1]), qu.loc, qu.m.width)
+}
+
+// rows turns the collector's figures into one page of rows in order of start, then group.
+func (qu *question) rows(u *Usage, c *collector, lim Limits) error {
+	figs := c.figures()
+	if qu.q.FillZero {
+		figs = qu.fill(figs)
+	}
+	rows := make([]UsageRow, 0, len(figs))
+	for _, f := range figs {
+		r := UsageRow{Start: time.Unix(0, qu.bounds[f.window]).UTC(), End: time.Unix(0, qu.bounds[f.window+1]).UTC(), Value: f.value}
+		r.Clipped = f.window == 0 && qu.clipLo || f.window == len(qu.bounds)-2 && qu.clipHi
+		for _, id := range f.group {
+			s, err := qu.texts(id)
+			if err != nil {
+				return err
+			}
+			r.Group = append(r.Group, s)
+		}
+		if qu.after == nil || qu.isAfter(&r) {
+			rows = append(rows, r)
+		}
+	}
+	slices.SortFunc(rows, compareRows)
+	limit := qu.q.Limit
+	if limit == 0 {
+		limit = lim.UsageRows
+	}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		last := rows[limit-1]
+		raw, err := json.Marshal(usageCursor{Start: last.Start.UnixNano(), Group: append([]string{}, last.Group...)})
+		if err != nil {
+			return err
+		}
+		u.NextCursor = base64.RawURLEncoding.EncodeToString(raw)
+	}
+	u.Rows = rows
+	return nil
+}
+
+func compareRows(a, b UsageRow) int {
+	if c := a.Start.Compare(b.Start); c != 0 {
+		return c
+	}
+	return slices.Compare(a.Group, b.Group)
+}
+
+func (qu *question) isAfter(r *UsageRow) bool {
+	return compareRows(*r, UsageRow{Start: time.Unix(0, qu.after.Start).UTC(), Group: qu.after.Group}) > 0
+}
+
+// fill adds a zero row for every window of every group that has none.
+func (qu *question) fill(figs []figure) []figure {
+	type at struct {
+		window int
+		group  string
+	}
+	have := map[at]bool{}
+	groups := map[string][]uint64{}
+	key := func(ids []uint64) string {
+		var b strings.Builder
+		for _, id := range ids {
+			for i := range 8 {
+				b.WriteByte(byte(id >> (8 * i)))
+			}
+		}
+		return b.String()
+	}
+	if len(qu.q.GroupBy) == 0 {
+		groups[""] = nil
+	}
+	for _, f := range figs {
+		k := key(f.group)
+		have[at{f.window, k}] = true
+		groups[k] = f.group
+	}
+	for k, ids := range groups {
+		for w := range len(qu.bounds) - 1 {
+			if !have[at{w, k}] {
+				figs = append(figs, figure{window: w, group: ids, filled: true})
+			}
+		}
+	}
+	return figs
+}
