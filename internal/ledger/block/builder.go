@@ -1,6 +1,7 @@
 package block
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -211,6 +212,19 @@ func (b *Builder) Begin() {
 	b.event++
 	b.check = 0
 	b.touched = b.touched[:0]
+	if len(b.attrs) > 2*MaxColumns {
+		b.forgetAttrs()
+	}
+}
+
+// forgetAttrs drops the attributes that no row has: those of aborted events
+// and of earlier blocks.
+func (b *Builder) forgetAttrs() {
+	b.generation = generations.Add(1)
+	b.attrs = make(map[string]*Attr, MaxColumns)
+	for _, a := range slices.Concat(b.live, b.customerAttrs) {
+		b.attrs[a.column.Path] = a
+	}
 }
 
 func (b *Builder) put(a *Attr, kind meter.ValueKind, code uint32) {
