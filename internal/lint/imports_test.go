@@ -1,0 +1,184 @@
+package lint
+
+import (
+	"go/ast"
+	"path"
+	"strings"
+)
+
+// importTable says which of our packages the ones in a folder may import; the
+// row of the innermost folder counts. A package may always import what lies
+// in folders below it. "..." takes the folders below too, "*" is everything.
+// Tests are free, but for the rules further down.
+var importTable = map[string][]string{
+	"internal/meter":        {},
+	"internal/ledger":       {"internal/meter", "internal/ledger/..."},
+	"internal/ledger/block": {"internal/meter"},
+	"internal/cloudevents":  {"internal/meter", "internal/ledger/block"},
+	"internal/catalog":      {"internal/meter"},
+	"internal/metering":     {"internal/meter", "internal/ledger/...", "internal/catalog", "internal/cloudevents"},
+	"internal/marketplace":  {"internal/meter", "internal/catalog", "internal/metering"},
+	"internal/httpserver":   {"internal/meter", "internal/metering"},
+	"internal/surface":      {"internal/meter", "internal/metering", "internal/httpserver"},
+	"internal/console":      {},
+	"internal/intake":       {},
+	"internal/lint":         {},
+	"client":                {},
+	"cmd":                   {"*"},
+	"bench":                 {"*"},
+	"compat":                {"*"},
+	"scripts":               {},
+}
+
+var importRules = []rule{
+	{name: "packages import what the table says", check: importsOutsideTable},
+	{name: "no surface imports another", check: surfaceImports},
+	{name: "only the ledger names Pebble", check: pebbleImports},
+	{name: "no store imports HTTP", check: httpInStores},
+	{name: "only cmd reads flags and environment", check: settingsOutsideCmd},
+}
+
+// eachImport visits the imports of all files.
+func (t *tree) eachImport(visit func(f *goFile, imported, where string)) {
+	for _, f := range t.gos {
+		for _, spec := range f.ast.Imports {
+			visit(f, strings.Trim(spec.Path.Value, "`\""), t.at(f, spec.Pos()))
+		}
+	}
+}
+
+// row returns the import table's row for a folder.
+func row(dir string) (allowed []string, home string, ok bool) {
+	for home = dir; home != "."; home = path.Dir(home) {
+		if allowed, ok = importTable[home]; ok {
+			return allowed, home, true
+		}
+	}
+	return nil, "", false
+}
+
+func importsOutsideTable(t *tree) []violation {
+	var found []violation
+	for _, f := range t.gos {
+		if _, _, ok := row(f.dir); !ok && !f.isTest() {
+			found = append(found, violation{f.path, f.dir, "the folder has no row in the import table of internal/lint"})
+		}
+	}
+	t.eachImport(func(f *goFile, imported, where string) {
+		target, ours := strings.CutPrefix(imported, module+"/")
+		if !ours || f.isTest() {
+			return
+		}
+		allowed, home, ok := row(f.dir)
+		if !ok || mayImport(allowed, home, f.dir, target) {
+			return
+		}
+		found = append(found, violation{where, f.dir + " -> " + target, f.dir + " may not import " + target})
+	})
+	return found
+}
+
+func mayImport(allowed []string, home, dir, target string) bool {
+	// A package of tests next to what it tests, such as catalog/catalogtest.
+	if within(target, dir) || strings.HasSuffix(dir, "test") && target == path.Dir(dir) {
+		return true
+	}
+	for _, a := range allowed {
+		folder, below := strings.CutSuffix(a, "/...")
+		if a == "*" || target == a || below && within(target, folder) {
+			return true
+		}
+	}
+	// internal/surface/NAME/wire and internal/surface/NAME are one surface.
+	return home == "internal/surface" && surface(dir) != "" && surface(dir) == surface(target)
+}
+
+// surface is the name of the surface that a folder belongs to, if any.
+func surface(dir string) string {
+	rest, ok := strings.CutPrefix(dir, "internal/surface/")
+	if !ok {
+		return ""
+	}
+	name, _, _ := strings.Cut(rest, "/")
+	return name
+}
+
+func surfaceImports(t *tree) []violation {
+	var found []violation
+	t.eachImport(func(f *goFile, imported, where string) {
+		mine, other := surface(f.dir), surface(strings.TrimPrefix(imported, module+"/"))
+		if mine != "" && other != "" && mine != other {
+			found = append(found, violation{where, f.path, "a surface imports another: " + imported})
+		}
+	})
+	return found
+}
+
+func pebbleImports(t *tree) []violation {
+	var found []violation
+	t.eachImport(func(f *goFile, imported, where string) {
+		if strings.HasPrefix(imported, "github.com/cockroachdb/pebble") && !within(f.dir, "internal/ledger") {
+			found = append(found, violation{where, f.path, "imports " + imported})
+		}
+	})
+	return found
+}
+
+func httpInStores(t *tree) []violation {
+	var found []violation
+	t.eachImport(func(f *goFile, imported, where string) {
+		if within(imported, "net/http") && within(f.dir, "internal/meter", "internal/ledger", "internal/cloudevents", "internal/catalog") {
+			found = append(found, violation{where, f.path, "imports " + imported})
+		}
+	})
+	return found
+}
+
+// settings are the functions and variables that bring settings in from outside.
+var settings = map[string]bool{"os.Getenv": true, "os.LookupEnv": true, "os.Environ": true, "os.ExpandEnv": true, "os.Args": true}
+
+func settingsOutsideCmd(t *tree) []violation {
+	var found []violation
+	t.eachImport(func(f *goFile, imported, where string) {
+		if (imported == "flag" || imported == "github.com/alecthomas/kong") && !within(f.dir, "cmd") && !f.isTestSupport() {
+			found = append(found, violation{where, f.path, "imports " + imported})
+		}
+	})
+	for _, f := range t.gos {
+		if within(f.dir, "cmd") || f.isTestSupport() {
+			continue
+		}
+		f.eachSelector(func(s *ast.SelectorExpr, name string) {
+			if settings[name] {
+				found = append(found, violation{t.at(f, s.Pos()), f.path, "uses " + name})
+			}
+		})
+	}
+	return found
+}
+
+// eachSelector visits each name of another package that the file uses, as
+// PACKAGE.NAME with the package's own path and not what the file calls it.
+func (f *goFile) eachSelector(visit func(s *ast.SelectorExpr, name string)) {
+	called := map[string]string{}
+	for _, spec := range f.ast.Imports {
+		imported := strings.Trim(spec.Path.Value, "`\"")
+		name := path.Base(imported)
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		called[name] = imported
+	}
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		s, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := s.X.(*ast.Ident); ok {
+			if imported, ok := called[x.Name]; ok {
+				visit(s, imported+"."+s.Sel.Name)
+			}
+		}
+		return true
+	})
+}
