@@ -158,14 +158,23 @@ func TestConcurrentOpensMigrateOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	_, next := steps(t)
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			s, err := Open(t.Context(), path, Options{Clock: testClock})
-			if err != nil {
+	// Two phases, since an opener that comes after a newer program's step is refused.
+	stores := make([]*Store, 8)
+	var opening, migrating sync.WaitGroup
+	for i := range stores {
+		opening.Go(func() {
+			var err error
+			if stores[i], err = Open(t.Context(), path, Options{Clock: testClock}); err != nil {
 				t.Error(err)
-				return
 			}
+		})
+	}
+	opening.Wait()
+	for _, s := range stores {
+		if s == nil {
+			t.FailNow()
+		}
+		migrating.Go(func() {
 			if err := s.apply(t.Context(), next); err != nil {
 				t.Error(err)
 			}
@@ -174,7 +183,7 @@ func TestConcurrentOpensMigrateOnce(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	migrating.Wait()
 	db, _, err := openSQLite(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)

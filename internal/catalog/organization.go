@@ -189,33 +189,6 @@ func validText(s string, most int) bool {
 	return s != "" && len(s) <= most && utf8.ValidString(s)
 }
 
-// queryer is a pool or a transaction.
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// row is a *sql.Row or *sql.Rows.
-type row interface{ Scan(dest ...any) error }
-
-// list reads all rows of a query; the slice is never nil.
-func list[T any](ctx context.Context, q queryer, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []T{}
-	for rows.Next() {
-		item, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, item)
-	}
-	return items, rows.Err()
-}
-
 func getOrganization(ctx context.Context, q queryer, id string) (Organization, error) {
 	o, err := scanOrganization(q.QueryRowContext(ctx, sqlOrganizationGet, id))
 	if errors.Is(err, sql.ErrNoRows) {
