@@ -24,7 +24,6 @@ type footer struct {
 	maxSeq   uint64
 	indexSum uint64 // xxHash64 of the index as stored
 	blockSum uint64 // xxHash64 of the filter as stored
-	pageSum  uint64 // xxHash64 of the checksums of all pages in order
 }
 
 // size returns the length of the file.
@@ -38,7 +37,7 @@ func (f *footer) encode() []byte {
 	b = append(b, footerMagic...)
 	b = binary.LittleEndian.AppendUint32(b, formatVersion)
 	b = binary.LittleEndian.AppendUint32(b, pageBytes)
-	for _, v := range []uint64{f.run, f.entries, f.pages, f.blocks, f.minSeq, f.maxSeq, f.indexSum, f.blockSum, f.pageSum} {
+	for _, v := range []uint64{f.run, f.entries, f.pages, f.blocks, f.minSeq, f.maxSeq, f.indexSum, f.blockSum} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	b = b[:footerBytes]
@@ -64,7 +63,7 @@ func decodeFooter(b []byte) (footer, error) {
 	if n := binary.LittleEndian.Uint32(b[12:]); n != pageBytes {
 		return f, fmt.Errorf("page size %d, want %d", n, pageBytes)
 	}
-	for i, p := range []*uint64{&f.run, &f.entries, &f.pages, &f.blocks, &f.minSeq, &f.maxSeq, &f.indexSum, &f.blockSum, &f.pageSum} {
+	for i, p := range []*uint64{&f.run, &f.entries, &f.pages, &f.blocks, &f.minSeq, &f.maxSeq, &f.indexSum, &f.blockSum} {
 		*p = binary.LittleEndian.Uint64(b[16+8*i:])
 	}
 	const limit = 1 << 40 // of pages and blocks: keeps every size within an int64

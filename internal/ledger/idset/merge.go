@@ -1,8 +1,9 @@
 package idset
 
 import (
+	"cmp"
 	"context"
-	"math/bits"
+	"math"
 	"slices"
 
 	"odometer/internal/meter"
@@ -17,11 +18,12 @@ type Merge struct {
 }
 
 // PlanMerge chooses runs to merge, or returns nil when there is nothing to
-// do. Runs of a merge under way are left out, so that a small merge need not
-// wait for a large one. A plan must be installed or aborted.
+// do. It keeps to MaxRuns runs: while a merge is under way more may gather,
+// and may be planned in turn, as runs of a merge under way are left out. A
+// plan must be run, and then installed or aborted.
 func (s *Set) PlanMerge() *Merge {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if s.closed {
 		return nil
 	}
@@ -31,20 +33,12 @@ func (s *Set) PlanMerge() *Merge {
 			idle = append(idle, r)
 		}
 	}
-	slices.SortStableFunc(idle, func(a, b *run) int {
-		if a.info.Entries < b.info.Entries {
-			return -1
-		}
-		if a.info.Entries > b.info.Entries {
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(idle, func(a, b *run) int { return cmp.Compare(a.info.Entries, b.info.Entries) })
 	sizes := make([]uint64, len(idle))
 	for i, r := range idle {
 		sizes[i] = r.info.Entries
 	}
-	n := pickMerge(sizes, s.merges, s.opt.TierFanout, s.opt.MaxRuns)
+	n := pickMerge(sizes, len(s.merges), s.opt.TierFanout, s.opt.MaxRuns)
 	if n == 0 {
 		return nil
 	}
@@ -53,27 +47,45 @@ func (s *Set) PlanMerge() *Merge {
 		r.merging = true
 		r.refs++
 	}
-	s.merges++
+	s.merges = append(s.merges, m)
 	return m
 }
 
-// pickMerge returns how many of the smallest runs to merge: sizes ascend, and
-// busy runs are being made by other merges.
+// pickMerge returns how many of the smallest runs to merge; sizes ascend, and
+// busy runs are being made by other merges. Runs are merged when fanout of
+// them are of like size, or when there are too many; and then along with
+// every next one that is not much larger than what has gathered, which would
+// be rewritten soon anyway. A simulation of many mixes of sizes gave the
+// factor of 1.5: fewer bytes rewritten than with smaller and larger ones.
 func pickMerge(sizes []uint64, busy, fanout, maxRuns int) int {
-	level := func(n uint64) int { return bits.Len64(n) / bits.Len(uint(fanout-1)) }
-	same := 0
-	for i := range sizes {
-		if level(sizes[i]) == level(sizes[0]) {
-			same = i + 1
+	n := 0
+	for n < len(sizes) && level(sizes[n], fanout) == level(sizes[0], fanout) {
+		n++
+	}
+	if n < fanout {
+		if len(sizes) < 2 || len(sizes)+busy < maxRuns {
+			return 0
 		}
+		n = 2
 	}
-	if same >= fanout {
-		return same
+	var sum uint64
+	for _, size := range sizes[:n] {
+		sum += size
 	}
-	if len(sizes)+busy >= maxRuns && len(sizes) > 1 {
-		return min(len(sizes), max(2, fanout))
+	for n < len(sizes) && sizes[n] <= sum+sum/2 {
+		sum += sizes[n]
+		n++
 	}
-	return 0
+	return n
+}
+
+// level returns the logarithm of n to the base fanout, rounded down.
+func level(n uint64, fanout int) int {
+	l := 0
+	for ; n >= uint64(fanout); n /= uint64(fanout) {
+		l++
+	}
+	return l
 }
 
 func (m *Merge) replaces(r *run) bool { return slices.Contains(m.inputs, r) }
@@ -97,36 +109,41 @@ func (m *Merge) Run(ctx context.Context) (RunInfo, error) {
 		tier = max(tier, r.info.Tier+1)
 	}
 	out, err := m.set.createRun(m.Len(), tier, func(w *runWriter) error {
-		return mergeRuns(ctx, m.inputs, w.add)
+		return mergeRuns(ctx, m.inputs, 0, math.MaxUint64, w.add)
 	})
+	m.set.mu.Lock()
+	defer m.set.unlock()
 	if err != nil {
-		m.Abort()
+		m.finish()
 		return RunInfo{}, err
 	}
-	m.set.mu.Lock()
-	defer m.set.mu.Unlock()
 	for _, r := range m.inputs {
 		out.born = max(out.born, r.born)
 	}
-	out.refs++ // the merge's, until it is installed or aborted
 	m.out = out
+	out.refs++ // the merge's, until it is installed or aborted
+	if m.set.closed {
+		m.finish()
+		return RunInfo{}, errClosed
+	}
 	return out.info, nil
 }
 
-// Abort gives the plan up. After Abort, or InstallMerge, it does nothing.
+// Abort gives up a plan that is not running. Once it has been installed or
+// aborted, it does nothing.
 func (m *Merge) Abort() {
 	m.set.mu.Lock()
-	defer m.set.mu.Unlock()
+	defer m.set.unlock()
 	m.finish()
 }
 
 // finish lets go of the runs. Set.mu is held.
 func (m *Merge) finish() {
-	if m.over {
+	at := slices.Index(m.set.merges, m)
+	if at < 0 {
 		return
 	}
-	m.over = true
-	m.set.merges--
+	m.set.merges = slices.Delete(m.set.merges, at, at+1)
 	for _, r := range m.inputs {
 		r.merging = false
 		r.release()
@@ -141,94 +158,102 @@ func (m *Merge) finish() {
 // committed; then RemoveObsolete may delete the old files.
 func (s *Set) InstallMerge(m *Merge, info RunInfo) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if s.closed {
 		return
 	}
-	if m.over || m.out == nil || m.out.info != info {
+	if m.out == nil || m.out.info != info || !slices.Contains(s.merges, m) {
 		panic("idset: InstallMerge of a merge that has not run, or is over")
 	}
-	// The new run takes the place of the oldest input.
-	var runs []*run
-	placed := false
+	runs := []*run{m.out}
 	for _, r := range s.sealed.runs {
-		switch {
-		case !m.replaces(r):
+		if m.replaces(r) {
+			s.obsolete[r.info.ID] = r
+		} else {
 			runs = append(runs, r)
-		case !placed:
-			runs, placed = append(runs, m.out), true
 		}
 	}
-	for _, r := range m.inputs {
-		s.obsolete[r.info.ID] = r
-	}
 	s.publish(runs, s.sealed.version)
+	s.generation.Add(1)
 	m.finish()
 }
 
-// mergeRuns calls fn with every entry in order of hash. Of
-// entries under one hash, which no sound history has, the earliest counts.
-func mergeRuns(ctx context.Context, runs []*run, fn func(*Entry) error) error {
-	heads := make([]*mergeHead, 0, len(runs))
+// mergeRuns calls fn, in order of hash, with the entries of every page that
+// may hold a hash whose high half is in [lo,hi]. Of entries under one hash,
+// which no sound history has, the earliest counts.
+func mergeRuns(ctx context.Context, runs []*run, lo, hi uint64, fn func(*Entry) error) error {
+	// next[i] is the next entry of reads[i]; highs repeats its high half for
+	// the search of the least, which is most of the work.
+	var highs []uint64
+	var next []*Entry
+	var reads []*pageReader
 	for _, r := range runs {
-		h := &mergeHead{reader: newPageReader(r)}
-		if h.advance() {
-			heads = append(heads, h)
-		} else if h.reader.err != nil {
-			return h.reader.err
-		}
-	}
-	pages := 0
-	for len(heads) > 0 {
-		least := 0
-		for i := 1; i < len(heads); i++ {
-			if lessHash(heads[i].entry.Hash, heads[least].entry.Hash) {
-				least = i
+		from, to := r.pagesOf(lo, hi)
+		p := newPageReader(r, from, to)
+		if !p.next() {
+			if p.err != nil {
+				return p.err
 			}
+			continue
 		}
-		e := heads[least].entry
-		for i := 0; i < len(heads); i++ {
-			h := heads[i]
-			if h.entry.Hash != e.Hash {
+		reads, next, highs = append(reads, p), append(next, p.take()), append(highs, p.entries[0].Hash.Hi)
+	}
+	var pending Entry // the least so far, held back until a greater one is seen
+	held := false
+	for len(highs) > 0 {
+		i := least(highs, next)
+		e := next[i]
+		switch {
+		case !held:
+			pending, held = *e, true
+		case pending.Hash != e.Hash:
+			if err := fn(&pending); err != nil {
+				return err
+			}
+			pending = *e
+		case e.Seq < pending.Seq || e.Seq == pending.Seq && e.Ord < pending.Ord:
+			pending = *e
+		}
+		p := reads[i]
+		if p.at == len(p.entries) {
+			if ctx.Err() != nil {
+				return meter.WrapError(meter.KindUnavailable, ctx.Err(), "merging identities was given up")
+			}
+			if !p.next() {
+				if p.err != nil {
+					return p.err
+				}
+				highs, next, reads = slices.Delete(highs, i, i+1), slices.Delete(next, i, i+1), slices.Delete(reads, i, i+1)
 				continue
 			}
-			if h.entry.Seq < e.Seq || h.entry.Seq == e.Seq && h.entry.Ord < e.Ord {
-				e = h.entry
-			}
-			if h.advance() {
-				continue
-			}
-			if h.reader.err != nil {
-				return h.reader.err
-			}
-			heads = append(heads[:i], heads[i+1:]...)
-			i--
 		}
-		if err := fn(&e); err != nil {
-			return err
-		}
-		if pages++; pages%4096 == 0 && ctx.Err() != nil {
-			return meter.WrapError(meter.KindUnavailable, ctx.Err(), "merging identities was given up")
-		}
+		next[i] = p.take()
+		highs[i] = next[i].Hash.Hi
 	}
-	return nil
+	if !held {
+		return nil
+	}
+	return fn(&pending)
 }
 
-type mergeHead struct {
-	reader *pageReader
-	at     int
-	entry  Entry
-}
-
-// advance moves to the next entry; false at the end or on an error.
-func (h *mergeHead) advance() bool {
-	if h.at == len(h.reader.entries) {
-		if !h.reader.next() {
-			return false
+// least returns the position of the least entry.
+func least(highs []uint64, next []*Entry) int {
+	at, low, tie := 0, highs[0], false
+	for i := 1; i < len(highs); i++ {
+		hi := highs[i]
+		if hi == low {
+			tie = true
 		}
-		h.at = 0
+		if hi < low {
+			at, low = i, hi
+		}
 	}
-	h.entry = h.reader.entries[h.at]
-	h.at++
-	return true
+	if tie {
+		for i := range next {
+			if lessHash(next[i].Hash, next[at].Hash) {
+				at = i
+			}
+		}
+	}
+	return at
 }

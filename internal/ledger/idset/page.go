@@ -134,24 +134,34 @@ type pageBuilder struct {
 	entries        []Entry
 	minSeq, maxSeq uint64
 	maxOrd         uint32
-	shape          pageShape
+	shape          pageShape // of the entries when it was last worked out
+
+	// Up to sure entries fit without asking, as long as the widths of shape
+	// grow by no more than one low bit.
+	sure int
 }
 
 // add takes e unless the page would overflow.
 func (b *pageBuilder) add(e *Entry) bool {
-	n := len(b.entries)
-	if n == 0 {
-		b.minSeq, b.maxSeq, b.maxOrd = e.Seq, e.Seq, e.Ord
-		b.shape = shapePage(1, 0, 0, e.Ord)
+	n := len(b.entries) + 1
+	if n == 1 {
+		b.minSeq, b.maxSeq, b.maxOrd, b.sure = e.Seq, e.Seq, e.Ord, 0
 		b.entries = append(b.entries, *e)
 		return true
 	}
 	minSeq, maxSeq, maxOrd := min(b.minSeq, e.Seq), max(b.maxSeq, e.Seq), max(b.maxOrd, e.Ord)
-	s := shapePage(n+1, e.Hash.Hi-b.entries[0].Hash.Hi, maxSeq-minSeq, maxOrd)
-	if s.end > pageBytes {
-		return false
+	span := e.Hash.Hi - b.entries[0].Hash.Hi
+	if n > b.sure || span>>(b.shape.lowBits+2) >= uint64(n) || (maxSeq-minSeq)>>b.shape.seqBits != 0 || maxOrd>>b.shape.ordBits != 0 {
+		s := shapePage(n, span, maxSeq-minSeq, maxOrd)
+		if s.end > pageBytes {
+			return false
+		}
+		b.shape = s
+		// The upper column takes less than three bits an entry and 16 bytes
+		// of rounding; the three packed columns round up by a byte each.
+		b.sure = (pageBytes - pageHeaderBytes - 19) * 8 / (8*8 + 4*8 + int(s.lowBits+1+3+s.seqBits+s.ordBits))
 	}
-	b.minSeq, b.maxSeq, b.maxOrd, b.shape = minSeq, maxSeq, maxOrd, s
+	b.minSeq, b.maxSeq, b.maxOrd = minSeq, maxSeq, maxOrd
 	b.entries = append(b.entries, *e)
 	return true
 }
@@ -159,8 +169,8 @@ func (b *pageBuilder) add(e *Entry) bool {
 // encode writes the page, with its checksum for its place, and empties the builder.
 func (b *pageBuilder) encode(p []byte, run, page uint64) {
 	clear(p[:pageBytes])
-	s := b.shape
 	base := b.entries[0].Hash.Hi
+	s := shapePage(len(b.entries), b.entries[len(b.entries)-1].Hash.Hi-base, b.maxSeq-b.minSeq, b.maxOrd)
 	binary.LittleEndian.PutUint16(p[8:], uint16(s.n))
 	p[10], p[11], p[12] = byte(s.lowBits), byte(s.seqBits), byte(s.ordBits)
 	binary.LittleEndian.PutUint16(p[14:], uint16(s.words))

@@ -14,7 +14,7 @@ import (
 // still there.
 func (s *Set) Obsolete() []RunInfo {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	infos := make([]RunInfo, 0, len(s.obsolete))
 	for _, r := range s.obsolete {
 		infos = append(infos, r.info)
@@ -58,10 +58,19 @@ type Pin struct {
 // whose files are still there. KindNotFound if one is gone.
 func (s *Set) Pin(manifest []RunInfo) (*Pin, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
+	there := slices.Clone(s.sealed.runs)
+	for _, r := range s.obsolete {
+		there = append(there, r)
+	}
+	for _, f := range s.waiting {
+		there = append(there, f.run) // may be named and not yet installed
+	}
+	for _, m := range s.merges {
+		there = append(there, m.out)
+	}
 	for _, info := range manifest {
-		_, ok := s.obsolete[info.ID]
-		if !ok && !slices.ContainsFunc(s.sealed.runs, func(r *run) bool { return r.info == info }) {
+		if !slices.ContainsFunc(there, func(r *run) bool { return r != nil && r.info == info }) {
 			return nil, meter.Errorf(meter.KindNotFound, "identity run %s is not there any more", RunName(info.ID))
 		}
 	}
@@ -99,7 +108,7 @@ func (p *Pin) LinkTo(dir string) error {
 // Release gives the pin up, once.
 func (p *Pin) Release() {
 	p.set.mu.Lock()
-	defer p.set.mu.Unlock()
+	defer p.set.unlock()
 	for _, info := range p.runs {
 		if p.set.pins[info.ID]--; p.set.pins[info.ID] == 0 {
 			delete(p.set.pins, info.ID)

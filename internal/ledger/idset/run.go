@@ -68,9 +68,8 @@ func (r *run) load() error {
 	if r.foot.run != r.info.ID || r.foot.entries != r.info.Entries || r.foot.size() != r.info.Bytes || footerSum(b) != r.info.Checksum {
 		return r.corrupt(nil, "is not the file that the manifest names")
 	}
-	r.index = make([]uint64, r.foot.pages)
+	r.setIndex(make([]uint64, r.foot.pages))
 	r.filter = newFilter(r.foot.blocks, &r.set.memory)
-	r.set.memory.Add(int64(indexBytes * cap(r.index)))
 	indexErr, err := r.loadIndex()
 	if err != nil {
 		return err
@@ -91,6 +90,11 @@ func (r *run) load() error {
 		}
 	}
 	return nil
+}
+
+func (r *run) setIndex(index []uint64) {
+	r.index = index
+	r.set.memory.Add(int64(indexBytes * cap(index)))
 }
 
 // loadIndex reads the index; damage is what it is worth rebuilding for.
@@ -126,7 +130,7 @@ func (r *run) loadFilter() (damage, err error) {
 // rebuild makes index and filter from the pages.
 func (r *run) rebuild() error {
 	clear(r.filter.blocks)
-	it := newPageReader(r)
+	it := newPageReader(r, 0, r.foot.pages)
 	for it.next() {
 		r.index[it.page-1] = it.entries[0].Hash.Hi
 		for i := range it.entries {
@@ -168,25 +172,32 @@ func (r *run) readChunks(at, n uint64, fn func([]byte)) error {
 	return nil
 }
 
+// pagesOf returns the pages [from,to) that may hold hashes whose high half is
+// in [lo,hi].
+func (r *run) pagesOf(lo, hi uint64) (from, to uint64) {
+	from = uint64(sort.Search(len(r.index), func(i int) bool { return r.index[i] >= lo }))
+	for to = from; to < uint64(len(r.index)) && r.index[to] <= hi; to++ {
+	}
+	if from > 0 {
+		from-- // starts before lo and may reach it
+	}
+	return from, to
+}
+
 var pageBuffers = sync.Pool{New: func() any { return new(pageBuffer) }}
 
 // find looks h up in the pages. A page that cannot be trusted is an error,
 // never an absence.
 func (r *run) find(h block.Hash) (Entry, bool, error) {
-	// The page that holds h starts at or before it. Pages that start with the
-	// same high half may all hold it, and so may the one before them.
-	first := sort.Search(len(r.index), func(i int) bool { return r.index[i] >= h.Hi })
 	p := pageBuffers.Get().(*pageBuffer)
 	defer pageBuffers.Put(p)
-	for i := first; i < len(r.index) && r.index[i] == h.Hi; i++ {
-		if e, ok, err := r.search(p, uint64(i), h); ok || err != nil {
+	from, to := r.pagesOf(h.Hi, h.Hi)
+	for page := to; page > from; page-- {
+		if e, ok, err := r.search(p, page-1, h); ok || err != nil {
 			return e, ok, err
 		}
 	}
-	if first == 0 {
-		return Entry{}, false, nil
-	}
-	return r.search(p, uint64(first-1), h)
+	return Entry{}, false, nil
 }
 
 func (r *run) search(p *pageBuffer, page uint64, h block.Hash) (Entry, bool, error) {
@@ -208,8 +219,8 @@ func (r *run) close() {
 	_ = r.file.Close() // opened for reading only
 	if r.filter != nil {
 		r.filter.free()
-		r.set.memory.Add(-int64(indexBytes * cap(r.index)))
 	}
+	r.set.memory.Add(-int64(indexBytes * cap(r.index)))
 	r.index = nil
 }
 
@@ -218,7 +229,8 @@ type pageReader struct {
 	run     *run
 	page    uint64 // next
 	end     uint64
-	entries []Entry // of the page before next
+	entries []Entry // of the page before
+	at      int     // first of them not taken
 	buf     []byte
 	unread  []byte
 	scratch pageBuffer
@@ -229,8 +241,9 @@ type pageReader struct {
 
 const readChunk = 256 << 10
 
-func newPageReader(r *run) *pageReader {
-	return &pageReader{run: r, end: r.foot.pages, entries: make([]Entry, 0, maxPageEntries), buf: make([]byte, readChunk)}
+// newPageReader reads the pages [from,to).
+func newPageReader(r *run, from, to uint64) *pageReader {
+	return &pageReader{run: r, page: from, end: to, entries: make([]Entry, 0, maxPageEntries), buf: make([]byte, readChunk)}
 }
 
 // next decodes the next page; false at the end or with err set.
@@ -264,5 +277,12 @@ func (it *pageReader) next() bool {
 		it.last, it.any = it.entries[i].Hash, true
 	}
 	it.page++
+	it.at = 0
 	return true
+}
+
+// take returns the next entry of the page; it is good until the next page.
+func (it *pageReader) take() *Entry {
+	it.at++
+	return &it.entries[it.at-1]
 }

@@ -1,6 +1,7 @@
 package idset
 
 import (
+	"context"
 	"sync"
 
 	"odometer/internal/ledger/block"
@@ -16,7 +17,7 @@ type Found struct {
 // memory until released.
 type Sealed struct {
 	set     *Set
-	runs    []*run // oldest first
+	runs    []*run
 	version uint64
 	closed  bool
 	refs    int // guarded by Set.mu
@@ -34,7 +35,7 @@ func (s *Set) newView(runs []*run, version uint64) *Sealed {
 // Sealed returns the current view; Release it, once.
 func (s *Set) Sealed() *Sealed {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.sealed.refs++
 	return s.sealed
 }
@@ -42,7 +43,7 @@ func (s *Set) Sealed() *Sealed {
 // Release gives the view up.
 func (v *Sealed) Release() {
 	v.set.mu.Lock()
-	defer v.set.mu.Unlock()
+	defer v.set.unlock()
 	v.release()
 }
 
@@ -63,7 +64,7 @@ func (v *Sealed) release() {
 func (r *run) release() {
 	r.refs--
 	if r.refs == 0 {
-		r.close()
+		r.set.dead = append(r.set.dead, r)
 	}
 }
 
@@ -113,6 +114,20 @@ func (v *Sealed) Probe(hashes []block.Hash, out []Found) error {
 		}
 	}
 	return nil
+}
+
+// Scan calls fn with every identity whose hash has its high half in [lo,hi],
+// in order of hash, reading and checking every page on the way.
+func (v *Sealed) Scan(ctx context.Context, lo, hi uint64, fn func(Entry) error) error {
+	if v.closed {
+		return errClosed
+	}
+	return mergeRuns(ctx, v.runs, lo, hi, func(e *Entry) error {
+		if e.Hash.Hi < lo || e.Hash.Hi > hi {
+			return nil
+		}
+		return fn(*e)
+	})
 }
 
 // lookup looks h up in the runs that became visible after version since.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,10 +116,23 @@ type Set struct {
 	sealed   *Sealed         // current
 	waiting  []*Frozen       // frozen and not installed, oldest first
 	retired  []*table        // installed; the fold may still probe them
+	merges   []*Merge        // planned, neither installed nor aborted
 	obsolete map[uint64]*run // replaced by a merge, file not removed yet
 	pins     map[uint64]int  // by run
-	merges   int             // planned, neither installed nor aborted
+	dead     []*run          // unreferenced, to be closed outside the lock
 	closed   bool
+
+	touched uint64 // keeps Warm's reads from being optimised away; fold's own
+}
+
+// unlock releases mu and frees the runs that lost their last reference.
+func (s *Set) unlock() {
+	dead := s.dead
+	s.dead = nil
+	s.mu.Unlock()
+	for _, r := range dead {
+		r.close()
+	}
 }
 
 // Open opens the runs that the manifest names, in a directory of the set's
@@ -189,34 +203,31 @@ func (s *Set) clean(manifest []RunInfo) error {
 	return s.syncDir(s.dir)
 }
 
-// Close frees the tables and runs. The fold must have stopped; views that are
-// still held stay readable until they are released.
+// Close frees the tables and runs. The fold must have stopped. Views still
+// held stay readable until they are released; a Write or Run under way fails.
 func (s *Set) Close() error {
 	s.mu.Lock()
+	defer s.unlock()
 	if s.closed {
-		s.mu.Unlock()
 		return nil
 	}
 	s.closed = true
-	current := s.sealed
-	s.sealed = &Sealed{set: s, closed: true, refs: 1, version: current.version}
-	tables := append(s.retired, s.recent)
-	for _, f := range s.waiting {
-		tables = append(tables, f.table)
-		f.dropRun()
+	for _, t := range append(s.retired, s.recent) {
+		t.free()
 	}
-	s.retired, s.waiting = nil, nil
-	s.mu.Unlock()
-
-	for _, t := range tables {
-		if t != nil {
-			t.free()
+	for _, f := range s.waiting {
+		f.drop()
+	}
+	for _, m := range slices.Clone(s.merges) {
+		if m.out != nil {
+			m.finish()
 		}
 	}
-	s.view.Release()
-	current.Release()
-	s.view, s.frozen, s.recent = s.sealed, nil, &table{}
-	s.view.refs++
+	s.retired, s.waiting, s.frozen, s.recent = nil, nil, nil, &table{}
+	s.view.release()
+	s.sealed.release()
+	s.sealed = &Sealed{set: s, closed: true, refs: 2, version: s.sealed.version}
+	s.view = s.sealed
 	return nil
 }
 
@@ -239,6 +250,26 @@ func (s *Set) Lookup(h block.Hash, since uint64) (Entry, bool, error) {
 		return Entry{}, false, nil
 	}
 	return s.view.lookup(h, since)
+}
+
+// Warm brings what Lookup will read for these hashes into the processor's
+// caches, many at a time instead of one after the other: call it with a
+// block's hashes before looking them up. It changes nothing. Fold goroutine.
+func (s *Set) Warm(hashes []block.Hash, since uint64) {
+	sum := s.recent.touch(hashes)
+	for _, f := range s.frozen {
+		if f.table != nil {
+			sum += f.table.touch(hashes)
+		}
+	}
+	for _, r := range s.view.runs {
+		if r.born > since {
+			for _, h := range hashes {
+				sum += r.filter.has(h)
+			}
+		}
+	}
+	s.touched = sum
 }
 
 // Insert remembers an identity that Lookup did not find; under a hash that is
@@ -270,15 +301,14 @@ func (s *Set) adopt() {
 		return
 	}
 	s.mu.Lock()
-	old := s.view
+	s.view.release()
 	s.view = s.sealed
 	s.view.refs++
-	s.frozen = append([]*Frozen(nil), s.waiting...)
+	s.frozen = slices.Clone(s.waiting)
 	retired := s.retired
 	s.retired = nil
 	s.adopted = s.generation.Load()
-	s.mu.Unlock()
-	old.Release()
+	s.unlock()
 	for _, t := range retired {
 		t.free()
 	}
@@ -301,99 +331,17 @@ func (s *Set) Freeze() *Frozen {
 	return f
 }
 
-// Frozen is a recent table on its way to becoming a run.
-type Frozen struct {
-	set   *Set
-	table *table // nil when it was empty
-	run   *run   // once written; guarded by Set.mu
-}
-
-// Len returns the number of identities.
-func (f *Frozen) Len() int {
-	if f.table == nil {
-		return 0
-	}
-	return f.table.n
-}
-
-// Write writes the table as a run: complete, synced and under its name when
-// it returns. It may be called again after an error, and returns the same run
-// after a success. Of an empty table it writes nothing and returns a zero
-// RunInfo. One call at a time; any goroutine.
-func (f *Frozen) Write() (RunInfo, error) {
-	f.set.mu.Lock()
-	r, closed := f.run, f.set.closed
-	f.set.mu.Unlock()
-	if r != nil {
-		return r.info, nil
-	}
-	if closed {
-		return RunInfo{}, errClosed
-	}
-	if f.table == nil {
-		return RunInfo{}, nil
-	}
-	r, err := f.set.createRun(uint64(f.table.n), 0, func(w *runWriter) error { return f.table.ascend(w.add) })
-	if err != nil {
-		return RunInfo{}, err
-	}
-	f.set.mu.Lock()
-	f.run = r
-	f.set.mu.Unlock()
-	return r.info, nil
-}
-
-// dropRun closes a run that was written and never installed.
-func (f *Frozen) dropRun() {
-	if f.run != nil {
-		f.run.close()
-		f.run = nil
-	}
-}
-
-// Install puts the run that Write returned in the table's place: new views
-// see it. Call it once a checkpoint that names the run has committed.
-func (s *Set) Install(f *Frozen, info RunInfo) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	at := -1
-	for i, w := range s.waiting {
-		if w == f {
-			at = i
-		}
-	}
-	if at < 0 || f.table != nil && (f.run == nil || f.run.info != info) {
-		panic("idset: Install of a table that was not written, or was installed before")
-	}
-	s.waiting = append(s.waiting[:at:at], s.waiting[at+1:]...)
-	if f.table != nil {
-		s.retired = append(s.retired, f.table)
-		f.run.born = s.sealed.version + 1
-		s.publish(append(append([]*run(nil), s.sealed.runs...), f.run), s.sealed.version+1)
-		f.run = nil
-	}
-	s.generation.Add(1)
-}
-
 // publish makes runs the current view. mu is held.
 func (s *Set) publish(runs []*run, version uint64) {
 	old := s.sealed
 	s.sealed = s.newView(runs, version)
-	s.generation.Add(1)
 	old.release()
 }
 
-// Manifest returns the installed runs, oldest first.
+// Manifest returns the installed runs, in no particular order.
 func (s *Set) Manifest() []RunInfo {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.manifest()
-}
-
-func (s *Set) manifest() []RunInfo {
+	defer s.unlock()
 	infos := make([]RunInfo, len(s.sealed.runs))
 	for i, r := range s.sealed.runs {
 		infos[i] = r.info
@@ -406,7 +354,7 @@ func (s *Set) manifest() []RunInfo {
 // checkpoint before these installs must name.
 func (s *Set) ManifestWith(f *Frozen, info RunInfo, m *Merge, merged RunInfo) []RunInfo {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	var infos []RunInfo
 	for _, r := range s.sealed.runs {
 		if m == nil || !m.replaces(r) {

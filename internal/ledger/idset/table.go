@@ -68,6 +68,16 @@ func (t *table) lookup(h block.Hash) (Entry, bool) {
 	return Entry{}, false
 }
 
+// touch reads the home slot of every hash.
+func (t *table) touch(hashes []block.Hash) uint64 {
+	var sum uint64
+	for i := range hashes {
+		j, _ := bits.Mul64(hashes[i].Hi, t.homes)
+		sum += t.slots[j].seq
+	}
+	return sum
+}
+
 // insert adds e, or keeps what is there under the same hash. It returns false
 // when there is no room.
 func (t *table) insert(e *Entry) bool {
@@ -103,9 +113,7 @@ func (t *table) ascend(fn func(*Entry) error) error {
 		for ; i < len(t.slots) && t.slots[i].seq != 0; i++ {
 			cluster = append(cluster, t.slots[i].entry())
 		}
-		if len(cluster) > 1 {
-			slices.SortFunc(cluster, func(a, b Entry) int { return compareHash(a.Hash, b.Hash) })
-		}
+		sortCluster(cluster)
 		for j := range cluster {
 			if err := fn(&cluster[j]); err != nil {
 				return err
@@ -113,6 +121,26 @@ func (t *table) ascend(fn func(*Entry) error) error {
 		}
 	}
 	return nil
+}
+
+// sortCluster sorts by hash. Clusters are short and nearly in order, unless
+// someone chose the hashes.
+func sortCluster(c []Entry) {
+	if len(c) > 64 {
+		slices.SortFunc(c, func(a, b Entry) int { return compareHash(a.Hash, b.Hash) })
+		return
+	}
+	for i := 1; i < len(c); i++ {
+		if !lessHash(c[i].Hash, c[i-1].Hash) {
+			continue
+		}
+		e := c[i]
+		j := i
+		for ; j > 0 && lessHash(e.Hash, c[j-1].Hash); j-- {
+			c[j] = c[j-1]
+		}
+		c[j] = e
+	}
 }
 
 func compareHash(a, b block.Hash) int {

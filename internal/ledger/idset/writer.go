@@ -4,10 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"odometer/internal/ledger/block"
 )
 
 const (
@@ -23,9 +26,8 @@ type runWriter struct {
 	page    pageBuilder
 	index   []uint64
 	filter  *filter
-	sums    *xxhash.Digest
 	foot    footer
-	last    Entry
+	last    block.Hash
 	written uint64
 }
 
@@ -36,14 +38,13 @@ func newRunWriter(file vfs.File, run, entries uint64, bitsPerID int, total *atom
 		page:   pageBuilder{entries: make([]Entry, 0, maxPageEntries)},
 		index:  make([]uint64, 0, entries/128+1),
 		filter: newFilter(filterBlocks(entries, bitsPerID), total),
-		sums:   xxhash.New(),
 		foot:   footer{run: run, minSeq: ^uint64(0)},
 	}
 }
 
 // add appends e, which must come after everything added before.
 func (w *runWriter) add(e *Entry) error {
-	if w.foot.entries > 0 && !lessHash(w.last.Hash, e.Hash) {
+	if w.foot.entries > 0 && !lessHash(w.last, e.Hash) {
 		return errors.New("identities out of order")
 	}
 	if !w.page.add(e) {
@@ -55,7 +56,7 @@ func (w *runWriter) add(e *Entry) error {
 	w.filter.add(e.Hash)
 	w.foot.entries++
 	w.foot.minSeq, w.foot.maxSeq = min(w.foot.minSeq, e.Seq), max(w.foot.maxSeq, e.Seq)
-	w.last = *e
+	w.last = e.Hash
 	return nil
 }
 
@@ -69,7 +70,6 @@ func (w *runWriter) flushPage() error {
 	n := len(w.buf)
 	w.buf = w.buf[:n+pageBytes]
 	w.page.encode(w.buf[n:], w.foot.run, w.foot.pages)
-	_, _ = w.sums.Write(w.buf[n : n+8])
 	w.foot.pages++
 	return nil
 }
@@ -88,17 +88,16 @@ func (w *runWriter) finish() (uint64, error) {
 			return 0, err
 		}
 	}
-	w.foot.pageSum = w.sums.Sum64()
-	w.sums.Reset()
+	sum := xxhash.New()
 	for _, hi := range w.index {
 		if err := w.room(indexBytes); err != nil {
 			return 0, err
 		}
 		w.buf = binary.LittleEndian.AppendUint64(w.buf, hi)
-		_, _ = w.sums.Write(w.buf[len(w.buf)-indexBytes:])
+		_, _ = sum.Write(w.buf[len(w.buf)-indexBytes:])
 	}
-	w.foot.indexSum = w.sums.Sum64()
-	w.sums.Reset()
+	w.foot.indexSum = sum.Sum64()
+	sum.Reset()
 	w.foot.blocks = uint64(len(w.filter.blocks))
 	for at := 0; at < len(w.filter.blocks); {
 		if err := w.room(filterBlockBytes); err != nil {
@@ -106,14 +105,13 @@ func (w *runWriter) finish() (uint64, error) {
 		}
 		n := len(w.buf)
 		w.buf, at = w.filter.encode(w.buf, at)
-		_, _ = w.sums.Write(w.buf[n:])
+		_, _ = sum.Write(w.buf[n:])
 	}
-	w.foot.blockSum = w.sums.Sum64()
+	w.foot.blockSum = sum.Sum64()
 	if err := w.room(footerBytes); err != nil {
 		return 0, err
 	}
 	foot := w.foot.encode()
-	sum := footerSum(foot)
 	w.buf = append(w.buf, foot...)
 	if err := w.flush(); err != nil {
 		return 0, err
@@ -121,7 +119,7 @@ func (w *runWriter) finish() (uint64, error) {
 	if w.written != w.foot.size() {
 		return 0, fmt.Errorf("wrote %d bytes, want %d", w.written, w.foot.size())
 	}
-	return sum, w.file.Sync()
+	return footerSum(foot), w.file.Sync()
 }
 
 // room makes the buffer take n more bytes.
@@ -169,8 +167,8 @@ func (s *Set) createRun(entries uint64, tier int, fill func(*runWriter) error) (
 	if err != nil {
 		return nil, storageError(err, "write %s", RunName(id))
 	}
-	r := &run{set: s, file: file, foot: w.foot, index: w.index, filter: w.filter,
+	r := &run{set: s, file: file, foot: w.foot, filter: w.filter,
 		info: RunInfo{ID: id, Entries: w.foot.entries, Bytes: w.foot.size(), Tier: tier, Checksum: sum}}
-	s.memory.Add(int64(indexBytes * cap(r.index)))
+	r.setIndex(slices.Clone(w.index))
 	return r, nil
 }

@@ -1,0 +1,92 @@
+package idset
+
+import "slices"
+
+// Frozen is a recent table on its way to becoming a run.
+type Frozen struct {
+	set   *Set
+	table *table // nil when it was empty
+
+	// Guarded by Set.mu.
+	info    RunInfo // once written
+	run     *run    // from then until installed
+	writing bool
+}
+
+// Len returns the number of identities. Not after Install.
+func (f *Frozen) Len() int {
+	if f.table == nil {
+		return 0
+	}
+	return f.table.n
+}
+
+// Write writes the table as a run: complete, synced and under its name when
+// it returns. It may be called again after an error, and returns the same run
+// after a success. Of an empty table it writes nothing and returns a zero
+// RunInfo. One call at a time; any goroutine.
+func (f *Frozen) Write() (RunInfo, error) {
+	s := f.set
+	s.mu.Lock()
+	info, closed := f.info, s.closed
+	f.writing = f.table != nil && info.ID == 0 && !closed
+	writing := f.writing
+	s.unlock()
+	if closed {
+		return RunInfo{}, errClosed
+	}
+	if !writing {
+		return info, nil
+	}
+	r, err := s.createRun(uint64(f.table.n), 0, func(w *runWriter) error { return f.table.ascend(w.add) })
+	s.mu.Lock()
+	defer s.unlock()
+	f.writing = false
+	if err == nil {
+		f.run, f.info = r, r.info
+	}
+	if s.closed {
+		f.drop()
+		return RunInfo{}, errClosed
+	}
+	return f.info, err
+}
+
+// drop frees what a closed set leaves behind, unless Write still uses it.
+// Set.mu is held.
+func (f *Frozen) drop() {
+	if f.writing {
+		return
+	}
+	if f.table != nil {
+		f.table.free()
+	}
+	if f.run != nil {
+		f.set.dead = append(f.set.dead, f.run)
+		f.run = nil
+	}
+}
+
+// Install puts the run that Write returned in the table's place: new views
+// see it. Call it once a checkpoint that names the run has committed.
+func (s *Set) Install(f *Frozen, info RunInfo) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.closed {
+		return
+	}
+	at := slices.Index(s.waiting, f)
+	if at < 0 || f.info != info || f.table != nil && f.run == nil {
+		panic("idset: Install of a table that was not written, or was installed before")
+	}
+	s.waiting = slices.Delete(slices.Clone(s.waiting), at, at+1)
+	s.generation.Add(1)
+	if f.run == nil {
+		return // it was empty
+	}
+	s.retired = append(s.retired, f.table)
+	version := s.sealed.version + 1
+	f.run.born = version
+	s.publish(append(slices.Clone(s.sealed.runs), f.run), version)
+	f.run = nil
+}
