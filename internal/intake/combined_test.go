@@ -149,7 +149,7 @@ func TestCombinedSubject(t *testing.T) {
 
 func TestAccessTimeAgreesWithTheLibrary(t *testing.T) {
 	t.Parallel()
-	start := time.Date(1999, 12, 31, 23, 59, 58, 0, time.FixedZone("", -(3*3600 + 30*60)))
+	start := time.Date(1999, 12, 31, 23, 59, 58, 0, time.FixedZone("", -(3*3600+30*60)))
 	for i := range 3000 {
 		want := start.Add(time.Duration(i) * 7919 * time.Minute)
 		text := want.Format(accessTime)

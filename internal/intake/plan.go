@@ -52,23 +52,21 @@ type Options struct {
 }
 
 // First returns the position after the first whole record that is an event, and
-// gives the decoder its header. It returns io.EOF while there is none.
-func First(f *File, d Decoder) (Pos, error) {
+// gives the decoder its header. It returns io.EOF while there is none. With
+// final a record needs no newline at the end of the file to be whole.
+func First(f *File, d Decoder, final bool) (Pos, error) {
 	r, err := f.Reader(0)
 	if err != nil {
 		return Pos{}, early(err)
 	}
 	defer r.Close()
-	return firstRecord(NewRecords(NewScanner(r, Pos{}), d, false), d)
-}
-
-func firstRecord(records *Records, d Decoder) (Pos, error) {
+	records := NewRecords(NewScanner(r, Pos{}), d, final)
 	for header := d.HasHeader(); ; header = false {
 		record, err := records.Next()
 		if err != nil {
 			return Pos{}, early(err)
 		}
-		if record.Partial {
+		if record.Partial && !final {
 			return Pos{}, io.EOF
 		}
 		if !header {
