@@ -1,0 +1,161 @@
+package httpserver
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// Exchange is one request and its answer. It is reused: a handler must not
+// keep it, or anything Body returned, after it returns.
+type Exchange struct {
+	http.ResponseWriter
+	Request   *http.Request
+	Principal metering.Principal // set on routes that need a key
+
+	server  *Server
+	control *http.ResponseController
+	route   *route // nil when no route matched
+	values  []string
+	id      string
+	start   time.Time
+	status  int // 0 until the header was written
+	written int64
+	body    *body
+}
+
+var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
+
+// ID is the request's id, in the log and in every error answer.
+func (x *Exchange) ID() string { return x.id }
+
+// Start is when the request's headers had arrived.
+func (x *Exchange) Start() time.Time { return x.start }
+
+// Param returns the value of a braced path segment, "" if the route has none of that name.
+func (x *Exchange) Param(name string) string {
+	for i, p := range x.route.params {
+		if p == name {
+			return x.values[i]
+		}
+	}
+	return ""
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (x *Exchange) WriteHeader(status int) {
+	if x.status == 0 && status >= 200 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (x *Exchange) Write(p []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	n, err := x.ResponseWriter.Write(p)
+	x.written += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (x *Exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+var (
+	jsonType = []string{"application/json"}
+	noStore  = []string{"no-store"}
+	noSniff  = []string{"nosniff"}
+)
+
+// JSON answers with an encoded JSON body.
+func (x *Exchange) JSON(status int, body []byte) error {
+	h := x.Header()
+	h["Content-Type"] = jsonType
+	h["Cache-Control"] = noStore
+	if status != http.StatusOK {
+		x.WriteHeader(status)
+	}
+	_, err := x.Write(body)
+	return err
+}
+
+// bearer returns the token of an Authorization: Bearer header.
+func (x *Exchange) bearer() (string, error) {
+	v := x.Request.Header["Authorization"]
+	if len(v) == 0 {
+		return "", meter.Errorf(meter.KindUnauthenticated, "no key given: send Authorization: Bearer KEY")
+	}
+	if len(v) > 1 {
+		return "", meter.Errorf(meter.KindUnauthenticated, "more than one Authorization header")
+	}
+	scheme, token, ok := strings.Cut(v[0], " ")
+	token = strings.TrimSpace(token)
+	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", meter.Errorf(meter.KindUnauthenticated, "the Authorization header is not Bearer KEY")
+	}
+	return token, nil
+}
+
+// BearerAuth reads a native key and the operator's choice of organization.
+func (x *Exchange) BearerAuth(s *metering.Service) (metering.Principal, error) {
+	token, err := x.bearer()
+	if err != nil {
+		return metering.Principal{}, err
+	}
+	var org string
+	if v := x.Request.Header["Odometer-Organization"]; len(v) > 0 {
+		org = v[0]
+	}
+	return s.Authenticate(x.Request.Context(), token, org)
+}
+
+// requestIDs makes ids that are unique in this process and, by their random
+// start, unlikely to repeat in another.
+type requestIDs struct {
+	prefix string
+	next   atomic.Uint64
+}
+
+func newRequestIDs() *requestIDs {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return &requestIDs{prefix: hex.EncodeToString(b[:]) + "-"}
+}
+
+// of returns the id the client chose, if it is short and plain, or a new one.
+func (g *requestIDs) of(r *http.Request) string {
+	if v := r.Header["X-Request-Id"]; len(v) == 1 && plainID(v[0]) {
+		return v[0]
+	}
+	var b [40]byte
+	out := append(b[:0], g.prefix...)
+	n := g.next.Add(1)
+	for shift := 28; shift >= 0; shift -= 4 {
+		out = append(out, "0123456789abcdef"[n>>shift&15])
+	}
+	return string(out)
+}
+
+func plainID(s string) bool {
+	if len(s) == 0 || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c|0x20 < 'a' || c|0x20 > 'z' {
+			if (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+				return false
+			}
+		}
+	}
+	return true
+}

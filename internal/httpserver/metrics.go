@@ -1,0 +1,76 @@
+package httpserver
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is a registry of its own with what the HTTP server measures.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	panics   prometheus.Counter
+	page     http.Handler
+}
+
+// NewMetrics makes a registry that also holds the Go runtime's and the process's figures.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "odometer_http_request_duration_seconds", Help: "Time from the end of a request's headers to the end of its answer.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
+		}, []string{"surface", "method", "route", "status"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "odometer_http_panics_total", Help: "Requests that ended in a panic."}),
+	}
+	m.registry.MustRegister(m.requests, m.panics, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.page = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	return m
+}
+
+// Register adds a collector; registering the same one twice is an error.
+func (m *Metrics) Register(c prometheus.Collector) error { return m.registry.Register(c) }
+
+// watch adds the figures of one server. A second server on the same registry keeps the first's.
+func (m *Metrics) watch(s *Server) {
+	_ = m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "odometer_http_body_bytes", Help: "Bytes of request bodies held in memory.",
+	}, func() float64 { return float64(s.budget.used.Load()) }))
+	_ = m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "odometer_http_body_bytes_limit", Help: "Limit of odometer_http_body_bytes; beyond it requests are answered 429.",
+	}, func() float64 { return float64(s.budget.max) }))
+}
+
+// routeTimer holds a route's histograms by class of status, so that a request looks nothing up.
+type routeTimer struct {
+	classes [6]prometheus.Observer // by status/100
+}
+
+var statusClasses = [6]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+func (m *Metrics) timer(surface, method, path string) *routeTimer {
+	t := &routeTimer{}
+	for class := 2; class < len(t.classes); class++ {
+		t.classes[class] = m.requests.WithLabelValues(surface, method, path, statusClasses[class])
+	}
+	return t
+}
+
+// observe counts one request. Those without a route share one series, so that
+// a scanner of paths cannot make any number of them.
+func (m *Metrics) observe(x *Exchange, took time.Duration) {
+	class := x.status / 100
+	if class < 2 || class > 5 {
+		class = 5
+	}
+	if x.route != nil {
+		x.route.timer.classes[class].Observe(took.Seconds())
+		return
+	}
+	m.requests.WithLabelValues("none", "", "", statusClasses[class]).Observe(took.Seconds())
+}

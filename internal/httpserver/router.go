@@ -1,0 +1,202 @@
+package httpserver
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// Handler answers one request. A returned error is rendered by its surface;
+// after the first byte of an answer was written it is only logged.
+type Handler func(x *Exchange) error
+
+// Route is one method of one path. Path segments in braces match any one
+// non-empty segment, kept under that name: "/api/v1/meters/{key}/usage".
+type Route struct {
+	Method string
+	Path   string
+	Public bool // needs no key
+	Handle Handler
+}
+
+// Surface is one API: its routes, how it reads credentials and how it words errors.
+type Surface struct {
+	Name         string // in metrics and the log
+	Routes       []Route
+	Authenticate func(x *Exchange) (metering.Principal, error) // nil: every route is public
+	Fail         func(x *Exchange, err error)                  // nil: WriteProblem
+}
+
+// route is a Route compiled into the router.
+type route struct {
+	Route
+	surface *Surface
+	params  []string // names of the braced segments, in order
+	timer   *routeTimer
+}
+
+// node is one segment of the tree of paths.
+type node struct {
+	static  map[string]*node
+	any     *node
+	methods map[string]*route
+	allow   string // value of the Allow header
+}
+
+// router finds the route of a request. It is immutable once built.
+type router struct {
+	root  node
+	exact map[string]*node // paths without a braced segment
+}
+
+func newRouter(surfaces []*Surface, m *Metrics) *router {
+	t := &router{exact: map[string]*node{}}
+	for _, s := range surfaces {
+		for _, r := range s.Routes {
+			t.add(&route{Route: r, surface: s, timer: m.timer(s.Name, r.Method, r.Path)})
+		}
+	}
+	return t
+}
+
+func (t *router) add(r *route) {
+	n := &t.root
+	for _, seg := range segments(r.Path) {
+		var next **node
+		if strings.HasPrefix(seg, "{") {
+			r.params = append(r.params, strings.Trim(seg, "{}"))
+			next = &n.any
+		} else {
+			if n.static == nil {
+				n.static = map[string]*node{}
+			}
+			child := n.static[seg]
+			next = &child
+			if child == nil {
+				child = &node{}
+				n.static[seg] = child
+			}
+		}
+		if *next == nil {
+			*next = &node{}
+		}
+		n = *next
+	}
+	if n.methods == nil {
+		n.methods = map[string]*route{}
+	}
+	n.methods[r.Method] = r
+	n.allow = allowed(n.methods)
+	if len(r.params) == 0 {
+		t.exact[r.Path] = n
+	}
+}
+
+func allowed(methods map[string]*route) string {
+	list := []string{http.MethodOptions}
+	for m := range methods {
+		list = append(list, m)
+		if m == http.MethodGet {
+			list = append(list, http.MethodHead)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}
+
+func segments(path string) []string { return strings.Split(strings.TrimPrefix(path, "/"), "/") }
+
+// find returns the node of a path and the values of its braced segments.
+func (t *router) find(u *url.URL) (*node, []string) {
+	if n := t.exact[u.Path]; n != nil && u.RawPath == "" {
+		return n, nil
+	}
+	segs := segments(u.EscapedPath())
+	for i, s := range segs {
+		text, err := url.PathUnescape(s)
+		if err != nil {
+			return nil, nil
+		}
+		segs[i] = text
+	}
+	return t.root.match(segs, nil)
+}
+
+// match prefers the literal segment to the braced one, and goes back where that leads nowhere.
+func (n *node) match(segs, values []string) (*node, []string) {
+	if len(segs) == 0 {
+		if n.methods == nil {
+			return nil, nil
+		}
+		return n, values
+	}
+	if next := n.static[segs[0]]; next != nil {
+		if found, v := next.match(segs[1:], values); found != nil {
+			return found, v
+		}
+	}
+	if n.any != nil && segs[0] != "" {
+		return n.any.match(segs[1:], append(values, segs[0]))
+	}
+	return nil, nil
+}
+
+// choose picks the method's route of a node; HEAD is answered by GET.
+func (n *node) choose(method string) *route {
+	if r := n.methods[method]; r != nil {
+		return r
+	}
+	if method == http.MethodHead {
+		return n.methods[http.MethodGet]
+	}
+	return nil
+}
+
+// system tells whether a node belongs to the health pages.
+func (t *router) system(n *node) bool {
+	if n == nil {
+		return false
+	}
+	for _, r := range n.methods {
+		return r.surface.Name == systemName
+	}
+	return false
+}
+
+var errNoRoute = meter.Errorf(meter.KindNotFound, "no such path")
+
+// dispatch routes x and answers what no route does: unknown paths, OPTIONS and wrong methods.
+// While the server is starting only the system's own paths are known.
+func (t *router) dispatch(x *Exchange, starting bool) error {
+	n, values := t.find(x.Request.URL)
+	if starting && !t.system(n) {
+		return errStarting
+	}
+	if n == nil {
+		return errNoRoute
+	}
+	r := n.choose(x.Request.Method)
+	if r == nil {
+		x.Header().Set("Allow", n.allow)
+		if x.Request.Method == http.MethodOptions {
+			x.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		writeProblem(x, Problem{Type: problemType + "method_not_allowed", Title: "Method not allowed",
+			Status: http.StatusMethodNotAllowed, Detail: "this path answers " + n.allow})
+		return nil
+	}
+	x.route, x.values = r, values
+	if !r.Public && r.surface.Authenticate != nil {
+		p, err := r.surface.Authenticate(x)
+		if err != nil {
+			return err
+		}
+		x.Principal = p
+	}
+	return r.Handle(x)
+}

@@ -1,0 +1,249 @@
+// Package httpserver carries every HTTP surface: one listener with limits on
+// all it takes in, one middleware for ids, log, metrics and recovery from
+// panics, one router, health and metrics pages.
+//
+//	conn ─► limits ─► request id ─► router ─► credential ─► handler ─► surface's error table
+package httpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// Options configures a Server.
+type Options struct {
+	Listen        string // host:port; port 0 takes a free one
+	TLSCert       string // PEM files; both or none
+	TLSKey        string
+	PprofListen   string // a loopback host:port for net/http/pprof; "" = off
+	MetricsAccess MetricsAccess
+	Limits        Limits
+	Logger        *slog.Logger
+	Clock         func() time.Time // nil = time.Now
+	Metrics       *Metrics         // nil = a new registry
+}
+
+// Server serves surfaces on one listener.
+type Server struct {
+	limits  Limits
+	logger  *requestLog
+	now     func() time.Time
+	metrics *Metrics
+	access  MetricsAccess
+	budget  budget
+	ids     *requestIDs
+	router  atomic.Pointer[router]
+	service atomic.Pointer[metering.Service] // nil until ready
+
+	mu       sync.Mutex
+	surfaces []*Surface
+
+	http     *http.Server
+	listener net.Listener
+	secure   bool
+	pprof    *pprofServer
+}
+
+// New binds the listener, so that Addr is known; nothing is answered before Run.
+func New(o Options) (*Server, error) {
+	s := &Server{limits: o.Limits.withDefaults(), now: o.Clock, metrics: o.Metrics, access: o.MetricsAccess, ids: newRequestIDs()}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.metrics == nil {
+		s.metrics = NewMetrics()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s.logger = newRequestLog(o.Logger)
+	s.budget.max = s.limits.BodiesInFlight
+	s.metrics.watch(s)
+	config, err := tlsConfig(o.TLSCert, o.TLSKey)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", o.Listen, err)
+	}
+	if o.PprofListen != "" {
+		if s.pprof, err = newPprofServer(o.PprofListen); err != nil {
+			_ = l.Close()
+			return nil, err
+		}
+	}
+	s.access = s.access.resolve(l.Addr())
+	s.listener = newLimitListener(l, s.limits.Connections)
+	s.secure = config != nil
+	s.http = &http.Server{
+		Handler:           s,
+		TLSConfig:         config,
+		ReadHeaderTimeout: s.limits.HeaderTimeout,
+		WriteTimeout:      s.limits.ResponseTimeout,
+		IdleTimeout:       s.limits.IdleTimeout,
+		MaxHeaderBytes:    s.limits.HeaderBytes,
+		ErrorLog:          log.New(&lineLog{log: s.logger, now: s.now}, "", 0),
+	}
+	s.Mount()
+	return s, nil
+}
+
+func tlsConfig(cert, key string) (*tls.Config, error) {
+	if cert == "" && key == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("load TLS certificate and key: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// Addr is the bound address.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// URL is the address as a client on this machine writes it.
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.secure {
+		scheme = "https"
+	}
+	return scheme + "://" + s.Addr().String()
+}
+
+// Metrics returns the server's metrics, to register more.
+func (s *Server) Metrics() *Metrics { return s.metrics }
+
+// Mount adds surfaces; requests that are under way keep the routes they had.
+func (s *Server) Mount(surfaces ...*Surface) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.surfaces == nil {
+		s.surfaces = []*Surface{s.systemSurface()}
+	}
+	s.surfaces = append(s.surfaces, surfaces...)
+	s.router.Store(newRouter(s.surfaces, s.metrics))
+}
+
+// Run serves until ctx is done, then lets requests in progress finish for
+// Limits.ShutdownGrace. It returns nil after such a stop.
+func (s *Server) Run(ctx context.Context) error {
+	done := make(chan error, 2)
+	go func() {
+		if s.secure {
+			done <- s.http.ServeTLS(s.listener, "", "")
+		} else {
+			done <- s.http.Serve(s.listener)
+		}
+	}()
+	if s.pprof != nil {
+		go func() { done <- s.pprof.serve() }()
+	}
+	select {
+	case err := <-done:
+		_ = s.Close()
+		if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.ShutdownGrace)
+	defer cancel()
+	err := s.http.Shutdown(grace)
+	_ = s.Close()
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("stop HTTP: %w", err)
+	}
+	return nil
+}
+
+// Close stops at once, without waiting for requests in progress.
+func (s *Server) Close() error {
+	if s.pprof != nil {
+		_ = s.pprof.http.Close()
+	}
+	err := s.http.Close()
+	_ = s.listener.Close()
+	return err
+}
+
+var errStarting = meter.Errorf(meter.KindUnavailable, "the server is starting: it is reading its log")
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := exchanges.Get().(*Exchange)
+	*x = Exchange{ResponseWriter: w, Request: r, server: s, control: http.NewResponseController(w), id: s.ids.of(r), start: s.now()}
+	if r.Body != http.NoBody { // also bounds what net/http discards of a body nobody reads
+		_ = x.control.SetReadDeadline(x.start.Add(min(s.limits.BodyGrace, s.limits.BodyTimeout)))
+	}
+	h := w.Header()
+	h["X-Request-Id"] = []string{x.id}
+	h["X-Content-Type-Options"] = noSniff
+	err := s.handle(x)
+	s.metrics.observe(x, s.now().Sub(x.start))
+	s.logger.request(x, err, s.now())
+	if x.body != nil {
+		x.body.release(&s.budget)
+	}
+	aborted := errors.Is(err, http.ErrAbortHandler)
+	*x = Exchange{}
+	exchanges.Put(x)
+	if aborted { // too late for an error answer: break the connection, so that it is not taken for a whole one
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// handle runs the route and answers its error, or its panic.
+func (s *Server) handle(x *Exchange) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = s.recovered(x, v, debug.Stack())
+		}
+	}()
+	err = s.router.Load().dispatch(x, s.service.Load() == nil)
+	if err == nil {
+		return nil
+	}
+	if x.status != 0 {
+		return errors.Join(err, http.ErrAbortHandler)
+	}
+	x.fail(err)
+	return err
+}
+
+func (x *Exchange) fail(err error) {
+	if x.route != nil && x.route.surface.Fail != nil {
+		x.route.surface.Fail(x, err)
+		return
+	}
+	WriteProblem(x, err)
+}
+
+func (s *Server) recovered(x *Exchange, v any, stack []byte) error {
+	if v == http.ErrAbortHandler {
+		return http.ErrAbortHandler
+	}
+	s.metrics.panics.Inc()
+	s.logger.panicked(x, v, stack)
+	err := fmt.Errorf("panic: %v", v)
+	if x.status != 0 {
+		return errors.Join(err, http.ErrAbortHandler)
+	}
+	WriteProblem(x, err)
+	return err
+}

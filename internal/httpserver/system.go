@@ -1,0 +1,116 @@
+package httpserver
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// MetricsAccess says who may read /metrics, which names the organizations.
+type MetricsAccess string
+
+// The settings of MetricsAccess.
+const (
+	MetricsAuto     MetricsAccess = "auto"     // open on a loopback listener, else operator (the default)
+	MetricsOpen     MetricsAccess = "open"     // anyone who can connect
+	MetricsOperator MetricsAccess = "operator" // a key with the operator right
+)
+
+func (a MetricsAccess) resolve(addr net.Addr) MetricsAccess {
+	if a == MetricsOpen || a == MetricsOperator {
+		return a
+	}
+	if t, ok := addr.(*net.TCPAddr); ok && t.IP.IsLoopback() {
+		return MetricsOpen
+	}
+	return MetricsOperator
+}
+
+const systemName = "system"
+
+func (s *Server) systemSurface() *Surface {
+	return &Surface{Name: systemName, Routes: []Route{
+		{Method: http.MethodGet, Path: "/healthz", Public: true, Handle: s.healthz},
+		{Method: http.MethodGet, Path: "/readyz", Public: true, Handle: s.readyz},
+		{Method: http.MethodGet, Path: "/metrics", Public: true, Handle: s.metricsPage},
+	}}
+}
+
+// healthz answers 200 while the process can answer at all.
+func (s *Server) healthz(x *Exchange) error { return x.text("ok\n") }
+
+// readyz answers 200 when requests sent here would be served, else 503 with the reason.
+func (s *Server) readyz(x *Exchange) error {
+	service := s.service.Load()
+	if service == nil {
+		return errStarting
+	}
+	if err := service.Ready(x.Request.Context()); err != nil {
+		return err
+	}
+	return x.text("ready\n")
+}
+
+func (x *Exchange) text(body string) error {
+	x.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	x.Header()["Cache-Control"] = noStore
+	_, err := x.Write([]byte(body))
+	return err
+}
+
+func (s *Server) metricsPage(x *Exchange) error {
+	if s.access == MetricsOperator {
+		service := s.service.Load()
+		if service == nil {
+			return errStarting
+		}
+		p, err := x.BearerAuth(service)
+		if err != nil {
+			return err
+		}
+		if !p.Operator {
+			return meter.Errorf(meter.KindForbidden, "only a key with the operator right may read the metrics of all organizations")
+		}
+	}
+	s.metrics.page.ServeHTTP(x, x.Request)
+	return nil
+}
+
+// Ready opens the server for requests beyond health, and adds the service's figures to the metrics.
+func (s *Server) Ready(service *metering.Service) error {
+	if err := s.metrics.Register(newUsageCollector(service)); err != nil {
+		return fmt.Errorf("register the metrics of the ledger: %w", err)
+	}
+	s.service.Store(service)
+	return nil
+}
+
+// pprofServer serves net/http/pprof on a loopback address of its own.
+type pprofServer struct {
+	listener net.Listener
+	http     *http.Server
+}
+
+func newPprofServer(addr string) (*pprofServer, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s for pprof: %w", addr, err)
+	}
+	if t, ok := l.Addr().(*net.TCPAddr); !ok || !t.IP.IsLoopback() {
+		_ = l.Close()
+		return nil, fmt.Errorf("pprof may only listen on a loopback address, not on %s", addr)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return &pprofServer{listener: l, http: &http.Server{Handler: mux, ReadHeaderTimeout: DefaultLimits().HeaderTimeout}}, nil
+}
+
+func (p *pprofServer) serve() error { return p.http.Serve(p.listener) }

@@ -1,0 +1,143 @@
+package metering
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// NewKey is what a caller says of a key to create.
+type NewKey struct {
+	Role     string
+	Kind     string    // "" = token
+	Customer string    // binds it to one customer; "" = all
+	Expires  time.Time // zero = never
+}
+
+// Keys lists the organization's keys, the oldest first.
+func (s *Service) Keys(ctx context.Context, p Principal, page Page) (catalog.KeyPage, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return catalog.KeyPage{}, err
+	}
+	return s.catalog.Keys(ctx, p.Organization, page)
+}
+
+// CreateKey adds a key to the organization and returns it with its token,
+// which cannot be had again.
+func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (Key, string, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return Key{}, "", err
+	}
+	role, err := catalog.ParseRole(n.Role)
+	if err != nil {
+		return Key{}, "", err
+	}
+	return s.catalog.CreateKey(ctx, catalog.NewKey{Organization: p.Organization, Role: role, Kind: catalog.KeyKind(n.Kind),
+		Customer: n.Customer, Expires: n.Expires}, p.Actor())
+}
+
+// RevokeKey ends a key of the organization at once.
+func (s *Service) RevokeKey(ctx context.Context, p Principal, id string) error {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return err
+	}
+	_, err := s.catalog.RevokeKey(ctx, p.Organization, id, p.Actor())
+	return err
+}
+
+// Organizations lists all organizations to an operator, to others their own.
+func (s *Service) Organizations(ctx context.Context, p Principal, page Page) (catalog.OrganizationPage, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return catalog.OrganizationPage{}, err
+	}
+	if p.Operator {
+		return s.catalog.Organizations(ctx, page)
+	}
+	o, err := s.catalog.Organization(ctx, p.Organization)
+	return catalog.OrganizationPage{Items: []Organization{o}}, err
+}
+
+// Organization returns one organization. One that the principal may not see
+// is KindNotFound, like one that does not exist.
+func (s *Service) Organization(ctx context.Context, p Principal, id string) (Organization, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return Organization{}, err
+	}
+	if !p.Operator && id != p.Organization {
+		return Organization{}, meter.Errorf(meter.KindNotFound, "no organization %q", id)
+	}
+	return s.catalog.Organization(ctx, id)
+}
+
+// CreateOrganization adds an organization; only an operator may.
+func (s *Service) CreateOrganization(ctx context.Context, p Principal, n NewOrganization) (Organization, error) {
+	if err := p.mayOperate(); err != nil {
+		return Organization{}, err
+	}
+	attr := n.CustomerAttribute
+	if attr == "" {
+		attr = catalog.DefaultCustomerAttribute
+	}
+	if err := checkAttribute(attr); err != nil {
+		return Organization{}, err
+	}
+	// The log takes the setting only once the id is known to be new.
+	n.CustomerAttribute = ""
+	o, err := s.catalog.CreateOrganization(ctx, n, p.Actor())
+	if err != nil || attr == o.CustomerAttribute {
+		return o, err
+	}
+	p.Organization = o.ID
+	return s.UpdateOrganization(ctx, p, o.ID, OrganizationPatch{CustomerAttribute: &attr})
+}
+
+// UpdateOrganization changes an organization's name, or which attribute holds
+// the customer of events that are sent from then on.
+func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string, patch OrganizationPatch) (Organization, error) {
+	o, err := s.Organization(ctx, p, id)
+	if err != nil {
+		return Organization{}, err
+	}
+	attr := patch.CustomerAttribute
+	if attr != nil {
+		if err := checkAttribute(*attr); err != nil {
+			return Organization{}, err
+		}
+	}
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	if patch.Name != nil { // the catalogue's alone, and may be refused
+		if o, err = s.catalog.UpdateOrganization(ctx, id, OrganizationPatch{Name: patch.Name}, p.Actor()); err != nil {
+			return Organization{}, err
+		}
+	}
+	if attr == nil {
+		return o, nil
+	}
+	if err := s.ledger.SetCustomerAttribute(ctx, id, *attr, p.Actor()); err != nil {
+		return Organization{}, err
+	}
+	return s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, OrganizationPatch{CustomerAttribute: attr}, p.Actor())
+}
+
+// checkAttribute judges what the log would take as it is.
+func checkAttribute(attr string) error {
+	unprintable := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if attr == "" || len(attr) > catalog.MaxCustomerAttributeBytes || !utf8.ValidString(attr) || strings.ContainsFunc(attr, unprintable) {
+		return meter.Errorf(meter.KindInvalid, "customer_attribute is 1 to %d bytes of UTF-8 without control characters; %q is the event's subject",
+			catalog.MaxCustomerAttributeBytes, catalog.DefaultCustomerAttribute)
+	}
+	return nil
+}
+
+// AuditEntries lists the changes in the organization, the newest first.
+func (s *Service) AuditEntries(ctx context.Context, p Principal, page Page) (catalog.AuditPage, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return catalog.AuditPage{}, err
+	}
+	return s.catalog.AuditEntries(ctx, p.Organization, page)
+}

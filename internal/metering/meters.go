@@ -1,0 +1,167 @@
+package metering
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+
+	"odometer/internal/catalog"
+	"odometer/internal/ledger"
+	"odometer/internal/meter"
+)
+
+// MeterState is a meter and its standing in the fold; see ledger.MeterState.
+type MeterState = ledger.MeterState
+
+// MeterPatch changes what may change of a meter; see ledger.MeterPatch.
+type MeterPatch = ledger.MeterPatch
+
+// Meters lists the organization's meters in order of their definition.
+func (s *Service) Meters(_ context.Context, p Principal) ([]MeterState, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return nil, err
+	}
+	list := s.ledger.Meters(p.Organization)
+	for i := range list {
+		list[i] = p.seen(list[i])
+	}
+	return list, nil
+}
+
+// Meter returns one meter.
+func (s *Service) Meter(_ context.Context, p Principal, key string) (MeterState, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return MeterState{}, err
+	}
+	m, ok := s.ledger.Meter(p.Organization, key)
+	if !ok {
+		return MeterState{}, errNoMeter(key)
+	}
+	return p.seen(m), nil
+}
+
+// seen hides from a bound key what a meter tells of all customers together.
+func (p Principal) seen(m MeterState) MeterState {
+	if p.Customer != "" {
+		m.Skipped, m.Groups = 0, 0
+	}
+	return m
+}
+
+func errNoMeter(key string) error {
+	return meter.Errorf(meter.KindNotFound, "there is no meter %q", key)
+}
+
+// CreateMeter defines a meter; created is false when it was there already
+// with the same definition. Another definition is KindConflict.
+func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (state MeterState, created bool, err error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return MeterState{}, false, err
+	}
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	_, had := s.ledger.Meter(p.Organization, m.Key)
+	state, err = s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
+	if err != nil {
+		return MeterState{}, false, err
+	}
+	if !had {
+		s.copyMeter(ctx, p, state)
+	}
+	return state, !had, nil
+}
+
+// UpdateMeter changes name, description, unit or status.
+func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patch MeterPatch) (MeterState, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return MeterState{}, err
+	}
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	state, err := s.ledger.UpdateMeter(ctx, p.Organization, key, patch, p.Actor())
+	if err != nil {
+		return MeterState{}, err
+	}
+	s.copyMeter(ctx, p, state)
+	return state, nil
+}
+
+// DeleteMeter removes a meter; its events stay.
+func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) error {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return err
+	}
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	if err := s.ledger.DeleteMeter(ctx, p.Organization, key, p.Actor()); err != nil {
+		return err
+	}
+	err := s.catalog.DeleteMeter(context.WithoutCancel(ctx), p.Organization, key, s.ledger.Stats().Last, p.Actor())
+	s.mend(ctx, p.Organization, err)
+	return nil
+}
+
+// copyMeter tells the catalogue of a meter that the log has taken. The log
+// decides: a copy that fails is rebuilt, the change itself has succeeded.
+func (s *Service) copyMeter(ctx context.Context, p Principal, m MeterState) {
+	c, err := meterCopy(p.Organization, m, s.ledger.Stats().Last)
+	if err == nil {
+		err = s.catalog.PutMeter(context.WithoutCancel(ctx), c, p.Actor())
+	}
+	s.mend(ctx, p.Organization, err)
+}
+
+// meterCopy is what the catalogue keeps of a meter. sequence is the log's
+// position after the change: no other change of the organization's meters lies between.
+func meterCopy(organization string, m MeterState, sequence uint64) (catalog.MeterCopy, error) {
+	definition, err := json.Marshal(m.Meter)
+	if err != nil {
+		return catalog.MeterCopy{}, err
+	}
+	return catalog.MeterCopy{Organization: organization, Key: m.Key, Version: m.Version, Definition: definition, Sequence: sequence}, nil
+}
+
+// mend rebuilds an organization's copy after a change of it failed. Caller holds changes.
+func (s *Service) mend(ctx context.Context, organization string, err error) {
+	if err == nil {
+		return
+	}
+	s.logger.Warn("the catalogue's copy of the meters is behind and is rebuilt", slog.String("organization", organization), slog.Any("error", err))
+	if err := s.copyOrganization(context.WithoutCancel(ctx), organization); err != nil {
+		s.logger.Error("the catalogue's copy of the meters stays behind until the next start", slog.String("organization", organization), slog.Any("error", err))
+	}
+}
+
+// copyAll rebuilds the copies of all organizations.
+func (s *Service) copyAll(ctx context.Context) error {
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	for page := (catalog.Page{}); ; {
+		list, err := s.catalog.Organizations(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, o := range list.Items {
+			if err := s.copyOrganization(ctx, o.ID); err != nil {
+				return err
+			}
+		}
+		if page.Cursor = list.Next; page.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+// copyOrganization makes the catalogue's copy of one organization's meters what the log says.
+func (s *Service) copyOrganization(ctx context.Context, organization string) error {
+	sequence := s.ledger.Stats().Last
+	var copies []catalog.MeterCopy
+	for _, m := range s.ledger.Meters(organization) {
+		c, err := meterCopy(organization, m, max(sequence, 1))
+		if err != nil {
+			return err
+		}
+		copies = append(copies, c)
+	}
+	return s.catalog.ReplaceMeters(ctx, organization, copies, sequence)
+}

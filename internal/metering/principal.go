@@ -1,0 +1,60 @@
+package metering
+
+import (
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// Words of the catalogue that surfaces use as they are.
+type (
+	Role              = catalog.Role
+	Key               = catalog.Key
+	Organization      = catalog.Organization
+	NewOrganization   = catalog.NewOrganization
+	OrganizationPatch = catalog.OrganizationPatch
+	AuditEntry        = catalog.AuditEntry
+	Page              = catalog.Page
+)
+
+// Principal is who a request acts for: the one organization it may touch and
+// with which right. The zero Principal may do nothing.
+type Principal struct {
+	Organization string
+	KeyID        string
+	Role         Role
+	Customer     string // the one customer a bound key sees; "" = all of the organization
+	Operator     bool   // may create organizations and act on any of them
+}
+
+// Actor names the principal in audit entries and log records.
+func (p Principal) Actor() string { return "key:" + p.KeyID }
+
+// bound returns the customer filter of the principal, nil when it sees all customers.
+func (p Principal) bound() *string {
+	if p.Customer == "" {
+		return nil
+	}
+	return &p.Customer
+}
+
+// may checks one right. A bound key never manages its organization, whatever its role.
+func (p Principal) may(a catalog.Action) error {
+	if p.Organization == "" {
+		return meter.Errorf(meter.KindUnauthenticated, "no key given")
+	}
+	if !p.Role.Allows(a) || a == catalog.ActionManage && p.Customer != "" {
+		return meter.Errorf(meter.KindForbidden, "this key may not do that: its role is %s", p.Role)
+	}
+	return nil
+}
+
+// mayOperate checks the operator right.
+func (p Principal) mayOperate() error {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return err
+	}
+	if !p.Operator {
+		return meter.Errorf(meter.KindForbidden, "this key may not do that: it has not the operator right")
+	}
+	return nil
+}

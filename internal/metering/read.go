@@ -1,0 +1,93 @@
+package metering
+
+import (
+	"context"
+	"slices"
+
+	"odometer/internal/catalog"
+	"odometer/internal/ledger"
+	"odometer/internal/meter"
+)
+
+// What reads take and answer is the ledger's; surfaces name it through here.
+type (
+	UsageQuery   = ledger.UsageQuery
+	UsageRow     = ledger.UsageRow
+	AttrFilter   = ledger.AttrFilter
+	Usage        = ledger.Usage
+	EventsQuery  = ledger.EventsQuery
+	EventsPage   = ledger.EventsPage
+	EventRecord  = ledger.EventRecord
+	LookupResult = ledger.LookupResult
+	Verdict      = ledger.Verdict
+)
+
+// ParseVerdict reads a verdict's name.
+func ParseVerdict(name string) (Verdict, error) { return ledger.ParseVerdict(name) }
+
+// Usage answers one meter's usage. Organization and Customer of q are the
+// principal's, whatever q says.
+func (s *Service) Usage(ctx context.Context, p Principal, q UsageQuery) (*Usage, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return nil, err
+	}
+	if len(q.GroupBy) > s.limits.GroupBy {
+		return nil, meter.Errorf(meter.KindInvalid, "group_by names %d attributes (limit %d)", len(q.GroupBy), s.limits.GroupBy)
+	}
+	texts := 0
+	for _, f := range q.Filters {
+		texts += len(f.Values)
+	}
+	if texts > s.limits.FilterTexts {
+		return nil, meter.Errorf(meter.KindInvalid, "filters name %d values (limit %d)", texts, s.limits.FilterTexts)
+	}
+	done, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	q.Organization, q.Customer = p.Organization, p.bound()
+	return s.ledger.Usage(ctx, q)
+}
+
+// Events lists stored events in order of their sequence. Organization and
+// Customer of q are the principal's, whatever q says.
+func (s *Service) Events(ctx context.Context, p Principal, q EventsQuery) (EventsPage, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return EventsPage{}, err
+	}
+	done, err := s.turn(ctx)
+	if err != nil {
+		return EventsPage{}, err
+	}
+	defer done()
+	q.Organization, q.Customer = p.Organization, p.bound()
+	return s.ledger.Events(ctx, q)
+}
+
+// Lookup returns what is known of one identity, KindNotFound if that is
+// nothing, or nothing that the principal may see.
+func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (LookupResult, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return LookupResult{}, err
+	}
+	done, err := s.turn(ctx)
+	if err != nil {
+		return LookupResult{}, err
+	}
+	defer done()
+	r, err := s.ledger.Lookup(ctx, p.Organization, source, id)
+	if err == nil && p.Customer != "" {
+		if r.Event.Customer != p.Customer {
+			err = meter.Errorf(meter.KindNotFound, "")
+		}
+		r.Conflicts = slices.DeleteFunc(r.Conflicts, func(c EventRecord) bool { return c.Customer != p.Customer })
+	}
+	if meter.KindOf(err) == meter.KindNotFound && err != nil { // one wording for unknown and unseen
+		return LookupResult{}, meter.Errorf(meter.KindNotFound, "no event with this source and id")
+	}
+	if err != nil {
+		return LookupResult{}, err
+	}
+	return r, nil
+}

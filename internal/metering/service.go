@@ -1,0 +1,131 @@
+// Package metering is the one funnel between the surfaces and the stores: who
+// may do what, what it means, and in which order ledger and catalogue change.
+// No surface reads a store.
+//
+//	surface ─► Principal ─► right ─► ledger (usage, meters)   the log decides
+//	                              └► catalogue (keys, organizations, copy of the meters, audit)
+package metering
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
+	"odometer/internal/ledger"
+	"odometer/internal/meter"
+)
+
+// Limits bounds what the service does at once. The zero value of a field means its default.
+type Limits struct {
+	Events      cloudevents.Limits // of requests with events
+	Reads       int                // usage, event and lookup queries at work
+	ReadWait    time.Duration      // a read waits for its turn before it is answered KindOverloaded
+	GroupBy     int                // attributes a usage query may group by
+	FilterTexts int                // values of all filters of a usage query
+}
+
+// DefaultLimits returns the defaults named in docs/operations.md.
+func DefaultLimits() Limits {
+	return Limits{Events: cloudevents.DefaultLimits(), Reads: 16, ReadWait: 10 * time.Second, GroupBy: 16, FilterTexts: 1000}
+}
+
+// Options holds what a Service is made of. Ledger, Catalog and Clock are required.
+type Options struct {
+	Ledger  *ledger.Ledger
+	Catalog *catalog.Store
+	Clock   func() time.Time
+	Logger  *slog.Logger // nil = silent
+	Limits  Limits
+}
+
+// Service answers every surface. Its methods may be called from many goroutines.
+type Service struct {
+	ledger  *ledger.Ledger
+	catalog *catalog.Store
+	now     func() time.Time
+	logger  *slog.Logger
+	limits  Limits
+
+	reads   chan struct{}
+	known   sync.Map   // ids of organizations that exist; they are never removed
+	changes sync.Mutex // held while meters or settings change, so that log and copy agree on the order
+}
+
+// New makes a service and brings the catalogue's copy of meters and settings
+// up to what the log says.
+func New(ctx context.Context, o Options) (*Service, error) {
+	d := DefaultLimits()
+	fill(&o.Limits.Reads, d.Reads)
+	fill(&o.Limits.ReadWait, d.ReadWait)
+	fill(&o.Limits.GroupBy, d.GroupBy)
+	fill(&o.Limits.FilterTexts, d.FilterTexts)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{ledger: o.Ledger, catalog: o.Catalog, now: o.Clock, logger: o.Logger, limits: o.Limits,
+		reads: make(chan struct{}, o.Limits.Reads)}
+	if err := s.copyAll(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func fill[T comparable](field *T, def T) {
+	var zero T
+	if *field == zero {
+		*field = def
+	}
+}
+
+// Ready returns nil while requests would be served.
+func (s *Service) Ready(ctx context.Context) error { return s.catalog.Ping(ctx) }
+
+// Authenticate returns the principal of a bearer token. organization is the
+// operator's choice to act on another one, "" for the key's own.
+func (s *Service) Authenticate(ctx context.Context, token, organization string) (Principal, error) {
+	k, err := s.catalog.AuthenticateKey(ctx, token)
+	if err != nil {
+		return Principal{}, err
+	}
+	p := Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator}
+	if organization == "" || organization == k.Organization {
+		return p, nil
+	}
+	if !k.Operator { // in the same words whether there is such an organization or not
+		return Principal{}, meter.Errorf(meter.KindForbidden, "only a key with the operator right may name another organization")
+	}
+	if _, ok := s.known.Load(organization); !ok {
+		if _, err := s.catalog.Organization(ctx, organization); err != nil {
+			return Principal{}, err
+		}
+		s.known.Store(organization, struct{}{})
+	}
+	p.Organization = organization
+	return p, nil
+}
+
+// turn waits for a place among the reads at work; done gives it back.
+func (s *Service) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case s.reads <- struct{}{}:
+		return s.readDone, nil
+	default:
+	}
+	wait, cancel := context.WithTimeout(ctx, s.limits.ReadWait)
+	defer cancel()
+	select {
+	case s.reads <- struct{}{}:
+		return s.readDone, nil
+	case <-wait.Done():
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, meter.WrapError(meter.KindUnavailable, err, "the query was given up")
+	}
+	return nil, &meter.Error{Kind: meter.KindOverloaded, RetryAfter: time.Second,
+		Message: "too many queries at work; send this one again"}
+}
+
+func (s *Service) readDone() { <-s.reads }

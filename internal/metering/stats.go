@@ -1,0 +1,32 @@
+package metering
+
+import "odometer/internal/ledger"
+
+// Stats is what the stores tell for metrics.
+type Stats struct {
+	ledger.Stats
+	Backfills []Backfill // under way
+}
+
+// Backfill is the progress of one meter over the log before its definition.
+type Backfill struct {
+	Organization, Meter string
+	Cursor, Target      uint64 // log sequences; done when equal
+}
+
+// Stats returns the present figures. It is not for tenants: it names all of them.
+func (s *Service) Stats() Stats {
+	out := Stats{Stats: s.ledger.Stats()}
+	for _, o := range out.Organizations {
+		if o.Backfilling == 0 {
+			continue
+		}
+		for _, m := range s.ledger.Meters(o.Organization) {
+			if !m.Backfill.Done {
+				out.Backfills = append(out.Backfills, Backfill{Organization: o.Organization, Meter: m.Key,
+					Cursor: m.Backfill.Cursor, Target: m.Backfill.Target})
+			}
+		}
+	}
+	return out
+}

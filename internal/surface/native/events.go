@@ -1,0 +1,132 @@
+package native
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// event is one stored event as it is answered. A rejected one has what could be read of it.
+type event struct {
+	ID         string          `json:"id"`
+	Source     string          `json:"source"`
+	Type       string          `json:"type,omitempty"`
+	Subject    *string         `json:"subject,omitempty"`
+	Customer   string          `json:"customer"`
+	Time       time.Time       `json:"time,omitzero"`
+	Data       json.RawMessage `json:"data,omitempty"`
+	Verdict    string          `json:"verdict"`
+	Reason     string          `json:"reason,omitempty"`
+	Sequence   uint64          `json:"sequence"`
+	Ordinal    uint32          `json:"ordinal"`
+	AcceptedAt time.Time       `json:"accepted_at"`
+	Voided     *voided         `json:"voided,omitempty"`
+}
+
+type voided struct {
+	Sequence uint64    `json:"sequence"`
+	At       time.Time `json:"at"`
+	Actor    string    `json:"actor"`
+	Reason   string    `json:"reason"`
+}
+
+type eventsPage struct {
+	Events     []event `json:"events"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+type counted struct {
+	Meter string            `json:"meter"`
+	Slot  time.Time         `json:"slot"`
+	Group map[string]string `json:"group"`
+	Value string            `json:"value"`
+}
+
+type skipped struct {
+	Meter  string `json:"meter"`
+	Reason string `json:"reason"`
+}
+
+type lookupBody struct {
+	Event     event     `json:"event"`
+	Counted   []counted `json:"counted"`
+	Skipped   []skipped `json:"skipped"`
+	Conflicts []event   `json:"conflicts"`
+}
+
+func eventOf(r *metering.EventRecord) event {
+	e := event{ID: r.ID, Source: r.Source, Type: r.Type, Subject: r.Subject, Customer: r.Customer, Time: r.Time.UTC(), Data: r.Data,
+		Verdict: r.Verdict.String(), Reason: r.Reason, Sequence: r.Sequence, Ordinal: r.Ordinal, AcceptedAt: r.AcceptedAt.UTC()}
+	if v := r.Voided; v != nil {
+		e.Voided = &voided{Sequence: v.Sequence, At: v.At.UTC(), Actor: v.Actor, Reason: v.Reason}
+	}
+	return e
+}
+
+func eventsOf(list []metering.EventRecord) []event {
+	out := make([]event, len(list))
+	for i := range list {
+		out[i] = eventOf(&list[i])
+	}
+	return out
+}
+
+// cursorOf is null in JSON where there is no next page.
+func cursorOf(c string) *string {
+	if c == "" {
+		return nil
+	}
+	return &c
+}
+
+// events answers GET /api/v1/events.
+func (a api) events(x *httpserver.Exchange, q query) error {
+	from, to, err := q.span()
+	if err != nil {
+		return err
+	}
+	eq := metering.EventsQuery{From: from, To: to, Type: q.text("type"), Subject: q.optional("subject"), Source: q.text("source"), Cursor: q.text("cursor")}
+	if name := q.optional("verdict"); name != nil {
+		v, err := metering.ParseVerdict(*name)
+		if err != nil {
+			return err
+		}
+		eq.Verdict = &v
+	}
+	if eq.Limit, err = q.limit(); err != nil {
+		return err
+	}
+	page, err := a.service.Events(x.Request.Context(), x.Principal, eq)
+	if err != nil {
+		return err
+	}
+	return writeJSON(x, http.StatusOK, eventsPage{Events: eventsOf(page.Events), NextCursor: cursorOf(page.NextCursor)})
+}
+
+// lookup answers GET /api/v1/events/lookup.
+func (a api) lookup(x *httpserver.Exchange, q query) error {
+	for _, name := range []string{"source", "id"} {
+		if q.text(name) == "" {
+			return meter.Errorf(meter.KindInvalid, "query parameter %q is missing", name)
+		}
+	}
+	r, err := a.service.Lookup(x.Request.Context(), x.Principal, q.text("source"), q.text("id"))
+	if err != nil {
+		return err
+	}
+	body := lookupBody{Event: eventOf(&r.Event), Counted: []counted{}, Skipped: []skipped{}, Conflicts: eventsOf(r.Conflicts)}
+	for _, c := range r.Counted {
+		if c.Group == nil {
+			c.Group = map[string]string{}
+		}
+		body.Counted = append(body.Counted, counted{Meter: c.Meter, Slot: c.Slot.UTC(), Group: c.Group, Value: c.Value})
+	}
+	for _, s := range r.Skipped {
+		body.Skipped = append(body.Skipped, skipped{Meter: s.Meter, Reason: s.Reason})
+	}
+	return writeJSON(x, http.StatusOK, body)
+}

@@ -1,0 +1,164 @@
+package native
+
+import (
+	"encoding/json"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// ingest answers POST /api/v1/events.
+func (a api) ingest(x *httpserver.Exchange, q query) error {
+	atomic, err := q.flag("atomic")
+	if err != nil {
+		return err
+	}
+	mode, binary, err := eventMode(x.Request)
+	if err != nil {
+		return err
+	}
+	body, err := x.Body()
+	if err != nil {
+		return err
+	}
+	if binary {
+		if body, err = structured(x.Request.Header, body); err != nil {
+			return err
+		}
+	}
+	r, err := a.service.Ingest(x.Request.Context(), x.Principal, body, mode, atomic)
+	if err != nil {
+		return err
+	}
+	return writeResult(x, r)
+}
+
+var answerBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
+
+func writeResult(x *httpserver.Exchange, r metering.Result) error {
+	buf := answerBuffers.Get().(*[]byte)
+	*buf = appendResult((*buf)[:0], r)
+	err := x.JSON(http.StatusOK, *buf)
+	if cap(*buf) <= 64<<10 {
+		answerBuffers.Put(buf)
+	}
+	return err
+}
+
+// appendResult appends the answer to an ingest request.
+func appendResult(dst []byte, r metering.Result) []byte {
+	dst = appendCount(dst, `{"accepted":`, r.Accepted)
+	dst = appendCount(dst, `,"duplicates":`, r.Duplicates)
+	dst = appendCount(dst, `,"conflicts":`, r.Conflicts)
+	dst = appendCount(dst, `,"rejected":`, r.Rejected)
+	dst = append(dst, `,"errors":[`...)
+	for i := range r.Errors {
+		e := &r.Errors[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendCount(dst, `{"index":`, e.Index)
+		dst = append(dst, `,"id":`...)
+		dst = appendString(dst, e.ID)
+		dst = append(dst, `,"reason":`...)
+		dst = appendString(dst, e.Reason)
+		dst = append(dst, '}')
+	}
+	dst = append(dst, ']')
+	if r.Truncated > 0 { // only where errors had to be left out
+		dst = appendCount(dst, `,"errors_left_out":`, r.Truncated)
+	}
+	dst = append(dst, `,"sequence":`...)
+	dst = strconv.AppendUint(dst, r.Sequence, 10)
+	return append(dst, '}', '\n')
+}
+
+// modes are the content types of events.
+var modes = map[string]metering.Mode{
+	"application/cloudevents+json":       metering.Single,
+	"application/cloudevents-batch+json": metering.Batch,
+	"application/x-ndjson":               metering.NDJSON,
+	"application/json":                   metering.Auto,
+}
+
+// eventMode tells how the body holds its events. binary means that it is one
+// event's data only, the rest being in ce- headers.
+func eventMode(r *http.Request) (mode metering.Mode, binary bool, err error) {
+	t := contentType(r)
+	if len(r.Header["Ce-Specversion"]) > 0 && (t == "application/json" || t == "") {
+		return metering.Single, true, nil
+	}
+	mode, ok := modes[t]
+	if !ok {
+		return mode, false, meter.Errorf(meter.KindUnsupported, "content type %.60q is not supported here: want %s", t,
+			"application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson or application/json")
+	}
+	return mode, false, nil
+}
+
+// contentType returns the media type of a request's body without parameters,
+// "" if it names none. A charset other than UTF-8 is kept, so that it matches nothing.
+func contentType(r *http.Request) string {
+	v := r.Header["Content-Type"]
+	if len(v) == 0 {
+		return ""
+	}
+	if _, plain := modes[v[0]]; plain {
+		return v[0]
+	}
+	t, params, err := mime.ParseMediaType(v[0])
+	if err != nil {
+		return v[0]
+	}
+	if c := params["charset"]; c != "" && !strings.EqualFold(c, "utf-8") {
+		return v[0]
+	}
+	return t
+}
+
+// structured puts an event in binary mode together: its attributes are ce-
+// headers, percent-encoded where they are not plain ASCII, its data is the body.
+func structured(h http.Header, body []byte) ([]byte, error) {
+	if len(body) > 0 && !json.Valid(body) {
+		return nil, meter.Errorf(meter.KindInvalid, "the body of an event in binary mode must be one JSON value")
+	}
+	var names []string
+	for name := range h {
+		if strings.HasPrefix(name, "Ce-") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	out := make([]byte, 0, len(body)+256)
+	for _, name := range names {
+		if len(h[name]) > 1 {
+			return nil, meter.Errorf(meter.KindInvalid, "header %q is given %d times", name, len(h[name]))
+		}
+		text, err := url.PathUnescape(h[name][0])
+		if err != nil {
+			return nil, meter.Errorf(meter.KindInvalid, "header %q is not percent-encoded", name)
+		}
+		attr := strings.ToLower(name[len("Ce-"):])
+		if attr == "data" {
+			return nil, meter.Errorf(meter.KindInvalid, "header %q: the data of an event in binary mode is the body", name)
+		}
+		out = append(out, ',')
+		out = appendString(out, attr)
+		out = append(out, ':')
+		out = appendString(out, text)
+	}
+	if len(body) > 0 {
+		out = append(out, `,"data":`...)
+		out = append(out, body...)
+	}
+	out[0] = '{'
+	return append(out, '}'), nil
+}

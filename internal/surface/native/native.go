@@ -1,0 +1,125 @@
+// Package native is Odometer's own HTTP API under /api/v1: JSON in and out,
+// described by /openapi.json, quantities as strings with all their digits.
+//
+//	request ─► operations table ─► query ─► metering.Service ─► encoder
+package native
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// api answers the operations.
+type api struct{ service *metering.Service }
+
+// operation is one call of the API. Params names the query parameters it
+// takes, "filter[]" standing for filter[ATTRIBUTE]; any other is refused.
+type operation struct {
+	Method, Path string
+	Params       []string
+	Handle       func(a api, x *httpserver.Exchange, q query) error
+}
+
+var operations = []operation{
+	{http.MethodPost, "/api/v1/events", []string{"atomic"}, api.ingest},
+	{http.MethodGet, "/api/v1/events", []string{"from", "to", "type", "subject", "source", "verdict", "limit", "cursor"}, api.events},
+	{http.MethodGet, "/api/v1/events/lookup", []string{"source", "id"}, api.lookup},
+	{http.MethodGet, "/api/v1/meters", nil, api.meters},
+	{http.MethodPost, "/api/v1/meters", nil, api.createMeter},
+	{http.MethodGet, "/api/v1/meters/{key}", nil, api.meter},
+	{http.MethodPatch, "/api/v1/meters/{key}", nil, api.updateMeter},
+	{http.MethodDelete, "/api/v1/meters/{key}", nil, api.deleteMeter},
+	{http.MethodGet, "/api/v1/meters/{key}/usage",
+		[]string{"from", "to", "window", "tz", "group_by", "filter[]", "as_of", "fill", "limit", "cursor"}, api.usage},
+	{http.MethodGet, "/api/v1/keys", []string{"limit", "cursor"}, api.keys},
+	{http.MethodPost, "/api/v1/keys", nil, api.createKey},
+	{http.MethodDelete, "/api/v1/keys/{id}", nil, api.revokeKey},
+	{http.MethodGet, "/api/v1/organizations", []string{"limit", "cursor"}, api.organizations},
+	{http.MethodPost, "/api/v1/organizations", nil, api.createOrganization},
+	{http.MethodGet, "/api/v1/organizations/{id}", nil, api.organization},
+	{http.MethodPatch, "/api/v1/organizations/{id}", nil, api.updateOrganization},
+	{http.MethodGet, "/api/v1/audit", []string{"limit", "cursor"}, api.audit},
+}
+
+// Surface returns the API over a service, with its description and docs page.
+func Surface(service *metering.Service) *httpserver.Surface {
+	a := api{service}
+	s := &httpserver.Surface{
+		Name:         "native",
+		Authenticate: func(x *httpserver.Exchange) (metering.Principal, error) { return x.BearerAuth(service) },
+	}
+	for _, op := range operations {
+		s.Routes = append(s.Routes, httpserver.Route{Method: op.Method, Path: op.Path, Handle: func(x *httpserver.Exchange) error {
+			q, err := parseQuery(x.Request.URL.RawQuery, op.Params)
+			if err != nil {
+				return err
+			}
+			return op.Handle(a, x, q)
+		}})
+	}
+	s.Routes = append(s.Routes,
+		httpserver.Route{Method: http.MethodGet, Path: "/openapi.json", Public: true, Handle: openAPI},
+		httpserver.Route{Method: http.MethodGet, Path: "/docs", Public: true, Handle: docs})
+	return s
+}
+
+// readJSON decodes a small JSON body strictly: one object, no field that is not known.
+func readJSON(x *httpserver.Exchange, into any) error {
+	body, err := jsonBody(x)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return meter.Errorf(meter.KindInvalid, "body: %s", describeJSON(err))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return meter.Errorf(meter.KindInvalid, "body: text after the object")
+	}
+	return nil
+}
+
+// jsonBody returns the body of a request that must be JSON.
+func jsonBody(x *httpserver.Exchange) ([]byte, error) {
+	if t := contentType(x.Request); t != "" && t != "application/json" {
+		return nil, meter.Errorf(meter.KindUnsupported, "content type %.60q is not supported here: want application/json", t)
+	}
+	return x.Body()
+}
+
+func describeJSON(err error) string {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return "field " + wrong.Field + " cannot be a " + wrong.Value
+	case errors.As(err, &wrong):
+		return "cannot be a " + wrong.Value
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "is not a whole JSON object"
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// writeJSON answers with v encoded.
+func writeJSON(x *httpserver.Exchange, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return x.JSON(status, append(body, '\n'))
+}
+
+// writeCreated answers 201 with v and where it can be found.
+func writeCreated(x *httpserver.Exchange, location string, v any) error {
+	x.Header().Set("Location", location)
+	return writeJSON(x, http.StatusCreated, v)
+}

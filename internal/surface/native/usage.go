@@ -1,0 +1,186 @@
+package native
+
+import (
+	"bytes"
+	"encoding/csv"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// usage answers GET /api/v1/meters/{key}/usage.
+func (a api) usage(x *httpserver.Exchange, q query) error {
+	uq, err := usageQuery(x.Param("key"), q)
+	if err != nil {
+		return err
+	}
+	u, err := a.service.Usage(x.Request.Context(), x.Principal, uq)
+	if err != nil {
+		return err
+	}
+	if wantsCSV(x.Request.Header) {
+		return writeUsageCSV(x, uq, u)
+	}
+	return x.JSON(http.StatusOK, appendUsage(nil, uq, u))
+}
+
+// usageQuery reads all parameters of a usage query.
+func usageQuery(key string, q query) (uq metering.UsageQuery, err error) {
+	uq = metering.UsageQuery{Meter: key, Filters: q.filters(), Cursor: q.text("cursor")}
+	if uq.From, uq.To, err = q.span(); err != nil {
+		return uq, err
+	}
+	for name, t := range map[string]time.Time{"from": uq.From, "to": uq.To} {
+		if t.IsZero() {
+			return uq, meter.Errorf(meter.KindInvalid, "query parameter %q is missing", name)
+		}
+	}
+	if w := q.optional("window"); w != nil {
+		if uq.Window, err = meter.ParseWindow(*w); err != nil {
+			return uq, err
+		}
+	}
+	if uq.Location, err = q.location(); err != nil {
+		return uq, err
+	}
+	if uq.GroupBy, err = q.groupBy(); err != nil {
+		return uq, err
+	}
+	if uq.AsOf, err = q.time("as_of"); err != nil {
+		return uq, err
+	}
+	if f := q.optional("fill"); f != nil {
+		if *f != "zero" {
+			return uq, meter.Errorf(meter.KindInvalid, "fill %.40q: want zero, or leave it out", *f)
+		}
+		uq.FillZero = true
+	}
+	uq.Limit, err = q.limit()
+	return uq, err
+}
+
+// appendUsage appends the JSON answer; times are in the asked zone.
+func appendUsage(dst []byte, q metering.UsageQuery, u *metering.Usage) []byte {
+	dst = append(dst, `{"meter":`...)
+	dst = appendString(dst, q.Meter)
+	dst = append(dst, `,"rows":[`...)
+	for i := range u.Rows {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendRow(dst, q, &u.Rows[i])
+	}
+	dst = append(dst, `],"total":`...)
+	if u.HasTotal {
+		dst = appendString(dst, u.Total.String())
+	} else {
+		dst = append(dst, "null"...)
+	}
+	dst = append(dst, `,"source":`...)
+	dst = appendString(dst, u.Source)
+	dst = append(dst, `,"sequence":`...)
+	dst = strconv.AppendUint(dst, u.Sequence, 10)
+	dst = append(dst, `,"next_cursor":`...)
+	dst = appendCursor(dst, u.NextCursor)
+	return append(dst, '}', '\n')
+}
+
+func appendRow(dst []byte, q metering.UsageQuery, r *metering.UsageRow) []byte {
+	dst = append(dst, `{"start":`...)
+	dst = appendTime(dst, r.Start.In(q.Location))
+	dst = append(dst, `,"end":`...)
+	dst = appendTime(dst, r.End.In(q.Location))
+	dst = append(dst, `,"group":{`...)
+	for i, name := range q.GroupBy {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, name)
+		dst = append(dst, ':')
+		dst = appendString(dst, r.Group[i])
+	}
+	dst = append(dst, `},"value":`...)
+	dst = appendString(dst, r.Value.String())
+	if r.Clipped {
+		dst = append(dst, `,"clipped":true`...)
+	}
+	return append(dst, '}')
+}
+
+// writeUsageCSV answers a header line and one line per row; what belongs to
+// the whole answer is in headers.
+func writeUsageCSV(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Usage) error {
+	var buf bytes.Buffer
+	w := csv.NewWriter(&buf)
+	line := append([]string{"start", "end"}, q.GroupBy...)
+	line = append(line, "value", "clipped")
+	err := w.Write(line)
+	for i := range u.Rows {
+		r := &u.Rows[i]
+		line = append(line[:0], r.Start.In(q.Location).Format(time.RFC3339Nano), r.End.In(q.Location).Format(time.RFC3339Nano))
+		line = append(line, r.Group...)
+		line = append(line, r.Value.String(), strconv.FormatBool(r.Clipped))
+		if err == nil {
+			err = w.Write(line)
+		}
+	}
+	if w.Flush(); err != nil {
+		return err
+	}
+	h := x.Header()
+	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Odometer-Source", u.Source)
+	h.Set("Odometer-Sequence", strconv.FormatUint(u.Sequence, 10))
+	if u.HasTotal {
+		h.Set("Odometer-Total", u.Total.String())
+	}
+	if u.NextCursor != "" {
+		h.Set("Odometer-Next-Cursor", u.NextCursor)
+	}
+	_, err = x.Write(buf.Bytes())
+	return err
+}
+
+// wantsCSV tells whether the client prefers text/csv to JSON.
+func wantsCSV(h http.Header) bool {
+	var csvQ, jsonQ int
+	for _, v := range h["Accept"] {
+		for part := range strings.SplitSeq(v, ",") {
+			t, params, _ := strings.Cut(part, ";")
+			q := quality(params)
+			switch strings.ToLower(strings.TrimSpace(t)) {
+			case "text/csv":
+				csvQ = max(csvQ, q)
+			case "application/json":
+				jsonQ = max(jsonQ, q)
+			}
+		}
+	}
+	return csvQ > jsonQ
+}
+
+// quality reads the weight of a media range in thousandths; 1000 if it has none.
+func quality(params string) int {
+	for p := range strings.SplitSeq(params, ";") {
+		v, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(p)), "q=")
+		if !ok {
+			continue
+		}
+		whole, fraction, _ := strings.Cut(v, ".")
+		if whole != "0" {
+			return 1000
+		}
+		n, err := strconv.Atoi((fraction + "000")[:3])
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	return 1000
+}
