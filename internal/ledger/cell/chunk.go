@@ -13,9 +13,11 @@ const (
 
 	kindMask   = 0x07
 	flagBitmap = 0x08 // slots are a bitmap, not a list
-	flagValues = 0x10 // Numeric: sums are there; without it all are zero
-	flagDirty  = 0x20 // dirty slots are listed
-	knownFlags = kindMask | flagBitmap | flagValues | flagDirty
+	flagDirty  = 0x10 // dirty slots are listed
+	knownFlags = kindMask | flagBitmap | flagDirty
+
+	// maxRowNumbers is the most that a count and a number take.
+	maxRowNumbers = 8 + maxWideBytes
 )
 
 // bitmapFrom is the number of slots from which they are stored as a bitmap,
@@ -37,15 +39,15 @@ type ChunkReader struct {
 	perDay int
 	n      int // slots left
 
-	slots  decoder // list of gaps
-	bitmap []byte
-	word   uint64 // bits of the bitmap not yet returned, from slot base on
-	base   int
-	dirty  decoder
-	toMark uint64 // dirty entries left
-	gap    uint64 // slots until the next dirty one
-	counts decoder
-	values decoder
+	slots   [(MaxSlotsPerDay + 63) / 64]uint64 // not yet returned
+	word    int                                // of slots, where the next one is
+	dirty   decoder
+	marking bool   // dirty slots are left
+	gap     uint64 // slots until the next dirty one
+	codes   []byte // one for each slot
+	done    int    // codes used
+	rows    []byte
+	at      int // where the next row begins
 
 	slot  int
 	raw   wide // value in units of 10^-scale
@@ -56,8 +58,7 @@ type ChunkReader struct {
 
 // Reset starts reading a chunk. The reader keeps value until the next Reset.
 func (r *ChunkReader) Reset(value []byte) error {
-	set := r.set
-	*r = ChunkReader{slot: -1, set: set}
+	r.n, r.word, r.done, r.at, r.slot, r.marking, r.err = 0, 0, 0, 0, 0, false, nil
 	if len(value) < 3 || value[0] != chunkVersion {
 		return r.fail("unknown version")
 	}
@@ -71,40 +72,57 @@ func (r *ChunkReader) Reset(value []byte) error {
 		return r.fail("bad number of slots")
 	}
 	r.perDay, r.n = int(perDay), int(n)
-	if r.flags&flagBitmap != 0 {
-		if !r.takeBitmap(in.bytes((r.perDay + 7) / 8)) {
-			return r.fail("bad bitmap of slots")
-		}
-	} else {
-		r.slots = decoder{b: in.text()}
+	if !r.takeSlots(&in) {
+		return r.fail("bad slots")
 	}
 	if r.flags&flagDirty != 0 {
 		r.dirty = decoder{b: in.text()}
-		r.toMark = r.dirty.uvarint()
-		r.gap = r.dirty.uvarint()
-		if r.toMark == 0 || r.toMark > n || r.dirty.bad {
+		r.gap, r.marking = r.dirty.uvarint(), true
+		if r.dirty.bad {
 			return r.fail("bad list of dirty slots")
 		}
 	}
-	r.counts = decoder{b: in.text()}
+	r.codes = in.bytes(r.n)
 	if !in.ok() {
 		return r.fail("cut short")
 	}
-	r.values = in
+	r.rows = in.b
 	r.state.Kind = r.kind
 	return nil
 }
 
-func (r *ChunkReader) takeBitmap(b []byte) bool {
-	n := 0
-	for i, c := range b {
-		if i == len(b)-1 && r.perDay%8 != 0 && c>>(r.perDay%8) != 0 {
-			return false
+// takeSlots reads which slots are there, in either form.
+func (r *ChunkReader) takeSlots(in *decoder) bool {
+	clear(r.slots[:(r.perDay+63)/64])
+	if r.flags&flagBitmap == 0 {
+		next := uint64(0)
+		for range r.n {
+			gap := in.uvarint()
+			if in.bad || gap >= uint64(r.perDay)-next {
+				return false
+			}
+			next += gap
+			r.slots[next>>6] |= 1 << (next & 63)
+			next++
 		}
-		n += bits.OnesCount8(c)
+		return true
 	}
-	r.bitmap, r.base = b, -64
-	return b != nil && n == r.n
+	b := in.bytes((r.perDay + 7) / 8)
+	if b == nil || r.perDay%8 != 0 && b[len(b)-1]>>(r.perDay%8) != 0 {
+		return false
+	}
+	n := 0
+	for i := 0; i < len(b); i += 8 {
+		r.slots[i>>3] = loadWord(b[i:])
+		n += bits.OnesCount64(r.slots[i>>3])
+	}
+	return n == r.n
+}
+
+// forget lets go of the chunk.
+func (r *ChunkReader) forget() {
+	r.n, r.codes, r.rows, r.dirty.b = 0, nil, nil, nil
+	r.state.Source, r.state.ID = nil, nil
 }
 
 // Kind returns what the chunk's cells keep.
@@ -125,8 +143,13 @@ func (r *ChunkReader) Err() error { return r.err }
 
 func (r *ChunkReader) fail(what string) error {
 	r.n = 0
-	r.err = meter.Errorf(meter.KindCorrupt, "cell chunk: %s", what)
+	r.err = corrupt(what)
 	return r.err
+}
+
+// corrupt reports stored cells that cannot be what was written.
+func corrupt(what string) error {
+	return meter.Errorf(meter.KindCorrupt, "cell chunk: %s", what)
 }
 
 // Next moves to the next slot. It returns false at the end and on damage.
@@ -158,48 +181,45 @@ func (r *ChunkReader) step() bool {
 		return false
 	}
 	r.n--
-	if !r.nextSlot() {
-		r.fail("bad slot")
-		return false
+	for r.slots[r.word] == 0 {
+		r.word++
 	}
-	if r.state.Dirty = 0; r.toMark != 0 && !r.mark() {
+	left := r.slots[r.word]
+	r.slots[r.word] = left & (left - 1)
+	r.slot = r.word<<6 + bits.TrailingZeros64(left)
+	r.state.Dirty = 0
+	if r.marking && !r.mark() {
 		r.fail("bad list of dirty slots")
 		return false
 	}
-	count := r.counts.uvarint()
-	if r.kind == Numeric {
-		r.state.Count = int64(count>>1) ^ -int64(count&1)
-		if r.flags&flagValues != 0 {
-			r.raw = r.values.wide()
-		}
-	} else {
-		r.state.Count = int64(count)
-		r.takeValue()
-	}
-	if r.counts.bad || r.values.bad || r.kind != Numeric && r.state.Count < 0 {
-		r.fail("cut short")
+	if !r.takeNumbers() || r.kind != Numeric && !r.takeRest() {
+		r.fail("bad row")
 		return false
 	}
 	return true
 }
 
-func (r *ChunkReader) nextSlot() bool {
-	if r.bitmap == nil {
-		gap := r.slots.uvarint()
-		if r.slots.bad || gap >= uint64(r.perDay-r.slot-1) {
+// takeNumbers reads the count and the number that a row begins with.
+func (r *ChunkReader) takeNumbers() bool {
+	code := r.codes[r.done]
+	r.done++
+	short, number := code>>4, code&15
+	b := r.rows[r.at:]
+	n := int(short) + int(wideBytes[number])
+	if len(b) < maxRowNumbers {
+		if n > len(b) {
 			return false
 		}
-		r.slot += int(gap) + 1
-		return true
+		var padded [maxRowNumbers]byte
+		copy(padded[:], b)
+		b = padded[:]
 	}
-	for r.word == 0 {
-		if r.base += 64; r.base >= r.perDay {
-			return false
-		}
-		r.word = loadWord(r.bitmap[r.base/8:])
+	if short > 8 {
+		return false
 	}
-	r.slot = r.base + bits.TrailingZeros64(r.word)
-	r.word &= r.word - 1
+	r.state.Count = loadShort(b, short)
+	r.raw = loadWide(b[short:], number)
+	r.at += n
 	return true
 }
 
@@ -215,50 +235,48 @@ func loadWord(b []byte) uint64 {
 	return w
 }
 
-// mark sets the slot's dirty sequence if it is the next one listed.
+// mark sets the slot's dirty sequence: 0 unless it is the next one listed.
 func (r *ChunkReader) mark() bool {
 	if r.gap != 0 {
 		r.gap--
 		return true
 	}
 	r.state.Dirty = r.dirty.uvarint()
-	if r.toMark--; r.toMark != 0 {
+	if r.marking = len(r.dirty.b) > 0; r.marking {
 		r.gap = r.dirty.uvarint()
 	}
 	return !r.dirty.bad && r.state.Dirty != 0
 }
 
-// takeValue reads the value of a slot that is not Numeric.
-func (r *ChunkReader) takeValue() {
-	if r.state.Count == 0 {
-		r.raw, r.state.Time, r.state.Source, r.state.ID, r.state.Set = wide{}, 0, nil, nil, nil
-		return
+// takeRest checks a row that is not Numeric and reads what follows its numbers.
+func (r *ChunkReader) takeRest() bool {
+	if r.state.Count <= 0 {
+		r.state.Time, r.state.Source, r.state.ID, r.state.Set = 0, nil, nil, nil
+		return r.state.Count == 0 && r.raw.isZero()
 	}
 	switch r.kind {
-	case Min, Max:
-		r.raw = r.values.wide()
 	case Last:
-		if b := r.values.bytes(8); b != nil {
+		in := decoder{b: r.rows[r.at:]}
+		if b := in.bytes(8); b != nil {
 			r.state.Time = int64(binary.LittleEndian.Uint64(b))
 		}
-		r.state.Source, r.state.ID = r.values.text(), r.values.text()
-		r.raw = r.values.wide()
+		r.state.Source, r.state.ID = in.text(), in.text()
+		r.at = len(r.rows) - len(in.b)
+		return in.ok()
 	case Distinct:
 		if r.set == nil {
 			r.set = new(Set)
 		}
-		n, err := r.set.take(r.values.b)
-		if err != nil {
-			r.values.fail()
-			return
-		}
-		r.values.bytes(n)
+		n, err := r.set.take(r.rows[r.at:])
+		r.at += n
 		r.state.Set = r.set
+		return err == nil && r.raw.isZero()
 	}
+	return true
 }
 
 func (r *ChunkReader) atEnd() bool {
-	return len(r.slots.b)+len(r.counts.b)+len(r.values.b)+len(r.dirty.b) == 0 && r.toMark == 0
+	return len(r.rows) == r.at && !r.marking
 }
 
 // HasDirty tells whether a chunk lists dirty slots, looking at its header only.

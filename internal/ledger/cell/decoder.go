@@ -48,13 +48,3 @@ func (d *decoder) text() []byte {
 	}
 	return d.bytes(int(n))
 }
-
-func (d *decoder) wide() wide {
-	w, n := takeWide(d.b)
-	if n == 0 {
-		d.fail()
-		return wide{}
-	}
-	d.b = d.b[n:]
-	return w
-}

@@ -4,20 +4,23 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+
+	"odometer/internal/meter"
 )
 
 // Plan says how the cells of one meter version are written.
 type Plan struct {
 	Layout
-	Projections []Projection // by ascending ID; ProjectionAll among them
+	Projections []Projection // by ascending ID
 }
 
 // Flush writes the content of a table as chunks to be merged: it calls emit in
-// strictly ascending order of keys, once for each key. key and value are only valid during the call.
+// strictly ascending order of keys. key and value are only valid during the call.
 // plan returns how a meter version is written; if it reports false, the version's cells are left out.
 //
 // Projections are added up from the full groups, except that a total is taken from the
-// version's empty group where the table has one beside full groups.
+// version's empty group where the table has one beside full groups. Each cell is read once
+// for all projections that are prefixes of the full group, and once for each other one.
 func Flush(t *Table, emit func(key, value []byte) error, plan func(version uint32) (Plan, bool)) error {
 	type job struct {
 		prefix []byte
@@ -36,131 +39,245 @@ func Flush(t *Table, emit func(key, value []byte) error, plan func(version uint3
 	}
 	slices.SortFunc(jobs, func(a, b job) int { return bytes.Compare(a.prefix, b.prefix) })
 	f := flusher{t: t, emit: emit}
+	f.sortCells()
 	for i := range jobs {
-		for _, projection := range jobs[i].plan.Projections {
-			if err := f.projection(&jobs[i].plan, jobs[i].prefix, projection); err != nil {
-				return err
-			}
+		if err := f.meter(&jobs[i].plan, jobs[i].prefix); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// flusher writes one projection after the other.
+// flusher writes one meter version after the other.
 type flusher struct {
-	t     *Table
-	emit  func(key, value []byte) error
-	order []uint32 // series
-	ids   []uint64 // projected ids of order, one after the other
-	key   []byte
-	value []byte
-	days  []dayPage
-	free  []*page
+	t    *Table
+	emit func(key, value []byte) error
+
+	// cells holds (slot, cell number) of all cells, those of one series together
+	// from first[series] on; the slot's top bit is flipped so that the entries sort by it.
+	cells []uint64
+	first []uint32
+
+	plan   *Plan
+	prefix []byte // of the meter's keys
+	order  []ranked
+	leaf   page // one day of one series
+	free   []*level
+	state  State
+	key    []byte
+	value  []byte
 }
 
-// dayPage is the page of one day of the group being written.
-type dayPage struct {
-	day  int32
-	page *page
+// ranked is a series and its group's first ids in the order of a pass.
+type ranked struct {
+	a, b   uint64
+	series uint32
 }
 
-func (f *flusher) projection(p *Plan, prefix []byte, projection Projection) error {
-	f.gather(p, projection.Take)
-	if projection.ID == ProjectionAll {
-		f.gatherFull(p)
+// sortCells brings the cells of each series together. Reading the cells in the order
+// they lie in and noting where they belong is much faster than following each series'
+// list through memory.
+func (f *flusher) sortCells() {
+	t := f.t
+	f.first = make([]uint32, len(t.series)+1)
+	n := uint32(0)
+	for i := range t.series {
+		f.first[i] = n
+		n += t.series[i].cells
 	}
-	width := len(projection.Take)
-	if projection.ID == ProjectionAll {
-		width = p.Groups
+	f.first[len(t.series)] = n
+	f.cells = make([]uint64, n)
+	next := slices.Clone(f.first)
+	for i := range t.used {
+		c := t.cell(i)
+		f.cells[next[c.series]] = uint64(uint32(c.at)^1<<31)<<32 | uint64(i)
+		next[c.series]++
 	}
-	group := func(i int) []uint64 { return f.ids[i*width : (i+1)*width] }
-	order := make([]int, len(f.order))
-	for i := range order {
-		order[i] = i
+}
+
+// cellsOf returns the entries of a series in order of slot.
+func (f *flusher) cellsOf(n uint32) []uint64 {
+	cells := f.cells[f.first[n]:f.first[n+1]]
+	if !slices.IsSorted(cells) {
+		slices.Sort(cells)
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		if c := slices.Compare(group(a), group(b)); c != 0 {
-			return c
+	return cells
+}
+
+// meter writes all projections of one meter version.
+func (f *flusher) meter(p *Plan, prefix []byte) error {
+	f.plan, f.prefix = p, prefix
+	full := make([]int, p.Groups)
+	for i := range full {
+		full[i] = i
+	}
+	var chain, others []Projection // prefixes of the full group, and the rest
+	all := false
+	total := f.t.meters[p.Version].total
+	for _, projection := range p.Projections {
+		switch width := len(projection.Take); {
+		case slices.ContainsFunc(projection.Take, func(at int) bool { return at < 0 || at >= p.Groups }):
+			return meter.Errorf(meter.KindInternal, "cells of meter version %d: projection %d takes an id that groups lack", p.Version, projection.ID)
+		case projection.ID == ProjectionAll:
+			all = true
+		case width == 0 && total != 0, width > p.Groups || !slices.Equal(projection.Take, full[:width]):
+			others = append(others, projection)
+		default:
+			chain = append(chain, projection)
 		}
-		return cmp.Compare(f.order[a], f.order[b])
-	})
-	for i, k := range order {
-		f.addSeries(p, f.order[k])
-		if i+1 < len(order) && slices.Equal(group(k), group(order[i+1])) {
+	}
+	var levels []*level
+	if all || len(chain) > 0 {
+		l, err := f.pass(full, all, chain)
+		if err != nil {
+			return err
+		}
+		levels = l
+	}
+	for _, projection := range others {
+		if len(projection.Take) == 0 {
+			levels = append(levels, f.total(projection, total-1))
 			continue
 		}
-		f.key = appendGroup(append(append(f.key[:0], prefix...), projection.ID), group(k))
-		if err := f.write(); err != nil {
+		l, err := f.pass(projection.Take, false, []Projection{projection})
+		if err != nil {
+			return err
+		}
+		levels = append(levels, l...)
+	}
+	slices.SortFunc(levels, func(a, b *level) int { return cmp.Compare(a.id, b.id) })
+	for _, l := range levels {
+		if err := l.emit(f); err != nil {
 			return err
 		}
 	}
+	f.free = append(f.free, levels...)
 	return nil
 }
 
-// gather lists the series that a projection is made from.
-func (f *flusher) gather(p *Plan, take []int) {
-	f.order, f.ids = f.order[:0], f.ids[:0]
-	m := f.t.meters[p.Version]
-	if len(take) == 0 && m.total != 0 {
-		f.order = append(f.order, m.total-1)
-		return
+// pass goes through the full series in order of the ids at the positions of by.
+// It emits each series' chunks if leaves is set, and returns the levels into which it added them up, one
+// for each projection of chain; these take the first of the ids of by.
+func (f *flusher) pass(by []int, leaves bool, chain []Projection) ([]*level, error) {
+	levels := make([]*level, 0, len(chain))
+	for _, projection := range chain {
+		levels = append(levels, f.newLevel(projection))
 	}
-	f.t.SeriesOf(p.Version, func(n uint32) bool {
-		if g := f.t.Group(n); len(g) == p.Groups {
-			f.order = append(f.order, n)
-			for _, at := range take {
-				f.ids = append(f.ids, g[at])
+	// Widest first: each level is added up from the one before.
+	slices.SortFunc(levels, func(a, b *level) int { return cmp.Compare(b.width, a.width) })
+	for i := 1; i < len(levels); i++ {
+		levels[i-1].next = levels[i]
+	}
+	var widest *level
+	if len(levels) > 0 {
+		widest = levels[0]
+	}
+	f.rank(by)
+	for _, r := range f.order {
+		group := f.t.Group(r.series)
+		for _, l := range levels {
+			if !l.holds(group, by) {
+				l.close(f)
+				l.open(group, by)
 			}
 		}
-		return true
-	})
+		if err := f.series(r.series, widest, leaves); err != nil {
+			return nil, err
+		}
+	}
+	for _, l := range levels {
+		l.close(f)
+	}
+	return levels, nil
 }
 
-// gatherFull lists all full groups.
-func (f *flusher) gatherFull(p *Plan) {
-	f.order, f.ids = f.order[:0], f.ids[:0]
-	f.t.SeriesOf(p.Version, func(n uint32) bool {
-		if g := f.t.Group(n); len(g) == p.Groups {
-			f.order = append(f.order, n)
-			f.ids = append(f.ids, g...)
+// total makes the total from the series that the caller keeps it in.
+func (f *flusher) total(projection Projection, n uint32) *level {
+	l := f.newLevel(projection)
+	_ = f.series(n, l, false) // emits nothing, so nothing fails
+	l.close(f)
+	return l
+}
+
+// rank lists the full series of the meter in order of the ids at the positions of by.
+func (f *flusher) rank(by []int) {
+	f.order = f.order[:0]
+	f.t.SeriesOf(f.plan.Version, func(n uint32) bool {
+		if group := f.t.Group(n); len(group) == f.plan.Groups {
+			r := ranked{series: n}
+			if len(by) > 0 {
+				r.a = group[by[0]]
+			}
+			if len(by) > 1 {
+				r.b = group[by[1]]
+			}
+			f.order = append(f.order, r)
 		}
 		return true
 	})
-}
-
-// addSeries adds the cells of a series to the pages of their days.
-func (f *flusher) addSeries(p *Plan, n uint32) {
-	f.t.Visit(n, func(slot int32, s *State) {
-		day, inDay := p.Day(slot)
-		f.page(p, day).addState(inDay, s)
+	slices.SortFunc(f.order, func(x, y ranked) int {
+		if x.a != y.a {
+			return cmp.Compare(x.a, y.a)
+		}
+		if x.b != y.b {
+			return cmp.Compare(x.b, y.b)
+		}
+		g, h := f.t.Group(x.series), f.t.Group(y.series)
+		for _, at := range by[min(2, len(by)):] {
+			if g[at] != h[at] {
+				return cmp.Compare(g[at], h[at])
+			}
+		}
+		return 0
 	})
 }
 
-func (f *flusher) page(p *Plan, day int32) *page {
-	i, ok := slices.BinarySearchFunc(f.days, day, func(d dayPage, day int32) int { return cmp.Compare(d.day, day) })
-	if ok {
-		return f.days[i].page
+// series adds the days of a series to a level, if there is one, and emits them if leaves is set.
+func (f *flusher) series(n uint32, widest *level, leaves bool) error {
+	f.state.Kind = f.plan.Kind
+	perDay := int32(f.plan.SlotsPerDay)
+	cells := f.cellsOf(n)
+	if leaves {
+		f.key = append(append(f.key[:0], f.prefix...), ProjectionAll)
+		f.key = appendGroup(f.key, f.t.Group(n))
 	}
-	if len(f.free) == 0 {
-		f.free = append(f.free, new(page))
-	}
-	pg := f.free[len(f.free)-1]
-	f.free = f.free[:len(f.free)-1]
-	pg.reset(p.Kind, p.SlotsPerDay, maxScale)
-	f.days = slices.Insert(f.days, i, dayPage{day, pg})
-	return pg
-}
-
-// write emits the pages of one group, whose key is there but for the day.
-func (f *flusher) write() error {
-	for _, d := range f.days {
-		d.page.shrink()
-		f.value = d.page.encode(f.value[:0])
-		f.free = append(f.free, d.page)
-		if err := f.emit(appendDay(f.key, d.day), f.value); err != nil {
+	for len(cells) > 0 {
+		day, inDay := splitSlot(int32(uint32(cells[0]>>32)^1<<31), perDay)
+		f.leaf.reset(f.plan.Kind, f.plan.SlotsPerDay, maxScale)
+		for {
+			f.addCell(uint32(cells[0]), inDay)
+			if cells = cells[1:]; len(cells) == 0 {
+				break
+			}
+			// Stay in this day as long as the slot does.
+			next := int64(int32(uint32(cells[0]>>32)^1<<31)) - int64(day)*int64(perDay)
+			if next >= int64(perDay) {
+				break
+			}
+			inDay = int(next)
+		}
+		if widest != nil {
+			widest.day(f, day).addPage(&f.leaf)
+		}
+		if !leaves {
+			continue
+		}
+		f.leaf.shrink()
+		f.value = f.leaf.encode(f.value[:0])
+		if err := f.emit(appendDay(f.key, day), f.value); err != nil {
 			return err
 		}
 	}
-	f.days = f.days[:0]
 	return nil
+}
+
+// addCell puts a cell into the leaf.
+func (f *flusher) addCell(number uint32, inDay int) {
+	c := f.t.cell(number)
+	if f.plan.Kind == Numeric && len(f.t.dirty) == 0 {
+		f.leaf.addNumber(inDay, c.count, wideOf(c.sum))
+		return
+	}
+	f.t.state(c, number, &f.state)
+	f.leaf.addState(inDay, &f.state)
 }

@@ -2,6 +2,7 @@ package cell
 
 import (
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -18,24 +19,27 @@ import (
 var Merger = &pebble.Merger{
 	Name: "odometer.cell.v1",
 	Merge: func(_, value []byte) (pebble.ValueMerger, error) {
-		m := &merging{}
-		m.single = append(m.single, value...)
-		return m, nil
+		return newMerging(value), nil
 	},
 }
 
 // merging is one merge under way. A single operand is passed through; from the second
-// on they are added up in a page.
+// on they are added up in the page.
 type merging struct {
-	single []byte
-	page   *page
-	reader *ChunkReader
+	buf    []byte // the first operand, later the result
+	added  bool   // page holds the operands
+	page   page
+	reader ChunkReader
 }
 
-var (
-	pages   = sync.Pool{New: func() any { return new(page) }}
-	readers = sync.Pool{New: func() any { return new(ChunkReader) }}
-)
+var mergings = sync.Pool{New: func() any { return new(merging) }}
+
+func newMerging(value []byte) *merging {
+	m := mergings.Get().(*merging)
+	m.added = false
+	m.buf = append(m.buf[:0], value...)
+	return m
+}
 
 // MergeNewer adds an operand.
 func (m *merging) MergeNewer(value []byte) error { return m.add(value) }
@@ -44,45 +48,48 @@ func (m *merging) MergeNewer(value []byte) error { return m.add(value) }
 func (m *merging) MergeOlder(value []byte) error { return m.add(value) }
 
 func (m *merging) add(value []byte) error {
-	if m.page == nil {
-		m.page, m.reader = pages.Get().(*page), readers.Get().(*ChunkReader)
-		if err := m.reader.Reset(m.single); err != nil {
+	if !m.added {
+		m.added = true
+		if err := m.reader.Reset(m.buf); err != nil {
 			return err
 		}
 		m.page.reset(m.reader.kind, m.reader.perDay, m.reader.scale)
-		if err := m.page.addChunk(m.reader); err != nil {
+		if err := m.page.addChunk(&m.reader); err != nil {
 			return err
 		}
 	}
 	if err := m.reader.Reset(value); err != nil {
 		return err
 	}
-	return m.page.addChunk(m.reader)
+	return m.page.addChunk(&m.reader)
 }
 
-// Finish returns the merged chunk.
+// Finish returns the merged chunk, which holds until the Closer is closed.
 func (m *merging) Finish(bool) ([]byte, io.Closer, error) {
-	if m.page == nil {
-		return m.single, nil, nil
+	if m.added {
+		m.buf = m.page.encode(m.buf[:0])
 	}
-	value := m.page.encode(m.single[:0])
-	pages.Put(m.page)
-	readers.Put(m.reader)
-	m.page, m.reader = nil, nil
-	return value, nil, nil
+	return m.buf, m, nil
 }
 
-// Merge returns the chunk that two or more chunks of one key add up to, as Merger does.
+// Close gives the merging and its buffers to the next merge.
+func (m *merging) Close() error {
+	m.reader.forget()
+	mergings.Put(m)
+	return nil
+}
+
+// Merge returns the chunk that one or more chunks of one key add up to, as Merger does.
 func Merge(values ...[]byte) ([]byte, error) {
-	m := &merging{}
-	m.single = append(m.single, values[0]...)
+	m := newMerging(values[0])
+	defer m.Close()
 	for _, v := range values[1:] {
 		if err := m.add(v); err != nil {
 			return nil, err
 		}
 	}
 	value, _, err := m.Finish(true)
-	return value, err
+	return slices.Clone(value), err
 }
 
 // Recomputed is the state of one slot, computed again from the log.
@@ -114,7 +121,7 @@ func Install(l *Layout, base []byte, slots []Recomputed, upTo uint64) ([]byte, e
 	for i := range slots {
 		slot := slots[i].Slot
 		if slot < 0 || slot >= l.SlotsPerDay {
-			return nil, errLayout("recomputed slot outside its day")
+			return nil, corrupt("recomputed slot outside its day")
 		}
 		bit := uint64(1) << (slot & 63)
 		if p.marked && p.set[slot>>6]&bit != 0 {

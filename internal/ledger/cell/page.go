@@ -3,8 +3,7 @@ package cell
 import (
 	"encoding/binary"
 	"math/bits"
-
-	"odometer/internal/meter"
+	"slices"
 )
 
 // page is one day of one series while it is being put together: what chunks
@@ -19,7 +18,8 @@ type page struct {
 	dirty  []uint64 // valid where set, if marked
 	marked bool
 
-	values []byte // scratch of encode
+	list    []uint16 // slots that are set, as of the last call of slots
+	scratch []byte
 }
 
 // number is the state of a slot of kind Numeric, Min or Max.
@@ -28,12 +28,15 @@ type number struct {
 	value wide
 }
 
+// plain tells whether a kind is kept as a number.
+func (k Kind) plain() bool { return k <= Max }
+
 // reset empties the page. Numbers added from now on are in units of 10^-scale.
 func (p *page) reset(kind Kind, perDay int, scale uint8) {
 	p.kind, p.perDay, p.scale, p.marked = kind, perDay, scale, false
 	clear(p.set[:(perDay+63)/64])
 	switch {
-	case kind == Last || kind == Distinct:
+	case !kind.plain():
 		if len(p.states) < perDay {
 			p.states = append(p.states, make([]State, perDay-len(p.states))...)
 		}
@@ -44,7 +47,7 @@ func (p *page) reset(kind Kind, perDay int, scale uint8) {
 
 // touch tells whether a slot is there already and makes it be there.
 func (p *page) touch(slot int) (there bool) {
-	word, bit := &p.set[slot>>6], uint64(1)<<(slot&63)
+	word, bit := &p.set[uint(slot)>>6], uint64(1)<<(slot&63)
 	there = *word&bit != 0
 	*word |= bit
 	if !there && p.marked {
@@ -53,7 +56,7 @@ func (p *page) touch(slot int) (there bool) {
 	return there
 }
 
-// mark makes a slot dirty that is there.
+// mark makes a slot that is there dirty; a sequence of 0 does nothing.
 func (p *page) mark(slot int, sequence uint64) {
 	if sequence == 0 {
 		return
@@ -86,8 +89,8 @@ func (p *page) addNumber(slot int, count int64, value wide) {
 	n.count = addCount(n.count, count)
 }
 
-// addState adds a state of any kind, whose values are in units of 10^-12.
-// The page's scale must be 12 unless the kind is Last or Distinct.
+// addState adds a state of any kind, whose values are in units of 10^-12. The
+// scale of a page of numbers must be 12.
 func (p *page) addState(slot int, s *State) {
 	switch p.kind {
 	case Numeric:
@@ -103,23 +106,44 @@ func (p *page) addState(slot int, s *State) {
 	p.mark(slot, s.Dirty)
 }
 
+// addPage adds all of a page of the same kind, slots and scale.
+func (p *page) addPage(o *page) {
+	for _, slot := range o.slots() {
+		if p.kind.plain() {
+			n := &o.nums[slot]
+			p.addNumber(int(slot), n.count, n.value)
+		} else {
+			p.addState(int(slot), &o.states[slot])
+		}
+		if o.marked {
+			p.mark(int(slot), o.dirty[slot])
+		}
+	}
+}
+
 // addChunk adds a stored chunk of the same kind and slots.
 func (p *page) addChunk(r *ChunkReader) error {
 	if r.kind != p.kind || r.perDay != p.perDay {
-		return r.fail("merged with one of another kind or slot width")
+		return r.fail("kind or slot width differs from another chunk's of the same key")
 	}
-	plain := p.kind == Last || p.kind == Distinct
-	if !plain && r.scale > p.scale && !p.rescale(r.scale) {
-		return r.fail("value out of range")
-	}
-	p.scale = max(p.scale, r.scale)
-	if plain {
+	if !p.kind.plain() {
+		p.scale = max(p.scale, r.scale)
 		for r.Next() {
 			p.addState(r.slot, &r.state)
 		}
 		return r.err
 	}
-	up := p.scale - r.scale
+	if r.scale > p.scale && !p.rescale(r.scale) {
+		return r.fail("value out of range")
+	}
+	if up := p.scale - r.scale; up != 0 || r.marking || p.kind != Numeric {
+		return p.addRows(r, up)
+	}
+	return p.addSums(r)
+}
+
+// addRows adds a chunk whose numbers have to be multiplied by 10^up.
+func (p *page) addRows(r *ChunkReader, up uint8) error {
 	for r.step() {
 		w, ok := r.raw.scaleUp(up)
 		if !ok {
@@ -131,103 +155,140 @@ func (p *page) addChunk(r *ChunkReader) error {
 	return r.err
 }
 
+// addSums does what addRows does for most chunks: Numeric, of the page's
+// scale and nowhere dirty. Merging spends its time here, hence the local copies of what step keeps in r.
+func (p *page) addSums(r *ChunkReader) error {
+	codes, rows, slot := r.codes, r.rows, 0
+	var padded [maxRowNumbers]byte
+	for i, left := range r.slots[:(p.perDay+63)/64] {
+		for ; left != 0; left &= left - 1 {
+			slot = i<<6 + bits.TrailingZeros64(left)
+			code := codes[0]
+			codes = codes[1:]
+			short, number := code>>4, code&15
+			n := int(short) + int(wideBytes[number])
+			b := rows
+			if len(b) < maxRowNumbers {
+				if n > len(b) {
+					return r.fail("bad row")
+				}
+				copy(padded[:], b)
+				b = padded[:]
+			}
+			if short > 8 {
+				return r.fail("bad row")
+			}
+			p.addNumber(slot, loadShort(b, short), loadWide(b[short:], number))
+			rows = rows[n:]
+		}
+	}
+	if len(rows) != 0 {
+		return r.fail("bytes left over")
+	}
+	return nil
+}
+
 // rescale changes the unit of all numbers to the smaller 10^-scale.
 func (p *page) rescale(scale uint8) bool {
-	ok := true
-	p.each(func(slot int) {
-		v, fits := p.nums[slot].value.scaleUp(scale - p.scale)
+	for _, slot := range p.slots() {
+		v, ok := p.nums[slot].value.scaleUp(scale - p.scale)
+		if !ok {
+			return false
+		}
 		p.nums[slot].value = v
-		ok = ok && fits
-	})
+	}
 	p.scale = scale
-	return ok
+	return true
 }
 
-// each calls fn for each slot that is there, in order.
-func (p *page) each(fn func(slot int)) {
+// slots returns the slots that are there in ascending order, until its next call.
+func (p *page) slots() []uint16 {
+	p.list = p.list[:0]
 	for i, word := range p.set[:(p.perDay+63)/64] {
 		for ; word != 0; word &= word - 1 {
-			fn(i<<6 + bits.TrailingZeros64(word))
+			p.list = append(p.list, uint16(i<<6+bits.TrailingZeros64(word)))
 		}
 	}
+	return p.list
 }
 
-// compact drops the slots that say nothing and returns how many are left and
-// whether any value but zero is among them.
-func (p *page) compact() (n int, values bool) {
-	plain := p.kind == Last || p.kind == Distinct
-	for i := range p.set[:(p.perDay+63)/64] {
-		for word := p.set[i]; word != 0; word &= word - 1 {
-			bit := word & -word
-			slot := i<<6 + bits.TrailingZeros64(bit)
-			var counted, valued bool
-			if plain {
-				counted = p.states[slot].Count != 0
-			} else {
-				counted, valued = p.nums[slot].count != 0, !p.nums[slot].value.isZero()
-			}
-			if !counted && !(p.kind == Numeric && valued) && !(p.marked && p.dirty[slot] != 0) {
-				p.set[i] &^= bit
-				continue
-			}
-			n++
-			values = values || valued
+// compact drops the slots that say nothing and returns the others.
+func (p *page) compact() []uint16 {
+	return slices.DeleteFunc(p.slots(), func(slot uint16) bool {
+		if p.marked && p.dirty[slot] != 0 {
+			return false
 		}
-	}
-	return n, values
-}
-
-// shrink makes the unit as large as the numbers allow.
-func (p *page) shrink() {
-	var need uint8
-	if p.kind == Last {
-		p.each(func(slot int) {
-			if s := &p.states[slot]; s.Count > 0 {
-				need = max(need, wideOfQuantity(s.Value).decimals())
-			}
-		})
-		p.scale = need
-		return
-	}
-	if p.kind == Distinct {
-		p.scale = 0
-		return
-	}
-	p.each(func(slot int) {
-		if need < maxScale {
-			need = max(need, p.nums[slot].value.decimals())
-		}
-	})
-	if need < maxScale {
-		p.each(func(slot int) {
+		var empty bool
+		if p.kind.plain() {
 			n := &p.nums[slot]
-			n.value = n.value.scaleDown(maxScale - need)
-		})
+			empty = n.count == 0 && n.value.isZero()
+		} else {
+			empty = p.states[slot].Count == 0
+		}
+		if empty {
+			p.set[slot>>6] &^= 1 << (slot & 63)
+		}
+		return empty
+	})
+}
+
+// shrink makes the unit, 10^-12 until now, as large as the values allow.
+func (p *page) shrink() {
+	p.scale = 0
+	list := p.slots()
+	switch p.kind {
+	case Distinct:
+		return
+	case Last:
+		for _, slot := range list {
+			if s := &p.states[slot]; s.Count > 0 {
+				p.scale = max(p.scale, wideOfQuantity(s.Value).decimals())
+			}
+		}
+		return
 	}
-	p.scale = need
+	// Integers are the common case: divide at once, and undo it at the first that is none.
+	for i, slot := range list {
+		v, ok := p.nums[slot].value.units()
+		if ok {
+			p.nums[slot].value = v
+			continue
+		}
+		for _, done := range list[:i] {
+			p.nums[done].value, _ = p.nums[done].value.scaleUp(maxScale)
+		}
+		p.shrinkDecimals(list)
+		return
+	}
+}
+
+func (p *page) shrinkDecimals(list []uint16) {
+	for _, slot := range list {
+		if p.scale = max(p.scale, p.nums[slot].value.decimals()); p.scale == maxScale {
+			return
+		}
+	}
+	for _, slot := range list {
+		n := &p.nums[slot]
+		n.value = n.value.scaleDown(maxScale - p.scale)
+	}
 }
 
 // encode appends the page's chunk.
 func (p *page) encode(dst []byte) []byte {
-	n, values := p.compact()
+	list := p.compact()
+	n := len(list)
 	flags := byte(p.kind)
-	if values && p.kind == Numeric {
-		flags |= flagValues
-	}
 	bitmap := n > 0 && n >= bitmapFrom(p.perDay)
 	if bitmap {
 		flags |= flagBitmap
 	}
-	marks := 0
+	var marks []byte
 	if p.marked {
-		p.each(func(slot int) {
-			if p.dirty[slot] != 0 {
-				marks++
-			}
-		})
-	}
-	if marks > 0 {
-		flags |= flagDirty
+		if marks = p.appendMarks(p.scratch[:0], list); len(marks) > 0 {
+			flags |= flagDirty
+		}
+		p.scratch = marks
 	}
 	dst = append(dst, chunkVersion, flags, p.scale)
 	dst = binary.AppendUvarint(dst, uint64(p.perDay))
@@ -237,94 +298,92 @@ func (p *page) encode(dst []byte) []byte {
 			dst = append(dst, byte(p.set[i>>6]>>(i&63)))
 		}
 	} else {
-		dst = p.appendText(dst, p.appendSlots(p.values[:0]))
+		next := uint16(0)
+		for _, slot := range list {
+			dst = binary.AppendUvarint(dst, uint64(slot-next))
+			next = slot + 1
+		}
 	}
-	if marks > 0 {
-		dst = p.appendText(dst, p.appendDirty(p.values[:0], marks))
+	if len(marks) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(marks)))
+		dst = append(dst, marks...)
 	}
-	dst = p.appendText(dst, p.appendCounts(p.values[:0]))
-	return p.appendValues(dst, flags&flagValues != 0)
+	if p.kind.plain() {
+		return p.appendNumbers(dst, list)
+	}
+	return p.appendStates(dst, list)
 }
 
-// appendText appends a length and that many bytes, and keeps text as scratch.
-func (p *page) appendText(dst, text []byte) []byte {
-	p.values = text
-	dst = binary.AppendUvarint(dst, uint64(len(text)))
-	return append(dst, text...)
-}
-
-func (p *page) appendSlots(dst []byte) []byte {
-	next := 0
-	p.each(func(slot int) {
-		dst = binary.AppendUvarint(dst, uint64(slot-next))
-		next = slot + 1
-	})
-	return dst
-}
-
-func (p *page) appendDirty(dst []byte, marks int) []byte {
-	dst = binary.AppendUvarint(dst, uint64(marks))
+// appendMarks writes the dirty slots, nothing if there are none.
+func (p *page) appendMarks(dst []byte, list []uint16) []byte {
 	gap := uint64(0)
-	p.each(func(slot int) {
+	for _, slot := range list {
 		if p.dirty[slot] == 0 {
 			gap++
-			return
+			continue
 		}
 		dst = binary.AppendUvarint(dst, gap)
 		dst = binary.AppendUvarint(dst, p.dirty[slot])
 		gap = 0
-	})
+	}
 	return dst
 }
 
-func (p *page) appendCounts(dst []byte) []byte {
-	p.each(func(slot int) {
-		switch p.kind {
-		case Numeric:
-			dst = binary.AppendVarint(dst, p.nums[slot].count)
-		case Min, Max:
-			dst = binary.AppendUvarint(dst, uint64(p.nums[slot].count))
-		default:
-			dst = binary.AppendUvarint(dst, uint64(p.states[slot].Count))
+// appendNumbers writes the codes and rows of a page of numbers.
+func (p *page) appendNumbers(dst []byte, list []uint16) []byte {
+	at := len(dst)
+	dst = slices.Grow(dst, len(list)*(1+maxRowNumbers))
+	out := dst[:cap(dst)]
+	pos := at + len(list)
+	for i, slot := range list {
+		n := &p.nums[slot]
+		short, code := shortBytes(n.count), n.value.code()
+		out[at+i] = short<<4 | code
+		binary.LittleEndian.PutUint64(out[pos:], uint64(n.count))
+		pos += int(short)
+		if code <= shortCodes {
+			binary.LittleEndian.PutUint64(out[pos:], n.value.w0)
+			pos += int(code)
+		} else {
+			n.value.put(out[pos:])
+			pos += int(wideBytes[code])
 		}
-	})
-	return dst
+	}
+	return out[:pos]
 }
 
-func (p *page) appendValues(dst []byte, sums bool) []byte {
-	p.each(func(slot int) {
-		switch p.kind {
-		case Numeric:
-			if sums {
-				dst = appendWide(dst, p.nums[slot].value)
-			}
-		case Min, Max:
-			if p.nums[slot].count > 0 {
-				dst = appendWide(dst, p.nums[slot].value)
-			}
-		case Last:
-			if s := &p.states[slot]; s.Count > 0 {
-				dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Time))
-				dst = binary.AppendUvarint(dst, uint64(len(s.Source)))
-				dst = append(dst, s.Source...)
-				dst = binary.AppendUvarint(dst, uint64(len(s.ID)))
-				dst = append(dst, s.ID...)
-				dst = appendWide(dst, wideOfQuantity(s.Value).scaleDown(maxScale-p.scale))
-			}
-		case Distinct:
-			if s := &p.states[slot]; s.Count > 0 {
-				set := s.Set
-				if set == nil {
-					set = new(Set)
-				}
-				dst = set.appendTo(dst)
-			}
+// appendStates writes the codes and rows of a page of states.
+func (p *page) appendStates(dst []byte, list []uint16) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, len(list))...)
+	for i, slot := range list {
+		s := &p.states[slot]
+		var value wide
+		if p.kind == Last && s.Count > 0 {
+			value = wideOfQuantity(s.Value).scaleDown(maxScale - p.scale)
 		}
-	})
+		short, code := shortBytes(s.Count), value.code()
+		dst[at+i] = short<<4 | code
+		var row [maxRowNumbers]byte
+		binary.LittleEndian.PutUint64(row[:], uint64(s.Count))
+		value.put(row[short:])
+		dst = append(dst, row[:short+wideBytes[code]]...)
+		if s.Count == 0 {
+			continue
+		}
+		if p.kind == Last {
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Time))
+			dst = binary.AppendUvarint(dst, uint64(len(s.Source)))
+			dst = append(dst, s.Source...)
+			dst = binary.AppendUvarint(dst, uint64(len(s.ID)))
+			dst = append(dst, s.ID...)
+			continue
+		}
+		set := s.Set
+		if set == nil {
+			set = new(Set)
+		}
+		dst = set.appendTo(dst)
+	}
 	return dst
-}
-
-// errLayout reports chunks of one key that do not belong together.
-func errLayout(what string) error {
-	return meter.Errorf(meter.KindCorrupt, "cell chunk: %s", what)
 }

@@ -50,7 +50,7 @@ func (s *Scope) Chunks(r pebble.Reader, fn VisitFunc) error {
 			return err
 		}
 		if cr.kind != s.Kind || cr.perDay != s.SlotsPerDay {
-			return errLayout("kind or slot width is not its meter's")
+			return corrupt("kind or slot width is not its meter's")
 		}
 		base := int64(day) * int64(s.SlotsPerDay)
 		for cr.Next() {
@@ -95,7 +95,7 @@ func Read(r pebble.Reader, s *Scope, fn func(group []uint64, day int32, value []
 	for ok := it.First(); ok; ok = it.Next() {
 		key := it.Key()
 		if len(key) != len(projection)+8*ids+dayBytes {
-			return errLayout("key has the wrong length")
+			return corrupt("key has the wrong length")
 		}
 		day := takeDay(key)
 		if day < firstDay || day > lastDay {

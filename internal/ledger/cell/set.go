@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
-
-	"odometer/internal/meter"
 )
 
 // Set is an exact set of interned ids, laid out as Roaring bitmaps are: the
@@ -299,7 +297,7 @@ func (s *Set) take(b []byte) (int, error) {
 	return len(b) - len(in.b), nil
 }
 
-var errSet = meter.Errorf(meter.KindCorrupt, "cell chunk: damaged set of values")
+var errSet = corrupt("damaged set of values")
 
 func (c *container) takeArray(b []byte, n int) bool {
 	if b == nil {

@@ -129,6 +129,19 @@ func (w wide) divmod(d uint64) (q wide, r uint64) {
 	return q, r
 }
 
+// units divides by 10^12; ok is false if that leaves a remainder.
+func (w wide) units() (q wide, ok bool) {
+	if w.w0&(1<<maxScale-1) != 0 {
+		return q, false
+	}
+	negative, m := w.abs()
+	q, r := m.divmod(pow10[maxScale])
+	if negative {
+		q = q.neg()
+	}
+	return q, r == 0
+}
+
 // decimals returns how many decimals w needs, given in units of 10^-12.
 func (w wide) decimals() uint8 {
 	_, m := w.abs()
@@ -148,50 +161,79 @@ func (w wide) decimals() uint8 {
 	return d
 }
 
-// appendWide writes w as a zigzag base-128 varint, least significant group
-// first, of at most 28 bytes.
-func appendWide(dst []byte, w wide) []byte {
-	sign := uint64(int64(w.w2) >> 63)
-	z := wide{w.w0<<1 ^ sign, (w.w1<<1 | w.w0>>63) ^ sign, (w.w2<<1 | w.w1>>63) ^ sign}
-	for z.w1|z.w2 != 0 {
-		dst = append(dst, byte(z.w0)|0x80)
-		z.w0 = z.w0>>7 | z.w1<<57
-		z.w1 = z.w1>>7 | z.w2<<57
-		z.w2 >>= 7
+// Stored numbers are two's complement, little endian, with as few bytes as
+// restore them by extending the sign: 0 to 8, or one of some larger lengths, so
+// that a code of four bits says which.
+const (
+	shortCodes   = 8  // codes up to this one are lengths
+	maxWideBytes = 24 // the largest length
+)
+
+var wideBytes = [16]uint8{0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20, maxWideBytes}
+
+// shortBytes returns the number of bytes that v needs, 0 to 8.
+func shortBytes(v int64) uint8 {
+	if v == 0 {
+		return 0
 	}
-	return binary.AppendUvarint(dst, z.w0)
+	return uint8(bits.Len64(uint64(v^v>>63))+8) >> 3
 }
 
-// takeWide reads what appendWide wrote; n is 0 if b does not begin with it.
-func takeWide(b []byte) (w wide, n int) {
-	var z uint64
-	for i := 0; i < len(b) && i < 9; i++ {
-		c := b[i]
-		z |= uint64(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			s := -(z & 1)
-			return wide{z>>1 ^ s, s, s}, i + 1
-		}
+// code returns the smallest code whose length fits w.
+func (w wide) code() uint8 {
+	sign := uint64(int64(w.w0) >> 63)
+	if w.w1 == sign && w.w2 == sign {
+		return shortBytes(int64(w.w0))
 	}
-	return takeLongWide(b)
+	var n int // bits of the magnitude's two's complement, sign included
+	sign = uint64(int64(w.w2) >> 63)
+	if w.w2 != sign {
+		n = 128 + bits.Len64(w.w2^sign) + 1
+	} else {
+		n = 64 + bits.Len64(w.w1^sign) + 1
+	}
+	code := uint8(shortCodes + 1)
+	for int(wideBytes[code])*8 < n {
+		code++
+	}
+	return code
 }
 
-func takeLongWide(b []byte) (w wide, n int) {
-	var z [3]uint64
-	for i := 0; i < len(b) && i < 28; i++ {
-		c := uint64(b[i] & 0x7f)
-		at, shift := 7*i/64, uint(7*i%64)
-		z[at] |= c << shift
-		if rest := c >> (64 - shift); shift > 57 && rest != 0 {
-			if at == 2 {
-				return w, 0
-			}
-			z[at+1] |= rest
-		}
-		if b[i] < 0x80 {
-			s := -(z[0] & 1)
-			return wide{(z[0]>>1 | z[1]<<63) ^ s, (z[1]>>1 | z[2]<<63) ^ s, z[2]>>1 ^ s}, i + 1
-		}
+// put writes w at the start of b, which has room for maxWideBytes.
+func (w wide) put(b []byte) {
+	_ = b[maxWideBytes-1]
+	binary.LittleEndian.PutUint64(b, w.w0)
+	binary.LittleEndian.PutUint64(b[8:], w.w1)
+	binary.LittleEndian.PutUint64(b[16:], w.w2)
+}
+
+// loadShort reads a number of n bytes, 0 to 8, from the start of b, which has at least 8.
+func loadShort(b []byte, n uint8) int64 {
+	shift := 64 - 8*uint(n)
+	return int64(binary.LittleEndian.Uint64(b)<<shift) >> shift
+}
+
+// loadWide reads a number with the given code from the start of b, which has
+// at least maxWideBytes.
+func loadWide(b []byte, code uint8) wide {
+	if code <= shortCodes {
+		v := loadShort(b, code)
+		sign := uint64(v >> 63)
+		return wide{uint64(v), sign, sign}
 	}
-	return w, 0
+	return loadLong(b, wideBytes[code])
+}
+
+// loadLong reads a number of more than 8 bytes.
+func loadLong(b []byte, n uint8) wide {
+	_ = b[maxWideBytes-1]
+	w := wide{w0: binary.LittleEndian.Uint64(b)}
+	if n <= 16 {
+		v := loadShort(b[8:], n-8)
+		w.w1, w.w2 = uint64(v), uint64(v>>63)
+		return w
+	}
+	w.w1 = binary.LittleEndian.Uint64(b[8:])
+	w.w2 = uint64(loadShort(b[16:], n-16))
+	return w
 }
