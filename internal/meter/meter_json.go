@@ -47,8 +47,13 @@ func describeJSON(err error) error {
 		return own
 	}
 	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		return Errorf(KindInvalid, "meter: field %q cannot be a %s", wrong.Field, wrong.Value)
+	switch {
+	case errors.As(err, &wrong) && wrong.Field == "":
+		return Errorf(KindInvalid, "meter: want a JSON object, not %s", clip(wrong.Value))
+	case errors.As(err, &wrong):
+		return Errorf(KindInvalid, "meter: field %q does not take a value of JSON type %s", wrong.Field, clip(wrong.Value))
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return Errorf(KindInvalid, "meter: the JSON text ends too early")
 	}
 	return Errorf(KindInvalid, "meter: %s", strings.TrimPrefix(err.Error(), "json: "))
 }

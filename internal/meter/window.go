@@ -79,17 +79,17 @@ func (w Window) Aligned(from, to time.Time, loc *time.Location, slot time.Durati
 	z := newZone(loc)
 	last := ceilUnix(to) // no start at or after it counts
 	for at := from.Unix(); at < last; {
-		s := z.segment(at)
-		if s.offset%width != 0 {
+		offset, end := z.ahead(at)
+		if offset%width != 0 {
 			// Starts lie off the slots here; is there any before to?
-			if first := w.next(z, at); first < min(last, s.end) {
+			if w.next(z, at) < min(last, end) {
 				return false
 			}
 		}
-		if s.end < last && floorMod(s.end, width) != 0 {
+		if end < last && floorMod(end, width) != 0 {
 			return false
 		}
-		at = s.end
+		at = end
 	}
 	return true
 }
@@ -111,7 +111,7 @@ func (w Window) seconds() int64 {
 // start returns the Unix second at which the window that holds at begins.
 func (w Window) start(z zone, at int64) int64 {
 	if width := w.seconds(); width != 0 {
-		return z.stretchStart(at, width)
+		return z.runBegin(at, width)
 	}
 	first, _ := w.dates(z.latest(at))
 	return z.first(first)
@@ -120,7 +120,7 @@ func (w Window) start(z zone, at int64) int64 {
 // next returns the Unix second at which the window after the one that holds at begins.
 func (w Window) next(z zone, at int64) int64 {
 	if width := w.seconds(); width != 0 {
-		return z.stretchEnd(at, width)
+		return z.runEnd(at, width)
 	}
 	_, following := w.dates(z.latest(at))
 	return z.first(following)
