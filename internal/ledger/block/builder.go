@@ -38,6 +38,8 @@ type Builder struct {
 	block         uint64  // number of the current block
 	live          []*Attr // attributes of the current block, in order of appearance
 	entries       int     // entries of all live attributes
+	attrText      int     // bytes of their texts
+	rejections    int     // kept rejections of merged requests
 	customerPath  string
 	customerAttrs []*Attr // candidates of the customer attribute, in order of precedence
 
@@ -48,7 +50,7 @@ type Builder struct {
 	sealed  bool
 	over    *meter.Error // a limit of the block that was passed
 	codes   []uint32     // scratch of Merge
-	text    []byte       // scratch of the customer's text
+	number  []byte       // scratch of a customer that is a number
 }
 
 // leafDict is an interner that remembers each text's content leaf; a leaf of
@@ -119,7 +121,8 @@ func NewBuilder(key Key, org, customerAttribute string) *Builder {
 // Reset drops what was staged and starts over, keeping buffers. Rows handed
 // out before must no longer be used.
 func (b *Builder) Reset(org, customerAttribute string) {
-	if b.attrs == nil || len(b.attrs) > keptAttrs || b.rows.N > 1024 && b.memory() > keptBytes {
+	large := b.rows.N > 4096 || b.text() > keptBytes/16
+	if b.attrs == nil || len(b.attrs) > keptAttrs || large && b.memory() > keptBytes {
 		*b = Builder{key: b.key, hasher: b.hasher, event: b.event, attrs: map[string]*Attr{}, generation: generations.Add(1)}
 	}
 	b.block++
@@ -142,7 +145,8 @@ func (b *Builder) Reset(org, customerAttribute string) {
 	b.subjects.reset()
 	b.customers.reset()
 	b.prefixes, b.touched = b.prefixes[:0], b.touched[:0]
-	b.request, b.sealed, b.over, b.entries = Request{}, false, nil, 0
+	b.request, b.sealed, b.over = Request{}, false, nil
+	b.entries, b.attrText, b.rejections = 0, 0, 0
 	b.setCustomerAttribute(customerAttribute)
 }
 
@@ -172,6 +176,12 @@ func (b *Builder) memory() int {
 		n += 9*cap(a.rows) + 16*cap(a.column.Nums) + a.dict.memory() + 8*cap(a.dict.leaves)
 	}
 	return n
+}
+
+// text returns how many bytes of text the block holds.
+func (b *Builder) text() int {
+	return len(b.rows.IDs.buf) + len(b.types.values.buf) + len(b.sources.values.buf) + len(b.subjects.values.buf) +
+		len(b.customers.values.buf) + b.attrText
 }
 
 // Generation changes when the attributes handed out by Attr become invalid;
@@ -245,6 +255,7 @@ func (b *Builder) PutString(a *Attr, text []byte) {
 	code, leaf := a.dict.leaf(a.prefix, meter.String, text)
 	if int(code) == n {
 		a.addedBy = b.event
+		b.attrText += len(text)
 	}
 	b.check += leaf
 	b.put(a, meter.String, code)
@@ -280,6 +291,7 @@ func (b *Builder) PutJSON(a *Attr, canonical []byte) {
 	code := a.dict.add(canonical)
 	if int(code) == n {
 		a.addedBy = b.event
+		b.attrText += len(canonical)
 	}
 	b.check += textLeaf(a.prefix, meter.JSON, canonical)
 	b.put(a, meter.JSON, code)
@@ -322,6 +334,9 @@ func (b *Builder) Commit(e *Envelope) error {
 	if b.entries > MaxEntries {
 		b.exceed("%d attribute values", MaxEntries)
 	}
+	if b.text() > MaxTextBytes {
+		b.exceed("%d bytes of text", MaxTextBytes)
+	}
 	if b.over != nil {
 		return b.over
 	}
@@ -355,11 +370,11 @@ func (b *Builder) resolveCustomer() []byte {
 		case meter.String:
 			return a.dict.values.At(int(c.codes[e]))
 		case meter.Number:
-			b.text = c.Nums[c.codes[e]].AppendText(b.text[:0])
+			b.number = c.Nums[c.codes[e]].AppendText(b.number[:0])
 		default:
-			b.text = append(b.text[:0], meter.Value{Kind: c.kinds[e]}.Group()...)
+			b.number = append(b.number[:0], meter.Value{Kind: c.kinds[e]}.Group()...)
 		}
-		return b.text
+		return b.number
 	}
 	return nil
 }
@@ -374,6 +389,7 @@ func (b *Builder) Abort() {
 		}
 		c.kinds, c.codes, a.rows = c.kinds[:n], c.codes[:n], a.rows[:n]
 		if a.addedBy == b.event {
+			b.attrText -= len(a.dict.values.At(a.dict.values.Len() - 1))
 			a.dict.dropLast()
 		}
 		a.event = 0

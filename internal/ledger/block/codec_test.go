@@ -226,3 +226,37 @@ func exercise(rows *Rows) {
 	rows.Rejected()
 	Encode(nil, rows)
 }
+
+func FuzzDecode(f *testing.F) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 20 {
+		b := NewBuilder(testKey, "acme", "")
+		p := randomProfile(r)
+		for i := range 30 {
+			g := p.event(r, i)
+			b.Begin()
+			g.put(b)
+			if err := b.Commit(&g.env); err != nil {
+				f.Fatal(err)
+			}
+		}
+		b.Reject("id", "source", "reason", []byte("raw"))
+		body := Encode(nil, b.Rows())
+		f.Add(body[:len(body)-tailBytes])
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if _, err := Decode(content, testKey, true); err != nil && meter.KindOf(err) == meter.KindInternal {
+			t.Fatal(err)
+		}
+		rows, err := Decode(resum(slices.Clone(content)), testKey, true)
+		if err != nil {
+			if k := meter.KindOf(err); k != meter.KindCorrupt && k != meter.KindUnsupported {
+				t.Fatal(err)
+			}
+			return
+		}
+		if rows.N < 1000 {
+			exercise(rows)
+		}
+	})
+}

@@ -8,12 +8,18 @@ import (
 
 // Fits reports whether Merge of src would stay within the limits of a block.
 func (b *Builder) Fits(src *Rows) bool {
-	entries := 0
+	entries, rejections := 0, 0
+	text := len(src.IDs.buf) + len(src.Types.Values.buf) + len(src.Sources.Values.buf) + len(src.Subjects.Values.buf) + len(src.Customers.Values.buf)
 	for i := range src.Columns {
 		entries += src.Columns[i].Len()
+		text += len(src.Columns[i].Strs.buf)
+	}
+	for i := range src.Requests {
+		rejections += len(src.Requests[i].Rejections)
 	}
 	return b.rows.N+src.N <= MaxRows && len(b.live)+len(src.Columns) <= MaxColumns &&
-		len(b.rows.Requests)+len(src.Requests) < MaxRequests && b.entries+entries <= MaxEntries
+		len(b.rows.Requests)+len(src.Requests) < MaxRequests && b.entries+entries <= MaxEntries &&
+		b.rejections+rejections <= MaxRejections && b.text()+text <= MaxTextBytes
 }
 
 // Merge appends all of src: many small requests become one block. Src is
@@ -52,6 +58,7 @@ func (b *Builder) Merge(src *Rows) (firstRow, firstRequest int) {
 	for _, q := range src.Requests {
 		q.First += uint32(base)
 		r.Requests = append(r.Requests, q)
+		b.rejections += len(q.Rejections)
 	}
 	r.N += src.N
 	return base, firstRequest
@@ -115,7 +122,9 @@ func (b *Builder) mergeColumn(src *Column, position int, base uint32, n int) {
 		b.activate(a)
 	}
 	c := &a.column
+	held := len(a.dict.values.buf)
 	table := b.translate(&src.Strs, a.dict.add)
+	b.attrText += len(a.dict.values.buf) - held
 	shift := uint32(len(c.Nums))
 	for e, kind := range src.kinds {
 		code := src.codes[e]
