@@ -24,7 +24,7 @@ import (
 
 // Limits bounds what is accepted. The zero value of a field means its default.
 type Limits struct {
-	EventsPerRequest int // more make the whole request KindTooLarge
+	EventsPerRequest int // more make the whole request KindTooLarge; at most block.MaxRows
 	IDBytes          int
 	SourceBytes      int
 	TypeBytes        int
@@ -60,6 +60,7 @@ func (l Limits) withDefaults() Limits {
 			*f.field = *f.def
 		}
 	}
+	l.EventsPerRequest = min(l.EventsPerRequest, block.MaxRows)
 	if l.PastAge == 0 {
 		l.PastAge = d.PastAge
 	}
@@ -80,6 +81,10 @@ const (
 	NDJSON             // application/x-ndjson: one event a line
 )
 
+// keptScratch bounds the scratch a decoder keeps; nothing else of it grows
+// with the size of an event.
+const keptScratch = 1 << 20
+
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // Decode stages the events of a body in b. Events that are sound JSON but
@@ -91,7 +96,9 @@ func Decode(body []byte, mode Mode, now time.Time, lim Limits, b *block.Builder)
 	d := decoders.Get().(*decoder)
 	defer func() {
 		d.buf, d.b, d.env = nil, nil, block.Envelope{}
-		decoders.Put(d)
+		if cap(d.scratch) <= keptScratch {
+			decoders.Put(d)
+		}
 	}()
 	d.reset(body, now, lim.withDefaults(), b)
 	if mode == NDJSON {

@@ -34,7 +34,7 @@ type decoder struct {
 
 // event stages the event at pos and goes behind it. On failure reason is set.
 func (d *decoder) event() bool {
-	if d.buf[d.pos] != '{' {
+	if d.pos == len(d.buf) || d.buf[d.pos] != '{' {
 		return d.fail("an event must be a JSON object")
 	}
 	d.pos++
