@@ -88,28 +88,41 @@ func newDecimal(coef *big.Int, scale int) Decimal {
 
 // decimalFromWords returns a 192-bit magnitude of 10^-12ths, w0 lowest.
 func decimalFromWords(w0, w1, w2 uint64, negative bool) Decimal {
-	if w2 == 0 && w1 < unit { // a whole number, as most totals are
-		if whole, fraction := bits.Div64(w1, w0, unit); fraction == 0 {
-			coef := new(big.Int).SetUint64(whole)
-			if negative {
-				coef.Neg(coef)
-			}
-			return newDecimal(coef, 0)
+	scale := MaxFractionDigits
+	if w2 == 0 && w1 < unit { // below 2^64, as most totals are: strip zeros without math/big
+		_, fraction := bits.Div64(w1, w0, unit)
+		for ; scale > 0 && fraction%10 == 0; scale-- {
+			fraction /= 10
 		}
+		strip := pow10[MaxFractionDigits-scale]
+		var rest uint64
+		w1, rest = w1/strip, w1%strip
+		w0, _ = bits.Div64(rest, w0, strip)
 	}
-	coef := new(big.Int).SetUint64(w2)
-	for _, w := range [...]uint64{w1, w0} {
-		coef.Lsh(coef, 64).Or(coef, new(big.Int).SetUint64(w))
+	coef := new(big.Int).SetUint64(w0)
+	if w1|w2 != 0 {
+		upper := new(big.Int).SetUint64(w2)
+		upper.Lsh(upper, 64).Or(upper, new(big.Int).SetUint64(w1))
+		coef.Or(coef, upper.Lsh(upper, 64))
 	}
 	if negative {
 		coef.Neg(coef)
 	}
-	return newDecimal(coef, MaxFractionDigits)
+	return newDecimal(coef, scale)
 }
 
+// bigPow10 holds the powers of ten that arithmetic needs most; never changed.
+var bigPow10 = func() (table [2*QuotientPlaces + 1]*big.Int) {
+	for i := range table {
+		table[i] = new(big.Int).Exp(bigTen, big.NewInt(int64(i)), nil)
+	}
+	return table
+}()
+
+// powerOfTen returns 10^n, which must not be changed.
 func powerOfTen(n int) *big.Int {
-	if n < len(pow10) {
-		return new(big.Int).SetUint64(pow10[n])
+	if n < len(bigPow10) {
+		return bigPow10[n]
 	}
 	return new(big.Int).Exp(bigTen, big.NewInt(int64(n)), nil)
 }

@@ -202,3 +202,25 @@ func TestDecimalJSON(t *testing.T) {
 		t.Errorf("zero as JSON is %s, %v", text, err)
 	}
 }
+
+func FuzzParseDecimal(f *testing.F) {
+	for _, s := range []string{"0", "-0.10", "1e99", "1e-100", "1e100", "12.5e-3", "0e999999999999999999999", "1.", "x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := ParseDecimal(s)
+		if (err == nil) && !jsonNumber.MatchString(s) {
+			t.Fatalf("%q is read as %s", s, d)
+		}
+		if err != nil {
+			return
+		}
+		checkDecimal(t, d)
+		if q, err := ParseQuantity(s); err == nil && q.Decimal().Cmp(d) != 0 {
+			t.Fatalf("%q is the quantity %s but the decimal %s", s, q, d)
+		}
+		if back := mustDecimal(t, d.String()); back.Cmp(d) != 0 {
+			t.Fatalf("%q is read as %s, which reads as %s", s, d, back)
+		}
+	})
+}

@@ -108,3 +108,18 @@ func TestSumPastOneQuantity(t *testing.T) {
 		t.Errorf("the largest sum is rendered %s", edge)
 	}
 }
+
+func TestSumCompare(t *testing.T) {
+	t.Parallel()
+	ordered := []Sum{
+		SumFromWords(0, 0, -2), SumFromWords(5, 9, -1), SumFromWords(6, 9, -1), SumFromWords(0, 10, -1), {},
+		SumFromWords(1, 0, 0), SumFromWords(0, 1, 0), SumFromWords(math.MaxUint64, 1, 0), SumFromWords(0, 0, 1),
+	}
+	for i, a := range ordered {
+		for j, b := range ordered {
+			if got := a.Cmp(b); got != min(max(i-j, -1), 1) {
+				t.Errorf("%s.Cmp(%s) = %d", a, b, got)
+			}
+		}
+	}
+}

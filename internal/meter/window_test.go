@@ -60,6 +60,10 @@ func testZones(t testing.TB) []*time.Location {
 		// In both, the listed change lies within a year of the rule.
 		ruledZone(t, "ruled/North", 1_190_000_000, -4*3600, "EST5EDT,M3.2.0,M11.1.0"),
 		ruledZone(t, "ruled/South", 1_330_000_000, 11*3600, "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"),
+		// Changes within an hour that stay in it: forward, which leaves one
+		// window, and back, which makes two.
+		ruledZone(t, "ruled/Forward", 1_600_000_000-1_600_000_000%3600+1200, 600, "<+0010>-0:10"),
+		ruledZone(t, "ruled/Back", 1_600_000_000-1_600_000_000%3600+1200, -600, "<-0010>0:10"),
 	}
 	for _, name := range oddZones {
 		zones = append(zones, mustZone(t, name))
@@ -405,6 +409,28 @@ func TestParseWindow(t *testing.T) {
 	for _, s := range []string{"", "Hour", "10m", "quarter"} {
 		_, err := ParseWindow(s)
 		checkError(t, s, err, "want one of 5m, 15m, hour, day, week, month, year")
+	}
+}
+
+// TestWindowChangeWithinHour looks at an hour in which the clock jumps from
+// :20 to :30, and at one in which it goes back from :20 to :10.
+func TestWindowChangeWithinHour(t *testing.T) {
+	t.Parallel()
+	hour := time.Unix(1_600_000_000-1_600_000_000%3600, 0)
+	minute := func(n int) time.Time { return hour.Add(time.Duration(n) * time.Minute) }
+	forward := ruledZone(t, "ruled/Forward", minute(20).Unix(), 600, "<+0010>-0:10")
+	back := ruledZone(t, "ruled/Back", minute(20).Unix(), -600, "<-0010>0:10")
+	for _, c := range []struct {
+		loc             *time.Location
+		at, begin, next int
+	}{
+		{forward, 10, 0, 50}, {forward, 20, 0, 50}, {forward, 49, 0, 50}, {forward, 50, 50, 110},
+		{back, 10, 0, 20}, {back, 20, 20, 70}, {back, 69, 20, 70}, {back, 70, 70, 130},
+	} {
+		begin, next := WindowHour.Start(minute(c.at), c.loc), WindowHour.Next(minute(c.at), c.loc)
+		if !begin.Equal(minute(c.begin)) || !next.Equal(minute(c.next)) {
+			t.Errorf("%s: minute %d lies in [%s, %s)", c.loc, c.at, begin.Sub(hour), next.Sub(hour))
+		}
 	}
 }
 
