@@ -101,6 +101,11 @@ func Decode(body []byte, mode Mode, now time.Time, lim Limits, b *block.Builder)
 		}
 	}()
 	d.reset(body, now, lim.withDefaults(), b)
+	return d.body(mode)
+}
+
+// body reads the whole body.
+func (d *decoder) body(mode Mode) error {
 	if mode == NDJSON {
 		return d.lines()
 	}

@@ -328,6 +328,7 @@ func (b *Builder) Commit(e *Envelope) error {
 	b.request.Events++
 	b.request.Rows++
 	b.entries += len(b.touched)
+	b.touched = b.touched[:0] // an Abort without Begin must not reach this event
 	if r.N > MaxRows {
 		b.exceed("%d events", MaxRows)
 	}
