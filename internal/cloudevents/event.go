@@ -115,9 +115,6 @@ func (d *decoder) readKey(parent *node, at *edge) (n *node, failed bool) {
 	}
 	d.pos++
 	d.space()
-	if d.pos == len(d.buf) {
-		return nil, !d.fail("malformed JSON: the text ends inside an object")
-	}
 	if glue := d.buf[start:d.pos]; len(glue) <= maxGlueBytes {
 		*at = edge{string(glue), n}
 	}
