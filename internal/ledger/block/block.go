@@ -113,11 +113,27 @@ func textLeaf(prefix sip, kind meter.ValueKind, text []byte) uint64 {
 	return prefix.sum64(text, tagKind+byte(kind))
 }
 
-func numberLeaf(prefix sip, q meter.Quantity) uint64 {
+func numberLeaf(prefix *sip, q meter.Quantity) uint64 {
 	hi, lo := q.Parts()
-	return prefix.word(lo).word(uint64(hi)).sum64(nil, tagKind+byte(meter.Number))
+	return prefix.words64(lo, uint64(hi), tagKind+byte(meter.Number))
 }
 
-func timeLeaf(prefix sip, nanos int64) uint64 {
-	return prefix.word(uint64(nanos)).sum64(nil, tagTime)
+func timeLeaf(prefix *sip, nanos int64) uint64 {
+	return prefix.word64(uint64(nanos), tagTime)
+}
+
+// numberLeaves remembers the leaves of the numbers of one attribute that were
+// seen last: many attributes have few values.
+type numberLeaves [32]struct {
+	q    meter.Quantity
+	leaf uint64
+}
+
+func (n *numberLeaves) leaf(prefix *sip, q meter.Quantity) uint64 {
+	_, lo := q.Parts()
+	e := &n[lo*0x9e3779b97f4a7c15>>59]
+	if e.q != q || e.leaf == 0 {
+		e.q, e.leaf = q, numberLeaf(prefix, q)
+	}
+	return e.leaf
 }

@@ -96,6 +96,7 @@ type Attr struct {
 	column  Column
 	rows    []uint32
 	dict    leafDict
+	numbers numberLeaves
 	prefix  sip
 	block   uint64 // the block that column belongs to
 	event   uint64 // the event that put the last entry
@@ -266,7 +267,7 @@ func (b *Builder) PutNumber(a *Attr, q meter.Quantity) {
 	if a.block != b.block {
 		b.activate(a)
 	}
-	b.check += numberLeaf(a.prefix, q)
+	b.check += a.numbers.leaf(&a.prefix, q)
 	b.put(a, meter.Number, uint32(len(a.column.Nums)))
 	a.column.Nums = append(a.column.Nums, q)
 }
@@ -306,7 +307,7 @@ func (b *Builder) Commit(e *Envelope) error {
 	if added {
 		b.prefixes = append(b.prefixes, b.key.identityPrefix([]byte(r.Org), e.Source))
 	}
-	check := b.check + typeLeaf + timeLeaf(b.hasher.time, e.Time)
+	check := b.check + typeLeaf + timeLeaf(&b.hasher.time, e.Time)
 	subject := NoCode
 	if e.HasSubject {
 		var leaf uint64

@@ -421,7 +421,7 @@ func (r *Rows) hash(key Key) {
 	}
 	h := newContentHasher(key)
 	for i, t := range r.Times {
-		r.Checks[i] = timeLeaf(h.time, t)
+		r.Checks[i] = timeLeaf(&h.time, t)
 	}
 	r.addLeaves(&r.Types, h.typ)
 	r.addLeaves(&r.Subjects, h.subject)
@@ -445,6 +445,7 @@ func (r *Rows) addLeaves(d *Dict, prefix sip) {
 
 func (r *Rows) addColumn(c *Column, prefix sip) {
 	var leaves []uint64 // of the strings, as they come up
+	var numbers numberLeaves
 	for e, kind := range c.kinds {
 		row, code := e, c.codes[e]
 		if c.rows != nil {
@@ -452,7 +453,7 @@ func (r *Rows) addColumn(c *Column, prefix sip) {
 		}
 		switch kind {
 		case meter.Number:
-			r.Checks[row] += numberLeaf(prefix, c.Nums[code])
+			r.Checks[row] += numbers.leaf(&prefix, c.Nums[code])
 		case meter.String:
 			if leaves == nil {
 				leaves = make([]uint64, c.Strs.Len())

@@ -51,6 +51,38 @@ func TestIdentityIsSipHashOfTheFramedMessage(t *testing.T) {
 	}
 }
 
+func TestSipForms(t *testing.T) {
+	t.Parallel()
+	r := newRand(t)
+	for n := range 30 {
+		head, tail := make([]byte, 8*r.IntN(4)), make([]byte, n)
+		for _, b := range [][]byte{head, tail} {
+			for i := range b {
+				b[i] = byte(r.Uint32())
+			}
+		}
+		state := newSip(testKey)
+		for i := 0; i < len(head); i += 8 {
+			state = state.word(binary.LittleEndian.Uint64(head[i:]))
+		}
+		tag := byte(r.Uint32())
+		message := append(append(head, tail...), tag)
+		if got, want := state.sum64(tail, tag), siphash.Hash(testKey.K0, testKey.K1, message); got != want {
+			t.Fatalf("%x: %x, want %x", message, got, want)
+		}
+		if n == 8 {
+			if got, want := state.word64(binary.LittleEndian.Uint64(tail), tag), siphash.Hash(testKey.K0, testKey.K1, message); got != want {
+				t.Fatalf("%x: %x, want %x", message, got, want)
+			}
+		}
+		if n == 16 {
+			if got, want := state.words64(binary.LittleEndian.Uint64(tail), binary.LittleEndian.Uint64(tail[8:]), tag), siphash.Hash(testKey.K0, testKey.K1, message); got != want {
+				t.Fatalf("%x: %x, want %x", message, got, want)
+			}
+		}
+	}
+}
+
 func TestIdentitiesAreFramed(t *testing.T) {
 	t.Parallel()
 	seen := map[Hash]string{}

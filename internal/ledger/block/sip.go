@@ -129,11 +129,30 @@ func (s sip) sum128(b []byte, tag byte) (uint64, uint64) {
 	return first, v0 ^ v1 ^ v2 ^ v3
 }
 
-// words64 ends the 64-bit form with one or two words and a tag; it equals
-// sum64 over the same bytes.
-func (s sip) words64(w []uint64, tag byte) uint64 {
-	for _, m := range w {
-		s = s.word(m)
-	}
-	return s.sum64(nil, tag)
+// word64 ends the 64-bit form with 8 bytes and tag: sum64 without copies.
+func (s *sip) word64(a uint64, tag byte) uint64 {
+	v0, v1, v2, v3 := s.v0, s.v1, s.v2, s.v3^a
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0 ^= a
+	m := uint64(tag) | (s.n+9)<<56
+	v3 ^= m
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0 ^= m
+	v2 ^= 0xff
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	return v0 ^ v1 ^ v2 ^ v3
+}
+
+// words64 is word64 of 16 bytes.
+func (s *sip) words64(a, b uint64, tag byte) uint64 {
+	v0, v1, v2, v3 := s.v0, s.v1, s.v2, s.v3^a
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	next := sip{v0 ^ a, v1, v2, v3, s.n + 8}
+	return next.word64(b, tag)
 }

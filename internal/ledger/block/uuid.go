@@ -1,6 +1,9 @@
 package block
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // parseUUID reads a canonical UUID: 36 bytes, lower-case hexadecimal in
 // groups of 8-4-4-4-12. It reports whether text is one; only these are stored
@@ -37,18 +40,23 @@ func hex8(w uint64) (v uint64, ok bool) {
 
 const hexDigits = "0123456789abcdef"
 
+// hexPairs holds the two digits of each byte, the first one lower.
+var hexPairs = func() (pairs [256]uint16) {
+	for i := range pairs {
+		pairs[i] = uint16(hexDigits[i>>4]) | uint16(hexDigits[i&15])<<8
+	}
+	return pairs
+}()
+
 // appendUUID writes the canonical text of a UUID.
 func appendUUID(dst []byte, u []byte) []byte {
+	n := len(dst)
+	dst = slices.Grow(dst, 36)[:n+36]
+	t := dst[n : n+36]
 	_ = u[15]
-	var t [36]byte
-	at := 0
-	for i, c := range u[:16] {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			t[at] = '-'
-			at++
-		}
-		t[at], t[at+1] = hexDigits[c>>4], hexDigits[c&15]
-		at += 2
+	t[8], t[13], t[18], t[23] = '-', '-', '-', '-'
+	for i, at := range [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34} {
+		binary.LittleEndian.PutUint16(t[at:], hexPairs[u[i]])
 	}
-	return append(dst, t[:]...)
+	return dst
 }
