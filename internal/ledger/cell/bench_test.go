@@ -113,17 +113,17 @@ func BenchmarkAddNumericNew(b *testing.B) {
 	}
 }
 
-// fillBench gives each of the 6,000 series cells in the given number of slots.
-func fillBench(slots int, decimals bool) *Table {
+// fillBench gives each of the 6,000 series cells in the given number of slots, in random order.
+func fillBench(slots, step int, decimals bool) *Table {
 	t, ids := benchTable(benchSeries)
 	rng := rand.New(rand.NewPCG(1, 1))
-	for s := range slots {
+	for _, s := range rng.Perm(slots) {
 		for _, i := range rng.Perm(len(ids)) {
 			q := meter.QuantityFromInt64(rng.Int64N(1_000_000_000))
 			if decimals {
 				q = meter.QuantityFromParts(0, rng.Uint64N(1_000_000_000)*1_000_000)
 			}
-			t.AddNumeric(ids[i], 2_000_000+int32(s), 1+rng.Int64N(100), q)
+			t.AddNumeric(ids[i], 2_000_000+int32(s*step), 1+rng.Int64N(100), q)
 		}
 	}
 	return t
@@ -134,10 +134,11 @@ func BenchmarkFlush(b *testing.B) {
 	for _, c := range []struct {
 		name     string
 		slots    int
+		step     int // slots from one to the next
 		decimals bool
-	}{{"slots=2", 2, false}, {"slots=96", 96, false}, {"slots=96/decimals", 96, true}, {"slots=167", 167, false}} {
+	}{{"slots=2", 2, 1, false}, {"slots=96", 96, 1, false}, {"slots=96/decimals", 96, 1, true}, {"slots=167", 167, 1, false}, {"month", 167, 17, false}} {
 		b.Run(c.name, func(b *testing.B) {
-			t := fillBench(c.slots, c.decimals)
+			t := fillBench(c.slots, c.step, c.decimals)
 			plan := benchPlan(96)
 			var size, chunks int
 			b.ReportAllocs()

@@ -2,6 +2,7 @@ package cell
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -92,15 +93,30 @@ func Read(r pebble.Reader, s *Scope, fn func(group []uint64, day int32, value []
 	}
 	defer it.Close()
 	group := make([]uint64, ids)
-	for ok := it.First(); ok; ok = it.Next() {
+	var target []byte
+	skipped := 0
+	for ok := it.First(); ok; {
 		key := it.Key()
 		if len(key) != len(projection)+8*ids+dayBytes {
 			return corrupt("key has the wrong length")
 		}
 		day := takeDay(key)
 		if day < firstDay || day > lastDay {
+			// A step is cheaper than a seek, so seek only past a long run of days.
+			if skipped++; skipped <= stepsBeforeSeek {
+				ok = it.Next()
+				continue
+			}
+			target = append(target[:0], key[:len(key)-dayBytes]...)
+			if day < firstDay {
+				target = appendDay(target, firstDay)
+			} else {
+				target = append(appendDay(target, math.MaxInt32), 0)
+			}
+			ok = it.SeekGE(target)
 			continue
 		}
+		skipped = 0
 		for i := range group {
 			group[i] = binary.BigEndian.Uint64(key[len(projection)+8*i:])
 		}
@@ -111,9 +127,14 @@ func Read(r pebble.Reader, s *Scope, fn func(group []uint64, day int32, value []
 		if err := fn(group, day, value); err != nil {
 			return err
 		}
+		ok = it.Next()
 	}
 	return it.Error()
 }
+
+// stepsBeforeSeek is the number of chunks outside the range that Read steps
+// over before it seeks.
+const stepsBeforeSeek = 4
 
 // width returns how many ids the projection has.
 func (s *Scope) width() int {

@@ -26,11 +26,11 @@ const MaxSlotsPerDay = 24 * 3600 / minSlotSeconds
 type Table struct {
 	seed uint64
 
-	index []uint64 // hash in the upper, cell number + 1 in the lower half; 0 = free
+	index []uint32 // see place
 	cells []*cellBlock
 	used  uint32 // cells in use
 
-	sindex  []uint64 // the same for series
+	sindex  []uint32
 	series  []series
 	arena   []uint64
 	meters  map[uint32]*meterList
@@ -76,7 +76,13 @@ type series struct {
 	cells     uint32
 }
 
-const seriesSize = 40
+// What Bytes counts beside cells and ids.
+const (
+	seriesSize = 40
+	indexCost  = 4 * 2 // an index is half full on average
+	firstsCost = 40    // an entry of firsts, at most one a series
+	dirtyCost  = 32
+)
 
 type meterList struct {
 	head  uint32 // series + 1
@@ -98,8 +104,8 @@ type lastEvent struct {
 // NewTable returns an empty table with room for about cells cells; 0 is fine.
 func NewTable(cells int) *Table {
 	t := &Table{seed: rand.Uint64(), meters: map[uint32]*meterList{}, firsts: map[firstKey]uint32{}, dirty: map[uint32]uint64{}}
-	t.index = make([]uint64, indexSize(cells))
-	t.sindex = make([]uint64, indexSize(0))
+	t.index = make([]uint32, indexSize(cells))
+	t.sindex = make([]uint32, indexSize(0))
 	return t
 }
 
@@ -119,12 +125,12 @@ func full(n, size int) bool { return n >= size/8*5 }
 // this one used only a small part of it.
 func (t *Table) Reset() {
 	if len(t.index) > indexSize(8*int(t.used)) {
-		t.index = make([]uint64, indexSize(2*int(t.used)))
+		t.index = make([]uint32, indexSize(2*int(t.used)))
 	} else {
 		clear(t.index)
 	}
 	if n := len(t.series); len(t.sindex) > indexSize(8*n) {
-		t.sindex = make([]uint64, indexSize(2*n))
+		t.sindex = make([]uint32, indexSize(2*n))
 		t.series = make([]series, 0, 2*n)
 		t.arena = make([]uint64, 0, 2*len(t.arena))
 	} else {
@@ -157,8 +163,8 @@ func (t *Table) SeriesCount(version uint32) int {
 
 // Bytes returns how much memory the content takes, indexes included.
 func (t *Table) Bytes() int64 {
-	return int64(t.used)*(cellSize+8*8/5) + int64(len(t.series))*(seriesSize+8*8/5+48) + int64(len(t.arena))*8 +
-		int64(len(t.dirty))*32 + t.sideSize
+	return int64(t.used)*(cellSize+indexCost) + int64(len(t.series))*(seriesSize+indexCost+firstsCost) + int64(len(t.arena))*8 +
+		int64(len(t.dirty))*dirtyCost + t.sideSize
 }
 
 // Series returns the number of the series of a meter version and a group,
@@ -174,8 +180,8 @@ func (t *Table) Series(version uint32, kind Kind, group []uint64) uint32 {
 		if e == 0 {
 			return t.addSeries(h, version, kind, group)
 		}
-		if uint32(e>>32) == h {
-			if n := uint32(e) - 1; t.isSeries(n, version, group) {
+		if (e^h)&^mask == 0 {
+			if n := e&mask - 1; t.isSeries(n, version, group) {
 				return n
 			}
 		}
@@ -188,7 +194,7 @@ func (t *Table) FindSeries(version uint32, group []uint64) (uint32, bool) {
 	mask := uint32(len(t.sindex) - 1)
 	for i := h & mask; t.sindex[i] != 0; i = (i + 1) & mask {
 		e := t.sindex[i]
-		if n := uint32(e) - 1; uint32(e>>32) == h && t.isSeries(n, version, group) {
+		if n := e&mask - 1; (e^h)&^mask == 0 && t.isSeries(n, version, group) {
 			return n, true
 		}
 	}
@@ -367,9 +373,9 @@ func (t *Table) find(s *series, n uint32, at int32) *slot {
 		if e == 0 {
 			return t.addCell(s, h, n, at)
 		}
-		if uint32(e>>32) == h {
-			if c := t.cell(uint32(e) - 1); c.series == n && c.at == at {
-				s.lastSlot, s.lastCell = at, uint32(e)
+		if (e^h)&^mask == 0 {
+			if c := t.cell(e&mask - 1); c.series == n && c.at == at {
+				s.lastSlot, s.lastCell = at, e&mask
 				return c
 			}
 		}
@@ -378,7 +384,11 @@ func (t *Table) find(s *series, n uint32, at int32) *slot {
 
 func (t *Table) addCell(s *series, h, n uint32, at int32) *slot {
 	if full(int(t.used), len(t.index)) {
-		t.index = grown(t.index)
+		t.index = make([]uint32, 2*len(t.index))
+		for i := range t.used {
+			c := t.cell(i)
+			place(t.index, t.cellHash(c.series, c.at), i+1)
+		}
 	}
 	if int(t.used)>>blockBits == len(t.cells) {
 		t.cells = append(t.cells, new(cellBlock))
@@ -394,7 +404,11 @@ func (t *Table) addCell(s *series, h, n uint32, at int32) *slot {
 
 func (t *Table) addSeries(h, version uint32, kind Kind, group []uint64) uint32 {
 	if full(len(t.series), len(t.sindex)) {
-		t.sindex = grown(t.sindex)
+		t.sindex = make([]uint32, 2*len(t.sindex))
+		for i := range t.series {
+			n := uint32(i)
+			place(t.sindex, t.groupHash(t.series[n].meter, t.Group(n)), n+1)
+		}
 	}
 	m := t.last
 	if m == nil || t.version != version {
@@ -436,25 +450,16 @@ func (t *Table) isSeries(n, version uint32, group []uint64) bool {
 	return true
 }
 
-// place enters number n into an index with a free place.
-func place(index []uint64, h, n uint32) {
+// place enters number n, counted from 1, into an index with a free place. The lower
+// bits of the hash say where it belongs; as many bits of the entry hold n, the others are those of the hash, so
+// that most comparisons need not look further. 0 is a free place.
+func place(index []uint32, h, n uint32) {
 	mask := uint32(len(index) - 1)
 	i := h & mask
 	for index[i] != 0 {
 		i = (i + 1) & mask
 	}
-	index[i] = uint64(h)<<32 | uint64(n)
-}
-
-// grown returns an index of twice the size with the same entries.
-func grown(index []uint64) []uint64 {
-	larger := make([]uint64, 2*len(index))
-	for _, e := range index {
-		if e != 0 {
-			place(larger, uint32(e>>32), uint32(e))
-		}
-	}
-	return larger
+	index[i] = h&^mask | n
 }
 
 func (t *Table) cellHash(n uint32, at int32) uint32 {
