@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 
 	"odometer/internal/ledger/block"
 )
@@ -136,29 +137,24 @@ func (l *Ledger) foldBackfill(b *backfillBatch) {
 }
 
 func (l *Ledger) addBackfill(b *backfillBatch) error {
+	// Voids from before the definition were never counted for this meter;
+	// those after it are taken back by the live fold.
+	if err := l.hideVoided(b); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	org := l.org(b.org)
+	b.meters = slices.DeleteFunc(b.meters, func(m *meterState) bool { return org.meter(m.record.Meter.Key) != m }) // deleted meanwhile
 	if b.rows != nil {
-		verdicts := b.verdicts
-		// Voids from before the definition were never counted for this
-		// meter; those after it are taken back by the live fold.
-		if err := l.hideVoided(b, verdicts); err != nil {
-			return err
-		}
 		l.fold.eval.reset(b.rows, l.texts.forOrg(b.org))
 		for _, m := range b.meters {
-			if l.org(b.org).meter(m.record.Meter.Key) != m {
-				continue // deleted meanwhile
-			}
-			if err := l.countMeter(m, b.rows, verdicts, change{sign: +1}); err != nil {
+			if err := l.countMeter(m, b.rows, b.verdicts, change{sign: +1}); err != nil {
 				return err
 			}
 		}
 	}
 	for _, m := range b.meters {
-		if l.org(b.org).meter(m.record.Meter.Key) != m {
-			continue
-		}
 		m.record.Cursor = b.seq
 		l.active.meters[m] = struct{}{}
 	}
@@ -169,14 +165,17 @@ func (l *Ledger) addBackfill(b *backfillBatch) error {
 }
 
 // hideVoided makes rows voided before the meters' definition uncounted.
-func (l *Ledger) hideVoided(b *backfillBatch, verdicts []Verdict) error {
+func (l *Ledger) hideVoided(b *backfillBatch) error {
+	if b.rows == nil {
+		return nil
+	}
 	voids, err := l.voidsOf(b.seq)
 	if err != nil {
 		return err
 	}
 	for ord, n := range voids {
 		if n.Sequence < b.meters[0].record.Created {
-			verdicts[ord] = Rejected
+			b.verdicts[ord] = Rejected
 		}
 	}
 	return nil

@@ -146,6 +146,8 @@ type checkpointer struct {
 	merged *finishedMerge // waiting to be named by the next checkpoint
 	merge  bool           // a merge is under way
 	merges sync.WaitGroup
+
+	copying sync.Mutex // held by a commit and by a backup of the state
 }
 
 type finishedMerge struct {
@@ -256,6 +258,8 @@ func (l *Ledger) writeDelta(d *delta) error {
 	if err := b.Set([]byte{keyCheckpoint}, v, nil); err != nil {
 		return err
 	}
+	l.ckpt.copying.Lock()
+	defer l.ckpt.copying.Unlock()
 	if err := b.Commit(pebble.Sync); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

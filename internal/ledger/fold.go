@@ -421,6 +421,6 @@ func (o *orgState) noteTimes(rows *block.Rows, verdicts []Verdict) {
 }
 
 // slotStart returns the first instant of a slot.
-func slotStart(slot int64, width time.Duration) time.Time {
-	return time.Unix(0, slot*int64(width)).UTC()
+func slotStart(slot int32, width time.Duration) time.Time {
+	return time.Unix(0, int64(slot)*int64(width)).UTC()
 }

@@ -171,8 +171,10 @@ func (l *Ledger) customerAttribute(org string) string {
 	return ""
 }
 
-func (l *Ledger) loadOrgs() error {
-	err := l.scanState([]byte{keyOrg}, func(key, value []byte) error {
+// readOrgs reads the stored organizations and their meters.
+func readOrgs(db pebble.Reader) (map[string]*orgState, error) {
+	orgs := map[string]*orgState{}
+	err := scanDB(db, []byte{keyOrg}, func(key, value []byte) error {
 		name, _, ok := cutOrg(key[1:])
 		if !ok {
 			return meter.Errorf(meter.KindCorrupt, "organization key %x is damaged", key)
@@ -182,26 +184,27 @@ func (l *Ledger) loadOrgs() error {
 			return meter.WrapError(meter.KindCorrupt, err, "the record of organization %s is damaged", name)
 		}
 		o.publish()
-		l.orgs[name] = o
+		orgs[name] = o
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return l.scanState([]byte{keyMeter}, func(key, value []byte) error {
+	err = scanDB(db, []byte{keyMeter}, func(key, value []byte) error {
 		name, rest, ok := cutOrg(key[1:])
-		if !ok {
+		if !ok || orgs[name] == nil {
 			return meter.Errorf(meter.KindCorrupt, "meter key %x is damaged", key)
 		}
 		var r meterRecord
 		if err := json.Unmarshal(value, &r); err != nil {
 			return meter.WrapError(meter.KindCorrupt, err, "the record of meter %s is damaged", rest)
 		}
-		o := l.org(name)
+		o := orgs[name]
 		o.meters = append(o.meters, newMeterState(name, r))
 		sortMeters(o.meters)
 		return nil
 	})
+	return orgs, err
 }
 
 // scanState calls fn for every state key with the prefix.

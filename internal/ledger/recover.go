@@ -34,7 +34,7 @@ func (l *Ledger) recover(ctx context.Context) error {
 	}
 	l.texts = newTexts(l.state, l.limits.StringCache, rec.NextText)
 	l.nextVersion = rec.NextVersion
-	if err := l.loadOrgs(); err != nil {
+	if l.orgs, err = readOrgs(l.state); err != nil {
 		return err
 	}
 	sum, err := decodeSum(rec.Sum)

@@ -1,0 +1,363 @@
+package ledger
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
+)
+
+// Events lists stored events in order of sequence, with their verdicts;
+// rejections of a block come after its events.
+func (l *Ledger) Events(ctx context.Context, q EventsQuery) (EventsPage, error) {
+	limit := q.Limit
+	if limit == 0 {
+		limit = 100
+	}
+	if limit < 0 || limit > l.limits.EventsPage {
+		return EventsPage{}, meter.Errorf(meter.KindInvalid, "limit %d: want 1 to %d", q.Limit, l.limits.EventsPage)
+	}
+	seq, ord, err := parseEventsCursor(q.Cursor)
+	if err != nil {
+		return EventsPage{}, err
+	}
+	if o := l.peekOrg(q.Organization); o != nil {
+		if err := o.stoppedError(); err != nil {
+			return EventsPage{}, err
+		}
+	}
+	v := l.view()
+	defer v.release()
+	e := &eventLister{l: l, q: q, limit: limit, from: math.MinInt64, to: math.MaxInt64}
+	if !q.From.IsZero() {
+		e.from = clampNanos(q.From)
+	}
+	if !q.To.IsZero() {
+		e.to = clampNanos(q.To)
+	}
+	err = v.headers(q.Organization, seq, math.MaxUint64, func(h *block.Header) (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		if !e.may(h) {
+			return true, nil
+		}
+		start := uint32(0)
+		if h.Sequence == seq {
+			start = ord
+		}
+		return e.block(h, start)
+	})
+	return e.page, err
+}
+
+func clampNanos(t time.Time) int64 {
+	switch {
+	case t.Before(minTime):
+		return math.MinInt64
+	case t.After(maxTime):
+		return math.MaxInt64
+	default:
+		return t.UnixNano()
+	}
+}
+
+// A cursor is the place of the next event: sequence and ordinal. Rejections
+// have the ordinals after the rows'.
+func parseEventsCursor(s string) (uint64, uint32, error) {
+	if s == "" {
+		return 0, 0, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != 12 {
+		return 0, 0, meter.Errorf(meter.KindInvalid, "the cursor is not one of this list")
+	}
+	return binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:]), nil
+}
+
+func eventsCursor(seq uint64, ord uint32) string {
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, seq), ord))
+}
+
+type eventLister struct {
+	l        *Ledger
+	q        EventsQuery
+	limit    int
+	from, to int64
+	page     EventsPage
+}
+
+// may says whether the block can hold anything that is asked for.
+func (e *eventLister) may(h *block.Header) bool {
+	if h.Kind != block.KindEvents {
+		return false
+	}
+	wantRejected := e.q.Verdict == nil || *e.q.Verdict == Rejected
+	if h.Rejected > 0 && wantRejected {
+		return true
+	}
+	return h.Rows > 0 && h.MaxTime >= e.from && h.MinTime < e.to
+}
+
+// block lists one block from an ordinal on; more is false when the page is full.
+func (e *eventLister) block(h *block.Header, start uint32) (more bool, err error) {
+	rows, err := e.l.cachedRows(h)
+	if err != nil {
+		return false, err
+	}
+	verdicts, err := e.l.storedVerdicts(h.Sequence, rows.N)
+	if err != nil {
+		return false, err
+	}
+	voids, err := e.l.voidsOf(h.Sequence)
+	if err != nil {
+		return false, err
+	}
+	for i := start; i < uint32(rows.N); i++ {
+		if !e.matches(rows, int(i), verdicts[i]) {
+			continue
+		}
+		r := e.l.record(h, rows, int(i), verdicts[i])
+		if n, ok := voids[i]; ok {
+			r.Voided = n.record()
+		}
+		if !e.add(r) {
+			return false, nil
+		}
+	}
+	return e.rejections(h, rows, start)
+}
+
+func (e *eventLister) add(r EventRecord) bool {
+	if len(e.page.Events) == e.limit {
+		e.page.NextCursor = eventsCursor(r.Sequence, r.Ordinal)
+		return false
+	}
+	e.page.Events = append(e.page.Events, r)
+	return true
+}
+
+func (e *eventLister) matches(rows *block.Rows, i int, v Verdict) bool {
+	if e.q.Verdict != nil && *e.q.Verdict != v {
+		return false
+	}
+	if t := rows.Times[i]; t < e.from || t >= e.to {
+		return false
+	}
+	text := func(d *block.Dict) string { s, _ := d.At(i); return string(s) }
+	return (e.q.Type == "" || text(&rows.Types) == e.q.Type) &&
+		(e.q.Source == "" || text(&rows.Sources) == e.q.Source) &&
+		(e.q.Subject == nil || text(&rows.Subjects) == *e.q.Subject) &&
+		(e.q.Customer == nil || text(&rows.Customers) == *e.q.Customer)
+}
+
+// rejections lists what could not be read. It has no time, type or customer,
+// so a list filtered by those leaves it out.
+func (e *eventLister) rejections(h *block.Header, rows *block.Rows, start uint32) (bool, error) {
+	if e.q.Verdict != nil && *e.q.Verdict != Rejected || e.q.Type != "" || e.q.Subject != nil || e.q.Customer != nil || !e.q.From.IsZero() || !e.q.To.IsZero() {
+		return true, nil
+	}
+	ord := uint32(rows.N)
+	for i := range rows.Requests {
+		for _, rej := range rows.Requests[i].Rejections {
+			at := ord
+			ord++
+			if at < start || e.q.Source != "" && rej.Source != e.q.Source {
+				continue
+			}
+			raw, err := json.Marshal(strings.ToValidUTF8(string(rej.Raw), "\uFFFD"))
+			if err != nil {
+				return false, err
+			}
+			if !e.add(EventRecord{ID: rej.ID, Source: rej.Source, Data: raw, Verdict: Rejected, Reason: rej.Reason, Sequence: h.Sequence, Ordinal: at, AcceptedAt: h.Accepted}) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// record describes one row of a block.
+func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v Verdict) EventRecord {
+	text := func(d *block.Dict) string { s, _ := d.At(i); return string(s) }
+	r := EventRecord{ID: string(rows.IDs.At(i)), Source: text(&rows.Sources), Type: text(&rows.Types), Customer: text(&rows.Customers),
+		Time: time.Unix(0, rows.Times[i]).UTC(), Data: rows.DataJSON(i, nil), Verdict: v, Sequence: h.Sequence, Ordinal: uint32(i), AcceptedAt: h.Accepted}
+	if s, ok := rows.Subjects.At(i); ok {
+		subject := string(s)
+		r.Subject = &subject
+	}
+	switch v {
+	case Duplicate:
+		r.Reason = "the same source and id were accepted before with the same content"
+	case Conflict:
+		r.Reason = "the same source and id were accepted before with other content"
+	case Rejected:
+		r.Reason = "atomic: another event of the request was refused"
+	}
+	return r
+}
+
+// Lookup returns what is known of one identity: its event, what it counted
+// towards, and later events of the same identity with other content.
+// KindNotFound if no event of it was ever accepted.
+func (l *Ledger) Lookup(_ context.Context, org, source, id string) (LookupResult, error) {
+	var out LookupResult
+	notFound := meter.Errorf(meter.KindNotFound, "there is no event with this source and id")
+	o := l.peekOrg(org)
+	if o == nil {
+		return out, notFound
+	}
+	if err := o.stoppedError(); err != nil {
+		return out, err
+	}
+	hash := l.key.Identity(org, source, id)
+	var seq uint64
+	var ord uint32
+	var ok bool
+	err := l.onFold(func() error {
+		e, found, err := l.ids.Lookup(hash, 0)
+		seq, ord, ok = e.Seq, e.Ord, found
+		return err
+	})
+	if err != nil {
+		return out, err
+	}
+	if !ok {
+		return out, notFound
+	}
+	h, rows, err := l.rowsAt(seq)
+	if err != nil {
+		return out, err
+	}
+	if out.Event, err = l.recordAt(h, rows, ord); err != nil {
+		return out, err
+	}
+	if out.Event.Voided == nil {
+		if err := l.countedTowards(&out, o, rows, int(ord)); err != nil {
+			return out, err
+		}
+	}
+	out.Conflicts, err = l.conflictsOf(org, hash)
+	return out, err
+}
+
+func (l *Ledger) rowsAt(seq uint64) (*block.Header, *block.Rows, error) {
+	h, err := l.header(seq)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := l.cachedRows(&h)
+	return &h, rows, err
+}
+
+func (l *Ledger) recordAt(h *block.Header, rows *block.Rows, ord uint32) (EventRecord, error) {
+	if int(ord) >= rows.N {
+		return EventRecord{}, meter.Errorf(meter.KindCorrupt, "block %d has %d events, the identity index names event %d", h.Sequence, rows.N, ord)
+	}
+	verdicts, err := l.storedVerdicts(h.Sequence, rows.N)
+	if err != nil {
+		return EventRecord{}, err
+	}
+	r := l.record(h, rows, int(ord), verdicts[ord])
+	voids, err := l.voidsOf(h.Sequence)
+	if n, ok := voids[ord]; ok {
+		r.Voided = n.record()
+	}
+	return r, err
+}
+
+// countedTowards says, meter by meter, what the event added and where.
+func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows, ord int) error {
+	l.mu.RLock()
+	meters := o.meters
+	l.mu.RUnlock()
+	e := rows.Event(ord)
+	var eval evaluator
+	eval.reset(rows, newScanTexts())
+	for _, m := range meters {
+		def := m.record.Meter
+		if def.EventType != e.Type {
+			continue
+		}
+		take := make([]bool, rows.N)
+		take[ord] = true
+		if !eval.match(&def, take) {
+			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: "its filters leave the event out"})
+			continue
+		}
+		ms, err := eval.measure(&def)
+		if err != nil {
+			return err
+		}
+		if !ms.has(ord) {
+			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: "attribute " + def.Value + " is absent, not a number or beyond the limits"})
+			continue
+		}
+		c := Counted{Meter: def.Key, Slot: time.Unix(0, floorDiv(rows.Times[ord], int64(m.width))*int64(m.width)).UTC(), Group: map[string]string{}, Value: "1"}
+		for _, g := range def.GroupBy {
+			c.Group[g] = e.Get(g).Group()
+		}
+		switch {
+		case ms.values != nil:
+			c.Value = ms.quantity(ord).String()
+		case ms.texts != nil:
+			c.Value = e.Get(def.Value).Group()
+		}
+		out.Counted = append(out.Counted, c)
+	}
+	return nil
+}
+
+// maxConflictsListed bounds the conflicts that one Lookup lists.
+const maxConflictsListed = 100
+
+func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]EventRecord, error) {
+	prefix := appendHash(orgKey(keyConflict, org, ""), hash)
+	var keys []string
+	l.mu.RLock()
+	for _, d := range []*delta{l.frozen, l.active} {
+		if d != nil {
+			for _, n := range d.notes {
+				if strings.HasPrefix(string(n.key), string(prefix)) {
+					keys = append(keys, string(n.key))
+				}
+			}
+		}
+	}
+	l.mu.RUnlock()
+	err := l.scanState(prefix, func(key, _ []byte) error {
+		if len(keys) < maxConflictsListed {
+			keys = append(keys, string(key))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	var out []EventRecord
+	for _, k := range keys[:min(len(keys), maxConflictsListed)] {
+		tail := []byte(k[len(prefix):])
+		if len(tail) != 12 {
+			return nil, meter.Errorf(meter.KindCorrupt, "a conflict record is damaged")
+		}
+		h, rows, err := l.rowsAt(binary.BigEndian.Uint64(tail))
+		if err != nil {
+			return nil, err
+		}
+		r, err := l.recordAt(h, rows, binary.BigEndian.Uint32(tail[8:]))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
