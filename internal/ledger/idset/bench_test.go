@@ -120,14 +120,6 @@ func BenchmarkLookupRecent(b *testing.B) {
 	}
 }
 
-func randomHashes(rng *rand.Rand, n int) []block.Hash {
-	hashes := make([]block.Hash, n)
-	for i := range hashes {
-		hashes[i] = block.Hash{Hi: rng.Uint64(), Lo: rng.Uint32()}
-	}
-	return hashes
-}
-
 func BenchmarkProbe(b *testing.B) {
 	for _, runs := range []int{1, 4, 8} {
 		b.Run(fmt.Sprintf("runs=%d", runs), func(b *testing.B) {

@@ -18,9 +18,9 @@ const (
 	// bytes at a time up to its end.
 	pageSlack = 16
 
-	// maxPageEntries is reached when every hash shares its high half and
-	// every sequence and ordinal is the same: 97 bits an entry.
-	maxPageEntries = (pageBytes - pageHeaderBytes) * 8 / 97
+	// maxPageEntries is reached when every entry has the same high half,
+	// sequence and ordinal, so that it takes 12 bytes and a bit.
+	maxPageEntries = 334
 )
 
 // pageBuffer is a page and its slack.

@@ -94,8 +94,8 @@ func (p *Pin) Files() []string {
 // made. All is durable when it returns.
 func (p *Pin) LinkTo(dir string) error {
 	s := p.set
-	if err := s.fs.MkdirAll(dir, 0o755); err != nil {
-		return storageError(err, "create %s", dir)
+	if err := s.makeDir(dir); err != nil {
+		return err
 	}
 	for _, name := range p.Files() {
 		if err := vfs.LinkOrCopy(s.fs, s.path(name), s.fs.PathJoin(dir, name)); err != nil {

@@ -13,46 +13,25 @@ type Found struct {
 	Entry Entry // if OK
 }
 
-// Sealed is an immutable view of the installed runs. It pins their files and
-// memory until released.
-type Sealed struct {
-	set     *Set
+// view is the runs of one moment. The set, the fold and the requests share it.
+type view struct {
 	runs    []*run
 	version uint64
-	closed  bool
-	refs    int // guarded by Set.mu
+	closed  bool // of a closed set: nothing can be known
+	refs    int  // guarded by Set.mu
 }
 
-// newView makes a view with one reference of the set's own. mu is held, or
-// the set not yet shared.
-func (s *Set) newView(runs []*run, version uint64) *Sealed {
+// newView makes a view with one reference. mu is held, or the set not yet shared.
+func newView(runs []*run, version uint64) *view {
 	for _, r := range runs {
 		r.refs++
 	}
-	return &Sealed{set: s, runs: runs, version: version, refs: 1}
-}
-
-// Sealed returns the current view; Release it, once.
-func (s *Set) Sealed() *Sealed {
-	s.mu.Lock()
-	defer s.unlock()
-	s.sealed.refs++
-	return s.sealed
-}
-
-// Release gives the view up.
-func (v *Sealed) Release() {
-	v.set.mu.Lock()
-	defer v.set.unlock()
-	v.release()
+	return &view{runs: runs, version: version, refs: 1}
 }
 
 // release gives up one reference. Set.mu is held.
-func (v *Sealed) release() {
+func (v *view) release() {
 	v.refs--
-	if v.refs < 0 {
-		panic("idset: view released twice")
-	}
 	if v.refs == 0 {
 		for _, r := range v.runs {
 			r.release()
@@ -68,14 +47,40 @@ func (r *run) release() {
 	}
 }
 
+// Sealed is an immutable view of the installed runs. It pins their files and
+// memory until released. Any number of goroutines may use it at once.
+type Sealed struct {
+	set  *Set
+	view *view
+}
+
+// Sealed returns the current view. Release it.
+func (s *Set) Sealed() *Sealed {
+	s.mu.Lock()
+	defer s.unlock()
+	s.sealed.refs++
+	return &Sealed{s, s.sealed}
+}
+
+// Release gives the view up, which must not be used any more. Only the first
+// call counts.
+func (v *Sealed) Release() {
+	v.set.mu.Lock()
+	defer v.set.unlock()
+	if v.view != nil {
+		v.view.release()
+		v.view = nil
+	}
+}
+
 // Version counts the installed tables. Lookup takes it to leave out what the
 // view has covered.
-func (v *Sealed) Version() uint64 { return v.version }
+func (v *Sealed) Version() uint64 { return v.view.version }
 
 // Len returns the number of identities in the view.
 func (v *Sealed) Len() uint64 {
 	var n uint64
-	for _, r := range v.runs {
+	for _, r := range v.view.runs {
 		n += r.info.Entries
 	}
 	return n
@@ -87,7 +92,7 @@ var candidateBuffers = sync.Pool{New: func() any { return new([]uint32) }}
 // error, which names the file and page if stored data is damaged, what is not
 // found is unknown rather than new.
 func (v *Sealed) Probe(hashes []block.Hash, out []Found) error {
-	if v.closed {
+	if v.view.closed {
 		return errClosed
 	}
 	out = out[:len(hashes)]
@@ -98,7 +103,7 @@ func (v *Sealed) Probe(hashes []block.Hash, out []Found) error {
 		*buf = make([]uint32, len(hashes))
 	}
 	candidates := (*buf)[:len(hashes)]
-	for _, r := range v.runs {
+	for _, r := range v.view.runs {
 		n := r.filter.candidates(hashes, candidates)
 		for _, i := range candidates[:n] {
 			if out[i].OK {
@@ -119,10 +124,10 @@ func (v *Sealed) Probe(hashes []block.Hash, out []Found) error {
 // Scan calls fn with every identity whose hash has its high half in [lo,hi],
 // in order of hash, reading and checking every page on the way.
 func (v *Sealed) Scan(ctx context.Context, lo, hi uint64, fn func(Entry) error) error {
-	if v.closed {
+	if v.view.closed {
 		return errClosed
 	}
-	return mergeRuns(ctx, v.runs, lo, hi, func(e *Entry) error {
+	return mergeRuns(ctx, v.view.runs, lo, hi, func(e *Entry) error {
 		if e.Hash.Hi < lo || e.Hash.Hi > hi {
 			return nil
 		}
@@ -131,7 +136,7 @@ func (v *Sealed) Scan(ctx context.Context, lo, hi uint64, fn func(Entry) error) 
 }
 
 // lookup looks h up in the runs that became visible after version since.
-func (v *Sealed) lookup(h block.Hash, since uint64) (Entry, bool, error) {
+func (v *view) lookup(h block.Hash, since uint64) (Entry, bool, error) {
 	if v.closed {
 		return Entry{}, false, errClosed
 	}

@@ -107,13 +107,13 @@ type Set struct {
 	// NeedsFreeze or Freeze; being older they hold the same identities.
 	recent  *table
 	frozen  []*Frozen
-	view    *Sealed
+	view    *view
 	adopted uint64 // generation that frozen and view stem from
 
 	generation atomic.Uint64 // counts changes of what mu guards below
 
 	mu       sync.Mutex
-	sealed   *Sealed         // current
+	sealed   *view           // current
 	waiting  []*Frozen       // frozen and not installed, oldest first
 	retired  []*table        // installed; the fold may still probe them
 	merges   []*Merge        // planned, neither installed nor aborted
@@ -146,8 +146,8 @@ func Open(fs vfs.FS, dir string, manifest []RunInfo, opt Options) (*Set, error) 
 		return nil, err
 	}
 	s := &Set{fs: fs, dir: dir, opt: opt, obsolete: map[uint64]*run{}, pins: map[uint64]int{}}
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
-		return nil, storageError(err, "create %s", dir)
+	if err := s.makeDir(dir); err != nil {
+		return nil, err
 	}
 	if err := s.clean(manifest); err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func Open(fs vfs.FS, dir string, manifest []RunInfo, opt Options) (*Set, error) 
 		}
 		runs = append(runs, r)
 	}
-	s.sealed = s.newView(runs, 1)
+	s.sealed = newView(runs, 1)
 	s.view = s.sealed
 	s.view.refs++
 	s.recent = newTable(opt.RecentSlots, &s.memory)
@@ -226,7 +226,7 @@ func (s *Set) Close() error {
 	s.retired, s.waiting, s.frozen, s.recent = nil, nil, nil, &table{}
 	s.view.release()
 	s.sealed.release()
-	s.sealed = &Sealed{set: s, closed: true, refs: 2, version: s.sealed.version}
+	s.sealed = &view{closed: true, refs: 2, version: s.sealed.version}
 	s.view = s.sealed
 	return nil
 }
@@ -256,6 +256,9 @@ func (s *Set) Lookup(h block.Hash, since uint64) (Entry, bool, error) {
 // caches, many at a time instead of one after the other: call it with a
 // block's hashes before looking them up. It changes nothing. Fold goroutine.
 func (s *Set) Warm(hashes []block.Hash, since uint64) {
+	if s.view.closed {
+		return
+	}
 	sum := s.recent.touch(hashes)
 	for _, f := range s.frozen {
 		if f.table != nil {
@@ -334,7 +337,7 @@ func (s *Set) Freeze() *Frozen {
 // publish makes runs the current view. mu is held.
 func (s *Set) publish(runs []*run, version uint64) {
 	old := s.sealed
-	s.sealed = s.newView(runs, version)
+	s.sealed = newView(runs, version)
 	old.release()
 }
 
@@ -374,6 +377,14 @@ func (s *Set) ManifestWith(f *Frozen, info RunInfo, m *Merge, merged RunInfo) []
 func (s *Set) Memory() int64 { return s.memory.Load() }
 
 func (s *Set) path(name string) string { return s.fs.PathJoin(s.dir, name) }
+
+// makeDir makes a directory, durably as far as its parent exists.
+func (s *Set) makeDir(dir string) error {
+	if err := s.fs.MkdirAll(dir, 0o755); err != nil {
+		return storageError(err, "create %s", dir)
+	}
+	return s.syncDir(s.fs.PathDir(dir))
+}
 
 // syncDir makes the directory's entries durable.
 func (s *Set) syncDir(dir string) error {
