@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -111,8 +113,8 @@ func BenchmarkFastjsonFields(b *testing.B) {
 		for _, e := range events {
 			o, _ := e.Object()
 			o.Visit(func(key []byte, v *fastjson.Value) {
-				if d, err := v.Object(); err == nil {
-					d.Visit(func(key []byte, v *fastjson.Value) { sum += len(key) })
+				if v.Type() == fastjson.TypeObject {
+					v.GetObject().Visit(func(key []byte, v *fastjson.Value) { sum += len(key) })
 					return
 				}
 				s, _ := v.StringBytes()
@@ -134,6 +136,46 @@ func BenchmarkNDJSON1000(b *testing.B) {
 		}
 	}
 	perEvent(b, 1000)
+}
+
+// BenchmarkDecodeShapes has events that repeat their neighbour's keys less well.
+func BenchmarkDecodeShapes(b *testing.B) {
+	compact := benchBatch(1000)
+	spaced := bytes.ReplaceAll(bytes.ReplaceAll(compact, []byte(`":`), []byte(`": `)), []byte(`,"`), []byte(`, "`))
+	r := rand.New(rand.NewPCG(3, 4))
+	var events []map[string]json.RawMessage
+	if err := json.Unmarshal(compact, &events); err != nil {
+		b.Fatal(err)
+	}
+	shuffled := []byte{'['}
+	for i, e := range events {
+		if i > 0 {
+			shuffled = append(shuffled, ',')
+		}
+		shuffled = append(shuffled, '{')
+		keys := slices.Sorted(maps.Keys(e))
+		r.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+		for j, k := range keys {
+			if j > 0 {
+				shuffled = append(shuffled, ',')
+			}
+			shuffled = fmt.Appendf(shuffled, "%q:%s", k, e[k])
+		}
+		shuffled = append(shuffled, '}')
+	}
+	shuffled = append(shuffled, ']')
+	for name, body := range map[string][]byte{"spaced": spaced, "shuffled": shuffled} {
+		b.Run(name, func(b *testing.B) {
+			builder := block.NewBuilder(testKey, "acme", "")
+			for b.Loop() {
+				builder.Reset("acme", "")
+				if err := Decode(body, Batch, testNow, Limits{}, builder); err != nil || builder.Rows().N != 1000 {
+					b.Fatal(err)
+				}
+			}
+			perEvent(b, 1000)
+		})
+	}
 }
 
 func TestBenchBatchIsSound(t *testing.T) {

@@ -1,6 +1,7 @@
 package cloudevents
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -63,7 +64,7 @@ func (d *decoder) event() bool {
 func (d *decoder) key(parent *node, at *edge) (n *node, failed bool) {
 	rest := d.buf[d.pos:]
 	n = at.to
-	if n != nil && len(rest) >= len(at.glue) && string(rest[:len(at.glue)]) == at.glue {
+	if n != nil && len(rest) >= len(at.glue) && bytes.Equal(rest[:len(at.glue)], at.glue) {
 		d.pos += len(at.glue)
 		if len(rest) > len(at.glue) && rest[len(at.glue)] <= ' ' {
 			d.space()
@@ -116,7 +117,7 @@ func (d *decoder) readKey(parent *node, at *edge) (n *node, failed bool) {
 	d.pos++
 	d.space()
 	if glue := d.buf[start:d.pos]; len(glue) <= maxGlueBytes {
-		*at = edge{string(glue), n}
+		at.glue, at.to = append(at.glue[:0], glue...), n
 	}
 	return n, false
 }

@@ -25,7 +25,7 @@ type node struct {
 // before (or the opening brace) to the start of the value of node to. It was
 // read in that place once, so it means the same whenever it is read there.
 type edge struct {
-	glue string
+	glue []byte
 	to   *node
 }
 
