@@ -45,7 +45,7 @@ func (f *flusher) newLevel(p Projection) *level {
 		l, f.free = f.free[n-1], f.free[:n-1]
 	}
 	l.id, l.width, l.next, l.begun, l.spilled = p.ID, len(p.Take), nil, false, false
-	l.buffer, l.entries = l.buffer[:0], l.entries[:0]
+	l.group, l.buffer, l.entries = l.group[:0], l.buffer[:0], l.entries[:0]
 	return l
 }
 
