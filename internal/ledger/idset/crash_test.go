@@ -113,7 +113,7 @@ func TestEveryFaultIsSurvived(t *testing.T) {
 			}
 			return nil
 		}))
-		survive(t, fs, es, k)
+		(&survivor{t: t, fs: fs, k: k}).live(es)
 		if n <= k {
 			if k < 60 {
 				t.Fatalf("only %d operations", k)
@@ -123,96 +123,113 @@ func TestEveryFaultIsSurvived(t *testing.T) {
 	}
 }
 
-// survive leads a life in which every step may be tried twice.
-func survive(t *testing.T, fs vfs.FS, es []Entry, k int) {
-	t.Helper()
-	met := false
-	twice := func(what string, step func() error) {
-		t.Helper()
-		err := step()
-		if err == nil {
-			return
-		}
-		if met || meter.KindOf(err) != meter.KindStorageFull {
-			t.Fatalf("fault %d: %s: %v", k, what, err)
-		}
-		met = true
-		if err := step(); err != nil {
-			t.Fatalf("fault %d: %s again: %v", k, what, err)
-		}
+// survivor leads a life in which one operation fails.
+type survivor struct {
+	t   *testing.T
+	fs  vfs.FS
+	k   int // which operation
+	met bool
+	set *Set
+}
+
+// twice takes a step, which may fail once.
+func (v *survivor) twice(what string, step func() error) {
+	v.t.Helper()
+	err := step()
+	if err == nil {
+		return
 	}
-	opt := Options{RecentSlots: 2000, MaxRuns: 2}
-	var s *Set
-	open := func(manifest []RunInfo) {
-		t.Helper()
-		twice("open", func() (err error) { s, err = Open(fs, "ids", manifest, opt); return err })
+	if v.met || meter.KindOf(err) != meter.KindStorageFull {
+		v.t.Fatalf("fault %d: %s: %v", v.k, what, err)
 	}
-	open(nil)
-	half := len(es) / 2
-	for i, part := range [][]Entry{es[:half], es[half:]} {
-		for _, e := range part {
-			s.Insert(e)
-		}
-		f := s.Freeze()
-		var info RunInfo
-		twice("write", func() (err error) { info, err = f.Write(); return err })
-		all := func() error {
-			for _, e := range sample(es[:half+i*half]) {
-				got, ok, err := s.Lookup(e.Hash, 0)
-				if err != nil {
-					return err
-				}
-				if !ok || got != e {
-					t.Fatalf("fault %d: %v is lost", k, e)
-				}
-			}
-			return nil
-		}
-		twice("look up before the install", all)
-		s.Install(f, info)
-		s.Free()
-		twice("look up after the install", all)
+	v.met = true
+	if err := step(); err != nil {
+		v.t.Fatalf("fault %d: %s again: %v", v.k, what, err)
 	}
-	var m *Merge
-	var info RunInfo
-	twice("merge", func() (err error) {
-		if m = s.PlanMerge(); m == nil {
-			return fmt.Errorf("nothing to merge")
-		}
-		info, err = m.Run(t.Context())
+}
+
+func (v *survivor) open(manifest []RunInfo) {
+	v.t.Helper()
+	v.twice("open", func() (err error) {
+		v.set, err = Open(v.fs, "ids", manifest, Options{RecentSlots: 2000, MaxRuns: 2})
 		return err
 	})
-	s.InstallMerge(m, info)
-	s.Free()
-	twice("remove", s.RemoveObsolete)
-	var p *Pin
-	twice("link", func() (err error) {
-		if p == nil {
-			if p, err = s.Pin(s.Manifest()); err != nil {
-				return err
-			}
+}
+
+// lookUp finds all of the entries.
+func (v *survivor) lookUp(es []Entry) error {
+	for _, e := range es {
+		got, ok, err := v.set.Lookup(e.Hash, 0)
+		if err != nil {
+			return err
 		}
-		return p.LinkTo(fmt.Sprintf("backup-%v", met))
+		if !ok || got != e {
+			v.t.Fatalf("fault %d: %v is lost", v.k, e)
+		}
+	}
+	return nil
+}
+
+// probe finds all of the entries through a view.
+func (v *survivor) probe(es []Entry) error {
+	view := v.set.Sealed()
+	defer view.Release()
+	found := make([]Found, len(es))
+	if err := view.Probe(hashesOf(es), found); err != nil {
+		return err
+	}
+	for i, e := range es {
+		if found[i] != (Found{true, e}) {
+			v.t.Fatalf("fault %d: %v is lost", v.k, e)
+		}
+	}
+	return nil
+}
+
+func (v *survivor) seal(es, sofar []Entry) {
+	v.t.Helper()
+	for _, e := range es {
+		v.set.Insert(e)
+	}
+	f := v.set.Freeze()
+	var info RunInfo
+	v.twice("write", func() (err error) { info, err = f.Write(); return err })
+	v.twice("look up before the install", func() error { return v.lookUp(sofar) })
+	v.set.Install(f, info)
+	v.set.Free()
+	v.twice("look up after the install", func() error { return v.lookUp(sofar) })
+}
+
+func (v *survivor) live(es []Entry) {
+	v.t.Helper()
+	some := sample(es)
+	half := len(es) / 2
+	v.open(nil)
+	v.seal(es[:half], sample(es[:half]))
+	v.seal(es[half:], some)
+	var m *Merge
+	var info RunInfo
+	v.twice("merge", func() (err error) {
+		if m = v.set.PlanMerge(); m == nil {
+			return fmt.Errorf("nothing to merge")
+		}
+		info, err = m.Run(v.t.Context())
+		return err
 	})
+	v.set.InstallMerge(m, info)
+	v.set.Free()
+	v.twice("remove", v.set.RemoveObsolete)
+	manifest := v.set.Manifest()
+	p, err := v.set.Pin(manifest)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.twice("link", func() error { return p.LinkTo(fmt.Sprintf("backup-%v", v.met)) })
 	p.Release()
-	manifest := s.Manifest()
-	mustClose(t, s)
-	open(manifest)
-	twice("probe", func() error {
-		v := s.Sealed()
-		defer v.Release()
-		found := make([]Found, 1)
-		for _, e := range sample(es) {
-			if err := v.Probe(hashesOf([]Entry{e}), found); err != nil {
-				return err
-			}
-			if !found[0].OK || found[0].Entry != e {
-				t.Fatalf("fault %d: %v is lost", k, e)
-			}
-		}
-		return nil
-	})
-	mustClose(t, s)
+	mustClose(v.t, v.set)
+	v.open(manifest)
+	v.twice("probe", func() error { return v.probe(some) })
+	mustClose(v.t, v.set)
 }
 
 // sample returns one entry in forty.

@@ -20,8 +20,6 @@ type footer struct {
 	entries  uint64
 	pages    uint64
 	blocks   uint64 // of the filter
-	minSeq   uint64
-	maxSeq   uint64
 	indexSum uint64 // xxHash64 of the index as stored
 	blockSum uint64 // xxHash64 of the filter as stored
 }
@@ -37,7 +35,7 @@ func (f *footer) encode() []byte {
 	b = append(b, footerMagic...)
 	b = binary.LittleEndian.AppendUint32(b, formatVersion)
 	b = binary.LittleEndian.AppendUint32(b, pageBytes)
-	for _, v := range []uint64{f.run, f.entries, f.pages, f.blocks, f.minSeq, f.maxSeq, f.indexSum, f.blockSum} {
+	for _, v := range []uint64{f.run, f.entries, f.pages, f.blocks, f.indexSum, f.blockSum} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	b = b[:footerBytes]
@@ -63,7 +61,7 @@ func decodeFooter(b []byte) (footer, error) {
 	if n := binary.LittleEndian.Uint32(b[12:]); n != pageBytes {
 		return f, fmt.Errorf("page size %d, want %d", n, pageBytes)
 	}
-	for i, p := range []*uint64{&f.run, &f.entries, &f.pages, &f.blocks, &f.minSeq, &f.maxSeq, &f.indexSum, &f.blockSum} {
+	for i, p := range []*uint64{&f.run, &f.entries, &f.pages, &f.blocks, &f.indexSum, &f.blockSum} {
 		*p = binary.LittleEndian.Uint64(b[16+8*i:])
 	}
 	const limit = 1 << 40 // of pages and blocks: keeps every size within an int64

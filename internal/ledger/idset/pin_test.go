@@ -40,6 +40,11 @@ func TestFilesGoWhenNobodyNeedsThem(t *testing.T) {
 	}
 	s.Free() // the fold has moved on
 	expect("a view and a pin", all, 2)
+	pin.Release()
+	expect("a view", all, 2)
+	if pin, err = s.Pin(before); err != nil {
+		t.Fatal(err)
+	}
 	v.Release()
 	v.Release() // does nothing
 	expect("a pin", all, 2)

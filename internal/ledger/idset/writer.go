@@ -38,7 +38,7 @@ func newRunWriter(file vfs.File, run, entries uint64, bitsPerID int, total *atom
 		page:   pageBuilder{entries: make([]Entry, 0, maxPageEntries)},
 		index:  make([]uint64, 0, entries/128+1),
 		filter: newFilter(filterBlocks(entries, bitsPerID), total),
-		foot:   footer{run: run, minSeq: ^uint64(0)},
+		foot:   footer{run: run},
 	}
 }
 
@@ -55,7 +55,6 @@ func (w *runWriter) add(e *Entry) error {
 	}
 	w.filter.add(e.Hash)
 	w.foot.entries++
-	w.foot.minSeq, w.foot.maxSeq = min(w.foot.minSeq, e.Seq), max(w.foot.maxSeq, e.Seq)
 	w.last = e.Hash
 	return nil
 }
