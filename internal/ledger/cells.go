@@ -232,7 +232,8 @@ func (r *cellRead) add(group []uint64, slot int32, s *cell.State) error {
 	if err != nil {
 		return err
 	}
-	return r.c.add(g, int64(slot)*r.width, s)
+	// The slot that holds the start of the range begins before it.
+	return r.c.add(g, max(int64(slot)*r.width, r.qu.bounds[0]), s)
 }
 
 // edges scans what lies in the range but in no whole slot of it. A sampled

@@ -151,6 +151,12 @@ func TestAppendThenRead(t *testing.T) {
 		}
 	}
 	check(l)
+	if got, source := usageTotal(t, l, "default", "bytes", events[0].at, events[999].at.Add(1)); got != "499500" || source != "cells" {
+		t.Errorf("just the events' range: %s from %s", got, source)
+	}
+	if got, source := usageTotal(t, l, "default", "requests", events[10].at, events[990].at); got != "980" || source != "cells" {
+		t.Errorf("a range with ragged edges: %s from %s", got, source)
+	}
 	if r := appendAll(t, l, "default", events); r.Duplicates != 1000 {
 		t.Fatalf("%+v", r)
 	}
