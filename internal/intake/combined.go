@@ -218,7 +218,7 @@ func (l *accessLine) parseRequest() {
 		}
 		target, protocol = rest[:i], rest[i+1:]
 	}
-	if len(target) == 0 {
+	if target = bytes.Trim(target, " "); len(target) == 0 {
 		return
 	}
 	l.method, l.protocol = method, protocol

@@ -67,6 +67,8 @@ func TestCombinedLines(t *testing.T) {
 			`{"bytes":1,"client":"10.0.0.1","method":"GET","path":"/","status":9}`},
 		{"spaces in target", `10.0.0.1 - - [10/Oct/2025:13:55:36 +0000] "GET /a b HTTP/1.1" 400 1 "-" "-"`, "2025-10-10T13:55:36Z",
 			`{"bytes":1,"client":"10.0.0.1","method":"GET","path":"/a b","protocol":"HTTP/1.1","status":400}`},
+		{"more spaces", `10.0.0.1 - - [10/Oct/2025:13:55:36 +0000] "GET  /a  HTTP/1.1" 200 1 "-" "-"`, "2025-10-10T13:55:36Z",
+			`{"bytes":1,"client":"10.0.0.1","method":"GET","path":"/a","protocol":"HTTP/1.1","status":200}`},
 		{"lower-case garbage", `10.0.0.1 - - [10/Oct/2025:13:55:36 +0000] "hello there you" 400 1 "-" "-"`, "2025-10-10T13:55:36Z",
 			`{"bytes":1,"client":"10.0.0.1","request":"hello there you","status":400}`},
 		{"common format", `10.0.0.1 - - [10/Oct/2025:13:55:36 +0000] "GET / HTTP/1.1" 200 1`, "2025-10-10T13:55:36Z",
