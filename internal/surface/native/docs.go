@@ -41,10 +41,16 @@ type description struct {
 	Info struct {
 		Title, Version, Description string
 	}
-	Paths      map[string]map[string]docOperation
+	Paths      map[string]docPath
 	Components struct {
 		Parameters map[string]docParameter
 	}
+}
+
+// docPath is the operations of one path and the parameters they share.
+type docPath struct {
+	Parameters               []docParameter
+	Get, Post, Patch, Delete *docOperation
 }
 
 type docOperation struct {
@@ -76,15 +82,19 @@ var docsPage = sync.OnceValues(func() ([]byte, error) {
 // operations lists the operations by path and method, with their parameters resolved.
 func (d description) operations() []docOperation {
 	var out []docOperation
-	for path, methods := range d.Paths {
-		for method, op := range methods {
-			op.Path, op.Method = path, strings.ToUpper(method)
-			for i, p := range op.Parameters {
-				if name, ok := strings.CutPrefix(p.Ref, "#/components/parameters/"); ok {
+	for path, p := range d.Paths {
+		for method, op := range map[string]*docOperation{"GET": p.Get, "POST": p.Post, "PATCH": p.Patch, "DELETE": p.Delete} {
+			if op == nil {
+				continue
+			}
+			op.Path, op.Method = path, method
+			op.Parameters = slices.Concat(p.Parameters, op.Parameters)
+			for i, given := range op.Parameters {
+				if name, ok := strings.CutPrefix(given.Ref, "#/components/parameters/"); ok {
 					op.Parameters[i] = d.Components.Parameters[name]
 				}
 			}
-			out = append(out, op)
+			out = append(out, *op)
 		}
 	}
 	slices.SortFunc(out, func(a, b docOperation) int { return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method) })

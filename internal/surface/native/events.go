@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"odometer/internal/httpserver"
-	"odometer/internal/meter"
 	"odometer/internal/metering"
 )
 
@@ -109,10 +108,8 @@ func (a api) events(x *httpserver.Exchange, q query) error {
 
 // lookup answers GET /api/v1/events/lookup.
 func (a api) lookup(x *httpserver.Exchange, q query) error {
-	for _, name := range []string{"source", "id"} {
-		if q.text(name) == "" {
-			return meter.Errorf(meter.KindInvalid, "query parameter %q is missing", name)
-		}
+	if err := q.require("source", "id"); err != nil {
+		return err
 	}
 	r, err := a.service.Lookup(x.Request.Context(), x.Principal, q.text("source"), q.text("id"))
 	if err != nil {

@@ -2,6 +2,7 @@ package native
 
 import (
 	"encoding/json"
+	"math/bits"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -43,8 +44,9 @@ func progress(cursor, target uint64, done bool) string {
 	if done || target == 0 {
 		return "1.00"
 	}
-	hundredths := min(uint64(99), uint64(100*(cursor/target))+100*(cursor%target)/target)
-	text := strconv.FormatUint(100+hundredths, 10)
+	hi, lo := bits.Mul64(min(cursor, target), 100)
+	hundredths, _ := bits.Div64(hi, lo, target)
+	text := strconv.FormatUint(100+min(hundredths, 99), 10)
 	return "0." + text[1:]
 }
 

@@ -54,6 +54,16 @@ func filterAttribute(name string) (string, bool) {
 	return rest[:len(rest)-1], true
 }
 
+// require names the first of the parameters that is absent or empty.
+func (q query) require(names ...string) error {
+	for _, name := range names {
+		if q.text(name) == "" {
+			return meter.Errorf(meter.KindInvalid, "query parameter %q is missing", name)
+		}
+	}
+	return nil
+}
+
 func (q query) text(name string) string { return q.values.Get(name) }
 
 // optional is nil when the parameter is absent; given empty it is the empty text.

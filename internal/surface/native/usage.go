@@ -35,10 +35,8 @@ func usageQuery(key string, q query) (uq metering.UsageQuery, err error) {
 	if uq.From, uq.To, err = q.span(); err != nil {
 		return uq, err
 	}
-	for name, t := range map[string]time.Time{"from": uq.From, "to": uq.To} {
-		if t.IsZero() {
-			return uq, meter.Errorf(meter.KindInvalid, "query parameter %q is missing", name)
-		}
+	if err = q.require("from", "to"); err != nil {
+		return uq, err
 	}
 	if w := q.optional("window"); w != nil {
 		if uq.Window, err = meter.ParseWindow(*w); err != nil {

@@ -1,0 +1,341 @@
+package native
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/ledger"
+)
+
+func compressed(t testing.TB, encoding, text string) string {
+	t.Helper()
+	var buf bytes.Buffer
+	switch encoding {
+	case "gzip":
+		z := gzip.NewWriter(&buf)
+		_, _ = z.Write([]byte(text))
+		_ = z.Close()
+	case "zstd":
+		z, err := zstd.NewWriter(&buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = z.Write([]byte(text))
+		_ = z.Close()
+	}
+	return buf.String()
+}
+
+func TestIngestForms(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	e := func(i int) string { return testEvent(fmt.Sprintf("e-%d", i)) }
+	sent := 0
+	for i, c := range []struct{ contentType, body string }{
+		{"application/cloudevents+json", e(0)},
+		{"application/cloudevents+json; charset=utf-8", e(1)},
+		{"application/cloudevents-batch+json", "[" + e(2) + "]"},
+		{"application/x-ndjson", e(3) + "\n"},
+		{"application/json", e(4)},
+		{"Application/JSON;charset=UTF-8", "[" + e(5) + "]"},
+		{"application/json", " \n[" + e(6) + "]"},
+	} {
+		r := w.ingest(c.body, 1, 0, 0, 0, "Content-Type", c.contentType)
+		if r.Errors == nil || r.Sequence == 0 {
+			t.Errorf("form %d: %+v", i, r)
+		}
+		sent++
+	}
+	for _, encoding := range []string{"gzip", "zstd"} {
+		w.ingest(compressed(t, encoding, testEvent(encoding)), 1, 0, 0, 0, "Content-Encoding", encoding)
+		sent++
+	}
+	// Binary mode; the same event in structured mode is a duplicate of it.
+	w.ingest(`{"service":"shop","bytes":100}`, 1, 0, 0, 0, "Ce-Specversion", "1.0", "Ce-Id", "b%20%C3%A5", "Ce-Source", "edge", "Ce-Type", "edge.request",
+		"Ce-Subject", "acme", "Ce-Time", start.Add(-time.Minute).Format(time.RFC3339))
+	w.ingest(testEvent("b å"), 0, 1, 0, 0)
+	sent++
+	if got := w.total("requests", today); got != fmt.Sprint(sent) {
+		t.Errorf("total %s, want %d", got, sent)
+	}
+	w.ingest("[]", 0, 0, 0, 0)
+}
+
+func TestIngestVerdicts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	batch := "[" + strings.Join([]string{
+		testEvent("a"), testEvent("b"), testEvent("a"), testEvent("b", "data", `{"bytes":1}`), testEvent("c", "time", ""),
+		testEvent("d", "data", `{"bytes":100.0,"service":"shop"}`), testEvent("d"),
+	}, ",") + "]"
+	r := w.ingest(batch, 3, 2, 1, 1)
+	if len(r.Errors) != 2 || r.Errors[0].Index != 3 || r.Errors[0].ID != "b" || !strings.Contains(r.Errors[0].Reason, "bytes") ||
+		!strings.HasPrefix(r.Errors[0].Reason, "conflict") || r.Errors[1].Index != 4 || r.Errors[1].ID != "c" || !strings.Contains(r.Errors[1].Reason, "time") {
+		t.Errorf("errors: %+v", r.Errors)
+	}
+	// Sent again, as after a lost answer: nothing more is counted.
+	w.ingest(batch, 0, 5, 1, 1)
+	if got := w.total("bytes", today); got != "300" {
+		t.Errorf("total %s", got)
+	}
+	exact := w.call("POST", "/api/v1/events", testEvent("x", "id", ""))
+	shape := `{"accepted":0,"duplicates":0,"conflicts":0,"rejected":1,"errors":[{"index":0,"id":"","reason":`
+	if !strings.HasPrefix(exact.body, shape) {
+		t.Errorf("the answer %s does not begin %s", exact.body, shape)
+	}
+}
+
+func TestIngestAtomic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	post := func(body string, accepted, duplicates, rejected int) {
+		t.Helper()
+		r := read[result](w, w.want(w.call("POST", "/api/v1/events?atomic=true", body), 200))
+		if r.Accepted != accepted || r.Duplicates != duplicates || r.Conflicts != 0 || r.Rejected != rejected {
+			t.Errorf("%+v", r)
+		}
+	}
+	post("["+testEvent("a")+","+testEvent("b", "time", "")+"]", 0, 0, 2)
+	post("["+testEvent("a")+","+testEvent("b")+"]", 2, 0, 0) // no id was remembered
+	post("["+testEvent("a", "data", `{}`)+","+testEvent("c")+"]", 0, 0, 2)
+	post("["+testEvent("a")+","+testEvent("c")+"]", 1, 1, 0)
+	if got := w.total("requests", today); got != "3" {
+		t.Errorf("total %s", got)
+	}
+	w.want(w.call("POST", "/api/v1/events?atomic=yes", testEvent("a")), 400, "atomic")
+}
+
+// TestBadEvents is the issue's list: each is rejected with a reason that says
+// what is wrong, and its neighbours count.
+func TestBadEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	digits := func(n int) string { return strings.Repeat("9", n) }
+	many := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"a%d":1`, i)
+		}
+		return "{" + b.String()[1:] + "}"
+	}
+	// data itself is the first level.
+	deep := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }
+	at := func(d time.Duration) string { return quote(start.Add(d).Format(time.RFC3339Nano)) }
+	past := 3653 * 24 * time.Hour
+	cases := []struct {
+		name, attr, value string
+		reason            string // "" = accepted
+	}{
+		{"no id", "id", "", "id"},
+		{"empty id", "id", `""`, "id"},
+		{"id at the limit", "id", quote(strings.Repeat("i", 256)), ""},
+		{"id one past it", "id", quote(strings.Repeat("i", 257)), "256"},
+		{"id a number", "id", "7", "id"},
+		{"no source", "source", "", "source"},
+		{"no type", "type", "", "type"},
+		{"type a list", "type", "[]", "type"},
+		{"no time", "time", "", "time"},
+		{"time a word", "time", `"yesterday"`, "time"},
+		{"time a number", "time", "1700000000", "time"},
+		{"ahead at the limit", "time", at(24 * time.Hour), ""},
+		{"ahead one past it", "time", at(24*time.Hour + time.Nanosecond), "ahead"},
+		{"back at the limit", "time", at(-past), ""},
+		{"back one past it", "time", at(-past - time.Nanosecond), "past"},
+		{"no specversion", "specversion", "", "specversion"},
+		{"another version", "specversion", `"0.3"`, "specversion"},
+		{"digits at the limit", "data", `{"n":` + digits(26) + "." + digits(12) + `}`, ""},
+		{"digits before the point", "data", `{"n":` + digits(27) + `}`, "26"},
+		{"digits after the point", "data", `{"n":0.` + digits(13) + `}`, "12"},
+		{"a long text of digits is no number", "data", `{"n":"` + digits(27) + `"}`, ""},
+		{"attributes at the limit", "data", many(128), ""},
+		{"attributes one past it", "data", many(129), "128"},
+		{"levels at the limit", "data", deep(16), ""},
+		{"levels one past it", "data", deep(17), "16"},
+		{"duplicate key in data", "data", `{"a":1,"a":2}`, "a"},
+		{"duplicate attribute", "extra\",\"id\":\"again\",\"x", `1`, "id"},
+		{"data a list", "data", `[1]`, "data"},
+		{"data a text", "data", `"x"`, "data"},
+		{"invalid UTF-8", "data", "{\"a\":\"\xff\"}", "UTF-8"},
+	}
+	for i, c := range cases {
+		before, after := testEvent(fmt.Sprintf("before-%d", i)), testEvent(fmt.Sprintf("after-%d", i))
+		event := testEvent(fmt.Sprintf("e-%d", i), c.attr, c.value)
+		if strings.Contains(c.attr, `","`) { // smuggle a second member in
+			event = strings.TrimSuffix(testEvent(fmt.Sprintf("e-%d", i)), "}") + `,"id":"again"}`
+		}
+		for _, form := range []struct{ contentType, body string }{
+			{"application/cloudevents-batch+json", "[" + before + "," + event + "," + after + "]"},
+			{"application/x-ndjson", before + "\n" + event + "\n" + after},
+		} {
+			a := w.call("POST", "/api/v1/events", form.body, "Content-Type", form.contentType)
+			if a.status == 400 && c.name == "invalid UTF-8" { // the JSON text itself is malformed
+				continue
+			}
+			r := read[result](w, w.want(a, 200))
+			good := r.Accepted + r.Duplicates
+			if c.reason == "" {
+				if good != 3 || r.Rejected != 0 {
+					t.Errorf("%s: %+v", c.name, r)
+				}
+				continue
+			}
+			if good != 2 || r.Rejected != 1 || len(r.Errors) != 1 || r.Errors[0].Index != 1 || !strings.Contains(r.Errors[0].Reason, c.reason) {
+				t.Errorf("%s: %+v", c.name, r)
+			}
+		}
+	}
+}
+
+// TestBadBodies are requests of which nothing counts.
+func TestBadBodies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{Limits: httpserver.Limits{BodyBytes: 10_000, DecompressedBytes: 20_000}}, ledger.Limits{})
+	w.meters()
+	good := testEvent("good")
+	for _, c := range []struct {
+		name, contentType, body string
+		status                  int
+		text                    string
+	}{
+		{"empty", "application/json", "", 400, "empty"},
+		{"malformed", "application/json", "[" + good + ",", 400, ""},
+		{"cut", "application/cloudevents+json", good[:20], 400, ""},
+		{"trailing comma", "application/json", "[" + good + ",]", 400, ""},
+		{"two events", "application/json", good + good, 400, ""},
+		{"NaN", "application/json", testEvent("x", "data", `{"n":NaN}`), 400, ""},
+		{"infinity", "application/json", testEvent("x", "data", `{"n":-Infinity}`), 400, ""},
+		{"leading zero", "application/json", testEvent("x", "data", `{"n":01}`), 400, ""},
+		{"a number", "application/json", "7", 400, ""},
+		{"batch where one event belongs", "application/cloudevents+json", "[" + good + "]", 400, ""},
+		{"one event where a batch belongs", "application/cloudevents-batch+json", good, 400, ""},
+		{"over the limit", "application/json", "[" + strings.Repeat(" ", 10_000) + "]", 413, "10000"},
+		{"text", "text/plain", good, 415, "text/plain"},
+		{"form", "application/x-www-form-urlencoded", good, 415, "form"},
+		{"no type", "", good, 415, ""},
+		{"latin1", "application/json; charset=latin1", good, 415, ""},
+	} {
+		a := w.call("POST", "/api/v1/events", c.body, "Content-Type", c.contentType)
+		if a.status != c.status || !strings.Contains(a.body, c.text) {
+			t.Errorf("%s: %d %s", c.name, a.status, a.body)
+		}
+	}
+	for _, encoding := range []string{"gzip", "zstd"} {
+		a := w.call("POST", "/api/v1/events", compressed(t, encoding, "["+strings.Repeat(" ", 20_000)+"]"), "Content-Encoding", encoding)
+		w.want(a, 413, "20000")
+	}
+	w.want(w.call("POST", "/api/v1/events", good, "Content-Encoding", "br"), 415, "br")
+	w.want(w.call("POST", "/api/v1/events", "not zipped", "Content-Encoding", "gzip"), 400)
+	binary := []string{"Ce-Specversion", "1.0", "Ce-Id", "b", "Ce-Source", "edge", "Ce-Type", "edge.request", "Ce-Time", start.Format(time.RFC3339)}
+	w.want(w.call("POST", "/api/v1/events", `{},"id":"x"`, binary...), 400, "one JSON value")
+	w.want(w.call("POST", "/api/v1/events", `{}`, append(binary, "Ce-Data", "{}")...), 400, "Ce-Data")
+	w.want(w.call("POST", "/api/v1/events", `{}`, append(binary, "Ce-Subject", "%zz")...), 400, "percent")
+	if got := w.total("requests", today); got != "0" {
+		t.Errorf("total %s after requests that must count nothing", got)
+	}
+}
+
+func TestTooManyEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	batch := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, ",%s", testEvent(fmt.Sprintf("e-%d", i)))
+		}
+		return "[" + b.String()[1:] + "]"
+	}
+	w.ingest(batch(20_000), 20_000, 0, 0, 0)
+	w.want(w.call("POST", "/api/v1/events", batch(20_001)), 413, "20000")
+	// More errors than fit are counted and said to be left out.
+	bad := "[" + strings.Repeat(testEvent("x", "time", "")+",", 1500) + testEvent("x", "time", "") + "]"
+	a := w.want(w.call("POST", "/api/v1/events", bad), 200, `"rejected":1501`, `"errors_left_out":501`)
+	if r := read[result](w, a); len(r.Errors) != 1000 {
+		t.Errorf("%d errors listed", len(r.Errors))
+	}
+}
+
+func TestStorageFull(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{MinFreeDisk: 1 << 62})
+	w.want(w.call("POST", "/api/v1/events", testEvent("a")), 507, "disk")
+	w.want(w.call("GET", "/api/v1/meters", ""), 200)
+}
+
+func TestMetricsSumToSent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.ingest("["+testEvent("a")+","+testEvent("a")+","+testEvent("a", "data", "{}")+","+testEvent("b", "time", "")+","+testEvent("c")+"]", 2, 1, 1, 1)
+	page := w.want(w.call("GET", "/metrics", ""), 200).body
+	for _, line := range []string{
+		`odometer_events_total{organization="default",verdict="accepted"} 2`,
+		`odometer_events_total{organization="default",verdict="duplicate"} 1`,
+		`odometer_events_total{organization="default",verdict="conflict"} 1`,
+		`odometer_events_total{organization="default",verdict="rejected"} 1`,
+		`odometer_events_sent_total{organization="default"} 5`,
+		`odometer_organization_stopped{organization="default"} 0`,
+	} {
+		if !strings.Contains(page, line+"\n") {
+			t.Errorf("/metrics lacks %s", line)
+		}
+	}
+}
+
+// BenchmarkIngestOne sends requests of one event over 32 connections a core.
+func BenchmarkIngestOne(b *testing.B) {
+	w := newWorld(b, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	address := strings.TrimPrefix(w.url, "http://")
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	ids := make(chan int, 1)
+	ids <- 0
+	b.RunParallel(func(pb *testing.PB) {
+		n := <-ids
+		ids <- n + 1
+		c := newRawConn(b, address, w.admin)
+		for i := 0; pb.Next(); i++ {
+			c.post(b, testEventBytes(n, i))
+		}
+	})
+}
+
+func testEventBytes(n, i int) []byte {
+	return fmt.Appendf(nil, `{"specversion":"1.0","id":"%08d-%012d","source":"edge/oslo","type":"edge.request","subject":"acme","time":"2026-11-22T11:59:00Z","data":{"service":"shop","region":"eu","bytes":1234,"status":200,"path":"/a/b"}}`, n, i)
+}
+
+func TestExpectContinue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	r, err := http.NewRequest("POST", w.url+"/api/v1/events", strings.NewReader(testEvent("a")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Expect", "100-continue")
+	r.Header.Set("Content-Type", "application/json")
+	c := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+	defer c.CloseIdleConnections()
+	for _, key := range []string{"odo_wrong", w.admin} {
+		r.Header.Set("Authorization", "Bearer "+key)
+		r.Body, _ = r.GetBody()
+		resp, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if want := map[bool]int{true: 200, false: 401}[key == w.admin]; resp.StatusCode != want {
+			t.Errorf("status %d, want %d", resp.StatusCode, want)
+		}
+	}
+}

@@ -1,0 +1,424 @@
+package native
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/ledger"
+)
+
+// schemas is openapi.json as a validator sees it.
+type schemas struct{ doc map[string]any }
+
+func loadOpenAPI(t testing.TB) schemas {
+	t.Helper()
+	v, err := decode(openapi)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schemas{v.(map[string]any)}
+}
+
+func decode(b []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var v any
+	err := d.Decode(&v)
+	return v, err
+}
+
+// at follows a JSON pointer of the form #/a/b.
+func (s schemas) at(ref string) (map[string]any, error) {
+	var v any = s.doc
+	for part := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
+		m, ok := v.(map[string]any)
+		if !ok || m[part] == nil {
+			return nil, fmt.Errorf("%s leads nowhere", ref)
+		}
+		v = m[part]
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s is no object", ref)
+	}
+	return m, nil
+}
+
+// resolve follows $ref.
+func (s schemas) resolve(m map[string]any) (map[string]any, error) {
+	for {
+		ref, ok := m["$ref"].(string)
+		if !ok {
+			return m, nil
+		}
+		var err error
+		if m, err = s.at(ref); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// understood are the keywords that check handles; others in a schema are an error.
+var understood = []string{"$ref", "type", "properties", "required", "additionalProperties", "items", "enum", "const", "pattern",
+	"minLength", "maxLength", "minimum", "oneOf", "format", "description", "default"}
+
+// check validates v against a schema, as far as openapi.json uses JSON Schema.
+func (s schemas) check(schema map[string]any, v any, path string) error {
+	for k := range schema {
+		if !slices.Contains(understood, k) {
+			return fmt.Errorf("%s: keyword %s is not understood", path, k)
+		}
+	}
+	schema, err := s.resolve(schema)
+	if err != nil {
+		return err
+	}
+	if alternatives, ok := schema["oneOf"].([]any); ok {
+		fit := 0
+		for _, a := range alternatives {
+			if s.check(a.(map[string]any), v, path) == nil {
+				fit++
+			}
+		}
+		if fit != 1 {
+			return fmt.Errorf("%s: %v fits %d of the alternatives", path, v, fit)
+		}
+	}
+	if err := checkType(schema, v, path); err != nil {
+		return err
+	}
+	switch v := v.(type) {
+	case string:
+		return checkText(schema, v, path)
+	case []any:
+		items, _ := schema["items"].(map[string]any)
+		for i, item := range v {
+			if items != nil {
+				if err := s.check(items, item, fmt.Sprintf("%s[%d]", path, i)); err != nil {
+					return err
+				}
+			}
+		}
+	case map[string]any:
+		return s.checkObject(schema, v, path)
+	}
+	return nil
+}
+
+func checkType(schema map[string]any, v any, path string) error {
+	if c, ok := schema["const"]; ok && c != v {
+		return fmt.Errorf("%s: %v is not %v", path, v, c)
+	}
+	if e, ok := schema["enum"].([]any); ok && !slices.Contains(e, v) {
+		return fmt.Errorf("%s: %v is not one of %v", path, v, e)
+	}
+	is := "null"
+	switch v := v.(type) {
+	case string:
+		is = "string"
+	case bool:
+		is = "boolean"
+	case json.Number:
+		if is = "number"; !strings.ContainsAny(v.String(), ".eE") {
+			is = "integer"
+		}
+		if schema["minimum"] != nil && strings.HasPrefix(v.String(), "-") {
+			return fmt.Errorf("%s: %s is below 0", path, v)
+		}
+	case []any:
+		is = "array"
+	case map[string]any:
+		is = "object"
+	}
+	var want []any
+	switch t := schema["type"].(type) {
+	case string:
+		want = []any{t}
+	case []any:
+		want = t
+	default:
+		return nil
+	}
+	if !slices.Contains(want, any(is)) && !(is == "integer" && slices.Contains(want, any("number"))) {
+		return fmt.Errorf("%s: a %s, want %v", path, is, want)
+	}
+	return nil
+}
+
+func checkText(schema map[string]any, v, path string) error {
+	if p, ok := schema["pattern"].(string); ok && !regexp.MustCompile(p).MatchString(v) {
+		return fmt.Errorf("%s: %q does not match %s", path, v, p)
+	}
+	if schema["format"] == "date-time" {
+		if _, err := time.Parse(time.RFC3339Nano, v); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if schema["minLength"] != nil && v == "" {
+		return fmt.Errorf("%s is empty", path)
+	}
+	return nil
+}
+
+func (s schemas) checkObject(schema, v map[string]any, path string) error {
+	required, _ := schema["required"].([]any)
+	for _, name := range required {
+		if _, ok := v[name.(string)]; !ok {
+			return fmt.Errorf("%s lacks %s", path, name)
+		}
+	}
+	properties, _ := schema["properties"].(map[string]any)
+	for name, member := range v {
+		sub, known := properties[name].(map[string]any)
+		if !known {
+			switch rest := schema["additionalProperties"].(type) {
+			case bool:
+				return fmt.Errorf("%s.%s is not described", path, name)
+			case map[string]any:
+				sub = rest
+			}
+		}
+		if sub != nil {
+			if err := s.check(sub, member, path+"."+name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// operation finds the description of a route.
+func (s schemas) operation(method, path string) (map[string]any, []any, error) {
+	item, ok := s.doc["paths"].(map[string]any)[path].(map[string]any)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s is not described", path)
+	}
+	op, ok := item[strings.ToLower(method)].(map[string]any)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s %s is not described", method, path)
+	}
+	shared, _ := item["parameters"].([]any)
+	own, _ := op["parameters"].([]any)
+	return op, slices.Concat(shared, own), nil
+}
+
+// TestOpenAPIDescribesEveryRoute compares the description with the routes:
+// every method, path, query parameter and path parameter, both ways.
+func TestOpenAPIDescribesEveryRoute(t *testing.T) {
+	t.Parallel()
+	s := loadOpenAPI(t)
+	known := map[string]bool{"GET /healthz": true, "GET /readyz": true, "GET /metrics": true, "GET /openapi.json": true, "GET /docs": true}
+	for _, op := range operations {
+		known[op.Method+" "+op.Path] = true
+		_, params, err := s.operation(op.Method, op.Path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		var query, path []string
+		for _, p := range params {
+			m, err := s.resolve(p.(map[string]any))
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := m["name"].(string)
+			switch m["in"] {
+			case "query":
+				if m["style"] == "deepObject" {
+					name += "[]"
+				}
+				query = append(query, name)
+			case "path":
+				path = append(path, "{"+name+"}")
+			}
+		}
+		want := slices.Clone(op.Params)
+		slices.Sort(query)
+		slices.Sort(want)
+		if !slices.Equal(query, want) {
+			t.Errorf("%s %s: described are %v, taken are %v", op.Method, op.Path, query, want)
+		}
+		if braced := regexp.MustCompile(`\{[a-z]+\}`).FindAllString(op.Path, -1); !slices.Equal(path, braced) {
+			t.Errorf("%s: path parameters %v", op.Path, path)
+		}
+	}
+	for path, item := range s.doc["paths"].(map[string]any) {
+		for method := range item.(map[string]any) {
+			if method != "parameters" && !known[strings.ToUpper(method)+" "+path] {
+				t.Errorf("%s %s is described and not served", method, path)
+			}
+		}
+	}
+}
+
+// TestOpenAPIExamples validates every example against its schema, and that
+// every reference leads somewhere.
+func TestOpenAPIExamples(t *testing.T) {
+	t.Parallel()
+	s := loadOpenAPI(t)
+	examples := 0
+	var walk func(v any, path string)
+	walk = func(v any, path string) {
+		switch v := v.(type) {
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok {
+				if _, err := s.at(ref); err != nil {
+					t.Errorf("%s: %v", path, err)
+				}
+			}
+			if schema, ok := v["schema"].(map[string]any); ok && v["example"] != nil {
+				examples++
+				if err := s.check(schema, v["example"], path); err != nil {
+					t.Error(err)
+				}
+			}
+			for name, member := range v {
+				if name != "example" {
+					walk(member, path+"/"+name)
+				}
+			}
+		case []any:
+			for i, item := range v {
+				walk(item, fmt.Sprintf("%s/%d", path, i))
+			}
+		}
+	}
+	walk(s.doc, "#")
+	if examples < 20 {
+		t.Errorf("%d examples", examples)
+	}
+}
+
+// TestAnswersAreAsDescribed makes every call once and more, and validates
+// what really comes back, errors included.
+func TestAnswersAreAsDescribed(t *testing.T) {
+	t.Parallel()
+	s := loadOpenAPI(t)
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	covered := map[string]bool{}
+	check := func(method, route, path, body string, header ...string) answer {
+		t.Helper()
+		a := w.call(method, path, body, header...)
+		covered[method+" "+route] = true
+		op, _, err := s.operation(method, route)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, ok := op["responses"].(map[string]any)[fmt.Sprint(a.status)].(map[string]any)
+		if !ok {
+			t.Errorf("%s %s: status %d is not described: %s", method, path, a.status, a.body)
+			return a
+		}
+		if response, err = s.resolve(response); err != nil {
+			t.Fatal(err)
+		}
+		content, _ := response["content"].(map[string]any)
+		if content == nil {
+			if a.body != "" {
+				t.Errorf("%s %s: a body where none is described: %s", method, path, a.body)
+			}
+			return a
+		}
+		media, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
+		described, ok := content[media].(map[string]any)
+		if !ok {
+			t.Errorf("%s %s: content type %s is not described", method, path, media)
+			return a
+		}
+		if strings.HasSuffix(media, "json") {
+			v, err := decode([]byte(a.body))
+			if err == nil {
+				err = s.check(described["schema"].(map[string]any), v, method+" "+route)
+			}
+			if err != nil {
+				t.Errorf("%v in %s", err, a.body)
+			}
+		}
+		return a
+	}
+	const meters, meter, usage = "/api/v1/meters", "/api/v1/meters/{key}", "/api/v1/meters/{key}/usage"
+	const keys, key, orgs, org = "/api/v1/keys", "/api/v1/keys/{id}", "/api/v1/organizations", "/api/v1/organizations/{id}"
+	const events, lookup, audit = "/api/v1/events", "/api/v1/events/lookup", "/api/v1/audit"
+	check("POST", meters, meters, sumMeter)
+	check("POST", meters, meters, sumMeter)
+	check("POST", meters, meters, strings.Replace(sumMeter, "SUM", "MAX", 1))
+	check("POST", meters, meters, `{"key":"p","event_type":"e","aggregation":"PERCENTILE","value":"v","percentile":"99.9","rate":true,"filters":[[{"attribute":"a","op":"EXISTS"},{"attribute":"b","op":"IS","value":null}]]}`)
+	check("POST", meters, meters, `{`)
+	check("POST", events, events, "["+testEvent("a")+","+testEvent("a", "data", "{}")+","+testEvent("b", "time", "")+"]")
+	check("POST", events, events, "{")
+	check("POST", events, events, "{}", "Content-Type", "text/plain")
+	check("GET", events, events, "")
+	check("GET", events, events+"?limit=1", "")
+	check("GET", events, events+"?limit=0", "")
+	check("GET", lookup, lookup+"?source=edge&id=a", "")
+	check("GET", lookup, lookup+"?source=edge&id=none", "")
+	check("GET", meters, meters, "")
+	check("GET", meter, meters+"/bytes", "")
+	check("GET", meter, meters+"/none", "")
+	check("PATCH", meter, meters+"/bytes", `{"name":"x"}`)
+	check("GET", usage, meters+"/bytes/usage?"+today+"&window=hour&group_by=service", "")
+	check("GET", usage, meters+"/bytes/usage?"+today+"&window=month", "")
+	check("GET", usage, meters+"/bytes/usage?"+today, "", "Accept", "text/csv")
+	check("GET", usage, meters+"/bytes/usage", "")
+	check("GET", usage, meters+"/none/usage?"+today, "")
+	check("DELETE", meter, meters+"/bytes", "")
+	made := read[struct{ ID, Key string }](w, check("POST", keys, keys, `{"role":"read","customer":"acme","expires":"2027-01-01T00:00:00Z"}`))
+	check("GET", meters, meters, "", as(made.Key)...)
+	check("POST", keys, keys, `{"role":"read"}`, as(made.Key)...)
+	check("POST", keys, keys, `{}`, "Authorization", "")
+	check("DELETE", key, keys+"/"+made.ID, "")
+	check("GET", keys, keys, "")
+	check("POST", orgs, orgs, `{"id":"new"}`)
+	check("POST", orgs, orgs, `{"id":"new"}`)
+	check("GET", orgs, orgs, "")
+	check("GET", org, orgs+"/new", "")
+	check("PATCH", org, orgs+"/new", `{"customer_attribute":"account"}`)
+	check("GET", audit, audit+"?limit=1", "")
+	check("GET", audit, audit, "")
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"} {
+		check("GET", path, path, "", "Authorization", "")
+	}
+	for _, op := range operations {
+		if !covered[op.Method+" "+op.Path] {
+			t.Errorf("%s %s was not called", op.Method, op.Path)
+		}
+	}
+}
+
+func TestDocsPage(t *testing.T) {
+	t.Parallel()
+	page, err := docsPage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range operations {
+		if !bytes.Contains(page, []byte(op.Method+" "+op.Path)) {
+			t.Errorf("the page lacks %s %s", op.Method, op.Path)
+		}
+	}
+	if regexp.MustCompile(`(?i)<script|src=|https?://`).Match(page) {
+		t.Error("the page is not self-contained")
+	}
+}
+
+// TestSurfacePage: docs/surfaces/native.md names every operation.
+func TestSurfacePage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/surfaces/native.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range operations {
+		if !bytes.Contains(page, []byte("`"+op.Method+" "+op.Path+"`")) {
+			t.Errorf("the page lacks %s %s", op.Method, op.Path)
+		}
+	}
+}
