@@ -276,13 +276,15 @@ func (l *Ledger) recordAt(h *block.Header, rows *block.Rows, ord uint32) (EventR
 // countedTowards says, meter by meter, what the event added and where.
 func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows, ord int) error {
 	l.mu.RLock()
-	meters := o.meters
+	defs := make([]meter.Meter, len(o.meters))
+	for i, m := range o.meters {
+		defs[i] = m.record.Meter
+	}
 	l.mu.RUnlock()
 	e := rows.Event(ord)
 	var eval evaluator
 	eval.reset(rows, newScanTexts())
-	for _, m := range meters {
-		def := m.record.Meter
+	for _, def := range defs {
 		if def.EventType != e.Type {
 			continue
 		}
@@ -300,7 +302,7 @@ func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows
 			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: "attribute " + def.Value + " is absent, not a number or beyond the limits"})
 			continue
 		}
-		c := Counted{Meter: def.Key, Slot: time.Unix(0, floorDiv(rows.Times[ord], int64(m.width))*int64(m.width)).UTC(), Group: map[string]string{}, Value: "1"}
+		c := Counted{Meter: def.Key, Slot: time.Unix(0, floorDiv(rows.Times[ord], int64(def.SlotWidth()))*int64(def.SlotWidth())).UTC(), Group: map[string]string{}, Value: "1"}
 		for _, g := range def.GroupBy {
 			c.Group[g] = e.Get(g).Group()
 		}

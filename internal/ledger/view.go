@@ -20,7 +20,7 @@ type view struct {
 	l       *Ledger
 	base    *base
 	applied uint64
-	recent  []headerNote // of the frozen and the active delta, in order of sequence
+	recent  [2][]headerNote // of the frozen and the active delta, in order of sequence
 }
 
 // headerNote is a folded block that no checkpoint has stored yet.
@@ -37,10 +37,11 @@ func (l *Ledger) view() *view {
 
 func (l *Ledger) viewLocked() *view {
 	v := &view{l: l, base: l.base.acquire(), applied: l.active.applied}
+	// The lists only grow, so what they hold now may be read without the lock.
 	if l.frozen != nil {
-		v.recent = append(v.recent, l.frozen.headers...)
+		v.recent[0] = l.frozen.headers
 	}
-	v.recent = append(v.recent, l.active.headers...)
+	v.recent[1] = l.active.headers
 	return v
 }
 
@@ -73,12 +74,14 @@ func (v *view) headers(org string, from, to uint64, fn func(h *block.Header) (mo
 	if err := it.Close(); err != nil {
 		return meter.WrapError(meter.KindCorrupt, err, "block headers cannot be read")
 	}
-	for _, n := range v.recent {
-		if n.org != org || n.header.Sequence < from || n.header.Sequence > to {
-			continue
-		}
-		if more, err := fn(n.header); err != nil || !more {
-			return err
+	for _, list := range v.recent {
+		for _, n := range list {
+			if n.org != org || n.header.Sequence < from || n.header.Sequence > to {
+				continue
+			}
+			if more, err := fn(n.header); err != nil || !more {
+				return err
+			}
 		}
 	}
 	return nil
