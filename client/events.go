@@ -139,7 +139,8 @@ func (c Compression) compress(body []byte) ([]byte, error) {
 			return nil, err
 		}
 		_, err = w.Write(body)
-		return buf.Bytes(), errors.Join(err, w.Close())
+		err = errors.Join(err, w.Close())
+		return buf.Bytes(), err
 	case Zstd:
 		z, err := zstdEncoder()
 		if err != nil {

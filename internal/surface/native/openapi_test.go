@@ -297,94 +297,109 @@ func TestOpenAPIExamples(t *testing.T) {
 	}
 }
 
+// described checks a real answer against the description of its route.
+func (s schemas) described(method, route string, a answer) error {
+	op, _, err := s.operation(method, route)
+	if err != nil {
+		return err
+	}
+	response, ok := op["responses"].(map[string]any)[fmt.Sprint(a.status)].(map[string]any)
+	if !ok {
+		return fmt.Errorf("status %d is not described", a.status)
+	}
+	if response, err = s.resolve(response); err != nil {
+		return err
+	}
+	content, _ := response["content"].(map[string]any)
+	if content == nil {
+		if a.body != "" {
+			return fmt.Errorf("a body where none is described")
+		}
+		return nil
+	}
+	media, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
+	form, ok := content[media].(map[string]any)
+	if !ok {
+		return fmt.Errorf("content type %s is not described", media)
+	}
+	if !strings.HasSuffix(media, "json") {
+		return nil
+	}
+	v, err := decode([]byte(a.body))
+	if err != nil {
+		return err
+	}
+	return s.check(form["schema"].(map[string]any), v, route)
+}
+
 // TestAnswersAreAsDescribed makes every call once and more, and validates
 // what really comes back, errors included.
 func TestAnswersAreAsDescribed(t *testing.T) {
 	t.Parallel()
 	s := loadOpenAPI(t)
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
-	covered := map[string]bool{}
-	check := func(method, route, path, body string, header ...string) answer {
-		t.Helper()
-		a := w.call(method, path, body, header...)
-		covered[method+" "+route] = true
-		op, _, err := s.operation(method, route)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, ok := op["responses"].(map[string]any)[fmt.Sprint(a.status)].(map[string]any)
-		if !ok {
-			t.Errorf("%s %s: status %d is not described: %s", method, path, a.status, a.body)
-			return a
-		}
-		if response, err = s.resolve(response); err != nil {
-			t.Fatal(err)
-		}
-		content, _ := response["content"].(map[string]any)
-		if content == nil {
-			if a.body != "" {
-				t.Errorf("%s %s: a body where none is described: %s", method, path, a.body)
-			}
-			return a
-		}
-		media, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
-		described, ok := content[media].(map[string]any)
-		if !ok {
-			t.Errorf("%s %s: content type %s is not described", method, path, media)
-			return a
-		}
-		if strings.HasSuffix(media, "json") {
-			v, err := decode([]byte(a.body))
-			if err == nil {
-				err = s.check(described["schema"].(map[string]any), v, method+" "+route)
-			}
-			if err != nil {
-				t.Errorf("%v in %s", err, a.body)
-			}
-		}
-		return a
-	}
 	const meters, meter, usage = "/api/v1/meters", "/api/v1/meters/{key}", "/api/v1/meters/{key}/usage"
 	const keys, key, orgs, org = "/api/v1/keys", "/api/v1/keys/{id}", "/api/v1/organizations", "/api/v1/organizations/{id}"
 	const events, lookup, audit = "/api/v1/events", "/api/v1/events/lookup", "/api/v1/audit"
-	check("POST", meters, meters, sumMeter)
-	check("POST", meters, meters, sumMeter)
-	check("POST", meters, meters, strings.Replace(sumMeter, "SUM", "MAX", 1))
-	check("POST", meters, meters, `{"key":"p","event_type":"e","aggregation":"PERCENTILE","value":"v","percentile":"99.9","rate":true,"filters":[[{"attribute":"a","op":"EXISTS"},{"attribute":"b","op":"IS","value":null}]]}`)
-	check("POST", meters, meters, `{`)
-	check("POST", events, events, "["+testEvent("a")+","+testEvent("a", "data", "{}")+","+testEvent("b", "time", "")+"]")
-	check("POST", events, events, "{")
-	check("POST", events, events, "{}", "Content-Type", "text/plain")
-	check("GET", events, events, "")
-	check("GET", events, events+"?limit=1", "")
-	check("GET", events, events+"?limit=0", "")
-	check("GET", lookup, lookup+"?source=edge&id=a", "")
-	check("GET", lookup, lookup+"?source=edge&id=none", "")
-	check("GET", meters, meters, "")
-	check("GET", meter, meters+"/bytes", "")
-	check("GET", meter, meters+"/none", "")
-	check("PATCH", meter, meters+"/bytes", `{"name":"x"}`)
-	check("GET", usage, meters+"/bytes/usage?"+today+"&window=hour&group_by=service", "")
-	check("GET", usage, meters+"/bytes/usage?"+today+"&window=month", "")
-	check("GET", usage, meters+"/bytes/usage?"+today, "", "Accept", "text/csv")
-	check("GET", usage, meters+"/bytes/usage", "")
-	check("GET", usage, meters+"/none/usage?"+today, "")
-	check("DELETE", meter, meters+"/bytes", "")
-	made := read[struct{ ID, Key string }](w, check("POST", keys, keys, `{"role":"read","customer":"acme","expires":"2027-01-01T00:00:00Z"}`))
-	check("GET", meters, meters, "", as(made.Key)...)
-	check("POST", keys, keys, `{"role":"read"}`, as(made.Key)...)
-	check("POST", keys, keys, `{}`, "Authorization", "")
-	check("DELETE", key, keys+"/"+made.ID, "")
-	check("GET", keys, keys, "")
-	check("POST", orgs, orgs, `{"id":"new"}`)
-	check("POST", orgs, orgs, `{"id":"new"}`)
-	check("GET", orgs, orgs, "")
-	check("GET", org, orgs+"/new", "")
-	check("PATCH", org, orgs+"/new", `{"customer_attribute":"account"}`)
-	check("GET", audit, audit+"?limit=1", "")
-	check("GET", audit, audit, "")
-	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"} {
-		check("GET", path, path, "", "Authorization", "")
+	filtered := `{"key":"p","event_type":"e","aggregation":"PERCENTILE","value":"v","percentile":"99.9","rate":true,` +
+		`"filters":[[{"attribute":"a","op":"EXISTS"},{"attribute":"b","op":"IS","value":null}]]}`
+	made := read[struct{ ID, Key string }](w, w.call("POST", keys, `{"role":"read"}`))
+	covered := map[string]bool{}
+	for _, c := range []struct {
+		method, route, path, body string
+		header                    []string
+	}{
+		{"POST", meters, "", sumMeter, nil},
+		{"POST", meters, "", sumMeter, nil},
+		{"POST", meters, "", strings.Replace(sumMeter, "SUM", "MAX", 1), nil},
+		{"POST", meters, "", filtered, nil},
+		{"POST", meters, "", `{`, nil},
+		{"POST", events, "", "[" + testEvent("a") + "," + testEvent("a", "data", "{}") + "," + testEvent("b", "time", "") + "]", nil},
+		{"POST", events, "", "{", nil},
+		{"POST", events, "", "{}", []string{"Content-Type", "text/plain"}},
+		{"GET", events, "", "", nil},
+		{"GET", events, events + "?limit=1", "", nil},
+		{"GET", events, events + "?limit=0", "", nil},
+		{"GET", lookup, lookup + "?source=edge&id=a", "", nil},
+		{"GET", lookup, lookup + "?source=edge&id=none", "", nil},
+		{"GET", meters, "", "", nil},
+		{"GET", meter, meters + "/bytes", "", nil},
+		{"GET", meter, meters + "/none", "", nil},
+		{"PATCH", meter, meters + "/bytes", `{"name":"x"}`, nil},
+		{"GET", usage, meters + "/bytes/usage?" + today + "&window=hour&group_by=service", "", nil},
+		{"GET", usage, meters + "/bytes/usage?" + today + "&window=month", "", nil},
+		{"GET", usage, meters + "/bytes/usage?" + today, "", []string{"Accept", "text/csv"}},
+		{"GET", usage, meters + "/bytes/usage", "", nil},
+		{"GET", usage, meters + "/none/usage?" + today, "", nil},
+		{"DELETE", meter, meters + "/bytes", "", nil},
+		{"POST", keys, "", `{"role":"read","customer":"acme","expires":"2027-01-01T00:00:00Z"}`, nil},
+		{"GET", meters, "", "", as(made.Key)},
+		{"POST", keys, "", `{"role":"read"}`, as(made.Key)},
+		{"POST", keys, "", `{}`, []string{"Authorization", ""}},
+		{"DELETE", key, keys + "/" + made.ID, "", nil},
+		{"GET", keys, "", "", nil},
+		{"POST", orgs, "", `{"id":"new"}`, nil},
+		{"POST", orgs, "", `{"id":"new"}`, nil},
+		{"GET", orgs, "", "", nil},
+		{"GET", org, orgs + "/new", "", nil},
+		{"PATCH", org, orgs + "/new", `{"customer_attribute":"account"}`, nil},
+		{"GET", audit, audit + "?limit=1", "", nil},
+		{"GET", audit, "", "", nil},
+		{"GET", "/healthz", "", "", nil},
+		{"GET", "/readyz", "", "", nil},
+		{"GET", "/metrics", "", "", nil},
+		{"GET", "/openapi.json", "", "", nil},
+		{"GET", "/docs", "", "", nil},
+	} {
+		path := c.path
+		if path == "" {
+			path = c.route
+		}
+		a := w.call(c.method, path, c.body, c.header...)
+		covered[c.method+" "+c.route] = true
+		if err := s.described(c.method, c.route, a); err != nil {
+			t.Errorf("%s %s: %v in %s", c.method, path, err, a.body)
+		}
 	}
 	for _, op := range operations {
 		if !covered[op.Method+" "+op.Path] {
