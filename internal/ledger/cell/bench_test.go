@@ -92,6 +92,38 @@ func BenchmarkAddNumeric(b *testing.B) {
 	}
 }
 
+// BenchmarkAddOthers adds to two hot slots a series with the other methods.
+func BenchmarkAddOthers(b *testing.B) {
+	q := meter.QuantityFromInt64(1234)
+	source, id := []byte("https://example.com/source"), []byte("01234567-89ab-cdef-0123-456789abcdef")
+	for _, c := range []struct {
+		name string
+		kind Kind
+		add  func(t *Table, n uint32, slot int32, i int)
+	}{
+		{"count", Numeric, func(t *Table, n uint32, slot int32, _ int) { t.AddCount(n, slot, 1) }},
+		{"max", Max, func(t *Table, n uint32, slot int32, _ int) { t.AddMax(n, slot, q) }},
+		{"last", Last, func(t *Table, n uint32, slot int32, i int) { t.AddLast(n, slot, int64(i), source, id, q) }},
+		{"set of 10,000", Distinct, func(t *Table, n uint32, slot int32, i int) { t.AddSet(n, slot, uint64(i*7919%10_000)) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			t := NewTable(0)
+			series := benchSeries
+			if c.kind == Distinct {
+				series = 60
+			}
+			for i := range series {
+				t.Series(1, c.kind, benchGroup(i))
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				c.add(t, uint32(i*31%series), int32(i>>5&1), i)
+			}
+		})
+	}
+}
+
 // BenchmarkAddNumericNew makes a million new cells in random order, table reused.
 func BenchmarkAddNumericNew(b *testing.B) {
 	q := meter.QuantityFromInt64(1234)

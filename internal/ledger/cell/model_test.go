@@ -2,6 +2,7 @@ package cell
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -13,12 +14,17 @@ import (
 	"odometer/internal/meter"
 )
 
+var fixedSeed = flag.Uint64("seed", 0, "seed of generated test input, as printed by a failed test; 0 = a new one")
+
 // newRand returns a generator whose seed the test prints when it fails.
 func newRand(t testing.TB) *rand.Rand {
-	seed := uint64(time.Now().UnixNano())
+	seed := *fixedSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("seed %d", seed)
+			t.Logf("replay with -seed %d", seed)
 		}
 	})
 	return rand.New(rand.NewPCG(seed, 1))
@@ -164,8 +170,9 @@ func testHistory(t *testing.T, kind Kind) {
 		Projections: []Projection{{ID: ProjectionAll}, {ID: ProjectionCustomer, Take: []int{0}}, {ID: ProjectionTotal},
 			{ID: ProjectionCustomerContract, Take: []int{0, 2}}},
 	}
+	// Another organization's meter lies before this one, though its version is higher.
 	other := plan
-	other.Version, other.Org = 8, "z"
+	other.Version, other.Org, other.Groups, other.Projections = 8, "abc", 1, plan.Projections[:3]
 	days := []int{1, 5, 3 * openDays}[rng.IntN(3)]
 	liveTotal := rng.IntN(2) == 0
 	takes := [][]int{{0, 1, 2}, {0}, {}, {0, 2}}
@@ -186,7 +193,8 @@ func testHistory(t *testing.T, kind Kind) {
 			} else {
 				s = add(rng, tab, kind, tab.Series(7, kind, group), slot)
 			}
-			tab.Series(8, kind, group[:1])
+			add(rng, tab, kind, tab.Series(8, kind, group[:1]), slot)
+			tab.Series(9, kind, group)
 			for i, take := range takes {
 				var ids []uint64
 				for _, at := range take {

@@ -15,7 +15,7 @@ type page struct {
 	set    [(MaxSlotsPerDay + 63) / 64]uint64
 	nums   []number // Numeric, Min, Max; valid where set
 	states []State  // Last, Distinct; valid where set
-	dirty  []uint64 // valid where set, if marked
+	dirty  []uint64 // valid if marked; 0 where not set
 	marked bool
 
 	list    []uint16 // slots that are set, as of the last call of slots
@@ -50,9 +50,6 @@ func (p *page) touch(slot int) (there bool) {
 	word, bit := &p.set[uint(slot)>>6], uint64(1)<<(slot&63)
 	there = *word&bit != 0
 	*word |= bit
-	if !there && p.marked {
-		p.dirty[slot] = 0
-	}
 	return there
 }
 

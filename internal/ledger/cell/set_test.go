@@ -79,6 +79,20 @@ func requireIDs(t *testing.T, s *Set, ids []uint64) {
 	}
 }
 
+// TestSetUnionOfBitmaps unites bitmaps that are just large enough to be some.
+func TestSetUnionOfBitmaps(t *testing.T) {
+	t.Parallel()
+	var a, b Set
+	var ids []uint64
+	for i := range uint64(denseIDs) {
+		a.Add(2 * i)
+		b.Add(2*i + 1)
+		ids = append(ids, 2*i, 2*i+1)
+	}
+	a.Union(&b)
+	requireIDs(t, &a, ids)
+}
+
 // TestSetForms crosses the line between array and bitmap by adding and by union.
 func TestSetForms(t *testing.T) {
 	t.Parallel()

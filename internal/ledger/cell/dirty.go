@@ -1,0 +1,14 @@
+package cell
+
+// Permanent, as a dirty slot's sequence, says that the slot is never
+// recomputed: it is answered from the events for good.
+const Permanent = ^uint64(0)
+
+// DirtySlots calls fn for each cell that Dirty has marked since the last
+// Reset, in no particular order. group is a view that must not be changed.
+func (t *Table) DirtySlots(fn func(version uint32, group []uint64, slot int32, sequence uint64)) {
+	for n, sequence := range t.dirty {
+		c := t.cell(n)
+		fn(t.series[c.series].meter, t.Group(c.series), c.at, sequence)
+	}
+}
