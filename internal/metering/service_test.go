@@ -1,0 +1,275 @@
+package metering
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/ledger"
+	"odometer/internal/meter"
+)
+
+var testStart = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// stores are what a service is made of, in a folder of their own.
+type stores struct {
+	ledger  *ledger.Ledger
+	catalog *catalog.Store
+}
+
+func openStores(t testing.TB) stores {
+	t.Helper()
+	clock := func() time.Time { return testStart }
+	dir := t.TempDir()
+	ctx := context.Background()
+	c, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.EnsureDefault(ctx, "test"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: clock, Fatal: func(m string) { t.Error(m) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return stores{l, c}
+}
+
+func (s stores) service(t testing.TB, limits Limits) *Service {
+	t.Helper()
+	service, err := New(context.Background(), Options{Ledger: s.ledger, Catalog: s.catalog, Clock: func() time.Time { return testStart }, Limits: limits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
+}
+
+var admin = Principal{Organization: "default", KeyID: "k", Role: catalog.RoleAdmin}
+
+func counter(key string) meter.Meter {
+	return meter.Meter{Key: key, EventType: "e", Aggregation: meter.AggCount}
+}
+
+// copies renders the catalogue's copy of the default organization's meters.
+func (s stores) copies(t testing.TB) string {
+	t.Helper()
+	page, err := s.catalog.Meters(context.Background(), "default", catalog.Page{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, m := range page.Items {
+		keys = append(keys, m.Key)
+	}
+	return strings.Join(keys, " ")
+}
+
+// TestCopyIsRebuiltAtStart: a crash may have come between the log's entry and the copy.
+func TestCopyIsRebuiltAtStart(t *testing.T) {
+	t.Parallel()
+	s := openStores(t)
+	ctx := context.Background()
+	service := s.service(t, Limits{})
+	for _, key := range []string{"a", "b"} {
+		if _, _, err := service.CreateMeter(ctx, admin, counter(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.ledger.CreateMeter(ctx, "default", counter("c"), "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ledger.DeleteMeter(ctx, "default", "a", "test"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.copies(t); got != "a b" {
+		t.Fatalf("the copy is %q", got)
+	}
+	s.service(t, Limits{})
+	if got := s.copies(t); got != "b c" {
+		t.Errorf("after the start the copy is %q", got)
+	}
+}
+
+// TestCopyIsMended: a change that the copy cannot take in order rebuilds it.
+func TestCopyIsMended(t *testing.T) {
+	t.Parallel()
+	s := openStores(t)
+	ctx := context.Background()
+	service := s.service(t, Limits{})
+	for i, change := range []func() error{
+		func() error { _, _, err := service.CreateMeter(ctx, admin, counter("a")); return err },
+		func() error {
+			name := "A"
+			_, err := service.UpdateMeter(ctx, admin, "a", MeterPatch{Name: &name})
+			return err
+		},
+		func() error { _, _, err := service.CreateMeter(ctx, admin, counter("b")); return err },
+		func() error { return service.DeleteMeter(ctx, admin, "a") },
+	} {
+		if err := s.catalog.ReplaceMeters(ctx, "default", nil, 1_000_000); err != nil { // as if of the far future, and empty
+			t.Fatal(err)
+		}
+		if err := change(); err != nil {
+			t.Fatalf("change %d: %v", i, err)
+		}
+		if got, want := s.copies(t), []string{"a", "a", "a b", "b"}[i]; got != want {
+			t.Errorf("change %d: the copy is %q, want %q", i, got, want)
+		}
+	}
+}
+
+// TestNobodyMayDoAnything: every verb asks for its right.
+func TestNobodyMayDoAnything(t *testing.T) {
+	t.Parallel()
+	service := openStores(t).service(t, Limits{})
+	ctx := context.Background()
+	verbs := map[string]func(p Principal) error{
+		"ingest":        func(p Principal) error { _, err := service.Ingest(ctx, p, []byte("[]"), Auto, false); return err },
+		"usage":         func(p Principal) error { _, err := service.Usage(ctx, p, UsageQuery{}); return err },
+		"events":        func(p Principal) error { _, err := service.Events(ctx, p, EventsQuery{}); return err },
+		"lookup":        func(p Principal) error { _, err := service.Lookup(ctx, p, "s", "i"); return err },
+		"meters":        func(p Principal) error { _, err := service.Meters(ctx, p); return err },
+		"meter":         func(p Principal) error { _, err := service.Meter(ctx, p, "m"); return err },
+		"create meter":  func(p Principal) error { _, _, err := service.CreateMeter(ctx, p, counter("m")); return err },
+		"update meter":  func(p Principal) error { _, err := service.UpdateMeter(ctx, p, "m", MeterPatch{}); return err },
+		"delete meter":  func(p Principal) error { return service.DeleteMeter(ctx, p, "m") },
+		"keys":          func(p Principal) error { _, err := service.Keys(ctx, p, Page{}); return err },
+		"create key":    func(p Principal) error { _, _, err := service.CreateKey(ctx, p, NewKey{Role: "read"}); return err },
+		"revoke key":    func(p Principal) error { return service.RevokeKey(ctx, p, "k") },
+		"organizations": func(p Principal) error { _, err := service.Organizations(ctx, p, Page{}); return err },
+		"organization":  func(p Principal) error { _, err := service.Organization(ctx, p, "default"); return err },
+		"create organization": func(p Principal) error {
+			_, err := service.CreateOrganization(ctx, p, NewOrganization{ID: "o"})
+			return err
+		},
+		"update organization": func(p Principal) error {
+			_, err := service.UpdateOrganization(ctx, p, "default", OrganizationPatch{})
+			return err
+		},
+		"audit": func(p Principal) error { _, err := service.AuditEntries(ctx, p, Page{}); return err },
+	}
+	for name, verb := range verbs {
+		if err := verb(Principal{}); meter.KindOf(err) != meter.KindUnauthenticated {
+			t.Errorf("%s without a principal: %v", name, err)
+		}
+		if err := verb(Principal{Organization: "default", Role: catalog.RoleReport}); meter.KindOf(err) != meter.KindForbidden {
+			t.Errorf("%s with the role report: %v", name, err)
+		}
+		bound := Principal{Organization: "default", Role: catalog.RoleAdmin, Customer: "acme", Operator: true}
+		reads := name == "usage" || name == "events" || name == "lookup" || name == "meters" || name == "meter" || name == "ingest"
+		if err := verb(bound); (meter.KindOf(err) == meter.KindForbidden) == reads {
+			t.Errorf("%s bound to a customer: %v", name, err)
+		}
+	}
+}
+
+func TestReadsAreBounded(t *testing.T) {
+	t.Parallel()
+	service := openStores(t).service(t, Limits{Reads: 1, ReadWait: time.Millisecond})
+	ctx := context.Background()
+	if _, err := service.Events(ctx, admin, EventsQuery{}); err != nil {
+		t.Fatal(err)
+	}
+	done, err := service.turn(ctx) // a query at work
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.Events(ctx, admin, EventsQuery{}); meter.KindOf(err) != meter.KindOverloaded {
+		t.Errorf("one past the limit: %v", err)
+	}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := service.Lookup(gone, admin, "s", "i"); meter.KindOf(err) != meter.KindUnavailable {
+		t.Errorf("a caller that left: %v", err)
+	}
+	done()
+	if _, err := service.Events(ctx, admin, EventsQuery{}); err != nil {
+		t.Errorf("after it is done: %v", err)
+	}
+}
+
+func TestUsageLimits(t *testing.T) {
+	t.Parallel()
+	service := openStores(t).service(t, Limits{GroupBy: 2, FilterTexts: 3})
+	ctx := context.Background()
+	if _, _, err := service.CreateMeter(ctx, admin, counter("m")); err != nil {
+		t.Fatal(err)
+	}
+	q := UsageQuery{Meter: "m", From: testStart, To: testStart.Add(time.Hour)}
+	for _, c := range []struct {
+		groups []string
+		values []string
+		ok     bool
+	}{{[]string{"a", "b"}, []string{"1", "2", "3"}, true}, {[]string{"a", "b", "c"}, nil, false}, {nil, []string{"1", "2", "3", "4"}, false}} {
+		q.GroupBy, q.Filters = c.groups, []AttrFilter{{Attribute: "x", Values: c.values}}
+		if c.values == nil {
+			q.Filters = nil
+		}
+		if _, err := service.Usage(ctx, admin, q); (err == nil) != c.ok || err != nil && meter.KindOf(err) != meter.KindInvalid {
+			t.Errorf("%v %v: %v", c.groups, c.values, err)
+		}
+	}
+}
+
+// TestQueriesAreTheirPrincipals: what a query says of organization and customer counts for nothing.
+func TestQueriesAreTheirPrincipals(t *testing.T) {
+	t.Parallel()
+	service := openStores(t).service(t, Limits{})
+	ctx := context.Background()
+	if _, _, err := service.CreateMeter(ctx, admin, counter("m")); err != nil {
+		t.Fatal(err)
+	}
+	event := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"s","type":"e","subject":"acme","time":%q}`, testStart.Format(time.RFC3339))
+	if r, err := service.Ingest(ctx, admin, []byte(event), Auto, false); err != nil || r.Accepted != 1 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	customer := "acme"
+	stranger := Principal{Organization: "stranger", Role: catalog.RoleAdmin}
+	q := UsageQuery{Organization: "default", Customer: &customer, Meter: "m", From: testStart.Add(-time.Hour), To: testStart.Add(time.Hour)}
+	if _, err := service.Usage(ctx, stranger, q); meter.KindOf(err) != meter.KindNotFound {
+		t.Errorf("a stranger's usage: %v", err)
+	}
+	if page, err := service.Events(ctx, stranger, EventsQuery{Organization: "default"}); err != nil || len(page.Events) != 0 {
+		t.Errorf("a stranger's events: %+v %v", page, err)
+	}
+	zeta := Principal{Organization: "default", Role: catalog.RoleRead, Customer: "zeta"}
+	if u, err := service.Usage(ctx, zeta, q); err != nil || len(u.Rows) != 0 {
+		t.Errorf("another customer's usage: %+v %v", u, err)
+	}
+	if page, err := service.Events(ctx, zeta, EventsQuery{Customer: &customer}); err != nil || len(page.Events) != 0 {
+		t.Errorf("another customer's events: %+v %v", page, err)
+	}
+}
+
+func BenchmarkIngestOne(b *testing.B) {
+	service := openStores(b).service(b, Limits{})
+	ctx := context.Background()
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	ids := make(chan int, 1)
+	ids <- 0
+	b.RunParallel(func(pb *testing.PB) {
+		n := <-ids
+		ids <- n + 1
+		var body []byte
+		for i := 0; pb.Next(); i++ {
+			body = fmt.Appendf(body[:0], `{"specversion":"1.0","id":"%d-%d","source":"edge/oslo","type":"edge.request","subject":"acme","time":"2026-11-22T11:59:00Z","data":{"service":"shop","region":"eu","bytes":1234}}`, n, i)
+			if r, err := service.Ingest(ctx, admin, body, Single, false); err != nil || r.Accepted != 1 {
+				b.Errorf("%+v %v", r, err)
+			}
+		}
+	})
+}
