@@ -11,7 +11,9 @@ import (
 
 // ConfigCmd prints the effective settings in the form of a configuration file.
 type ConfigCmd struct {
-	Markdown bool `hidden:"" help:"Print the reference of all commands and settings that docs/configuration.md holds."`
+	ServerSettings `embed:""`
+	ClientSettings `embed:""`
+	Markdown       bool `hidden:"" help:"Print the reference of all commands and settings that docs/configuration.md holds."`
 }
 
 // Run prints one line per setting: its value and, as a comment, its source.

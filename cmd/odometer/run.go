@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"odometer/cmd/odometer/loadgen"
 	"odometer/internal/meter"
 )
 
@@ -25,6 +26,15 @@ const (
 type CLI struct {
 	ConfigFile string `name:"config" placeholder:"FILE" setting:"" help:"Read settings from a YAML file."`
 
+	Serve   ServeCmd   `cmd:"" help:"Run the server."`
+	Demo    DemoCmd    `cmd:"" help:"Show everything at work on two months of made-up usage."`
+	Ingest  IngestCmd  `cmd:"" help:"Send usage from files: access logs, CSV, NDJSON."`
+	Usage   UsageCmd   `cmd:"" help:"Print the usage of a meter."`
+	Key     KeyCmd     `cmd:"" help:"Create, list and revoke keys."`
+	Verify  VerifyCmd  `cmd:"" help:"Check a data directory against its log."`
+	Backup  BackupCmd  `cmd:"" help:"Take a consistent copy of a data directory."`
+	Restore RestoreCmd `cmd:"" help:"Make a data directory of a backup."`
+	Load    LoadCmd    `cmd:"" help:"Measure a running server."`
 	Config  ConfigCmd  `cmd:"" help:"Print the effective settings and where each came from."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }
@@ -94,6 +104,7 @@ func newApp(env *Env) (*app, error) {
 		kong.Resolvers(a.settings),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpWithEnv),
+		kong.Vars{"profiles": loadgen.ProfileNames()},
 	)
 	if err != nil {
 		return nil, err
@@ -135,7 +146,8 @@ func report(ctx context.Context, env *Env, err error) int {
 		fmt.Fprintln(env.Stderr, "odometer: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintln(env.Stderr, "odometer: "+strings.TrimSpace(err.Error()))
+	// The client's errors begin with the program's name already.
+	fmt.Fprintln(env.Stderr, "odometer: "+strings.TrimPrefix(strings.TrimSpace(err.Error()), "odometer: "))
 	var withCode *exitError
 	if errors.As(err, &withCode) {
 		return withCode.code

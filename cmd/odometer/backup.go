@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/ledger"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// BackupCmd takes a consistent copy of a data directory, from the running
+// server or from a directory at rest.
+type BackupCmd struct {
+	ClientSettings `embed:""`
+	Data           string `placeholder:"DIR" help:"Back up this data directory, which no server uses, instead of asking a server."`
+	To             string `arg:"" help:"Where to: a new directory, a new file ending in .tar, or - for a tar stream on standard output."`
+}
+
+// Help says what a backup is.
+func (c *BackupCmd) Help() string {
+	return "A backup holds everything acknowledged before it began, as of one position in the log. Ingest goes on meanwhile. " +
+		"Through a server it needs an admin key with the operator right. `odometer restore` makes a data directory of it."
+}
+
+// Run writes the backup and prints what it holds.
+func (c *BackupCmd) Run(ctx context.Context, env *Env) error {
+	stream, err := c.open(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	switch {
+	case c.To == "-":
+		_, err = io.Copy(env.Stdout, stream)
+		return err
+	case strings.HasSuffix(c.To, ".tar"):
+		err = writeNewFile(c.To, stream)
+	default:
+		var m backupManifest
+		if m, err = unpackBackup(stream, c.To); err == nil {
+			fmt.Fprintf(env.Stdout, "%s: %d files as of sequence %d\n", c.To, len(m.Files), m.Sequence)
+		}
+		return err
+	}
+	if err == nil {
+		fmt.Fprintln(env.Stdout, c.To)
+	}
+	return err
+}
+
+// open returns the backup as a tar stream.
+func (c *BackupCmd) open(ctx context.Context, env *Env) (io.ReadCloser, error) {
+	if c.Data == "" {
+		return c.request(ctx)
+	}
+	data, err := openAtRest(ctx, env, c.Data)
+	if err != nil {
+		return nil, err
+	}
+	reader, writer := io.Pipe()
+	go func() {
+		err := sendBackup(ctx, env.Clock(), data.stores, c.Data, writer)
+		writer.CloseWithError(errors.Join(err, data.close()))
+	}()
+	return reader, nil
+}
+
+func (c *BackupCmd) request(ctx context.Context) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.URL, "/")+backupPath, nil)
+	if err != nil {
+		return nil, usageErrorf("url %q: %v", c.URL, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.Key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for a backup: %w", c.URL, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
+		return nil, fmt.Errorf("the server at %s answered %s: %s", c.URL, response.Status, strings.TrimSpace(string(text)))
+	}
+	return response.Body, nil
+}
+
+// writeNewFile copies a stream into a file that must not exist, and removes it if that fails.
+func writeNewFile(path string, from io.Reader) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the backup: %w", err)
+	}
+	_, err = checkBackup(io.TeeReader(from, file))
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(fmt.Errorf("write the backup: %w", err), os.Remove(path))
+	}
+	return nil
+}
+
+const backupPath = "/api/v1/backup"
+
+// backupSurface serves a backup of the whole data directory to operators.
+func (s *Server) backupSurface(service *metering.Service) *httpserver.Surface {
+	return &httpserver.Surface{
+		Name:         "backup",
+		Authenticate: func(x *httpserver.Exchange) (metering.Principal, error) { return x.BearerAuth(service) },
+		Routes:       []httpserver.Route{{Method: http.MethodPost, Path: backupPath, Handle: s.serveBackup}},
+	}
+}
+
+func (s *Server) serveBackup(x *httpserver.Exchange) error {
+	if !x.Principal.Operator {
+		return meter.Errorf(meter.KindForbidden, "only a key with the operator right may take a backup")
+	}
+	x.Header().Set("Content-Type", "application/x-tar")
+	// A backup may take longer than any other answer; a client that stops reading is still given up.
+	body := &patientWriter{w: x, control: http.NewResponseController(x), patience: backupPatience}
+	return sendBackup(x.Request.Context(), x.Start(), s.stores, s.settings.Data, body)
+}
+
+const backupPatience = time.Minute
+
+// patientWriter gives each write its own deadline.
+type patientWriter struct {
+	w        io.Writer
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+func (p *patientWriter) Write(b []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(p.patience)); err != nil {
+		return 0, err
+	}
+	return p.w.Write(b)
+}
+
+// sendBackup makes a backup in a folder beside the stores, whose files it
+// links where it can, and writes it as a tar stream.
+func sendBackup(ctx context.Context, now time.Time, from *stores, data string, w io.Writer) error {
+	dir, err := os.MkdirTemp(data, backupPrefix)
+	if err != nil {
+		return fmt.Errorf("make a folder for the backup: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	info, err := from.backup(ctx, dir)
+	if err != nil {
+		return err
+	}
+	return packBackup(ctx, w, dir, backupManifest{Version: buildVersion(), Created: now.UTC(), Sequence: info.Sequence})
+}
+
+// backup copies the ledger first: an organization without events does no
+// harm, events without an organization would.
+func (s *stores) backup(ctx context.Context, dir string) (ledger.BackupInfo, error) {
+	info, err := s.ledger.Backup(ctx, filepath.Join(dir, ledgerFolder))
+	if err != nil {
+		return info, fmt.Errorf("back up the ledger: %w", err)
+	}
+	if err := s.catalog.Backup(ctx, filepath.Join(dir, catalogFile)); err != nil {
+		return info, fmt.Errorf("back up the catalogue: %w", err)
+	}
+	return info, nil
+}
+
+// removeLeftovers deletes the folders of backups that a crash interrupted.
+func removeLeftovers(data string) error {
+	folders, err := filepath.Glob(filepath.Join(data, backupPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if err := os.RemoveAll(folder); err != nil {
+			return fmt.Errorf("remove what an interrupted backup left: %w", err)
+		}
+	}
+	return nil
+}

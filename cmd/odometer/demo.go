@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"odometer/client"
+)
+
+// DemoCmd shows the whole thing at work on made-up data.
+type DemoCmd struct {
+	Listen string `default:"127.0.0.1:8080" help:"Loopback address to listen on; a free port is taken if it is busy."`
+}
+
+// Help says what will happen.
+func (c *DemoCmd) Help() string {
+	return "Starts a server on a temporary folder, defines sample meters, sends two months of usage of five customers to it, prints last month's " +
+		"figures and a curl line, and serves until Ctrl-C. Then the folder is removed."
+}
+
+// Run runs the demo.
+func (c *DemoCmd) Run(ctx context.Context, env *Env) error {
+	folder, err := os.MkdirTemp("", "odometer-demo-")
+	if err != nil {
+		return fmt.Errorf("make a temporary folder: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	server, err := c.start(ctx, env, folder)
+	if err != nil {
+		return err
+	}
+	if err := c.show(ctx, env, server, folder); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	return serveUntil(ctx, server)
+}
+
+// start starts the server, on a free port if the usual one is busy.
+func (c *DemoCmd) start(ctx context.Context, env *Env, folder string) (*Server, error) {
+	settings, err := defaultServerSettings()
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ := strings.Cut(c.Listen, ":")
+	if host != "127.0.0.1" && host != "localhost" && host != "[" {
+		return nil, usageErrorf("the demo's key is public: it listens on loopback only, not on %q", c.Listen)
+	}
+	settings.Data, settings.Listen, settings.LogLevel = folder, c.Listen, "warn"
+	settings.Limits.MinFreeDisk = 64 << 20
+	server, err := StartServer(ctx, env, settings)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		settings.Listen = host + ":0"
+		server, err = StartServer(ctx, env, settings)
+	}
+	return server, err
+}
+
+// show fills the server and prints what it answers.
+func (c *DemoCmd) show(ctx context.Context, env *Env, server *Server, folder string) error {
+	fmt.Fprintf(env.Stderr, "sending two months of made-up usage to a server on %s ...\n", folder)
+	api, err := newClient(ClientSettings{URL: server.URL(), Key: server.AdminKey}, "")
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	now := env.Clock()
+	for _, definition := range demoMeters {
+		if err := postMeter(ctx, server, definition); err != nil {
+			return err
+		}
+	}
+	sent, err := sendDemo(ctx, api, now)
+	if err != nil {
+		return fmt.Errorf("send the sample usage: %w", err)
+	}
+	took := time.Since(started)
+	announce(env, server)
+	fmt.Fprintf(env.Stdout, "\n%s events counted exactly once in %s.\n\n", group(sent), took.Round(10*time.Millisecond))
+	from := monthBefore(now)
+	if err := c.table(ctx, env, api, from); err != nil {
+		return err
+	}
+	query := fmt.Sprintf("from=%s&to=%s&window=month&group_by=customer", from.Format(time.RFC3339), from.AddDate(0, 1, 0).Format(time.RFC3339))
+	fmt.Fprintf(env.Stdout, "\nnative API:\n  curl -s -H 'Authorization: Bearer %s' '%s/api/v1/meters/edge_bytes/usage?%s'\n\nCtrl-C ends it and removes the data.\n",
+		server.AdminKey, server.URL(), query)
+	return nil
+}
+
+// monthBefore is the start of the last whole calendar month before now, UTC.
+func monthBefore(now time.Time) time.Time {
+	now = now.UTC()
+	return time.Date(now.Year(), now.Month()-1, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// postMeter creates one sample meter as a user would: by its JSON.
+func postMeter(ctx context.Context, server *Server, definition string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL()+"/api/v1/meters", strings.NewReader(definition))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+server.AdminKey)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("create a sample meter: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusCreated {
+		return fmt.Errorf("create a sample meter: the server answered %s", response.Status)
+	}
+	return nil
+}
+
+// demoBatch is how many events the demo sends in one request.
+const demoBatch = 2000
+
+// sendDemo sends all sample events and expects each to be counted.
+func sendDemo(ctx context.Context, api *client.Client, now time.Time) (sent uint64, err error) {
+	var batch bytes.Buffer
+	count := 0
+	flush := func() error {
+		if count == 0 {
+			return nil
+		}
+		result, err := api.IngestBody(ctx, client.ContentNDJSON, batch.Bytes(), false)
+		if err != nil {
+			return err
+		}
+		if result.Accepted != count {
+			return fmt.Errorf("%d of %d events accepted: %+v", result.Accepted, count, result.Errors)
+		}
+		sent += uint64(count)
+		count = 0
+		batch.Reset()
+		return nil
+	}
+	err = demoEvents(now, func(event []byte) error {
+		batch.Write(event)
+		batch.WriteByte('\n')
+		if count++; count == demoBatch {
+			return flush()
+		}
+		return nil
+	})
+	if err == nil {
+		err = flush()
+	}
+	return sent, err
+}
+
+// table prints last month's figures by customer.
+func (c *DemoCmd) table(ctx context.Context, env *Env, api *client.Client, from time.Time) error {
+	meters := []string{"edge_requests", "edge_bytes", "edge_p95", "errors", "visitors", "cloud_units"}
+	values := map[string]map[string]string{}
+	var customers []string
+	for _, meter := range meters {
+		usage, err := api.Usage(ctx, meter, client.UsageQuery{From: from, To: from.AddDate(0, 1, 0), GroupBy: []string{"customer"}})
+		if err != nil {
+			return fmt.Errorf("usage of %s: %w", meter, err)
+		}
+		for _, row := range usage.Rows {
+			customer := row.Group["customer"]
+			if values[customer] == nil {
+				values[customer] = map[string]string{}
+				customers = append(customers, customer)
+			}
+			values[customer][meter] = row.Value
+		}
+		if values["total"] == nil {
+			values["total"] = map[string]string{}
+		}
+		values["total"][meter] = usage.Total
+	}
+	fmt.Fprintf(env.Stdout, "Usage of %s (UTC)\n", from.Format("January 2006"))
+	t := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "customer\t%s\t\n", strings.Join(meters, "\t"))
+	for _, customer := range append(customers, "total") {
+		fmt.Fprintf(t, "%s\t", customer)
+		for _, meter := range meters {
+			fmt.Fprintf(t, "%s\t", values[customer][meter])
+		}
+		fmt.Fprintln(t)
+	}
+	return t.Flush()
+}

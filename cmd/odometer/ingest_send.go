@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/url"
+
+	"odometer/client"
+)
+
+// newClientSender sends to the server that the command's settings name.
+func (c *IngestCmd) newClientSender() (sendFunc, error) {
+	if _, err := newClient(c.ClientSettings, c.Organization); err != nil {
+		return nil, err // in the words of every command
+	}
+	to, err := client.New(client.Options{URL: c.URL, Key: c.Key, Organization: c.Organization, Compression: c.compression()})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, events [][]byte) (sendResult, error) {
+		answer, err := to.IngestBody(ctx, client.ContentNDJSON, bytes.Join(events, []byte{'\n'}), false)
+		if err != nil {
+			return sendResult{}, err
+		}
+		out := sendResult{Accepted: answer.Accepted, Duplicates: answer.Duplicates, Conflicts: answer.Conflicts, Rejected: answer.Rejected}
+		for _, e := range answer.Errors {
+			out.Problems = append(out.Problems, sendProblem{e.Index, e.Reason})
+		}
+		return out, nil
+	}, nil
+}
+
+// compression is what the user wants, or zstd if there is a network to spare.
+func (c *IngestCmd) compression() client.Compression {
+	switch c.Compress {
+	case "none":
+		return client.NoCompression
+	case "gzip", "zstd":
+		return client.Compression(c.Compress)
+	}
+	if u, err := url.Parse(c.URL); err == nil {
+		ip := net.ParseIP(u.Hostname())
+		if u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+			return client.NoCompression
+		}
+	}
+	return client.Zstd
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"odometer/client"
+	"odometer/internal/catalog"
+)
+
+// KeyCmd manages keys, through a running server or, with --data, in a data
+// directory at rest: the way back in when the last admin key is lost.
+type KeyCmd struct {
+	Create KeyCreateCmd `cmd:"" help:"Create a key and print it; it is not shown again."`
+	List   KeyListCmd   `cmd:"" help:"List keys; their secrets are not kept."`
+	Revoke KeyRevokeCmd `cmd:"" help:"Revoke a key at once."`
+}
+
+// keyTarget says whose keys are meant, and where.
+type keyTarget struct {
+	ClientSettings `embed:""`
+	Data           string `placeholder:"DIR" help:"Use this data directory, which no server uses, instead of asking a server."`
+	Organization   string `placeholder:"ID" help:"The organization; default: the key's own, with --data the first one."`
+}
+
+const offlineActor = "system:command-line"
+
+// offline runs do on the catalogue of a data directory at rest.
+func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*catalog.Store, string) error) error {
+	release, err := claimData(t.Data)
+	if err != nil {
+		return err
+	}
+	defer release()
+	store, err := catalog.Open(ctx, catalogPath(t.Data), catalog.Options{Clock: env.Clock})
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", t.Data, err)
+	}
+	organization := t.Organization
+	if organization == "" {
+		organization = catalog.DefaultOrganization
+	}
+	err = do(store, organization)
+	if closing := store.Close(); err == nil {
+		err = closing
+	}
+	return err
+}
+
+// KeyCreateCmd creates one key.
+type KeyCreateCmd struct {
+	keyTarget `embed:""`
+	Role      string `enum:"admin,ingest,report,read" default:"admin" help:"What it may do: admin, ingest, report or read."`
+	Customer  string `placeholder:"ID" help:"Bind it to one customer."`
+	Expires   string `placeholder:"TIME" help:"When it ends: RFC 3339, a date (UTC), or a duration from now like 720h."`
+}
+
+// Run prints the new key's id and secret.
+func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
+	expires, err := parseExpiry(c.Expires, env.Clock())
+	if err != nil {
+		return err
+	}
+	if c.Data != "" {
+		return c.offline(ctx, env, func(store *catalog.Store, organization string) error {
+			if c.Role == string(catalog.RoleAdmin) && c.Customer == "" && expires.IsZero() {
+				key, token, err := store.MintAdminKey(ctx, organization, offlineActor)
+				return printKey(env.Stdout, key.ID, token, err)
+			}
+			key, token, err := store.CreateKey(ctx, catalog.NewKey{Organization: organization, Role: catalog.Role(c.Role),
+				Customer: c.Customer, Expires: expires}, offlineActor)
+			return printKey(env.Stdout, key.ID, token, err)
+		})
+	}
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	key, err := api.CreateKey(ctx, client.NewKey{Role: c.Role, Customer: c.Customer, Expires: expires})
+	return printKey(env.Stdout, key.ID, key.Token, err)
+}
+
+func printKey(w io.Writer, id, token string, err error) error {
+	if err == nil {
+		_, err = fmt.Fprintf(w, "id: %s\nkey: %s\n", id, token)
+	}
+	return err
+}
+
+// parseExpiry reads an instant, a date or a duration from now; "" is never.
+func parseExpiry(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(d).UTC().Truncate(time.Second), nil
+	}
+	t, err := parseTime(text, time.UTC)
+	if err != nil {
+		return t, usageErrorf("--expires %q: want RFC 3339, a date, or a duration like 720h", text)
+	}
+	return t, nil
+}
+
+// KeyListCmd lists keys.
+type KeyListCmd struct {
+	keyTarget `embed:""`
+}
+
+// Run prints one line per key, the oldest first.
+func (c *KeyListCmd) Run(ctx context.Context, env *Env) error {
+	table := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "id\trole\tcustomer\tcreated\texpires\trevoked\tlast used")
+	line := func(id, role, customer string, times ...time.Time) {
+		fmt.Fprintf(table, "%s\t%s\t%s", id, role, customer)
+		for _, t := range times {
+			fmt.Fprintf(table, "\t%s", orDash(t))
+		}
+		fmt.Fprintln(table)
+	}
+	var err error
+	if c.Data != "" {
+		err = c.offline(ctx, env, func(store *catalog.Store, organization string) error {
+			return eachKey(ctx, store, organization, func(k catalog.Key) {
+				line(k.ID, roleName(string(k.Role), k.Operator), k.Customer, k.Created, k.Expires, k.Revoked, k.LastUsed)
+			})
+		})
+	} else {
+		err = c.online(ctx, func(k client.Key) {
+			line(k.ID, roleName(k.Role, k.Operator), k.Customer, k.Created, k.Expires, k.Revoked, k.LastUsed)
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return table.Flush()
+}
+
+func (c *KeyListCmd) online(ctx context.Context, do func(client.Key)) error {
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	for k, err := range api.Keys(ctx) {
+		if err != nil {
+			return err
+		}
+		do(k)
+	}
+	return nil
+}
+
+func eachKey(ctx context.Context, store *catalog.Store, organization string, do func(catalog.Key)) error {
+	for page := (catalog.Page{}); ; {
+		keys, err := store.Keys(ctx, organization, page)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys.Items {
+			do(k)
+		}
+		if page.Cursor = keys.Next; page.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+func roleName(role string, operator bool) string {
+	if operator {
+		return role + " (operator)"
+	}
+	return role
+}
+
+func orDash(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// KeyRevokeCmd revokes one key.
+type KeyRevokeCmd struct {
+	keyTarget `embed:""`
+	ID        string `arg:"" help:"The key's id, as key list shows it."`
+}
+
+// Run revokes the key.
+func (c *KeyRevokeCmd) Run(ctx context.Context, env *Env) error {
+	if c.Data != "" {
+		return c.offline(ctx, env, func(store *catalog.Store, organization string) error {
+			_, err := store.RevokeKey(ctx, organization, c.ID, offlineActor)
+			return err
+		})
+	}
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	return api.RevokeKey(ctx, c.ID)
+}

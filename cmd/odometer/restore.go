@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// RestoreCmd makes a data directory of a backup.
+type RestoreCmd struct {
+	From string `arg:"" help:"The backup: its directory, its .tar file, or - for a tar stream on standard input."`
+	Data string `required:"" placeholder:"DIR" help:"The data directory to make; it must not exist or be empty."`
+}
+
+// Help says what the directory is good for.
+func (c *RestoreCmd) Help() string {
+	return "Every file is checked against the backup's manifest; the data directory appears only when all of it is there. Keys are those of the backup."
+}
+
+// Run restores and prints what was restored.
+func (c *RestoreCmd) Run(_ context.Context, env *Env) error {
+	stream, err := c.open(env)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	m, err := unpackBackup(stream, c.Data)
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", c.From, err)
+	}
+	// A data directory is not a backup: it changes from now on.
+	if err := os.Remove(filepath.Join(c.Data, manifestName)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(env.Stdout, "%s: as of sequence %d, %s\n", c.Data, m.Sequence, m.Created.Format("2006-01-02 15:04:05 MST"))
+	return err
+}
+
+func (c *RestoreCmd) open(env *Env) (io.ReadCloser, error) {
+	if c.From == "-" {
+		return io.NopCloser(env.Stdin), nil
+	}
+	info, err := os.Stat(c.From)
+	if err != nil {
+		return nil, usageErrorf("%v", err)
+	}
+	if !info.IsDir() {
+		return os.Open(c.From)
+	}
+	reader, writer := io.Pipe()
+	go func() { writer.CloseWithError(packDirectory(writer, c.From)) }()
+	return reader, nil
+}

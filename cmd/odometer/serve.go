@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// ServeCmd runs a server until it is told to stop.
+type ServeCmd struct {
+	ServerSettings `embed:""`
+}
+
+// Help says what is printed where.
+func (c *ServeCmd) Help() string {
+	return "Prints `listening: URL` on standard output once ready and, on a fresh data directory, `admin key: odo_...` before it: " +
+		"the first key, shown only this once. The log goes to standard error. SIGTERM or SIGINT stops it after the requests in progress."
+}
+
+// Run serves until ctx ends.
+func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
+	server, err := StartServer(ctx, env, c.ServerSettings)
+	if err != nil {
+		return err
+	}
+	announce(env, server)
+	return serveUntil(ctx, server)
+}
+
+// announce prints what other programs wait for.
+func announce(env *Env, server *Server) {
+	if server.AdminKey != "" {
+		fmt.Fprintf(env.Stdout, "admin key: %s\n", server.AdminKey)
+	}
+	fmt.Fprintf(env.Stdout, "listening: %s\n", server.URL())
+}
+
+// serveUntil waits for ctx or for the server to fail, and closes it.
+func serveUntil(ctx context.Context, server *Server) error {
+	select {
+	case <-ctx.Done():
+	case <-server.Done():
+	}
+	server.logger.Info("stopping")
+	err := server.Close()
+	server.logger.Info("stopped")
+	return err
+}

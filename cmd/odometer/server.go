@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/httpserver"
+	"odometer/internal/ledger"
+	"odometer/internal/metering"
+	"odometer/internal/surface/native"
+)
+
+// What lies in a data directory, beside its lock.
+const (
+	ledgerFolder  = "ledger"
+	catalogFile   = "catalog.db"
+	backupPrefix  = "backup-" // folders of backups being sent; left over by a crash
+	flushLastUsed = time.Minute
+)
+
+// Server is one running server over one data directory.
+type Server struct {
+	// AdminKey is the first key of a data directory that was fresh, else "".
+	AdminKey string
+
+	settings ServerSettings
+	logger   *slog.Logger
+	release  func() // of the data directory's lock
+	http     *httpserver.Server
+	stores   *stores
+	stop     context.CancelFunc
+	jobs     sync.WaitGroup
+	done     chan struct{}
+	err      error // of http, set before done is closed
+}
+
+// stores are the parts of a data directory, opened.
+type stores struct {
+	ledger  *ledger.Ledger
+	catalog *catalog.Store
+}
+
+// openStores opens or makes the parts of a data directory whose lock is held.
+func openStores(ctx context.Context, dir string, limits ledger.Limits, env *Env, logger *slog.Logger) (*stores, error) {
+	var s stores
+	var err error
+	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, ledgerFolder), Clock: env.Clock, Logger: logger,
+		Limits: limits, Fatal: dieBecause(logger)})
+	if err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	s.catalog, err = catalog.Open(ctx, catalogPath(dir), catalog.Options{Clock: env.Clock, Logger: logger})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the catalogue: %w", err), s.ledger.Close())
+	}
+	return &s, nil
+}
+
+func catalogPath(dir string) string { return filepath.Join(dir, catalogFile) }
+
+func (s *stores) close() error { return errors.Join(s.catalog.Close(), s.ledger.Close()) }
+
+// dieBecause ends the process: a write to the log is in doubt, and answering
+// anything more could be wrong. What was acknowledged is on disk.
+func dieBecause(logger *slog.Logger) func(string) {
+	return func(message string) {
+		logger.Error("ending at once; start again to recover", "reason", message)
+		os.Exit(exitFailed)
+	}
+}
+
+// StartServer wires the whole server together and returns when it is ready to
+// serve. ctx bounds only the start; Close ends the server.
+func StartServer(ctx context.Context, env *Env, settings ServerSettings) (*Server, error) {
+	s := &Server{settings: settings, logger: settings.logger(env.Stderr), done: make(chan struct{})}
+	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	var err error
+	// The lock comes first: a second server must say so, whichever port it was given.
+	if s.release, err = lockData(settings.Data); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, env); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, env *Env) error {
+	var err error
+	s.http, err = httpserver.New(httpserver.Options{
+		Listen: s.settings.Listen, TLSCert: s.settings.TLSCert, TLSKey: s.settings.TLSKey, PprofListen: s.settings.PprofListen,
+		MetricsAccess: httpserver.MetricsAccess(s.settings.MetricsAccess), Limits: s.settings.httpLimits(),
+		Logger: s.logger, Clock: env.Clock,
+	})
+	if err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	go func() { // from now on /healthz answers
+		s.err = s.http.Run(running)
+		close(s.done)
+	}()
+	if err := s.open(ctx, env); err != nil {
+		stop()
+		<-s.done
+		return err
+	}
+	s.jobs.Go(func() { s.flushLastUsed(running) })
+	return nil
+}
+
+// open reads the stores and lets requests in.
+func (s *Server) open(ctx context.Context, env *Env) error {
+	if err := removeLeftovers(s.settings.Data); err != nil {
+		return err
+	}
+	var err error
+	if s.stores, err = openStores(ctx, s.settings.Data, s.settings.ledgerLimits(), env, s.logger); err != nil {
+		return err
+	}
+	if s.AdminKey, err = s.stores.catalog.EnsureDefault(ctx, "system:first-start"); err != nil {
+		return errors.Join(err, s.stores.close())
+	}
+	service, err := metering.New(ctx, metering.Options{Ledger: s.stores.ledger, Catalog: s.stores.catalog, Clock: env.Clock,
+		Logger: s.logger, Limits: s.settings.meteringLimits()})
+	if err != nil {
+		return errors.Join(err, s.stores.close())
+	}
+	s.http.Mount(native.Surface(service), s.backupSurface(service))
+	if err := s.http.Ready(service); err != nil {
+		return errors.Join(err, s.stores.close())
+	}
+	return nil
+}
+
+// flushLastUsed keeps the times at which keys were last used from being lost by a crash.
+func (s *Server) flushLastUsed(ctx context.Context) {
+	ticker := time.NewTicker(flushLastUsed)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := s.stores.catalog.FlushLastUsed(ctx); err != nil && ctx.Err() == nil {
+				s.logger.Warn("last use of keys was not stored", "error", err)
+			}
+		}
+	}
+}
+
+// URL is where the server answers.
+func (s *Server) URL() string { return s.http.URL() }
+
+// Done is closed when the server no longer serves, by Close or by a failure.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Close lets requests in progress finish, writes a last checkpoint and gives
+// the data directory back.
+func (s *Server) Close() error {
+	s.stop()
+	<-s.done
+	s.jobs.Wait()
+	err := errors.Join(s.err, s.stores.close())
+	s.release()
+	return err
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"odometer/internal/cloudevents"
+	"odometer/internal/httpserver"
+	"odometer/internal/ledger"
+	"odometer/internal/metering"
+)
+
+// ServerSettings configure a server. A test holds the defaults written here
+// against those of the packages that they configure.
+type ServerSettings struct {
+	Data   string `default:"odometer-data" placeholder:"DIR" setting:"" help:"Data directory; made if it is not there."`
+	Listen string `default:"127.0.0.1:8080" setting:"" help:"Address to listen on; port 0 takes a free one."`
+
+	TLSCert string `name:"tls-cert" placeholder:"FILE" setting:"" help:"Certificate chain in PEM; with tls-key, HTTPS is served."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" setting:"" help:"Private key in PEM."`
+
+	PprofListen   string `placeholder:"ADDR" setting:"" help:"Loopback address to serve Go profiles on; empty is off."`
+	MetricsAccess string `enum:"auto,open,operator" default:"auto" setting:"" help:"Who may read /metrics: auto is open on a loopback listener and operator elsewhere."`
+	LogFormat     string `enum:"text,json" default:"text" setting:"" help:"Form of the log on standard error: text or json."`
+	LogLevel      string `enum:"debug,info,warn,error" default:"info" setting:"" help:"Least level that is logged: debug, info, warn or error."`
+
+	Checkpoint CheckpointSettings `embed:"" prefix:"checkpoint."`
+	Limits     LimitSettings      `embed:"" prefix:"limits."`
+}
+
+// CheckpointSettings say when folded state is written; whichever comes first.
+type CheckpointSettings struct {
+	Events int           `default:"1000000" setting:"" help:"Checkpoint after this many events."`
+	Bytes  byteSize      `default:"64MiB" setting:"" help:"Checkpoint after this much log."`
+	Every  time.Duration `default:"30s" setting:"" help:"Checkpoint after this time, if there is something to write."`
+}
+
+// LimitSettings bound what is taken in and held.
+type LimitSettings struct {
+	BodyBytes         byteSize      `default:"16MiB" setting:"" help:"Largest request body as sent."`
+	DecompressedBytes byteSize      `default:"64MiB" setting:"" help:"Largest request body after gzip or zstd."`
+	BodiesInFlight    byteSize      `default:"256MiB" setting:"" help:"Bytes of all request bodies held at once; beyond it 429."`
+	Connections       int           `default:"8192" setting:"" help:"Open connections; further ones wait."`
+	BodyTimeout       time.Duration `default:"5m" setting:"" help:"Longest time for a whole request body."`
+	ShutdownGrace     time.Duration `default:"10s" setting:"" help:"Time for requests in progress when the server stops."`
+
+	EventsPerRequest int           `default:"20000" setting:"" help:"Events in one request."`
+	IDBytes          int           `name:"id-bytes" default:"256" setting:"" help:"Longest id of an event."`
+	Attributes       int           `default:"128" setting:"" help:"Attributes in one event's data."`
+	Depth            int           `default:"16" setting:"" help:"Levels of nesting in one event's data."`
+	PastAge          time.Duration `default:"87600h" setting:"" help:"How far back an event's time may lie."`
+	FutureAge        time.Duration `default:"24h" setting:"" help:"How far ahead an event's time may lie."`
+
+	MinFreeDisk    byteSize `default:"1GiB" setting:"" help:"Free disk space below which usage is refused with 507."`
+	LogInFlight    byteSize `default:"64MiB" setting:"" help:"Log bytes appended and not yet folded; beyond it 429."`
+	CellBytes      byteSize `default:"256MiB" setting:"" help:"Memory of folded totals that forces a checkpoint."`
+	CacheBytes     byteSize `default:"64MiB" setting:"" help:"Memory of the store's block cache."`
+	GroupsPerMeter int      `default:"1048576" setting:"" help:"Groups a meter folds; beyond it answers come from scanning."`
+	Meters         int      `default:"1000" setting:"" help:"Meters of one organization."`
+	KeptRejections int      `default:"100000" setting:"" help:"Rejected events kept per organization, then only counted."`
+	Reads          int      `default:"16" setting:"" help:"Usage and event queries at work at once."`
+}
+
+func (s *ServerSettings) httpLimits() httpserver.Limits {
+	l := httpserver.DefaultLimits()
+	l.BodyBytes, l.DecompressedBytes = int64(s.Limits.BodyBytes), int64(s.Limits.DecompressedBytes)
+	l.BodiesInFlight, l.Connections = int64(s.Limits.BodiesInFlight), s.Limits.Connections
+	l.BodyTimeout, l.ShutdownGrace = s.Limits.BodyTimeout, s.Limits.ShutdownGrace
+	return l
+}
+
+func (s *ServerSettings) meteringLimits() metering.Limits {
+	l := metering.DefaultLimits()
+	l.Reads = s.Limits.Reads
+	l.Events = cloudevents.DefaultLimits()
+	l.Events.EventsPerRequest, l.Events.IDBytes = s.Limits.EventsPerRequest, s.Limits.IDBytes
+	l.Events.Attributes, l.Events.Depth = s.Limits.Attributes, s.Limits.Depth
+	l.Events.PastAge, l.Events.FutureAge = s.Limits.PastAge, s.Limits.FutureAge
+	return l
+}
+
+func (s *ServerSettings) ledgerLimits() ledger.Limits {
+	l := ledger.DefaultLimits()
+	l.CheckpointEvents, l.CheckpointBytes, l.CheckpointEvery = s.Checkpoint.Events, int64(s.Checkpoint.Bytes), s.Checkpoint.Every
+	l.MinFreeDisk, l.BytesInFlight = uint64(s.Limits.MinFreeDisk), int64(s.Limits.LogInFlight)
+	l.CellBytes, l.CacheBytes = int64(s.Limits.CellBytes), int64(s.Limits.CacheBytes)
+	l.GroupsPerMeter, l.MetersPerOrg = s.Limits.GroupsPerMeter, s.Limits.Meters
+	l.KeptRejections = s.Limits.KeptRejections
+	return l
+}
+
+// Validate implements kong.Validatable for what no single flag shows.
+func (s *ServerSettings) Validate() error {
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		return fmt.Errorf("tls-cert and tls-key go together")
+	}
+	return nil
+}
+
+// logger writes the server's log.
+func (s *ServerSettings) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // one of the flag's enum
+	options := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// defaultServerSettings are those of a command line that says nothing.
+func defaultServerSettings() (ServerSettings, error) {
+	var settings ServerSettings
+	parser, err := kong.New(&settings)
+	if err != nil {
+		return settings, err
+	}
+	_, err = parser.Parse(nil)
+	return settings, err
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"odometer/client"
+)
+
+// UsageCmd asks a running server for a meter's usage.
+type UsageCmd struct {
+	ClientSettings `embed:""`
+	Organization   string   `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+	Meter          string   `arg:"" help:"Key of the meter."`
+	From           string   `placeholder:"TIME" help:"Start: RFC 3339, or a date (midnight in --tz). Default: the first of this month."`
+	To             string   `placeholder:"TIME" help:"End, not included. Default: now."`
+	Window         string   `help:"One row per 5m, 15m, hour, day, week, month or year; default: one row for the whole range."`
+	TZ             string   `name:"tz" default:"UTC" placeholder:"ZONE" help:"IANA time zone of windows and dates."`
+	GroupBy        []string `placeholder:"ATTR" help:"One row per value of these attributes."`
+	Filter         []string `sep:"none" placeholder:"ATTR=VALUE" help:"Only events with this attribute; repeatable, values of one attribute are alternatives."`
+	AsOf           string   `placeholder:"TIME" help:"As known at this time."`
+	FillZero       bool     `help:"Also print windows without usage."`
+	Limit          int      `help:"Print at most this many rows; 0 is all."`
+	Format         string   `enum:"table,csv,json" default:"table" help:"table, csv or json (one object per row)."`
+}
+
+// Run prints the rows and, for a table, the total.
+func (c *UsageCmd) Run(ctx context.Context, env *Env) error {
+	query, err := c.query(env.Clock())
+	if err != nil {
+		return err
+	}
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	out := c.writer(env.Stdout)
+	for printed := 0; ; {
+		page, err := api.Usage(ctx, c.Meter, query)
+		if err != nil {
+			return err
+		}
+		for _, row := range page.Rows {
+			if c.Limit > 0 && printed == c.Limit {
+				return out.end(page)
+			}
+			if err := out.row(row); err != nil {
+				return err
+			}
+			printed++
+		}
+		if page.NextCursor == "" {
+			return out.end(page)
+		}
+		query.Cursor = page.NextCursor
+	}
+}
+
+func (c *UsageCmd) query(now time.Time) (client.UsageQuery, error) {
+	zone, err := time.LoadLocation(c.TZ)
+	if err != nil {
+		return client.UsageQuery{}, usageErrorf("tz %q: %v", c.TZ, err)
+	}
+	now = now.In(zone)
+	q := client.UsageQuery{Window: c.Window, TimeZone: c.TZ, GroupBy: c.GroupBy, FillZero: c.FillZero,
+		From: time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, zone), To: now.Truncate(time.Second).Add(time.Second)}
+	for _, t := range []struct {
+		name, text string
+		into       *time.Time
+	}{{"from", c.From, &q.From}, {"to", c.To, &q.To}, {"as-of", c.AsOf, &q.AsOf}} {
+		if t.text == "" {
+			continue
+		}
+		if *t.into, err = parseTime(t.text, zone); err != nil {
+			return q, usageErrorf("--%s %q: want RFC 3339, like 2026-11-01T00:00:00Z, or a date", t.name, t.text)
+		}
+	}
+	for _, f := range c.Filter {
+		name, value, ok := strings.Cut(f, "=")
+		if !ok {
+			return q, usageErrorf("--filter %q: want ATTRIBUTE=VALUE", f)
+		}
+		if q.Filters == nil {
+			q.Filters = map[string][]string{}
+		}
+		q.Filters[name] = append(q.Filters[name], value)
+	}
+	return q, nil
+}
+
+// parseTime reads an instant, or a date as its midnight in the zone.
+func parseTime(text string, zone *time.Location) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	return time.ParseInLocation(time.DateOnly, text, zone)
+}
+
+// usageWriter writes rows in one of the formats.
+type usageWriter interface {
+	row(client.UsageRow) error
+	end(*client.Usage) error
+}
+
+func (c *UsageCmd) writer(w io.Writer) usageWriter {
+	switch c.Format {
+	case "csv":
+		return &csvUsage{w: csv.NewWriter(w), groups: c.GroupBy}
+	case "json":
+		return &jsonUsage{json.NewEncoder(w)}
+	}
+	return newUsageTable(w, c.GroupBy)
+}
+
+// usageTable aligns columns; values end at the same column.
+type usageTable struct {
+	w      *tabwriter.Writer
+	groups []string
+}
+
+func newUsageTable(w io.Writer, groups []string) *usageTable {
+	t := &usageTable{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight), groups: groups}
+	fmt.Fprintf(t.w, "start\tend\t")
+	for _, name := range groups {
+		fmt.Fprintf(t.w, "%s\t", name)
+	}
+	fmt.Fprintln(t.w, "value\t")
+	return t
+}
+
+func (t *usageTable) row(r client.UsageRow) error {
+	fmt.Fprintf(t.w, "%s\t%s\t", r.Start.Format(time.RFC3339), r.End.Format(time.RFC3339))
+	for _, name := range t.groups {
+		fmt.Fprintf(t.w, "%s\t", r.Group[name])
+	}
+	mark := ""
+	if r.Clipped {
+		mark = " (part of the window)"
+	}
+	_, err := fmt.Fprintf(t.w, "%s\t%s\n", r.Value, mark)
+	return err
+}
+
+func (t *usageTable) end(u *client.Usage) error {
+	if u.Total != "" {
+		fmt.Fprintf(t.w, "total\t\t%s%s\t\n", strings.Repeat("\t", len(t.groups)), u.Total)
+	}
+	return t.w.Flush()
+}
+
+type csvUsage struct {
+	w       *csv.Writer
+	groups  []string
+	started bool
+}
+
+func (c *csvUsage) row(r client.UsageRow) error {
+	if err := c.start(); err != nil {
+		return err
+	}
+	record := []string{r.Start.Format(time.RFC3339), r.End.Format(time.RFC3339)}
+	for _, name := range c.groups {
+		record = append(record, r.Group[name])
+	}
+	return c.w.Write(append(record, r.Value, strconv.FormatBool(r.Clipped)))
+}
+
+// start writes the header, also where no row follows.
+func (c *csvUsage) start() error {
+	if c.started {
+		return nil
+	}
+	c.started = true
+	header := append([]string{"start", "end"}, c.groups...)
+	return c.w.Write(append(header, "value", "clipped"))
+}
+
+func (c *csvUsage) end(*client.Usage) error {
+	if err := c.start(); err != nil {
+		return err
+	}
+	c.w.Flush()
+	return c.w.Error()
+}
+
+type jsonUsage struct{ e *json.Encoder }
+
+func (j *jsonUsage) row(r client.UsageRow) error { return j.e.Encode(r) }
+func (j *jsonUsage) end(*client.Usage) error     { return nil }

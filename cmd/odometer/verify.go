@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"odometer/internal/ledger"
+)
+
+// VerifyCmd checks that what a data directory answers is what its log says.
+type VerifyCmd struct {
+	Data   string   `required:"" placeholder:"DIR" help:"The data directory; no server may be using it."`
+	Memory byteSize `default:"512MiB" help:"Memory for sorting identities."`
+	JSON   bool     `name:"json" help:"Print the report as JSON."`
+}
+
+// Help says what is checked.
+func (c *VerifyCmd) Help() string {
+	return "Reads the whole log with separate code, judges every event anew by sorting identities, adds up every meter one event at a time, and only then " +
+		"compares with the index and the totals. Exit code 3 if anything differs or is damaged. To check a running server, verify a restored backup of it."
+}
+
+// Run verifies and prints the report.
+func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
+	data, err := openAtRest(ctx, env, c.Data)
+	if err != nil {
+		return err
+	}
+	progress := &verifyProgress{env: env}
+	report, err := data.ledger.Verify(ctx, ledger.VerifyOptions{MemoryBytes: int64(c.Memory), Progress: progress.show})
+	progress.clear()
+	if problem := data.catalog.Check(ctx); problem != nil {
+		report.Problems = append(report.Problems, problem.Error())
+	}
+	if err = errors.Join(err, data.close()); err != nil {
+		return fmt.Errorf("verify %s: %w", c.Data, err)
+	}
+	if err := printVerify(env.Stdout, report, c.JSON); err != nil {
+		return err
+	}
+	if found := len(report.Problems) + report.MoreFound; found > 0 {
+		return exitWith(exitDisagrees, fmt.Errorf("%s: %s found", c.Data, plural(found, "problem")))
+	}
+	return nil
+}
+
+func printVerify(w io.Writer, r ledger.VerifyReport, asJSON bool) error {
+	if asJSON {
+		text, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(w, string(text))
+		return err
+	}
+	for _, problem := range r.Problems {
+		fmt.Fprintln(w, "problem: "+problem)
+	}
+	if r.MoreFound > 0 {
+		fmt.Fprintf(w, "and %s more\n", plural(r.MoreFound, "problem"))
+	}
+	for _, skipped := range r.Skipped {
+		fmt.Fprintln(w, "not compared: "+skipped)
+	}
+	_, err := fmt.Fprintf(w, "%s blocks, %s events, %s identities and %s cells verified in %s (%s events/s)\n", group(r.Blocks), group(r.Events),
+		group(r.Identities), group(r.Cells), r.Elapsed.Round(time.Millisecond), group(perSecond(r.Events, r.Elapsed)))
+	return err
+}
+
+// verifyProgress redraws one line on a terminal.
+type verifyProgress struct {
+	env   *Env
+	drawn bool
+}
+
+func (p *verifyProgress) show(at ledger.VerifyProgress) {
+	if !p.env.IsTerminal(p.env.Stderr) {
+		return
+	}
+	p.drawn = true
+	fmt.Fprintf(p.env.Stderr, "\rverifying %s: block %s of %s   ", at.Pass, group(at.Block), group(at.Blocks))
+}
+
+func (p *verifyProgress) clear() {
+	if p.drawn {
+		fmt.Fprint(p.env.Stderr, "\r\x1b[K")
+	}
+}
