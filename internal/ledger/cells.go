@@ -42,20 +42,33 @@ func cellPrefix(m *meterState) []byte {
 	return l.AppendMeterPrefix(nil)
 }
 
-// flushCells merges the delta's cells into the stored ones.
-func (l *Ledger) flushCells(b *pebble.Batch, d *delta) error {
+// flushCells merges the delta's cells into the stored ones; chunks with
+// recomputed slots are replaced.
+func (l *Ledger) flushCells(b *pebble.Batch, d *delta, installs map[string]*install) error {
 	byVersion := map[uint32]*meterState{}
 	for m := range d.meters {
 		byVersion[m.record.Version] = m
 	}
-	emit := func(key, value []byte) error { return b.Merge(key, value, nil) }
-	return cell.Flush(d.table, emit, func(version uint32) (cell.Plan, bool) {
+	emit := func(key, value []byte) error {
+		if in := installs[string(key)]; in != nil {
+			delete(installs, string(key))
+			return l.installChunk(b, key, value, in, d.applied)
+		}
+		return b.Merge(key, value, nil)
+	}
+	err := cell.Flush(d.table, emit, func(version uint32) (cell.Plan, bool) {
 		m, ok := byVersion[version]
 		if !ok {
 			return cell.Plan{}, false // deleted in the same delta
 		}
 		return cell.Plan{Layout: m.layout(), Projections: m.projections()}, true
 	})
+	for key, in := range installs { // chunks that the delta does not touch
+		if err == nil {
+			err = l.installChunk(b, []byte(key), nil, in, d.applied)
+		}
+	}
+	return err
 }
 
 // cellRead is one question answered from cells.

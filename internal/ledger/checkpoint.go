@@ -148,6 +148,8 @@ type checkpointer struct {
 	merges sync.WaitGroup
 
 	copying sync.Mutex // held by a commit and by a backup of the state
+
+	dirty recomputer
 }
 
 type finishedMerge struct {
@@ -215,6 +217,7 @@ func (d *delta) snapshotRecords() {
 	for m := range d.meters {
 		v, _ := json.Marshal(&m.record)
 		d.records = append(d.records, keyValue{orgKey(keyMeter, m.org, m.record.Meter.Key), v})
+		m.frozen = m.record
 	}
 }
 
@@ -318,7 +321,11 @@ func (l *Ledger) fillBatch(b *pebble.Batch, d *delta) error {
 	if err := d.writeBlocks(b); err != nil {
 		return err
 	}
-	if err := l.flushCells(b, d); err != nil {
+	installs, err := l.recomputeDirty(b, d)
+	if err != nil {
+		return err
+	}
+	if err := l.flushCells(b, d, installs); err != nil {
 		return err
 	}
 	for _, m := range d.deleted {
@@ -361,10 +368,12 @@ func (d *delta) writeBlocks(b *pebble.Batch) error {
 func deleteMeter(b *pebble.Batch, m *meterState) error {
 	cells := cellPrefix(m)
 	groups := binary.BigEndian.AppendUint32([]byte{keyGroup}, m.record.Version)
+	dirty := binary.BigEndian.AppendUint32([]byte{keyDirty}, m.record.Version)
 	return errors.Join(
 		b.Delete(orgKey(keyMeter, m.org, m.record.Meter.Key), nil),
 		b.DeleteRange(cells, upperBound(cells), nil),
-		b.DeleteRange(groups, upperBound(groups), nil))
+		b.DeleteRange(groups, upperBound(groups), nil),
+		b.DeleteRange(dirty, upperBound(dirty), nil))
 }
 
 // maybeMerge starts merging runs when enough have gathered; one at a time.

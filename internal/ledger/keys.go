@@ -21,7 +21,7 @@ import (
 //	'o' org                               -> organization record
 //	'v' hash:12                           -> void record of an identity
 //	'V' seq:8 ord:4                       -> sequence of the void of that event
-//	'y' version:4 <dirty slot>            -> sequence at which the slot became dirty
+//	'y' version:4 slot:4 number:8...      -> sequence:8 of the last void that made this group's slot dirty
 const (
 	keyCheckpoint   = 'A'
 	keyCell         = 'c'
@@ -35,6 +35,7 @@ const (
 	keyOrg          = 'o'
 	keyVoid         = 'v'
 	keyVoided       = 'V'
+	keyDirty        = 'y'
 )
 
 func appendOrg(dst []byte, org string) []byte {

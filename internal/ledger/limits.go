@@ -24,8 +24,9 @@ type Limits struct {
 	EventsPage        int           // events in one page
 	KeptRejections    int           // rejected events kept per organization, then only counted
 	MetersPerOrg      int
-	SetValues         int // distinct values a UNIQUE_COUNT slot may hold
-	DirtyPerFlush     int // dirty slots recomputed at one checkpoint
+	SetValues         int   // distinct values a UNIQUE_COUNT slot may hold
+	DirtyPerFlush     int   // dirty slots recomputed at one checkpoint
+	DirtyBytes        int64 // bytes of blocks read for that at one checkpoint
 	CacheBytes        int64
 	BlockCacheEntries int // decoded blocks kept for lookups
 }
@@ -37,7 +38,7 @@ func DefaultLimits() Limits {
 		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
 		CellBytes: 256 << 20, StringCache: 1 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000,
 		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, KeptRejections: 100_000,
-		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
+		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CacheBytes: 64 << 20, BlockCacheEntries: 64,
 	}
 }
 
@@ -65,6 +66,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.MetersPerOrg, d.MetersPerOrg)
 	fill(&l.SetValues, d.SetValues)
 	fill(&l.DirtyPerFlush, d.DirtyPerFlush)
+	fill(&l.DirtyBytes, d.DirtyBytes)
 	fill(&l.CacheBytes, d.CacheBytes)
 	fill(&l.BlockCacheEntries, d.BlockCacheEntries)
 	return l

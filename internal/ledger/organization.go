@@ -106,13 +106,14 @@ type meterRecord struct {
 type meterState struct {
 	org    string
 	record meterRecord
+	frozen meterRecord // record as of the last freeze, for the flush
 	kind   cell.Kind
 	width  time.Duration
 	order  []string // group_by with the customer first: the order of cell keys
 }
 
 func newMeterState(org string, r meterRecord) *meterState {
-	return &meterState{org: org, record: r, kind: cell.KindFor(r.Meter.Aggregation), width: r.Meter.SlotWidth(), order: cellOrder(r.Meter.GroupBy)}
+	return &meterState{org: org, record: r, frozen: r, kind: cell.KindFor(r.Meter.Aggregation), width: r.Meter.SlotWidth(), order: cellOrder(r.Meter.GroupBy)}
 }
 
 // cellOrder puts the customer first so that one customer's cells are neighbours.

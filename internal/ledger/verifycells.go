@@ -344,10 +344,10 @@ func (p *cellPass) compareCell(m int, projection cell.Projection, group []uint64
 	if c != nil {
 		c.seen = true
 	}
-	if st.Dirty != 0 {
-		return nil // answered by scanning until it is recomputed
-	}
 	state := p.meters[m]
+	if st.Dirty != 0 {
+		return p.compareDirty(state, projection, group, slot, st)
+	}
 	want, have := "nothing", "nothing"
 	if c != nil {
 		want = c.text(state.record.Meter.Aggregation)
@@ -360,6 +360,20 @@ func (p *cellPass) compareCell(m int, projection cell.Projection, group []uint64
 			texts, slotStart(slot, state.width).Format(time.RFC3339), have, want)
 	}
 	return nil
+}
+
+// compareDirty checks a slot that is answered by scanning: until it is
+// recomputed, so its mark must be on the list of that.
+func (p *cellPass) compareDirty(m *meterState, projection cell.Projection, group []uint64, slot int32, st *cell.State) error {
+	if st.Dirty == cell.Permanent || projection.ID != cell.ProjectionAll {
+		return nil
+	}
+	mark, err := p.v.state.get(dirtyKey(dirtySlot{m.record.Version, slot}, group))
+	if err == nil && (len(mark) != 8 || binary.BigEndian.Uint64(mark) < st.Dirty) {
+		p.v.problem("meter %s of %s: a slot at %s is marked by the void at block %d but not on the list to be recomputed",
+			m.record.Meter.Key, m.org, slotStart(slot, m.width).Format(time.RFC3339), st.Dirty)
+	}
+	return err
 }
 
 func (c *naiveCell) text(a meter.Aggregation) string {
