@@ -37,7 +37,7 @@ func TestReadFindsExactlyItsChunks(t *testing.T) {
 	ids := []uint64{0, 1, 255, 1 << 40, ^uint64(0)}
 	for _, a := range ids {
 		for _, b := range ids {
-			for day := int32(-20); day < 40; day++ {
+			for day := int32(-200); day < 200; day++ {
 				if rng.IntN(3) == 0 || day%7 != 0 && rng.IntN(2) == 0 {
 					continue
 				}
@@ -58,7 +58,7 @@ func TestReadFindsExactlyItsChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 200 {
-		first := int32(rng.IntN(70) - 30)
+		first := int32(rng.IntN(420) - 210)
 		last := first + int32(rng.IntN(30))
 		scope.From, scope.To = first*4+int32(rng.IntN(4)), last*4+1+int32(rng.IntN(4))
 		scope.From = min(scope.From, scope.To-1)
@@ -100,6 +100,12 @@ func TestReadReportsDamage(t *testing.T) {
 		err := scope.Collect(db, func([]uint64, int32, *State) error { return nil })
 		if meter.KindOf(err) != meter.KindCorrupt {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, slots := range [][2]int32{{0, 0}, {5, 4}, {0, -1 << 31}} {
+		scope := Scope{Layout: layout, From: slots[0], To: slots[1]}
+		if err := scope.Collect(openMem(t), nil); err != nil {
+			t.Errorf("no slots: %v", err)
 		}
 	}
 	scope := Scope{Layout: layout, Group: []uint64{1, 2}, To: 1}
