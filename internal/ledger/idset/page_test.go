@@ -187,3 +187,27 @@ func TestFooterRoundTrip(t *testing.T) {
 		t.Fatalf("a newer version: %v", err)
 	}
 }
+
+func TestFirstAtLeast(t *testing.T) {
+	t.Parallel()
+	rng := newRNG(t)
+	for range 3000 {
+		x := make([]uint64, rng.IntN(300))
+		for i := range x {
+			x[i] = rng.Uint64() >> rng.IntN(64)
+			if rng.IntN(3) == 0 {
+				x[i] = -x[i]
+			}
+		}
+		slices.Sort(x)
+		for range 20 {
+			v := rng.Uint64() >> rng.IntN(64)
+			if len(x) > 0 && rng.IntN(2) == 0 {
+				v = x[rng.IntN(len(x))] + rng.Uint64N(3) - 1
+			}
+			if want, _ := slices.BinarySearch(x, v); firstAtLeast(x, v) != want {
+				t.Fatalf("%d in %v: %d, want %d", v, x, firstAtLeast(x, v), want)
+			}
+		}
+	}
+}

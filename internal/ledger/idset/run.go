@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sort"
+	"math/bits"
+	"slices"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -175,13 +176,31 @@ func (r *run) readChunks(at, n uint64, fn func([]byte)) error {
 // pagesOf returns the pages [from,to) that may hold hashes whose high half is
 // in [lo,hi].
 func (r *run) pagesOf(lo, hi uint64) (from, to uint64) {
-	from = uint64(sort.Search(len(r.index), func(i int) bool { return r.index[i] >= lo }))
-	for to = from; to < uint64(len(r.index)) && r.index[to] <= hi; to++ {
+	at := firstAtLeast(r.index, lo)
+	end := at
+	for end < len(r.index) && r.index[end] <= hi {
+		end++
 	}
-	if from > 0 {
-		from-- // starts before lo and may reach it
+	if at > 0 {
+		at-- // starts before lo and may reach it
 	}
-	return from, to
+	return uint64(at), uint64(end)
+}
+
+// firstAtLeast returns the position of the first value of x that is at least
+// v, or len(x). Hashes are spread evenly, so it is near v's share of x: looking
+// around there touches a few neighbours, where halving touches twenty places.
+func firstAtLeast(x []uint64, v uint64) int {
+	guess, _ := bits.Mul64(v, uint64(len(x)))
+	lo, hi := int(guess), int(guess)
+	for step := 8; lo > 0 && x[lo-1] >= v; step *= 4 {
+		lo, hi = max(0, lo-step), lo-1
+	}
+	for step := 8; hi < len(x) && x[hi] < v; step *= 4 {
+		lo, hi = hi+1, min(len(x), hi+step)
+	}
+	n, _ := slices.BinarySearch(x[lo:hi], v)
+	return lo + n
 }
 
 var pageBuffers = sync.Pool{New: func() any { return new(pageBuffer) }}
