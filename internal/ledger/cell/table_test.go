@@ -2,6 +2,7 @@ package cell
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -176,6 +177,42 @@ func TestFrozenTableIsShared(t *testing.T) {
 		}
 		wg.Wait()
 	}
+}
+
+// TestDirtySlots lists what was marked, with the latest sequence of each slot;
+// one that is never recomputed stays so through merge and install.
+func TestDirtySlots(t *testing.T) {
+	t.Parallel()
+	tab := NewTable(0)
+	a, b := tab.Series(1, Min, []uint64{1}), tab.Series(2, Distinct, []uint64{2})
+	tab.AddMin(a, 3, meter.QuantityFromInt64(1))
+	tab.Dirty(a, 3, 7)
+	tab.Dirty(a, 3, 5)
+	tab.Dirty(b, -4, Permanent)
+	tab.Dirty(b, -4, 9)
+	got := map[string]uint64{}
+	tab.DirtySlots(func(version uint32, group []uint64, slot int32, sequence uint64) {
+		got[fmt.Sprint(version, group, slot)] = sequence
+	})
+	if want := map[string]uint64{"1 [1] 3": 7, "2 [2] -4": Permanent}; !maps.Equal(got, want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+	l := Layout{Version: 1, Kind: Distinct, SlotsPerDay: 96}
+	one := NewTable(0)
+	one.Dirty(one.Series(1, Distinct, nil), 0, Permanent)
+	base, err := Merge(flushOne(t, one, Distinct, 96), flushOne(t, one, Distinct, 96))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err = Install(&l, base, []Recomputed{{0, State{Kind: Distinct, Count: 1, Set: setOf(4)}}}, Permanent-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if states, err := decode(base); err != nil || states[0] == nil || states[0].Dirty != Permanent {
+		t.Fatalf("%+v, %v", states[0], err)
+	}
+	tab.Reset()
+	tab.DirtySlots(func(uint32, []uint64, int32, uint64) { t.Fatal("dirty after Reset") })
 }
 
 func TestFlushRefusesBadPlans(t *testing.T) {
