@@ -27,8 +27,8 @@ func (l *Ledger) Backup(ctx context.Context, dir string) (BackupInfo, error) {
 	if err := l.Checkpoint(); err != nil {
 		return info, err
 	}
-	if err := l.fs.MkdirAll(dir, 0o755); err != nil {
-		return info, fmt.Errorf("make the backup directory: %w", err)
+	if err := makeDir(l.fs, dir); err != nil {
+		return info, err
 	}
 	// Under ckpt.copying no checkpoint commits, so the runs pinned are those
 	// that the copied state names.

@@ -36,6 +36,18 @@ func (m *meterState) projections() []cell.Projection {
 	return out
 }
 
+// overflow turns a group that the meter does not keep, because it has too many
+// already, into the one that stands for all such groups: what the projections
+// take of a group stays, so that they stay exact, the rest becomes unknownText.
+func (m *meterState) overflow(group []uint64) {
+	projections := m.projections()
+	for i := range group {
+		if !slices.ContainsFunc(projections, func(p cell.Projection) bool { return slices.Contains(p.Take, i) }) {
+			group[i] = unknownText
+		}
+	}
+}
+
 // cellPrefix begins all chunk keys of a meter version.
 func cellPrefix(m *meterState) []byte {
 	l := m.layout()
@@ -61,7 +73,9 @@ func (l *Ledger) flushCells(b *pebble.Batch, d *delta, installs map[string]*inst
 		if !ok {
 			return cell.Plan{}, false // deleted in the same delta
 		}
-		return cell.Plan{Layout: m.layout(), Projections: m.projections()}, true
+		p := cell.Plan{Layout: m.layout(), Projections: m.projections()}
+		p.SetValues = l.limits.SetValues
+		return p, true
 	})
 	for key, in := range installs { // chunks that the delta does not touch
 		if err == nil {
@@ -91,16 +105,20 @@ type cellRead struct {
 func (l *Ledger) readCells(ctx context.Context, qu *question) (*collector, uint64, bool, error) {
 	l.mu.RLock()
 	m := qu.m
-	if !m.backfilled() || m.record.Crowded {
+	if !m.backfilled() {
 		l.mu.RUnlock()
 		return nil, 0, false, nil
 	}
 	view := l.viewLocked()
 	defer view.release()
 	r := &cellRead{qu: qu, width: int64(m.width)}
-	r.c = newCollector(&qu.def, qu.bounds, len(qu.q.GroupBy), l.now(), l.limits)
+	r.c = newCollector(qu, l.now(), l.limits)
 	qu.texts = l.texts.text
 	known, err := r.plan(l)
+	if m.record.Crowded && r.scope.Projection.ID == cell.ProjectionAll {
+		l.mu.RUnlock()
+		return nil, 0, false, nil // new groups are not kept apart
+	}
 	if err != nil || !known {
 		// Nobody has ever used a text that a filter asks for: nothing matches.
 		l.mu.RUnlock()
@@ -154,9 +172,6 @@ func (r *cellRead) plan(l *Ledger) (bool, error) {
 func (r *cellRead) slots(o *orgRecord) {
 	lo, hi := r.qu.bounds[0], r.qu.bounds[len(r.qu.bounds)-1]
 	r.scope.From, r.scope.To = int32(-floorDiv(-lo, r.width)), int32(floorDiv(hi, r.width))
-	if r.qu.def.Sampled() {
-		return // counts whole samples only
-	}
 	if lo <= o.MinTime {
 		r.scope.From = int32(floorDiv(lo, r.width))
 	}

@@ -25,8 +25,9 @@ type collector struct {
 	states  map[stateKey]*cell.State
 	series  []*sampleSeries // by group, sampled meters only
 	total   *sampleSeries
-	first   int64 // number of the first sample in the range
-	samples int   // whole samples in the range that have ended
+	first   int64 // number of the first sample that can hold anything
+	samples int   // of them from first on; others of the range are empty
+	whole   int   // whole samples in the range that have ended
 	keyBuf  []byte
 	win     int // window used last
 	lastKey stateKey
@@ -41,13 +42,21 @@ type sampleSeries struct {
 	any  []int64 // events per sample
 }
 
-func newCollector(m *meter.Meter, bounds []int64, width int, now time.Time, limits Limits) *collector {
-	c := &collector{m: m, kind: cell.KindFor(m.Aggregation), bounds: bounds, width: width, now: now, limits: limits,
+func newCollector(qu *question, now time.Time, limits Limits) *collector {
+	m := &qu.def
+	if qu.asOf != 0 && qu.asOf < now.UnixNano() {
+		now = time.Unix(0, qu.asOf) // samples that had ended by then
+	}
+	c := &collector{m: m, kind: cell.KindFor(m.Aggregation), bounds: qu.bounds, width: len(qu.q.GroupBy), now: now, limits: limits,
 		groups: map[string]int{}, states: map[stateKey]*cell.State{}}
 	if m.Sampled() {
-		from, to := time.Unix(0, bounds[0]), time.Unix(0, bounds[len(bounds)-1])
-		first, n := meter.Samples(from, to, now, m.SlotWidth())
-		c.first, c.samples = floorDiv(first.UnixNano(), int64(m.SlotWidth())), n
+		width := int64(m.SlotWidth())
+		var first time.Time
+		first, c.whole = meter.Samples(time.Unix(0, qu.from), time.Unix(0, qu.to), now, m.SlotWidth())
+		c.first = floorDiv(first.UnixNano(), width)
+		last := min(c.first+int64(c.whole), -floorDiv(-qu.hi, width))
+		c.first = max(c.first, floorDiv(qu.lo, width))
+		c.samples = int(max(0, last-c.first))
 	}
 	return c
 }
@@ -113,6 +122,9 @@ func (c *collector) addSample(group int, t int64, s *cell.State) error {
 		return nil
 	}
 	if c.total == nil {
+		if c.samples > maxSamplesHeld {
+			return c.tooManySamples()
+		}
 		c.total = c.newSeries()
 	}
 	c.total.add(i, s)
@@ -121,7 +133,7 @@ func (c *collector) addSample(group int, t int64, s *cell.State) error {
 	}
 	for len(c.series) <= group {
 		if (len(c.series)+1)*c.samples > maxSamplesHeld {
-			return meter.Errorf(meter.KindInvalid, "the answer needs more than %d samples in memory; filter, group by less or ask for a shorter range", maxSamplesHeld)
+			return c.tooManySamples()
 		}
 		c.series = append(c.series, c.newSeries())
 	}
@@ -131,6 +143,10 @@ func (c *collector) addSample(group int, t int64, s *cell.State) error {
 
 // maxSamplesHeld bounds the samples of all groups of one question (32 bytes each).
 const maxSamplesHeld = 8 << 20
+
+func (c *collector) tooManySamples() error {
+	return meter.Errorf(meter.KindInvalid, "the answer needs more than %d samples in memory; filter, group by less or ask for a shorter range", maxSamplesHeld)
+}
 
 func (c *collector) newSeries() *sampleSeries {
 	return &sampleSeries{sums: make([]meter.Sum, c.samples), any: make([]int64, c.samples)}
@@ -184,12 +200,9 @@ func value(m *meter.Meter, s *cell.State) meter.Decimal {
 func (c *collector) totalFigure() (meter.Decimal, bool) {
 	if c.m.Sampled() {
 		if c.total == nil {
-			if c.samples == 0 {
-				return meter.Decimal{}, false
-			}
-			return meter.Decimal{}, true
+			return meter.Decimal{}, c.whole > 0
 		}
-		return c.element(c.total, 0, c.samples)
+		return c.element(c.total, 0, c.samples, c.whole)
 	}
 	total := cell.State{Kind: c.kind}
 	for _, s := range c.states {
@@ -215,12 +228,13 @@ func (c *collector) sampledFigures() []figure {
 	width := int64(c.m.SlotWidth())
 	for w := range len(c.bounds) - 1 {
 		first, n := meter.Samples(time.Unix(0, c.bounds[w]), time.Unix(0, c.bounds[w+1]), c.now, c.m.SlotWidth())
-		lo := int(floorDiv(first.UnixNano(), width) - c.first)
+		at := int(floorDiv(first.UnixNano(), width) - c.first)
+		lo, hi := max(at, 0), min(at+n, c.samples)
 		for g, s := range series {
-			if n == 0 || !slices.ContainsFunc(s.any[lo:lo+n], func(k int64) bool { return k > 0 }) {
+			if lo >= hi || !slices.ContainsFunc(s.any[lo:hi], func(k int64) bool { return k > 0 }) {
 				continue
 			}
-			if v, ok := c.element(s, lo, n); ok {
+			if v, ok := c.element(s, lo, hi, n); ok {
 				out = append(out, figure{window: w, group: keys[g], value: v})
 			}
 		}
@@ -228,18 +242,29 @@ func (c *collector) sampledFigures() []figure {
 	return out
 }
 
-// element takes the percentile or the peak of n samples from lo.
-func (c *collector) element(s *sampleSeries, lo, n int) (meter.Decimal, bool) {
+// element takes the percentile or the peak of n samples: those in [lo, hi)
+// of the series, and empty ones, which are zero.
+func (c *collector) element(s *sampleSeries, lo, hi, n int) (meter.Decimal, bool) {
 	if n <= 0 {
 		return meter.Decimal{}, false
 	}
-	sums := slices.Clone(s.sums[lo : lo+n])
+	sums := slices.Clone(s.sums[lo:hi])
 	slices.SortFunc(sums, meter.Sum.Cmp)
-	rank := n
+	at := n - 1
 	if c.m.Aggregation == meter.AggPercentile {
-		rank = meter.PercentileRank(c.m.Percentile.Decimal(), n)
+		at = meter.PercentileRank(c.m.Percentile.Decimal(), n) - 1
 	}
-	v := sums[rank-1].Decimal()
+	// The empty samples lie between the negative and the other sums.
+	below := sort.Search(len(sums), func(i int) bool { return sums[i].Cmp(meter.Sum{}) >= 0 })
+	empty := n - len(sums)
+	var sum meter.Sum
+	switch {
+	case at < below:
+		sum = sums[at]
+	case at >= below+empty:
+		sum = sums[at-empty]
+	}
+	v := sum.Decimal()
 	if c.m.Rate {
 		v = meter.Rate(v, int(c.m.SlotWidth()/time.Second))
 	}

@@ -130,8 +130,8 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 }
 
 func (l *Ledger) open(ctx context.Context) error {
-	if err := l.fs.MkdirAll(l.dir, 0o755); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
+	if err := makeDir(l.fs, l.dir); err != nil {
+		return err
 	}
 	if err := l.lock.take(l.fs, filepath.Join(l.dir, lockName)); err != nil {
 		return err
@@ -145,7 +145,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err := l.openMeta(); err != nil {
 		return err
 	}
-	if l.state, err = openState(l.fs, filepath.Join(l.dir, stateFolder), pebbleLogger{l}, l.cache); err != nil {
+	if l.state, err = openState(l.fs, filepath.Join(l.dir, stateFolder), pebbleLogger{l}, l.cache, l.limits.SetValues); err != nil {
 		return corruptIfDamaged(err)
 	}
 	return l.recover(ctx)
@@ -194,9 +194,9 @@ func (l *Ledger) openMeta() error {
 }
 
 // openState opens the folded state.
-func openState(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache) (*pebble.DB, error) {
+func openState(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache, setValues int) (*pebble.DB, error) {
 	opts := &pebble.Options{
-		FS: fs, Logger: logger, Cache: cache, Merger: cell.Merger,
+		FS: fs, Logger: logger, Cache: cache, Merger: cell.NewMerger(setValues),
 		FormatMajorVersion:          pebbleFormat,
 		MemTableSize:                32 << 20,
 		MemTableStopWritesThreshold: 3,

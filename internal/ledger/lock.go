@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -26,4 +27,42 @@ func (d *dirLock) release() error {
 		return nil
 	}
 	return d.closer.Close()
+}
+
+// makeDir makes dir and its parents, durably: a power failure right after must
+// not take the directory with everything that was synced in it.
+func makeDir(fs vfs.FS, dir string) error {
+	parents := []string{fs.PathDir(dir)}
+	_, missing := fs.Stat(dir)
+	for missing != nil {
+		d := parents[len(parents)-1]
+		up := fs.PathDir(d)
+		if _, err := fs.Stat(d); err == nil || up == d {
+			break
+		}
+		parents = append(parents, up)
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make the directory %s: %w", dir, err)
+	}
+	for _, d := range parents {
+		// One that was there already was synced by whoever made it, and its
+		// parent may be none of ours to open.
+		if err := syncDir(fs, d); err != nil && missing != nil {
+			return fmt.Errorf("make the directory %s durable: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }

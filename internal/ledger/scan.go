@@ -34,7 +34,7 @@ func (s *scanTexts) text(id uint64) (string, error) { return s.texts[id], nil }
 func (l *Ledger) scanUsage(ctx context.Context, qu *question) (*collector, uint64, error) {
 	in := newScanTexts()
 	qu.texts = in.text
-	c := newCollector(&qu.def, qu.bounds, len(qu.q.GroupBy), l.now(), l.limits)
+	c := newCollector(qu, l.now(), l.limits)
 	view := l.view()
 	defer view.release()
 	s := &usageScan{l: l, qu: qu, in: in, c: c}

@@ -21,6 +21,7 @@ type question struct {
 	asOf    int64 // 0 = now
 	loc     *time.Location
 	filters []AttrFilter // customer of a bound key included; values sorted
+	lo, hi  int64        // accepted events of the range lie in [lo, hi)
 	bounds  []int64      // of the windows that can hold anything
 	clipLo  bool         // the first window of bounds begins before From
 	clipHi  bool
@@ -40,9 +41,6 @@ func (l *Ledger) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	qu, err := l.question(q)
 	if err != nil {
 		return nil, err
-	}
-	if len(qu.bounds) < 2 {
-		qu.bounds = []int64{qu.from, qu.from + 1} // nothing can be there
 	}
 	var c *collector
 	u := &Usage{Source: "cells"}
@@ -86,7 +84,11 @@ func (l *Ledger) question(q UsageQuery) (*question, error) {
 	if err := qu.names(l.limits); err != nil {
 		return nil, err
 	}
-	return qu, qu.windows(o, l.limits)
+	err := qu.windows(o, l.limits)
+	if len(qu.bounds) < 2 {
+		qu.bounds = []int64{qu.from, qu.from + 1} // nothing can be there
+	}
+	return qu, err
 }
 
 // times checks the range. From and To within the ledger's nanoseconds.
@@ -144,16 +146,16 @@ func (qu *question) names(lim Limits) error {
 
 // windows lays out the windows that can hold anything, all of them for FillZero.
 func (qu *question) windows(o *orgState, lim Limits) error {
-	lo, hi := qu.from, qu.to
-	if !qu.q.FillZero {
-		// Accepted events lie within these; other windows are omitted anyway.
-		if o.record.Accepted == 0 {
-			return nil
-		}
-		lo, hi = max(lo, o.record.MinTime), min(hi, o.record.MaxTime+1)
-		if lo >= hi {
-			return nil
-		}
+	qu.lo, qu.hi = max(qu.from, o.record.MinTime), min(qu.to, o.record.MaxTime+1)
+	if o.record.Accepted == 0 || qu.lo >= qu.hi {
+		qu.lo, qu.hi = qu.from, qu.from
+	}
+	lo, hi := qu.lo, qu.hi
+	if qu.q.FillZero {
+		lo, hi = qu.from, qu.to
+	}
+	if lo >= hi {
+		return nil // windows without events are omitted
 	}
 	if qu.q.Window == "" {
 		qu.bounds = []int64{qu.from, qu.to}

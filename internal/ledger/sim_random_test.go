@@ -1,0 +1,347 @@
+package ledger
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	_ "time/tzdata" // the zones of the questions, wherever the tests run
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of generated input; 0 = ODOMETER_SIM_SEED, or a new one for every test")
+
+// newSeed returns the seed of a test and prints what replays it.
+func newSeed(tb testing.TB) uint64 {
+	tb.Helper()
+	seed := *seedFlag
+	if v := os.Getenv("ODOMETER_SIM_SEED"); seed == 0 && v != "" {
+		var err error
+		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
+			tb.Fatalf("ODOMETER_SIM_SEED: %v", err)
+		}
+	}
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	tb.Logf("replay with -run '^%s$' -seed %d", tb.Name(), seed)
+	return seed
+}
+
+func newRand(tb testing.TB) *rand.Rand {
+	tb.Helper()
+	return rand.New(rand.NewPCG(newSeed(tb), 0))
+}
+
+// long says that the heavy form of the tests was asked for.
+func long() bool { return os.Getenv("ODOMETER_SIM_LONG") != "" }
+
+func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
+
+func chance(r *rand.Rand, percent int) bool { return r.IntN(100) < percent }
+
+// simClock is a clock that tests set. Safe for concurrent use.
+type simClock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *simClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *simClock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+func mustQuantity(tb testing.TB, s string) meter.Quantity {
+	tb.Helper()
+	q, err := meter.ParseQuantity(s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return q
+}
+
+var (
+	simTypes   = []string{"edge.request", "edge.log", "cpu"}
+	simOrgs    = []string{"default", "acme", "a", "ac"}
+	simAttrs   = []string{"service", "region", "contract", "net.kind", "tier", "customer"}
+	simValues  = []string{"bytes", "net.bytes", "size"}
+	simFrom    = time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+	simTo      = time.Date(2026, 11, 9, 0, 0, 0, 0, time.UTC)
+	simNumbers = []string{"0", "1", "-1", "2.5", "0.000000000001", "-0.1", "1000", "99999999999999999999999999.999999999999",
+		"-99999999999999999999999999.999999999999", "12345678901234567890.123456789012"}
+	simZones = loadZones("UTC", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "Europe/Berlin", "America/New_York", "America/St_Johns", "Pacific/Apia")
+)
+
+func loadZones(names ...string) []*time.Location {
+	var out []*time.Location
+	for _, n := range names {
+		loc, err := time.LoadLocation(n)
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, loc)
+	}
+	return out
+}
+
+// randomTime is mostly in the simulated weeks, often near a boundary.
+func randomTime(r *rand.Rand) time.Time {
+	switch r.IntN(40) {
+	case 0:
+		return time.Unix(0, 0).UTC()
+	case 1:
+		return time.Date(1999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+	case 2:
+		return time.Date(2031, 2, 1, 0, 0, 0, 0, time.UTC)
+	}
+	t := simFrom.Add(time.Duration(r.Int64N(int64(simTo.Sub(simFrom)))))
+	switch r.IntN(6) {
+	case 0:
+		t = t.Truncate(15 * time.Minute)
+	case 1:
+		t = t.Truncate(time.Hour).Add(-1)
+	case 2: // around a change of the clock
+		t = pick(r, time.Date(2026, 10, 25, 1, 0, 0, 0, time.UTC), time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC), time.Date(2026, 10, 3, 15, 30, 0, 0, time.UTC)).
+			Add(time.Duration(r.IntN(240)-120) * time.Minute)
+	}
+	return t
+}
+
+func randomNumber(r *rand.Rand) meter.Quantity {
+	if chance(r, 25) {
+		q, _ := meter.ParseQuantity(pick(r, simNumbers...))
+		return q
+	}
+	q, _ := meter.ParseQuantity(fmt.Sprintf("%d.%03d", r.IntN(2000)-200, r.IntN(1000)))
+	return q
+}
+
+func randomScalar(r *rand.Rand) meter.Value {
+	switch r.IntN(10) {
+	case 0:
+		return meter.Value{Kind: meter.Null}
+	case 1:
+		return meter.BoolValue(chance(r, 50))
+	case 2:
+		return meter.Value{Kind: meter.JSON, Str: pick(r, "[]", "[1,2]", "{}")}
+	case 3:
+		return meter.StringValue("")
+	case 4:
+		return meter.NumberValue(meter.QuantityFromInt64(int64(r.IntN(4))))
+	default:
+		return meter.StringValue(pick(r, "1", "2", "x", "y", "z", "ü", "1.0"))
+	}
+}
+
+// randomAmount is a value to aggregate: mostly a number.
+func randomAmount(r *rand.Rand) meter.Value {
+	switch r.IntN(12) {
+	case 0:
+		return meter.StringValue(randomNumber(r).String())
+	case 1:
+		return meter.StringValue(pick(r, "12 ", "abc", "", "100000000000000000000000000", "1e2"))
+	case 2:
+		return randomScalar(r)
+	default:
+		return meter.NumberValue(randomNumber(r))
+	}
+}
+
+// randomEvent is the content that an identity has in this history.
+func randomEvent(r *rand.Rand, id meter.Identity) meter.Event {
+	e := meter.Event{Identity: id, Type: pick(r, simTypes...), Time: randomTime(r)}
+	if chance(r, 90) {
+		e.HasSubject, e.Subject = true, pick(r, "c1", "c2", "c3", "c4", "")
+	}
+	put := func(path string, v meter.Value) { e.Data = append(e.Data, meter.Attribute{Path: path, Value: v}) }
+	for _, name := range []string{"service", "region", "contract", "tier", "account"} {
+		if chance(r, 80) {
+			put(name, randomScalar(r))
+		}
+	}
+	for _, name := range []string{"bytes", "size"} {
+		if chance(r, 90) {
+			put(name, randomAmount(r))
+		}
+	}
+	if chance(r, 60) {
+		put(meter.JoinPath("net", "kind"), randomScalar(r))
+	}
+	if chance(r, 70) {
+		put(meter.JoinPath("net", "bytes"), randomAmount(r))
+	}
+	if chance(r, 5) {
+		put("net.bytes", randomAmount(r)) // the literal name comes first
+	}
+	if chance(r, 5) {
+		put(meter.JoinPath("net.kind", "deep"), randomScalar(r)) // net.kind is an object here
+	}
+	return e
+}
+
+// altered is another content for the same identity.
+func altered(r *rand.Rand, e meter.Event) meter.Event {
+	e.Data = slices.Clone(e.Data)
+	switch r.IntN(4) {
+	case 0:
+		e.Time = e.Time.Add(1)
+	case 1:
+		e.Type += "2"
+	case 2:
+		e.HasSubject, e.Subject = true, e.Subject+"'"
+	default:
+		e.Data = append(e.Data, meter.Attribute{Path: "other", Value: meter.NumberValue(meter.QuantityFromInt64(int64(r.IntN(1000))))})
+	}
+	return e
+}
+
+func randomMeter(r *rand.Rand, key string) meter.Meter {
+	m := meter.Meter{Key: key, EventType: pick(r, simTypes...),
+		Aggregation: pick(r, meter.AggCount, meter.AggSum, meter.AggMin, meter.AggMax, meter.AggAvg, meter.AggUniqueCount, meter.AggLast, meter.AggPercentile, meter.AggPeak)}
+	if m.Aggregation != meter.AggCount {
+		m.Value = pick(r, simValues...)
+	}
+	if m.Aggregation == meter.AggUniqueCount && chance(r, 70) {
+		m.Value = pick(r, simAttrs...)
+	}
+	for _, at := range r.Perm(len(simAttrs)) {
+		if len(m.GroupBy) < 4 && chance(r, 45) {
+			m.GroupBy = append(m.GroupBy, simAttrs[at])
+		}
+	}
+	for chance(r, 30) {
+		var alternatives []meter.Filter
+		for range 1 + r.IntN(2) {
+			alternatives = append(alternatives, randomFilter(r))
+		}
+		m.Filters = append(m.Filters, alternatives)
+	}
+	if m.Sampled() {
+		m.Rate = chance(r, 50)
+		m.Sample = pick(r, 0, meter.Duration(time.Minute), meter.Duration(10*time.Minute), meter.Duration(time.Hour), meter.Duration(24*time.Hour))
+	}
+	if m.Aggregation == meter.AggPercentile {
+		m.Percentile = pick(r, "", meter.Percentage("50"), "99.9", "100", "0.1", "90")
+	}
+	return m
+}
+
+func randomFilter(r *rand.Rand) meter.Filter {
+	f := meter.Filter{Attribute: pick(r, "service", "region", "net.kind", "tier", "customer", "bytes", "size"),
+		Op: pick(r, meter.OpIs, meter.OpNotIs, meter.OpContains, meter.OpNotContains, meter.OpExists, meter.OpNotExists,
+			meter.OpGT, meter.OpGTE, meter.OpLT, meter.OpLTE, meter.OpEq, meter.OpNotEq)}
+	switch f.Op {
+	case meter.OpExists, meter.OpNotExists:
+	case meter.OpGT, meter.OpGTE, meter.OpLT, meter.OpLTE:
+		f.Value = meter.NumberValue(meter.QuantityFromInt64(int64(r.IntN(500))))
+	case meter.OpContains, meter.OpNotContains:
+		f.Value = meter.StringValue(pick(r, "1", "x", "c"))
+	default:
+		f.Value = pick(r, meter.StringValue("1"), meter.StringValue("x"), meter.StringValue("c1"), meter.NumberValue(meter.QuantityFromInt64(1)), meter.BoolValue(true))
+	}
+	return f
+}
+
+// randomQuestion asks a meter anything that the model can answer in time.
+func randomQuestion(r *rand.Rand, org string, def *meter.Meter, moments []time.Time) UsageQuery {
+	q := UsageQuery{Organization: org, Meter: def.Key, From: randomTime(r), To: randomTime(r), Location: pick(r, simZones...)}
+	if chance(r, 40) {
+		q.From, q.To = simFrom, simTo
+	}
+	if !q.From.Before(q.To) {
+		q.From, q.To = q.To, q.From.Add(1)
+	}
+	q.Window = pick(r, "", "", meter.Window5m, meter.Window15m, meter.WindowHour, meter.WindowHour, meter.WindowDay, meter.WindowDay, meter.WindowWeek, meter.WindowMonth, meter.WindowYear)
+	if month := 40 * 24 * time.Hour; q.To.Sub(q.From) > month && (def.Sampled() || q.Window != "" && q.Window != meter.WindowYear) {
+		q.To = q.From.Add(month) // what the limits of an answer allow
+	}
+	q.FillZero = chance(r, 15)
+	names := def.GroupBy
+	if chance(r, 20) || len(names) == 0 {
+		names = simAttrs
+	}
+	for _, at := range r.Perm(len(names)) {
+		switch r.IntN(4) {
+		case 0:
+			q.GroupBy = append(q.GroupBy, names[at])
+		case 1:
+			if len(q.Filters) < 2 {
+				q.Filters = append(q.Filters, AttrFilter{Attribute: names[at], Values: []string{pick(r, "1", "2", "x", "c1", ""), pick(r, "y", "z", "c2", "nobody", "true")}})
+			}
+		}
+	}
+	if q.FillZero && q.Window == meter.Window5m {
+		q.GroupBy = nil
+	}
+	if chance(r, 10) {
+		q.Customer = pick(r, new(string), ptr("c1"), ptr("nobody"))
+	}
+	if len(moments) > 0 && chance(r, 25) {
+		q.AsOf = moments[r.IntN(len(moments))].Add(time.Duration(r.IntN(3) - 1))
+	}
+	return q
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// stageRequest stages a request as a client would have sent it.
+func stageRequest(tb testing.TB, l *Ledger, req *simRequest) *block.Builder {
+	tb.Helper()
+	b := l.Builder(req.org)
+	for _, it := range req.items {
+		if it.event == nil {
+			b.Reject(it.reject, "src", "not an event: "+it.reject, []byte(`{"id":"`+it.reject+`"}`))
+			continue
+		}
+		b.Begin()
+		for _, a := range it.event.Data {
+			at := b.Attr([]byte(a.Path))
+			switch a.Value.Kind {
+			case meter.String:
+				b.PutString(at, []byte(a.Value.Str))
+			case meter.Number:
+				b.PutNumber(at, a.Value.Num)
+			case meter.JSON:
+				b.PutJSON(at, []byte(a.Value.Str))
+			default:
+				b.PutLiteral(at, a.Value.Kind)
+			}
+		}
+		e := it.event
+		env := block.Envelope{Source: []byte(e.Source), ID: []byte(e.ID), Type: []byte(e.Type), Subject: []byte(e.Subject), HasSubject: e.HasSubject, Time: e.Time.UnixNano()}
+		if err := b.Commit(&env); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	b.SetAtomic(req.atomic)
+	return b
+}
+
+// describeQuestion prints a question so that a failure can be asked again.
+func describeQuestion(q *UsageQuery) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s/%s [%s, %s) window %q in %s by %q filters %q fill %v", q.Organization, q.Meter, q.From.Format(time.RFC3339Nano), q.To.Format(time.RFC3339Nano),
+		q.Window, q.Location, q.GroupBy, q.Filters, q.FillZero)
+	if q.Customer != nil {
+		fmt.Fprintf(&b, " customer %q", *q.Customer)
+	}
+	if !q.AsOf.IsZero() {
+		fmt.Fprintf(&b, " as of %s", q.AsOf.Format(time.RFC3339Nano))
+	}
+	return b.String()
+}
