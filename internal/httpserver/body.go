@@ -16,11 +16,7 @@ import (
 	"odometer/internal/meter"
 )
 
-const (
-	firstBuffer = 4 << 10 // holds a single event; grown as bytes arrive
-	keptBuffer  = 2 << 20 // larger ones are left to the garbage collector
-	maxWindow   = 8 << 20 // of a zstd frame, RFC 8878 section 3.1.1.1.2
-)
+const maxWindow = 8 << 20 // of a zstd frame, RFC 8878 section 3.1.1.1.2
 
 // budget bounds the bytes of all bodies in memory.
 type budget struct {
@@ -38,21 +34,67 @@ func (b *budget) take(n int64) bool {
 
 func (b *budget) give(n int64) { b.used.Add(-n) }
 
-// body is one request's bytes in a pooled buffer.
-type body struct {
-	buf   []byte
-	taken int64 // from the budget
+// classes are the sizes of pooled buffers: a single event, small batches,
+// large ones. What is larger still is left to the garbage collector.
+var classes = [...]int64{4 << 10, 32 << 10, 256 << 10, 2 << 20}
+
+var pools [len(classes)]sync.Pool // of *[]byte
+
+// getBuffer returns an empty buffer of at least size bytes.
+func getBuffer(size int64) *[]byte {
+	for i, c := range classes {
+		if size <= c {
+			if b, ok := pools[i].Get().(*[]byte); ok {
+				return b
+			}
+			size = c
+			break
+		}
+	}
+	b := make([]byte, 0, size)
+	return &b
 }
 
-var bodies = sync.Pool{New: func() any { return &body{buf: make([]byte, 0, firstBuffer)} }}
+func putBuffer(b *[]byte) {
+	for i, c := range classes {
+		if int64(cap(*b)) == c {
+			*b = (*b)[:0]
+			pools[i].Put(b)
+		}
+	}
+}
+
+// body is one request's bytes in a pooled buffer.
+type body struct {
+	buf   *[]byte // nil until it is read
+	taken int64   // from the budget
+}
+
+// grow makes room for size bytes, taking from the budget what the buffer
+// itself takes, whatever it will hold.
+func (b *body) grow(size int64, from *budget) error {
+	next := getBuffer(size)
+	more := int64(cap(*next)) - b.taken
+	if !from.take(more) {
+		putBuffer(next)
+		return &meter.Error{Kind: meter.KindOverloaded, RetryAfter: time.Second,
+			Message: "too many request bodies in progress; send this one again"}
+	}
+	b.taken += more
+	if b.buf != nil {
+		*next = append(*next, *b.buf...)
+		putBuffer(b.buf)
+	}
+	b.buf = next
+	return nil
+}
 
 func (b *body) release(from *budget) {
-	from.give(b.taken)
-	b.taken = 0
-	if cap(b.buf) <= keptBuffer {
-		b.buf = b.buf[:0]
-		bodies.Put(b)
+	if b.buf != nil {
+		putBuffer(b.buf)
+		from.give(b.taken)
 	}
+	*b = body{}
 }
 
 // Body reads the request's body, decompressed. The bytes are valid until the
@@ -60,8 +102,8 @@ func (b *body) release(from *budget) {
 // encoding other than gzip, zstd and identity, KindOverloaded when too many
 // bytes are held already, KindInvalid for a body that is broken or too slow.
 func (x *Exchange) Body() ([]byte, error) {
-	if x.body != nil {
-		return x.body.buf, nil
+	if x.hasBody {
+		return *x.body.buf, nil
 	}
 	s := x.server
 	r := x.Request
@@ -72,14 +114,11 @@ func (x *Exchange) Body() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := bodies.Get().(*body)
-	err = x.readBody(b, encoding)
-	if err != nil {
-		b.release(&s.budget)
+	if err := x.readBody(&x.body, encoding); err != nil {
 		return nil, err
 	}
-	x.body = b
-	return b.buf, nil
+	x.hasBody = true
+	return *x.body.buf, nil
 }
 
 func tooLarge(what string, limit int64) error {
@@ -122,52 +161,32 @@ func (x *Exchange) readBody(b *body, encoding string) error {
 	return err
 }
 
-// slurp reads src to its end into b, growing as bytes arrive (never on the
-// word of a header alone) and taking from the budget as it grows.
-func (s *Server) slurp(b *body, src io.Reader, hint int64, what string, limit int64) error {
-	buf := b.buf[:0]
-	if err := s.charge(b, int64(cap(buf))); err != nil {
-		return err
-	}
+// slurp reads src to its end into b, growing as bytes arrive: what a header
+// promises is believed up to the largest pooled buffer only.
+func (s *Server) slurp(b *body, src io.Reader, promised int64, what string, limit int64) error {
+	size := min(max(promised, 0), classes[len(classes)-1]-1) + 1 // one more, to read the end
 	for {
-		if len(buf) == cap(buf) {
-			size := int64(cap(buf)) * 4
-			if hint >= int64(len(buf)) && hint < size {
-				size = hint + 1 // one more, to read the end
+		if err := b.grow(size, &s.budget); err != nil {
+			return err
+		}
+		buf := *b.buf
+		for len(buf) < cap(buf) {
+			n, err := src.Read(buf[len(buf):cap(buf)])
+			buf = buf[:len(buf)+n]
+			if int64(len(buf)) > limit {
+				return tooLarge(what, limit)
 			}
-			size = max(min(size, limit+1), int64(len(buf))+1)
-			if err := s.charge(b, size); err != nil {
-				return err
+			if err == io.EOF {
+				*b.buf = buf
+				return nil
 			}
-			buf = append(make([]byte, 0, size), buf...)
+			if err != nil {
+				return bodyError(err)
+			}
 		}
-		n, err := src.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if int64(len(buf)) > limit {
-			return tooLarge(what, limit)
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return bodyError(err)
-		}
+		*b.buf = buf
+		size = min(4*int64(cap(buf)), max(limit, int64(cap(buf)))+1)
 	}
-	b.buf = buf
-	return nil
-}
-
-// charge takes what b holds beyond what it has taken before.
-func (s *Server) charge(b *body, size int64) error {
-	if size <= b.taken {
-		return nil
-	}
-	if !s.budget.take(size - b.taken) {
-		return &meter.Error{Kind: meter.KindOverloaded, RetryAfter: time.Second,
-			Message: "too many request bodies in progress; send this one again"}
-	}
-	b.taken = size
-	return nil
 }
 
 var gzips sync.Pool // of *gzip.Reader

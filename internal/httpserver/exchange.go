@@ -28,7 +28,8 @@ type Exchange struct {
 	start   time.Time
 	status  int // 0 until the header was written
 	written int64
-	body    *body
+	body    body
+	hasBody bool
 }
 
 var exchanges = sync.Pool{New: func() any { return new(Exchange) }}

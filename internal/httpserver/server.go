@@ -197,9 +197,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := s.handle(x)
 	s.metrics.observe(x, s.now().Sub(x.start))
 	s.logger.request(x, err, s.now())
-	if x.body != nil {
-		x.body.release(&s.budget)
-	}
+	x.body.release(&s.budget)
 	aborted := errors.Is(err, http.ErrAbortHandler)
 	*x = Exchange{}
 	exchanges.Put(x)
