@@ -122,22 +122,21 @@ func BenchmarkLookupRecent(b *testing.B) {
 
 func BenchmarkProbe(b *testing.B) {
 	for _, runs := range []int{1, 4, 8} {
-		b.Run(fmt.Sprintf("runs=%d", runs), func(b *testing.B) {
-			s := benchSet(b, Options{})
-			rng := rand.New(rand.NewPCG(1, 1))
-			for range runs {
-				addRun(b, s, rng, *benchIDs/runs, *benchIDs)
-			}
-			var bytes, entries uint64
-			for _, info := range s.Manifest() {
-				bytes, entries = bytes+info.Bytes, entries+info.Entries
-			}
-			v := s.Sealed()
-			defer v.Release()
-			const batch = 1000
-			out := make([]Found, batch)
+		s := benchSet(b, Options{})
+		rng := rand.New(rand.NewPCG(1, 1))
+		for range runs {
+			addRun(b, s, rng, *benchIDs/runs, *benchIDs)
+		}
+		var bytes uint64
+		for _, info := range s.Manifest() {
+			bytes += info.Bytes
+		}
+		v := s.Sealed()
+		const batch = 1000
+		known := knownHashes(b, v, rng, 100*batch)
+		out := make([]Found, batch)
+		b.Run(fmt.Sprintf("new/runs=%d", runs), func(b *testing.B) {
 			hashes := randomHashes(rng, batch)
-			b.ResetTimer()
 			for b.Loop() {
 				for i := range hashes {
 					hashes[i].Hi += 0x9e3779b97f4a7c15
@@ -147,10 +146,41 @@ func BenchmarkProbe(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/id")
-			b.ReportMetric(float64(bytes)/float64(entries), "disk-B/id")
-			b.ReportMetric(float64(s.Memory()-int64((DefaultRecentSlots+tailSlots)*slotBytes))/float64(entries), "mem-B/id")
+			b.ReportMetric(float64(bytes)/float64(v.Len()), "disk-B/id")
+			b.ReportMetric(float64(s.Memory()-int64((DefaultRecentSlots+tailSlots)*slotBytes))/float64(v.Len()), "mem-B/id")
 		})
+		b.Run(fmt.Sprintf("known/runs=%d", runs), func(b *testing.B) {
+			at := 0
+			for b.Loop() {
+				if err := v.Probe(known[at:at+batch], out); err != nil || !out[0].OK {
+					b.Fatal(err)
+				}
+				at = (at + batch) % len(known)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/id")
+		})
+		v.Release()
 	}
+}
+
+// knownHashes returns hashes from pages all over the runs of a view.
+func knownHashes(tb testing.TB, v *Sealed, rng *rand.Rand, n int) []block.Hash {
+	tb.Helper()
+	hashes := make([]block.Hash, n)
+	for i := range hashes {
+		r := v.view.runs[rng.IntN(len(v.view.runs))]
+		page := rng.Uint64N(r.foot.pages)
+		p := new(pageBuffer)
+		if err := r.read(p[:pageBytes], page*pageBytes); err != nil {
+			tb.Fatal(err)
+		}
+		es, err := decodePage(p, nil)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		hashes[i] = es[rng.IntN(len(es))].Hash
+	}
+	return hashes
 }
 
 func BenchmarkWrite(b *testing.B) {

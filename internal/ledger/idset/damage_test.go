@@ -195,7 +195,7 @@ func TestDamagedIndexAndFilterAreBothReported(t *testing.T) {
 	b := d.flip(8 * d.foot.filterAt())
 	b[d.foot.indexAt()] ^= 1
 	s, repairs, err := d.open(b)
-	if err != nil || len(repairs) != 2 {
+	if err != nil || len(repairs) != 2 || repairs[0].Part != "index" || repairs[1].Part != "filter" {
 		t.Fatal(repairs, err)
 	}
 	checkAll(t, s, model(d.es), nil)
@@ -242,6 +242,24 @@ func TestOpenRefuses(t *testing.T) {
 	for _, manifest := range [][]RunInfo{{{}}, {d.info, d.info}} {
 		_, err := Open(vfs.NewMem(), "ids", manifest, Options{})
 		wantKind(t, err, meter.KindCorrupt, "a senseless manifest")
+	}
+}
+
+// TestFailedOpenDeletesNothing: the manifest may be the one that is wrong.
+func TestFailedOpenDeletesNothing(t *testing.T) {
+	t.Parallel()
+	d := newDamaged(t, 100)
+	fs := vfs.NewMem()
+	names := []string{RunName(d.info.ID), RunName(77), tempName(78)}
+	for _, name := range names {
+		writeFile(t, fs, name, d.good)
+	}
+	missing := d.info
+	missing.ID = 5
+	_, err := Open(fs, "ids", []RunInfo{d.info, missing}, Options{})
+	wantKind(t, err, meter.KindCorrupt, "a missing run")
+	if got := filesIn(t, fs, "ids"); !slices.Equal(got, names) {
+		t.Errorf("files %v, want %v", got, names)
 	}
 }
 

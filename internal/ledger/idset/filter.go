@@ -53,6 +53,16 @@ func (f *filter) has(h block.Hash) uint64 {
 	return b.lower(b[0], x) & b.upper(x) & 1
 }
 
+// touch reads the block of every hash.
+func (f *filter) touch(hashes []block.Hash) uint64 {
+	var sum uint64
+	for i := range hashes {
+		j, _ := bits.Mul64(hashes[i].Hi, uint64(len(f.blocks)))
+		sum += f.blocks[j][0]
+	}
+	return sum
+}
+
 // lower and upper test four words each in their lowest bit; first is word 0.
 // They are two so that the compiler puts them in line.
 func (b *filterBlock) lower(first, x uint64) uint64 {

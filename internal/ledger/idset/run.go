@@ -85,12 +85,16 @@ func (r *run) load() error {
 	if err := r.rebuild(); err != nil {
 		return err
 	}
-	for part, err := range map[string]error{"index": indexErr, "filter": filterErr} {
-		if err != nil && r.set.opt.OnRepair != nil {
-			r.set.opt.OnRepair(Repair{File: r.name(), Part: part, Err: err})
-		}
-	}
+	r.report("index", indexErr)
+	r.report("filter", filterErr)
 	return nil
+}
+
+// report tells of a part that was made anew, if err is not nil.
+func (r *run) report(part string, err error) {
+	if err != nil && r.set.opt.OnRepair != nil {
+		r.set.opt.OnRepair(Repair{File: r.name(), Part: part, Err: err})
+	}
 }
 
 func (r *run) setIndex(index []uint64) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -63,11 +64,11 @@ const (
 
 // Options sizes a set. The zero value of a field means its default.
 type Options struct {
-	RecentSlots int // of the recent table, 32 bytes each
-	MaxRuns     int // sealed runs that merging keeps to; at least 2
-	TierFanout  int // runs of like size that are merged into one; at least 2
-	BitsPerID   int // of each run's filter
-	OnRepair    func(Repair)
+	RecentSlots int          // of the recent table, 32 bytes each
+	MaxRuns     int          // sealed runs that merging keeps to; at least 2
+	TierFanout  int          // runs of like size that are merged into one; at least 2
+	BitsPerID   int          // of each run's filter
+	OnRepair    func(Repair) // called by Open; may be nil
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -136,10 +137,10 @@ func (s *Set) unlock() {
 }
 
 // Open opens the runs that the manifest names, in a directory of the set's
-// own, and deletes every run file that it does not name and every temporary
-// one. A run that is missing, short or not the one named, and damage to its
-// footer, are KindCorrupt. A damaged page index or filter is made anew and
-// reported to Options.OnRepair.
+// own, and then deletes every run file that it does not name and every
+// temporary one. A run that is missing, short or not the one named, and damage
+// to its footer, are KindCorrupt, and nothing is deleted. A damaged page index
+// or filter is made anew and reported to Options.OnRepair.
 func Open(fs vfs.FS, dir string, manifest []RunInfo, opt Options) (*Set, error) {
 	opt, err := opt.withDefaults()
 	if err != nil {
@@ -149,19 +150,15 @@ func Open(fs vfs.FS, dir string, manifest []RunInfo, opt Options) (*Set, error) 
 	if err := s.makeDir(dir); err != nil {
 		return nil, err
 	}
-	if err := s.clean(manifest); err != nil {
-		return nil, err
+	runs, err := s.openRuns(manifest)
+	if err == nil {
+		err = s.clean(manifest)
 	}
-	var runs []*run
-	for _, info := range manifest {
-		r, err := s.openRun(info)
-		if err != nil {
-			for _, r := range runs {
-				r.close()
-			}
-			return nil, err
+	if err != nil {
+		for _, r := range runs {
+			r.close()
 		}
-		runs = append(runs, r)
+		return nil, err
 	}
 	s.sealed = newView(runs, 1)
 	s.view = s.sealed
@@ -170,29 +167,39 @@ func Open(fs vfs.FS, dir string, manifest []RunInfo, opt Options) (*Set, error) 
 	return s, nil
 }
 
-// clean deletes the run files that the manifest does not name.
-func (s *Set) clean(manifest []RunInfo) error {
-	named := make(map[uint64]bool, len(manifest))
-	next := uint64(1)
-	for _, info := range manifest {
-		if info.ID == 0 || named[info.ID] {
-			return meter.Errorf(meter.KindCorrupt, "identity index: the manifest names run %d wrongly", info.ID)
+// openRuns opens the runs of the manifest; on an error it returns those that
+// it had opened, too.
+func (s *Set) openRuns(manifest []RunInfo) ([]*run, error) {
+	var runs []*run
+	for i, info := range manifest {
+		if info.ID == 0 || slices.ContainsFunc(manifest[:i], func(o RunInfo) bool { return o.ID == info.ID }) {
+			return runs, meter.Errorf(meter.KindCorrupt, "identity index: the manifest names run %d wrongly", info.ID)
 		}
-		named[info.ID] = true
-		next = max(next, info.ID+1)
+		r, err := s.openRun(info)
+		if err != nil {
+			return runs, err
+		}
+		runs = append(runs, r)
 	}
+	return runs, nil
+}
+
+// clean deletes the run files that the manifest does not name, and finds the
+// first number for new ones.
+func (s *Set) clean(manifest []RunInfo) error {
 	names, err := s.fs.List(s.dir)
 	if err != nil {
 		return storageError(err, "list %s", s.dir)
 	}
+	next := uint64(1)
 	for _, name := range names {
-		base, ext, _ := strings.Cut(name, ".")
-		var id uint64
-		if _, err := fmt.Sscanf(base, "%d", &id); err != nil || name != RunName(id) && name != tempName(id) {
-			continue
+		base, _, _ := strings.Cut(name, ".")
+		id, err := strconv.ParseUint(base, 10, 64)
+		if err != nil || name != RunName(id) && name != tempName(id) {
+			continue // not ours
 		}
 		next = max(next, id+1)
-		if ext == "run" && named[id] {
+		if name == RunName(id) && slices.ContainsFunc(manifest, func(o RunInfo) bool { return o.ID == id }) {
 			continue
 		}
 		if err := s.fs.Remove(s.path(name)); err != nil {
@@ -267,9 +274,7 @@ func (s *Set) Warm(hashes []block.Hash, since uint64) {
 	}
 	for _, r := range s.view.runs {
 		if r.born > since {
-			for _, h := range hashes {
-				sum += r.filter.has(h)
-			}
+			sum += r.filter.touch(hashes)
 		}
 	}
 	s.touched = sum
