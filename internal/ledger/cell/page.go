@@ -211,22 +211,25 @@ func (p *page) slots() []uint16 {
 
 // compact drops the slots that say nothing and returns the others.
 func (p *page) compact() []uint16 {
-	return slices.DeleteFunc(p.slots(), func(slot uint16) bool {
-		if p.marked && p.dirty[slot] != 0 {
-			return false
-		}
-		var empty bool
-		if p.kind.plain() {
-			n := &p.nums[slot]
-			empty = n.count == 0 && n.value.isZero()
+	list := p.slots()
+	kept := list[:0]
+	for _, slot := range list {
+		if p.says(slot) || p.marked && p.dirty[slot] != 0 {
+			kept = append(kept, slot)
 		} else {
-			empty = p.states[slot].Count == 0
-		}
-		if empty {
 			p.set[slot>>6] &^= 1 << (slot & 63)
 		}
-		return empty
-	})
+	}
+	return kept
+}
+
+// says tells whether a slot's state is other than the identity, dirt aside.
+func (p *page) says(slot uint16) bool {
+	if !p.kind.plain() {
+		return p.states[slot].Count != 0
+	}
+	n := &p.nums[slot]
+	return n.count != 0 || !n.value.isZero()
 }
 
 // shrink makes the unit, 10^-12 until now, as large as the values allow.
