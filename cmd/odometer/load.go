@@ -108,9 +108,11 @@ func (r *loadRun) send(ctx context.Context) error {
 		return err
 	}
 	if r.Ceiling {
-		if r.report.ParseCeiling, err = loadgen.ParseCeiling(plan, ceilingFor); err != nil {
+		ceiling, err := loadgen.MeasureCeiling(plan, ceilingFor)
+		if err != nil {
 			return fmt.Errorf("parse ceiling: %w", err)
 		}
+		r.report.Ceiling = &ceiling
 	}
 	before := r.sample(ctx)
 	diskBefore, err := diskBytes(r.Data)
@@ -146,7 +148,7 @@ func (r *loadRun) send(ctx context.Context) error {
 	return r.finish(mismatch)
 }
 
-const ceilingFor = 3 * time.Second
+const ceilingFor = 4 * time.Second
 
 // resend sends part of a saved run again.
 func (r *loadRun) resend(ctx context.Context) error {

@@ -33,11 +33,11 @@ type loadReport struct {
 	Overloaded  uint64           `json:"overloaded"`
 	Uncertain   uint64           `json:"uncertain"`
 
-	EventsPerSecond   uint64 `json:"events_per_second"`
-	RequestsPerSecond uint64 `json:"requests_per_second"`
-	FirstPerSecond    uint64 `json:"first_events_per_second,omitempty"` // over the first tenth of the run
-	LastPerSecond     uint64 `json:"last_events_per_second,omitempty"`  // over the last tenth
-	ParseCeiling      uint64 `json:"parse_ceiling_events_per_second,omitempty"`
+	EventsPerSecond   uint64           `json:"events_per_second"`
+	RequestsPerSecond uint64           `json:"requests_per_second"`
+	FirstPerSecond    uint64           `json:"first_events_per_second,omitempty"` // over the first tenth of the run
+	LastPerSecond     uint64           `json:"last_events_per_second,omitempty"`  // over the last tenth
+	Ceiling           *loadgen.Ceiling `json:"ceiling,omitempty"`
 
 	P50  time.Duration `json:"p50_ns"`
 	P99  time.Duration `json:"p99_ns"`
@@ -112,8 +112,9 @@ func (r *loadReport) print(w io.Writer, asJSON bool) error {
 		row("", "%s in the first tenth, %s in the last", group(r.FirstPerSecond), group(r.LastPerSecond))
 	}
 	row("requests/s", "%s", group(r.RequestsPerSecond))
-	if r.ParseCeiling > 0 {
-		row("parse ceiling", "%s events/s on all cores; this run reached %d %% of it", group(r.ParseCeiling), r.EventsPerSecond*100/r.ParseCeiling)
+	if c := r.Ceiling; c != nil {
+		row("parse ceiling", "%s events/s on all cores, %s with each value read; this run reached %d %% and %d %%", group(c.Parse), group(c.Read),
+			r.EventsPerSecond*100/c.Parse, r.EventsPerSecond*100/c.Read)
 	}
 	row("acknowledged", "p50 %s, p99 %s, p99.9 %s, max %s", short(r.P50), short(r.P99), short(r.P999), short(r.Max))
 	if r.ServerResident > 0 {

@@ -198,9 +198,9 @@ func TestCeilingParsesEveryProfile(t *testing.T) {
 	for _, p := range Profiles() {
 		p.Batch = min(p.Batch, 10)
 		p.Variants = 2
-		rate, err := ParseCeiling(NewPlan(p, 1, testNow, 1), time.Millisecond)
-		if err != nil || rate == 0 {
-			t.Errorf("%s: %d, %v", p.Name, rate, err)
+		c, err := MeasureCeiling(NewPlan(p, 1, testNow, 1), 4*time.Millisecond)
+		if err != nil || c.Parse == 0 || c.Read == 0 {
+			t.Errorf("%s: %+v, %v", p.Name, c, err)
 		}
 	}
 }
