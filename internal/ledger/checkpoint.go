@@ -300,6 +300,12 @@ func infoOf(f *finishedMerge) idset.RunInfo {
 
 // fillBatch puts everything of the delta but the checkpoint record into b.
 func (l *Ledger) fillBatch(b *pebble.Batch, d *delta) error {
+	// First: a meter made again under the key of a deleted one has its record below.
+	for _, m := range d.deleted {
+		if err := b.Delete(orgKey(keyMeter, m.org, m.record.Meter.Key), nil); err != nil {
+			return err
+		}
+	}
 	for _, kv := range d.records {
 		if err := b.Set(kv.key, kv.value, nil); err != nil {
 			return err
@@ -364,13 +370,12 @@ func (d *delta) writeBlocks(b *pebble.Batch) error {
 	return nil
 }
 
-// deleteMeter removes a meter's record, cells and groups.
+// deleteMeter removes what a meter's version has beside its record: cells and groups.
 func deleteMeter(b *pebble.Batch, m *meterState) error {
 	cells := cellPrefix(m)
 	groups := binary.BigEndian.AppendUint32([]byte{keyGroup}, m.record.Version)
 	dirty := binary.BigEndian.AppendUint32([]byte{keyDirty}, m.record.Version)
 	return errors.Join(
-		b.Delete(orgKey(keyMeter, m.org, m.record.Meter.Key), nil),
 		b.DeleteRange(cells, upperBound(cells), nil),
 		b.DeleteRange(groups, upperBound(groups), nil),
 		b.DeleteRange(dirty, upperBound(dirty), nil))

@@ -211,11 +211,12 @@ func (l *Ledger) judgeAtomic(it *foldItem, req *block.Request, since uint64, a *
 // count adds the accepted rows to every meter of the organization. l.mu is held.
 func (l *Ledger) count(org *orgState, it *foldItem) error {
 	f := &l.fold
+	before := org.record.Accepted
 	for r := range it.rows.Requests {
 		req := &it.rows.Requests[r]
 		org.record.count(f.verdicts[req.First:req.First+req.Rows], req)
 	}
-	org.noteTimes(it.rows, f.verdicts)
+	org.noteTimes(it.rows, f.verdicts, before)
 	if len(org.meters) == 0 || it.rows.N == 0 {
 		return nil
 	}
@@ -405,9 +406,10 @@ func floorDiv(a, b int64) int64 {
 }
 
 // noteTimes widens the organization's range of accepted event times.
-func (o *orgState) noteTimes(rows *block.Rows, verdicts []Verdict) {
+// before is how many there were before the block.
+func (o *orgState) noteTimes(rows *block.Rows, verdicts []Verdict, before uint64) {
 	r := &o.record
-	seen := r.MaxTime != 0 || r.MinTime != 0
+	seen := before > 0
 	for i, v := range verdicts {
 		if v != Accepted {
 			continue
