@@ -155,7 +155,7 @@ func (l *Ledger) recomputeDirty(b *pebble.Batch, d *delta) (map[string]*install,
 		if !done {
 			break
 		}
-		if err := r.job.finish(b, installs); err != nil {
+		if err := r.job.finish(b, installs, l.limits.SetValues); err != nil {
 			return nil, err
 		}
 		r.job = nil
@@ -426,7 +426,7 @@ func (j *dirtyJob) block(l *Ledger, h *block.Header, d *delta) error {
 	for s, w := range j.slots {
 		if !done[s.version] {
 			done[s.version] = true
-			if err := j.rows(w.m, rows); err != nil {
+			if err := j.rows(l, w.m, rows, d); err != nil {
 				return err
 			}
 		}
@@ -435,7 +435,7 @@ func (j *dirtyJob) block(l *Ledger, h *block.Header, d *delta) error {
 }
 
 // rows adds the taken rows of the evaluator's block to the slots of one meter.
-func (j *dirtyJob) rows(m *meterState, rows *block.Rows) error {
+func (j *dirtyJob) rows(l *Ledger, m *meterState, rows *block.Rows, d *delta) error {
 	def := &m.frozen.Meter
 	j.chosen = append(j.chosen[:0], j.take...)
 	if !j.eval.match(def, j.chosen) {
@@ -467,6 +467,13 @@ func (j *dirtyJob) rows(m *meterState, rows *block.Rows) error {
 		for c := range columns {
 			group[c] = columns[c][i]
 		}
+		if m.frozen.Crowded {
+			if kept, err := l.keptGroup(d, m, group); err != nil {
+				return err
+			} else if !kept {
+				m.overflow(group)
+			}
+		}
 		st := ms.state(rows, i)
 		for _, p := range projections {
 			part = projectGroup(part[:0], p, group)
@@ -479,10 +486,20 @@ func (j *dirtyJob) rows(m *meterState, rows *block.Rows) error {
 	return nil
 }
 
+// keptGroup says whether a crowded meter keeps the group apart, as of the delta.
+func (l *Ledger) keptGroup(d *delta, m *meterState, group []uint64) (bool, error) {
+	key := groupKey(m.frozen.Version, group)
+	if _, ok := d.groups[string(key)]; ok {
+		return true, nil
+	}
+	return l.stateHas(key)
+}
+
 // finish hands the computed states over and removes the marks.
-func (j *dirtyJob) finish(b *pebble.Batch, installs map[string]*install) error {
+func (j *dirtyJob) finish(b *pebble.Batch, installs map[string]*install, setValues int) error {
 	for s, w := range j.slots {
 		layout := w.m.layout()
+		layout.SetValues = setValues
 		day, inDay := layout.Day(s.slot)
 		for _, p := range w.states {
 			key := string(layout.AppendKey(nil, p.projection, p.group, day))

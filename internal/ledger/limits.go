@@ -16,7 +16,7 @@ type Limits struct {
 	CheckpointEvery   time.Duration // time between checkpoints while there is something to write
 	CellBytes         int64         // memory of the active cells that forces a checkpoint
 	StringCache       int           // interned strings held in memory
-	GroupsPerMeter    int           // groups a meter folds; beyond it groups are answered by scanning
+	GroupsPerMeter    int           // groups a meter keeps apart; beyond it groups are answered by scanning
 	ErrorsPerAnswer   int           // errors listed in one Result
 	UsageRows         int           // rows in one page of usage
 	UsageWindows      int           // windows one query may span

@@ -99,7 +99,7 @@ type meterRecord struct {
 	Cursor    uint64      `json:"cursor"` // backfilled up to and including; done when == Created
 	Skipped   uint64      `json:"skipped"`
 	Groups    uint64      `json:"groups"`
-	Crowded   bool        `json:"crowded,omitempty"` // more groups than Limits.GroupsPerMeter: groups are answered by scanning
+	Crowded   bool        `json:"crowded,omitempty"` // more groups than Limits.GroupsPerMeter: new ones share a group, see overflow
 }
 
 // meterState is one meter in the fold.
@@ -137,7 +137,7 @@ func (m *meterState) backfilled() bool { return m.record.Cursor >= m.record.Crea
 func (m *meterState) state() MeterState {
 	r := &m.record
 	return MeterState{Meter: r.Meter, Version: r.Version, CreatedSequence: r.Created, CreatedAt: time.Unix(0, r.CreatedAt).UTC(),
-		Backfill: BackfillState{Done: m.backfilled(), Cursor: r.Cursor, Target: r.Created}, Skipped: r.Skipped, Groups: r.Groups}
+		Backfill: BackfillState{Done: m.backfilled(), Cursor: r.Cursor, Target: r.Created}, Skipped: r.Skipped, Groups: r.Groups, Crowded: r.Crowded}
 }
 
 // org returns the organization's state, made on first use. Fold goroutine, or with mu held.

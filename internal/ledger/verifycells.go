@@ -158,6 +158,7 @@ type cellPass struct {
 	from, to int64
 	cells    map[naiveKey]*naiveCell
 	values   int64 // held in sets
+	kept     map[naiveKey]bool
 }
 
 const dayNanos = int64(24 * time.Hour)
@@ -238,6 +239,9 @@ func (p *cellPass) event(m int, e *meter.Event) {
 	slot := int32(floorDiv(e.Time.UnixNano(), int64(p.meters[m].width)))
 	for _, projection := range p.meters[m].projections() {
 		k := naiveKey{m, projection.ID, p.group(m, projection, e), slot}
+		if p.meters[m].record.Crowded && projection.ID == cell.ProjectionAll {
+			k.group = p.crowdedGroup(m, k.group)
+		}
 		c := p.cells[k]
 		if c == nil {
 			c = &naiveCell{}
@@ -260,6 +264,53 @@ func (p *cellPass) group(m int, projection cell.Projection, e *meter.Event) stri
 		texts = append(texts, e.Get(n).Group())
 	}
 	return strings.Join(texts, "\xff")
+}
+
+// overflowText stands, in a group of texts, for what an overflowing group does not keep.
+const overflowText = "\xfe"
+
+// crowdedGroup returns the group under which a crowded meter keeps a full
+// group: itself if the state lists it, else the one for all others.
+func (p *cellPass) crowdedGroup(m int, group string) string {
+	texts := strings.Split(group, "\xff")
+	key := naiveKey{meter: m, group: group}
+	kept, ok := p.kept[key]
+	if !ok {
+		var err error
+		if kept, err = p.v.state.listsGroup(p.meters[m], texts); err != nil {
+			p.v.problem("meter %s of %s: %v", p.meters[m].record.Meter.Key, p.meters[m].org, err)
+		}
+		if p.kept == nil || len(p.kept) >= maxCachedTexts {
+			p.kept = map[naiveKey]bool{}
+		}
+		p.kept[key] = kept
+	}
+	if kept {
+		return group
+	}
+	for i := range texts {
+		if !slices.ContainsFunc(p.meters[m].projections(), func(q cell.Projection) bool { return slices.Contains(q.Take, i) }) {
+			texts[i] = overflowText
+		}
+	}
+	return strings.Join(texts, "\xff")
+}
+
+// listsGroup says whether the meter keeps a group apart.
+func (s *stateReader) listsGroup(m *meterState, texts []string) (bool, error) {
+	ids := make([]uint64, len(texts))
+	for i, t := range texts {
+		if t == "" {
+			continue
+		}
+		v, err := s.get(orgKey(keyText, m.org, t))
+		if err != nil || len(v) != 8 {
+			return false, err
+		}
+		ids[i] = binary.BigEndian.Uint64(v)
+	}
+	v, err := s.get(groupKey(m.record.Version, ids))
+	return v != nil, err
 }
 
 func (c *naiveCell) add(a meter.Aggregation, e *meter.Event, q meter.Decimal, text string) (values int64) {
@@ -331,6 +382,10 @@ func (p *cellPass) compareCell(m int, projection cell.Projection, group []uint64
 	texts := make([]string, len(group))
 	for i, id := range group {
 		if id == emptyText {
+			continue
+		}
+		if id == unknownText {
+			texts[i] = overflowText
 			continue
 		}
 		t, err := p.v.state.get(seqKey(keyTextByNumber, id))

@@ -1,7 +1,8 @@
 package cell
 
 // Permanent, as a dirty slot's sequence, says that the slot is never
-// recomputed: it is answered from the events for good.
+// recomputed: it has more distinct values than a slot may hold, keeps none of
+// them and is answered from the events for good.
 const Permanent = ^uint64(0)
 
 // DirtySlots calls fn for each cell that Dirty has marked since the last
@@ -10,5 +11,15 @@ func (t *Table) DirtySlots(fn func(version uint32, group []uint64, slot int32, s
 	for n, sequence := range t.dirty {
 		c := t.cell(n)
 		fn(t.series[c.series].meter, t.Group(c.series), c.at, sequence)
+	}
+}
+
+// Forget makes a Distinct slot dirty for good and lets go of its values: for a
+// caller to whom AddSet says that the slot holds too many.
+func (t *Table) Forget(n uint32, at int32) {
+	t.Dirty(n, at, Permanent)
+	if side := t.at(n, at).side; side != 0 {
+		t.sideSize -= t.sets[side-1].Bytes()
+		t.sets[side-1] = Set{}
 	}
 }

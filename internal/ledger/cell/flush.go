@@ -107,6 +107,7 @@ func (f *flusher) cellsOf(n uint32) []uint64 {
 // meter writes all projections of one meter version.
 func (f *flusher) meter(p *Plan, prefix []byte) error {
 	f.plan, f.prefix = p, prefix
+	f.leaf.limit = p.SetValues
 	full := make([]int, p.Groups)
 	for i := range full {
 		full[i] = i

@@ -28,6 +28,7 @@ type Layout struct {
 	Kind        Kind
 	Groups      int // ids in the full group
 	SlotsPerDay int // 1 to MaxSlotsPerDay
+	SetValues   int // distinct values a slot may hold, 0 = any number; see Permanent
 }
 
 // Check reports a layout that cannot be stored.

@@ -89,6 +89,7 @@ func (l *level) day(f *flusher, day int32) *page {
 	}
 	d.day = day
 	d.page.reset(f.plan.Kind, f.plan.SlotsPerDay, maxScale)
+	d.page.limit = f.plan.SetValues
 	l.days = append(l.days, day)
 	return d.page
 }
@@ -132,7 +133,7 @@ func (l *level) emit(f *flusher) error {
 		value := l.valueOf(e)
 		for i++; i < len(l.entries) && bytes.Equal(l.keyOf(e), l.keyOf(l.entries[i])); i++ {
 			var err error
-			if value, err = Merge(value, l.valueOf(l.entries[i])); err != nil {
+			if value, err = merge(f.plan.SetValues, value, l.valueOf(l.entries[i])); err != nil {
 				return err
 			}
 		}

@@ -16,11 +16,18 @@ import (
 // It never deletes a key, not even when nothing is left in it: Pebble would
 // drop the record without a tombstone, and older ones beneath a recomputed
 // (Set) chunk would show again.
-var Merger = &pebble.Merger{
-	Name: "odometer.cell.v1",
-	Merge: func(_, value []byte) (pebble.ValueMerger, error) {
-		return newMerging(value), nil
-	},
+var Merger = NewMerger(0)
+
+// NewMerger returns a Merger that keeps at most setValues distinct values a
+// slot, 0 = any number. A slot with more becomes dirty for good, see Permanent. Stores written with one limit may
+// be opened with another.
+func NewMerger(setValues int) *pebble.Merger {
+	return &pebble.Merger{
+		Name: "odometer.cell.v1",
+		Merge: func(_, value []byte) (pebble.ValueMerger, error) {
+			return newMerging(value, setValues), nil
+		},
+	}
 }
 
 // merging is one merge under way. A single operand is passed through; from the second
@@ -34,9 +41,9 @@ type merging struct {
 
 var mergings = sync.Pool{New: func() any { return new(merging) }}
 
-func newMerging(value []byte) *merging {
+func newMerging(value []byte, setValues int) *merging {
 	m := mergings.Get().(*merging)
-	m.added = false
+	m.added, m.page.limit = false, setValues
 	m.buf = append(m.buf[:0], value...)
 	return m
 }
@@ -80,8 +87,10 @@ func (m *merging) Close() error {
 }
 
 // Merge returns the chunk that one or more chunks of one key add up to, as Merger does.
-func Merge(values ...[]byte) ([]byte, error) {
-	m := newMerging(values[0])
+func Merge(values ...[]byte) ([]byte, error) { return merge(0, values...) }
+
+func merge(setValues int, values ...[]byte) ([]byte, error) {
+	m := newMerging(values[0], setValues)
 	defer m.Close()
 	for _, v := range values[1:] {
 		if err := m.add(v); err != nil {
@@ -109,6 +118,7 @@ func Install(l *Layout, base []byte, slots []Recomputed, upTo uint64) ([]byte, e
 	}
 	var p page
 	p.reset(l.Kind, l.SlotsPerDay, maxScale)
+	p.limit = l.SetValues
 	if base != nil {
 		var r ChunkReader
 		if err := r.Reset(base); err != nil {

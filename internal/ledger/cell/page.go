@@ -17,6 +17,7 @@ type page struct {
 	states []State  // Last, Distinct; valid where set
 	dirty  []uint64 // valid if marked; 0 where not set
 	marked bool
+	limit  int // values of a set, 0 = any number
 
 	list    []uint16 // slots that are set, as of the last call of slots
 	scratch []byte
@@ -101,6 +102,21 @@ func (p *page) addState(slot int, s *State) {
 		p.states[slot].Merge(s)
 	}
 	p.mark(slot, s.Dirty)
+	if p.kind == Distinct {
+		p.bound(slot)
+	}
+}
+
+// bound gives up a set that has outgrown the limit, or that was given up in
+// another part: whatever the order of the parts, the same slots end up without a set.
+func (p *page) bound(slot int) {
+	s := &p.states[slot]
+	if p.limit > 0 && s.Set != nil && s.Set.Len() > p.limit {
+		p.mark(slot, Permanent)
+	}
+	if p.marked && p.dirty[slot] == Permanent {
+		s.Set = nil
+	}
 }
 
 // addPage adds all of a page of the same kind, slots and scale.
@@ -114,6 +130,9 @@ func (p *page) addPage(o *page) {
 		}
 		if o.marked {
 			p.mark(int(slot), o.dirty[slot])
+		}
+		if p.kind == Distinct {
+			p.bound(int(slot))
 		}
 	}
 }
