@@ -81,7 +81,12 @@ func fill[T comparable](field *T, def T) {
 }
 
 // Ready returns nil while requests would be served.
-func (s *Service) Ready(ctx context.Context) error { return s.catalog.Ping(ctx) }
+func (s *Service) Ready(ctx context.Context) error {
+	if s.ledger.Stats().Failed {
+		return meter.Errorf(meter.KindUnavailable, "the ledger has stopped")
+	}
+	return s.catalog.Ping(ctx)
+}
 
 // Authenticate returns the principal of a bearer token. organization is the
 // operator's choice to act on another one, "" for the key's own.
