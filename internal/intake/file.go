@@ -48,6 +48,12 @@ type File struct {
 
 // Open opens a regular file; compression is told from its first bytes.
 func Open(path string) (*File, error) {
+	// A pipe would keep Open waiting for a writer.
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file; pipe it to standard input with --source", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -65,9 +71,6 @@ func (f *File) Refresh() error {
 	info, err := f.f.Stat()
 	if err != nil {
 		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file; pipe it to standard input with --source", f.Path)
 	}
 	f.Stat = statOf(info)
 	var magic [4]byte

@@ -56,9 +56,8 @@ type feed struct {
 	decoder  func() Decoder
 	policy   Policy
 	final    bool
-	stop     int  // the process dies after sending that many events; 0 = never
-	unsaved  bool // it dies before it saves the state
-	commitAt int  // events between two commits; 0 = at the end
+	stop     int // the process dies after sending that many events; 0 = never
+	commitAt int // events between two commits; 0 = at the end
 }
 
 func logFeed(t *testing.T) *feed {
@@ -120,6 +119,12 @@ func (f *feed) file(t *testing.T, path string) (out counts) {
 		}
 		return out
 	}
+	if _, err := plan.Announce(in, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.Save(key, lineage); err != nil {
+		t.Fatal(err)
+	}
 	r, err := plan.Read(in, d, ReadOptions{Source: SourceOf(first), Final: f.final})
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +133,7 @@ func (f *feed) file(t *testing.T, path string) (out counts) {
 	at := Progress{Pos: plan.Start, Now: time.Unix(1, 0)}
 	commit := func() {
 		at.Head = r.Head()
-		if f.unsaved || at.Pos.Line == 0 {
+		if at.Pos.Line == 0 {
 			return
 		}
 		if err := plan.Commit(in, at, d.Fingerprint()); err != nil {
@@ -402,6 +407,55 @@ func TestInterruptedFork(t *testing.T) {
 	f.reopen(t).check(t, b, counts{Accepted: 70, Duplicates: 2, Kind: Resumed})
 }
 
+// TestKilledBeforeTheFirstCommit dies with lines sent and none booked; the
+// other log that starts alike is counted all the same.
+func TestKilledBeforeTheFirstCommit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
+	write(t, a, logLines(0, 3)+logLines(100, 200))
+	write(t, b, logLines(0, 3)+logLines(200, 250))
+	f := logFeed(t)
+	dies := *f
+	dies.stop = 2
+	dies.check(t, a, counts{Accepted: 2, Kind: Fresh})
+	f.reopen(t).check(t, b, counts{Accepted: 53, Kind: Forked})
+	f.reopen(t).check(t, a, counts{Accepted: 101, Duplicates: 2, Kind: Resumed})
+}
+
+// TestKilledWithinTheSharedLines dies when only lines that both logs have are
+// booked, and then the other log takes the place of the first one.
+func TestKilledWithinTheSharedLines(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "access.log")
+	write(t, path, logLines(0, 3)+logLines(100, 200))
+	f := logFeed(t)
+	dies := *f
+	dies.stop, dies.commitAt = 3, 1
+	dies.check(t, path, counts{Accepted: 3, Kind: Fresh})
+	write(t, path+".1", read(t, path))
+	write(t, path, logLines(0, 3)+logLines(200, 210)) // the same inode
+	f.reopen(t).check(t, path, counts{Accepted: 13, Kind: Forked})
+	f.check(t, path+".1", counts{Accepted: 100, Duplicates: 1, Kind: Resumed})
+}
+
+// TestOneLogWithinAnother counts a log that is, so far, the beginning of another:
+// the lines go to the wrong one of the two until it grows, and none is lost.
+func TestOneLogWithinAnother(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
+	f := logFeed(t)
+	write(t, a, logLines(0, 2))
+	f.check(t, a, counts{Accepted: 2, Kind: Fresh})
+	write(t, b, logLines(0, 2)+logLines(200, 210))
+	f.check(t, b, counts{Accepted: 10, Kind: Resumed})
+	f.check(t, a, counts{Kind: Held})
+	appendTo(t, a, logLines(100, 110))
+	f.check(t, a, counts{Accepted: 12, Kind: Forked})
+	f.check(t, b, counts{Kind: Resumed})
+}
+
 // TestCopyTruncateSameFirstLine truncates a log and then writes the same line
 // first: in one second a server can write the same line again.
 func TestCopyTruncateSameFirstLine(t *testing.T) {
@@ -496,6 +550,38 @@ func TestEdited(t *testing.T) {
 			f.reopen(t).check(t, path, counts{Kind: Resumed})
 		}
 	}
+}
+
+// TestEditedWithinALine changes a counted line for one as long.
+func TestEditedWithinALine(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "access.log")
+	f := logFeed(t)
+	write(t, path, logLines(0, 90))
+	f.check(t, path, counts{Accepted: 90, Kind: Fresh})
+	write(t, path+".new", logLines(0, HeadLines)+logLine(80)+logLines(HeadLines+1, 90))
+	f.check(t, path+".new", counts{Kind: Refused})
+}
+
+// TestCompressedFileGrows writes a compressed file in two parts.
+func TestCompressedFileGrows(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, second, both := filepath.Join(dir, "1.gz"), filepath.Join(dir, "2.gz"), filepath.Join(dir, "access.log.gz")
+	write(t, filepath.Join(dir, "a"), logLines(0, 50))
+	write(t, filepath.Join(dir, "b"), logLines(50, 60))
+	compress(t, filepath.Join(dir, "a"), first)
+	compress(t, filepath.Join(dir, "b"), second)
+	f := logFeed(t)
+	write(t, both, read(t, first))
+	f.check(t, both, counts{Accepted: 50, Kind: Fresh})
+	appendTo(t, both, read(t, second)) // two members are one stream
+	f.check(t, both, counts{Accepted: 10, Kind: Resumed})
+	f.check(t, both, counts{Kind: Resumed})
+	write(t, filepath.Join(dir, "c"), logLines(0, 1)+logLines(300, 400))
+	compress(t, filepath.Join(dir, "c"), second)
+	write(t, both, read(t, second)) // the same inode, another log
+	f.check(t, both, counts{Accepted: 101, Kind: Forked})
 }
 
 func TestTablesOfOneHeader(t *testing.T) {

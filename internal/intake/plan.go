@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -142,7 +143,7 @@ func inPlace(f *File, l *Lineage) (*Stream, error) {
 			}
 			continue
 		}
-		if s.Tail == "" || f.Stat.Size < s.Pos.Offset {
+		if s.Tail == "" || f.Stat.Size < s.Pos.Offset || s.headBeyond() {
 			continue
 		}
 		tail, err := f.tail(s.Pos.Offset)
@@ -157,6 +158,12 @@ func inPlace(f *File, l *Lineage) (*Stream, error) {
 		}
 	}
 	return nil, nil
+}
+
+// headBeyond says whether lines after Pos are remembered, so that they must be
+// compared too.
+func (s *Stream) headBeyond() bool {
+	return len(s.Head) > 0 && s.Head[len(s.Head)-1].Offset > s.Pos.Offset
 }
 
 // comparison is how a file stands to the known streams of its lineage.
@@ -200,20 +207,24 @@ func compare(ctx context.Context, f *File, l *Lineage) (comparison, error) {
 	return c, nil
 }
 
-// step keeps those streams that are still alike after one more line.
+// step keeps those streams that are still alike after one more line. A file
+// holds a stream if it is the same up to Pos and in all lines of Head: Head
+// reaches further than Pos while little of the stream is acknowledged.
 func (c *comparison) step(active []*Stream, end Pos) []*Stream {
 	mark := markOf(end)
 	alike := active[:0]
 	for _, s := range active {
+		head := int64(len(s.Head))
 		switch {
-		case end.Line <= int64(len(s.Head)) && s.Head[end.Line-1] != mark:
+		case end.Line <= head && s.Head[end.Line-1] != mark:
 			if shared := end.Line - 1; shared >= c.shared {
 				c.shared, c.key = shared, end.Chain
 			}
-		case end == s.Pos:
-			c.same = furthest(c.same, s)
-		case end.Offset >= s.Pos.Offset:
+		case end.Line > head && end.Offset > s.Pos.Offset,
+			end.Offset == s.Pos.Offset && end != s.Pos:
 			c.edited = s
+		case end.Line >= head && end.Offset >= s.Pos.Offset:
+			c.same = furthest(c.same, s)
 		default:
 			alike = append(alike, s)
 		}
@@ -292,6 +303,30 @@ type Progress struct {
 	Now    time.Time
 }
 
+// Announce puts a stream that is new into the lineage, for Store.Save before
+// anything is sent: if the process dies before it can commit, another stream
+// that starts alike is still told apart. It says whether the lineage changed.
+func (p *Plan) Announce(f *File, now time.Time) (bool, error) {
+	if p.known() {
+		return false, nil
+	}
+	from, err := f.Reader(0)
+	if err != nil {
+		return false, err
+	}
+	defer from.Close()
+	p.Stream.Path, p.Stream.Stat, p.Stream.Updated = f.Path, f.Stat, now.UTC()
+	for scanner := NewScanner(from, Pos{}); len(p.Stream.Head) < HeadLines; {
+		line, err := scanner.Next()
+		if err != nil || line.Partial {
+			break // what is wrong with the file is found again when it is read
+		}
+		p.Stream.Head = append(p.Stream.Head, markOf(line.End))
+	}
+	p.lineage.add(p.Stream)
+	return true, nil
+}
+
 // Commit moves the stream on in the lineage, for Store.Save.
 func (p *Plan) Commit(f *File, g Progress, mapping string) error {
 	s := p.Stream
@@ -316,11 +351,4 @@ func (p *Plan) Commit(f *File, g Progress, mapping string) error {
 	return err
 }
 
-func (p *Plan) known() bool {
-	for _, s := range p.lineage.Streams {
-		if s == p.Stream {
-			return true
-		}
-	}
-	return false
-}
+func (p *Plan) known() bool { return slices.Contains(p.lineage.Streams, p.Stream) }

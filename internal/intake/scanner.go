@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"hash"
@@ -10,11 +11,14 @@ import (
 
 // Line is one line of a stream.
 type Line struct {
-	Text    []byte // without its newline; at most MaxLineBytes; valid until the next call of Next
-	Start   Pos    // before the line
-	End     Pos    // after the line and its newline
-	Long    bool   // longer than MaxLineBytes: Text holds only its beginning
-	Partial bool   // the input ended before a newline; End counts none
+	// Text is without its newline and at most MaxLineBytes long; it is valid until
+	// the next call of Next. NUL bytes before it are left out: a file that is
+	// truncated under a writer that does not append starts with a hole.
+	Text    []byte
+	Start   Pos  // before the line
+	End     Pos  // after the line and its newline
+	Long    bool // longer than MaxLineBytes: Text holds only its beginning
+	Partial bool // the input ended before a newline; End counts none
 }
 
 // Scanner splits a stream into lines and keeps the chain hash.
@@ -56,6 +60,9 @@ func (s *Scanner) Next() (Line, error) {
 			part = part[:len(part)-1]
 		}
 		s.hash.Write(part)
+		if len(s.buf) == 0 && len(part) > 0 && part[0] == 0 {
+			part = bytes.TrimLeft(part, "\x00")
+		}
 		if err == nil && len(s.buf) == 0 && len(part) <= MaxLineBytes {
 			line.Text = part // the usual case: no copy
 		} else {

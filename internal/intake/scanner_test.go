@@ -41,6 +41,20 @@ func TestScannerLimit(t *testing.T) {
 	}
 }
 
+// TestScannerHole reads a file as copytruncate leaves it when the web server
+// goes on writing at its old place.
+func TestScannerHole(t *testing.T) {
+	t.Parallel()
+	hole := strings.Repeat("\x00", 3*MaxLineBytes)
+	lines, end := scan(t, strings.NewReader(hole+"first\na\x00b\n"), Pos{})
+	if len(lines) != 2 || lines[0].Long || string(lines[0].Text) != "first" || string(lines[1].Text) != "a\x00b" {
+		t.Fatalf("%d lines: %+v", len(lines), lines)
+	}
+	if end.Chain != (Chain{}).Next([]byte(hole+"first")).Next([]byte("a\x00b")) {
+		t.Error("the chain leaves out the hole")
+	}
+}
+
 func TestScannerPartialLine(t *testing.T) {
 	t.Parallel()
 	lines, end := scan(t, strings.NewReader("one\ntwo"), Pos{})
