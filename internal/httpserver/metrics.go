@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
 	panics   prometheus.Counter
+	unrouted routeTimer
 	page     http.Handler
 }
 
@@ -27,6 +29,7 @@ func NewMetrics() *Metrics {
 		}, []string{"surface", "method", "route", "status"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "odometer_http_panics_total", Help: "Requests that ended in a panic."}),
 	}
+	m.unrouted.m, m.unrouted.surface = m, "none"
 	m.registry.MustRegister(m.requests, m.panics, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.page = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
@@ -46,19 +49,27 @@ func (m *Metrics) watch(s *Server) {
 	}, func() float64 { return float64(s.budget.max) }))
 }
 
-// routeTimer holds a route's histograms by class of status, so that a request looks nothing up.
+// routeTimer holds a route's histograms by class of status, each made when it
+// is first needed, so that a request looks nothing up.
 type routeTimer struct {
-	classes [6]prometheus.Observer // by status/100
+	m                     *Metrics
+	surface, method, path string
+	classes               [len(statusClasses)]atomic.Pointer[prometheus.Observer]
 }
 
-var statusClasses = [6]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"}
+var statusClasses = [...]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"} // by status/100
 
 func (m *Metrics) timer(surface, method, path string) *routeTimer {
-	t := &routeTimer{}
-	for class := 2; class < len(t.classes); class++ {
-		t.classes[class] = m.requests.WithLabelValues(surface, method, path, statusClasses[class])
+	return &routeTimer{m: m, surface: surface, method: method, path: path}
+}
+
+func (t *routeTimer) class(i int) prometheus.Observer {
+	if o := t.classes[i].Load(); o != nil {
+		return *o
 	}
-	return t
+	o := t.m.requests.WithLabelValues(t.surface, t.method, t.path, statusClasses[i])
+	t.classes[i].Store(&o)
+	return o
 }
 
 // observe counts one request. Those without a route share one series, so that
@@ -68,9 +79,9 @@ func (m *Metrics) observe(x *Exchange, took time.Duration) {
 	if class < 2 || class > 5 {
 		class = 5
 	}
+	t := &m.unrouted
 	if x.route != nil {
-		x.route.timer.classes[class].Observe(took.Seconds())
-		return
+		t = x.route.timer
 	}
-	m.requests.WithLabelValues("none", "", "", statusClasses[class]).Observe(took.Seconds())
+	t.class(class).Observe(took.Seconds())
 }
