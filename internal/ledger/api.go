@@ -95,7 +95,10 @@ type MeterState struct {
 
 // MeterPatch changes the parts of a meter that are not its definition; nil leaves a part alone.
 type MeterPatch struct {
-	Name, Description, Unit, Status *string
+	Name        *string `json:"name,omitempty"`
+	Description *string `json:"description,omitempty"`
+	Unit        *string `json:"unit,omitempty"`
+	Status      *string `json:"status,omitempty"`
 }
 
 // AttrFilter keeps events whose attribute has one of Values (as group text).

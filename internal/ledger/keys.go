@@ -7,20 +7,20 @@ import (
 )
 
 // Keys of the state instance. org is uvarint(len) followed by the bytes, so
-// that one organization's keys never share a prefix with another's.
+// that one organization's keys never share a prefix with another's. Values are
+// described in docs/format-state.md.
 //
 //	'A'                                   -> checkpoint record
 //	'c' <cell key>                        -> day chunk, see package cell
 //	'd' org text                          -> number of the text
 //	'D' number:8                          -> text
-//	'g' version:4 number:8...             -> empty; a group the meter has seen
+//	'g' version:4 number:8...             -> empty; a group the meter keeps apart
 //	'h' org seq:8                         -> block header (a copy, for scans)
 //	'j' seq:8                             -> verdicts of a block, absent when all accepted
 //	'k' org hash:12 seq:8 ord:4           -> empty; a conflict with that identity
 //	'm' org key                           -> meter record
 //	'o' org                               -> organization record
-//	'v' hash:12                           -> void record of an identity
-//	'V' seq:8 ord:4                       -> sequence of the void of that event
+//	'V' seq:8 ord:4                       -> void record of that event
 //	'y' version:4 slot:4 number:8...      -> sequence:8 of the last void that made this group's slot dirty
 const (
 	keyCheckpoint   = 'A'
@@ -33,7 +33,6 @@ const (
 	keyConflict     = 'k'
 	keyMeter        = 'm'
 	keyOrg          = 'o'
-	keyVoid         = 'v'
 	keyVoided       = 'V'
 	keyDirty        = 'y'
 )
