@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,10 +16,19 @@ type atRest struct {
 	release func()
 }
 
+// refuseBackup returns an error for a directory that holds a backup: opening
+// it would change files that its manifest vouches for.
+func refuseBackup(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, manifestName)); err == nil {
+		return usageErrorf("%s is a backup; `odometer restore` makes a data directory of it", dir)
+	}
+	return nil
+}
+
 // claimData takes the lock of an existing data directory.
 func claimData(dir string) (release func(), err error) {
-	if _, err := os.Stat(filepath.Join(dir, manifestName)); err == nil {
-		return nil, usageErrorf("%s is a backup; `odometer restore` makes a data directory of it", dir)
+	if err := refuseBackup(dir); err != nil {
+		return nil, err
 	}
 	if _, err := os.Stat(catalogPath(dir)); err != nil {
 		return nil, usageErrorf("%s is not a data directory: %v", dir, err)
@@ -45,5 +53,5 @@ func openAtRest(ctx context.Context, env *Env, dir string) (*atRest, error) {
 
 func (a *atRest) close() error {
 	defer a.release()
-	return errors.Join(a.stores.close())
+	return a.stores.close()
 }

@@ -80,6 +80,9 @@ func dieBecause(logger *slog.Logger) func(string) {
 // serve. ctx bounds only the start; Close ends the server.
 func StartServer(ctx context.Context, env *Env, settings ServerSettings) (*Server, error) {
 	s := &Server{settings: settings, logger: settings.logger(env.Stderr), done: make(chan struct{})}
+	if err := refuseBackup(settings.Data); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}

@@ -52,7 +52,7 @@ type LimitSettings struct {
 	IDBytes          int           `name:"id-bytes" default:"256" setting:"" help:"Longest id of an event."`
 	Attributes       int           `default:"128" setting:"" help:"Attributes in one event's data."`
 	Depth            int           `default:"16" setting:"" help:"Levels of nesting in one event's data."`
-	PastAge          time.Duration `default:"87600h" setting:"" help:"How far back an event's time may lie."`
+	PastAge          time.Duration `default:"87672h" setting:"" help:"How far back an event's time may lie."`
 	FutureAge        time.Duration `default:"24h" setting:"" help:"How far ahead an event's time may lie."`
 
 	MinFreeDisk    byteSize `default:"1GiB" setting:"" help:"Free disk space below which usage is refused with 507."`

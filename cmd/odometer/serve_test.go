@@ -1,0 +1,160 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestServeFreshThenAgain(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	response, err := http.Get(s.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("/readyz: %s", response.Status)
+	}
+	s.stop()
+
+	again := serve(t, s.data)
+	if again.adminKey != "" {
+		t.Errorf("a second start prints a key: %q", again.adminKey)
+	}
+	must(t, again.as(s.adminKey), "key", "list")
+	again.stop()
+}
+
+func TestServeRefusesASecondServer(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	for name, listen := range map[string]string{"identical": strings.TrimPrefix(s.url, "http://"), "other port": "127.0.0.1:0"} {
+		code, out, errs := command(t, nil, "serve", "--data", s.data, "--listen", listen)
+		if code != exitInUse || out != "" {
+			t.Errorf("%s: exit code %d, want %d; printed %q", name, code, exitInUse, out)
+		}
+		if !strings.Contains(errs, "in use by process") || !strings.Contains(errs, s.data) {
+			t.Errorf("%s: %q does not say who uses what", name, errs)
+		}
+	}
+	for _, args := range [][]string{
+		{"verify", "--data", s.data}, {"key", "list", "--data", s.data}, {"backup", "--data", s.data, t.TempDir() + "/b"},
+	} {
+		if code, _, errs := command(t, nil, args...); code != exitInUse {
+			t.Errorf("%s on a directory in use: exit code %d: %s", args[0], code, errs)
+		}
+	}
+	must(t, s.as(s.adminKey), "key", "list") // the first one is unharmed
+	s.stop()
+}
+
+func TestServePortInUse(t *testing.T) {
+	t.Parallel()
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	data := filepath.Join(t.TempDir(), "data")
+	code, _, errs := command(t, nil, "serve", "--data", data, "--listen", busy.Addr().String())
+	if code != exitFailed || !strings.Contains(errs, "address already in use") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	// The attempt has let go of the directory, and its first key was not spent.
+	s := serve(t, data)
+	if s.adminKey == "" {
+		t.Errorf("no admin key after a start that never served")
+	}
+	s.stop()
+}
+
+func TestCommandLineErrors(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, c := range map[string]struct {
+		environ map[string]string
+		args    string
+		want    string
+	}{
+		"unknown command":    {nil, "sevre", "unexpected argument sevre"},
+		"unknown flag":       {nil, "serve --dta x", "unknown flag --dta"},
+		"missing argument":   {nil, "usage", "expected \"<meter>\""},
+		"bad enum":           {nil, "serve --log-format xml", "--log-format must be one of"},
+		"bad size":           {nil, "serve --limits.body-bytes 3MB", `"3MB" is not a size`},
+		"bad duration":       {nil, "serve --checkpoint.every soon", "checkpoint.every"},
+		"half of TLS":        {nil, "serve --tls-cert x", "tls-cert and tls-key go together"},
+		"bad environment":    {map[string]string{"ODOMETER_CHECKPOINT_EVENTS": "many"}, "serve", "environment ODOMETER_CHECKPOINT_EVENTS"},
+		"no such file":       {nil, "--config " + folder + "/none.yaml serve", "none.yaml"},
+		"file by variable":   {map[string]string{"ODOMETER_CONFIG": folder + "/none.yaml"}, "serve", "none.yaml"},
+		"unknown setting":    {nil, "serve --config " + file("a.yaml", "data: x\nlisten-on: y\n"), `a.yaml:2: no setting is called "listen-on"`},
+		"file names a file":  {nil, "serve --config " + file("b.yaml", "config: c.yaml\n"), `b.yaml:1: no setting is called "config"`},
+		"set twice":          {nil, "serve --config " + file("c.yaml", "log-level: info\nlog_level: warn\n"), "c.yaml:2: log-level is set twice"},
+		"not settings":       {nil, "serve --config " + file("d.yaml", "- a\n- b\n"), "want `setting: value` lines"},
+		"not YAML":           {nil, "serve --config " + file("e.yaml", "a: [\n"), "e.yaml"},
+		"bad value in file":  {nil, "serve --config " + file("f.yaml", "limits:\n  id_bytes: long\n"), "f.yaml:2"},
+		"no key":             {nil, "usage m", "set ODOMETER_KEY"},
+		"bad url":            {nil, "usage m --key k --url nowhere", `url "nowhere"`},
+		"load over https":    {nil, "load --key k --url https://127.0.0.1:1", "plain http only"},
+		"unknown profile":    {nil, "load --key k --profile fast", `no profile "fast"`},
+		"bad time":           {nil, "usage m --key k --from yesterday", `--from "yesterday"`},
+		"bad zone":           {nil, "usage m --key k --tz Mars/Olympus", "Mars/Olympus"},
+		"bad filter":         {nil, "usage m --key k --filter region", "want ATTRIBUTE=VALUE"},
+		"not a directory":    {nil, "verify --data " + folder, "is not a data directory"},
+		"demo in public":     {nil, "demo --listen 0.0.0.0:8080", "loopback only"},
+		"nothing to restore": {nil, "restore " + folder + "/none --data " + folder + "/x", "none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, out, errs := command(t, c.environ, strings.Fields(c.args)...)
+			if code != exitUsage {
+				t.Errorf("exit code %d, want %d", code, exitUsage)
+			}
+			if !strings.Contains(errs, c.want) || out != "" {
+				t.Errorf("standard error %q does not contain %q, or standard output is not empty: %q", errs, c.want, out)
+			}
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"load", "--help"}, {"key", "--help"}} {
+		code, out, errs := command(t, nil, args...)
+		if code != exitOK || !strings.HasPrefix(out, "Usage: odometer") || errs != "" {
+			t.Errorf("%v: exit code %d, %q, %q", args, code, out, errs)
+		}
+	}
+	if out := must(t, nil, "load", "--help"); !strings.Contains(out, "many-customers") {
+		t.Errorf("load --help does not list the profiles:\n%s", out)
+	}
+	if out := must(t, nil, "version"); !strings.HasPrefix(out, "odometer ") {
+		t.Errorf("version: %q", out)
+	}
+}
+
+// TestClientWithoutServer expects an error that says what was tried.
+func TestClientWithoutServer(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	environ := map[string]string{"ODOMETER_URL": "http://" + closed.Addr().String(), "ODOMETER_KEY": "k"}
+	code, _, errs := command(t, environ, "backup", t.TempDir()+"/b")
+	if code != exitFailed || !strings.Contains(errs, closed.Addr().String()) {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
