@@ -56,7 +56,7 @@ func pageInput(rng *rand.Rand) []Entry {
 func TestPageHoldsWhatWasPut(t *testing.T) {
 	t.Parallel()
 	rng := newRNG(t)
-	for range 2000 {
+	for range 500 {
 		es := pageInput(rng)
 		p, n := pack(es)
 		if !pageIntact(p, 7, 3) || pageIntact(p, 7, 4) || pageIntact(p, 8, 3) {
