@@ -43,9 +43,6 @@ var answers = [...]struct {
 	meter.KindUnsupported:     {http.StatusUnsupportedMediaType, "Unsupported media type"},
 }
 
-// StatusOf returns the HTTP status of an error's kind.
-func StatusOf(err error) int { return answers[kindOf(err)].status }
-
 // kindOf is meter.KindOf with a context's end counted as unavailable: the
 // caller left, or the server is stopping.
 func kindOf(err error) meter.Kind {

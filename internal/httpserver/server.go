@@ -32,7 +32,7 @@ type Options struct {
 	MetricsAccess MetricsAccess
 	Limits        Limits
 	Logger        *slog.Logger
-	Clock         func() time.Time // nil = time.Now
+	Clock         func() time.Time // nil = time.Now; the real time: connections get their deadlines by it
 	Metrics       *Metrics         // nil = a new registry
 }
 
@@ -124,9 +124,6 @@ func (s *Server) URL() string {
 	}
 	return scheme + "://" + s.Addr().String()
 }
-
-// Metrics returns the server's metrics, to register more.
-func (s *Server) Metrics() *Metrics { return s.metrics }
 
 // Mount adds surfaces; requests that are under way keep the routes they had.
 func (s *Server) Mount(surfaces ...*Surface) {
