@@ -41,7 +41,13 @@ func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer
 	for i, v := range a.verdicts {
 		switch {
 		case v == Conflict:
-			e := l.conflictError(rows, i, a.first[conflicts], conflicts < conflictsExplained)
+			first := a.first[conflicts]
+			var e EventError
+			if a.atomic && first.Seq == a.seq {
+				e = l.rowError(rows, i, Conflict, "conflict: the request has this source and id twice with different content")
+			} else {
+				e = l.conflictError(rows, i, first, conflicts < conflictsExplained)
+			}
 			conflicts++
 			if a.atomic {
 				e.Verdict = Rejected
@@ -99,7 +105,7 @@ func difference(first, now *meter.Event) string {
 		}
 	}
 	add("type", first.Type, now.Type)
-	add("subject", first.Subject, now.Subject)
+	add("subject", subjectText(first), subjectText(now))
 	add("time", first.Time.Format("2006-01-02T15:04:05.999999999Z07:00"), now.Time.Format("2006-01-02T15:04:05.999999999Z07:00"))
 	text := func(v meter.Value) string {
 		b, err := v.MarshalJSON()
@@ -119,6 +125,18 @@ func difference(first, now *meter.Event) string {
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// subjectText tells no subject from an empty one.
+func subjectText(e *meter.Event) string {
+	switch {
+	case !e.HasSubject:
+		return "absent"
+	case e.Subject == "":
+		return "empty"
+	default:
+		return e.Subject
+	}
 }
 
 func valueAt(e *meter.Event, path string) meter.Value {
