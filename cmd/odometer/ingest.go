@@ -47,6 +47,13 @@ type IngestCmd struct {
 	wait   func(context.Context) error // between two looks at followed files; nil: followInterval
 }
 
+// Help says what the flags do not.
+func (c *IngestCmd) Help() string {
+	return "A line counts once, however often it is sent: twice, after a rename, copied and truncated, compressed, after an interruption. " +
+		"Lines of formats without ids are named by their place in the text of their file. Exit codes: 0 every line counts, 1 a file or the server failed, " +
+		"3 lines were rejected or in conflict or a file is held or refused, 130 interrupted (the same command goes on). docs/ingest.md has the guarantees."
+}
+
 // Named limits of ingest.
 const (
 	maxIngestBatch       = 20000   // the server's default limit of events a request
