@@ -133,15 +133,7 @@ func (f *feed) file(t *testing.T, path string) (out counts) {
 	at := Progress{Pos: plan.Start, Now: time.Unix(1, 0)}
 	commit := func() {
 		at.Head = r.Head()
-		if at.Pos.Line == 0 {
-			return
-		}
-		if err := plan.Commit(in, at, d.Fingerprint()); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.store.Save(key, lineage); err != nil {
-			t.Fatal(err)
-		}
+		f.commit(t, &plan, in, at, d, key, lineage)
 	}
 	for n := 1; ; n++ {
 		item, err := r.Next(nil)
@@ -170,6 +162,19 @@ func (f *feed) file(t *testing.T, path string) (out counts) {
 	at.Whole = !out.Waiting
 	commit()
 	return out
+}
+
+func (f *feed) commit(t *testing.T, plan *Plan, in *File, at Progress, d Decoder, key string, lineage *Lineage) {
+	t.Helper()
+	if at.Pos.Line == 0 {
+		return
+	}
+	if err := plan.Commit(in, at, d.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.Save(key, lineage); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // check sends a file and compares.
