@@ -66,12 +66,32 @@ func (c *BackupCmd) open(ctx context.Context, env *Env) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	return streamFrom(func(w io.Writer) error {
+		return errors.Join(sendBackup(ctx, env.Clock(), data.stores, c.Data, w), data.close())
+	}), nil
+}
+
+// producedStream is what a goroutine writes; Close waits for it to end.
+type producedStream struct {
+	*io.PipeReader
+	done chan struct{}
+}
+
+func streamFrom(produce func(io.Writer) error) *producedStream {
 	reader, writer := io.Pipe()
+	s := &producedStream{reader, make(chan struct{})}
 	go func() {
-		err := sendBackup(ctx, env.Clock(), data.stores, c.Data, writer)
-		writer.CloseWithError(errors.Join(err, data.close()))
+		defer close(s.done)
+		writer.CloseWithError(produce(writer))
 	}()
-	return reader, nil
+	return s
+}
+
+// Close makes further writes fail and waits until the writer has let go of everything.
+func (s *producedStream) Close() error {
+	err := s.PipeReader.Close()
+	<-s.done
+	return err
 }
 
 func (c *BackupCmd) request(ctx context.Context) (io.ReadCloser, error) {

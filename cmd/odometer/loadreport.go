@@ -169,39 +169,42 @@ type processSample struct {
 	resident          int64
 }
 
-// sample reads the server's /metrics; what it may not read stays zero.
+// sample reads the server's figures; what it may not read stays zero.
 func (r *loadRun) sample(ctx context.Context) processSample {
 	var s processSample
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err == nil {
 		s.ownCPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	}
+	metrics := r.metrics(ctx)
+	s.resident = int64(metrics["process_resident_memory_bytes"])
+	s.serverCPU = time.Duration(metrics["process_cpu_seconds_total"] * float64(time.Second))
+	return s
+}
+
+// metrics reads the server's /metrics by series; nil if it may not.
+func (r *loadRun) metrics(ctx context.Context) map[string]float64 {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(r.URL, "/")+"/metrics", nil)
 	if err != nil {
-		return s
+		return nil
 	}
 	request.Header.Set("Authorization", "Bearer "+r.Key)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return s
+		return nil
 	}
 	defer response.Body.Close()
+	values := map[string]float64{}
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		name, text, _ := strings.Cut(lines.Text(), " ")
-		value, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			continue
-		}
-		switch name {
-		case "process_resident_memory_bytes":
-			s.resident = int64(value)
-		case "process_cpu_seconds_total":
-			s.serverCPU = time.Duration(value * float64(time.Second))
+		line := lines.Text()
+		space := strings.LastIndexByte(line, ' ')
+		if value, err := strconv.ParseFloat(line[space+1:], 64); err == nil && !strings.HasPrefix(line, "#") {
+			values[line[:max(space, 0)]] = value
 		}
 	}
-	return s
+	return values
 }
 
 // rateSeries remembers the progress of a run by the second.

@@ -49,7 +49,5 @@ func (c *RestoreCmd) open(env *Env) (io.ReadCloser, error) {
 	if !info.IsDir() {
 		return os.Open(c.From)
 	}
-	reader, writer := io.Pipe()
-	go func() { writer.CloseWithError(packDirectory(writer, c.From)) }()
-	return reader, nil
+	return streamFrom(func(w io.Writer) error { return packDirectory(w, c.From) }), nil
 }

@@ -96,7 +96,7 @@ func NewPlan(p Profile, seed uint64, now time.Time, connections int) Plan {
 // Run is a short name of the plan, unique to its seed and time; meters and
 // event types carry it, so that totals of one run are not mixed with another's.
 func (p Plan) Run() string {
-	return fmt.Sprintf("%08x", uint32(mix(p.Seed^uint64(p.Base.Unix()))))
+	return fmt.Sprintf("%08x", uint32(mix(mix(p.Seed)^uint64(p.Base.Unix()))))
 }
 
 // EventType is the type of all events of the plan.
