@@ -34,6 +34,12 @@ func newUsageCollector(service *metering.Service) *usageCollector {
 	c.cursor = c.desc("odometer_backfill_sequence", "Log sequence up to which a meter that is being backfilled has been folded.", "organization", "meter")
 	c.target = c.desc("odometer_backfill_target", "Log sequence at which the meter's backfill is done.", "organization", "meter")
 	c.gauge("odometer_log_sequence", "Sequence of the last block stored and folded.", func(s *metering.Stats) float64 { return float64(s.Last) })
+	c.gauge("odometer_checkpoint_timestamp_seconds", "When the last checkpoint ended, unix time; 0 if none since the start.", func(s *metering.Stats) float64 {
+		if s.CheckpointedAt.IsZero() {
+			return 0
+		}
+		return float64(s.CheckpointedAt.Unix())
+	})
 	c.gauge("odometer_checkpoint_sequence", "Log sequence that the last checkpoint reaches; a restart folds what comes after.", func(s *metering.Stats) float64 { return float64(s.Checkpointed) })
 	c.gauge("odometer_ingest_waiting_bytes", "Bytes staged or stored and not yet answered.", func(s *metering.Stats) float64 { return float64(s.WaitingBytes) })
 	c.gauge("odometer_ingest_waiting_requests", "Requests staged or stored and not yet answered.", func(s *metering.Stats) float64 { return float64(s.Waiting) })

@@ -146,7 +146,7 @@ func (q *queue) load() (bytes int64, count int) {
 // Builder returns an empty builder for the organization's next request. Hand
 // it to Append, or to Discard.
 func (l *Ledger) Builder(org string) *block.Builder {
-	return l.builders.Get(org, l.customerAttribute(org))
+	return l.builders.Get(org, l.CustomerAttribute(org))
 }
 
 // Discard gives back a builder that will not be appended.

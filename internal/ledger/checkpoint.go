@@ -143,8 +143,8 @@ type checkpointer struct {
 	failed error
 
 	mu     sync.Mutex
-	merged *finishedMerge // waiting to be named by the next checkpoint
-	merge  bool           // a merge is under way
+	merged []*finishedMerge // waiting to be named by the next checkpoints, one each
+	merge  int              // merges under way
 	merges sync.WaitGroup
 
 	copying sync.Mutex // held by a commit and by a backup of the state
@@ -230,7 +230,7 @@ func (l *Ledger) flush(d *delta, done chan struct{}) {
 		l.fatal(fmt.Sprintf("checkpoint at block %d: %v", d.applied, err))
 		return
 	}
-	l.timing.checkpointed(l.now().Sub(start))
+	l.timing.checkpointed(l.now(), l.now().Sub(start))
 	l.maybeMerge()
 }
 
@@ -245,8 +245,10 @@ func (l *Ledger) writeDelta(d *delta) error {
 		return err
 	}
 	l.ckpt.mu.Lock()
-	merged := l.ckpt.merged
-	l.ckpt.merged = nil
+	var merged *finishedMerge
+	if len(l.ckpt.merged) > 0 {
+		merged, l.ckpt.merged = l.ckpt.merged[0], l.ckpt.merged[1:]
+	}
 	l.ckpt.mu.Unlock()
 	// The run and a finished merge are named by this checkpoint, so that a
 	// crash before it leaves the old files in force.
@@ -381,26 +383,29 @@ func deleteMeter(b *pebble.Batch, m *meterState) error {
 		b.DeleteRange(dirty, upperBound(dirty), nil))
 }
 
-// maybeMerge starts merging runs when enough have gathered; one at a time.
+// maxMerges lets a small merge run beside a long one, so that runs stay few.
+const maxMerges = 2
+
+// maybeMerge starts merging runs when enough have gathered.
 func (l *Ledger) maybeMerge() {
 	l.ckpt.mu.Lock()
 	defer l.ckpt.mu.Unlock()
-	if l.ckpt.merge || l.ckpt.merged != nil || l.closing.Err() != nil {
+	if l.ckpt.merge >= maxMerges || l.closing.Err() != nil {
 		return
 	}
 	m := l.ids.PlanMerge()
 	if m == nil {
 		return
 	}
-	l.ckpt.merge = true
+	l.ckpt.merge++
 	l.ckpt.merges.Go(func() {
 		info, err := m.Run(l.closing)
 		l.ckpt.mu.Lock()
 		defer l.ckpt.mu.Unlock()
-		l.ckpt.merge = false
+		l.ckpt.merge--
 		switch {
 		case err == nil:
-			l.ckpt.merged = &finishedMerge{m, info}
+			l.ckpt.merged = append(l.ckpt.merged, &finishedMerge{m, info})
 		case l.closing.Err() == nil:
 			l.logger.Error("merging identity runs failed; it is tried again after the next checkpoint", "error", err)
 		}

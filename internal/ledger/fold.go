@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"odometer/internal/ledger/block"
@@ -94,6 +95,10 @@ func refuseAll(it *foldItem, err error) []answer {
 	return answers
 }
 
+// warmRows is the size from which a block's identities are brought into the
+// processor's caches together: 107-128 ns an identity without, 68-98 with.
+const warmRows = 64
+
 // judge fills l.fold.verdicts for every row of the block.
 func (l *Ledger) judge(it *foldItem) ([]answer, error) {
 	rows := it.rows
@@ -102,6 +107,13 @@ func (l *Ledger) judge(it *foldItem) ([]answer, error) {
 		f.verdicts = make([]Verdict, rows.N)
 	}
 	f.verdicts = f.verdicts[:rows.N]
+	if rows.N >= warmRows {
+		since := uint64(0)
+		if len(it.since) > 0 {
+			since = slices.Min(it.since)
+		}
+		l.ids.Warm(rows.Hashes, since)
+	}
 	answers := make([]answer, len(rows.Requests))
 	for r := range rows.Requests {
 		req := &rows.Requests[r]

@@ -165,7 +165,9 @@ func (l *Ledger) peekOrg(name string) *orgState {
 	return l.orgs[name]
 }
 
-func (l *Ledger) customerAttribute(org string) string {
+// CustomerAttribute returns the attribute that names the customer of the
+// organization's events; "" is their subject.
+func (l *Ledger) CustomerAttribute(org string) string {
 	if o := l.peekOrg(org); o != nil {
 		return *o.customer.Load()
 	}

@@ -66,7 +66,9 @@ func (l *Ledger) idOptions() idset.Options {
 	for need := (2*l.limits.CheckpointEvents + 2*maxBlockRows) * 10 / 6; slots < need; {
 		slots *= 2
 	}
-	return idset.Options{RecentSlots: slots}
+	return idset.Options{RecentSlots: slots, OnRepair: func(r idset.Repair) {
+		l.logger.Warn("damaged part of the identity index made anew from its pages", "file", r.File, "part", r.Part, "error", r.Err)
+	}}
 }
 
 func decodeSum(s string) (sum [16]byte, err error) {

@@ -23,6 +23,7 @@ type Stats struct {
 	Checkpoints    uint64
 	CheckpointTime time.Duration
 	LastCheckpoint time.Duration
+	CheckpointedAt time.Time // end of the last one; zero since the start
 }
 
 // OrgStats counts the verdicts of one organization, for all time.
@@ -44,6 +45,7 @@ type timing struct {
 	checkpoints    uint64
 	checkpointTime time.Duration
 	lastCheckpoint time.Duration
+	checkpointedAt time.Time
 }
 
 func (t *timing) appended(blocks int, d time.Duration) {
@@ -54,12 +56,12 @@ func (t *timing) appended(blocks int, d time.Duration) {
 	t.appendTime += d
 }
 
-func (t *timing) checkpointed(d time.Duration) {
+func (t *timing) checkpointed(at time.Time, d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.checkpoints++
 	t.checkpointTime += d
-	t.lastCheckpoint = d
+	t.lastCheckpoint, t.checkpointedAt = d, at
 }
 
 // Stats returns the ledger's standing.
@@ -71,6 +73,7 @@ func (l *Ledger) Stats() Stats {
 	t := &l.timing
 	s.Appends, s.AppendBlocks, s.AppendTime = t.appends, t.blocks, t.appendTime
 	s.Checkpoints, s.CheckpointTime, s.LastCheckpoint = t.checkpoints, t.checkpointTime, t.lastCheckpoint
+	s.CheckpointedAt = t.checkpointedAt
 	l.timing.mu.Unlock()
 	l.mu.RLock()
 	defer l.mu.RUnlock()

@@ -55,10 +55,24 @@ func (s *Service) Organizations(ctx context.Context, p Principal, page Page) (ca
 		return catalog.OrganizationPage{}, err
 	}
 	if p.Operator {
-		return s.catalog.Organizations(ctx, page)
+		found, err := s.catalog.Organizations(ctx, page)
+		for i := range found.Items {
+			found.Items[i] = s.asCounted(found.Items[i])
+		}
+		return found, err
 	}
 	o, err := s.catalog.Organization(ctx, p.Organization)
-	return catalog.OrganizationPage{Items: []Organization{o}}, err
+	return catalog.OrganizationPage{Items: []Organization{s.asCounted(o)}}, err
+}
+
+// asCounted puts the ledger's customer attribute in the place of the
+// catalogue's copy, which a crash between the two leaves behind.
+func (s *Service) asCounted(o Organization) Organization {
+	o.CustomerAttribute = s.ledger.CustomerAttribute(o.ID)
+	if o.CustomerAttribute == "" {
+		o.CustomerAttribute = catalog.DefaultCustomerAttribute
+	}
+	return o
 }
 
 // Organization returns one organization. One that the principal may not see
@@ -70,7 +84,8 @@ func (s *Service) Organization(ctx context.Context, p Principal, id string) (Org
 	if !p.Operator && id != p.Organization {
 		return Organization{}, meter.Errorf(meter.KindNotFound, "no organization %q", id)
 	}
-	return s.catalog.Organization(ctx, id)
+	o, err := s.catalog.Organization(ctx, id)
+	return s.asCounted(o), err
 }
 
 // CreateOrganization adds an organization; only an operator may.
