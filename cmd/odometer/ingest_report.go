@@ -177,6 +177,10 @@ func (p *ingestProgress) problem(out *fileTotals, problem ingestProblem) {
 	}
 	p.problems--
 	out.Problems = append(out.Problems, problem)
+	if problem.Line == 0 { // an event of an earlier run, sent to ask for it
+		p.note(out.File, problem.Reason)
+		return
+	}
 	p.write(fmt.Sprintf("%s:%d: %s", out.File, problem.Line, problem.Reason))
 }
 

@@ -473,6 +473,61 @@ func TestIngestFollow(t *testing.T) {
 	}
 }
 
+func TestIngestBatchBytes(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "events.ndjson")
+	event := func(id string, n int) string { // of n bytes
+		text := `{"source":"s","id":"` + id + `","x":"`
+		return text + strings.Repeat("x", n-len(text)-2) + "\"}\n"
+	}
+	const quarter = maxBatchBytes / 4
+	for last, calls := range map[int]int{quarter: 2, quarter - 1: 1} { // four events reach the limit, or do not
+		in := newIngestion(t)
+		writeLog(t, path, event("1", quarter)+event("2", quarter)+event("3", quarter)+event("4", last)+event("5", 100))
+		in.check(t, "5 0 0 0, 0", path)
+		if in.server.calls != calls {
+			t.Errorf("last event of %d bytes: %d requests, want %d", last, in.server.calls, calls)
+		}
+	}
+	for size, calls := range map[int]int{maxProbeBytes: 2, maxProbeBytes + 1: 1} { // remembered, or not
+		in := newIngestion(t)
+		writeLog(t, path, event("1", size))
+		in.check(t, "1 0 0 0, 0", path)
+		in.check(t, "0 0 0 0, 0", path)
+		if in.server.calls != calls {
+			t.Errorf("event of %d bytes: %d requests, want %d", size, in.server.calls, calls)
+		}
+	}
+}
+
+func TestIngestFollowClosesQuietFiles(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "access.log")
+	in := newIngestion(t)
+	in.env.Stdout, in.env.Stderr = io.Discard, io.Discard
+	r, err := in.cmd.newRun(&in.env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := followed{path: path}
+	defer name.close()
+	writeLog(t, path, accessLines(0, 3))
+	r.look(t.Context(), &name)
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	writeLog(t, path, accessLines(3, 5))
+	for range followQuietRounds - 1 {
+		r.look(t.Context(), &name)
+	}
+	if len(name.files) != 2 {
+		t.Errorf("%d files open before the limit", len(name.files))
+	}
+	if r.look(t.Context(), &name); len(name.files) != 1 || len(in.server.content) != 5 {
+		t.Errorf("%d files open at the limit, %d lines counted", len(name.files), len(in.server.content))
+	}
+}
+
 // TestIngestHistories plays random lives of a log folder: lines are written,
 // files are rotated in each way, runs are killed, states are lost, the server
 // refuses requests. In the end each line is counted once.
