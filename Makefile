@@ -29,11 +29,13 @@ race: ## the short tests under the race detector
 	scripts/setup-apt.sh gcc:gcc
 	CGO_ENABLED=1 $(GO) test -json -race -short -shuffle=on -timeout 30m ./... | $(SUMMARY)
 
-compat: build ## clients from outside against the real binary
+compat: ## other programs against the real binary: nginx's log, later the vendors' clients
+	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl
 	$(GO) test -json -count=1 ./compat/... | $(SUMMARY)
 
 sim: ## random histories, disk faults and crashes against a naive model; SEED= replays one
-	ODOMETER_SEED=$(SEED) $(GO) test -json -count=1 -timeout 60m -run 'Sim|History|Histories|Crash|Fault' ./internal/ledger/... | $(SUMMARY)
+	ODOMETER_SIM_LONG=1 ODOMETER_SIM_SEED=$(SEED) ODOMETER_SEED=$(SEED) $(GO) test -json -count=1 -timeout 60m \
+		-run 'Histor|Crash|Fault|Order|Random' ./internal/ledger/... ./internal/semanticstest/... | $(SUMMARY)
 
 fuzz: ## every fuzz target for TIME= each (default 30s)
 	scripts/fuzz.sh $(TIME)
