@@ -11,10 +11,10 @@ for profile in batch-1000 batch-100 batch-1 month duplicates single-organization
 	fresh
 	case $profile in
 	batch-1000)
-		load --profile "$profile" --duration "$duration" --ceiling --json >"$work/first.json"
+		load --profile "$profile" --duration "$duration" --ceiling 4s --json >"$work/first.json"
 		rate=$(sed -n 's/.*"events_per_second": \([0-9]*\),.*/\1/p' "$work/first.json" | head -1)
 		fresh
-		load --profile "$profile" --duration "$duration" --ceiling
+		load --profile "$profile" --duration "$duration" --ceiling 4s
 		title "$profile at half of $rate events/s"
 		load --profile "$profile" --duration 60s --rate $((rate / 2))
 		;;

@@ -135,7 +135,7 @@ func TestLoad(t *testing.T) {
 	for _, args := range []string{
 		"--profile batch-1 --events 300 --connections 3 --seed 11",
 		"--profile batch-100 --events 5000 --connections 4 --rate 1000000 --seed 12",
-		"--profile duplicates --events 20000 --connections 2 --seed 13 --ceiling",
+		"--profile duplicates --events 20000 --connections 2 --seed 13 --ceiling 100ms",
 		"--profile month --events 3000 --connections 2 --seed 14 --queries 2 --data " + s.data,
 		"--profile many-customers --events 3000 --connections 1 --seed 15",
 		"--profile single-organization --events 3000 --connections 1 --seed 16",

@@ -27,7 +27,7 @@ type LoadCmd struct {
 	Duration       time.Duration `help:"... or for this long; 10s if neither is given."`
 	Rate           uint64        `help:"Events per second to send; 0 is as fast as possible."`
 	Seed           uint64        `help:"Seed of all random choices; 0 takes one from the clock and prints it."`
-	Ceiling        bool          `help:"Also measure how fast the same bytes can be parsed on all cores, in the same run."`
+	Ceiling        time.Duration `placeholder:"TIME" help:"First measure for this long how fast the same bytes can be parsed on all cores."`
 	Queries        int           `help:"Afterwards time this many of each of three queries over the run's range."`
 	Data           string        `placeholder:"DIR" help:"The server's data directory on this machine, to measure disk per event."`
 	Save           string        `placeholder:"FILE" help:"Write what was sent, for --resend."`
@@ -107,8 +107,8 @@ func (r *loadRun) send(ctx context.Context) error {
 	if err := r.createMeters(ctx, plan); err != nil {
 		return err
 	}
-	if r.Ceiling {
-		ceiling, err := loadgen.MeasureCeiling(plan, ceilingFor)
+	if r.Ceiling > 0 {
+		ceiling, err := loadgen.MeasureCeiling(plan, r.Ceiling)
 		if err != nil {
 			return fmt.Errorf("parse ceiling: %w", err)
 		}
@@ -147,8 +147,6 @@ func (r *loadRun) send(ctx context.Context) error {
 	}
 	return r.finish(mismatch)
 }
-
-const ceilingFor = 4 * time.Second
 
 // resend sends part of a saved run again.
 func (r *loadRun) resend(ctx context.Context) error {
