@@ -64,6 +64,11 @@ func (l *Ledger) foldControl(org *orgState, it *foldItem) ([]answer, error) {
 		if undo, err = l.judgeVoid(org, it, c.Void); err != nil {
 			return nil, err
 		}
+		if undo.unreadable != nil {
+			// Damage of one organization's block stops that one, not the others.
+			l.stopOrg(it, &stopNote{Sequence: it.header.Sequence, Reason: undo.unreadable.Error()})
+			return refuseAll(it, org.stoppedError()), nil
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -55,7 +55,7 @@ func (l *Ledger) Events(ctx context.Context, q EventsQuery) (EventsPage, error) 
 		}
 		return e.block(h, start)
 	})
-	return e.page, err
+	return e.page, corruptIfDamaged(err)
 }
 
 func clampNanos(t time.Time) int64 {
@@ -208,6 +208,11 @@ func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v Verdict) Eve
 // towards, and later events of the same identity with other content.
 // KindNotFound if no event of it was ever accepted.
 func (l *Ledger) Lookup(_ context.Context, org, source, id string) (LookupResult, error) {
+	out, err := l.lookup(org, source, id)
+	return out, corruptIfDamaged(err)
+}
+
+func (l *Ledger) lookup(org, source, id string) (LookupResult, error) {
 	var out LookupResult
 	notFound := meter.Errorf(meter.KindNotFound, "there is no event with this source and id")
 	o := l.peekOrg(org)

@@ -153,7 +153,7 @@ func (l *Ledger) open(ctx context.Context) error {
 
 // corruptIfDamaged gives errors of the engine that mean damage their kind.
 func corruptIfDamaged(err error) error {
-	if errors.Is(err, pebble.ErrCorruption) {
+	if meter.KindOf(err) == meter.KindInternal && pebble.IsCorruptionError(err) {
 		return meter.WrapError(meter.KindCorrupt, err, "the data directory is damaged; restore a backup")
 	}
 	return err
@@ -196,7 +196,7 @@ func (l *Ledger) openMeta() error {
 // openState opens the folded state.
 func openState(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache, setValues int) (*pebble.DB, error) {
 	opts := &pebble.Options{
-		FS: fs, Logger: logger, Cache: cache, Merger: cell.NewMerger(setValues),
+		FS: fs, Logger: logger, Cache: cache, Merger: cell.NewMerger(setValues), EventListener: storeEvents(logger),
 		FormatMajorVersion:          pebbleFormat,
 		MemTableSize:                32 << 20,
 		MemTableStopWritesThreshold: 3,

@@ -70,7 +70,7 @@ const pebbleFormat = pebble.FormatWALSyncChunks
 // the limits of ingest, so one memtable holds many groups.
 func openLocalLog(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache) (*localLog, error) {
 	opts := &pebble.Options{
-		FS: fs, Logger: logger, Cache: cache,
+		FS: fs, Logger: logger, Cache: cache, EventListener: storeEvents(logger),
 		FormatMajorVersion:          pebbleFormat,
 		MemTableSize:                32 << 20,
 		MemTableStopWritesThreshold: 3,
@@ -93,6 +93,12 @@ func openLocalLog(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cac
 		return nil, errors.Join(err, db.Close())
 	}
 	return l, nil
+}
+
+// storeEvents reports damaged tables instead of ending the process, which is
+// the engine's default: whoever reads the table gets the error.
+func storeEvents(logger pebble.Logger) *pebble.EventListener {
+	return &pebble.EventListener{DataCorruption: func(info pebble.DataCorruptionInfo) { logger.Errorf("%s", info) }}
 }
 
 func (l *localLog) findLast() error {

@@ -38,6 +38,11 @@ type usageCursor struct {
 // Usage answers a question about one meter. Cells answer where the grouping,
 // filters and zone allow, a scan of the events where not; both are exact.
 func (l *Ledger) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
+	u, err := l.usage(ctx, q)
+	return u, corruptIfDamaged(err)
+}
+
+func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	qu, err := l.question(q)
 	if err != nil {
 		return nil, err

@@ -64,6 +64,9 @@ func (l *Ledger) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, err
 	}
 	v.last = rec.Applied
 	v.state = &stateReader{v.base.snap}
+	if v.tallies, err = v.newTallies(); err != nil {
+		return v.report, err
+	}
 	view := l.ids.Sealed()
 	defer view.Release()
 	for _, step := range []func(context.Context) error{v.chain, func(ctx context.Context) error { return v.verdicts(ctx, view) }, v.cells} {
@@ -89,6 +92,7 @@ type verifier struct {
 	last    uint64
 	report  VerifyReport
 	damaged map[uint64]bool
+	tallies *tallies
 }
 
 func (v *verifier) problem(format string, args ...any) {
@@ -124,6 +128,9 @@ func (v *verifier) chain(ctx context.Context) error {
 		}
 		if h.Accepted.Before(accepted) {
 			v.problem("block %d was accepted at %s, before block %d", seq, h.Accepted.Format(time.RFC3339Nano), seq-1)
+		}
+		if err := v.headerCopy(&h); err != nil {
+			return err
 		}
 		sum, accepted = h.Sum(), h.Accepted
 		v.report.Blocks++
@@ -237,7 +244,11 @@ func (v *verifier) verdicts(ctx context.Context, ids *idset.Sealed) error {
 			return err
 		}
 	}
-	return v.checkRefused(ctx, refused)
+	if err := v.checkRefused(ctx, refused); err != nil {
+		return err
+	}
+	v.compareRecords()
+	return nil
 }
 
 // atomicCheck remembers which refused atomic requests had a reason.
@@ -312,11 +323,15 @@ func (v *verifier) compareIndex(firsts []sighting, ids *idset.Sealed) error {
 	return nil
 }
 
-// checkRefused makes sure that every refused atomic request had a reason.
+// checkRefused makes sure that every refused atomic request had a reason, and
+// counts the blocks.
 func (v *verifier) checkRefused(ctx context.Context, refused *atomicCheck) error {
 	return v.blocks(ctx, passVerdicts, func(h *block.Header, rows *block.Rows) error {
 		stored, err := v.state.verdicts(h.Sequence, rows.N)
 		if err != nil {
+			return err
+		}
+		if err := v.tally(h, rows, stored); err != nil {
 			return err
 		}
 		for r := range rows.Requests {

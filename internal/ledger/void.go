@@ -28,6 +28,8 @@ type voidWork struct {
 	result VoidResult
 	blocks map[uint64]*voidBlock
 	order  []uint64
+	// The block of one of the events is damaged: the entry cannot be applied.
+	unreadable error
 }
 
 type voidBlock struct {
@@ -46,6 +48,9 @@ func (l *Ledger) Void(ctx context.Context, org string, ids []meter.Identity, act
 	for _, id := range ids {
 		e.IDs = append(e.IDs, voidIdentity(id))
 	}
+	if err := l.voidable(ctx, org, ids); err != nil {
+		return VoidResult{}, err
+	}
 	v, seq, err := l.submitControl(ctx, org, control{Actor: actor, Void: e})
 	if err != nil {
 		return VoidResult{}, err
@@ -53,6 +58,33 @@ func (l *Ledger) Void(ctx context.Context, org string, ids []meter.Identity, act
 	r := v.(VoidResult)
 	r.Sequence = seq
 	return r, nil
+}
+
+// voidable makes sure that the blocks of the events can be read: an entry that
+// the fold cannot apply would stop the organization.
+func (l *Ledger) voidable(ctx context.Context, org string, ids []meter.Identity) error {
+	blocks := map[uint64]bool{}
+	err := l.onFold(func() error {
+		for _, id := range ids {
+			first, ok, err := l.ids.Lookup(l.key.Identity(org, id.Source, id.ID), 0)
+			if err != nil {
+				return err
+			}
+			if ok {
+				blocks[first.Seq] = true
+			}
+		}
+		return nil
+	})
+	for seq := range blocks {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			_, _, err = l.rowsAt(seq)
+		}
+	}
+	return err
 }
 
 // judgeVoid finds the events of a void entry.
@@ -85,13 +117,10 @@ func (l *Ledger) judgeVoid(org *orgState, it *foldItem, e *voidEntry) (*voidWork
 		inEntry[at] = true
 		b := w.blocks[at.seq]
 		if b == nil {
-			h, err := l.header(at.seq)
+			_, rows, err := l.rowsAt(at.seq)
 			if err != nil {
-				return nil, fmt.Errorf("the block of a voided event: %w", err)
-			}
-			rows, err := l.cachedRows(&h)
-			if err != nil {
-				return nil, err
+				w.unreadable = fmt.Errorf("the block of a voided event: %w", err)
+				return w, nil
 			}
 			b = &voidBlock{rows: rows}
 			w.blocks[at.seq] = b
