@@ -198,6 +198,9 @@ func (l *Ledger) freeze() {
 	l.mu.Lock()
 	d := l.active
 	l.active = newDelta(d.applied, d.accepted, d.sum)
+	if t := l.spareTable.Swap(nil); t != nil {
+		l.active.table = t
+	}
 	d.texts = l.texts.freeze()
 	d.ids = l.ids.Freeze()
 	d.nextText, d.version = l.texts.next, l.nextVersion
@@ -235,6 +238,7 @@ func (l *Ledger) flush(d *delta, done chan struct{}) {
 }
 
 func (l *Ledger) writeDelta(d *delta) error {
+	l.ids.Prepare()
 	run, err := d.ids.Write()
 	if err != nil {
 		return fmt.Errorf("write the identities: %w", err)
@@ -283,6 +287,9 @@ func (l *Ledger) writeDelta(d *delta) error {
 		return err
 	}
 	l.checkpointed.Store(d.applied)
+	// Readers use a frozen table under the lock only, so nobody has it now.
+	d.table.Reset()
+	l.spareTable.Store(d.table)
 	return l.ids.RemoveObsolete()
 }
 

@@ -74,6 +74,7 @@ type Ledger struct {
 	foldJobs chan func()
 	folded   chan struct{} // closed when the fold goroutine has ended
 
+	spareTable   atomic.Pointer[cell.Table] // empty, for the next freeze
 	applied      atomic.Uint64
 	checkpointed atomic.Uint64
 	failed       atomic.Pointer[string]
@@ -221,7 +222,9 @@ func (l *Ledger) start() {
 	go l.appender()
 	go l.foldLoop()
 	l.workers.Go(l.backfillLoop)
+	l.workers.Go(l.compactLoop)
 	l.workers.Go(l.housekeeping)
+	l.workers.Go(l.ids.Prepare)
 }
 
 // housekeeping checks the disk and starts checkpoints of quiet ledgers.

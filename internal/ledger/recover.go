@@ -61,11 +61,9 @@ func (l *Ledger) recover(ctx context.Context) error {
 }
 
 func (l *Ledger) idOptions() idset.Options {
-	slots := 1 << 16
-	// Two checkpoints' events and a block must fit below 60 %.
-	for need := (2*l.limits.CheckpointEvents + 2*maxBlockRows) * 10 / 6; slots < need; {
-		slots *= 2
-	}
+	// A checkpoint's events and some blocks fit below 60 %; up to 80 % there is
+	// room for what arrives while the checkpoint before is still being written.
+	slots := max(1<<16, (l.limits.CheckpointEvents+2*maxBlockRows)*10/6)
 	return idset.Options{RecentSlots: slots, OnRepair: func(r idset.Repair) {
 		l.logger.Warn("damaged part of the identity index made anew from its pages", "file", r.File, "part", r.Part, "error", r.Err)
 	}}

@@ -117,6 +117,8 @@ type Set struct {
 	sealed   *view           // current
 	waiting  []*Frozen       // frozen and not installed, oldest first
 	retired  []*table        // installed; the fold may still probe them
+	idle     []*table        // nobody probes them any more
+	spare    *table          // empty, for the next Freeze; nil = none is ready
 	merges   []*Merge        // planned, neither installed nor aborted
 	obsolete map[uint64]*run // replaced by a merge, file not removed yet
 	pins     map[uint64]int  // by run
@@ -164,6 +166,7 @@ func Open(fs vfs.FS, dir string, manifest []RunInfo, opt Options) (*Set, error) 
 	s.view = s.sealed
 	s.view.refs++
 	s.recent = newTable(opt.RecentSlots, &s.memory)
+	s.recent.clear()
 	return s, nil
 }
 
@@ -219,9 +222,13 @@ func (s *Set) Close() error {
 		return nil
 	}
 	s.closed = true
-	for _, t := range append(s.retired, s.recent) {
+	for _, t := range append(append(s.retired, s.recent), s.idle...) {
 		t.free()
 	}
+	if s.spare != nil {
+		s.spare.free()
+	}
+	s.idle, s.spare = nil, nil
 	for _, f := range s.waiting {
 		f.drop()
 	}
@@ -313,13 +320,54 @@ func (s *Set) adopt() {
 	s.view = s.sealed
 	s.view.refs++
 	s.frozen = slices.Clone(s.waiting)
-	retired := s.retired
+	s.idle = append(s.idle, s.retired...)
 	s.retired = nil
 	s.adopted = s.generation.Load()
 	s.unlock()
-	for _, t := range retired {
-		t.free()
+}
+
+// Prepare makes an empty table ready for the next Freeze, out of one that has
+// been installed if there is one: mapping a new one and touching its memory
+// for the first time takes long enough to be felt by whoever waits for the
+// fold. Any goroutine; call it after each Freeze.
+func (s *Set) Prepare() {
+	s.mu.Lock()
+	if s.closed || s.spare != nil {
+		s.unlock()
+		return
 	}
+	var t *table
+	idle := s.idle
+	s.idle = nil
+	s.unlock()
+	if len(idle) > 0 {
+		t = idle[0]
+		for _, more := range idle[1:] {
+			more.free()
+		}
+	} else {
+		t = newTable(s.opt.RecentSlots, &s.memory)
+	}
+	t.clear()
+	s.mu.Lock()
+	defer s.unlock()
+	if s.closed || s.spare != nil {
+		t.free()
+		return
+	}
+	s.spare = t
+}
+
+// takeSpare returns the prepared table, or a new one.
+func (s *Set) takeSpare() *table {
+	s.mu.Lock()
+	t := s.spare
+	s.spare = nil
+	s.unlock()
+	if t == nil {
+		t = newTable(s.opt.RecentSlots, &s.memory)
+	}
+	return t
 }
 
 // Freeze swaps the recent table for an empty one and returns the old, whose
@@ -329,7 +377,7 @@ func (s *Set) Freeze() *Frozen {
 	f := &Frozen{set: s}
 	if s.recent.n > 0 {
 		f.table = s.recent
-		s.recent = newTable(s.opt.RecentSlots, &s.memory)
+		s.recent = s.takeSpare()
 	}
 	s.mu.Lock()
 	s.waiting = append(s.waiting, f)

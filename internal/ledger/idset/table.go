@@ -52,6 +52,12 @@ func newTable(homes int, total *atomic.Int64) *table {
 		soft: max(1, homes*softPercent/100), hard: max(1, homes*hardPercent/100)}
 }
 
+// clear empties the table and touches all of its memory.
+func (t *table) clear() {
+	clear(t.slots)
+	t.n = 0
+}
+
 func (t *table) free() { t.mem.free(); t.slots = nil }
 
 func (t *table) lookup(h block.Hash) (Entry, bool) {
