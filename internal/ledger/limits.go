@@ -27,6 +27,7 @@ type Limits struct {
 	SetValues         int   // distinct values a UNIQUE_COUNT slot may hold
 	DirtyPerFlush     int   // dirty slots recomputed at one checkpoint
 	DirtyBytes        int64 // bytes of blocks read for that at one checkpoint
+	CompactRows       int   // events that make a merged block of cold small ones; negative = small ones stay
 	CacheBytes        int64
 	BlockCacheEntries int // decoded blocks kept for lookups
 }
@@ -38,7 +39,7 @@ func DefaultLimits() Limits {
 		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
 		CellBytes: 256 << 20, StringCache: 1 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000,
 		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, KeptRejections: 100_000,
-		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CacheBytes: 64 << 20, BlockCacheEntries: 64,
+		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
 	}
 }
 
@@ -67,6 +68,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.SetValues, d.SetValues)
 	fill(&l.DirtyPerFlush, d.DirtyPerFlush)
 	fill(&l.DirtyBytes, d.DirtyBytes)
+	fill(&l.CompactRows, d.CompactRows)
 	fill(&l.CacheBytes, d.CacheBytes)
 	fill(&l.BlockCacheEntries, d.BlockCacheEntries)
 	return l

@@ -47,9 +47,12 @@ type Log interface {
 // grow and compactions move tables instead of rewriting them:
 //
 //	'e' seq:8 'b' -> body        'e' seq:8 'h' -> header        'm' name -> meta
+//
+// Cold small entries are kept as parts of merged blocks, see merged.go.
 type localLog struct {
 	db   *pebble.DB
 	last uint64
+	runs runCache
 }
 
 var _ Log = (*localLog)(nil)
@@ -179,10 +182,30 @@ func (l *localLog) get(key []byte, what string, seq uint64) ([]byte, error) {
 	return out, nil
 }
 
-func (l *localLog) Body(seq uint64) ([]byte, error) { return l.get(logKey(seq, logBody), "block", seq) }
+func (l *localLog) Body(seq uint64) ([]byte, error) {
+	return l.entry(seq, logBody, "block", l.mergedBody)
+}
 
 func (l *localLog) Header(seq uint64) ([]byte, error) {
-	return l.get(logKey(seq, logHeader), "header of block", seq)
+	return l.entry(seq, logHeader, "header of block", l.mergedHeader)
+}
+
+// entry reads a part of an entry under its own key, else from its merged
+// block: merging removes the one in the batch that adds the other.
+func (l *localLog) entry(seq uint64, kind byte, what string, merged func(uint64) ([]byte, error)) ([]byte, error) {
+	if l.runs.find(seq) != nil {
+		if v, err := merged(seq); v != nil || err != nil {
+			return v, err
+		}
+	}
+	v, err := l.get(logKey(seq, kind), what, seq)
+	if meter.KindOf(err) != meter.KindNotFound {
+		return v, err
+	}
+	if v, merr := merged(seq); v != nil || merr != nil {
+		return v, merr
+	}
+	return nil, err
 }
 
 func (l *localLog) Meta(key string) ([]byte, error) {
