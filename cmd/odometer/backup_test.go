@@ -228,6 +228,31 @@ func refusesTargets(t *testing.T, s *testServer, path func(string) string) {
 	must(t, nil, "restore", path("good"), "--data", path("still-good"))
 }
 
+// TestVerifyFindsDamage flips one bit in the largest file of the log.
+func TestVerifyFindsDamage(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	must(t, s.as(s.adminKey), "load", "--profile", "batch-100", "--connections", "1", "--events", "5000")
+	s.stop()
+	must(t, nil, "verify", "--data", s.data)
+	files, err := filepath.Glob(filepath.Join(s.data, ledgerFolder, "log", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var largest string
+	var size int64
+	for _, path := range files {
+		if info, err := os.Stat(path); err == nil && info.Size() > size {
+			largest, size = path, info.Size()
+		}
+	}
+	flip(t, largest)
+	code, out, errs := command(t, nil, "verify", "--data", s.data)
+	if code != exitDisagrees {
+		t.Errorf("a flipped bit in %s: exit code %d, want %d\n%s%s", filepath.Base(largest), code, exitDisagrees, out, errs)
+	}
+}
+
 // flip changes one bit in the middle of a file.
 func flip(t *testing.T, path string) {
 	t.Helper()

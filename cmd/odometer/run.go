@@ -152,8 +152,11 @@ func report(ctx context.Context, env *Env, err error) int {
 	if errors.As(err, &withCode) {
 		return withCode.code
 	}
-	if meter.KindOf(err) == meter.KindInvalid {
+	switch meter.KindOf(err) {
+	case meter.KindInvalid:
 		return exitUsage
+	case meter.KindCorrupt:
+		return exitDisagrees
 	}
 	return exitFailed
 }
