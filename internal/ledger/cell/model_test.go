@@ -219,35 +219,41 @@ func testHistory(t *testing.T, kind Kind) {
 	fill(active, 100)
 	for i, projection := range plan.Projections {
 		scope := Scope{Layout: plan.Layout, Projection: projection, From: -1 << 31, To: 1<<31 - 1}
-		got := model{}
-		collect := func() {
-			t.Helper()
-			err := scope.Collect(db, func(group []uint64, slot int32, s *State) error {
-				got.add(group, slot, s)
-				return nil
-			}, frozen, active)
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		collect()
-		requireModel(t, fmt.Sprint("projection ", projection.ID), want[i], got)
-		// The same in parts: by first id and by ranges of slots.
-		got = model{}
 		cut := int32(rng.IntN(days*plan.SlotsPerDay)) - int32(days/2*plan.SlotsPerDay)
-		for id := range uint64(4) {
-			if len(takes[i]) > 0 {
-				scope.Group = []uint64{id}
-			} else if id > 0 {
-				break
-			}
-			scope.From, scope.To = -1<<31, cut
-			collect()
-			scope.From, scope.To = cut, 1<<31-1
-			collect()
-		}
-		requireModel(t, fmt.Sprint("parts of projection ", projection.ID), want[i], got)
+		requireCollected(t, db, scope, cut, want[i], frozen, active)
 	}
+}
+
+// requireCollected reads a projection whole, and in parts: by first id and by
+// the slots before and after cut.
+func requireCollected(t *testing.T, db *pebble.DB, scope Scope, cut int32, want model, tables ...*Table) {
+	t.Helper()
+	got := model{}
+	collect := func() {
+		t.Helper()
+		err := scope.Collect(db, func(group []uint64, slot int32, s *State) error {
+			got.add(group, slot, s)
+			return nil
+		}, tables...)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	collect()
+	requireModel(t, fmt.Sprint("projection ", scope.Projection.ID), want, got)
+	got = model{}
+	for id := range uint64(4) {
+		if scope.width() > 0 {
+			scope.Group = []uint64{id}
+		} else if id > 0 {
+			break
+		}
+		scope.From, scope.To = -1<<31, cut
+		collect()
+		scope.From, scope.To = cut, 1<<31-1
+		collect()
+	}
+	requireModel(t, fmt.Sprint("parts of projection ", scope.Projection.ID), want, got)
 }
 
 // flushInto merges a table into db and checks the order of keys.
