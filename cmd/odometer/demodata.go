@@ -50,7 +50,7 @@ var (
 	demoHours = [24]int{34, 26, 20, 16, 14, 15, 22, 38, 55, 66, 72, 76, 80, 79, 77, 78, 82, 88, 95, 100, 98, 86, 66, 48}
 )
 
-const demoDays = 61
+const demoDays = 62 // the whole calendar month before any day lies in them
 
 // demoEvents calls emit with each event, as CloudEvents JSON, of the two
 // months before now, in order of time.
