@@ -12,6 +12,7 @@ server=
 start() {
 	local began ended
 	began=$(date +%s%N)
+	: >"$work/out"
 	bin/odometer serve --data "$data" --listen 127.0.0.1:0 --log-level warn "$@" >"$work/out" 2>>"$work/log" </dev/null &
 	server=$!
 	until grep -q '^listening: ' "$work/out"; do
@@ -28,7 +29,7 @@ start() {
 # stop ends the server, by default as an operator would.
 stop() {
 	[ -n "$server" ] || return 0
-	kill "-${1:-TERM}" "$server"
+	kill "-${1:-TERM}" "$server" 2>/dev/null || { echo "the server had ended:"; tail -20 "$work/log"; } >&2
 	wait "$server" 2>/dev/null || true
 	server=
 }

@@ -174,6 +174,29 @@ func TestSendReportsRefusal(t *testing.T) {
 	}
 }
 
+// TestSendReportsALostServer loses the server for good while the run's time
+// has passed: what was sent cannot be accounted for, so it is an error.
+func TestSendReportsALostServer(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		c, err := listener.Accept()
+		listener.Close()
+		if err == nil {
+			c.Close()
+		}
+	}()
+	p, _ := FindProfile("batch-1")
+	_, err = Send(t.Context(), Options{Target: Target{Address: listener.Addr().String()}, Plan: NewPlan(p, 1, testNow, 1),
+		Duration: time.Millisecond, RetryFor: 10 * time.Millisecond})
+	if err == nil || !strings.Contains(err.Error(), "gave up") {
+		t.Errorf("error %v, want that it gave up", err)
+	}
+}
+
 func TestHistogram(t *testing.T) {
 	t.Parallel()
 	var h histogram

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Options struct {
 	Events   uint64        // rounded up to whole requests
 	Duration time.Duration // from the first request
 	Rate     uint64        // events per second over all connections; 0 = as fast as possible
+	RetryFor time.Duration // a server that restarts or is overloaded is waited for this long; 0 = DefaultRetryFor
 
 	// OnProgress, if set, is called once a second with the events answered so far.
 	OnProgress func(events uint64, elapsed time.Duration)
@@ -63,7 +65,8 @@ func Send(ctx context.Context, o Options) (*Result, error) {
 		quota = (o.Events + batch - 1) / batch
 	}
 	for i := range workers {
-		w := &worker{stream: newStream(o.Plan, i, o.Target.head()), target: o.Target, count: true}
+		w := &worker{stream: newStream(o.Plan, i, o.Target.head()), target: o.Target, count: true,
+			retryFor: cmp.Or(o.RetryFor, DefaultRetryFor)}
 		if quota > 0 {
 			w.quota = quota / uint64(len(workers))
 			if uint64(i) < quota%uint64(len(workers)) {
@@ -96,7 +99,7 @@ func Resend(ctx context.Context, target Target, plan Plan, batches []uint64, eve
 	}
 	workers := make([]*worker, len(batches))
 	for i := range workers {
-		workers[i] = &worker{stream: newStream(plan, i, target.head()), target: target, quota: none}
+		workers[i] = &worker{stream: newStream(plan, i, target.head()), target: target, quota: none, retryFor: DefaultRetryFor}
 	}
 	for k := range want {
 		// The k-th of want is request number k*sent/want of all, connection by connection.
@@ -121,16 +124,17 @@ func runWorkers(ctx context.Context, workers []*worker, duration time.Duration, 
 		defer cancel()
 		ctx = timed
 	}
-	// A worker that fails stops the others; the first error is the one to report.
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var first firstError // a worker that fails stops the others
 	var answered atomic.Uint64
 	var group sync.WaitGroup
 	start := time.Now()
 	for _, w := range workers {
 		group.Go(func() {
 			if err := w.run(ctx, start, &answered); err != nil {
-				cancel(err)
+				first.set(err)
+				cancel()
 			}
 		})
 	}
@@ -138,7 +142,7 @@ func runWorkers(ctx context.Context, workers []*worker, duration time.Duration, 
 	go func() { group.Wait(); close(done) }()
 	watch(done, start, &answered, onProgress)
 	result := &Result{Elapsed: time.Since(start)}
-	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := cmp.Or(first.get(), interrupted(ctx)); err != nil {
 		return nil, err
 	}
 	var latencies histogram
@@ -154,6 +158,32 @@ func runWorkers(ctx context.Context, workers []*worker, duration time.Duration, 
 	result.P50, result.P99 = latencies.quantile(500), latencies.quantile(990)
 	result.P999, result.Max = latencies.quantile(999), latencies.max
 	return result, nil
+}
+
+// firstError keeps the first of several errors.
+type firstError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *firstError) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = cmp.Or(f.err, err)
+}
+
+func (f *firstError) get() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// interrupted is why ctx ended, unless it was the end of the run's time.
+func interrupted(ctx context.Context) error {
+	if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
 }
 
 // watch reports progress every second until done.
@@ -183,6 +213,7 @@ type worker struct {
 	quota    uint64        // requests to send; 0 = until ctx ends
 	interval time.Duration // between intended sends; 0 = at once
 	offset   time.Duration
+	retryFor time.Duration
 
 	conn       conn
 	next       uint64
@@ -233,11 +264,10 @@ func (w *worker) run(ctx context.Context, start time.Time, answered *atomic.Uint
 	return nil
 }
 
-// Retries of one request: a server that restarts or is overloaded is waited for this long.
-const (
-	retryFor   = 30 * time.Second
-	retryPause = 100 * time.Millisecond
-)
+// DefaultRetryFor is how long one request is sent again and again.
+const DefaultRetryFor = 30 * time.Second
+
+const retryPause = 100 * time.Millisecond // between two sends of one request
 
 // deliver sends one request until the server has judged it. A request in
 // flight is finished even if ctx ends: what was sent must be counted.
@@ -249,10 +279,10 @@ func (w *worker) deliver(ctx context.Context, raw []byte) (Verdicts, error) {
 			return parseVerdicts(a.body)
 		}
 		if deadline.IsZero() {
-			deadline = time.Now().Add(retryFor)
+			deadline = time.Now().Add(w.retryFor)
 		}
 		if time.Now().After(deadline) {
-			return Verdicts{}, fmt.Errorf("gave up after %s: %w", retryFor, orStatus(err, a))
+			return Verdicts{}, fmt.Errorf("gave up after %s: %w", w.retryFor, orStatus(err, a))
 		}
 		switch {
 		case err != nil:
