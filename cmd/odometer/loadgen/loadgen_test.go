@@ -191,7 +191,7 @@ func TestSendReportsALostServer(t *testing.T) {
 	}()
 	p, _ := FindProfile("batch-1")
 	_, err = Send(t.Context(), Options{Target: Target{Address: listener.Addr().String()}, Plan: NewPlan(p, 1, testNow, 1),
-		Duration: time.Millisecond, RetryFor: 10 * time.Millisecond})
+		Duration: 500 * time.Millisecond, RetryFor: 600 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "gave up") {
 		t.Errorf("error %v, want that it gave up", err)
 	}

@@ -228,7 +228,7 @@ func (w *worker) run(ctx context.Context, start time.Time, answered *atomic.Uint
 	if w.quota == none {
 		return nil
 	}
-	if err := w.dial(ctx); err != nil {
+	if err := w.dial(context.WithoutCancel(ctx)); err != nil { // the run's time may be short
 		return err
 	}
 	defer func() { w.conn.net.Close() }()
