@@ -186,7 +186,12 @@ func (l *Ledger) judgeAtomic(it *foldItem, req *block.Request, since uint64, a *
 	}
 	refuse := len(first) > 0 || len(req.Rejections) > 0 || req.Events > req.Rows
 	inRequest := make(map[block.Hash]int, hi-lo)
+	before := first // what conflicts with folded events; first becomes all, in order of rows
+	first = nil
 	for i := lo; i < hi; i++ {
+		if verdicts[i] == Conflict {
+			first, before = append(first, before[0]), before[1:]
+		}
 		if verdicts[i] != Accepted {
 			continue
 		}
