@@ -14,7 +14,8 @@ import (
 // most one block at a time.
 type backfiller struct {
 	ready chan *backfillBatch
-	woken chan struct{} // capacity 1: a meter was defined
+	woken chan struct{}   // capacity 1: a meter was defined
+	held  map[string]bool // loop only: organizations whose next block cannot be read
 }
 
 // backfillBatch is one stored block for one or more meters that lack it.
@@ -42,49 +43,62 @@ func (l *Ledger) backfillLoop() {
 		if err != nil {
 			l.logger.Error("backfill is held up; its meters are answered by scanning", "error", err)
 		}
-		if worked && err == nil {
+		if worked {
 			continue
 		}
 		select {
 		case <-l.closing.Done():
 			return
 		case <-l.backfill.woken:
+			clear(l.backfill.held) // try again
 		}
 	}
 }
 
 // backfillStep takes the meters of one organization that are furthest behind
-// through one stored block.
+// through one stored block; false when there is nothing to do. An organization
+// whose block cannot be read is left out from then on.
 func (l *Ledger) backfillStep() (bool, error) {
 	org, meters, cursor := l.lagging()
 	if len(meters) == 0 {
 		return false, nil
 	}
+	b, err := l.nextBatch(org, meters, cursor)
+	if err != nil {
+		l.backfill.held[org] = true
+		return true, err
+	}
+	select {
+	case l.backfill.ready <- b:
+		err = <-b.folded
+		return err == nil, err
+	case <-l.closing.Done():
+		return false, nil
+	case <-l.folded:
+		return false, nil
+	}
+}
+
+// nextBatch reads the organization's first block after the cursor.
+func (l *Ledger) nextBatch(org string, meters []*meterState, cursor uint64) (*backfillBatch, error) {
 	target := meters[0].record.Created
 	h, err := l.nextHeader(org, cursor+1, target)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	b := &backfillBatch{org: org, seq: target, meters: meters, folded: make(chan error, 1)}
 	if h != nil {
 		b.header, b.seq = h, h.Sequence
 		if h.Kind == block.KindEvents {
 			if b.rows, err = l.loadRows(h, false); err != nil {
-				return false, err
+				return nil, err
 			}
 			if b.verdicts, err = l.storedVerdicts(h.Sequence, b.rows.N); err != nil {
-				return false, err
+				return nil, err
 			}
 		}
 	}
-	select {
-	case l.backfill.ready <- b:
-		return true, <-b.folded
-	case <-l.closing.Done():
-		return false, nil
-	case <-l.folded:
-		return false, nil
-	}
+	return b, nil
 }
 
 // lagging returns meters of one organization that share the lowest cursor and
@@ -95,7 +109,7 @@ func (l *Ledger) lagging() (org string, meters []*meterState, cursor uint64) {
 	l.orgsMu.RLock()
 	defer l.orgsMu.RUnlock()
 	for _, o := range l.orgs {
-		if o.record.Stopped != nil {
+		if o.record.Stopped != nil || l.backfill.held[o.name] {
 			continue
 		}
 		for _, m := range o.meters {

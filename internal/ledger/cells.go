@@ -105,6 +105,10 @@ type cellRead struct {
 func (l *Ledger) readCells(ctx context.Context, qu *question) (*collector, uint64, bool, error) {
 	l.mu.RLock()
 	m := qu.m
+	if !qu.current(l.peekOrg(m.org)) {
+		l.mu.RUnlock()
+		return nil, 0, false, errMoved
+	}
 	if !m.backfilled() {
 		l.mu.RUnlock()
 		return nil, 0, false, nil

@@ -86,7 +86,8 @@ func (b *base) release() error {
 // noteBlock records that a block has been folded. l.mu is held.
 func (l *Ledger) noteBlock(org *orgState, it *foldItem) {
 	d := l.active
-	h := &it.header
+	header := it.header // a copy: the list must not keep the item with its rows and answers
+	h := &header
 	d.headers = append(d.headers, headerNote{org.name, h})
 	if it.rows != nil {
 		if v := packVerdicts(l.fold.verdicts); v != nil {
@@ -160,7 +161,13 @@ type finishedMerge struct {
 // due says whether the active delta should be written.
 func (l *Ledger) due() bool {
 	d := l.active
-	return d.events >= l.limits.CheckpointEvents || d.bytes >= l.limits.CheckpointBytes || d.table.Bytes() >= l.limits.CellBytes
+	return l.additions() >= l.limits.CheckpointEvents || d.bytes >= l.limits.CheckpointBytes || d.table.Bytes() >= l.limits.CellBytes
+}
+
+// additions counts what the active delta holds apart from cells. A backfill
+// adds texts and groups but no events.
+func (l *Ledger) additions() int {
+	return max(l.active.events, len(l.texts.added.ids), len(l.active.groups))
 }
 
 // makeRoom starts a checkpoint when one is due, and waits for the one before
@@ -170,7 +177,7 @@ func (l *Ledger) makeRoom(it *foldItem) error {
 	if it.rows != nil {
 		rows = it.rows.N
 	}
-	full := l.ids.Free() < rows || l.active.table.Bytes() >= 2*l.limits.CellBytes || l.active.events >= 2*l.limits.CheckpointEvents
+	full := l.ids.Free() < rows || l.active.table.Bytes() >= 2*l.limits.CellBytes || l.additions() >= 2*l.limits.CheckpointEvents
 	if !full && !l.due() {
 		return nil
 	}

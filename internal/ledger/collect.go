@@ -105,7 +105,7 @@ func (c *collector) add(group int, t int64, s *cell.State) error {
 		st := c.states[k]
 		if st == nil {
 			if len(c.states) >= c.limits.UsageWindows {
-				return meter.Errorf(meter.KindInvalid, "the answer has more than %d rows; ask for a shorter range or wider windows", c.limits.UsageWindows)
+				return tooManyRows(c.limits)
 			}
 			st = &cell.State{Kind: c.kind}
 			c.states[k] = st
@@ -230,8 +230,11 @@ func (c *collector) sampledFigures() []figure {
 		first, n := meter.Samples(time.Unix(0, c.bounds[w]), time.Unix(0, c.bounds[w+1]), c.now, c.m.SlotWidth())
 		at := int(floorDiv(first.UnixNano(), width) - c.first)
 		lo, hi := max(at, 0), min(at+n, c.samples)
+		if lo >= hi {
+			continue // many windows may lie before or after all events
+		}
 		for g, s := range series {
-			if lo >= hi || !slices.ContainsFunc(s.any[lo:hi], func(k int64) bool { return k > 0 }) {
+			if !slices.ContainsFunc(s.any[lo:hi], func(k int64) bool { return k > 0 }) {
 				continue
 			}
 			if v, ok := c.element(s, lo, hi, n); ok {

@@ -76,6 +76,20 @@ type blockCache struct {
 	mu    sync.Mutex
 	rows  map[uint64]*block.Rows
 	order []uint64
+	bytes int64
+}
+
+// rowsBytes estimates the memory of decoded rows.
+func rowsBytes(rows *block.Rows) int64 {
+	n := int64(rows.N) * 80 // times, codes, an id of 36 bytes
+	for i := range rows.Columns {
+		c := &rows.Columns[i]
+		n += int64(c.Len())*9 + int64(len(c.Nums))*16
+		for s := range c.Strs.Len() {
+			n += int64(len(c.Strs.At(s))) + 4
+		}
+	}
+	return n
 }
 
 // cachedRows is loadRows through the cache.
@@ -99,7 +113,9 @@ func (l *Ledger) cachedRows(h *block.Header) (*block.Rows, error) {
 	if _, ok := c.rows[h.Sequence]; !ok {
 		c.rows[h.Sequence] = r
 		c.order = append(c.order, h.Sequence)
-		if len(c.order) > l.limits.BlockCacheEntries {
+		c.bytes += rowsBytes(r)
+		for len(c.order) > l.limits.BlockCacheEntries || c.bytes > l.limits.CacheBytes && len(c.order) > 1 {
+			c.bytes -= rowsBytes(c.rows[c.order[0]])
 			delete(c.rows, c.order[0])
 			c.order = c.order[1:]
 		}

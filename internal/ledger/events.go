@@ -1,10 +1,12 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -325,6 +327,9 @@ func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows
 // maxConflictsListed bounds the conflicts that one Lookup lists.
 const maxConflictsListed = 100
 
+// errEnough ends a scan early.
+var errEnough = errors.New("enough")
+
 func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]EventRecord, error) {
 	prefix := appendHash(orgKey(keyConflict, org, ""), hash)
 	var keys []string
@@ -332,20 +337,22 @@ func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]EventRecord, error)
 	for _, d := range []*delta{l.frozen, l.active} {
 		if d != nil {
 			for _, n := range d.notes {
-				if strings.HasPrefix(string(n.key), string(prefix)) {
+				if len(keys) < maxConflictsListed && bytes.HasPrefix(n.key, prefix) {
 					keys = append(keys, string(n.key))
 				}
 			}
 		}
 	}
 	l.mu.RUnlock()
+	most := len(keys) + maxConflictsListed
 	err := l.scanState(prefix, func(key, _ []byte) error {
-		if len(keys) < maxConflictsListed {
-			keys = append(keys, string(key))
+		if len(keys) == most {
+			return errEnough
 		}
+		keys = append(keys, string(key))
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, err
 	}
 	slices.Sort(keys)

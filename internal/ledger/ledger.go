@@ -111,7 +111,7 @@ const Format = 1
 func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal,
 		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}),
-		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1)}}
+		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1), held: map[string]bool{}}}
 	if l.fs == nil {
 		l.fs = vfs.Default
 	}
@@ -124,6 +124,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l.closing, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := l.open(ctx); err != nil {
 		l.cancel()
+		l.awaitFlush() // that the replay started
 		return nil, errors.Join(err, l.closeStores())
 	}
 	l.start()
@@ -319,11 +320,16 @@ func (l *Ledger) close() error {
 	}
 	l.queue.close()
 	<-l.folded
+	l.awaitFlush()
+	return errors.Join(err, l.ckpt.failed, l.closeStores())
+}
+
+// awaitFlush waits for what may still write when nothing is folded any more.
+func (l *Ledger) awaitFlush() {
 	if l.ckpt.busy {
 		<-l.ckpt.done
 	}
 	l.ckpt.merges.Wait()
-	return errors.Join(err, l.ckpt.failed, l.closeStores())
 }
 
 func (l *Ledger) closeStores() error {

@@ -28,8 +28,8 @@ type Limits struct {
 	DirtyPerFlush     int   // dirty slots recomputed at one checkpoint
 	DirtyBytes        int64 // bytes of blocks read for that at one checkpoint
 	CompactRows       int   // events that make a merged block of cold small ones; negative = small ones stay
-	CacheBytes        int64
-	BlockCacheEntries int // decoded blocks kept for lookups
+	CacheBytes        int64 // of the stores' block cache, and as much again of decoded blocks
+	BlockCacheEntries int   // decoded blocks kept for lookups
 }
 
 // DefaultLimits returns the defaults named in docs/operations.md.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -53,6 +54,9 @@ func (l *Ledger) recover(ctx context.Context) error {
 		h, err := block.DecodeHeader(header)
 		if err != nil {
 			return fmt.Errorf("the last header of the log: %w", err)
+		}
+		if rec.Applied == last && h.Sum() != sum {
+			return meter.Errorf(meter.KindCorrupt, "the state was folded from another log: block %d differs; restore a backup", last)
 		}
 		l.tail.sum = h.Sum()
 		l.tail.acceptedAt = h.Accepted.UnixNano()
@@ -105,10 +109,12 @@ type replayed struct {
 // ahead by workers; folding is in order.
 func (l *Ledger) replay(ctx context.Context, rec checkpointRecord, sum [16]byte, last uint64) error {
 	const ahead = 8
+	var readers sync.WaitGroup
+	defer readers.Wait() // the log may be closed once this has returned
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	slots := make(chan chan replayed, ahead)
-	go func() {
+	readers.Go(func() {
 		defer close(slots)
 		for seq := rec.Applied + 1; seq <= last; seq++ {
 			one := make(chan replayed, 1)
@@ -117,9 +123,9 @@ func (l *Ledger) replay(ctx context.Context, rec checkpointRecord, sum [16]byte,
 			case <-ctx.Done():
 				return
 			}
-			go func() { one <- l.readBack(seq) }()
+			readers.Go(func() { one <- l.readBack(seq) })
 		}
-	}()
+	})
 	for one := range slots {
 		r := <-one
 		if r.err != nil {
@@ -173,11 +179,11 @@ func (l *Ledger) readBack(seq uint64) replayed {
 // stopOrg stops serving the organization of a damaged block.
 func (l *Ledger) stopOrg(it *foldItem, note *stopNote) {
 	org := l.org(it.header.Org)
-	if org.record.Stopped == nil {
-		org.record.Stopped = note
-	}
 	it.rows, it.control = nil, nil
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if org.record.Stopped == nil {
+		org.record.Stopped = note
+	}
 	l.noteBlock(org, it)
 }

@@ -34,9 +34,15 @@ func (s *scanTexts) text(id uint64) (string, error) { return s.texts[id], nil }
 func (l *Ledger) scanUsage(ctx context.Context, qu *question) (*collector, uint64, error) {
 	in := newScanTexts()
 	qu.texts = in.text
-	c := newCollector(qu, l.now(), l.limits)
-	view := l.view()
+	l.mu.RLock()
+	if !qu.current(l.peekOrg(qu.m.org)) {
+		l.mu.RUnlock()
+		return nil, 0, errMoved
+	}
+	view := l.viewLocked()
+	l.mu.RUnlock()
 	defer view.release()
+	c := newCollector(qu, l.now(), l.limits)
 	s := &usageScan{l: l, qu: qu, in: in, c: c}
 	err := s.run(ctx, view, qu.bounds[0], qu.bounds[len(qu.bounds)-1])
 	return c, view.applied, err

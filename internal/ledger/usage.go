@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type question struct {
 	filters []AttrFilter // customer of a bound key included; values sorted
 	lo, hi  int64        // accepted events of the range lie in [lo, hi)
 	bounds  []int64      // of the windows that can hold anything
+	empty   bool         // none can: bounds stands for nothing
 	clipLo  bool         // the first window of bounds begins before From
 	clipHi  bool
 	after   *usageCursor
@@ -38,9 +40,16 @@ type usageCursor struct {
 // Usage answers a question about one meter. Cells answer where the grouping,
 // filters and zone allow, a scan of the events where not; both are exact.
 func (l *Ledger) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
-	u, err := l.usage(ctx, q)
-	return u, corruptIfDamaged(err)
+	for {
+		u, err := l.usage(ctx, q)
+		if !errors.Is(err, errMoved) {
+			return u, corruptIfDamaged(err)
+		}
+	}
 }
+
+// errMoved says that what a question was made ready for is out of date.
+var errMoved = errors.New("the question is out of date")
 
 func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	qu, err := l.question(q)
@@ -69,35 +78,58 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 }
 
 func (l *Ledger) question(q UsageQuery) (*question, error) {
+	qu := &question{q: q, loc: q.Location}
+	var org orgRecord
 	l.mu.RLock()
-	defer l.mu.RUnlock()
 	o := l.peekOrg(q.Organization)
-	if o == nil || o.meter(q.Meter) == nil {
+	if o != nil {
+		org = o.record
+		if qu.m = o.meter(q.Meter); qu.m != nil {
+			qu.def = qu.m.record.Meter
+		}
+	}
+	l.mu.RUnlock()
+	if qu.m == nil {
 		return nil, meter.Errorf(meter.KindNotFound, "there is no meter %q", q.Meter)
 	}
 	if err := o.stoppedError(); err != nil {
 		return nil, err
 	}
-	m := o.meter(q.Meter)
-	qu := &question{q: q, m: m, def: m.record.Meter, loc: q.Location}
 	if qu.loc == nil {
 		qu.loc = time.UTC
 	}
-	if err := qu.times(o); err != nil {
+	if err := qu.times(); err != nil {
 		return nil, err
 	}
 	if err := qu.names(l.limits); err != nil {
 		return nil, err
 	}
-	err := qu.windows(o, l.limits)
-	if len(qu.bounds) < 2 {
-		qu.bounds = []int64{qu.from, qu.from + 1} // nothing can be there
+	err := qu.windows(&org, l.limits)
+	if qu.empty = len(qu.bounds) < 2; qu.empty {
+		qu.bounds = []int64{qu.from, qu.from + 1}
 	}
 	return qu, err
 }
 
+// current says whether the question still fits the organization as it is now,
+// when the answer's view is taken: the meter is there, and no event lies in
+// the range beyond the windows laid out. l.mu is held.
+func (qu *question) current(o *orgState) bool {
+	qu.span(&o.record)
+	within := qu.lo >= qu.hi || !qu.empty && qu.lo >= qu.bounds[0] && qu.hi <= qu.bounds[len(qu.bounds)-1]
+	return within && o.meter(qu.q.Meter) == qu.m
+}
+
+// span finds where the accepted events of the range lie.
+func (qu *question) span(o *orgRecord) {
+	qu.lo, qu.hi = max(qu.from, o.MinTime), min(qu.to, o.MaxTime+1)
+	if o.Accepted == 0 || qu.lo >= qu.hi {
+		qu.lo, qu.hi = qu.from, qu.from
+	}
+}
+
 // times checks the range. From and To within the ledger's nanoseconds.
-func (qu *question) times(_ *orgState) error {
+func (qu *question) times() error {
 	q := qu.q
 	if !q.From.Before(q.To) {
 		return meter.Errorf(meter.KindInvalid, "from %s is not before to %s", q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))
@@ -107,7 +139,9 @@ func (qu *question) times(_ *orgState) error {
 	}
 	qu.from, qu.to = q.From.UnixNano(), q.To.UnixNano()
 	if !q.AsOf.IsZero() {
-		qu.asOf = q.AsOf.UnixNano()
+		if qu.asOf = clampNanos(q.AsOf); qu.asOf == 0 {
+			qu.asOf = -1 // 0 would mean now
+		}
 	}
 	return nil
 }
@@ -150,11 +184,8 @@ func (qu *question) names(lim Limits) error {
 }
 
 // windows lays out the windows that can hold anything, all of them for FillZero.
-func (qu *question) windows(o *orgState, lim Limits) error {
-	qu.lo, qu.hi = max(qu.from, o.record.MinTime), min(qu.to, o.record.MaxTime+1)
-	if o.record.Accepted == 0 || qu.lo >= qu.hi {
-		qu.lo, qu.hi = qu.from, qu.from
-	}
+func (qu *question) windows(o *orgRecord, lim Limits) error {
+	qu.span(o)
 	lo, hi := qu.lo, qu.hi
 	if qu.q.FillZero {
 		lo, hi = qu.from, qu.to
@@ -218,7 +249,10 @@ func (qu *question) fitsCells() bool {
 func (qu *question) rows(u *Usage, c *collector, lim Limits) error {
 	figs := c.figures()
 	if qu.q.FillZero {
-		figs = qu.fill(figs)
+		var err error
+		if figs, err = qu.fill(figs, lim); err != nil {
+			return err
+		}
 	}
 	rows := make([]UsageRow, 0, len(figs))
 	for _, f := range figs {
@@ -265,7 +299,7 @@ func (qu *question) isAfter(r *UsageRow) bool {
 }
 
 // fill adds a zero row for every window of every group that has none.
-func (qu *question) fill(figs []figure) []figure {
+func (qu *question) fill(figs []figure, lim Limits) ([]figure, error) {
 	type at struct {
 		window int
 		group  string
@@ -289,6 +323,9 @@ func (qu *question) fill(figs []figure) []figure {
 		have[at{f.window, k}] = true
 		groups[k] = f.group
 	}
+	if len(groups)*(len(qu.bounds)-1) > lim.UsageWindows {
+		return nil, tooManyRows(lim)
+	}
 	for k, ids := range groups {
 		for w := range len(qu.bounds) - 1 {
 			if !have[at{w, k}] {
@@ -296,5 +333,9 @@ func (qu *question) fill(figs []figure) []figure {
 			}
 		}
 	}
-	return figs
+	return figs, nil
+}
+
+func tooManyRows(lim Limits) error {
+	return meter.Errorf(meter.KindInvalid, "the answer has more than %d rows; ask for a shorter range or wider windows", lim.UsageWindows)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
 
@@ -32,10 +31,9 @@ type voidWork struct {
 	unreadable error
 }
 
-type voidBlock struct {
-	rows *block.Rows
-	ords []uint32
-}
+// voidBlock names rows of one block. The rows themselves are read again when
+// they are taken back: an entry may name events of thousands of blocks.
+type voidBlock struct{ ords []uint32 }
 
 // Void takes events out of every figure from here on. Identities that were
 // voided before are duplicates; unknown ones are rejected. as_of reads before
@@ -117,12 +115,11 @@ func (l *Ledger) judgeVoid(org *orgState, it *foldItem, e *voidEntry) (*voidWork
 		inEntry[at] = true
 		b := w.blocks[at.seq]
 		if b == nil {
-			_, rows, err := l.rowsAt(at.seq)
-			if err != nil {
+			if _, _, err := l.rowsAt(at.seq); err != nil {
 				w.unreadable = fmt.Errorf("the block of a voided event: %w", err)
 				return w, nil
 			}
-			b = &voidBlock{rows: rows}
+			b = &voidBlock{}
 			w.blocks[at.seq] = b
 			w.order = append(w.order, at.seq)
 		}
@@ -158,7 +155,11 @@ func (l *Ledger) foldVoid(org *orgState, it *foldItem, c control, w *voidWork) e
 	note := voidNote{Sequence: it.header.Sequence, At: it.header.Accepted.UnixNano(), Actor: c.Actor, Reason: c.Void.Reason}
 	for _, seq := range w.order {
 		b := w.blocks[seq]
-		verdicts := make([]Verdict, b.rows.N)
+		_, rows, err := l.rowsAt(seq)
+		if err != nil {
+			return err
+		}
+		verdicts := make([]Verdict, rows.N)
 		for i := range verdicts {
 			verdicts[i] = Rejected // not taken
 		}
@@ -169,9 +170,9 @@ func (l *Ledger) foldVoid(org *orgState, it *foldItem, c control, w *voidWork) e
 			verdicts[ord] = Accepted
 			l.active.voids[seq][ord] = note
 		}
-		l.fold.eval.reset(b.rows, l.texts.forOrg(org.name))
+		l.fold.eval.reset(rows, l.texts.forOrg(org.name))
 		for _, m := range org.meters {
-			if err := l.countMeter(m, b.rows, verdicts, change{sign: -1, seq: note.Sequence}); err != nil {
+			if err := l.countMeter(m, rows, verdicts, change{sign: -1, seq: note.Sequence}); err != nil {
 				return err
 			}
 		}
