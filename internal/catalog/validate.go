@@ -1,0 +1,292 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"odometer/internal/meter"
+)
+
+// The limits of nouns.
+const (
+	MaxNounIDBytes = 256
+	maxCycleDay    = 31
+	maxSeconds     = 366 * 24 * 3600 // of an interval or a timeout
+)
+
+// Validate fills in what may be left out, such as a name, and reports what is
+// wrong with the document by itself as KindInvalid. Apply checks references.
+func (doc *Document) Validate() error {
+	doc.complete()
+	v := &validator{}
+	if o := doc.Organization; o != nil {
+		v.optional("organization.id", o.ID)
+		v.optional("organization.name", o.Name)
+		v.optional("organization.customer_attribute", o.CustomerAttribute)
+	}
+	v.meters(doc.Meters)
+	v.products(doc.Products)
+	v.units(doc.Units)
+	v.customers(doc.Customers)
+	v.entitlements(doc.Entitlements)
+	return v.problems.err(doc.lines)
+}
+
+// complete names what has no name by its id.
+func (doc *Document) complete() {
+	name := func(name *string, id string) {
+		if *name == "" {
+			*name = id
+		}
+	}
+	for i := range doc.Products {
+		name(&doc.Products[i].Name, doc.Products[i].ID)
+	}
+	for i := range doc.Customers {
+		c := &doc.Customers[i]
+		name(&c.Name, c.ID)
+		for i := range c.Services {
+			name(&c.Services[i].Name, c.Services[i].ID)
+		}
+		for i := range c.CPCodes {
+			name(&c.CPCodes[i].Name, strconv.FormatInt(c.CPCodes[i].ID, 10))
+		}
+		for i := range c.ReportingGroups {
+			name(&c.ReportingGroups[i].Name, strconv.FormatInt(c.ReportingGroups[i].ID, 10))
+		}
+		for i := range c.AccountGroups {
+			name(&c.AccountGroups[i].Name, c.AccountGroups[i].AID)
+		}
+		for i := range c.Agents {
+			name(&c.Agents[i].Name, c.Agents[i].ID)
+		}
+		for i := range c.Tests {
+			name(&c.Tests[i].Name, c.Tests[i].ID)
+		}
+	}
+	for i := range doc.Entitlements {
+		for j := range doc.Entitlements[i].Dimensions {
+			d := &doc.Entitlements[i].Dimensions[j]
+			name(&d.Name, d.Key)
+		}
+	}
+}
+
+// validator collects what is wrong.
+type validator struct{ problems problems }
+
+// item is the path of an item of a list.
+func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+// text checks an id or a name that must be there.
+func (v *validator) text(path, s string) {
+	if s == "" {
+		v.problems.add(path, "is required")
+		return
+	}
+	v.optional(path, s)
+}
+
+func (v *validator) optional(path, s string) {
+	if s != "" && !validText(s, MaxNounIDBytes) {
+		v.problems.add(path, "want at most %d bytes of UTF-8 without control characters", MaxNounIDBytes)
+	}
+}
+
+// decimal checks an optional number that is not negative.
+func (v *validator) decimal(path, s string) {
+	if s == "" {
+		return
+	}
+	q, err := meter.ParseQuantity(s)
+	switch {
+	case err != nil:
+		v.problems.add(path, "%s", messageOf(err))
+	case q.Sign() < 0:
+		v.problems.add(path, "%q is negative", clip(s))
+	}
+}
+
+func (v *validator) oneOf(path, s string, allowed ...string) {
+	if !slices.Contains(allowed, s) {
+		v.problems.add(path, "%q: want one of %s", clip(s), strings.Join(allowed, ", "))
+	}
+}
+
+func (v *validator) between(path string, n, low, high int) {
+	if n < low || n > high {
+		v.problems.add(path, "%d is not between %d and %d", n, low, high)
+	}
+}
+
+func (v *validator) order(path string, starts, ends Date) {
+	if !ends.IsZero() && !starts.Before(ends.Time) {
+		v.problems.add(path+".ends", "is not after its start")
+	}
+}
+
+// once checks that ids differ; the field of the second is what is wrong.
+func once[T any, ID comparable](v *validator, path, field string, items []T, id func(T) ID) {
+	onceAmong(v, map[ID]string{}, path, field, items, id)
+}
+
+// onceAmong is once over several lists that share seen.
+func onceAmong[T any, ID comparable](v *validator, seen map[ID]string, path, field string, items []T, id func(T) ID) {
+	for i, one := range items {
+		at := item(path, i)
+		if first, ok := seen[id(one)]; ok {
+			v.problems.add(at+"."+field, "%s is also that of %s", clip(fmt.Sprint(id(one))), first)
+			continue
+		}
+		seen[id(one)] = at
+	}
+}
+
+// listed checks the texts of a list.
+func (v *validator) listed(path string, items []string) {
+	for i, s := range items {
+		v.text(item(path, i), s)
+		if slices.Contains(items[:i], s) {
+			v.problems.add(item(path, i), "%q is given twice", clip(s))
+		}
+	}
+}
+
+func (v *validator) meters(meters []meter.Meter) {
+	once(v, "meters", "key", meters, func(m meter.Meter) string { return m.Key })
+	for i, m := range meters {
+		if err := m.Validate(); err != nil {
+			v.problems.add(item("meters", i), "%s", messageOf(err))
+		}
+	}
+}
+
+func (v *validator) products(products []Product) {
+	once(v, "products", "id", products, func(p Product) string { return p.ID })
+	for i, p := range products {
+		at := item("products", i)
+		v.text(at+".id", p.ID)
+		v.text(at+".name", p.Name)
+		once(v, at+".usage_types", "name", p.UsageTypes, func(u UsageType) string { return u.Name })
+		for j, u := range p.UsageTypes {
+			at := item(at+".usage_types", j)
+			v.text(at+".name", u.Name)
+			v.text(at+".meter", u.Meter)
+			v.optional(at+".unit", u.Unit)
+			v.decimal(at+".scale", u.Scale)
+			v.listed(at+".surfaces", u.Surfaces)
+			for k, s := range u.Surfaces {
+				v.oneOf(item(at+".surfaces", k), s, SurfaceFastly, SurfaceAkamai)
+			}
+		}
+	}
+}
+
+func (v *validator) units(u *Units) {
+	if u == nil {
+		return
+	}
+	for name, m := range map[string]*UnitMeter{"cloud": u.Cloud, "enterprise": u.Enterprise} {
+		if m != nil {
+			v.text("units."+name+".meter", m.Meter)
+		}
+	}
+	for _, name := range sortedKeys(u.Rates) {
+		at, rate := "units.rates."+clip(name), u.Rates[name]
+		v.optional(at, name)
+		v.decimal(at+".cloud", rate.Cloud)
+		v.decimal(at+".enterprise", rate.Enterprise)
+		v.oneOf(at+".per", rate.Per, "", RatePerTimeout)
+	}
+}
+
+func (v *validator) entitlements(entitlements []Entitlement) {
+	once(v, "entitlements", "id", entitlements, func(e Entitlement) string { return e.ID })
+	for i, e := range entitlements {
+		at := item("entitlements", i)
+		v.text(at+".id", e.ID)
+		v.text(at+".customer", e.Customer)
+		v.text(at+".product", e.Product)
+		v.oneOf(at+".partner", e.Partner, PartnerAWS, PartnerAzure, PartnerGCP)
+		v.oneOf(at+".status", e.Status, EntitlementActive, EntitlementSuspended, EntitlementCancelled)
+		if e.Starts.IsZero() {
+			v.problems.add(at+".starts", "is required")
+		}
+		v.order(at, e.Starts, e.Ends)
+		if e.Buyer != nil {
+			v.text(at+".buyer.id", e.Buyer.ID)
+		}
+		once(v, at+".terms", "id", e.Terms, func(t EntitlementTerm) string { return t.ID })
+		for j, t := range e.Terms {
+			at := item(at+".terms", j)
+			v.text(at+".id", t.ID)
+			v.decimal(at+".commit", t.Commit)
+			v.oneOf(at+".included_per", t.IncludedPer, "", "month", "term")
+			v.order(at, t.Starts, t.Ends)
+		}
+		v.dimensions(at+".dimensions", e.Dimensions)
+		v.listing(at, e)
+	}
+}
+
+func (v *validator) dimensions(path string, dimensions []Dimension) {
+	once(v, path, "key", dimensions, func(d Dimension) string { return d.Key })
+	for i, d := range dimensions {
+		at := item(path, i)
+		v.text(at+".key", d.Key)
+		v.text(at+".name", d.Name)
+		v.decimal(at+".unit_price", d.UnitPrice)
+		v.decimal(at+".list_price", d.ListPrice)
+		v.decimal(at+".included", d.Included)
+		v.decimal(at+".scale", d.Scale)
+		if d.Meter == "" && (len(d.Where) > 0 || d.Scale != "") {
+			v.problems.add(at+".meter", "is required where there is a where or a scale")
+		}
+	}
+}
+
+// listing checks that an entitlement speaks of its own partner only.
+func (v *validator) listing(at string, e Entitlement) {
+	for _, l := range []struct {
+		field, partner string
+		given          bool
+	}{{"aws", PartnerAWS, e.AWS != nil}, {"azure", PartnerAzure, e.Azure != nil}, {"gcp", PartnerGCP, e.GCP != nil}} {
+		if l.given && l.partner != e.Partner {
+			v.problems.add(at+"."+l.field, "the partner is %s", clip(e.Partner))
+		}
+	}
+	if a := e.AWS; a != nil {
+		v.text(at+".aws.product_code", a.ProductCode)
+		if (a.CustomerIdentifier == "") == (a.AccountID == "" && a.LicenseARN == "") {
+			v.problems.add(at+".aws", "want either customer_identifier, or account_id and license_arn")
+		}
+	}
+	if a := e.Azure; a != nil {
+		v.text(at+".azure.resource_id", a.ResourceID)
+		v.text(at+".azure.plan_id", a.PlanID)
+	}
+	if g := e.GCP; g != nil {
+		v.text(at+".gcp.service", g.Service)
+		v.text(at+".gcp.usage_reporting_id", g.UsageReportingID)
+		for _, key := range sortedKeys(g.Metrics) {
+			at := at + ".gcp.metrics." + clip(key)
+			v.text(at+".name", g.Metrics[key].Name)
+			v.oneOf(at+".type", g.Metrics[key].Type, "INT64", "DOUBLE")
+			if !slices.ContainsFunc(e.Dimensions, func(d Dimension) bool { return d.Key == key }) {
+				v.problems.add(at, "there is no such dimension")
+			}
+		}
+	}
+}
+
+// sortedKeys are a map's keys in order.
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
