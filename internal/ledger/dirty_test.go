@@ -183,22 +183,12 @@ func flushDirty(t *testing.T, l *Ledger, most int) {
 	t.Fatalf("%d groups are dirty after %d checkpoints", dirtyLeft(t, l), most)
 }
 
-// waitBackfilled hands the fold work until all meters are backfilled.
+// waitBackfilled waits until all meters are backfilled.
 func waitBackfilled(t *testing.T, l *Ledger) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		done := true
-		if err := l.onFold(func() error { return nil }); err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range l.Meters("default") {
-			done = done && m.Backfill.Done
-		}
-		if done {
-			return
-		}
-	}
-	t.Fatal("the backfill does not end")
+	waitFor(t, func() bool {
+		return !slices.ContainsFunc(l.Meters("default"), func(m MeterState) bool { return !m.Backfill.Done })
+	})
 }
 
 // Exactly Limits.DirtyPerFlush slots are recomputed at one checkpoint.

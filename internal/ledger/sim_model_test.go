@@ -256,7 +256,7 @@ func (o *simOrg) usage(def *meter.Meter, q UsageQuery, now time.Time) simAnswer 
 			b.clipped = b.start.Before(q.From) || b.end.After(q.To)
 			b.start, b.end = later(b.start, q.From).UTC(), earlier(b.end, q.To).UTC()
 		}
-		key := fmt.Sprint(b.start.UnixNano(), strings.Join(group, "\xff"))
+		key := fmt.Sprint(b.start.UnixNano(), "\xff", strings.Join(group, "\xff"))
 		if buckets[key] == nil {
 			buckets[key] = &b
 		}
