@@ -1,0 +1,113 @@
+package metering
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// UsageType is one line of a product: a meter, fixed attributes and a scale.
+type UsageType = catalog.UsageType
+
+// The attributes that say for which product and contract something was used.
+const (
+	productAttribute  = "product"
+	contractAttribute = "contract"
+)
+
+// ProductQuery asks for one usage type of one product in [From, To).
+type ProductQuery struct {
+	Product   string // id; events that name no product count too, see ProductUsage
+	UsageType UsageType
+	Customers []string // of these only; a bound key sees no more than its own
+	Contracts []string // of these only, "" being events that name none; nil = whatever they name
+	Filters   []AttrFilter
+	From, To  time.Time
+	Window    meter.Window // "" = one row a group for the whole range
+	By        []string     // attributes to group by
+}
+
+// ProductRow is one window of one group, in the usage type's unit. Group is in the order of ProductQuery.By.
+type ProductRow = UsageRow
+
+// ProductUsage answers what the vendor surfaces are made of: the usage of the
+// usage type's meter where its fixed attributes, the product, the customers
+// and the contracts match, times its scale. An event that names no product is
+// of each product whose usage type takes it. Rows are ordered by start, then
+// group; windows and groups without events have none. UTC.
+//
+// Errors: KindUnavailable if the usage type's meter is gone.
+func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery) ([]ProductRow, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return nil, err
+	}
+	if p.Customer != "" {
+		if !slices.Contains(q.Customers, p.Customer) {
+			return nil, nil
+		}
+		q.Customers = []string{p.Customer}
+	}
+	if len(q.Customers) == 0 {
+		return nil, nil
+	}
+	state, ok := s.ledger.Meter(p.Organization, q.UsageType.Meter)
+	if !ok {
+		return nil, meter.Errorf(meter.KindUnavailable, "product %s counts with a meter that is gone", q.Product)
+	}
+	done, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return s.productRows(ctx, p.Organization, q, state.Meter)
+}
+
+func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]ProductRow, error) {
+	ask := UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters()}
+	scale := q.UsageType.ScaleDecimal()
+	var rows []ProductRow
+	for {
+		u, err := s.ledger.Usage(ctx, ask)
+		if err != nil {
+			return nil, err
+		}
+		for i := range u.Rows {
+			u.Rows[i].Value = scaled(m, u.Rows[i].Value, scale)
+		}
+		if rows = append(rows, u.Rows...); u.NextCursor == "" {
+			return rows, nil
+		}
+		ask.Cursor = u.NextCursor
+	}
+}
+
+// filters are those of the usage type, the scope and the caller; all hold.
+func (q ProductQuery) filters() []AttrFilter {
+	out := slices.Clone(q.Filters)
+	for name, text := range q.UsageType.Where {
+		out = append(out, AttrFilter{Attribute: name, Values: []string{text}})
+	}
+	if _, fixed := q.UsageType.Where[productAttribute]; !fixed {
+		out = append(out, AttrFilter{Attribute: productAttribute, Values: []string{"", q.Product}})
+	}
+	if q.Contracts != nil {
+		out = append(out, AttrFilter{Attribute: contractAttribute, Values: q.Contracts})
+	}
+	return append(out, AttrFilter{Attribute: meter.CustomerAttribute, Values: q.Customers})
+}
+
+// ratePlaces is to how many decimals the sum behind a rate is got back exactly.
+const ratePlaces = 9
+
+// scaled multiplies a meter's figure by a scale. A rate comes divided already,
+// and is divided anew after scaling, so that it is rounded but once.
+func scaled(m meter.Meter, figure, scale meter.Decimal) meter.Decimal {
+	if m.Rate {
+		seconds := meter.NewDecimal(int64(m.SlotWidth() / time.Second))
+		figure = figure.Mul(seconds).Round(ratePlaces, meter.HalfEven)
+	}
+	return m.Result(figure, scale)
+}
