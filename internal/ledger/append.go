@@ -14,18 +14,16 @@ import (
 // pending is one caller waiting for its answer: a staged request, or a
 // control entry (a meter's definition, a void, a setting).
 type pending struct {
-	org     string
-	builder *block.Builder
-	rows    *block.Rows
-	body    []byte // encoded already when the request is large enough for a block of its own
-	size    int64
-	found   []idset.Found
-	since   uint64
+	org   string
+	rows  *block.Rows
+	body  []byte // encoded already when the request is large enough for a block of its own
+	size  int64
+	found []idset.Found
+	since uint64
 
 	kind    block.Kind // block.KindEvents or block.KindControl
 	control []byte
 
-	seq  uint64
 	done chan answer
 }
 
@@ -41,16 +39,15 @@ type answer struct {
 
 // queue holds the pendings of each organization; organizations take turns.
 type queue struct {
-	mu      sync.Mutex
-	orgs    map[string][]*pending
-	turns   []string
-	bytes   int64
-	count   int
-	closed  bool
-	ready   chan struct{} // capacity 1: something was added
-	maxB    int64
-	maxN    int
-	answers sync.WaitGroup
+	mu     sync.Mutex
+	orgs   map[string][]*pending
+	turns  []string
+	bytes  int64
+	count  int
+	closed bool
+	ready  chan struct{} // capacity 1: something was added
+	maxB   int64
+	maxN   int
 }
 
 func newQueue(maxBytes int64, maxBlocks int) *queue {
@@ -164,7 +161,7 @@ func (l *Ledger) Append(ctx context.Context, b *block.Builder) (Result, error) {
 	if err := l.accepting(rows.Org); err != nil {
 		return Result{}, err
 	}
-	p := &pending{org: rows.Org, builder: b, rows: rows, kind: block.KindEvents, done: make(chan answer, 1)}
+	p := &pending{org: rows.Org, rows: rows, kind: block.KindEvents, done: make(chan answer, 1)}
 	rejections := l.limitRejections(rows)
 	if err := l.probe(p); err != nil {
 		return Result{}, err

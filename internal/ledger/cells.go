@@ -96,7 +96,9 @@ type cellRead struct {
 	dirty   bool
 	width   int64
 	scope   cell.Scope
-	prefixe [][]uint64
+	leading [][]uint64 // ids that the groups wanted begin with, one part of the cells each
+	stop    func() error
+	cells   int // seen so far
 }
 
 // readCells answers from the stored chunks, the frozen and the active delta,
@@ -115,7 +117,7 @@ func (l *Ledger) readCells(ctx context.Context, qu *question) (*collector, uint6
 	}
 	view := l.viewLocked()
 	defer view.release()
-	r := &cellRead{qu: qu, width: int64(m.width)}
+	r := &cellRead{qu: qu, width: int64(m.width), stop: ctx.Err}
 	r.c = newCollector(qu, l.now(), l.limits)
 	qu.texts = l.texts.text
 	known, err := r.plan(l)
@@ -212,10 +214,10 @@ func (r *cellRead) planFilters(l *Ledger, names []string) (bool, error) {
 		}
 	}
 	if first == nil {
-		r.prefixe = [][]uint64{nil}
+		r.leading = [][]uint64{nil}
 	}
 	for _, id := range first {
-		r.prefixe = append(r.prefixe, []uint64{id})
+		r.leading = append(r.leading, []uint64{id})
 	}
 	return true, nil
 }
@@ -225,7 +227,7 @@ func (r *cellRead) each(fn func() error) error {
 	if r.scope.From >= r.scope.To {
 		return nil
 	}
-	for _, p := range r.prefixe {
+	for _, p := range r.leading {
 		r.scope.Group = p
 		if err := fn(); err != nil {
 			return err
@@ -248,6 +250,11 @@ func (r *cellRead) tables(l *Ledger) error {
 
 // add takes one slot of one group.
 func (r *cellRead) add(group []uint64, slot int32, s *cell.State) error {
+	if r.cells++; r.cells%1024 == 0 {
+		if err := r.stop(); err != nil {
+			return err
+		}
+	}
 	for i, at := range r.at {
 		if !r.wanted[i][group[at]] {
 			return nil

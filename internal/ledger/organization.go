@@ -48,11 +48,7 @@ func (r *orgRecord) count(verdicts []Verdict, req *block.Request) {
 		}
 	}
 	r.Rejected += uint64(req.Events - req.Rows)
-	for i := range req.Rejections {
-		if len(req.Rejections[i].Raw) > 0 || req.Rejections[i].Reason != "" {
-			r.KeptRejections++
-		}
-	}
+	r.KeptRejections += uint64(len(req.Rejections))
 }
 
 // orgState is one organization in the fold. Its record and meters are written

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
 
@@ -271,5 +273,48 @@ func TestStateOfAnotherLog(t *testing.T) {
 	if l, err := Open(context.Background(), Options{Dir: "data", FS: fs}); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("opened: %v", err)
 		_ = l.Close()
+	}
+}
+
+// A question that is given up does not go on through the cells.
+func TestUsageGivenUp(t *testing.T) {
+	t.Parallel()
+	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem()})
+	createMeters(t, l, "default", testMeters())
+	events := sampleEvents(2000, "a")
+	for i := range events {
+		events[i].subject = fmt.Sprint("c", i)
+	}
+	appendAll(t, l, "default", events)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	q := UsageQuery{Organization: "default", Meter: "largest", From: testStart, To: testStart.Add(time.Hour), GroupBy: []string{"customer"}}
+	for _, when := range []string{"folded", "stored"} {
+		if _, err := l.Usage(ctx, q); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", when, err)
+		}
+		if err := l.Checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The list of folded headers must not keep the rows and bodies of their blocks.
+func TestFoldedHeadersAreApart(t *testing.T) {
+	t.Parallel()
+	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem()})
+	err := l.onFold(func() error {
+		it := &foldItem{header: block.Header{Sequence: l.active.applied, Org: "default", Accepted: testStart}}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.noteBlock(l.org("default"), it)
+		if last := len(l.active.headers) - 1; l.active.headers[last].header == &it.header {
+			t.Error("the header is a part of the item")
+		}
+		l.active.headers = nil
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

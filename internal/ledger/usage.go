@@ -21,7 +21,7 @@ type question struct {
 	to      int64
 	asOf    int64 // 0 = now
 	loc     *time.Location
-	filters []AttrFilter // customer of a bound key included; values sorted
+	filters []AttrFilter // customer of a bound key included
 	lo, hi  int64        // accepted events of the range lie in [lo, hi)
 	bounds  []int64      // of the windows that can hold anything
 	empty   bool         // none can: bounds stands for nothing
@@ -128,7 +128,7 @@ func (qu *question) span(o *orgRecord) {
 	}
 }
 
-// times checks the range. From and To within the ledger's nanoseconds.
+// times checks the range, which must lie within the ledger's nanoseconds.
 func (qu *question) times() error {
 	q := qu.q
 	if !q.From.Before(q.To) {
