@@ -87,6 +87,10 @@ type Ledger struct {
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
 	once    sync.Once
+
+	// reading is held by answers under way; Close takes it before the stores go.
+	reading sync.RWMutex
+	closed  bool
 }
 
 var errClosed = meter.Errorf(meter.KindUnavailable, "the ledger is closed")
@@ -209,7 +213,7 @@ func openState(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache,
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	db, err := pebble.Open(dir, opts)
+	db, err := openStore(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open the state in %s: %w", dir, err)
 	}
@@ -281,6 +285,9 @@ func (l *Ledger) accepting(org string) error {
 	if msg := l.failed.Load(); msg != nil {
 		return meter.Errorf(meter.KindUnavailable, "the ledger has stopped")
 	}
+	if l.closing.Err() != nil {
+		return errClosed
+	}
 	if l.diskLow.Load() {
 		return meter.Errorf(meter.KindStorageFull, "less than %d bytes of disk are free: usage is not accepted, reading goes on", l.limits.MinFreeDisk)
 	}
@@ -302,7 +309,7 @@ func (l *Ledger) fatal(message string) {
 	l.onFail(message)
 }
 
-// Close answers what has been accepted, writes a last checkpoint and releases the directory.
+// Close answers what has been accepted and asked, writes a last checkpoint and releases the directory.
 func (l *Ledger) Close() error {
 	var err error
 	l.once.Do(func() {
@@ -321,7 +328,21 @@ func (l *Ledger) close() error {
 	l.queue.close()
 	<-l.folded
 	l.awaitFlush()
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	l.closed = true
 	return errors.Join(err, l.ckpt.failed, l.closeStores())
+}
+
+// read keeps the stores open until done is called; errClosed when they are not.
+// An answer takes it once: not again inside.
+func (l *Ledger) read() (done func(), err error) {
+	l.reading.RLock()
+	if l.closed {
+		l.reading.RUnlock()
+		return nil, errClosed
+	}
+	return l.reading.RUnlock, nil
 }
 
 // awaitFlush waits for what may still write when nothing is folded any more.

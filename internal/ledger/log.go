@@ -87,7 +87,10 @@ func openLocalLog(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cac
 	for i := range opts.TargetFileSizes {
 		opts.TargetFileSizes[i] = 64 << 20
 	}
-	db, err := pebble.Open(dir, opts)
+	if err := checkWAL(fs, dir); err != nil {
+		return nil, err
+	}
+	db, err := openStore(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open the log in %s: %w", dir, err)
 	}

@@ -57,15 +57,15 @@ func TestSplitPermutedAndRepeatedBatches(t *testing.T) {
 	t.Parallel()
 	r := newRand(t)
 	var events []meter.Event
-	for i := range 600 {
+	for i := range 400 {
 		events = append(events, randomEvent(r, meter.Identity{Source: pick(r, "s", "t"), ID: fmt.Sprint(i)}))
 	}
 	var meters []meter.Meter
-	for i := range 14 {
+	for i := range 10 {
 		meters = append(meters, randomMeter(r, fmt.Sprint("m", i)))
 	}
 	run := func(order []meter.Event, batch int, metersAt int) map[string]string {
-		l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Limits: Limits{CheckpointEvents: pick(r, 50, 1000), CellBytes: pick(r, int64(1), 0)}})
+		l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Limits: Limits{CheckpointEvents: pick(r, 50, 1000), CellBytes: pick(r, int64(1<<16), 0)}})
 		for n := 0; n < len(order); n += batch {
 			if n <= metersAt && metersAt < n+batch {
 				createMeters(t, l, "default", meters)
@@ -82,7 +82,7 @@ func TestSplitPermutedAndRepeatedBatches(t *testing.T) {
 		verifyClean(t, l)
 		return chunksByText(t, l, "default")
 	}
-	want := run(events, 600, 0)
+	want := run(events, 400, 0)
 	for _, batch := range []int{1, 17, 250} {
 		order := slices.Clone(events)
 		for range 1 + batch/17 {
@@ -109,12 +109,13 @@ func TestSumsAtTheEdgeInEveryOrder(t *testing.T) {
 	values := []meter.Quantity{most, most, most.Neg(), mustQuantity(t, "0.000000000001")}
 	want := most.Decimal().Add(mustQuantity(t, "0.000000000001").Decimal()).String()
 	n := 0
+	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem()})
 	permute(len(values), func(order []int) {
 		n++
-		l := openTest(t, Options{Dir: "data", FS: vfs.NewMem()})
-		createMeters(t, l, "default", testMeters()[1:2])
+		org := fmt.Sprint("org", n)
+		createMeters(t, l, org, testMeters()[1:2])
 		for i, at := range order {
-			appendAll(t, l, "default", []testEvent{{id: fmt.Sprint(at), at: testStart, data: map[string]any{"bytes": values[at]}}})
+			appendAll(t, l, org, []testEvent{{id: fmt.Sprint(at), at: testStart, data: map[string]any{"bytes": values[at]}}})
 			if i == n%4 {
 				if err := l.Checkpoint(); err != nil {
 					t.Fatal(err)
@@ -122,20 +123,16 @@ func TestSumsAtTheEdgeInEveryOrder(t *testing.T) {
 			}
 		}
 		for _, by := range [][]string{nil, {"customer"}, {"subject"}} {
-			u, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "bytes", From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
+			u, err := l.Usage(context.Background(), UsageQuery{Organization: org, Meter: "bytes", From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
 			if err != nil || u.Total.String() != want || len(u.Rows) != 1 || u.Rows[0].Value.String() != want {
 				t.Fatalf("in order %v: %+v %v, want %s", order, u, err, want)
 			}
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
 		}
 	})
 	if n != 24 {
 		t.Fatalf("%d orders", n)
 	}
 	// Many of the largest: 2000 of them do not fit 128 bits.
-	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem()})
 	createMeters(t, l, "default", testMeters()[1:2])
 	var events []testEvent
 	for i := range 2000 {
