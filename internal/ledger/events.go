@@ -35,6 +35,11 @@ func (l *Ledger) Events(ctx context.Context, q EventsQuery) (EventsPage, error) 
 			return EventsPage{}, err
 		}
 	}
+	done, err := l.read()
+	if err != nil {
+		return EventsPage{}, err
+	}
+	defer done()
 	v := l.view()
 	defer v.release()
 	e := &eventLister{l: l, q: q, limit: limit, from: math.MinInt64, to: math.MaxInt64}
@@ -210,6 +215,11 @@ func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v Verdict) Eve
 // towards, and later events of the same identity with other content.
 // KindNotFound if no event of it was ever accepted.
 func (l *Ledger) Lookup(_ context.Context, org, source, id string) (LookupResult, error) {
+	done, err := l.read()
+	if err != nil {
+		return LookupResult{}, err
+	}
+	defer done()
 	out, err := l.lookup(org, source, id)
 	return out, corruptIfDamaged(err)
 }

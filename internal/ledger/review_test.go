@@ -318,3 +318,35 @@ func TestFoldedHeadersAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What is asked of a closed ledger is refused.
+func TestAskedAfterClose(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem()})
+	createMeters(t, l, "default", testMeters())
+	appendAll(t, l, "default", sampleEvents(10, "a"))
+	late := stage(t, l, "default", sampleEvents(1, "late"))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range map[string]func() error{
+		"append": func() error { _, err := l.Append(ctx, late); return err },
+		"void": func() error {
+			_, err := l.Void(ctx, "default", []meter.Identity{{Source: "test", ID: "a-1"}}, "", "")
+			return err
+		},
+		"usage": func() error {
+			_, err := l.Usage(ctx, UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
+			return err
+		},
+		"events": func() error { _, err := l.Events(ctx, EventsQuery{Organization: "default"}); return err },
+		"lookup": func() error { _, err := l.Lookup(ctx, "default", "test", "a-1"); return err },
+		"verify": func() error { _, err := l.Verify(ctx, VerifyOptions{}); return err },
+		"backup": func() error { _, err := l.Backup(ctx, "copy"); return err },
+	} {
+		if err := ask(); meter.KindOf(err) != meter.KindUnavailable {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

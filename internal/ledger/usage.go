@@ -40,6 +40,11 @@ type usageCursor struct {
 // Usage answers a question about one meter. Cells answer where the grouping,
 // filters and zone allow, a scan of the events where not; both are exact.
 func (l *Ledger) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
+	done, err := l.read()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	for {
 		u, err := l.usage(ctx, q)
 		if !errors.Is(err, errMoved) {
