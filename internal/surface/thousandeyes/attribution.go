@@ -1,7 +1,6 @@
 package thousandeyes
 
 import (
-	"maps"
 	"math/big"
 	"slices"
 	"time"
@@ -23,7 +22,22 @@ type Plan struct {
 	Test, Agent string
 	Units       meter.Decimal // a run
 	IntervalS   int
+	Unrated     bool // the type of test has no rate: Units is unknown
 }
+
+// Stretch is a part of a range in which no test and no agent changed its
+// account group, with what was used in it.
+type Stretch struct {
+	Owners     Owners
+	Cloud      []Use // of no agent
+	Enterprise []Use
+}
+
+// kindOf picks one kind of unit.
+type kindOf func(s Stretch) []Use
+
+func cloudUnits(s Stretch) []Use      { return s.Cloud }
+func enterpriseUnits(s Stretch) []Use { return s.Enterprise }
 
 // Owners says which account group each test and each agent of one customer
 // belongs to, and which account groups it has.
@@ -64,15 +78,20 @@ func byAgent(o Owners, u Use) wire.Position { return wire.Position{AID: o.ofAgen
 
 // account is one row before it is rounded.
 type account struct {
-	used    meter.Decimal
+	used    meter.Decimal // in the range that was asked for
+	cycle   meter.Decimal // in the current cycle up to now
 	load    Load
-	planned bool // there is something to project
+	planned bool // something enabled is going to be used
+	unrated bool // something enabled has no rate, so cannot be projected
 }
 
-// projected returns the whole cycle's units, given those of the cycle so far.
+// projected returns the units of the whole current cycle.
 func (a *account) projected(remaining time.Duration) *big.Rat {
-	return a.load.Projected(a.used, remaining)
+	return a.load.Projected(a.cycle, remaining)
 }
+
+// isZero reports whether a row says nothing.
+func (a *account) isZero() bool { return a.used.IsZero() && a.cycle.IsZero() && a.load.IsZero() }
 
 // accounts are the rows of one answer.
 type accounts map[wire.Position]*account
@@ -84,11 +103,23 @@ func (a accounts) at(p wire.Position) *account {
 	return a[p]
 }
 
-// use adds what was used.
-func (a accounts) use(o Owners, by attribution, uses []Use) {
-	for _, u := range uses {
-		row := a.at(by(o, u))
-		row.used = row.used.Add(u.Units)
+// use adds what was used in the range that was asked for.
+func (a accounts) use(by attribution, stretches []Stretch, kind kindOf) {
+	for _, s := range stretches {
+		for _, u := range kind(s) {
+			row := a.at(by(s.Owners, u))
+			row.used = row.used.Add(u.Units)
+		}
+	}
+}
+
+// useCycle adds what was used in the current cycle up to now.
+func (a accounts) useCycle(by attribution, stretches []Stretch, kind kindOf) {
+	for _, s := range stretches {
+		for _, u := range kind(s) {
+			row := a.at(by(s.Owners, u))
+			row.cycle = row.cycle.Add(u.Units)
+		}
 	}
 }
 
@@ -96,6 +127,10 @@ func (a accounts) use(o Owners, by attribution, uses []Use) {
 func (a accounts) plan(o Owners, by attribution, plans []Plan) {
 	for _, p := range plans {
 		row := a.at(by(o, Use{Test: p.Test, Agent: p.Agent}))
+		if p.Unrated {
+			row.unrated = true
+			continue
+		}
 		row.load.Add(p.Units, p.IntervalS)
 		row.planned = true
 	}
@@ -105,7 +140,7 @@ func (a accounts) plan(o Owners, by attribution, plans []Plan) {
 func (a accounts) total() account {
 	var t account
 	for _, row := range a {
-		t.used = t.used.Add(row.used)
+		t.used, t.cycle = t.used.Add(row.used), t.cycle.Add(row.cycle)
 		t.load.AddLoad(row.load)
 	}
 	return t
@@ -113,9 +148,12 @@ func (a accounts) total() account {
 
 // positions returns the rows that are not zero, in the order of answers.
 func (a accounts) positions() []wire.Position {
-	out := slices.DeleteFunc(slices.Collect(maps.Keys(a)), func(p wire.Position) bool {
-		return a[p].used.IsZero() && a[p].load.IsZero()
-	})
+	var out []wire.Position
+	for p, row := range a {
+		if !row.isZero() {
+			out = append(out, p)
+		}
+	}
 	slices.SortFunc(out, wire.ComparePositions)
 	return out
 }

@@ -26,7 +26,8 @@ func TestSharedAgent(t *testing.T) {
 	o := Owners{Tests: map[string]string{"901": "1234", "902": "5678"}, Agents: map[string]string{"11": "1234"},
 		Groups: map[string]bool{"1234": true, "5678": true}}
 	uses := []Use{{"1234", "901", "11", decimal(t, "2.5")}, {"1234", "902", "11", decimal(t, "7.5")}}
-	plans := []Plan{{"901", "11", decimal(t, "2.5"), 3600}, {"902", "11", decimal(t, "2.5"), 1200}}
+	used := []Stretch{{Owners: o, Enterprise: uses}}
+	plans := []Plan{{"901", "11", decimal(t, "2.5"), 3600, false}, {"902", "11", decimal(t, "2.5"), 1200, false}}
 	for _, c := range []struct {
 		name string
 		by   attribution
@@ -37,7 +38,8 @@ func TestSharedAgent(t *testing.T) {
 		{"by agent", byAgent, "1234/11 10 20"},
 	} {
 		a := accounts{}
-		a.use(o, c.by, uses)
+		a.use(c.by, used, enterpriseUnits)
+		a.useCycle(c.by, used, enterpriseUnits)
 		a.plan(o, c.by, plans)
 		if got := text(a, time.Hour); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
@@ -70,10 +72,25 @@ func TestUnknownIDs(t *testing.T) {
 		{byAgent, "1234/11 1 1, 5678/51 2 2, /51 20 20, / 8 8"},
 	} {
 		a := accounts{}
-		a.use(o, c.by, uses)
+		a.use(c.by, []Stretch{{Owners: o, Cloud: uses}}, cloudUnits)
+		a.useCycle(c.by, []Stretch{{Owners: o, Cloud: uses}}, cloudUnits)
 		if got := text(a, time.Hour); got != c.want {
 			t.Errorf("%s, want %s", got, c.want)
 		}
+	}
+}
+
+// A test that moves to another account group takes nothing with it.
+func TestOwnerChanges(t *testing.T) {
+	t.Parallel()
+	before := Owners{Tests: map[string]string{"901": "1234"}}
+	after := Owners{Tests: map[string]string{"901": "5678"}}
+	a := accounts{}
+	a.use(byTest, []Stretch{{Owners: before, Cloud: []Use{{"", "901", "", decimal(t, "1.5")}}},
+		{Owners: after, Cloud: []Use{{"", "901", "", decimal(t, "2.5")}}}}, cloudUnits)
+	a.plan(after, byTest, []Plan{{"901", "", decimal(t, "3"), 3600, false}, {"950", "", meter.Decimal{}, 60, true}})
+	if got, want := text(a, time.Hour), "1234/901 2 0, 5678/901 3 3"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 
@@ -96,12 +113,13 @@ func TestTotalsAgree(t *testing.T) {
 		for range random.IntN(30) {
 			units := half.Mul(meter.NewDecimal(random.Int64N(100)))
 			uses, used = append(uses, Use{pick(4), pick(8), pick(8), units}), used.Add(units)
-			plans = append(plans, Plan{pick(8), pick(8), half.Mul(meter.NewDecimal(random.Int64N(9))), 1 + random.IntN(400)})
+			plans = append(plans, Plan{pick(8), pick(8), half.Mul(meter.NewDecimal(random.Int64N(9))), 1 + random.IntN(400), false})
 		}
 		var want string
 		for i, by := range []attribution{byTest, byAgentOfTest, byAgent} {
 			a := accounts{}
-			a.use(o, by, uses)
+			a.use(by, []Stretch{{Owners: o, Enterprise: uses}}, enterpriseUnits)
+			a.useCycle(by, []Stretch{{Owners: o, Enterprise: uses}}, enterpriseUnits)
 			a.plan(o, by, plans)
 			total := a.total()
 			got := total.projected(77 * time.Hour).RatString()
