@@ -105,9 +105,14 @@ const ratePlaces = 9
 // scaled multiplies a meter's figure by a scale. A rate comes divided already,
 // and is divided anew after scaling, so that it is rounded but once.
 func scaled(m meter.Meter, figure, scale meter.Decimal) meter.Decimal {
-	if m.Rate {
-		seconds := meter.NewDecimal(int64(m.SlotWidth() / time.Second))
-		figure = figure.Mul(seconds).Round(ratePlaces, meter.HalfEven)
+	return m.Result(elementOf(m, figure), scale)
+}
+
+// elementOf returns what a meter's figure was before it was divided.
+func elementOf(m meter.Meter, figure meter.Decimal) meter.Decimal {
+	if !m.Rate {
+		return figure
 	}
-	return m.Result(figure, scale)
+	seconds := meter.NewDecimal(int64(m.SlotWidth() / time.Second))
+	return figure.Mul(seconds).Round(ratePlaces, meter.HalfEven)
 }
