@@ -76,6 +76,9 @@ type Store struct {
 
 	keysMu sync.Mutex // held from a key's commit until the ring agrees with it
 	ring   *ring
+
+	viewsMu sync.Mutex
+	views   map[string]*View // by organization, as last read
 }
 
 // Open opens the catalogue that dsn names, creates it if there is none, and
@@ -98,7 +101,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, clock: o.Clock, logger: logger, limits: o.Limits.orDefault()}
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*View{}}
 	if err := s.start(ctx); err != nil {
 		if err := s.closePools(); err != nil {
 			logger.Error("cannot close the catalogue", "error", err)

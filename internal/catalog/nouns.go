@@ -181,7 +181,8 @@ const (
 	AgentEndpointEmbedded   = "endpoint_embedded"
 )
 
-// Agent runs tests. A change of it holds from Effective, and it is counted from then on.
+// Agent runs tests. It is counted from Effective on. A change that names
+// another Effective holds from that instant.
 type Agent struct {
 	ID           string `json:"id" yaml:"id"`
 	Name         string `json:"name" yaml:"name"`

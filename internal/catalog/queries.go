@@ -46,6 +46,19 @@ var (
 	//go:embed sql/meters_sequence_set.sql
 	sqlMetersSequenceSet string
 
+	//go:embed sql/noun_list.sql
+	sqlNounList string
+	//go:embed sql/noun_create.sql
+	sqlNounCreate string
+	//go:embed sql/noun_supersede.sql
+	sqlNounSupersede string
+	//go:embed sql/noun_end.sql
+	sqlNounEnd string
+	//go:embed sql/nouns_version.sql
+	sqlNounsVersion string
+	//go:embed sql/nouns_changed.sql
+	sqlNounsChanged string
+
 	//go:embed sql/audit_create.sql
 	sqlAuditCreate string
 	//go:embed sql/audit_list.sql

@@ -1,0 +1,390 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// ApplyOptions say how a document is applied.
+type ApplyOptions struct {
+	DryRun    bool      // only tell the difference
+	Prune     bool      // remove what the document does not have
+	Actor     string    // who does it
+	Effective time.Time // from when changes hold; zero = now, and not later than now
+}
+
+// Diff is what applying a document changes.
+type Diff struct {
+	Organization *OrganizationSettings `json:"organization,omitempty"` // what the organization becomes; nil = no change
+	Meters       MeterDiff             `json:"meters"`
+	Changes      []Change              `json:"changes"` // of nouns, in the order in which they are made
+}
+
+// MeterDiff is what a document wants of the ledger, which decides on meters;
+// Apply itself does not touch them.
+type MeterDiff struct {
+	Create []meter.Meter `json:"create,omitempty"`
+	Update []meter.Meter `json:"update,omitempty"` // other names, descriptions, units or status
+	Remove []string      `json:"remove,omitempty"` // keys; pruning, where the document has meters at all
+}
+
+// Change is what happens to one noun.
+type Change struct {
+	Action   AuditAction     `json:"action"` // create, update or delete
+	Noun     string          `json:"noun"`
+	Customer string          `json:"customer,omitempty"`
+	ID       string          `json:"id"`
+	Before   json.RawMessage `json:"before,omitempty"`
+	After    json.RawMessage `json:"after,omitempty"`
+}
+
+// Empty says whether nothing changes.
+func (d Diff) Empty() bool {
+	return d.Organization == nil && len(d.Changes) == 0 &&
+		len(d.Meters.Create) == 0 && len(d.Meters.Update) == 0 && len(d.Meters.Remove) == 0
+}
+
+// Apply makes the organization's nouns what the document says, all or nothing,
+// and returns what changed; applying it again changes nothing. A noun that is
+// in the document is as the document says in all its fields; one that is not
+// stays, or is removed by pruning. Removal is soft: history keeps the noun.
+//
+// Meters are left to the caller, who creates those of Diff.Meters in the ledger
+// first; a dry run tells them. References are to what the document has or the
+// catalogue keeps. Each change leaves an audit entry. Errors of the document
+// are KindInvalid and name its lines.
+func (s *Store) Apply(ctx context.Context, organization string, doc *Document, opt ApplyOptions) (Diff, error) {
+	if err := doc.Validate(); err != nil {
+		return Diff{}, err
+	}
+	if o := doc.Organization; o != nil && o.ID != "" && o.ID != organization {
+		p := problems{{"organization.id", "the document is not of this organization"}}
+		return Diff{}, p.err(doc.lines)
+	}
+	return s.change(ctx, organization, opt, func(have *state) (*Document, error) {
+		if opt.Prune {
+			return doc, have.checkReferences(doc, doc)
+		}
+		merged := merge(have.doc, doc)
+		return merged, have.checkReferences(doc, merged)
+	})
+}
+
+// Edit changes nouns as a function edits the document of all that there are;
+// what it removes from it is removed. It is the way of callers that change one
+// noun, and all that is said of Apply holds for it. The document's meters and
+// organization are left as they are.
+func (s *Store) Edit(ctx context.Context, organization string, opt ApplyOptions, edit func(doc *Document) error) (Diff, error) {
+	return s.change(ctx, organization, opt, func(have *state) (*Document, error) {
+		edited := have.doc // its own: the state is read anew for each change
+		if err := edit(edited); err != nil {
+			return nil, err
+		}
+		edited.Meters, edited.Organization = nil, nil
+		if err := edited.Validate(); err != nil {
+			return nil, err
+		}
+		return edited, have.checkReferences(edited, edited)
+	})
+}
+
+// Export returns the organization as a document that Apply reproduces exactly.
+func (s *Store) Export(ctx context.Context, organization string) (*Document, error) {
+	have, err := s.readState(ctx, s.reader, organization)
+	if err != nil {
+		return nil, s.fail(err, "cannot read the catalogue")
+	}
+	doc := have.doc
+	doc.Organization = &OrganizationSettings{Name: have.organization.Name, CustomerAttribute: have.organization.CustomerAttribute}
+	for _, key := range sortedKeys(have.meters) {
+		doc.Meters = append(doc.Meters, have.meters[key])
+	}
+	return doc, nil
+}
+
+// state is what an organization has before a change.
+type state struct {
+	organization Organization
+	meters       map[string]meter.Meter // by key
+	versions     []version
+	doc          *Document
+}
+
+func (s *Store) readState(ctx context.Context, q queryer, organization string) (*state, error) {
+	o, err := getOrganization(ctx, q, organization)
+	if err != nil {
+		return nil, err
+	}
+	have := &state{organization: o, meters: map[string]meter.Meter{}}
+	copies, err := list(ctx, q, scanMeter, sqlMeterList, organization, "", maxInt)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range copies {
+		var m meter.Meter
+		if err := json.Unmarshal(c.Definition, &m); err != nil {
+			return nil, meter.WrapError(meter.KindCorrupt, err, "the copy of meter %s cannot be read", c.Key)
+		}
+		have.meters[c.Key] = m
+	}
+	if have.versions, err = loadNouns(ctx, q, organization); err != nil {
+		return nil, err
+	}
+	have.doc, err = documentOf(have.versions)
+	return have, err
+}
+
+// checkReferences checks those of doc, which may lead to anything in all.
+func (have *state) checkReferences(doc, all *Document) error {
+	var meters []meter.Meter
+	for i, m := range doc.Meters {
+		if old, ok := have.meters[m.Key]; ok && !old.SameDefinition(m) {
+			p := problems{{item("meters", i), "meter " + m.Key + " exists with another definition; a new definition needs a new key"}}
+			return p.err(doc.lines)
+		}
+	}
+	for _, m := range have.meters {
+		meters = append(meters, m)
+	}
+	return scopeOf(all, meters).check(doc)
+}
+
+// change makes the nouns what target returns of those that there are.
+func (s *Store) change(ctx context.Context, organization string, opt ApplyOptions, target func(*state) (*Document, error)) (Diff, error) {
+	now := s.now()
+	effective := opt.Effective.UTC().Truncate(time.Microsecond)
+	if opt.Effective.IsZero() {
+		effective = now
+	}
+	if effective.After(now) {
+		return Diff{}, meter.Errorf(meter.KindInvalid, "effective is in the future")
+	}
+	if err := checkActor(opt.Actor); err != nil {
+		return Diff{}, err
+	}
+	var p *plan
+	makePlan := func(q queryer) error {
+		have, err := s.readState(ctx, q, organization)
+		if err != nil {
+			return err
+		}
+		doc, err := target(have)
+		if err != nil {
+			return err
+		}
+		p, err = planChange(have, doc, effective, opt.Prune)
+		return err
+	}
+	if opt.DryRun {
+		if err := makePlan(s.reader); err != nil {
+			return Diff{}, s.fail(err, "cannot compare the catalogue")
+		}
+		return p.diff, nil
+	}
+	err := s.write(ctx, "change the catalogue", func(tx *sql.Tx) error {
+		if err := makePlan(tx); err != nil {
+			return err
+		}
+		return s.perform(ctx, tx, p, opt.Actor)
+	})
+	if err != nil {
+		return Diff{}, err
+	}
+	return p.diff, nil
+}
+
+// plan is a difference and all that is needed to make it.
+type plan struct {
+	diff  Diff
+	steps []step // one for each of diff.Changes
+	old   Organization
+	new   Organization
+}
+
+// step is a change of a noun that holds from an instant on.
+type step struct {
+	key  nounKey
+	from int64
+	seen bool // the noun has had versions
+}
+
+func planChange(have *state, doc *Document, effective time.Time, prune bool) (*plan, error) {
+	p := &plan{old: have.organization, new: have.organization}
+	if o := doc.Organization; o != nil {
+		if o.Name != "" {
+			p.new.Name = o.Name
+		}
+		if o.CustomerAttribute != "" {
+			p.new.CustomerAttribute = o.CustomerAttribute
+		}
+		if p.new != p.old {
+			p.diff.Organization = &OrganizationSettings{Name: p.new.Name, CustomerAttribute: p.new.CustomerAttribute}
+		}
+	}
+	p.diff.Meters = planMeters(have, doc, prune)
+	before, seen := map[nounKey]string{}, map[nounKey]bool{}
+	for _, v := range have.versions {
+		seen[v.nounKey] = true
+		if v.current() {
+			before[v.nounKey] = v.body
+		}
+	}
+	settled, starts, err := settleAgents(have.versions, doc, effective)
+	if err != nil {
+		return nil, err
+	}
+	after, err := flatten(settled)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range changedKeys(before, after) {
+		c := Change{Noun: k.kind, Customer: k.customer, ID: k.id, Action: AuditUpdate}
+		old, had := before[k]
+		body, has := after[k]
+		st := step{key: k, from: effective.UnixMicro(), seen: seen[k]}
+		if had {
+			c.Before = json.RawMessage(old)
+		} else {
+			c.Action = AuditCreate
+		}
+		if has {
+			c.After = json.RawMessage(body)
+			if from, ok := starts[k]; ok {
+				st.from = from
+			}
+		} else {
+			c.Action = AuditDelete
+		}
+		p.diff.Changes = append(p.diff.Changes, c)
+		p.steps = append(p.steps, st)
+	}
+	return p, nil
+}
+
+// changedKeys are the nouns that differ: what is new or other in order, and
+// then what is gone, the inner first.
+func changedKeys(before, after map[nounKey]string) []nounKey {
+	var put, gone []nounKey
+	for k, body := range after {
+		if old, ok := before[k]; !ok || old != body {
+			put = append(put, k)
+		}
+	}
+	for k := range before {
+		if _, ok := after[k]; !ok {
+			gone = append(gone, k)
+		}
+	}
+	slices.SortFunc(put, compareKeys)
+	slices.SortFunc(gone, func(a, b nounKey) int { return compareKeys(b, a) })
+	return append(put, gone...)
+}
+
+func planMeters(have *state, doc *Document, prune bool) MeterDiff {
+	var d MeterDiff
+	named := map[string]bool{}
+	for _, m := range doc.Meters {
+		m = m.Normalize()
+		named[m.Key] = true
+		old, ok := have.meters[m.Key]
+		old = old.Normalize()
+		switch {
+		case !ok:
+			d.Create = append(d.Create, m)
+		case old.Name != m.Name || old.Description != m.Description || old.Unit != m.Unit || old.Status != m.Status:
+			d.Update = append(d.Update, m)
+		}
+	}
+	if prune && len(doc.Meters) > 0 {
+		for _, key := range sortedKeys(have.meters) {
+			if !named[key] {
+				d.Remove = append(d.Remove, key)
+			}
+		}
+	}
+	return d
+}
+
+// settleAgents returns doc with agents that name no effective instant given
+// the one that they have, or else that of the change; and from when changes
+// hold of agents that name another instant than they had.
+func settleAgents(versions []version, doc *Document, effective time.Time) (*Document, map[nounKey]int64, error) {
+	known := map[nounKey]Date{}
+	for _, v := range versions {
+		if v.kind != NounAgent || !v.current() {
+			continue
+		}
+		var a Agent
+		if err := json.Unmarshal([]byte(v.body), &a); err != nil {
+			return nil, nil, err
+		}
+		known[v.nounKey] = a.Effective
+	}
+	starts := map[nounKey]int64{}
+	settled := *doc
+	settled.Customers = slices.Clone(doc.Customers)
+	for i := range settled.Customers {
+		c := &settled.Customers[i]
+		c.Agents = slices.Clone(c.Agents)
+		for j := range c.Agents {
+			a := &c.Agents[j]
+			key := nounKey{NounAgent, c.ID, a.ID}
+			old, had := known[key]
+			switch {
+			case a.Effective.IsZero() && had:
+				a.Effective = old
+			case a.Effective.IsZero():
+				a.Effective = dateOf(effective)
+			case had && !a.Effective.Equal(old.Time):
+				starts[key] = a.Effective.UnixMicro()
+			}
+		}
+	}
+	return &settled, starts, nil
+}
+
+// perform makes a plan's changes in a transaction.
+func (s *Store) perform(ctx context.Context, tx *sql.Tx, p *plan, actor string) error {
+	id := p.old.ID
+	if p.new != p.old {
+		if err := p.new.validate(); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, sqlOrganizationUpdate, id, p.new.Name, p.new.CustomerAttribute); err != nil {
+			return err
+		}
+		if err := s.audit(ctx, tx, change{id, actor, AuditUpdate, "organization", id, p.old, p.new}); err != nil {
+			return err
+		}
+	}
+	if len(p.steps) == 0 {
+		return nil
+	}
+	for i, st := range p.steps {
+		c := p.diff.Changes[i]
+		var err error
+		if c.Action == AuditDelete {
+			err = endVersion(ctx, tx, id, st.key, st.from)
+		} else {
+			err = putVersion(ctx, tx, id, st.key, st.from, string(c.After), st.seen)
+		}
+		entry := change{organization: id, actor: actor, action: c.Action, noun: c.Noun, id: st.key.String()}
+		if c.Before != nil {
+			entry.before = c.Before
+		}
+		if c.After != nil {
+			entry.after = c.After
+		}
+		if err := errors.Join(err, s.audit(ctx, tx, entry)); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, sqlNounsChanged, id)
+	return err
+}

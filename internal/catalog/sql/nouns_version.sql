@@ -1,0 +1,3 @@
+SELECT nouns_version
+FROM organizations
+WHERE id = $1
