@@ -126,3 +126,6 @@ func (p parameters) date(name, form, shape string, absent time.Time) (time.Time,
 	}
 	return t, nil
 }
+
+// Instant renders an instant as the wire shows it, to the second.
+func Instant(t time.Time) string { return t.UTC().Format(instantForm) }

@@ -1,0 +1,164 @@
+package fastly
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+	"odometer/internal/surface/fastly/wire"
+)
+
+func (a api) metricsV2(x *httpserver.Exchange) error {
+	return a.metrics(x, x.Param("customer_id"), wire.ParseMetricsV2)
+}
+
+func (a api) metricsV3(x *httpserver.Exchange) error {
+	return a.metrics(x, x.Principal.Customer, wire.ParseMetricsV3)
+}
+
+// metrics answers usage by service. Whose usage is asked comes before how.
+func (a api) metrics(x *httpserver.Exchange, customer string, parse func(string, http.Header, time.Time) (wire.Metrics, error)) error {
+	account, err := a.account(x, customer)
+	if err != nil {
+		return err
+	}
+	now := a.Clock()
+	request, err := parse(x.Request.URL.RawQuery, x.Request.Header, now)
+	if err != nil {
+		return err
+	}
+	lines, err := account.lines(request)
+	if err != nil {
+		return err
+	}
+	scope := request.Scope(x.Principal.Organization, customer)
+	var after wire.Row
+	if request.Cursor != "" {
+		position, err := a.cursors.Open(scope, request.Cursor)
+		if err != nil {
+			return err
+		}
+		request.Window, after = position.Window, position.After
+	}
+	rows, err := a.rows(x.Request.Context(), x.Principal, account, request, lines, now)
+	if err != nil {
+		return err
+	}
+	if request.CSV {
+		return writeCSV(x, account, request, rows)
+	}
+	body, err := a.page(account, request, scope, lines, rows, after).Encode()
+	if err != nil {
+		return err
+	}
+	return x.JSON(http.StatusOK, body)
+}
+
+// lines returns the lines that a request names, KindInvalid if there is none.
+func (c Account) lines(m wire.Metrics) ([]Line, error) {
+	var found []Line
+	for _, l := range c.Lines {
+		if (m.Product == "" || l.Product == m.Product) && (m.UsageType == "" || l.UsageType.Name == m.UsageType) {
+			found = append(found, l)
+		}
+	}
+	if found == nil && (m.Product != "" || m.UsageType != "") {
+		return nil, meter.Errorf(meter.KindInvalid, "product_id and usage_type_name do not name a usage type")
+	}
+	return found, nil
+}
+
+// row is the usage of one service in one line.
+type row struct {
+	key   wire.Row // with product and usage type only where the request does not name both
+	line  Line
+	units meter.Decimal
+}
+
+func compareRows(a, b wire.Row) int {
+	return cmp.Or(strings.Compare(a.Service, b.Service), strings.Compare(a.Product, b.Product), strings.Compare(a.UsageType, b.UsageType))
+}
+
+// rows returns all rows of an answer in order: the customer's services whose
+// usage is not zero.
+func (a api) rows(ctx context.Context, p metering.Principal, account Account, m wire.Metrics, lines []Line, now time.Time) ([]row, error) {
+	var rows []row
+	for _, line := range lines {
+		usage, err := a.usage(ctx, p, account, line, m.Window.Usage(now), serviceAttribute)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range usage {
+			service := u.Group[0]
+			if !account.has(service) || u.Value.IsZero() || m.Service != "" && m.Service != service {
+				continue
+			}
+			key := wire.Row{Service: service}
+			if m.Product == "" || m.UsageType == "" {
+				key.Product, key.UsageType = line.Product, line.UsageType.Name
+			}
+			rows = append(rows, row{key, line, u.Value})
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int { return compareRows(a.key, b.key) })
+	return rows, nil
+}
+
+// page is the JSON answer: the rows after a cursor's.
+func (a api) page(account Account, m wire.Metrics, scope wire.Scope, lines []Line, rows []row, after wire.Row) wire.ServiceUsage {
+	answer := wire.ServiceUsage{CustomerID: account.Customer, StartTime: m.Window.Start(), EndTime: m.Window.End(),
+		UsageType: m.UsageType, Meta: wire.Meta{Limit: m.Limit, Total: len(rows)}}
+	if m.UsageType != "" {
+		answer.Unit = lines[0].unit()
+	}
+	if m.Cursor != "" {
+		first, _ := slices.BinarySearchFunc(rows, after, func(r row, k wire.Row) int {
+			if compareRows(r.key, k) <= 0 {
+				return -1
+			}
+			return 1
+		})
+		rows = rows[first:]
+	}
+	if len(rows) > m.Limit {
+		rows = rows[:m.Limit]
+		answer.Meta.NextCursor = a.cursors.Sign(scope, wire.Position{Window: m.Window, After: rows[m.Limit-1].key})
+	}
+	for _, r := range rows {
+		d := wire.Detail{CustomerID: account.Customer, ServiceID: r.key.Service, ServiceName: account.Services[r.key.Service],
+			UsageUnits: wire.Number{Decimal: r.units}}
+		if m.UsageType == "" {
+			d.ProductID, d.UsageType, d.Unit = r.line.Product, r.line.UsageType.Name, r.line.unit()
+		}
+		answer.Details = append(answer.Details, d)
+	}
+	return answer
+}
+
+// writeCSV answers every row.
+func writeCSV(x *httpserver.Exchange, account Account, m wire.Metrics, rows []row) error {
+	const chunk = 32 << 10 // bytes
+	h := x.Header()
+	h.Set("Content-Type", wire.CSVType)
+	h.Set("Cache-Control", "no-store")
+	b := wire.AppendCSVHeader(make([]byte, 0, chunk+4096))
+	for _, r := range rows {
+		b = wire.CSVRow{CustomerID: account.Customer, ProductID: r.line.Product, UsageType: r.line.UsageType.Name, Unit: r.line.unit(),
+			ServiceID: r.key.Service, ServiceName: account.Services[r.key.Service], Window: m.Window,
+			UsageUnits: wire.Number{Decimal: r.units}}.Append(b)
+		if len(b) >= chunk {
+			if _, err := x.Write(b); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+	}
+	_, err := x.Write(b)
+	return err
+}
