@@ -1,0 +1,40 @@
+package metering
+
+import (
+	"testing"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+func TestCatalogue(t *testing.T) {
+	t.Parallel()
+	stores := openStores(t)
+	service := stores.service(t, Limits{})
+	doc, err := catalog.ParseDocument([]byte("customers: [{id: acme, name: Acme, services: [{id: S1, name: shop}]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stores.catalog.Apply(t.Context(), "default", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	view, err := service.Catalogue(t.Context(), Principal{Organization: "default", Role: catalog.RoleRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, ok := view.Customer("acme"); !ok || c.Name != "Acme" {
+		t.Errorf("%+v %t", c, ok)
+	}
+	for name, c := range map[string]struct {
+		p    Principal
+		want meter.Kind
+	}{
+		"nobody":                  {Principal{}, meter.KindUnauthenticated},
+		"a key that may not read": {Principal{Organization: "default", Role: catalog.RoleIngest}, meter.KindForbidden},
+		"no such organization":    {Principal{Organization: "stranger", Role: catalog.RoleRead}, meter.KindNotFound},
+	} {
+		if _, err := service.Catalogue(t.Context(), c.p); err == nil || meter.KindOf(err) != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
