@@ -26,7 +26,7 @@ func TestHistories(t *testing.T) {
 	case long():
 		histories, steps = 40, 1500
 	case testing.Short():
-		histories = 2
+		histories, steps = 2, 100
 	}
 	seed := newSeed(t)
 	for i := range histories {
