@@ -12,65 +12,131 @@ import (
 	"odometer/internal/surface/fastly/wire"
 )
 
-// Account is a customer and what its organization sells.
-type Account struct {
-	Customer string
-	Lines    []Line
-	Services map[string]string // the customer's: name by id, also of services that were removed
-}
-
-// Line is one usage type of a product.
-type Line struct {
-	Product   string // id
-	UsageType metering.UsageType
-}
-
 const (
 	surfaceName      = "fastly" // also in metering.UsageType.Surfaces
 	serviceAttribute = "service"
 	regionAttribute  = "region"
 )
 
+// account is a customer, what its organization sells, and who asks.
+type account struct {
+	service  *metering.Service
+	asks     metering.Principal
+	view     *metering.View
+	customer string
+	lines    []line
+}
+
+// line is one usage type of a product.
+type line struct {
+	product   string // id
+	usageType metering.UsageType
+}
+
+// unit is the line's unit on the wire.
+func (l line) unit() string { return cmp.Or(l.usageType.Unit, wire.NoUnit) }
+
 // account returns the customer of a request, the one its path names or the one
 // its key is bound to, with the lines that can be shown: those whose meter
-// keeps services apart.
-func (a api) account(x *httpserver.Exchange, customer string) (Account, error) {
+// keeps services apart. Any other customer than the catalogue's, or the key's,
+// is KindNotFound.
+func (a api) account(x *httpserver.Exchange, customer string) (*account, error) {
 	ctx, p := x.Request.Context(), x.Principal
+	view, err := a.Service.Catalogue(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := view.Customer(customer); !ok || p.Customer != "" && p.Customer != customer {
+		return nil, meter.Errorf(meter.KindNotFound, "no such customer")
+	}
 	meters, err := a.Service.Meters(ctx, p)
 	if err != nil {
-		return Account{}, err
-	}
-	if customer == "" {
-		return Account{}, meter.Errorf(meter.KindUnauthenticated, "this key is not bound to a customer")
-	}
-	if p.Customer != "" && p.Customer != customer {
-		return Account{}, meter.Errorf(meter.KindNotFound, "another customer's key")
-	}
-	account, err := a.Account(ctx, p, customer)
-	if err != nil {
-		return Account{}, err
+		return nil, err
 	}
 	byService := map[string]bool{}
 	for _, m := range meters {
 		byService[m.Key] = slices.Contains(m.GroupBy, serviceAttribute)
 	}
-	account.Lines = slices.DeleteFunc(slices.Clone(account.Lines), func(l Line) bool {
-		return !l.UsageType.ShownOn(surfaceName) || !byService[l.UsageType.Meter]
+	c := &account{service: a.Service, asks: p, view: view, customer: customer}
+	for _, product := range view.Products() {
+		for _, u := range product.UsageTypes {
+			if u.ShownOn(surfaceName) && byService[u.Meter] {
+				c.lines = append(c.lines, line{product.ID, u})
+			}
+		}
+	}
+	slices.SortFunc(c.lines, func(a, b line) int {
+		return cmp.Or(strings.Compare(a.product, b.product), strings.Compare(a.usageType.Name, b.usageType.Name))
 	})
-	slices.SortFunc(account.Lines, func(a, b Line) int {
-		return cmp.Or(strings.Compare(a.Product, b.Product), strings.Compare(a.UsageType.Name, b.UsageType.Name))
-	})
-	return account, nil
+	return c, nil
 }
 
-// usage asks for a line of the account in a range, which may be empty.
-func (a api) usage(ctx context.Context, p metering.Principal, account Account, l Line, in meter.Period, by ...string) ([]metering.ProductRow, error) {
+// usage asks for a line in a range, which may be empty.
+func (c *account) usage(ctx context.Context, l line, in meter.Period, filters []metering.AttrFilter, by ...string) ([]metering.ProductRow, error) {
 	if !in.From.Before(in.To) {
 		return nil, nil
 	}
-	return a.Service.ProductUsage(ctx, p, metering.ProductQuery{Product: l.Product, UsageType: l.UsageType,
-		Customers: []string{account.Customer}, From: in.From, To: in.To, By: by})
+	return c.service.ProductUsage(ctx, c.asks, metering.ProductQuery{Product: l.product, UsageType: l.usageType,
+		Customers: []string{c.customer}, From: in.From, To: in.To, By: by, Filters: filters})
 }
 
-// unit is the line's unit on the wire.
-func (l Line) unit() string { return cmp.Or(l.UsageType.Unit, wire.NoUnit) }
+// amount is the usage of a line in a range, of all services together or of
+// what filters say.
+func (c *account) amount(ctx context.Context, l line, in meter.Period, filters ...metering.AttrFilter) (meter.Decimal, error) {
+	rows, err := c.usage(ctx, l, in, filters)
+	if err != nil || len(rows) == 0 {
+		return meter.Decimal{}, err
+	}
+	return rows[0].Value, nil // without groups and windows there is one row at most
+}
+
+// serviceUsage is what one service used.
+type serviceUsage struct {
+	service string // id
+	units   meter.Decimal
+}
+
+// byService returns a line's usage in a range of each service that was the
+// customer's then, by id. For a service that was not so all the time, only the
+// time in which it was counts.
+func (c *account) byService(ctx context.Context, l line, in meter.Period) ([]serviceUsage, error) {
+	rows, err := c.usage(ctx, l, in, nil, serviceAttribute)
+	if err != nil {
+		return nil, err
+	}
+	held := c.held(in)
+	var out []serviceUsage
+	for _, r := range rows {
+		u := serviceUsage{r.Group[0], r.Value}
+		parts := held[u.service]
+		if len(parts) == 0 {
+			continue
+		}
+		if len(parts) > 1 || parts[0] != in {
+			u.units = meter.Decimal{}
+			for _, part := range parts {
+				units, err := c.amount(ctx, l, part, metering.AttrFilter{Attribute: serviceAttribute, Values: []string{u.service}})
+				if err != nil {
+					return nil, err
+				}
+				u.units = u.units.Add(units)
+			}
+		}
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+// held returns the parts of a range in which each service was the customer's.
+func (c *account) held(in meter.Period) map[string][]meter.Period {
+	held := map[string][]meter.Period{}
+	for _, s := range c.view.ServicesIn(c.customer, in.From, in.To) {
+		parts := held[s.Noun.ID]
+		if n := len(parts); n > 0 && parts[n-1].To.Equal(s.From) { // a new name only
+			parts[n-1].To = s.To
+			continue
+		}
+		held[s.Noun.ID] = append(parts, meter.Period{From: s.From.UTC(), To: s.To.UTC()})
+	}
+	return held
+}

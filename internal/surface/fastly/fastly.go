@@ -8,7 +8,6 @@
 package fastly
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -22,10 +21,7 @@ import (
 
 // Options configures the surface.
 type Options struct {
-	Service *metering.Service
-	// Account finds a customer of the principal's organization in the
-	// catalogue; KindNotFound if there is none.
-	Account   func(ctx context.Context, p metering.Principal, customer string) (Account, error)
+	Service   *metering.Service
 	CursorKey []byte           // secret; a cursor ends when it changes
 	Clock     func() time.Time // says which month and day it is
 }

@@ -251,6 +251,10 @@ func TestKeysSeeOnlyTheirOwn(t *testing.T) {
 	w.ingest(sample...)
 	_, err := w.service.CreateOrganization(t.Context(), w.admin, metering.NewOrganization{ID: "other"})
 	check(t, err)
+	other := w.admin
+	other.Organization = "other"
+	w.define(other)
+	w.apply(other, catalogues["other"], catalog.ApplyOptions{})
 	v2Paths := func(customer string) []string {
 		return []string{v2(customer, "service-usage-types"), v2(customer, "service-usage-metrics?") + na + march, v2(customer, "service-usage-metrics")}
 	}
@@ -338,6 +342,24 @@ func TestMethodsAndPaths(t *testing.T) {
 	}
 	if a := w.get(w.key, v2("%2e%2e", "service-usage-types")); a.status != 401 {
 		t.Errorf("an encoded dot segment: %d %s", a.status, a.body)
+	}
+}
+
+// TestServicesThatMove shows that usage is a service's until it is removed, and
+// whenever it was created, under its last name.
+func TestServicesThatMove(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ingest(edge{acme, "S1", "na", month(1), "1"}, edge{acme, "S1", "na", month(20), "1"}, edge{acme, "S1", "na", month(25), "1"},
+		edge{acme, "S2", "na", month(20), "1"}, edge{acme, "S2", "na", month(25), "1"},
+		edge{zeta, "S2", "na", month(1), "1"}, edge{zeta, "S2", "na", month(25), "1"})
+	w.apply(w.admin, "customers: [{id: "+acme+", name: Acme, services: [{id: S1, name: store}]}]", catalog.ApplyOptions{Effective: month(10)})
+	w.apply(w.admin, strings.ReplaceAll(catalogues["default"], "{id: S2, name: =blog}, ", ""), catalog.ApplyOptions{Prune: true, Effective: month(22)})
+	w.apply(w.admin, "customers: [{id: '"+zeta+"', name: Zeta, services: [{id: S2, name: blog}]}]", catalog.ApplyOptions{Effective: month(23)})
+	for customer, want := range map[string]string{acme: "S1=3, S2=1", url.PathEscape(zeta): "S2=2"} {
+		if got := w.get(w.key, v2(customer, "service-usage-metrics?")+na+march).usage(t).rows(); got != want {
+			t.Errorf("%s: %s, want %s", customer, got, want)
+		}
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 	"odometer/internal/surface/fastly/wire"
 )
 
@@ -24,7 +23,7 @@ func (a api) metricsV3(x *httpserver.Exchange) error {
 
 // metrics answers usage by service. Whose usage is asked comes before how.
 func (a api) metrics(x *httpserver.Exchange, customer string, parse func(string, http.Header, time.Time) (wire.Metrics, error)) error {
-	account, err := a.account(x, customer)
+	c, err := a.account(x, customer)
 	if err != nil {
 		return err
 	}
@@ -33,7 +32,7 @@ func (a api) metrics(x *httpserver.Exchange, customer string, parse func(string,
 	if err != nil {
 		return err
 	}
-	lines, err := account.lines(request)
+	lines, err := c.named(request)
 	if err != nil {
 		return err
 	}
@@ -46,25 +45,25 @@ func (a api) metrics(x *httpserver.Exchange, customer string, parse func(string,
 		}
 		request.Window, after = position.Window, position.After
 	}
-	rows, err := a.rows(x.Request.Context(), x.Principal, account, request, lines, now)
+	rows, err := c.rows(x.Request.Context(), request, lines, now)
 	if err != nil {
 		return err
 	}
 	if request.CSV {
-		return writeCSV(x, account, request, rows)
+		return c.writeCSV(x, request, rows)
 	}
-	body, err := a.page(account, request, scope, lines, rows, after).Encode()
+	body, err := a.page(c, request, scope, lines, rows, after).Encode()
 	if err != nil {
 		return err
 	}
 	return x.JSON(http.StatusOK, body)
 }
 
-// lines returns the lines that a request names, KindInvalid if there is none.
-func (c Account) lines(m wire.Metrics) ([]Line, error) {
-	var found []Line
-	for _, l := range c.Lines {
-		if (m.Product == "" || l.Product == m.Product) && (m.UsageType == "" || l.UsageType.Name == m.UsageType) {
+// named returns the lines that a request names, KindInvalid if there is none.
+func (c *account) named(m wire.Metrics) ([]line, error) {
+	var found []line
+	for _, l := range c.lines {
+		if (m.Product == "" || l.product == m.Product) && (m.UsageType == "" || l.usageType.Name == m.UsageType) {
 			found = append(found, l)
 		}
 	}
@@ -77,7 +76,7 @@ func (c Account) lines(m wire.Metrics) ([]Line, error) {
 // row is the usage of one service in one line.
 type row struct {
 	key   wire.Row // with product and usage type only where the request does not name both
-	line  Line
+	line  line
 	units meter.Decimal
 }
 
@@ -87,23 +86,22 @@ func compareRows(a, b wire.Row) int {
 
 // rows returns all rows of an answer in order: the customer's services whose
 // usage is not zero.
-func (a api) rows(ctx context.Context, p metering.Principal, account Account, m wire.Metrics, lines []Line, now time.Time) ([]row, error) {
+func (c *account) rows(ctx context.Context, m wire.Metrics, lines []line, now time.Time) ([]row, error) {
 	var rows []row
 	for _, line := range lines {
-		usage, err := a.usage(ctx, p, account, line, m.Window.Usage(now), serviceAttribute)
+		usage, err := c.byService(ctx, line, m.Window.Usage(now))
 		if err != nil {
 			return nil, err
 		}
 		for _, u := range usage {
-			service := u.Group[0]
-			if !account.has(service) || u.Value.IsZero() || m.Service != "" && m.Service != service {
+			if u.units.IsZero() || m.Service != "" && m.Service != u.service {
 				continue
 			}
-			key := wire.Row{Service: service}
+			key := wire.Row{Service: u.service}
 			if m.Product == "" || m.UsageType == "" {
-				key.Product, key.UsageType = line.Product, line.UsageType.Name
+				key.Product, key.UsageType = line.product, line.usageType.Name
 			}
-			rows = append(rows, row{key, line, u.Value})
+			rows = append(rows, row{key, line, u.units})
 		}
 	}
 	slices.SortFunc(rows, func(a, b row) int { return compareRows(a.key, b.key) })
@@ -111,8 +109,8 @@ func (a api) rows(ctx context.Context, p metering.Principal, account Account, m 
 }
 
 // page is the JSON answer: the rows after a cursor's.
-func (a api) page(account Account, m wire.Metrics, scope wire.Scope, lines []Line, rows []row, after wire.Row) wire.ServiceUsage {
-	answer := wire.ServiceUsage{CustomerID: account.Customer, StartTime: m.Window.Start(), EndTime: m.Window.End(),
+func (a api) page(c *account, m wire.Metrics, scope wire.Scope, lines []line, rows []row, after wire.Row) wire.ServiceUsage {
+	answer := wire.ServiceUsage{CustomerID: c.customer, StartTime: m.Window.Start(), EndTime: m.Window.End(),
 		UsageType: m.UsageType, Meta: wire.Meta{Limit: m.Limit, Total: len(rows)}}
 	if m.UsageType != "" {
 		answer.Unit = lines[0].unit()
@@ -131,10 +129,10 @@ func (a api) page(account Account, m wire.Metrics, scope wire.Scope, lines []Lin
 		answer.Meta.NextCursor = a.cursors.Sign(scope, wire.Position{Window: m.Window, After: rows[m.Limit-1].key})
 	}
 	for _, r := range rows {
-		d := wire.Detail{CustomerID: account.Customer, ServiceID: r.key.Service, ServiceName: account.Services[r.key.Service],
+		d := wire.Detail{CustomerID: c.customer, ServiceID: r.key.Service, ServiceName: c.view.ServiceName(c.customer, r.key.Service),
 			UsageUnits: wire.Number{Decimal: r.units}}
 		if m.UsageType == "" {
-			d.ProductID, d.UsageType, d.Unit = r.line.Product, r.line.UsageType.Name, r.line.unit()
+			d.ProductID, d.UsageType, d.Unit = r.line.product, r.line.usageType.Name, r.line.unit()
 		}
 		answer.Details = append(answer.Details, d)
 	}
@@ -142,15 +140,15 @@ func (a api) page(account Account, m wire.Metrics, scope wire.Scope, lines []Lin
 }
 
 // writeCSV answers every row.
-func writeCSV(x *httpserver.Exchange, account Account, m wire.Metrics, rows []row) error {
+func (c *account) writeCSV(x *httpserver.Exchange, m wire.Metrics, rows []row) error {
 	const chunk = 32 << 10 // bytes
 	h := x.Header()
 	h.Set("Content-Type", wire.CSVType)
 	h.Set("Cache-Control", "no-store")
 	b := wire.AppendCSVHeader(make([]byte, 0, chunk+4096))
 	for _, r := range rows {
-		b = wire.CSVRow{CustomerID: account.Customer, ProductID: r.line.Product, UsageType: r.line.UsageType.Name, Unit: r.line.unit(),
-			ServiceID: r.key.Service, ServiceName: account.Services[r.key.Service], Window: m.Window,
+		b = wire.CSVRow{CustomerID: c.customer, ProductID: r.line.product, UsageType: r.line.usageType.Name, Unit: r.line.unit(),
+			ServiceID: r.key.Service, ServiceName: c.view.ServiceName(c.customer, r.key.Service), Window: m.Window,
 			UsageUnits: wire.Number{Decimal: r.units}}.Append(b)
 		if len(b) >= chunk {
 			if _, err := x.Write(b); err != nil {

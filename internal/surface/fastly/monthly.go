@@ -3,31 +3,28 @@ package fastly
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"odometer/internal/httpserver"
-	"odometer/internal/meter"
-	"odometer/internal/metering"
 	"odometer/internal/surface/fastly/wire"
 )
 
 // usageTypes answers the lines that the customer's services ever used.
 func (a api) usageTypes(x *httpserver.Exchange) error {
-	account, err := a.account(x, x.Param("customer_id"))
+	c, err := a.account(x, x.Param("customer_id"))
 	if err != nil {
 		return err
 	}
 	now := a.Clock()
 	ever := wire.Window{First: time.Unix(0, 0).UTC(), Last: now}.Usage(now)
 	var types []wire.UsageType
-	for _, line := range account.Lines {
-		used, err := a.usage(x.Request.Context(), x.Principal, account, line, ever, serviceAttribute)
+	for _, line := range c.lines {
+		used, err := c.byService(x.Request.Context(), line, ever)
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(used, func(r metering.ProductRow) bool { return account.has(r.Group[0]) }) {
-			types = append(types, wire.UsageType{ProductID: line.Product, Name: line.UsageType.Name})
+		if len(used) > 0 {
+			types = append(types, wire.UsageType{ProductID: line.product, Name: line.usageType.Name})
 		}
 	}
 	body, err := wire.EncodeUsageTypes(types)
@@ -37,15 +34,9 @@ func (a api) usageTypes(x *httpserver.Exchange) error {
 	return x.JSON(http.StatusOK, body)
 }
 
-// has says whether a service is the customer's.
-func (c Account) has(service string) bool {
-	_, ok := c.Services[service]
-	return ok
-}
-
 // monthly answers every line's usage of the whole account by month.
 func (a api) monthly(x *httpserver.Exchange) error {
-	account, err := a.account(x, x.Principal.Customer)
+	c, err := a.account(x, x.Principal.Customer)
 	if err != nil {
 		return err
 	}
@@ -53,10 +44,11 @@ func (a api) monthly(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
+	now := a.Clock()
 	var rows []wire.UsageMetric
 	for _, month := range window.Months() {
-		for _, line := range account.Lines {
-			row, used, err := a.lineInMonth(x.Request.Context(), x.Principal, account, line, month)
+		for _, line := range c.lines {
+			row, used, err := c.lineInMonth(x.Request.Context(), line, month, now)
 			if err != nil {
 				return err
 			}
@@ -73,18 +65,17 @@ func (a api) monthly(x *httpserver.Exchange) error {
 }
 
 // lineInMonth is one line's usage in one month; used is false where it is zero.
-func (a api) lineInMonth(ctx context.Context, p metering.Principal, account Account, l Line, m wire.Month) (row wire.UsageMetric, used bool, err error) {
-	now := a.Clock()
+func (c *account) lineInMonth(ctx context.Context, l line, m wire.Month, now time.Time) (row wire.UsageMetric, used bool, err error) {
 	in := m.Window.Usage(now)
 	unscaled := l
-	unscaled.UsageType.Scale = ""
-	raw, err := a.amount(ctx, p, account, unscaled, in)
+	unscaled.usageType.Scale = ""
+	raw, err := c.amount(ctx, unscaled, in)
 	if err != nil || raw.IsZero() {
 		return row, false, err
 	}
 	units := raw
-	if l.UsageType.Scale != "" {
-		if units, err = a.amount(ctx, p, account, l, in); err != nil {
+	if l.usageType.Scale != "" {
+		if units, err = c.amount(ctx, l, in); err != nil {
 			return row, false, err
 		}
 	}
@@ -92,16 +83,7 @@ func (a api) lineInMonth(ctx context.Context, p metering.Principal, account Acco
 	if in.To.Before(now) { // the month is over
 		updated = in.To
 	}
-	return wire.UsageMetric{Month: m.Name, UsageType: l.UsageType.Name, Name: l.UsageType.Name, Region: l.UsageType.Where[regionAttribute],
+	return wire.UsageMetric{Month: m.Name, UsageType: l.usageType.Name, Name: l.usageType.Name, Region: l.usageType.Where[regionAttribute],
 		Unit: l.unit(), Quantity: wire.Number{Decimal: units}, RawQuantity: wire.Number{Decimal: raw},
-		ProductID: l.Product, LastUpdatedAt: wire.Instant(updated)}, true, nil
-}
-
-// amount is the account's usage of a line in a range, of all services together.
-func (a api) amount(ctx context.Context, p metering.Principal, account Account, l Line, in meter.Period) (meter.Decimal, error) {
-	rows, err := a.usage(ctx, p, account, l, in)
-	if err != nil || len(rows) == 0 {
-		return meter.Decimal{}, err
-	}
-	return rows[0].Value, nil // without groups and windows there is one row at most
+		ProductID: l.product, LastUpdatedAt: wire.Instant(updated)}, true, nil
 }

@@ -28,29 +28,34 @@ const (
 	na    = "product_id=cdn_usage&usage_type_name=North+America+Requests"
 )
 
-// accounts is what the catalogue says, by organization and customer.
-var accounts = map[string]map[string]Account{
-	"default": {
-		acme: {Customer: acme, Lines: lines, Services: map[string]string{"S1": "shop", "S2": "=blog", "S3": "idle", "S4": "api", "S5": "ads", "S6": "auth", "S7": "app"}},
-		zeta: {Customer: zeta, Lines: lines, Services: map[string]string{"Z/1": "zoo"}},
-	},
-	"other": {"foreign": {Customer: "foreign", Lines: lines, Services: map[string]string{"F1": "far"}}},
+// catalogues are those of the organizations "default" and "other".
+var catalogues = map[string]string{
+	"default": `
+products:
+  - id: cdn_usage
+    name: Delivery
+    usage_types:
+      - {name: Total GB, meter: bytes, unit: GB, scale: "0.000000001"}
+      - {name: North America Requests, meter: requests, where: {region: na}, surfaces: [fastly]}
+      - {name: Requests, meter: requests, unit: unit}
+      - {name: Total Hits, meter: requests, surfaces: [akamai]}
+      - {name: 95/5 Mbps, meter: p95} # knows no services
+  - {id: dns, name: DNS, usage_types: [{name: Queries, meter: queries}]}
+customers:
+  - {id: ` + acme + `, name: Acme, services: [{id: S1, name: shop}, {id: S2, name: =blog}, {id: S3, name: idle}, {id: S4, name: api}, {id: S5, name: ads}, {id: S6, name: auth}, {id: S7, name: app}]}
+  - {id: "` + zeta + `", name: Zeta, services: [{id: Z/1, name: zoo}]}
+`,
+	"other": `
+products: [{id: cdn_usage, name: Delivery, usage_types: [{name: Requests, meter: requests}]}]
+customers: [{id: foreign, name: Foreign, services: [{id: F1, name: far}]}]
+`,
 }
 
-var lines = []Line{
-	{"cdn_usage", metering.UsageType{Name: "Total GB", Meter: "bytes", Unit: "GB", Scale: "0.000000001"}},
-	{"cdn_usage", metering.UsageType{Name: "North America Requests", Meter: "requests", Where: map[string]string{"region": "na"}, Surfaces: []string{"fastly"}}},
-	{"cdn_usage", metering.UsageType{Name: "Requests", Meter: "requests", Unit: "unit"}},
-	{"cdn_usage", metering.UsageType{Name: "Total Hits", Meter: "requests", Surfaces: []string{"akamai"}}},
-	{"cdn_usage", metering.UsageType{Name: "95/5 Mbps", Meter: "p95"}}, // knows no services
-	{"dns", metering.UsageType{Name: "Queries", Meter: "queries"}},
-}
-
-// world is the surface on a real server over a ledger of its own. The
-// catalogue's nouns are those of accounts.
+// world is the surface on a real server over a ledger and a catalogue of its own.
 type world struct {
 	t       testing.TB
 	url     string
+	catalog *catalog.Store
 	service *metering.Service
 	admin   metering.Principal
 	key     string // unbound, may read
@@ -70,13 +75,14 @@ func newWorld(t testing.TB) *world {
 	log, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: clock,
 		Fatal: func(m string) { t.Errorf("the ledger failed: %s", m) }})
 	check(t, err)
+	w.catalog = store
 	w.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: store, Clock: clock})
 	check(t, err)
 	w.admin, err = w.service.Authenticate(ctx, w.key, "")
 	check(t, err)
 	s, err := httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
 	check(t, err)
-	s.Mount(Surface(Options{Service: w.service, Account: account, CursorKey: []byte("a key of these tests"), Clock: clock}))
+	s.Mount(Surface(Options{Service: w.service, CursorKey: []byte("a key of these tests"), Clock: clock}))
 	check(t, s.Ready(w.service))
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -89,6 +95,25 @@ func newWorld(t testing.TB) *world {
 			}
 		}
 	})
+	w.define(w.admin)
+	w.apply(w.admin, catalogues["default"], catalog.ApplyOptions{})
+	w.bound = w.newKey(catalog.RoleRead, acme)
+	return w
+}
+
+// apply applies a catalogue.
+func (w *world) apply(p metering.Principal, text string, o catalog.ApplyOptions) {
+	w.t.Helper()
+	doc, err := catalog.ParseDocument([]byte(text))
+	check(w.t, err)
+	o.Actor = "test"
+	_, err = w.catalog.Apply(context.Background(), p.Organization, doc, o)
+	check(w.t, err)
+}
+
+// define creates the meters that the catalogues use.
+func (w *world) define(p metering.Principal) {
+	w.t.Helper()
 	byService := []string{"customer", "product", "service", "region"}
 	for _, m := range []meter.Meter{
 		{Key: "requests", EventType: "edge", Aggregation: meter.AggCount, GroupBy: byService},
@@ -96,18 +121,9 @@ func newWorld(t testing.TB) *world {
 		{Key: "p95", EventType: "edge", Aggregation: meter.AggPercentile, Rate: true, Value: "bytes", GroupBy: []string{"customer"}},
 		{Key: "queries", EventType: "dns", Aggregation: meter.AggCount, GroupBy: byService},
 	} {
-		_, _, err := w.service.CreateMeter(ctx, w.admin, m)
-		check(t, err)
+		_, _, err := w.service.CreateMeter(context.Background(), p, m)
+		check(w.t, err)
 	}
-	w.bound = w.newKey(catalog.RoleRead, acme)
-	return w
-}
-
-func account(_ context.Context, p metering.Principal, customer string) (Account, error) {
-	if c, ok := accounts[p.Organization][customer]; ok {
-		return c, nil
-	}
-	return Account{}, meter.Errorf(meter.KindNotFound, "no such customer")
 }
 
 func check(t testing.TB, err error) {

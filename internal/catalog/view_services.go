@@ -1,0 +1,21 @@
+package catalog
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// ServicesIn returns a customer's services as they were in the parts of
+// [from, to), by id and then by time; a rename ends one part and begins another.
+func (v *View) ServicesIn(customer string, from, to time.Time) []Held[Service] {
+	h := v.histories[customer]
+	if h == nil {
+		return nil
+	}
+	var parts []Held[Service]
+	for _, id := range slices.Sorted(maps.Keys(h.services)) {
+		parts = append(parts, clipAll(h.services[id], from, to)...)
+	}
+	return parts
+}
