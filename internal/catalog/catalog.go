@@ -32,6 +32,11 @@ type Options struct {
 	Clock  func() time.Time // the one source of time
 	Logger *slog.Logger     // nil = silent
 	Limits Limits           // fields that are zero take their default
+
+	// SecretKeyFile is the file of the key under which the secrets of EdgeGrid
+	// keys are encrypted; it is made when the first is. "" = SecretKeyFile next
+	// to an SQLite catalogue, and none for another.
+	SecretKeyFile string
 }
 
 // Limits bound what a Store holds and answers.
@@ -76,6 +81,7 @@ type Store struct {
 
 	keysMu sync.Mutex // held from a key's commit until the ring agrees with it
 	ring   *ring
+	sealer sealer
 
 	viewsMu sync.Mutex
 	views   map[string]*View // by organization, as last read
@@ -101,7 +107,10 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*View{}}
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*View{}, sealer: sealer{path: o.SecretKeyFile}}
+	if s.sealer.path == "" && d.secretFile != nil {
+		s.sealer.path = d.secretFile(dsn)
+	}
 	if err := s.start(ctx); err != nil {
 		if err := s.closePools(); err != nil {
 			logger.Error("cannot close the catalogue", "error", err)

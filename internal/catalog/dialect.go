@@ -16,6 +16,8 @@ type dialect struct {
 	kind   func(err error) meter.Kind // of an error of its driver
 	backup func(ctx context.Context, dsn, path string) error
 	check  func(ctx context.Context, db *sql.DB) error
+
+	secretFile func(dsn string) string // where the secret key file is if no other is named; nil = nowhere
 }
 
 // dialectOf chooses the database that a dsn names.

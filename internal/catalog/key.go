@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"time"
@@ -15,8 +16,11 @@ const MaxCustomerBytes = 256
 // KeyKind is how a key proves itself.
 type KeyKind string
 
-// KindToken is a bearer token, the one kind there is.
-const KindToken KeyKind = "token"
+// The kinds of keys.
+const (
+	KindToken    KeyKind = "token"    // a bearer token
+	KindEdgeGrid KeyKind = "edgegrid" // a Credential that signs requests
+)
 
 // Key is a right to act in one organization. It holds nothing secret.
 type Key struct {
@@ -24,8 +28,10 @@ type Key struct {
 	Organization string    `json:"organization"`
 	Role         Role      `json:"role"`
 	Kind         KeyKind   `json:"kind"`
-	Customer     string    `json:"customer,omitempty"` // the one customer it sees; "" = all
-	Operator     bool      `json:"operator,omitempty"` // may create organizations and act on any
+	Customer     string    `json:"customer,omitempty"`    // the one customer it sees; "" = all
+	Operator     bool      `json:"operator,omitempty"`    // may create organizations and act on any
+	Accounts     Accounts  `json:"accounts,omitempty"`    // that it may switch to
+	DefaultAID   string    `json:"default_aid,omitempty"` // account group of a request that names none
 	Created      time.Time `json:"created"`
 	Expires      time.Time `json:"expires,omitzero"`   // zero = never; not valid at this instant or after
 	Revoked      time.Time `json:"revoked,omitzero"`   // zero = not revoked
@@ -35,8 +41,6 @@ type Key struct {
 // Allows says whether the key's role may do the action.
 func (k Key) Allows(a Action) bool { return k.Role.Allows(a) }
 
-func (k Key) expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
-
 // NewKey is what a caller says of a key to create.
 type NewKey struct {
 	Organization string
@@ -44,6 +48,8 @@ type NewKey struct {
 	Kind         KeyKind   // "" = KindToken
 	Customer     string    // binds it to one customer; "" = all. An admin key cannot be bound
 	Operator     bool      // admin keys only
+	Accounts     []string  // account ids that it may switch to
+	DefaultAID   string    // account group of a request that names none
 	Expires      time.Time // zero = never
 }
 
@@ -53,8 +59,8 @@ type KeyPage struct {
 	Next  string // Page.Cursor of what follows; "" at the end
 }
 
-// CreateKey adds a key and returns it with its token, which is not stored and
-// cannot be had again. Whether the actor may hand out the operator right is
+// CreateKey adds a bearer token's key and returns it with its token, which is
+// not stored and cannot be had again. Whether the actor may hand out the operator right is
 // the caller's to judge.
 func (s *Store) CreateKey(ctx context.Context, n NewKey, actor string) (Key, string, error) {
 	return s.createKey(ctx, n, actor, s.limits)
@@ -72,18 +78,33 @@ func (s *Store) MintAdminKey(ctx context.Context, organization, actor string) (K
 const maxInt = int(^uint(0) >> 1)
 
 func (s *Store) createKey(ctx context.Context, n NewKey, actor string, limits Limits) (Key, string, error) {
+	if n.Kind == "" {
+		n.Kind = KindToken
+	}
+	if n.Kind != KindToken {
+		return Key{}, "", meter.Errorf(meter.KindInvalid, "kind must be token")
+	}
 	fresh, err := s.draftKey(n)
 	if err := errors.Join(err, checkActor(actor)); err != nil {
 		return Key{}, "", err
 	}
+	if err := s.storeKey(ctx, fresh, actor, limits); err != nil {
+		return Key{}, "", err
+	}
+	return fresh.held.key, fresh.token, nil
+}
+
+// storeKey adds a drafted key, within limits.
+func (s *Store) storeKey(ctx context.Context, fresh draft, actor string, limits Limits) error {
 	s.keysMu.Lock()
 	defer s.keysMu.Unlock()
-	err = s.write(ctx, "create the key", func(tx *sql.Tx) error {
-		if _, err := getOrganization(ctx, tx, n.Organization); err != nil {
+	organization := fresh.held.key.Organization
+	err := s.write(ctx, "create the key", func(tx *sql.Tx) error {
+		if _, err := getOrganization(ctx, tx, organization); err != nil {
 			return err
 		}
 		var have int
-		if err := tx.QueryRowContext(ctx, sqlKeyCount, n.Organization).Scan(&have); err != nil {
+		if err := tx.QueryRowContext(ctx, sqlKeyCount, organization).Scan(&have); err != nil {
 			return err
 		}
 		if have >= limits.KeysPerOrganization {
@@ -95,34 +116,37 @@ func (s *Store) createKey(ctx context.Context, n NewKey, actor string, limits Li
 		return s.insertKey(ctx, tx, fresh, actor)
 	})
 	if err != nil {
-		return Key{}, "", err
+		return err
 	}
 	s.ring.add(fresh.held)
-	return fresh.held.key, fresh.token, nil
+	return nil
 }
 
 // draft is a key that is not stored yet.
 type draft struct {
-	held  *ringKey
-	token string
+	held   *ringKey
+	token  string // of KindToken
+	sealed []byte // secret of KindEdgeGrid
 }
 
 // draftKey checks n and gives it an id and a secret.
 func (s *Store) draftKey(n NewKey) (draft, error) {
 	now := s.now()
+	accounts, err := NewAccounts(n.Accounts...)
+	if err != nil {
+		return draft{}, err
+	}
 	k := Key{
+		Accounts: accounts, DefaultAID: n.DefaultAID,
 		ID: randomText(keyIDBytes), Organization: n.Organization, Role: n.Role, Kind: n.Kind, Customer: n.Customer,
 		Operator: n.Operator, Created: now, Expires: n.Expires.UTC().Truncate(time.Microsecond),
-	}
-	if k.Kind == "" {
-		k.Kind = KindToken
 	}
 	if _, err := ParseRole(string(k.Role)); err != nil {
 		return draft{}, err
 	}
 	switch {
-	case k.Kind != KindToken:
-		return draft{}, meter.Errorf(meter.KindInvalid, "kind must be token")
+	case k.DefaultAID != "" && !validText(k.DefaultAID, MaxNounIDBytes):
+		return draft{}, meter.Errorf(meter.KindInvalid, "default_aid is at most %d bytes of UTF-8 without control characters", MaxNounIDBytes)
 	case k.Customer != "" && !validText(k.Customer, MaxCustomerBytes):
 		return draft{}, meter.Errorf(meter.KindInvalid, "customer is at most %d bytes of UTF-8 without control characters", MaxCustomerBytes)
 	case k.Customer != "" && k.Role == RoleAdmin:
@@ -132,8 +156,11 @@ func (s *Store) draftKey(n NewKey) (draft, error) {
 	case k.expired(now):
 		return draft{}, meter.Errorf(meter.KindInvalid, "expires must be in the future")
 	}
+	if k.Kind == KindEdgeGrid {
+		return draft{held: newRingKey(k, [sha256.Size]byte{}, newCredential())}, nil
+	}
 	secret := randomText(secretBytes)
-	return draft{held: newRingKey(k, hashSecret(secret)), token: formatToken(k.ID, secret)}, nil
+	return draft{held: newRingKey(k, hashSecret(secret), nil), token: formatToken(k.ID, secret)}, nil
 }
 
 func (s *Store) insertKey(ctx context.Context, tx *sql.Tx, d draft, actor string) error {
@@ -143,8 +170,14 @@ func (s *Store) insertKey(ctx context.Context, tx *sql.Tx, d draft, actor string
 	if k.Operator {
 		operator = 1
 	}
+	var hash, client, access any
+	if c := d.held.credential; c != nil {
+		client, access = c.ClientToken, c.AccessToken
+	} else {
+		hash = d.held.hash[:]
+	}
 	_, err := tx.ExecContext(ctx, sqlKeyCreate, k.ID, k.Organization, string(k.Role), string(k.Kind), customer, operator,
-		d.held.hash[:], micros(k.Created), micros(k.Expires))
+		hash, micros(k.Created), micros(k.Expires), string(k.Accounts), k.DefaultAID, client, access, d.sealed)
 	if err != nil {
 		return err
 	}
@@ -226,7 +259,7 @@ func (s *Store) Keys(ctx context.Context, organization string, p Page) (KeyPage,
 // Later it does nothing and returns "".
 func (s *Store) EnsureDefault(ctx context.Context, actor string) (token string, err error) {
 	o := Organization{ID: DefaultOrganization, Name: DefaultOrganization, CustomerAttribute: DefaultCustomerAttribute, Created: s.now()}
-	first, err := s.draftKey(NewKey{Organization: o.ID, Role: RoleAdmin, Operator: true})
+	first, err := s.draftKey(NewKey{Organization: o.ID, Role: RoleAdmin, Kind: KindToken, Operator: true})
 	if err := errors.Join(err, checkActor(actor)); err != nil {
 		return "", err
 	}
@@ -263,7 +296,7 @@ func scanKey(r row) (Key, error) {
 	var k Key
 	var customer sql.NullString
 	var created, expires, revoked, used sql.NullInt64
-	err := r.Scan(&k.ID, &k.Organization, &k.Role, &k.Kind, &customer, &k.Operator, &created, &expires, &revoked, &used)
+	err := r.Scan(&k.ID, &k.Organization, &k.Role, &k.Kind, &customer, &k.Operator, &created, &expires, &revoked, &used, &k.Accounts, &k.DefaultAID)
 	k.Customer = customer.String
 	k.Created, k.Expires, k.Revoked, k.LastUsed = fromMicros(created), fromMicros(expires), fromMicros(revoked), fromMicros(used)
 	return k, err

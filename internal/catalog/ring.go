@@ -20,21 +20,24 @@ const LastUsedGrain = time.Hour
 // authenticated without asking the database and a key that does not exist
 // costs as much as one that does.
 type ring struct {
-	mu    sync.RWMutex
-	keys  map[string]*ringKey
-	decoy *ringKey // stands in for unknown ids; no secret has its hash
+	mu      sync.RWMutex
+	keys    map[string]*ringKey
+	clients map[string]*ringKey // EdgeGrid keys by client token
+	decoy   *ringKey            // stands in for unknown ids; no secret has its hash, and nobody its credential
 }
 
-// ringKey is a key as the ring holds it; key and hash do not change.
+// ringKey is a key as the ring holds it; key, hash and credential do not change.
 type ringKey struct {
-	key     Key
-	hash    [sha256.Size]byte
-	usedUS  atomic.Int64 // last use, in microseconds since 1970; 0 = never
-	savedUS atomic.Int64 // what the database knows of usedUS
+	key        Key
+	hash       [sha256.Size]byte // zero, which is no secret's, for an EdgeGrid key
+	credential *Credential       // of an EdgeGrid key whose secret is known, else nil
+	sealed     []byte            // the credential's secret while it is read
+	usedUS     atomic.Int64      // last use, in microseconds since 1970; 0 = never
+	savedUS    atomic.Int64      // what the database knows of usedUS
 }
 
-func newRingKey(k Key, hash [sha256.Size]byte) *ringKey {
-	r := &ringKey{key: k, hash: hash}
+func newRingKey(k Key, hash [sha256.Size]byte, c *Credential) *ringKey {
+	r := &ringKey{key: k, hash: hash, credential: c}
 	if !k.LastUsed.IsZero() {
 		r.usedUS.Store(k.LastUsed.UnixMicro())
 		r.savedUS.Store(k.LastUsed.UnixMicro())
@@ -49,9 +52,13 @@ func (s *Store) loadRing(ctx context.Context) (*ring, error) {
 		return nil, s.fail(err, "cannot load the keys")
 	}
 	// A hash of 256 random bits that nobody knows: the decoy never matches.
-	r := &ring{keys: make(map[string]*ringKey, len(live)), decoy: newRingKey(Key{}, hashSecret(randomText(secretBytes)))}
+	r := &ring{
+		keys: make(map[string]*ringKey, len(live)), clients: map[string]*ringKey{},
+		decoy: newRingKey(Key{}, hashSecret(randomText(secretBytes)), newCredential()),
+	}
+	s.openSecrets(live)
 	for _, k := range live {
-		r.keys[k.key.ID] = k
+		r.add(k)
 	}
 	return r, nil
 }
@@ -66,15 +73,29 @@ func (r *ring) get(id string) (*ringKey, bool) {
 	return k, true
 }
 
+// client returns the EdgeGrid key of a client token.
+func (r *ring) client(token string) (*ringKey, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	k, ok := r.clients[token]
+	return k, ok
+}
+
 func (r *ring) add(k *ringKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keys[k.key.ID] = k
+	if k.credential != nil {
+		r.clients[k.credential.ClientToken] = k
+	}
 }
 
 func (r *ring) remove(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if k := r.keys[id]; k != nil && k.credential != nil {
+		delete(r.clients, k.credential.ClientToken)
+	}
 	delete(r.keys, id)
 }
 
@@ -107,7 +128,7 @@ func (s *Store) AuthenticateKey(_ context.Context, token string) (Key, error) {
 	hash := hashSecret(secret)
 	match := subtle.ConstantTimeCompare(hash[:], held.hash[:]) == 1
 	now := s.clock()
-	if !known || !match || held.key.expired(now) {
+	if !known || !match || held.key.Kind != KindToken || held.key.expired(now) {
 		return Key{}, errUnauthenticated()
 	}
 	held.touch(now)
@@ -163,22 +184,28 @@ func (s *Store) FlushLastUsed(ctx context.Context) error {
 }
 
 func scanRingKey(r row) (*ringKey, error) {
-	var hash []byte
-	k, err := scanKey(rowWith{r, &hash})
-	if err == nil && len(hash) != sha256.Size {
-		err = errors.New("a key's hash has a wrong length")
-	}
+	var hash, sealed []byte
+	var client, access sql.NullString
+	k, err := scanKey(rowWith{r, []any{&hash, &client, &access, &sealed}})
 	if err != nil {
 		return nil, err
 	}
-	return newRingKey(k, [sha256.Size]byte(hash)), nil
+	if k.Kind == KindEdgeGrid {
+		held := newRingKey(k, [sha256.Size]byte{}, &Credential{ClientToken: client.String, AccessToken: access.String})
+		held.sealed = sealed
+		return held, nil
+	}
+	if len(hash) != sha256.Size {
+		return nil, errors.New("a key's hash has a wrong length")
+	}
+	return newRingKey(k, [sha256.Size]byte(hash), nil), nil
 }
 
-// rowWith reads one column more than its reader knows of.
+// rowWith reads some columns more than its reader knows of.
 type rowWith struct {
 	row
-	last any
+	last []any
 }
 
-// Scan fills dest and the last column.
-func (r rowWith) Scan(dest ...any) error { return r.row.Scan(append(dest, r.last)...) }
+// Scan fills dest and the last columns.
+func (r rowWith) Scan(dest ...any) error { return r.row.Scan(append(dest, r.last...)...) }

@@ -39,6 +39,7 @@ func sqliteDialect() dialect {
 	return dialect{
 		name: "sqlite", tables: sqlSQLiteTables,
 		open: openSQLite, kind: sqliteKind, backup: backupSQLite, check: checkSQLite,
+		secretFile: func(dsn string) string { return filepath.Join(filepath.Dir(dsn), SecretKeyFile) },
 	}
 }
 

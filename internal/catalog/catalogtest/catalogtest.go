@@ -4,6 +4,7 @@ package catalogtest
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -16,7 +17,7 @@ import (
 // Run runs the suite. Each call of fresh returns the DSN of another empty
 // database, which is there until the test given to it has ended.
 func Run(t *testing.T, fresh func(t *testing.T) string) {
-	for _, c := range slices.Concat(organizationCases, keyCases, ringCases, meterCases, auditCases, historyCases, nounCases) {
+	for _, c := range slices.Concat(organizationCases, keyCases, ringCases, meterCases, auditCases, historyCases, nounCases, edgeGridCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.run(newBench(t, fresh(t)))
@@ -38,13 +39,14 @@ type bench struct {
 	*testing.T
 	ctx   context.Context
 	dsn   string
+	file  string // the secret key file
 	clock *clock
 	limit catalog.Limits
 	store *catalog.Store
 }
 
 func newBench(t *testing.T, dsn string) *bench {
-	b := &bench{T: t, ctx: t.Context(), dsn: dsn, clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
+	b := &bench{T: t, ctx: t.Context(), dsn: dsn, file: filepath.Join(t.TempDir(), "secret.key"), clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
 	b.open()
 	t.Cleanup(func() {
 		if err := b.store.Close(); err != nil {
@@ -56,7 +58,7 @@ func newBench(t *testing.T, dsn string) *bench {
 
 func (b *bench) open() {
 	b.Helper()
-	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.now, Limits: b.limit})
+	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.now, Limits: b.limit, SecretKeyFile: b.file})
 	if err != nil {
 		b.Fatalf("Open: %v", err)
 	}

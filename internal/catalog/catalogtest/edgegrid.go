@@ -1,0 +1,172 @@
+package catalogtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+var edgeGridCases = []testCase{
+	{"an EdgeGrid key is found by its client token, also after a restart", edgeGridFound},
+	{"an EdgeGrid key is not found when it is unknown, expired or revoked", edgeGridGone},
+	{"an EdgeGrid key is no bearer token, and a token no EdgeGrid key", edgeGridKinds},
+	{"an EdgeGrid key is refused where a key is", edgeGridRefused},
+	{"an EdgeGrid key without its key file does not authenticate", edgeGridLocked},
+}
+
+func (b *bench) edgeGrid(n catalog.NewKey) (catalog.Key, catalog.Credential) {
+	b.Helper()
+	k, c, err := b.store.CreateEdgeGridKey(b.ctx, n, actor)
+	b.must(err)
+	return k, c
+}
+
+func edgeGridFound(b *bench) {
+	b.organization("a")
+	k, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Customer: "acme", Accounts: []string{"A-2", "A-1", "A-2"}, DefaultAID: "7"})
+	if k.Kind != catalog.KindEdgeGrid || k.DefaultAID != "7" || !k.Accounts.Has("A-1") || k.Accounts.Has("A-") || len(k.Accounts.List()) != 2 {
+		b.Errorf("%+v", k)
+	}
+	if !strings.HasPrefix(c.ClientToken, "akab-") || !strings.HasPrefix(c.AccessToken, "akab-") || len(c.ClientSecret) < 40 || c.ClientToken == c.AccessToken {
+		b.Errorf("a credential's form is %d, %d, %d bytes", len(c.ClientToken), len(c.AccessToken), len(c.ClientSecret))
+	}
+	for range 2 {
+		got, credential, known := b.store.EdgeGridKey(c.ClientToken)
+		if !known || got != k || credential != c {
+			b.Errorf("found %v: %+v", known, got)
+		}
+		one, err := b.store.Key(b.ctx, "a", k.ID)
+		b.must(err)
+		if one != k {
+			b.Errorf("read %+v, want %+v", one, k)
+		}
+		b.reopen(b.limit)
+	}
+	b.store.UseKey(k.ID)
+	b.store.UseKey("unknown")
+	if got := b.used(k); !got.Equal(b.clock.now()) {
+		b.Errorf("used at %v", got)
+	}
+	for _, e := range b.audit("a") {
+		text, err := json.Marshal(e)
+		b.must(err)
+		if bytes.Contains(text, []byte(c.ClientSecret)) || bytes.Contains(text, []byte(c.ClientToken)) {
+			b.Error("the audit has a credential")
+		}
+	}
+	info, err := os.Stat(b.file)
+	b.must(err)
+	if info.Mode().Perm() != 0o600 || info.Size() != 32 {
+		b.Errorf("the key file has %d bytes and mode %v", info.Size(), info.Mode())
+	}
+}
+
+func edgeGridGone(b *bench) {
+	b.organization("a")
+	expired, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.now().Add(time.Hour)})
+	revoked, r := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	_, err := b.store.RevokeKey(b.ctx, "a", revoked.ID, actor)
+	b.must(err)
+	b.clock.set(expired.Expires)
+	var decoy catalog.Credential
+	for _, token := range []string{"", "akab-x", c.ClientToken, r.ClientToken, c.AccessToken} {
+		k, credential, known := b.store.EdgeGridKey(token)
+		if known || k != (catalog.Key{}) || credential.ClientSecret == "" || credential == c || credential == r {
+			b.Errorf("%+v is known", k)
+		}
+		if decoy != (catalog.Credential{}) && credential != decoy {
+			b.Error("unknown tokens differ")
+		}
+		decoy = credential
+	}
+	b.reopen(b.limit)
+	if _, _, known := b.store.EdgeGridKey(r.ClientToken); known {
+		b.Error("a revoked key is known after a restart")
+	}
+}
+
+func edgeGridKinds(b *bench) {
+	b.organization("a")
+	k, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	_, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Accounts: []string{"A"}, DefaultAID: "7"})
+	_, err := b.store.AuthenticateKey(b.ctx, "odo_"+k.ID+"_"+c.ClientSecret)
+	b.wantKind(err, meter.KindUnauthenticated)
+	if _, _, known := b.store.EdgeGridKey(token); known {
+		b.Error("a token is a client token")
+	}
+	got, err := b.store.AuthenticateKey(b.ctx, token)
+	b.must(err)
+	if !got.Accounts.Has("A") || got.DefaultAID != "7" {
+		b.Errorf("%+v", got)
+	}
+}
+
+func edgeGridRefused(b *bench) {
+	b.organization("a")
+	many := make([]string, catalog.MaxAccounts+1)
+	for i := range many {
+		many[i] = string(rune('a'+i%26)) + strings.Repeat("x", i/26)
+	}
+	_, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Accounts: many[:catalog.MaxAccounts]})
+	b.reopen(b.limit)
+	if k, _, _ := b.store.EdgeGridKey(c.ClientToken); len(k.Accounts.List()) != catalog.MaxAccounts {
+		b.Errorf("%d accounts", len(k.Accounts.List()))
+	}
+	for want, bad := range map[meter.Kind][]catalog.NewKey{
+		meter.KindInvalid: {
+			{Organization: "a", Role: "x"}, {Organization: "a", Role: catalog.RoleRead, Kind: catalog.KindToken},
+			{Organization: "a", Role: catalog.RoleRead, Accounts: []string{"A:1"}}, {Organization: "a", Role: catalog.RoleRead, Accounts: []string{""}},
+			{Organization: "a", Role: catalog.RoleRead, DefaultAID: "a\nb"}, {Organization: "a", Role: catalog.RoleAdmin, Customer: "c"},
+		},
+		meter.KindTooLarge: {{Organization: "a", Role: catalog.RoleRead, Accounts: many}},
+		meter.KindNotFound: {{Organization: "b", Role: catalog.RoleRead}},
+	} {
+		for _, n := range bad {
+			_, _, err := b.store.CreateEdgeGridKey(b.ctx, n, actor)
+			b.wantKind(err, want)
+		}
+	}
+	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Kind: catalog.KindEdgeGrid}, actor)
+	b.wantKind(err, meter.KindInvalid)
+}
+
+func edgeGridLocked(b *bench) {
+	b.organization("a")
+	k, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	_, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	good, err := os.ReadFile(b.file)
+	b.must(err)
+	for _, content := range [][]byte{nil, {}, bytes.Repeat([]byte{7}, 32), append(good, 0)} {
+		b.must(os.Remove(b.file))
+		if content != nil {
+			b.must(os.WriteFile(b.file, content, 0o600))
+		}
+		b.reopen(b.limit)
+		if _, _, known := b.store.EdgeGridKey(c.ClientToken); known {
+			b.Errorf("known with a key file of %d bytes", len(content))
+		}
+		if _, err := b.store.AuthenticateKey(b.ctx, token); err != nil {
+			b.Error(err)
+		}
+		if content == nil {
+			b.must(os.WriteFile(b.file, good, 0o600))
+		}
+	}
+	b.must(os.WriteFile(b.file, good, 0o600))
+	b.must(os.Chmod(b.file, 0o640))
+	b.reopen(b.limit)
+	_, _, err = b.store.CreateEdgeGridKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+	b.wantKind(err, meter.KindInvalid)
+	b.must(os.Chmod(b.file, 0o600))
+	b.reopen(b.limit)
+	if got, _, known := b.store.EdgeGridKey(c.ClientToken); !known || got.ID != k.ID {
+		b.Error("the right key file does not help")
+	}
+	_, err = b.store.RevokeKey(b.ctx, "a", k.ID, actor)
+	b.must(err)
+}
