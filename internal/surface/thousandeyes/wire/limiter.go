@@ -106,13 +106,27 @@ func (l *Limiter) forget(now time.Time) {
 	}
 }
 
-// SetHeaders writes the allowance for the client. Answers of a server's
-// failure go without: Go's client would wait until Reset before it tries again.
+// The headers of an Allowance.
+const (
+	headerLimit     = "X-Organization-Rate-Limit-Limit"
+	headerRemaining = "X-Organization-Rate-Limit-Remaining"
+	headerReset     = "X-Organization-Rate-Limit-Reset" // seconds since 1970
+)
+
+// SetHeaders writes the allowance for the client.
 func (a Allowance) SetHeaders(h http.Header) {
 	if a.Limit == 0 {
 		return
 	}
-	h.Set("X-Organization-Rate-Limit-Limit", strconv.Itoa(a.Limit))
-	h.Set("X-Organization-Rate-Limit-Remaining", strconv.Itoa(a.Remaining))
-	h.Set("X-Organization-Rate-Limit-Reset", strconv.FormatInt(a.Reset.Unix(), 10))
+	h.Set(headerLimit, strconv.Itoa(a.Limit))
+	h.Set(headerRemaining, strconv.Itoa(a.Remaining))
+	h.Set(headerReset, strconv.FormatInt(a.Reset.Unix(), 10))
+}
+
+// RemoveHeaders takes the allowance out of a failure's answer: Go's client
+// would wait until Reset before it tries again.
+func RemoveHeaders(h http.Header) {
+	for _, name := range []string{headerLimit, headerRemaining, headerReset} {
+		h.Del(name)
+	}
 }
