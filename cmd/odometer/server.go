@@ -14,6 +14,7 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/surface/fastly"
 	"odometer/internal/surface/native"
 )
 
@@ -140,7 +141,12 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	if err != nil {
 		return errors.Join(err, s.stores.close())
 	}
-	s.http.Mount(native.Surface(service), s.backupSurface(service))
+	cursors, err := cursorKey(s.settings.Data)
+	if err != nil {
+		return errors.Join(err, s.stores.close())
+	}
+	s.http.Mount(native.Surface(service), s.backupSurface(service),
+		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}))
 	if err := s.http.Ready(service); err != nil {
 		return errors.Join(err, s.stores.close())
 	}
