@@ -12,8 +12,10 @@ import (
 // The nouns of the catalogue that contract usage is made of.
 type (
 	Contract = catalog.Contract
+	Term     = catalog.Term
 	Product  = catalog.Product
 	Regions  = catalog.Regions
+	CPCode   = catalog.CPCode
 )
 
 // Agreement is a contract and the customer that holds it.
