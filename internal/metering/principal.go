@@ -24,6 +24,7 @@ type Principal struct {
 	Role         Role
 	Customer     string // the one customer a bound key sees; "" = all of the organization
 	Operator     bool   // may create organizations and act on any of them
+	DefaultAID   string // account group of a ThousandEyes request that names none; of the key's own organization
 }
 
 // Actor names the principal in audit entries and log records.

@@ -95,7 +95,7 @@ func (s *Service) Authenticate(ctx context.Context, token, organization string) 
 	if err != nil {
 		return Principal{}, err
 	}
-	p := Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator}
+	p := Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator, DefaultAID: k.DefaultAID}
 	if organization == "" || organization == k.Organization {
 		return p, nil
 	}
@@ -108,7 +108,7 @@ func (s *Service) Authenticate(ctx context.Context, token, organization string) 
 		}
 		s.known.Store(organization, struct{}{})
 	}
-	p.Organization = organization
+	p.Organization, p.DefaultAID = organization, ""
 	return p, nil
 }
 

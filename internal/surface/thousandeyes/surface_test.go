@@ -176,6 +176,22 @@ func TestErrors(t *testing.T) {
 	w.want("a customer without anything", w.get(w.key, "/v7/usage?aid=88&"+everything), 200, `"tests":[]`, `"cloudUnitsUsed":0`)
 }
 
+func TestDefaultAccountGroup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{PageRows: 2})
+	w.shopUsage()
+	web := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "1234"})
+	blank := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "88"})
+	lost := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "4242"})
+	w.want("the default", w.get(web, "/v7/usage"), 200, `"cloudUnitsUsed":1206,`)
+	w.want("another one", w.get(web, "/v7/usage?aid=88"), 200, `"cloudUnitsUsed":0,`)
+	w.want("one that is gone", w.get(lost, "/v7/usage"), 403)
+	rows, _ := w.walk(web, "/v7/usage/units/enterprise-agents", "", true)
+	equal(t, "agents", strings.Join(rows, ", "), "1234/11 45003 3, 5678/11 9008 8, 5678/13 3 3")
+	next := w.page(web, "/v7/usage/units/enterprise-agents").Links["next"].Href
+	w.want("a cursor of another default", w.get(blank, next), 400, `"field":"cursor"`)
+}
+
 func TestIsolation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{PageRows: 1})

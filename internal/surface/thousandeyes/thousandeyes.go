@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"odometer/internal/httpserver"
@@ -86,7 +87,8 @@ func (a *api) agentUnits(x *httpserver.Exchange) error {
 func page[Row any](a *api, x *httpserver.Exchange, op wire.Operation,
 	rows func(c *Customer, r wire.UnitsRequest, u Units, size int) ([]Row, *wire.Position)) error {
 	p := x.Principal
-	r, err := wire.ParseUnits(op, p.Organization+"\x00"+p.Customer, x.Request.URL.RawQuery, a.cursors, a.Clock())
+	scope := strings.Join([]string{p.Organization, p.Customer, p.DefaultAID}, "\x00")
+	r, err := wire.ParseUnits(op, scope, x.Request.URL.RawQuery, a.cursors, a.Clock())
 	if err != nil {
 		return err
 	}
@@ -153,7 +155,9 @@ func (a *api) subject(x *httpserver.Exchange, aid string, now time.Time) (*subje
 		return nil, err
 	}
 	if aid == "" && s.id == "" {
-		return nil, wire.Invalid(wire.CodeMissing, "aid", "this token has no default account group")
+		if aid = x.Principal.DefaultAID; aid == "" {
+			return nil, wire.Invalid(wire.CodeMissing, "aid", "this token has no default account group")
+		}
 	}
 	if aid != "" {
 		c, ok := s.view.CustomerByAID(aid)
