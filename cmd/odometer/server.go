@@ -16,6 +16,7 @@ import (
 	"odometer/internal/metering"
 	"odometer/internal/surface/fastly"
 	"odometer/internal/surface/native"
+	"odometer/internal/surface/thousandeyes"
 )
 
 // What lies in a data directory, beside its lock.
@@ -146,7 +147,9 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		return errors.Join(err, s.stores.close())
 	}
 	s.http.Mount(native.Surface(service), s.backupSurface(service),
-		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}))
+		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}),
+		thousandeyes.Surface(thousandeyes.Options{Service: service, CursorKey: cursors, Clock: env.Clock,
+			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.Limits.ThousandEyesRequests}))
 	if err := s.http.Ready(service); err != nil {
 		return errors.Join(err, s.stores.close())
 	}

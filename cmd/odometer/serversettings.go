@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -19,6 +21,8 @@ import (
 type ServerSettings struct {
 	Data   string `default:"odometer-data" placeholder:"DIR" setting:"" help:"Data directory; made if it is not there."`
 	Listen string `default:"127.0.0.1:8080" setting:"" help:"Address to listen on; port 0 takes a free one."`
+
+	PublicURL string `name:"public-url" placeholder:"URL" setting:"" help:"Address that clients use, with which links in answers begin; empty takes that of each request."`
 
 	TLSCert string `name:"tls-cert" placeholder:"FILE" setting:"" help:"Certificate chain in PEM; with tls-key, HTTPS is served."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" setting:"" help:"Private key in PEM."`
@@ -63,6 +67,8 @@ type LimitSettings struct {
 	Meters         int      `default:"1000" setting:"" help:"Meters of one organization."`
 	KeptRejections int      `default:"100000" setting:"" help:"Rejected events kept per organization, then only counted."`
 	Reads          int      `default:"16" setting:"" help:"Usage and event queries at work at once."`
+
+	ThousandEyesRequests int `name:"thousandeyes-requests" default:"240" setting:"" help:"ThousandEyes requests of one customer in a minute; 0 is no limit."`
 }
 
 func (s *ServerSettings) httpLimits() httpserver.Limits {
@@ -98,8 +104,17 @@ func (s *ServerSettings) Validate() error {
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return fmt.Errorf("tls-cert and tls-key go together")
 	}
+	if s.PublicURL != "" {
+		u, err := url.Parse(s.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("public-url: want an address such as https://meter.example")
+		}
+	}
 	return nil
 }
+
+// publicBase is PublicURL as links begin with it.
+func (s *ServerSettings) publicBase() string { return strings.TrimRight(s.PublicURL, "/") }
 
 // logger writes the server's log.
 func (s *ServerSettings) logger(w io.Writer) *slog.Logger {
