@@ -12,10 +12,22 @@ import (
 
 // NewKey is what a caller says of a key to create.
 type NewKey struct {
-	Role     string
-	Kind     string    // "" = token
-	Customer string    // binds it to one customer; "" = all
-	Expires  time.Time // zero = never
+	Role       string
+	Kind       string    // "" = token
+	Customer   string    // binds it to one customer; "" = all
+	Accounts   []string  // account ids that it may switch to
+	DefaultAID string    // account group of a request that names none
+	Expires    time.Time // zero = never
+}
+
+// KeyKindEdgeGrid is the NewKey.Kind of what CreateEdgeGridKey creates.
+const KeyKindEdgeGrid = string(catalog.KindEdgeGrid)
+
+// in is the key as one of the principal's organization.
+func (n NewKey) in(p Principal) (catalog.NewKey, error) {
+	role, err := catalog.ParseRole(n.Role)
+	return catalog.NewKey{Organization: p.Organization, Role: role, Kind: catalog.KeyKind(n.Kind), Customer: n.Customer,
+		Accounts: n.Accounts, DefaultAID: n.DefaultAID, Expires: n.Expires}, err
 }
 
 // Keys lists the organization's keys, the oldest first.
@@ -26,18 +38,17 @@ func (s *Service) Keys(ctx context.Context, p Principal, page Page) (catalog.Key
 	return s.catalog.Keys(ctx, p.Organization, page)
 }
 
-// CreateKey adds a key to the organization and returns it with its token,
-// which cannot be had again.
+// CreateKey adds a bearer token's key to the organization and returns it with
+// its token, which cannot be had again.
 func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (Key, string, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return Key{}, "", err
 	}
-	role, err := catalog.ParseRole(n.Role)
+	key, err := n.in(p)
 	if err != nil {
 		return Key{}, "", err
 	}
-	return s.catalog.CreateKey(ctx, catalog.NewKey{Organization: p.Organization, Role: role, Kind: catalog.KeyKind(n.Kind),
-		Customer: n.Customer, Expires: n.Expires}, p.Actor())
+	return s.catalog.CreateKey(ctx, key, p.Actor())
 }
 
 // RevokeKey ends a key of the organization at once.

@@ -22,19 +22,25 @@ func (a api) keys(x *httpserver.Exchange, q query) error {
 	return writeList(x, "keys", list.Items, list.Next)
 }
 
-// createKey answers POST /api/v1/keys. The token is in this answer only.
+// createKey answers POST /api/v1/keys. The token, or the credential of an
+// EdgeGrid key, is in this answer only.
 func (a api) createKey(x *httpserver.Exchange, _ query) error {
 	var in struct {
-		Role     string    `json:"role"`
-		Kind     string    `json:"kind"`
-		Customer string    `json:"customer"`
-		Expires  time.Time `json:"expires"`
+		Role       string    `json:"role"`
+		Kind       string    `json:"kind"`
+		Customer   string    `json:"customer"`
+		Accounts   []string  `json:"accounts"`
+		DefaultAID string    `json:"default_aid"`
+		Expires    time.Time `json:"expires"`
 	}
 	if err := readJSON(x, &in); err != nil {
 		return err
 	}
-	k, token, err := a.service.CreateKey(x.Request.Context(), x.Principal,
-		metering.NewKey{Role: in.Role, Kind: in.Kind, Customer: in.Customer, Expires: in.Expires})
+	n := metering.NewKey{Role: in.Role, Kind: in.Kind, Customer: in.Customer, Accounts: in.Accounts, DefaultAID: in.DefaultAID, Expires: in.Expires}
+	if n.Kind == metering.KeyKindEdgeGrid {
+		return a.createEdgeGridKey(x, n)
+	}
+	k, token, err := a.service.CreateKey(x.Request.Context(), x.Principal, n)
 	if err != nil {
 		return err
 	}
@@ -42,6 +48,19 @@ func (a api) createKey(x *httpserver.Exchange, _ query) error {
 		metering.Key
 		Token string `json:"key"`
 	}{k, token})
+}
+
+func (a api) createEdgeGridKey(x *httpserver.Exchange, n metering.NewKey) error {
+	k, c, err := a.service.CreateEdgeGridKey(x.Request.Context(), x.Principal, n)
+	if err != nil {
+		return err
+	}
+	return writeCreated(x, "/api/v1/keys/"+url.PathEscape(k.ID), struct {
+		metering.Key
+		ClientToken  string `json:"client_token"`
+		AccessToken  string `json:"access_token"`
+		ClientSecret string `json:"client_secret"`
+	}{k, c.ClientToken, c.AccessToken, c.ClientSecret})
 }
 
 // revokeKey answers DELETE /api/v1/keys/{id}.

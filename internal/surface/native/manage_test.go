@@ -103,7 +103,7 @@ func TestKeys(t *testing.T) {
 	w.want(w.call("DELETE", "/api/v1/keys/"+made.ID, ""), 204)
 	w.want(w.call("DELETE", "/api/v1/keys/unknown", ""), 404)
 	for body, text := range map[string]string{
-		`{}`: "role", `{"role":"king"}`: "role", `{"role":"read","kind":"edgegrid"}`: "kind", `{"role":"admin","customer":"acme"}`: "admin",
+		`{}`: "role", `{"role":"king"}`: "role", `{"role":"read","kind":"x"}`: "kind", `{"role":"read","kind":"edgegrid","accounts":["a:b"]}`: "account", `{"role":"admin","customer":"acme"}`: "admin",
 		`{"role":"read","expires":"2020-01-01T00:00:00Z"}`: "expires", `{"role":"read","expires":"soon"}`: "", `{"role":"read","operator":true}`: "operator",
 		`{"role":"read"`: "", `{"role":"read"}x`: "", `"read"`: "",
 	} {
@@ -334,4 +334,27 @@ func TestMethods(t *testing.T) {
 	}
 	w.want(w.call("GET", "/api/v1/nothing", ""), 404)
 	w.want(w.call("GET", "/api/v2/events", ""), 404)
+}
+
+func TestEdgeGridKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	a := w.want(w.call("POST", "/api/v1/keys", `{"role":"read","kind":"edgegrid","customer":"acme","accounts":["A-2","A-1"],"default_aid":"1234"}`), 201,
+		`"accounts":["A-1","A-2"]`, `"default_aid":"1234"`, `"kind":"edgegrid"`)
+	k := read[map[string]any](w, a)
+	for _, name := range []string{"client_token", "access_token"} {
+		if text, _ := k[name].(string); !strings.HasPrefix(text, "akab-") {
+			t.Errorf("%s is %q", name, text)
+		}
+	}
+	secret, _ := k["client_secret"].(string)
+	if _, has := k["key"]; has || len(secret) < 32 {
+		t.Errorf("what was created: %s", a.body)
+	}
+	if list := w.want(w.call("GET", "/api/v1/keys", ""), 200, `"accounts":["A-1","A-2"]`); strings.Contains(list.body, secret) || strings.Contains(list.body, "akab-") {
+		t.Errorf("the credential is listed: %s", list.body)
+	}
+	for _, token := range []string{k["client_token"].(string), secret} {
+		w.want(w.call("GET", "/api/v1/meters", "", as(token)...), 401)
+	}
 }

@@ -1,0 +1,46 @@
+package metering
+
+import (
+	"context"
+
+	"odometer/internal/catalog"
+)
+
+// EdgeGridCredential is what an EdgeGrid client signs its requests with.
+type EdgeGridCredential = catalog.Credential
+
+// EdgeGridKey is a key that proves itself by signatures.
+type EdgeGridKey struct {
+	Principal   Principal
+	Accounts    []string // account ids that it may switch to
+	AccessToken string
+	Secret      string
+}
+
+// EdgeGridKey returns the key that has a client token, for the surface to
+// judge a signature by; false if there is none, or it is not valid any more.
+// It does no I/O. KeyUsed notes that a signature was good.
+func (s *Service) EdgeGridKey(clientToken string) (EdgeGridKey, bool) {
+	k, c, known := s.catalog.EdgeGridKey(clientToken)
+	if !known {
+		return EdgeGridKey{}, false
+	}
+	p := Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator}
+	return EdgeGridKey{Principal: p, Accounts: k.Accounts.List(), AccessToken: c.AccessToken, Secret: c.ClientSecret}, true
+}
+
+// KeyUsed notes that the principal's key was used now. Authenticate does it by itself.
+func (s *Service) KeyUsed(p Principal) { s.catalog.UseKey(p.KeyID) }
+
+// CreateEdgeGridKey adds a key that signs requests and returns it with its
+// credential, which cannot be had again.
+func (s *Service) CreateEdgeGridKey(ctx context.Context, p Principal, n NewKey) (Key, EdgeGridCredential, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return Key{}, EdgeGridCredential{}, err
+	}
+	key, err := n.in(p)
+	if err != nil {
+		return Key{}, EdgeGridCredential{}, err
+	}
+	return s.catalog.CreateEdgeGridKey(ctx, key, p.Actor())
+}
