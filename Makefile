@@ -22,15 +22,15 @@ check: ## format, vet, the repository's rules and the short tests; under a minut
 	$(GO) test -json -short ./... | $(SUMMARY)
 
 test: ## every test, in random order; installs what the tests need
-	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl
+	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl initdb:postgresql
 	$(GO) test -json -count=1 -shuffle=on -timeout 15m ./... | $(SUMMARY)
 
 race: ## the short tests under the race detector
 	scripts/setup-apt.sh gcc:gcc
 	CGO_ENABLED=1 $(GO) test -json -race -short -shuffle=on -timeout 30m ./... | $(SUMMARY)
 
-compat: ## other programs against the real binary: nginx's log, later the vendors' clients
-	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl
+compat: ## other programs against the real binary: nginx's log, the vendors' clients
+	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl python3:python3 node:nodejs npm:npm
 	$(GO) test -json -count=1 ./compat/... | $(SUMMARY)
 
 sim: ## random histories, disk faults and crashes against a naive model; SEED= replays one

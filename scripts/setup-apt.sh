@@ -4,6 +4,9 @@
 set -euo pipefail
 
 PATH=$PATH:/usr/sbin:/sbin
+for folder in /usr/lib/postgresql/*/bin; do # Debian leaves PostgreSQL's own programs out of the path
+	PATH=$PATH:$folder
+done
 missing=()
 for pair in "$@"; do
 	command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
@@ -20,7 +23,29 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
+apt_install() {
+	"${as_root[@]}" apt-get install -y -qq --no-install-recommends "$@"
+}
+
+# The tests start a PostgreSQL of their own. The one that Debian makes and
+# starts when it installs the package would only be in the way.
+install_postgresql() {
+	local settings=/etc/postgresql-common/createcluster.conf
+	apt_install postgresql-common
+	"${as_root[@]}" cp -p "$settings" "$settings.before"
+	echo 'create_main_cluster = false' | "${as_root[@]}" tee -a "$settings"
+	local status=0
+	apt_install postgresql || status=$?
+	"${as_root[@]}" mv "$settings.before" "$settings"
+	return "$status"
+}
+
 {
 	"${as_root[@]}" apt-get update -qq
-	"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+	for package in "${missing[@]}"; do
+		case $package in
+		postgresql) install_postgresql ;;
+		*) apt_install "$package" ;;
+		esac
+	done
 } </dev/null >/dev/null

@@ -5,8 +5,13 @@
 //	              1 --- n meters         copies; the log decides, ReplaceMeters rebuilds them
 //	              1 --- n audit_entries  numbered per organization, never changed
 //
-// The store is a SQL database reached through a small dialect; SQLite is the
-// one there is. Statements are files in sql/, constraints are in the schema,
+//	              1 --- n nouns          products, customers and what is theirs, with history
+//
+// Documents are applied (ParseDocument, Apply) and read back (Export); a View is
+// what requests read: all nouns of an organization, in memory.
+//
+// The store is a SQL database reached through a small dialect: SQLite or
+// PostgreSQL. Statements are files in sql/, constraints are in the schema,
 // and schema changes are numbered files in sql/migrations/DATABASE. Behaviour
 // is stated by the suite in catalogtest, which every database has to pass.
 //
@@ -88,7 +93,8 @@ type Store struct {
 }
 
 // Open opens the catalogue that dsn names, creates it if there is none, and
-// brings its schema up to date. The dsn is the path of an SQLite file. A
+// brings its schema up to date. The dsn is the path of an SQLite file, or
+// postgres://user@host/database for the current schema of a PostgreSQL database. A
 // catalogue written by a newer program is refused as KindUnsupported, a file
 // that is something else as KindInvalid, a damaged one as KindCorrupt.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
@@ -159,7 +165,7 @@ func (s *Store) write(ctx context.Context, what string, do func(tx *sql.Tx) erro
 	if err != nil {
 		return s.fail(err, "cannot %s", what)
 	}
-	if err := do(tx); err != nil {
+	if err := s.begin(ctx, tx, do); err != nil {
 		// The context may have rolled it back already.
 		if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
 			s.logger.Error("cannot roll back a change of the catalogue", "error", undo)
@@ -170,6 +176,16 @@ func (s *Store) write(ctx context.Context, what string, do func(tx *sql.Tx) erro
 		return s.fail(err, "cannot %s", what)
 	}
 	return nil
+}
+
+// begin runs do after what the database needs at the start of a change.
+func (s *Store) begin(ctx context.Context, tx *sql.Tx, do func(tx *sql.Tx) error) error {
+	if s.dialect.begin != "" {
+		if _, err := tx.ExecContext(ctx, s.dialect.begin); err != nil {
+			return err
+		}
+	}
+	return do(tx)
 }
 
 // fail makes a meter.Error of a database's error; one that is a meter.Error stays.

@@ -12,6 +12,7 @@ import (
 type dialect struct {
 	name   string // folder of its migrations
 	tables string // query: number of tables, and of those named schema_migrations
+	begin  string // statement at the start of each change; "" = none
 	open   func(ctx context.Context, dsn string) (writer, reader *sql.DB, err error)
 	kind   func(err error) meter.Kind // of an error of its driver
 	backup func(ctx context.Context, dsn, path string) error
@@ -22,10 +23,14 @@ type dialect struct {
 
 // dialectOf chooses the database that a dsn names.
 func dialectOf(dsn string) (dialect, error) {
-	if scheme, _, ok := strings.Cut(dsn, "://"); ok {
-		return dialect{}, meter.Errorf(meter.KindInvalid, "no catalogue can be opened by %q: give the path of an SQLite file", scheme+"://")
+	scheme, _, ok := strings.Cut(dsn, "://")
+	switch {
+	case !ok:
+		return sqliteDialect(), nil
+	case scheme == "postgres" || scheme == "postgresql":
+		return postgresDialect(), nil
 	}
-	return sqliteDialect(), nil
+	return dialect{}, meter.Errorf(meter.KindInvalid, "no catalogue can be opened by %q: give the path of an SQLite file, or postgres://user@host/database", scheme+"://")
 }
 
 // Backup writes a consistent copy of the catalogue, as of one instant during

@@ -1,0 +1,114 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // the statements are files
+	"errors"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"odometer/internal/meter"
+)
+
+// postgresReaders is the number of PostgreSQL connections that read.
+const postgresReaders = 4
+
+// oldestPostgres is the oldest server that is used, as PostgreSQL numbers its versions.
+const oldestPostgres = 150000
+
+//go:embed sql/postgres_tables.sql
+var sqlPostgresTables string
+
+//go:embed sql/postgres_lock.sql
+var sqlPostgresLock string
+
+//go:embed sql/postgres_version.sql
+var sqlPostgresVersion string
+
+//go:embed sql/postgres_check.sql
+var sqlPostgresCheck string
+
+// postgresDialect keeps a catalogue in the current schema of a PostgreSQL
+// database. A change holds a lock of that schema from its start to its commit,
+// so that changes take turns among processes as they do in SQLite.
+func postgresDialect() dialect {
+	return dialect{
+		name: "postgres", tables: sqlPostgresTables, begin: sqlPostgresLock,
+		open: openPostgres, kind: postgresKind, backup: backupPostgres, check: checkPostgres,
+	}
+}
+
+func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, nil, meter.WrapError(meter.KindInvalid, err, "cannot read the catalogue's address: want postgres://user@host/database")
+	}
+	for name, value := range map[string]string{
+		"application_name":              "odometer",
+		"synchronous_commit":            "on", // also where the server's default is another
+		"default_transaction_isolation": "read committed",
+	} {
+		if _, ok := config.RuntimeParams[name]; !ok {
+			config.RuntimeParams[name] = value
+		}
+	}
+	writer = stdlib.OpenDB(*config)
+	writer.SetMaxOpenConns(1)
+	writer.SetMaxIdleConns(1)
+	var version int
+	if err := writer.QueryRowContext(ctx, sqlPostgresVersion).Scan(&version); err != nil {
+		return nil, nil, errors.Join(meter.WrapError(postgresKind(err), err, "cannot open the catalogue in PostgreSQL"), writer.Close())
+	}
+	if version < oldestPostgres {
+		err := meter.Errorf(meter.KindUnsupported, "the catalogue needs PostgreSQL %d or newer; the server's version number is %d", oldestPostgres/10000, version)
+		return nil, nil, errors.Join(err, writer.Close())
+	}
+	reading := config.Copy()
+	reading.RuntimeParams["default_transaction_read_only"] = "on"
+	reader = stdlib.OpenDB(*reading)
+	reader.SetMaxOpenConns(postgresReaders)
+	reader.SetMaxIdleConns(postgresReaders)
+	return writer, reader, nil
+}
+
+// postgresKind classifies an error of the driver by its SQLSTATE.
+func postgresKind(err error) meter.Kind {
+	var refused *pgconn.ConnectError
+	var broken net.Error
+	var e *pgconn.PgError
+	switch {
+	case !errors.As(err, &e):
+		if errors.As(err, &refused) || errors.As(err, &broken) {
+			return meter.KindUnavailable
+		}
+		return meter.KindInternal
+	case e.Code == "53100": // disk full
+		return meter.KindStorageFull
+	case e.Code == "XX001", e.Code == "XX002": // data or index corrupted
+		return meter.KindCorrupt
+	case e.Code == "22021": // a text that is not UTF-8, or has a zero byte
+		return meter.KindInvalid
+	}
+	for _, class := range []string{"08", "40", "53", "57"} { // connection, rollback, resources, intervention
+		if strings.HasPrefix(e.Code, class) {
+			return meter.KindUnavailable
+		}
+	}
+	return meter.KindInternal
+}
+
+// backupPostgres refuses: a server is backed up as a whole, by its own tools.
+func backupPostgres(context.Context, string, string) error {
+	return meter.Errorf(meter.KindUnsupported, "the catalogue is in PostgreSQL: back it up with pg_dump or the server's own backups")
+}
+
+// checkPostgres reads every row. References hold by constraint.
+func checkPostgres(ctx context.Context, db *sql.DB) error {
+	var rows int64
+	return db.QueryRowContext(ctx, sqlPostgresCheck).Scan(&rows)
+}

@@ -1,0 +1,5 @@
+SELECT (SELECT count(length(t::text)) FROM organizations t)
+     + (SELECT count(length(t::text)) FROM keys t)
+     + (SELECT count(length(t::text)) FROM meters t)
+     + (SELECT count(length(t::text)) FROM audit_entries t)
+     + (SELECT count(length(t::text)) FROM nouns t)
