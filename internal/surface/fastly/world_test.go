@@ -60,6 +60,7 @@ type world struct {
 	admin   metering.Principal
 	key     string // unbound, may read
 	bound   string // acme's
+	sent    int    // events, for their ids
 }
 
 func newWorld(t testing.TB) *world {
@@ -144,7 +145,7 @@ func (w *world) ingest(events ...edge) {
 	w.t.Helper()
 	var body strings.Builder
 	for i, e := range events {
-		event := map[string]any{"specversion": "1.0", "id": fmt.Sprint(i), "source": "s", "type": "edge", "subject": e.customer, "time": e.at,
+		event := map[string]any{"specversion": "1.0", "id": fmt.Sprint(w.sent + i), "source": "s", "type": "edge", "subject": e.customer, "time": e.at,
 			"data": map[string]any{"service": e.service, "region": e.region, "bytes": json.Number(e.bytes)}}
 		check(w.t, json.NewEncoder(&body).Encode(event))
 	}
@@ -152,6 +153,7 @@ func (w *world) ingest(events ...edge) {
 	if err != nil || r.Accepted != len(events) {
 		w.t.Fatalf("%+v %v", r, err)
 	}
+	w.sent += len(events)
 }
 
 // month is an instant in March 2026.
