@@ -20,7 +20,7 @@ func TestPostgreSQL(t *testing.T) {
 	if !ok {
 		return
 	}
-	t.Run("suite", func(t *testing.T) { catalogtest.Run(t, server.Fresh) })
+	t.Run("suite", func(t *testing.T) { catalogtest.Run(t, func(t *testing.T) string { return server.Fresh(t) }) })
 	t.Run("durable", func(t *testing.T) {
 		db := raw(t, server.DSN(""))
 		for setting, want := range map[string]string{"fsync": "on", "full_page_writes": "on"} {

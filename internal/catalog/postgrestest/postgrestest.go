@@ -42,7 +42,7 @@ const ports = 5
 // Start starts a server for as long as the test runs. If the programs are
 // missing it fails the test; ok is false if ODOMETER_ALLOW_MISSING names
 // postgresql, a list with commas.
-func Start(t *testing.T) (s *Server, ok bool) {
+func Start(t testing.TB) (s *Server, ok bool) {
 	t.Helper()
 	bin, found := programs(t.Context())
 	if !found {
@@ -78,7 +78,7 @@ func Start(t *testing.T) (s *Server, ok bool) {
 	return s, true
 }
 
-func (s *Server) connect(t *testing.T) {
+func (s *Server) connect(t testing.TB) {
 	db, err := sql.Open("pgx", s.DSN(""))
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func (s *Server) DSN(schema string) string {
 }
 
 // Fresh returns the address of an empty schema that no other caller has.
-func (s *Server) Fresh(t *testing.T) string {
+func (s *Server) Fresh(t testing.TB) string {
 	t.Helper()
 	schema := fmt.Sprintf("fresh%d", s.schemas.Add(1))
 	if _, err := s.db.ExecContext(t.Context(), "CREATE SCHEMA "+schema); err != nil {
@@ -142,7 +142,7 @@ func version(bin string) int {
 }
 
 // ownFolder makes a folder that the server's user owns and reaches.
-func ownFolder(t *testing.T) string {
+func ownFolder(t testing.TB) string {
 	// Not t.TempDir, whose parents only root may enter.
 	folder, err := os.MkdirTemp("", "odometer-postgres-")
 	if err != nil {
@@ -179,7 +179,7 @@ func credential() (*syscall.Credential, bool) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, true
 }
 
-func run(t *testing.T, name string, args ...string) {
+func run(t testing.TB, name string, args ...string) {
 	t.Helper()
 	if err := execute(t.Context(), name, args...); err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func execute(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
