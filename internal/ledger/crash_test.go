@@ -207,7 +207,7 @@ func TestCrashBetweenAppendAndFold(t *testing.T) {
 	wg.Go(func() { appendAll(t, l, "default", sampleEvents(700, "a")) })
 	waitFor(t, func() bool { return l.Stats().Appends > before })
 	fs := mem.CrashClone(vfs.CrashCloneCfg{})
-	close(release)
+	release()
 	wg.Wait()
 	l = openTest(t, Options{Dir: "data", FS: fs})
 	if total, _ := usageTotal(t, l, "default", "requests", testStart, testStart.Add(time.Hour)); total != "700" {
@@ -219,12 +219,14 @@ func TestCrashBetweenAppendAndFold(t *testing.T) {
 	verifyClean(t, l)
 }
 
-// stallFold holds the fold up until the returned channel is closed.
-func stallFold(t *testing.T, l *Ledger) chan struct{} {
+// stallFold holds the fold up until release is called or the test ends.
+func stallFold(t *testing.T, l *Ledger) (release func()) {
 	t.Helper()
-	stalled, release := make(chan struct{}), make(chan struct{})
-	go func() { _ = l.onFold(func() error { close(stalled); <-release; return nil }) }()
+	stalled, goOn := make(chan struct{}), make(chan struct{})
+	go func() { _ = l.onFold(func() error { close(stalled); <-goOn; return nil }) }()
 	<-stalled
+	release = sync.OnceFunc(func() { close(goOn) })
+	t.Cleanup(release)
 	return release
 }
 
@@ -298,19 +300,21 @@ func TestCrashUnderConcurrentAppends(t *testing.T) {
 			total += n
 		}
 	}
-	counted := 0
-	for _, org := range []string{"default", "other"} {
-		s, _ := usageTotal(t, l, org, "requests", testStart, testStart.Add(time.Hour))
-		n := 0
-		if _, err := fmt.Sscan(s, &n); err != nil {
-			t.Fatal(err)
-		}
-		counted += n
-	}
-	if counted != total || found < len(before) {
+	if counted := requestsCounted(t, l, "default") + requestsCounted(t, l, "other"); counted != total || found < len(before) {
 		t.Fatalf("%d events counted, %d found in %d requests", counted, total, found)
 	}
 	verifyClean(t, l)
+}
+
+// requestsCounted is the total of the meter that counts events.
+func requestsCounted(t *testing.T, l *Ledger, org string) int {
+	t.Helper()
+	s, _ := usageTotal(t, l, org, "requests", testStart, testStart.Add(time.Hour))
+	n := 0
+	if _, err := fmt.Sscan(s, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // A power failure during a backup leaves a directory that is refused, empty or

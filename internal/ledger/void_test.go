@@ -94,7 +94,12 @@ func TestVoid(t *testing.T) {
 	if r := appendAll(t, l, "default", changed); r.Conflicts != 1 {
 		t.Errorf("another content under a voided identity: %+v", r)
 	}
-	// All of them: no window of any group is left.
+	voidTheRest(t, l, events, want)
+}
+
+// voidTheRest voids all events, two of which are voided already: no window of any group is left.
+func voidTheRest(t *testing.T, l *Ledger, events []testEvent, meters map[string]string) {
+	t.Helper()
 	var all []string
 	for _, e := range events {
 		all = append(all, e.id)
@@ -102,7 +107,7 @@ func TestVoid(t *testing.T) {
 	if r := voidIDs(t, l, all...); r.Voided != 18 || r.Duplicates != 2 {
 		t.Fatalf("%+v", r)
 	}
-	for key := range want {
+	for key := range meters {
 		u, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(time.Hour), Window: meter.Window15m})
 		if err != nil || len(u.Rows) != 0 {
 			t.Errorf("%s with everything voided: %+v %v", key, u, err)
@@ -134,26 +139,7 @@ func voidAroundBackfill(t *testing.T, r *rand.Rand, m meter.Meter) {
 	const blocks, each = 120, 6
 	model := &simOrg{name: "default", first: map[meter.Identity]*simEvent{}}
 	for b := range blocks {
-		events := sampleEvents(each, fmt.Sprint("b", b))
-		for i := range events {
-			events[i].at = testStart.Add(time.Duration(r.IntN(7200)) * time.Second)
-			events[i].data["bytes"] = r.IntN(1000)
-		}
-		res := appendAll(t, l, "default", events)
-		for _, e := range events {
-			s := &simEvent{Event: meter.Event{Identity: meter.Identity{Source: "test", ID: e.id}, Type: "edge.request", Subject: e.subject, Customer: e.subject, Time: e.at}, seq: res.Sequence}
-			for k, v := range e.data {
-				val := meter.Value{}
-				switch v := v.(type) {
-				case int:
-					val = meter.NumberValue(meter.QuantityFromInt64(int64(v)))
-				case string:
-					val = meter.StringValue(v)
-				}
-				s.Data = append(s.Data, meter.Attribute{Path: k, Value: val})
-			}
-			model.accepted, model.first[s.Identity] = append(model.accepted, s), s
-		}
+		appendModelled(t, l, model, r, fmt.Sprint("b", b), each)
 	}
 	behind, ahead := 0, 0
 	void := func() {
@@ -195,26 +181,7 @@ func voidAroundBackfill(t *testing.T, r *rand.Rand, m meter.Meter) {
 			l = openTest(t, Options{Dir: "data", FS: mem.CrashClone(vfs.CrashCloneCfg{}), Limits: lim})
 		}
 	}
-	check := func() {
-		t.Helper()
-		for _, by := range [][]string{nil, m.GroupBy} {
-			q := UsageQuery{Organization: "default", Meter: m.Key, From: testStart, To: testStart.Add(2 * time.Hour), Window: meter.WindowHour, GroupBy: by}
-			u, err := l.Usage(context.Background(), q)
-			if err != nil {
-				t.Fatal(err)
-			}
-			def, _ := l.Meter("default", m.Key)
-			want := model.usage(&def.Meter, q, testStart.Add(24*time.Hour))
-			if u.Total.Cmp(want.total) != 0 || len(u.Rows) != len(want.rows) {
-				t.Fatalf("total %s in %d rows from %s, want %s in %d", u.Total, len(u.Rows), u.Source, want.total, len(want.rows))
-			}
-			for i, row := range u.Rows {
-				if row.Value.Cmp(want.rows[i].Value) != 0 || !slices.Equal(row.Group, want.rows[i].Group) {
-					t.Fatalf("row %+v from %s, want %+v", row, u.Source, want.rows[i])
-				}
-			}
-		}
-	}
+	check := func() { t.Helper(); checkModelled(t, l, model, m) }
 	check()
 	waitBackfilled(t, l)
 	check()
@@ -228,4 +195,51 @@ func voidAroundBackfill(t *testing.T, r *rand.Rand, m meter.Meter) {
 		t.Error("no void came ahead of the cursor")
 	}
 	t.Logf("%d voids behind the cursor, %d ahead of it", behind, ahead)
+}
+
+// appendModelled appends n events at random times and tells the model.
+func appendModelled(t *testing.T, l *Ledger, model *simOrg, r *rand.Rand, salt string, n int) {
+	t.Helper()
+	events := sampleEvents(n, salt)
+	for i := range events {
+		events[i].at = testStart.Add(time.Duration(r.IntN(7200)) * time.Second)
+		events[i].data["bytes"] = r.IntN(1000)
+	}
+	res := appendAll(t, l, "default", events)
+	for _, e := range events {
+		s := &simEvent{Event: meter.Event{Identity: meter.Identity{Source: "test", ID: e.id}, Type: "edge.request", Subject: e.subject, Customer: e.subject, Time: e.at}, seq: res.Sequence}
+		for k, v := range e.data {
+			val := meter.Value{}
+			switch v := v.(type) {
+			case int:
+				val = meter.NumberValue(meter.QuantityFromInt64(int64(v)))
+			case string:
+				val = meter.StringValue(v)
+			}
+			s.Data = append(s.Data, meter.Attribute{Path: k, Value: val})
+		}
+		model.accepted, model.first[s.Identity] = append(model.accepted, s), s
+	}
+}
+
+// checkModelled asks a meter for its hours, whole and by group, and compares with the model.
+func checkModelled(t *testing.T, l *Ledger, model *simOrg, m meter.Meter) {
+	t.Helper()
+	for _, by := range [][]string{nil, m.GroupBy} {
+		q := UsageQuery{Organization: "default", Meter: m.Key, From: testStart, To: testStart.Add(2 * time.Hour), Window: meter.WindowHour, GroupBy: by}
+		u, err := l.Usage(context.Background(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		def, _ := l.Meter("default", m.Key)
+		want := model.usage(&def.Meter, q, testStart.Add(24*time.Hour))
+		if u.Total.Cmp(want.total) != 0 || len(u.Rows) != len(want.rows) {
+			t.Fatalf("total %s in %d rows from %s, want %s in %d", u.Total, len(u.Rows), u.Source, want.total, len(want.rows))
+		}
+		for i, row := range u.Rows {
+			if row.Value.Cmp(want.rows[i].Value) != 0 || !slices.Equal(row.Group, want.rows[i].Group) {
+				t.Fatalf("row %+v from %s, want %+v", row, u.Source, want.rows[i])
+			}
+		}
+	}
 }
