@@ -170,6 +170,31 @@ func TestCursorsOfOthers(t *testing.T) {
 	}
 }
 
+// TestTimePasses shows that a window without ends stays the same from page to
+// page, and that a key expires.
+func TestTimePasses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ingest(edge{acme, "S1", "na", start, "1"}, edge{acme, "S2", "na", start, "1"})
+	_, key, err := w.service.CreateKey(t.Context(), w.admin, metering.NewKey{Role: "read", Expires: start.AddDate(0, 1, 0)})
+	check(t, err)
+	path := v2(acme, "service-usage-metrics?") + na + "&time_granularity=month&limit=1"
+	first := w.get(key, path).usage(t)
+	december := start.AddDate(0, 0, 10)
+	w.now.Store(&december)
+	if u := w.get(key, path+"&cursor="+first.Meta.NextCursor).usage(t); u.rows() != "S2=1" || u.StartTime != "2026-11-01T00:00:00Z" || u.EndTime != first.EndTime {
+		t.Errorf("%+v", u)
+	}
+	if u := w.get(key, path).usage(t); u.rows() != "" || u.StartTime != "2026-12-01T00:00:00Z" {
+		t.Errorf("%+v", u)
+	}
+	expired := start.AddDate(0, 1, 0)
+	w.now.Store(&expired)
+	if a := w.get(key, path); a.status != 401 || a.body != unauthorized {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
 func TestCSVAnswers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 	"odometer/internal/metering"
 )
 
-// start is when all requests of these tests arrive.
+// start is when these tests begin; their clock stands still until a test moves it.
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 const (
@@ -61,12 +62,14 @@ type world struct {
 	key     string // unbound, may read
 	bound   string // acme's
 	sent    int    // events, for their ids
+	now     atomic.Pointer[time.Time]
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t}
-	clock := func() time.Time { return start }
+	w.now.Store(&start)
+	clock := func() time.Time { return *w.now.Load() }
 	dir := t.TempDir()
 	ctx, stop := context.WithCancel(context.Background())
 	store, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: clock})
