@@ -71,7 +71,7 @@ func TestInFlightLimits(t *testing.T) {
 			if _, err := l.CreateMeter(context.Background(), "default", testMeters()[1], "x"); meter.KindOf(err) != meter.KindOverloaded {
 				t.Errorf("a definition past the limit: %v", err)
 			}
-			close(release)
+			release()
 			a.wg.Wait()
 			if a.accepted.Load() != most || l.Stats().Waiting != 0 || l.Stats().WaitingBytes != 0 {
 				t.Fatalf("%d accepted, %+v", a.accepted.Load(), l.Stats())
@@ -107,7 +107,7 @@ func TestSlowFoldKeepsMemoryBounded(t *testing.T) {
 			}
 		}
 		waitFor(t, func() bool { return l.Stats().Waiting > 0 })
-		close(release)
+		release()
 	}
 	a.wg.Wait()
 	if got := a.accepted.Load()/20 + a.overloaded.Load(); got != int64(sent) {
