@@ -2,6 +2,8 @@ package catalog_test
 
 import (
 	"database/sql"
+	"fmt"
+	"sync"
 	"testing"
 
 	"odometer/internal/catalog"
@@ -59,6 +61,15 @@ func TestPostgreSQL(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("concurrent opens migrate once", func(t *testing.T) {
+		dsn := server.Fresh(t)
+		openAll(t, dsn)
+		var steps int
+		if err := raw(t, dsn).QueryRow("SELECT count(*) FROM schema_migrations WHERE version = 1").Scan(&steps); err != nil || steps != 1 {
+			t.Errorf("%d steps, %v", steps, err)
+		}
+	})
+	t.Run("processes take turns", func(t *testing.T) { takeTurns(t, server.Fresh(t)) })
 	t.Run("newer program", func(t *testing.T) {
 		dsn := server.Fresh(t)
 		closeStore(t, open(t, dsn))
@@ -97,4 +108,59 @@ func TestPostgreSQLThatIsNotThere(t *testing.T) {
 			t.Errorf("%s: %v", dsn, err)
 		}
 	}
+}
+
+// takeTurns lets two catalogues on one database change it at the same time:
+// audit entries are numbered without gaps, and no change is lost.
+func takeTurns(t *testing.T, dsn string) {
+	stores := []*catalog.Store{open(t, dsn), open(t, dsn)}
+	if _, err := stores[0].CreateOrganization(t.Context(), catalog.NewOrganization{ID: "a"}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	const rounds = 20
+	var wg sync.WaitGroup
+	for i, s := range stores {
+		wg.Go(func() {
+			for round := range rounds {
+				doc := &catalog.Document{Products: []catalog.Product{{ID: fmt.Sprintf("p%d-%d", i, round)}}}
+				if _, err := s.Apply(t.Context(), "a", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, s := range stores {
+		v, err := s.View(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(v.Products()); got != 2*rounds {
+			t.Errorf("%d products, want %d", got, 2*rounds)
+		}
+		page, err := s.AuditEntries(t.Context(), "a", catalog.Page{})
+		if err != nil || len(page.Items) != 1+2*rounds || page.Items[0].Number != int64(1+2*rounds) {
+			t.Errorf("%d audit entries, %v", len(page.Items), err)
+		}
+		closeStore(t, s)
+	}
+}
+
+// openAll opens a catalogue several times at once.
+func openAll(t *testing.T, dsn string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			s, err := catalog.Open(t.Context(), dsn, catalog.Options{Clock: noon})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
