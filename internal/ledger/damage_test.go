@@ -370,3 +370,19 @@ func TestVoidInADamagedBlock(t *testing.T) {
 		}
 	}
 }
+
+// A directory of a newer format is refused by its number.
+func TestNewerFormatIsRefused(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewMem()
+	l := dataset(t, fs)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	editLog(t, fs, func(db *pebble.DB) error {
+		return db.Set([]byte("m"+metaFormat), []byte{Format + 1}, pebble.Sync)
+	})
+	if _, err := Open(context.Background(), Options{Dir: "data", FS: fs}); meter.KindOf(err) != meter.KindUnsupported || !strings.Contains(err.Error(), fmt.Sprint(Format+1)) {
+		t.Fatal(err)
+	}
+}
