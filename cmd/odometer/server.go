@@ -14,6 +14,7 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/surface/akamai"
 	"odometer/internal/surface/fastly"
 	"odometer/internal/surface/native"
 	"odometer/internal/surface/thousandeyes"
@@ -149,7 +150,8 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	s.http.Mount(native.Surface(service), s.backupSurface(service),
 		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}),
 		thousandeyes.Surface(thousandeyes.Options{Service: service, CursorKey: cursors, Clock: env.Clock,
-			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.Limits.ThousandEyesRequests}))
+			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.Limits.ThousandEyesRequests}),
+		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Clock: env.Clock}))
 	if err := s.http.Ready(service); err != nil {
 		return errors.Join(err, s.stores.close())
 	}

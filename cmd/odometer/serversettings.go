@@ -116,6 +116,18 @@ func (s *ServerSettings) Validate() error {
 // publicBase is PublicURL as links begin with it.
 func (s *ServerSettings) publicBase() string { return strings.TrimRight(s.PublicURL, "/") }
 
+// publicScheme is that of the address that clients use, which they sign.
+func (s *ServerSettings) publicScheme() string {
+	scheme, _, given := strings.Cut(s.PublicURL, "://")
+	switch {
+	case given:
+		return strings.ToLower(scheme)
+	case s.TLSCert != "":
+		return "https"
+	}
+	return "http"
+}
+
 // logger writes the server's log.
 func (s *ServerSettings) logger(w io.Writer) *slog.Logger {
 	var level slog.Level

@@ -40,6 +40,14 @@ type Options struct {
 	Clock       func() time.Time // says which month and day it is
 }
 
+// Credentials looks callers up among the service's EdgeGrid keys.
+func Credentials(s *metering.Service) edgegrid.Lookup[Caller] {
+	return func(_ context.Context, clientToken string) (c edgegrid.Credential[Caller], ok bool, err error) {
+		k, ok := s.EdgeGridKey(clientToken)
+		return edgegrid.Credential[Caller]{AccessToken: k.AccessToken, Secret: k.Secret, Owner: Caller{k.Principal, k.Accounts}}, ok, nil
+	}
+}
+
 // api answers the operations.
 type api struct {
 	Options
@@ -77,6 +85,7 @@ func Surface(o Options) *httpserver.Surface {
 				return a.deny(x, err)
 			}
 			x.Principal = caller.Principal
+			a.Service.KeyUsed(caller.Principal)
 			body, err := r.answer(&request{x, a, caller, a.Clock()})
 			if err != nil {
 				return err
