@@ -6,6 +6,7 @@
 //	              1 --- n audit_entries  numbered per organization, never changed
 //
 //	              1 --- n nouns          products, customers and what is theirs, with history
+//	              1 --- n periods        closed months of customers with their figures, never changed
 //
 // Documents are applied (ParseDocument, Apply) and read back (Export); a View is
 // what requests read: all nouns of an organization, in memory.

@@ -59,6 +59,16 @@ var (
 	//go:embed sql/nouns_changed.sql
 	sqlNounsChanged string
 
+	//go:embed sql/customer_count.sql
+	sqlCustomerCount string
+
+	//go:embed sql/period_create.sql
+	sqlPeriodCreate string
+	//go:embed sql/period_get.sql
+	sqlPeriodGet string
+	//go:embed sql/period_list.sql
+	sqlPeriodList string
+
 	//go:embed sql/audit_create.sql
 	sqlAuditCreate string
 	//go:embed sql/audit_list.sql

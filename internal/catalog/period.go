@@ -1,0 +1,135 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// PeriodLayout is the form of Period.Month, for package time.
+const PeriodLayout = "2006-01"
+
+// Period is a customer's billing month that is closed: its figures are final.
+// A month that is not closed is collecting, and there is no Period of it.
+type Period struct {
+	Customer string          `json:"customer"`
+	Month    string          `json:"month"` // a calendar month in UTC, such as 2026-01
+	Closed   time.Time       `json:"closed"`
+	Sequence uint64          `json:"sequence"`          // of the log, as of which the figures are
+	Figures  json.RawMessage `json:"figures,omitempty"` // JSON, which is the closer's to read
+}
+
+// PeriodPage is a part of a customer's closed months, the oldest first.
+type PeriodPage struct {
+	Items []Period
+	Next  string // Page.Cursor of what follows; "" at the end
+}
+
+// ClosePeriod closes a customer's month, which must have ended, and keeps its
+// figures as they are given. It is final: a month that is closed is
+// KindConflict, and its figures stay. A customer that there never was is
+// KindNotFound. The figures are not in the audit entry.
+func (s *Store) ClosePeriod(ctx context.Context, organization string, p Period, actor string) (Period, error) {
+	p.Closed = s.now()
+	if err := errors.Join(p.validate(), checkActor(actor)); err != nil {
+		return Period{}, err
+	}
+	err := s.write(ctx, "close the period", func(tx *sql.Tx) error {
+		var have int
+		if err := tx.QueryRowContext(ctx, sqlCustomerCount, organization, p.Customer).Scan(&have); err != nil {
+			return err
+		}
+		if have == 0 {
+			return meter.Errorf(meter.KindNotFound, "no customer %q", clip(p.Customer))
+		}
+		_, closed, err := getPeriod(ctx, tx, organization, p.Customer, p.Month)
+		if err != nil {
+			return err
+		}
+		if closed {
+			return meter.Errorf(meter.KindConflict, "month %s of customer %q is closed", p.Month, clip(p.Customer))
+		}
+		_, err = tx.ExecContext(ctx, sqlPeriodCreate, organization, p.Customer, p.Month, micros(p.Closed), int64(p.Sequence), string(p.Figures))
+		if err != nil {
+			return err
+		}
+		told := p
+		told.Figures = nil
+		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: AuditCreate, noun: "period", id: p.Customer + "/" + p.Month, after: told})
+	})
+	if err != nil {
+		return Period{}, err
+	}
+	return p, nil
+}
+
+func (p Period) validate() error {
+	month, err := time.Parse(PeriodLayout, p.Month)
+	switch {
+	case err != nil:
+		return meter.Errorf(meter.KindInvalid, "%q is not a month such as 2026-01", clip(p.Month))
+	case month.AddDate(0, 1, 0).After(p.Closed):
+		return meter.Errorf(meter.KindInvalid, "month %s has not ended", p.Month)
+	case !validText(p.Customer, MaxNounIDBytes):
+		return meter.Errorf(meter.KindInvalid, "customer is 1 to %d bytes of UTF-8 without control characters", MaxNounIDBytes)
+	case p.Sequence > math.MaxInt64:
+		return meter.Errorf(meter.KindInvalid, "a sequence is at most %d", int64(math.MaxInt64))
+	case !json.Valid(p.Figures):
+		return meter.Errorf(meter.KindInvalid, "figures are not JSON")
+	}
+	return nil
+}
+
+// Period returns a customer's month if it is closed. For an unknown
+// organization or customer it is not.
+func (s *Store) Period(ctx context.Context, organization, customer, month string) (p Period, closed bool, err error) {
+	p, closed, err = getPeriod(ctx, s.reader, organization, customer, month)
+	if err != nil {
+		return Period{}, false, s.fail(err, "cannot read the period")
+	}
+	return p, closed, nil
+}
+
+// Periods lists a customer's closed months, the oldest first. An unknown
+// organization or customer has none.
+func (s *Store) Periods(ctx context.Context, organization, customer string, page Page) (PeriodPage, error) {
+	limit, err := page.limit(s.limits.PageSize)
+	if err != nil {
+		return PeriodPage{}, err
+	}
+	if page.Cursor != "" {
+		if _, err := time.Parse(PeriodLayout, page.Cursor); err != nil {
+			return PeriodPage{}, errCursor()
+		}
+	}
+	items, err := list(ctx, s.reader, scanPeriod, sqlPeriodList, organization, customer, page.Cursor, limit+1)
+	if err != nil {
+		return PeriodPage{}, s.fail(err, "cannot list periods")
+	}
+	var out PeriodPage
+	out.Items, out.Next = cut(items, limit, func(p Period) string { return p.Month })
+	return out, nil
+}
+
+func getPeriod(ctx context.Context, q queryer, organization, customer, month string) (Period, bool, error) {
+	p, err := scanPeriod(q.QueryRowContext(ctx, sqlPeriodGet, organization, customer, month))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Period{}, false, nil
+	}
+	return p, err == nil, err
+}
+
+func scanPeriod(r row) (Period, error) {
+	var p Period
+	var closed sql.NullInt64
+	var sequence int64
+	var figures string
+	err := r.Scan(&p.Customer, &p.Month, &closed, &sequence, &figures)
+	p.Closed, p.Sequence, p.Figures = fromMicros(closed), uint64(sequence), json.RawMessage(figures)
+	return p, err
+}

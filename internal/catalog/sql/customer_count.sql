@@ -1,0 +1,3 @@
+SELECT count(*)
+FROM nouns
+WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id = $2

@@ -1,0 +1,5 @@
+SELECT customer, month, closed_us, sequence, figures
+FROM periods
+WHERE organization = $1 AND customer = $2 AND month > $3
+ORDER BY month
+LIMIT $4
