@@ -121,6 +121,12 @@ func agentsEffective(b *bench) {
 	counted(made, off, day("2026-03-10"), next)
 	b.apply("a", agent(", effective: 2026-03-10"), catalog.ApplyOptions{}, 0)
 	b.apply("a", agent(""), catalog.ApplyOptions{}, 0)
+	// Another instant says from when the change holds; the same one says nothing.
+	b.clock.set(day("2026-03-20"))
+	b.apply("a", agent(", enabled: false, effective: 2026-03-15"), catalog.ApplyOptions{}, 1)
+	counted(made, off, day("2026-03-10"), day("2026-03-15"))
+	b.apply("a", agent(", effective: 2026-03-15"), catalog.ApplyOptions{}, 1)
+	counted(made, off, day("2026-03-10"), day("2026-03-15"), day("2026-03-20"), next)
 }
 
 func contractTerms(b *bench) {
