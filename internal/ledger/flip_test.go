@@ -116,8 +116,13 @@ func flips(t *testing.T, mem *vfs.MemFS, r *rand.Rand, n int, blocks uint64, pic
 		fs := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: r})
 		name, used := pickFile(fs)
 		where := flipFile(t, fs, r, name, used)
-		if said := honest(t, fs, where, blocks); said != "" {
+		said := honest(t, fs, where, blocks)
+		if said != "" {
 			noticed++
+		}
+		if strings.HasPrefix(said, "fatal") && strings.Contains(name, "/"+logFolder+"/") {
+			// The fold needs the state; the log only those who read it.
+			t.Fatalf("%s: damage of the log ended the process: %s", where, said)
 		}
 	}
 	return noticed

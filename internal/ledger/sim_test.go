@@ -24,7 +24,7 @@ func TestHistories(t *testing.T) {
 	histories, steps := 4, 160
 	switch {
 	case long():
-		histories, steps = 40, 1500
+		histories, steps = 24, 600
 	case testing.Short():
 		histories, steps = 2, 100
 	}
