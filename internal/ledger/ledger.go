@@ -202,7 +202,7 @@ func (l *Ledger) openMeta() error {
 // openState opens the folded state.
 func openState(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache, setValues int) (*pebble.DB, error) {
 	opts := &pebble.Options{
-		FS: fs, Logger: logger, Cache: cache, Merger: cell.NewMerger(setValues), EventListener: storeEvents(logger),
+		FS: manifestFS{fs}, Logger: logger, Cache: cache, Merger: cell.NewMerger(setValues), EventListener: storeEvents(logger),
 		FormatMajorVersion:          pebbleFormat,
 		MemTableSize:                32 << 20,
 		MemTableStopWritesThreshold: 3,

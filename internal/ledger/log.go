@@ -73,7 +73,7 @@ const pebbleFormat = pebble.FormatWALSyncChunks
 // the limits of ingest, so one memtable holds many groups.
 func openLocalLog(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache) (*localLog, error) {
 	opts := &pebble.Options{
-		FS: fs, Logger: logger, Cache: cache, EventListener: storeEvents(logger),
+		FS: manifestFS{fs}, Logger: logger, Cache: cache, EventListener: storeEvents(logger),
 		FormatMajorVersion:          pebbleFormat,
 		MemTableSize:                32 << 20,
 		MemTableStopWritesThreshold: 3,
