@@ -23,6 +23,7 @@ type folder struct {
 	take     []bool
 	group    []uint64
 	columns  [][]uint64
+	groups   knownGroups
 }
 
 // foldLoop runs until the appender has closed the channel and everything is folded.
@@ -380,25 +381,32 @@ func (l *Ledger) series(m *meterState, group []uint64) (uint32, error) {
 // had to refuse one refuses all new ones from then on.
 func (l *Ledger) noteGroup(m *meterState, group []uint64) (kept bool, err error) {
 	key := groupKey(m.record.Version, group)
-	if _, ok := l.active.groups[string(key)]; ok {
+	if l.fold.groups.has(key) {
 		return true, nil
 	}
-	if l.frozen != nil {
-		if _, ok := l.frozen.groups[string(key)]; ok {
-			return true, nil
+	known := l.frozen != nil && has(l.frozen.groups, key) || has(l.active.groups, key)
+	if !known {
+		if known, err = l.stateHas(key); err != nil {
+			return false, err
 		}
 	}
-	known, err := l.stateHas(key)
-	if err != nil || known {
-		return known, err
+	if known {
+		l.fold.groups.add(key)
+		return true, nil
 	}
 	if m.record.Crowded || m.record.Groups >= uint64(l.limits.GroupsPerMeter) {
 		m.record.Crowded = true
 		return false, nil
 	}
 	l.active.groups[string(key)] = struct{}{}
+	l.fold.groups.add(key)
 	m.record.Groups++
 	return true, nil
+}
+
+func has(set map[string]struct{}, key []byte) bool {
+	_, ok := set[string(key)]
+	return ok
 }
 
 // totalRun adds up consecutive rows of one slot before it touches the
