@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,12 +88,7 @@ func perSecond(n uint64, d time.Duration) uint64 {
 // print writes the one table.
 func (r *loadReport) print(w io.Writer, asJSON bool) error {
 	if asJSON {
-		text, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(w, string(text))
-		return err
+		return printJSON(w, r)
 	}
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	row := func(name, format string, args ...any) {

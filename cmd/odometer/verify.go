@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,12 +49,7 @@ func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
 
 func printVerify(w io.Writer, r ledger.VerifyReport, asJSON bool) error {
 	if asJSON {
-		text, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(w, string(text))
-		return err
+		return printJSON(w, r)
 	}
 	for _, problem := range r.Problems {
 		fmt.Fprintln(w, "problem: "+problem)
