@@ -118,6 +118,7 @@ type UsageQuery struct {
 	Filters      []AttrFilter
 	Customer     *string   // set for a key bound to one customer
 	AsOf         time.Time // zero = now
+	AsOfSequence uint64    // as the log stood at this entry; 0 = now; not together with AsOf
 	FillZero     bool      // emit empty windows too
 	Limit        int       // rows a page; 0 = Limits.UsageRows
 	Cursor       string

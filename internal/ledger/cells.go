@@ -136,6 +136,9 @@ func (l *Ledger) readCells(ctx context.Context, qu *question) (*collector, uint6
 	if err == nil {
 		err = r.each(func() error { return r.scope.Chunks(view.base.snap, r.add) })
 	}
+	if err == nil && !r.dirty {
+		r.dirty, err = l.changedSince(qu, view)
+	}
 	if err != nil || r.dirty {
 		return nil, 0, false, err
 	}

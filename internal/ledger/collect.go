@@ -44,8 +44,8 @@ type sampleSeries struct {
 
 func newCollector(qu *question, now time.Time, limits Limits) *collector {
 	m := &qu.def
-	if qu.asOf != 0 && qu.asOf < now.UnixNano() {
-		now = time.Unix(0, qu.asOf) // samples that had ended by then
+	if at := qu.asOf.at; at != 0 && at < now.UnixNano() {
+		now = time.Unix(0, at) // samples that had ended by then
 	}
 	c := &collector{m: m, kind: cell.KindFor(m.Aggregation), bounds: qu.bounds, width: len(qu.q.GroupBy), now: now, limits: limits,
 		groups: map[string]int{}, states: map[stateKey]*cell.State{}}

@@ -410,7 +410,7 @@ func (j *dirtyJob) block(l *Ledger, h *block.Header, d *delta) error {
 	if err != nil {
 		return err
 	}
-	if j.take, err = l.counting(rows, h.Sequence, d.applied, 0, j.take); err != nil {
+	if j.take, err = l.counting(rows, h.Sequence, d.applied, moment{}, j.take); err != nil {
 		return err
 	}
 	some := false

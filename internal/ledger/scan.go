@@ -78,7 +78,7 @@ func (s *usageScan) run(ctx context.Context, view *view, from, to int64) error {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		if s.qu.asOf != 0 && h.Accepted.UnixNano() > s.qu.asOf {
+		if !s.qu.asOf.knows(h.Sequence, h.Accepted.UnixNano()) {
 			return false, nil
 		}
 		if h.Kind != block.KindEvents || h.Rows == 0 || h.MaxTime < from || h.MinTime >= to {
@@ -110,7 +110,7 @@ func (s *usageScan) block(h *block.Header, from, to int64, applied uint64) error
 }
 
 // counting marks the accepted rows of a block that were not voided by then.
-func (l *Ledger) counting(rows *block.Rows, seq, applied uint64, asOf int64, take []bool) ([]bool, error) {
+func (l *Ledger) counting(rows *block.Rows, seq, applied uint64, asOf moment, take []bool) ([]bool, error) {
 	verdicts, err := l.storedVerdicts(seq, rows.N)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (l *Ledger) counting(rows *block.Rows, seq, applied uint64, asOf int64, tak
 		return nil, err
 	}
 	for ord, n := range voids {
-		if n.Sequence <= applied && (asOf == 0 || n.At <= asOf) {
+		if n.Sequence <= applied && asOf.knows(n.Sequence, n.At) {
 			take[ord] = false
 		}
 	}

@@ -20,7 +20,7 @@ func (s *sim) check() {
 		o := s.model.org(pick(s.r, simOrgs...))
 		if len(o.meters) > 0 {
 			m := &o.meters[s.r.IntN(len(o.meters))]
-			s.ask(o, m, randomQuestion(s.r, o.name, &m.def, s.moments))
+			s.ask(o, m, randomQuestion(s.r, o.name, &m.def, s.moments, s.seq))
 		}
 	}
 	if chance(s.r, 20) {
@@ -49,7 +49,7 @@ func (s *sim) finish() {
 				m := &o.meters[i]
 				s.ask(o, m, UsageQuery{Organization: o.name, Meter: m.def.Key, From: simFrom, To: simTo, GroupBy: m.def.GroupBy, Window: meter.WindowDay})
 				for range 6 {
-					s.ask(o, m, randomQuestion(s.r, o.name, &m.def, s.moments))
+					s.ask(o, m, randomQuestion(s.r, o.name, &m.def, s.moments, s.seq))
 				}
 			}
 		}
@@ -88,8 +88,8 @@ func (s *sim) ask(o *simOrg, m *simMeter, q UsageQuery) {
 		if err != nil {
 			s.fatalf("%s: %v", describeQuestion(&q), err)
 		}
-		if u.Sequence != s.seq {
-			s.fatalf("answer at %d, the log is at %d", u.Sequence, s.seq)
+		if u.Sequence != cmp.Or(q.AsOfSequence, s.seq) {
+			s.fatalf("%s: answer at %d, the log is at %d", describeQuestion(&q), u.Sequence, s.seq)
 		}
 		if page.Limit > 0 && len(u.Rows) > page.Limit || n > 10 {
 			s.fatalf("page %d of %d rows, limit %d", n, len(u.Rows), page.Limit)

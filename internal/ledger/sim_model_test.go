@@ -306,7 +306,10 @@ func simTakes(def *meter.Meter, q *UsageQuery, e *simEvent) bool {
 	if !q.AsOf.IsZero() && e.accepted > q.AsOf.UnixNano() {
 		return false
 	}
-	if e.voided != 0 && (q.AsOf.IsZero() || e.voided <= q.AsOf.UnixNano()) {
+	if q.AsOfSequence != 0 && e.seq > q.AsOfSequence {
+		return false
+	}
+	if e.voided != 0 && (q.AsOf.IsZero() || e.voided <= q.AsOf.UnixNano()) && (q.AsOfSequence == 0 || e.voidSeq <= q.AsOfSequence) {
 		return false
 	}
 	if e.Type != def.EventType || !meter.MatchAny(def.Filters, e.Get) || e.Time.Before(q.From) || !e.Time.Before(q.To) {

@@ -258,7 +258,7 @@ func randomFilter(r *rand.Rand) meter.Filter {
 }
 
 // randomQuestion asks a meter anything that the model can answer in time.
-func randomQuestion(r *rand.Rand, org string, def *meter.Meter, moments []time.Time) UsageQuery {
+func randomQuestion(r *rand.Rand, org string, def *meter.Meter, moments []time.Time, sequence uint64) UsageQuery {
 	q := UsageQuery{Organization: org, Meter: def.Key, From: randomTime(r), To: randomTime(r), Location: pick(r, simZones...)}
 	if chance(r, 40) {
 		q.From, q.To = simFrom, simTo
@@ -291,8 +291,11 @@ func randomQuestion(r *rand.Rand, org string, def *meter.Meter, moments []time.T
 	if chance(r, 10) {
 		q.Customer = pick(r, new(string), ptr("c1"), ptr("nobody"))
 	}
-	if len(moments) > 0 && chance(r, 25) {
+	switch {
+	case len(moments) > 0 && chance(r, 25):
 		q.AsOf = moments[r.IntN(len(moments))].Add(time.Duration(r.IntN(3) - 1))
+	case chance(r, 25): // often a late one: cells may still answer
+		q.AsOfSequence = sequence - min(sequence-1, uint64(r.IntN(pick(r, 3, int(sequence)))))
 	}
 	return q
 }
@@ -342,6 +345,9 @@ func describeQuestion(q *UsageQuery) string {
 	}
 	if !q.AsOf.IsZero() {
 		fmt.Fprintf(&b, " as of %s", q.AsOf.Format(time.RFC3339Nano))
+	}
+	if q.AsOfSequence != 0 {
+		fmt.Fprintf(&b, " as of sequence %d", q.AsOfSequence)
 	}
 	return b.String()
 }

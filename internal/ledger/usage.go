@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -19,7 +20,7 @@ type question struct {
 	def     meter.Meter
 	from    int64 // unix ns
 	to      int64
-	asOf    int64 // 0 = now
+	asOf    moment
 	loc     *time.Location
 	filters []AttrFilter // customer of a bound key included
 	lo, hi  int64        // accepted events of the range lie in [lo, hi)
@@ -75,6 +76,10 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 			return nil, err
 		}
 	}
+	if q.AsOfSequence > u.Sequence {
+		return nil, meter.Errorf(meter.KindInvalid, "the log is at sequence %d, before %d", u.Sequence, q.AsOfSequence)
+	}
+	u.Sequence = cmp.Or(q.AsOfSequence, u.Sequence)
 	u.Total, u.HasTotal = c.totalFigure()
 	if err := qu.rows(u, c, l.limits); err != nil {
 		return nil, err
@@ -144,9 +149,13 @@ func (qu *question) times() error {
 	}
 	qu.from, qu.to = q.From.UnixNano(), q.To.UnixNano()
 	if !q.AsOf.IsZero() {
-		if qu.asOf = clampNanos(q.AsOf); qu.asOf == 0 {
-			qu.asOf = -1 // 0 would mean now
+		if qu.asOf.at = clampNanos(q.AsOf); qu.asOf.at == 0 {
+			qu.asOf.at = -1 // 0 would mean now
 		}
+	}
+	qu.asOf.sequence = q.AsOfSequence
+	if qu.asOf.at != 0 && qu.asOf.sequence != 0 {
+		return meter.Errorf(meter.KindInvalid, "as of a time and as of a log sequence are two questions")
 	}
 	return nil
 }
@@ -231,7 +240,7 @@ func (qu *question) windows(o *orgRecord, lim Limits) error {
 // attribute asked for, and no slot straddles two windows. Edges of the range
 // off the slots are read from the events, see readCells.
 func (qu *question) fitsCells() bool {
-	if qu.asOf != 0 {
+	if qu.asOf.at != 0 { // as of a sequence, readCells finds out
 		return false
 	}
 	for _, g := range qu.q.GroupBy {

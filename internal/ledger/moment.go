@@ -1,0 +1,44 @@
+package ledger
+
+import (
+	"math"
+
+	"odometer/internal/ledger/block"
+)
+
+// moment is a standing of the log; its zero value is now.
+type moment struct {
+	at       int64  // acceptance time, unix ns; 0 = any
+	sequence uint64 // 0 = any
+}
+
+// knows says whether an entry had been stored by then.
+func (m moment) knows(sequence uint64, accepted int64) bool {
+	return (m.at == 0 || accepted <= m.at) && (m.sequence == 0 || sequence <= m.sequence)
+}
+
+// changedSince says whether anything that was stored after the question's
+// sequence may matter to its range, so that cells, which know no sequence,
+// cannot answer. Headers tell that of events; voids may reach any range.
+func (l *Ledger) changedSince(qu *question, v *view) (changed bool, err error) {
+	since := qu.asOf.sequence
+	if since == 0 || since >= v.applied {
+		return false, nil
+	}
+	err = v.headers(qu.q.Organization, since+1, math.MaxUint64, func(h *block.Header) (bool, error) {
+		switch {
+		case h.Kind == block.KindControl:
+			body, err := l.log.Body(h.Sequence)
+			if err != nil {
+				return false, err
+			}
+			c, err := decodeControl(body)
+			changed = c.Void != nil
+			return !changed, err
+		case h.Rows > 0 && h.MaxTime >= qu.from && h.MinTime < qu.to:
+			changed = true
+		}
+		return !changed, nil
+	})
+	return changed, err
+}
