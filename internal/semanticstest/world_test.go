@@ -104,6 +104,7 @@ var commands = map[string]struct {
 	"list":               {[]string{"verdict", "type", "customer"}, (*world).list},
 	"lookup":             {nil, (*world).lookup},
 	"void":               {[]string{"actor", "reason"}, (*world).void},
+	"map":                {nil, (*world).mapRecords},
 	"truth":              {[]string{"from", "to"}, (*world).truth},
 	"restart":            {nil, func(w *world, _ arguments, _ part) error { w.reopen(); return nil }},
 }
