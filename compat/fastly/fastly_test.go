@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"odometer/compat/harness"
 )
 
 // TestClients runs every client against one server. One that cannot be
@@ -14,8 +16,7 @@ import (
 // has pypi or npm.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Log("not run: it takes longer than a short test may")
+	if harness.Short(t) {
 		return
 	}
 	s := startServer(t)
@@ -114,7 +115,7 @@ func pythonV2(t *testing.T, s *server, v vendor) {
 	plain := map[string]string{"customer_id": shop, "product_id": "cdn_usage", "usage_type_name": "North America Requests", "time_granularity": "month"}
 	month := with(plain, "start_month", s.month, "end_month", s.month)
 	day := with(plain, "time_granularity", "day", "start_date", s.month+"-01", "end_date", s.last)
-	answers(t, s, v, s.admin, operation, 5, map[string]question{
+	answers(t, s, v, s.Admin, operation, 5, map[string]question{
 		"month":            {month, allRows},
 		"days":             {day, allRows},
 		"one day":          {with(day, "end_date", s.month+"-01"), "SU1 shop=1"},
@@ -179,7 +180,7 @@ func v3(t *testing.T, s *server, v vendor, operation string) {
 		"half a type":    {operation, map[string]string{"product_id": "cdn_usage"}},
 	})
 	unauthorized(t, s, v, call{operation, month})
-	if r := v.calls(t, s, s.admin, "", call{operation, month})[0]; r.Status != 401 {
+	if r := v.calls(t, s, s.Admin, "", call{operation, month})[0]; r.Status != 401 {
 		t.Errorf("a key of no customer: %+v", r)
 	}
 }

@@ -1,19 +1,19 @@
 package thousandeyes
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
 	"testing"
+
+	"odometer/compat/harness"
 )
 
 // TestClients runs every release against one server. One that cannot be
 // installed fails the test unless ODOMETER_ALLOW_MISSING has pypi.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Log("not run: it takes longer than a short test may")
+	if harness.Short(t) {
 		return
 	}
 	s := startServer(t)
@@ -33,19 +33,6 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// value decodes a result that has to be an answer.
-func value[T any](t *testing.T, r result) T {
-	t.Helper()
-	var v T
-	if r.Error != "" {
-		t.Fatalf("%s %d %s", r.Error, r.Status, r.Body)
-	}
-	if err := json.Unmarshal(r.Value, &v); err != nil {
-		t.Fatalf("%v: %s", err, r.Value)
-	}
-	return v
-}
-
 const everything = "test,enterprise-agent,enterprise-agent-unit,endpoint-agent,endpoint-agent-essential,endpoint-agent-embedded"
 
 // usage asks for the current cycle, in which nothing was used yet: home page
@@ -54,14 +41,14 @@ func usage(t *testing.T, s *server, v vendor) {
 	t.Helper()
 	results := v.calls(t, s, s.bound, call{"get_usage", nil}, call{"get_usage", map[string]string{"aid": "5678", "expand": everything}})
 	type answer struct{ Usage map[string]any }
-	plain := value[answer](t, results[0]).Usage
+	plain := harness.Decode[answer](t, results[0]).Usage
 	if fmt.Sprint(plain["cloudUnitsUsed"], plain["enterpriseAgentsUsed"]) != "0 1" || plain["tests"] != nil {
 		t.Errorf("%v", plain)
 	}
 	if got := fmt.Sprint(plain["quota"].(map[string]any)["cloudUnitsIncluded"]); got != "4.32e+09" {
 		t.Errorf("cloudUnitsIncluded %s", got)
 	}
-	all := value[answer](t, results[1]).Usage
+	all := harness.Decode[answer](t, results[1]).Usage
 	for name, rows := range map[string]int{"tests": 1, "enterpriseAgents": 1, "enterpriseAgentUnits": 1, "endpointAgents": 0, "endpointAgentsEssentials": 0, "endpointAgentsEmbedded": 0} {
 		if list, ok := all[name].([]any); !ok || len(list) != rows {
 			t.Errorf("%s: %v, want %d rows", name, all[name], rows)
@@ -96,7 +83,7 @@ func pages(t *testing.T, s *server, v vendor) {
 		if cursor != "" {
 			arguments["cursor"] = cursor
 		}
-		p := value[page](t, v.calls(t, s, s.bound, call{"get_tests_units_usage", arguments})[0])
+		p := harness.Decode[page](t, v.calls(t, s, s.bound, call{"get_tests_units_usage", arguments})[0])
 		sizes = append(sizes, len(p.Breakdowns))
 		for _, row := range p.Breakdowns {
 			sum += row["cloudUnitsUsed"].(float64)
@@ -106,13 +93,13 @@ func pages(t *testing.T, s *server, v vendor) {
 			break
 		}
 		u, err := url.Parse(p.Links.Next.Href)
-		check(t, err)
+		harness.Check(t, err)
 		cursor = u.Query().Get("cursor")
 	}
 	if fmt.Sprint(sizes) != "[100 100 5]" || len(seen) != tests+1 || sum != 1001+tests {
 		t.Errorf("pages of %v rows, %d tests, %v units", sizes, len(seen), sum)
 	}
-	agents := value[page](t, v.calls(t, s, s.bound, call{"get_enterprise_agents_units_usage", s.lastMonth()})[0])
+	agents := harness.Decode[page](t, v.calls(t, s, s.bound, call{"get_enterprise_agents_units_usage", s.lastMonth()})[0])
 	var rows []string
 	for _, row := range agents.Breakdowns {
 		rows = append(rows, fmt.Sprint(row["aid"], " ", row["accountGroupName"], " ", row["agentId"], " ", row["agentName"], " ", row["enterpriseUnitsUsed"]))
@@ -133,7 +120,7 @@ func dates(t *testing.T, s *server, v vendor) {
 		// With -02:30 the range begins after the hour in which all was used, and
 		// ends in this month: the home page is only projected.
 		rows := 0
-		for _, row := range value[page](t, r).Breakdowns {
+		for _, row := range harness.Decode[page](t, r).Breakdowns {
 			if row["enterpriseUnitsUsed"].(float64) != 0 {
 				rows++
 			}
@@ -153,10 +140,10 @@ func refusals(t *testing.T, s *server, v vendor) {
 		class  string
 	}{
 		{"x", call{"get_usage", nil}, 401, "UnauthorizedException"},
-		{s.admin, call{"get_usage", nil}, 400, "BadRequestException"},
-		{s.admin, call{"get_usage", map[string]string{"aid": "4242"}}, 403, "ForbiddenException"},
+		{s.Admin, call{"get_usage", nil}, 400, "BadRequestException"},
+		{s.Admin, call{"get_usage", map[string]string{"aid": "4242"}}, 403, "ForbiddenException"},
 		{s.bound, call{"get_usage", map[string]string{"aid": "77"}}, 403, "ForbiddenException"},
-		{s.admin, call{"get_tests_units_usage", map[string]string{"aid": "77"}}, 403, "ForbiddenException"},
+		{s.Admin, call{"get_tests_units_usage", map[string]string{"aid": "77"}}, 403, "ForbiddenException"},
 		{s.bound, call{"get_tests_units_usage", map[string]string{"cursor": "damaged/=="}}, 400, "BadRequestException"},
 		{s.bound, call{"get_tests_units_usage", map[string]string{"end_date": s.next}}, 400, "BadRequestException"},
 	} {
@@ -173,7 +160,7 @@ func iterators(t *testing.T, s *server, v vendor) {
 	results := v.calls(t, s, s.bound, call{"get_tests_units_usage_paginated", s.lastMonth("aid", "1234")},
 		call{"get_enterprise_agents_units_usage_paginated", s.lastMonth()})
 	for i, want := range []int{tests + 1, 2} {
-		if rows := value[[]map[string]any](t, results[i]); len(rows) != want {
+		if rows := harness.Decode[[]map[string]any](t, results[i]); len(rows) != want {
 			t.Errorf("iterator %d: %d rows, want %d", i, len(rows), want)
 		}
 	}

@@ -1,0 +1,244 @@
+// Package harness is what the tests of compat share: it builds odometer once
+// for a test process, serves a fresh data directory on a random port with a
+// catalogue and usage, and runs vendors' clients against it.
+//
+//	Start ─► Server ◄── Client.Calls ─► a program in testdata that uses the vendor's client
+//
+// Each vendor's client sits in a small program that reads a job as JSON from
+// its standard input and writes results as JSON: see Client.
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"odometer/client"
+	"odometer/internal/catalog"
+)
+
+// limit bounds everything that a child process may take.
+const limit = 5 * time.Minute
+
+// root is the repository's folder, as seen from a package in compat.
+const root = "../.."
+
+// built is the folder of everything that Main removes.
+var built = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "odometer-compat-") })
+
+// Main runs a package's tests and removes what they built. Each package in
+// compat calls it from its TestMain.
+func Main(m *testing.M) {
+	m.Run()
+	if dir, err := built(); err == nil {
+		os.RemoveAll(dir)
+	}
+}
+
+// binary builds odometer, once.
+var binary = sync.OnceValues(func() (string, error) { return goBuild(root, "odometer", "./cmd/odometer") })
+
+// goBuild builds a program of the module in a folder into one that Main removes.
+func goBuild(module, name, program string) (string, error) {
+	dir, err := built()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-o", path, program)
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build %s in %s: %w\n%s", program, module, err, out)
+	}
+	return path, nil
+}
+
+// Check fails the test for an error.
+func Check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Short says, in the test's log too, that a test is not run because it takes
+// longer than a short one may.
+func Short(t testing.TB) bool {
+	t.Helper()
+	if testing.Short() {
+		t.Log("not run: it takes longer than a short test may")
+	}
+	return testing.Short()
+}
+
+// run runs a program to its end and returns its standard output.
+func run(t testing.TB, env []string, stdin []byte, name string, args ...string) []byte {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin, cmd.Env = bytes.NewReader(stdin), append(os.Environ(), env...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, errs.Bytes(), out)
+	}
+	return out
+}
+
+// World is what a server begins with.
+type World struct {
+	Catalogue string // YAML, as odometer apply takes it
+	Meters    []client.Meter
+	Events    []client.Event
+	Flags     []string // of odometer serve
+	TLS       *TLS     // nil = plain HTTP
+}
+
+// Server is a running odometer. It stops with the test.
+type Server struct {
+	URL    string // without a slash at its end
+	Admin  string // key of the default organization
+	Client *client.Client
+	http   *http.Client
+}
+
+// Start serves a fresh data directory with a world in it.
+func Start(t testing.TB, w World) *Server {
+	t.Helper()
+	path, err := binary()
+	Check(t, err)
+	data := filepath.Join(t.TempDir(), "data")
+	s := &Server{Admin: writeCatalogue(t, data, w.Catalogue), http: http.DefaultClient}
+	args := append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, w.Flags...)
+	if w.TLS != nil {
+		args = append(args, "--tls-cert", w.TLS.Cert, "--tls-key", w.TLS.Key)
+		s.http = w.TLS.Client()
+		t.Cleanup(s.http.CloseIdleConnections)
+	}
+	s.URL = serve(t, path, args)
+	s.Client, err = client.New(client.Options{URL: s.URL, Key: s.Admin, HTTPClient: s.http})
+	Check(t, err)
+	for _, m := range w.Meters {
+		_, err := s.Client.CreateMeter(t.Context(), m)
+		Check(t, err)
+	}
+	s.Send(t, w.Events...)
+	return s
+}
+
+// writeCatalogue returns the data directory's admin key.
+func writeCatalogue(t testing.TB, data, document string) string {
+	t.Helper()
+	Check(t, os.MkdirAll(data, 0o700))
+	store, err := catalog.Open(t.Context(), filepath.Join(data, "catalog.db"), catalog.Options{Clock: time.Now})
+	Check(t, err)
+	admin, err := store.EnsureDefault(t.Context(), "test")
+	Check(t, err)
+	doc, err := catalog.ParseDocument([]byte(document))
+	Check(t, err)
+	_, err = store.Apply(t.Context(), "default", doc, catalog.ApplyOptions{Actor: "test"})
+	Check(t, err)
+	Check(t, store.Close())
+	return admin
+}
+
+// serve starts the server and returns its URL.
+func serve(t testing.TB, path string, args []string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	out, err := cmd.StdoutPipe()
+	Check(t, err)
+	Check(t, cmd.Start())
+	t.Cleanup(func() {
+		cancel()
+		if err := cmd.Wait(); err != nil || t.Failed() {
+			t.Logf("serve: %v\n%s", err, log.Bytes())
+		}
+	})
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if url, ok := strings.CutPrefix(lines.Text(), "listening: "); ok {
+			return url
+		}
+	}
+	t.Fatalf("the server did not start: %v\n%s", lines.Err(), log.Bytes())
+	return ""
+}
+
+// Send sends events, all of which have to be accepted.
+func (s *Server) Send(t testing.TB, events ...client.Event) {
+	t.Helper()
+	if len(events) == 0 {
+		return
+	}
+	if r, err := s.Client.Ingest(t.Context(), events...); err != nil || r.Accepted != len(events) {
+		t.Fatalf("%+v %v", r, err)
+	}
+}
+
+// Key is a new key: a token, or the three parts of an EdgeGrid credential.
+type Key struct {
+	ID           string `json:"id"`
+	Token        string `json:"key"`
+	ClientToken  string `json:"client_token"`
+	AccessToken  string `json:"access_token"`
+	ClientSecret string `json:"client_secret"`
+}
+
+// NewKey creates a key with the members of POST /api/v1/keys.
+func (s *Server) NewKey(t testing.TB, members map[string]any) Key {
+	t.Helper()
+	body, err := json.Marshal(members)
+	Check(t, err)
+	a := s.Do(t, http.MethodPost, "/api/v1/keys", string(body), "Authorization", "Bearer "+s.Admin, "Content-Type", "application/json")
+	var k Key
+	if a.Status != http.StatusCreated || json.Unmarshal([]byte(a.Body), &k) != nil {
+		t.Fatalf("key %s: %d %s", body, a.Status, a.Body)
+	}
+	return k
+}
+
+// Answer is an answer as it was on the wire.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// Do sends a request for a path and query as they are, with headers in pairs
+// of name and value, for what no vendor's client sends. Redirects are not followed.
+func (s *Server) Do(t testing.TB, method, target, body string, header ...string) Answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+target, strings.NewReader(body))
+	Check(t, err)
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	c := *s.http
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	response, err := c.Do(r)
+	Check(t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	Check(t, err)
+	return Answer{response.StatusCode, response.Header, string(text)}
+}
