@@ -29,6 +29,8 @@ type CLI struct {
 	Serve   ServeCmd   `cmd:"" help:"Run the server."`
 	Demo    DemoCmd    `cmd:"" help:"Show everything at work on two months of made-up usage."`
 	Ingest  IngestCmd  `cmd:"" help:"Send usage from files: access logs, CSV, NDJSON."`
+	Apply   ApplyCmd   `cmd:"" help:"Make the catalogue what files say: meters, products, customers, contracts."`
+	Catalog CatalogCmd `cmd:"" help:"Print the catalogue as one YAML document, which apply takes."`
 	Usage   UsageCmd   `cmd:"" help:"Print the usage of a meter."`
 	Key     KeyCmd     `cmd:"" help:"Create, list and revoke keys."`
 	Verify  VerifyCmd  `cmd:"" help:"Check a data directory against its log."`

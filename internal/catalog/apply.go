@@ -69,10 +69,10 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *Document, o
 	}
 	return s.change(ctx, organization, opt, func(have *state) (*Document, error) {
 		if opt.Prune {
-			return doc, have.checkReferences(doc, doc)
+			return doc, have.checkReferences(doc, doc, planMeters(have, doc, true).Remove)
 		}
 		merged := merge(have.doc, doc)
-		return merged, have.checkReferences(doc, merged)
+		return merged, have.checkReferences(doc, merged, nil)
 	})
 }
 
@@ -90,7 +90,7 @@ func (s *Store) Edit(ctx context.Context, organization string, opt ApplyOptions,
 		if err := edited.Validate(); err != nil {
 			return nil, err
 		}
-		return edited, have.checkReferences(edited, edited)
+		return edited, have.checkReferences(edited, edited, nil)
 	})
 }
 
@@ -140,8 +140,9 @@ func (s *Store) readState(ctx context.Context, q queryer, organization string) (
 	return have, err
 }
 
-// checkReferences checks those of doc, which may lead to anything in all.
-func (have *state) checkReferences(doc, all *Document) error {
+// checkReferences checks those of doc, which may lead to anything in all and
+// to meters, but for those that go.
+func (have *state) checkReferences(doc, all *Document, gone []string) error {
 	var meters []meter.Meter
 	for i, m := range doc.Meters {
 		if old, ok := have.meters[m.Key]; ok && !old.SameDefinition(m) {
@@ -149,8 +150,10 @@ func (have *state) checkReferences(doc, all *Document) error {
 			return p.err(doc.lines)
 		}
 	}
-	for _, m := range have.meters {
-		meters = append(meters, m)
+	for key, m := range have.meters {
+		if !slices.Contains(gone, key) {
+			meters = append(meters, m)
+		}
 	}
 	return scopeOf(all, meters).check(doc)
 }

@@ -153,15 +153,24 @@ func (l *Ledger) CreateMeter(ctx context.Context, org string, m meter.Meter, act
 	if old, ok := l.Meter(org, m.Key); ok && old.SameDefinition(m) {
 		return old, nil
 	}
-	// Not the fold's to judge: a limit is a setting, the fold knows the log only.
-	if n := len(l.Meters(org)); n >= l.limits.MetersPerOrg {
-		return MeterState{}, meter.Errorf(meter.KindInvalid, "the organization has %d meters (limit %d)", n, l.limits.MetersPerOrg)
+	if err := l.MeterRoom(org, 1); err != nil {
+		return MeterState{}, err
 	}
 	v, _, err := l.submitControl(ctx, org, control{Actor: actor, Create: &m})
 	if err != nil {
 		return MeterState{}, err
 	}
 	return v.(MeterState), nil
+}
+
+// MeterRoom says whether an organization may define so many meters more;
+// KindInvalid if that is past Limits.MetersPerOrg. It is not the fold's to
+// judge: a limit is a setting, the fold knows the log only.
+func (l *Ledger) MeterRoom(org string, more int) error {
+	if n := len(l.Meters(org)); n+more > l.limits.MetersPerOrg {
+		return meter.Errorf(meter.KindInvalid, "the organization has %d meters and cannot have %d more (limit %d)", n, more, l.limits.MetersPerOrg)
+	}
+	return nil
 }
 
 // UpdateMeter changes what may change of a meter. KindNotFound if there is none.

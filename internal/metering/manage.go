@@ -79,11 +79,16 @@ func (s *Service) Organizations(ctx context.Context, p Principal, page Page) (ca
 // asCounted puts the ledger's customer attribute in the place of the
 // catalogue's copy, which a crash between the two leaves behind.
 func (s *Service) asCounted(o Organization) Organization {
-	o.CustomerAttribute = s.ledger.CustomerAttribute(o.ID)
-	if o.CustomerAttribute == "" {
-		o.CustomerAttribute = catalog.DefaultCustomerAttribute
-	}
+	o.CustomerAttribute = s.customerAttribute(o.ID)
 	return o
+}
+
+// customerAttribute is the attribute that holds the customer of an organization's events.
+func (s *Service) customerAttribute(organization string) string {
+	if attr := s.ledger.CustomerAttribute(organization); attr != "" {
+		return attr
+	}
+	return catalog.DefaultCustomerAttribute
 }
 
 // Organization returns one organization. One that the principal may not see

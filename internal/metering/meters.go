@@ -93,6 +93,11 @@ func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) erro
 	}
 	s.changes.Lock()
 	defer s.changes.Unlock()
+	return s.deleteMeter(ctx, p, key)
+}
+
+// deleteMeter removes a meter, whatever refers to it. Caller holds changes.
+func (s *Service) deleteMeter(ctx context.Context, p Principal, key string) error {
 	if err := s.ledger.DeleteMeter(ctx, p.Organization, key, p.Actor()); err != nil {
 		return err
 	}
@@ -145,6 +150,9 @@ func (s *Service) copyAll(ctx context.Context) error {
 			if err := s.copyOrganization(ctx, o.ID); err != nil {
 				return err
 			}
+			if err := s.copyAttribute(ctx, o.ID); err != nil {
+				return err
+			}
 		}
 		if page.Cursor = list.Next; page.Cursor == "" {
 			return nil
@@ -164,4 +172,15 @@ func (s *Service) copyOrganization(ctx context.Context, organization string) err
 		copies = append(copies, c)
 	}
 	return s.catalog.ReplaceMeters(ctx, organization, copies, sequence)
+}
+
+// systemActor names the server itself in audit entries.
+const systemActor = "system:recovery"
+
+// copyAttribute makes the catalogue's copy of an organization's customer
+// attribute what the log says, which a crash between the two leaves behind.
+func (s *Service) copyAttribute(ctx context.Context, organization string) error {
+	attr := s.customerAttribute(organization)
+	_, err := s.catalog.UpdateOrganization(ctx, organization, OrganizationPatch{CustomerAttribute: &attr}, systemActor)
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"odometer/internal/httpserver"
@@ -28,7 +29,10 @@ type operation struct {
 	Handle       func(a api, x *httpserver.Exchange, q query) error
 }
 
-var operations = []operation{
+// operations are all calls of the API.
+var operations = slices.Concat(coreOperations, catalogOperations)
+
+var coreOperations = []operation{
 	{http.MethodPost, "/api/v1/events", []string{"atomic"}, api.ingest},
 	{http.MethodGet, "/api/v1/events", []string{"from", "to", "type", "subject", "source", "verdict", "limit", "cursor"}, api.events},
 	{http.MethodGet, "/api/v1/events/lookup", []string{"source", "id"}, api.lookup},

@@ -341,7 +341,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	const meters, meter, usage = "/api/v1/meters", "/api/v1/meters/{key}", "/api/v1/meters/{key}/usage"
 	const keys, key, orgs, org = "/api/v1/keys", "/api/v1/keys/{id}", "/api/v1/organizations", "/api/v1/organizations/{id}"
-	const events, lookup, audit = "/api/v1/events", "/api/v1/events/lookup", "/api/v1/audit"
+	const events, lookup, audit, cat = "/api/v1/events", "/api/v1/events/lookup", "/api/v1/audit", "/api/v1/catalog"
 	filtered := `{"key":"p","event_type":"e","aggregation":"PERCENTILE","value":"v","percentile":"99.9","rate":true,` +
 		`"filters":[[{"attribute":"a","op":"EXISTS"},{"attribute":"b","op":"IS","value":null}]]}`
 	made := read[struct{ ID, Key string }](w, w.call("POST", keys, `{"role":"read"}`))
@@ -384,6 +384,12 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", orgs, "", "", nil},
 		{"GET", org, orgs + "/new", "", nil},
 		{"PATCH", org, orgs + "/new", `{"customer_attribute":"account"}`, nil},
+		{"POST", cat, "", smallCatalog, nil},
+		{"POST", cat, cat + "?dry_run=true&prune=true", smallCatalog, nil},
+		{"POST", cat, "", "customers: [{}]", yamlBody},
+		{"POST", cat, "", "{}", []string{"Content-Type", "text/plain"}},
+		{"GET", cat, "", "", nil},
+		{"GET", cat, "", "", []string{"Accept", "application/yaml"}},
 		{"GET", audit, audit + "?limit=1", "", nil},
 		{"GET", audit, "", "", nil},
 		{"GET", "/healthz", "", "", nil},

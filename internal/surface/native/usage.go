@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,21 +147,24 @@ func writeUsageCSV(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Us
 }
 
 // wantsCSV tells whether the client prefers text/csv to JSON.
-func wantsCSV(h http.Header) bool {
-	var csvQ, jsonQ int
+func wantsCSV(h http.Header) bool { return prefers(h, "text/csv") }
+
+// prefers tells whether the client wants one of the media types rather than JSON.
+func prefers(h http.Header, types ...string) bool {
+	var wantedQ, jsonQ int
 	for _, v := range h["Accept"] {
 		for part := range strings.SplitSeq(v, ",") {
 			t, params, _ := strings.Cut(part, ";")
 			q := quality(params)
-			switch strings.ToLower(strings.TrimSpace(t)) {
-			case "text/csv":
-				csvQ = max(csvQ, q)
-			case "application/json":
+			switch t = strings.ToLower(strings.TrimSpace(t)); {
+			case slices.Contains(types, t):
+				wantedQ = max(wantedQ, q)
+			case t == "application/json":
 				jsonQ = max(jsonQ, q)
 			}
 		}
 	}
-	return csvQ > jsonQ
+	return wantedQ > jsonQ
 }
 
 // quality reads the weight of a media range in thousandths; 1000 if it has none.

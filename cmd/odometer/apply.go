@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"odometer/client"
+	"odometer/internal/catalog"
+)
+
+// ApplyCmd makes an organization's catalogue what files say.
+type ApplyCmd struct {
+	ClientSettings `embed:""`
+	Organization   string   `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+	File           []string `short:"f" required:"" sep:"none" placeholder:"FILE" help:"The document as YAML or JSON, - for standard input; repeatable, several files are one document."`
+	DryRun         bool     `help:"Only print the difference."`
+	Prune          bool     `help:"Remove what the files do not have; history keeps it. Meters only if the files have any."`
+	Effective      string   `placeholder:"TIME" help:"From when changes hold: RFC 3339, or a date (UTC). Default: now."`
+}
+
+// Run applies the files and prints what changed.
+func (c *ApplyCmd) Run(ctx context.Context, env *Env) error {
+	o := client.ApplyOptions{DryRun: c.DryRun, Prune: c.Prune}
+	if c.Effective != "" {
+		var err error
+		if o.Effective, err = parseTime(c.Effective, time.UTC); err != nil {
+			return usageErrorf("--effective %q: want RFC 3339, like 2026-11-01T00:00:00Z, or a date", c.Effective)
+		}
+	}
+	text, err := readDocument(env, c.File)
+	if err != nil {
+		return err
+	}
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	d, err := api.Apply(ctx, text, o)
+	if err != nil {
+		return applyError(err, c.File)
+	}
+	return printDifference(env.Stdout, d)
+}
+
+// applyError makes an invalid document one of the usage errors.
+func applyError(err error, files []string) error {
+	var said *client.Error
+	if !errors.As(err, &said) || said.Kind != client.Invalid {
+		return err
+	}
+	name := files[0]
+	if len(files) > 1 {
+		name = "the files as one document"
+	}
+	return usageErrorf("%s:\n%s", name, said.Detail)
+}
+
+// readDocument returns the text of the files, which are one document.
+func readDocument(env *Env, files []string) ([]byte, error) {
+	var all catalog.Document
+	for _, name := range files {
+		text, err := readFile(env, name)
+		if err != nil {
+			return nil, usageErrorf("%v", err)
+		}
+		if len(files) == 1 {
+			return text, nil // as it is, so that the server names its lines
+		}
+		doc, err := catalog.ParseDocument(text)
+		if err != nil {
+			return nil, usageErrorf("%s:\n%v", name, err)
+		}
+		if err := join(&all, doc); err != nil {
+			return nil, usageErrorf("%s: %v", name, err)
+		}
+	}
+	return all.YAML()
+}
+
+func readFile(env *Env, name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(io.LimitReader(env.Stdin, catalog.MaxDocumentBytes+1))
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, catalog.MaxDocumentBytes+1))
+}
+
+// join adds a document's nouns to those of all. What there can be only one of
+// is in one file only.
+func join(all, doc *catalog.Document) error {
+	if doc.Organization != nil {
+		if all.Organization != nil {
+			return errors.New("another file has organization too")
+		}
+		all.Organization = doc.Organization
+	}
+	if doc.Units != nil {
+		if all.Units != nil {
+			return errors.New("another file has units too")
+		}
+		all.Units = doc.Units
+	}
+	all.Meters = append(all.Meters, doc.Meters...)
+	all.Products = append(all.Products, doc.Products...)
+	all.Customers = append(all.Customers, doc.Customers...)
+	all.Entitlements = append(all.Entitlements, doc.Entitlements...)
+	return nil
+}
+
+// printDifference writes a line for each change, and how many there are.
+func printDifference(w io.Writer, d *client.Difference) error {
+	var out bytes.Buffer
+	if d.Empty() {
+		out.WriteString("nothing to change\n")
+		_, err := w.Write(out.Bytes())
+		return err
+	}
+	counts := map[string]int{}
+	line := func(action, what, fields string) {
+		counts[action]++
+		fmt.Fprintf(&out, "%s %s%s\n", map[string]string{"create": "+", "update": "~", "delete": "-"}[action], what, fields)
+	}
+	if o := d.Organization; o != nil {
+		line("update", fmt.Sprintf("organization (name: %s, customer_attribute: %s)", o.Name, o.CustomerAttribute), "")
+	}
+	for _, m := range d.Meters.Create {
+		line("create", "meter "+m.Key, "")
+	}
+	for _, m := range d.Meters.Update {
+		line("update", "meter "+m.Key, "")
+	}
+	for _, c := range d.Changes {
+		line(c.Action, nameOf(c), differing(c))
+	}
+	for _, key := range d.Meters.Remove {
+		line("delete", "meter "+key, "")
+	}
+	fmt.Fprintf(&out, "%d created, %d changed, %d removed", counts["create"], counts["update"], counts["delete"])
+	if d.DryRun {
+		out.WriteString(" if it were applied")
+	}
+	out.WriteByte('\n')
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+// nameOf names a noun as people do: its kind, whose it is, its id.
+func nameOf(c client.Change) string {
+	kind := strings.ReplaceAll(c.Noun, "_", " ")
+	switch {
+	case c.Noun == c.ID: // units: there is one
+		return kind
+	case c.Customer != "":
+		return kind + " " + c.Customer + "/" + c.ID
+	}
+	return kind + " " + c.ID
+}
+
+// differing lists the fields of an update that differ.
+func differing(c client.Change) string {
+	if c.Action != "update" {
+		return ""
+	}
+	var before, after map[string]json.RawMessage
+	if json.Unmarshal(c.Before, &before) != nil || json.Unmarshal(c.After, &after) != nil {
+		return ""
+	}
+	var fields []string
+	for name, value := range after {
+		if !bytes.Equal(before[name], value) {
+			fields = append(fields, name)
+		}
+	}
+	for name := range before {
+		if _, ok := after[name]; !ok {
+			fields = append(fields, name)
+		}
+	}
+	slices.Sort(fields)
+	return " (" + strings.Join(fields, ", ") + ")"
+}
+
+// CatalogCmd prints an organization's catalogue.
+type CatalogCmd struct {
+	ClientSettings `embed:""`
+	Organization   string `placeholder:"ID" help:"Of this organization; the key needs the operator right."`
+}
+
+// Run prints the document that apply takes.
+func (c *CatalogCmd) Run(ctx context.Context, env *Env) error {
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	text, err := api.Export(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = env.Stdout.Write(text)
+	return err
+}

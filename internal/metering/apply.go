@@ -1,0 +1,142 @@
+package metering
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// Words of documents that surfaces use as they are.
+type (
+	Document = catalog.Document
+	Diff     = catalog.Diff
+	Change   = catalog.Change
+)
+
+// MaxDocumentBytes bounds the text that Apply takes.
+const MaxDocumentBytes = catalog.MaxDocumentBytes
+
+// ApplyOptions say how a document is applied.
+type ApplyOptions struct {
+	DryRun    bool      // only tell the difference
+	Prune     bool      // remove what the document does not have
+	Effective time.Time // from when changes of nouns hold; zero = now, and not later than now
+}
+
+// Apply makes the organization what a document says and returns what changed;
+// applying it again changes nothing. text is YAML or JSON, see
+// catalog.ParseDocument; nouns are as catalog.Store.Apply says. Where the
+// document has meters, pruning removes the others.
+//
+// The log decides on meters and on the customer attribute, so the ledger takes
+// them first; then the catalogue takes all nouns in one step; meters that are
+// pruned go last, when nothing refers to them any more. Whatever can be
+// refused is refused before the first change. If the process ends in between,
+// or a store fails, what was done so far stays, and nothing of it is wrong by
+// itself: there are meters that no product uses yet, or meters that are still to
+// go. Applying the document again does the rest.
+//
+// Errors of the document are KindInvalid and name its lines. Documents are
+// applied one at a time.
+func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOptions) (Diff, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return Diff{}, err
+	}
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	doc, err := catalog.ParseDocument(text) // in turn: reading takes several times the text's size
+	if err != nil {
+		return Diff{}, err
+	}
+	if !o.DryRun {
+		if err := s.copyAttribute(ctx, p.Organization); err != nil {
+			return Diff{}, err
+		}
+	}
+	planned, err := s.plan(ctx, p, doc, o)
+	if err != nil || o.DryRun || planned.Empty() {
+		return planned, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Diff{}, meter.WrapError(meter.KindUnavailable, err, "the document was not applied")
+	}
+	return s.perform(context.WithoutCancel(ctx), p, doc, o, planned) // who has begun does not stop half way
+}
+
+// plan returns what applying a document changes, or why it cannot be applied.
+func (s *Service) plan(ctx context.Context, p Principal, doc *Document, o ApplyOptions) (Diff, error) {
+	d, err := s.catalog.Apply(ctx, p.Organization, doc,
+		catalog.ApplyOptions{DryRun: true, Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
+	if err != nil {
+		return Diff{}, err
+	}
+	if d.Organization != nil {
+		if err := checkAttribute(d.Organization.CustomerAttribute); err != nil {
+			return Diff{}, err
+		}
+	}
+	return d, s.ledger.MeterRoom(p.Organization, len(d.Meters.Create))
+}
+
+// perform makes the changes of a plan. Caller holds changes.
+func (s *Service) perform(ctx context.Context, p Principal, doc *Document, o ApplyOptions, planned Diff) (Diff, error) {
+	if want := planned.Organization; want != nil && want.CustomerAttribute != s.customerAttribute(p.Organization) {
+		if err := s.ledger.SetCustomerAttribute(ctx, p.Organization, want.CustomerAttribute, p.Actor()); err != nil {
+			return Diff{}, err
+		}
+	}
+	for _, m := range planned.Meters.Create {
+		state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
+		if err != nil {
+			return Diff{}, err
+		}
+		s.copyMeter(ctx, p, state)
+	}
+	for _, m := range planned.Meters.Update {
+		patch := MeterPatch{Name: &m.Name, Description: &m.Description, Unit: &m.Unit, Status: &m.Status}
+		state, err := s.ledger.UpdateMeter(ctx, p.Organization, m.Key, patch, p.Actor())
+		if err != nil {
+			return Diff{}, err
+		}
+		s.copyMeter(ctx, p, state)
+	}
+	done, err := s.catalog.Apply(ctx, p.Organization, doc,
+		catalog.ApplyOptions{Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
+	if err != nil {
+		return Diff{}, err
+	}
+	for _, key := range planned.Meters.Remove {
+		if err := s.deleteMeter(ctx, p, key); err != nil {
+			return Diff{}, err
+		}
+	}
+	done.Meters = planned.Meters
+	return done, nil
+}
+
+// Export returns the organization as a document that Apply reproduces exactly,
+// here or in another organization. Keys are no part of it. A bound key, which
+// sees one customer only, has no right to it.
+func (s *Service) Export(ctx context.Context, p Principal) (*Document, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return nil, err
+	}
+	if p.Customer != "" {
+		return nil, meter.Errorf(meter.KindForbidden, "this key may not do that: it is bound to a customer")
+	}
+	doc, err := s.catalog.Export(ctx, p.Organization)
+	if err != nil {
+		return nil, err
+	}
+	doc.Organization.CustomerAttribute = s.customerAttribute(p.Organization)
+	doc.Meters = nil
+	for _, m := range s.ledger.Meters(p.Organization) {
+		doc.Meters = append(doc.Meters, m.Meter)
+	}
+	slices.SortFunc(doc.Meters, func(a, b meter.Meter) int { return cmp.Compare(a.Key, b.Key) })
+	return doc, nil
+}
