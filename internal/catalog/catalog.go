@@ -8,6 +8,8 @@
 //	              1 --- n nouns          products, customers and what is theirs, with history
 //	              1 --- n periods        closed months of customers with their figures, never changed
 //
+//	installation  one row, in PostgreSQL: the ledger that the catalogue belongs to, and a number that tells of changes of keys
+//
 // Documents are applied (ParseDocument, Apply) and read back (Export); a View is
 // what requests read: all nouns of an organization, in memory.
 //
@@ -28,6 +30,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"odometer/internal/meter"
@@ -74,8 +77,10 @@ func (l Limits) orDefault() Limits {
 
 // Store is an open catalogue. Its methods may be called concurrently.
 //
-// A Store holds every key that is not revoked in memory, so one process at a
-// time may change the keys of a database.
+// A Store holds every key that is not revoked in memory. One process at a time
+// uses an SQLite catalogue; in PostgreSQL a change of keys by another process
+// is seen as soon as the database tells of it, and at the latest after
+// KeysCheckEvery while the database answers.
 type Store struct {
 	dialect dialect
 	dsn     string
@@ -88,6 +93,10 @@ type Store struct {
 	keysMu sync.Mutex // held from a key's commit until the ring agrees with it
 	ring   *ring
 	sealer sealer
+
+	ledger   atomic.Pointer[string] // that the catalogue is bound to; nil = not checked
+	stop     context.CancelFunc     // ends watching
+	watching sync.WaitGroup
 
 	viewsMu sync.Mutex
 	views   map[string]*View // by organization, as last read
@@ -127,19 +136,27 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// start brings the schema up to date and loads the keys.
+// start brings the schema up to date, loads the keys and keeps them current.
 func (s *Store) start(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
 	var err error
-	s.ring, err = s.loadRing(ctx)
-	return err
+	if s.ring, err = s.loadRing(ctx); err != nil {
+		return err
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if s.dialect.watch != nil {
+		s.watching.Go(func() { s.watch(ctx) })
+	}
+	return nil
 }
 
 // Close writes what is pending and closes the catalogue. No other call may be
 // running or follow.
 func (s *Store) Close() error {
+	s.stop()
+	s.watching.Wait()
 	return errors.Join(s.FlushLastUsed(context.Background()), s.closePools())
 }
 
@@ -185,6 +202,9 @@ func (s *Store) begin(ctx context.Context, tx *sql.Tx, do func(tx *sql.Tx) error
 		if _, err := tx.ExecContext(ctx, s.dialect.begin); err != nil {
 			return err
 		}
+	}
+	if err := s.checkBound(ctx, tx); err != nil {
+		return err
 	}
 	return do(tx)
 }

@@ -18,6 +18,9 @@ type dialect struct {
 	backup func(ctx context.Context, dsn, path string) error
 	check  func(ctx context.Context, db *sql.DB) error
 
+	shared bool // processes may share a catalogue: it is bound to a ledger, and its keys are watched
+	watch  func(ctx context.Context, dsn string, changed func(context.Context) error) error
+
 	secretFile func(dsn string) string // where the secret key file is if no other is named; nil = nowhere
 }
 

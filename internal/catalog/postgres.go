@@ -8,7 +8,6 @@ import (
 	"net"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -33,6 +32,9 @@ var sqlPostgresVersion string
 //go:embed sql/postgres_check.sql
 var sqlPostgresCheck string
 
+//go:embed sql/postgres_listen.sql
+var sqlPostgresListen string
+
 // postgresDialect keeps a catalogue in the current schema of a PostgreSQL
 // database. A change holds a lock of that schema from its start to its commit,
 // so that changes take turns among processes as they do in SQLite.
@@ -40,22 +42,14 @@ func postgresDialect() dialect {
 	return dialect{
 		name: "postgres", tables: sqlPostgresTables, begin: sqlPostgresLock,
 		open: openPostgres, kind: postgresKind, backup: backupPostgres, check: checkPostgres,
+		shared: true, watch: watchPostgres,
 	}
 }
 
 func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err error) {
-	config, err := pgx.ParseConfig(dsn)
+	config, err := postgresConfig(dsn)
 	if err != nil {
-		return nil, nil, meter.WrapError(meter.KindInvalid, err, "cannot read the catalogue's address: want postgres://user@host/database")
-	}
-	for name, value := range map[string]string{
-		"application_name":              "odometer",
-		"synchronous_commit":            "on", // also where the server's default is another
-		"default_transaction_isolation": "read committed",
-	} {
-		if _, ok := config.RuntimeParams[name]; !ok {
-			config.RuntimeParams[name] = value
-		}
+		return nil, nil, err
 	}
 	writer = stdlib.OpenDB(*config)
 	writer.SetMaxOpenConns(1)

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"database/sql"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -23,6 +24,9 @@ func TestPostgreSQL(t *testing.T) {
 		return
 	}
 	t.Run("suite", func(t *testing.T) { catalogtest.Run(t, func(t *testing.T) string { return server.Fresh(t) }) })
+	t.Run("shared", func(t *testing.T) {
+		catalogtest.RunShared(t, func(t *testing.T) string { return server.Fresh(t) }, func(t *testing.T, dsn string) { server.Disconnect(t, dsn) })
+	})
 	t.Run("durable", func(t *testing.T) {
 		db := raw(t, server.DSN(""))
 		for setting, want := range map[string]string{"fsync": "on", "full_page_writes": "on"} {
@@ -102,9 +106,19 @@ func TestPostgreSQLThatIsNotThere(t *testing.T) {
 		"postgres://odometer@127.0.0.1:1/x?sslmode=disable": meter.KindUnavailable,
 		"postgres://odometer@127.0.0.1:x/x":                 meter.KindInvalid,
 		"mysql://odometer@127.0.0.1/x":                      meter.KindInvalid,
+
+		// What an error says must not hold the password, whatever is wrong.
+		"postgres://odometer:geheim@127.0.0.1:1/x?sslmode=disable": meter.KindUnavailable,
+		"postgres://odometer:geheim@127.0.0.1:x/x":                 meter.KindInvalid,
+		"postgres://odometer:geheim%zz@127.0.0.1/x":                meter.KindInvalid,
+		"postgres://odometer:geh eim@127.0.0.1/x":                  meter.KindInvalid,
+		"postgres://odometer:geheim/@127.0.0.1/x":                  meter.KindInvalid,
+		"postgres://odometer:geheim@127.0.0.1/x?sslmode=geheim":    meter.KindInvalid,
+		"postgres://127.0.0.1:1/x?sslmode=disable&password=geheim": meter.KindUnavailable,
+		"mysql://odometer:geheim@127.0.0.1/x":                      meter.KindInvalid,
 	} {
 		_, err := catalog.Open(t.Context(), dsn, catalog.Options{Clock: noon})
-		if meter.KindOf(err) != want {
+		if meter.KindOf(err) != want || strings.Contains(err.Error(), "geh") || strings.Contains(err.Error(), "zz") {
 			t.Errorf("%s: %v", dsn, err)
 		}
 	}

@@ -31,6 +31,13 @@ var (
 	//go:embed sql/key_used.sql
 	sqlKeyUsed string
 
+	//go:embed sql/keys_version.sql
+	sqlKeysVersion string
+	//go:embed sql/ledger_get.sql
+	sqlLedgerGet string
+	//go:embed sql/ledger_set.sql
+	sqlLedgerSet string
+
 	//go:embed sql/meter_put.sql
 	sqlMeterPut string
 	//go:embed sql/meter_get.sql

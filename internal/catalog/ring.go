@@ -99,6 +99,17 @@ func (r *ring) remove(id string) {
 	delete(r.keys, id)
 }
 
+// ids returns the ids of all keys, as the caller's own.
+func (r *ring) ids() map[string]struct{} {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	ids := make(map[string]struct{}, len(r.keys))
+	for id := range r.keys {
+		ids[id] = struct{}{}
+	}
+	return ids
+}
+
 func (r *ring) size() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -43,6 +43,8 @@ type bench struct {
 	clock *clock
 	limit catalog.Limits
 	store *catalog.Store
+
+	disconnect func() // of RunShared
 }
 
 func newBench(t *testing.T, dsn string) *bench {

@@ -97,6 +97,7 @@ func (s *Server) DSN(schema string) string {
 	q := url.Values{"sslmode": {"disable"}}
 	if schema != "" {
 		q.Set("search_path", schema)
+		q.Set("application_name", schema) // for Disconnect
 	}
 	u.RawQuery = q.Encode()
 	return u.String()
@@ -110,6 +111,19 @@ func (s *Server) Fresh(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return s.DSN(schema)
+}
+
+// Disconnect ends the connections of everyone who opened an address that Fresh returned.
+func (s *Server) Disconnect(t testing.TB, dsn string) {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1"
+	if _, err := s.db.ExecContext(t.Context(), end, u.Query().Get("application_name")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // programs finds the folder of initdb and pg_ctl, the newest if there are several.

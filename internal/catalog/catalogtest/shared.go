@@ -1,0 +1,187 @@
+package catalogtest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// sharedCases are about several stores on one catalogue, each as if in a process of its own.
+var sharedCases = []testCase{
+	{"a key made by another process is valid here", sharedCreate},
+	{"a key revoked by another process is refused here", sharedRevoke},
+	{"keys changed while the connection was broken are seen", sharedReconnect},
+	{"an EdgeGrid key made and revoked by another process", sharedEdgeGrid},
+	{"a catalogue belongs to the first ledger until it is given to another", sharedBinding},
+}
+
+// RunShared runs what holds of databases that processes share, besides Run.
+// disconnect breaks the connections of everyone who uses a DSN.
+func RunShared(t *testing.T, fresh func(t *testing.T) string, disconnect func(t *testing.T, dsn string)) {
+	for _, c := range sharedCases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, fresh(t))
+			b.disconnect = func() { disconnect(t, b.dsn) }
+			c.run(b)
+		})
+	}
+}
+
+// seenWithin is how long a change by another process may take to be seen: what
+// is promised, and much time for a machine that is busy.
+const seenWithin = catalog.KeysCheckEvery + 30*time.Second
+
+// other opens the catalogue once more.
+func (b *bench) other() *catalog.Store {
+	b.Helper()
+	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.now, Limits: b.limit, SecretKeyFile: b.file})
+	b.must(err)
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+// eventually waits until done holds; each look costs the database one answer.
+func (b *bench) eventually(what string, done func() bool) {
+	b.Helper()
+	for deadline := time.Now().Add(seenWithin); !done(); {
+		if time.Now().After(deadline) {
+			b.Fatalf("not within %v: %s", seenWithin, what)
+		}
+		_ = b.store.Ping(b.ctx) // it may fail while connections are broken
+	}
+}
+
+func (b *bench) valid(s *catalog.Store, token string) func() bool {
+	return func() bool {
+		_, err := s.AuthenticateKey(b.ctx, token)
+		return err == nil
+	}
+}
+
+func not(f func() bool) func() bool { return func() bool { return !f() } }
+
+func sharedCreate(b *bench) {
+	other := b.other()
+	b.organization("a")
+	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest, Customer: "acme"})
+	b.eventually("the other process knows the key", b.valid(other, token))
+	got, err := other.AuthenticateKey(b.ctx, token)
+	b.must(err)
+	if got != k {
+		b.Errorf("the other process has %+v, want %+v", got, k)
+	}
+	back, token, err := other.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+	b.must(err)
+	b.eventually("this process knows the other's key", b.valid(b.store, token))
+	b.clock.advance(2 * time.Hour)
+	b.must(other.FlushLastUsed(b.ctx))
+	_, err = b.store.AuthenticateKey(b.ctx, token)
+	b.must(err)
+	// A refresh does not forget what is known of a key's last use.
+	_, third := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	b.eventually("the third key", b.valid(other, third))
+	if got := b.used(back); !got.Equal(b.clock.now()) {
+		b.Errorf("used at %v, want %v", got, b.clock.now())
+	}
+}
+
+func sharedRevoke(b *bench) {
+	b.organization("a")
+	gone, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest})
+	_, stays := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest})
+	other := b.other()
+	_, err := other.AuthenticateKey(b.ctx, token)
+	b.must(err)
+	_, err = b.store.RevokeKey(b.ctx, "a", gone.ID, actor)
+	b.must(err)
+	_, err = b.store.AuthenticateKey(b.ctx, token) // at once where it was revoked
+	b.wantKind(err, meter.KindUnauthenticated)
+	b.eventually("the other process refuses the key", not(b.valid(other, token)))
+	_, err = other.AuthenticateKey(b.ctx, stays)
+	b.must(err)
+}
+
+func sharedReconnect(b *bench) {
+	b.organization("a")
+	gone, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest})
+	other := b.other()
+	for range 3 {
+		b.disconnect()
+		var fresh string
+		b.eventually("a key can be made", func() bool {
+			_, made, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+			fresh = made
+			return err == nil
+		})
+		b.eventually("a key made after the break is known", b.valid(other, fresh))
+	}
+	b.disconnect()
+	b.eventually("the key can be revoked", func() bool {
+		_, err := b.store.RevokeKey(b.ctx, "a", gone.ID, actor)
+		return err == nil
+	})
+	b.eventually("a key revoked after the break is refused", not(b.valid(other, token)))
+}
+
+func sharedEdgeGrid(b *bench) {
+	b.organization("a")
+	other := b.other()
+	k, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
+	known := func() bool {
+		got, credential, known := other.EdgeGridKey(c.ClientToken)
+		return known && got == k && credential == c
+	}
+	b.eventually("the other process knows the credential", known)
+	_, err := b.store.RevokeKey(b.ctx, "a", k.ID, actor)
+	b.must(err)
+	b.eventually("the other process does not know it any more", not(known))
+}
+
+func sharedBinding(b *bench) {
+	b.organization("a") // changes need no ledger where none is named
+	b.must(b.store.BindLedger(b.ctx, "first"))
+	b.must(b.store.BindLedger(b.ctx, "first"))
+	other := b.other()
+	err := other.BindLedger(b.ctx, "second")
+	b.wantKind(err, meter.KindConflict)
+	if !strings.Contains(err.Error(), "first") || !strings.Contains(err.Error(), "second") {
+		b.Errorf("%v", err)
+	}
+	b.reopen(b.limit)
+	b.must(b.store.BindLedger(b.ctx, "first"))
+
+	before, err := other.RebindLedger(b.ctx, "second")
+	b.must(err)
+	if before != "first" {
+		b.Errorf("it was bound to %q", before)
+	}
+	if _, err := other.CreateOrganization(b.ctx, catalog.NewOrganization{ID: "b"}, actor); err != nil {
+		b.Error(err)
+	}
+	// The first ledger's process changes nothing any more.
+	_, err = b.store.CreateOrganization(b.ctx, catalog.NewOrganization{ID: "c"}, actor)
+	b.wantKind(err, meter.KindConflict)
+	_, _, err = b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+	b.wantKind(err, meter.KindConflict)
+	page, err := b.store.Organizations(b.ctx, catalog.Page{})
+	b.must(err)
+	if ids := len(page.Items); ids != 2 || slices.ContainsFunc(page.Items, func(o catalog.Organization) bool { return o.ID == "c" }) {
+		b.Errorf("organizations %+v", page.Items)
+	}
+	for _, id := range []string{"", strings.Repeat("x", catalog.MaxLedgerIDBytes+1), "a\nb"} {
+		b.wantKind(b.store.BindLedger(b.ctx, id), meter.KindInvalid)
+		_, err := b.store.RebindLedger(b.ctx, id)
+		b.wantKind(err, meter.KindInvalid)
+	}
+	_, err = other.RebindLedger(b.ctx, strings.Repeat("x", catalog.MaxLedgerIDBytes))
+	b.must(err)
+}

@@ -1,0 +1,2 @@
+SELECT keys_version
+FROM installation

@@ -1,0 +1,2 @@
+SELECT coalesce(ledger, '')
+FROM installation

@@ -1,0 +1,2 @@
+UPDATE installation
+SET ledger = $1

@@ -1,0 +1,1 @@
+LISTEN odometer_keys

@@ -1,0 +1,146 @@
+package catalog
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"odometer/internal/meter"
+)
+
+// KeysCheckEvery bounds how long a change of keys by another process can stay
+// unknown while the database answers: a process is told of a change when it is
+// committed, and looks for one that it was not told of this often.
+const KeysCheckEvery = time.Second
+
+// watchPatience bounds how long a watcher waits for the database.
+const watchPatience = 10 * time.Second
+
+// watch keeps the ring what the database holds until ctx ends, where other
+// processes may change its keys.
+func (s *Store) watch(ctx context.Context) {
+	failing := false
+	for ctx.Err() == nil {
+		err := s.dialect.watch(ctx, s.dsn, func(ctx context.Context) error {
+			if err := s.refreshRing(ctx); err != nil {
+				return err
+			}
+			if failing {
+				s.logger.Info("changes of keys by other processes are seen again")
+				failing = false
+			}
+			return nil
+		})
+		if ctx.Err() == nil && !failing {
+			s.logger.Warn("changes of keys by other processes are not seen while the catalogue cannot be reached", "error", err)
+			failing = true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(KeysCheckEvery):
+		}
+	}
+}
+
+// refreshRing makes the ring hold the keys that the database holds. Those that
+// it held before keep what it knows of their last use.
+func (s *Store) refreshRing(ctx context.Context) error {
+	s.keysMu.Lock() // no key of this process is between its commit and the ring
+	defer s.keysMu.Unlock()
+	live, err := list(ctx, s.reader, scanRingKey, sqlKeyLive)
+	if err != nil {
+		return s.fail(err, "cannot load the keys")
+	}
+	gone := s.ring.ids()
+	var added []*ringKey
+	for _, k := range live {
+		if _, held := gone[k.key.ID]; held {
+			delete(gone, k.key.ID)
+		} else {
+			added = append(added, k)
+		}
+	}
+	for id := range gone {
+		s.ring.remove(id)
+	}
+	s.openSecrets(added)
+	for _, k := range added {
+		s.ring.add(k)
+	}
+	return nil
+}
+
+// watchPostgres calls changed once it listens and after each change of keys,
+// until ctx ends or the connection fails.
+func watchPostgres(ctx context.Context, dsn string, changed func(context.Context) error) error {
+	config, err := postgresConfig(dsn)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, sqlPostgresListen); err != nil {
+		return err
+	}
+	for known := int64(-1); ; {
+		version, err := keysVersion(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if version != known {
+			if err := changed(ctx); err != nil {
+				return err
+			}
+			known = version
+		}
+		if err := awaitNotice(ctx, conn); err != nil {
+			return err
+		}
+	}
+}
+
+func keysVersion(ctx context.Context, conn *pgx.Conn) (version int64, err error) {
+	patient, cancel := context.WithTimeout(ctx, watchPatience)
+	defer cancel()
+	err = conn.QueryRow(patient, sqlKeysVersion).Scan(&version)
+	return version, err
+}
+
+// awaitNotice returns when there is one, or after KeysCheckEvery: notices may
+// get lost, for example where a pool of connections stands between.
+func awaitNotice(ctx context.Context, conn *pgx.Conn) error {
+	waiting, cancel := context.WithTimeout(ctx, KeysCheckEvery)
+	defer cancel()
+	_, err := conn.WaitForNotification(waiting)
+	if err != nil && ctx.Err() == nil && pgconn.Timeout(err) && !conn.IsClosed() {
+		return nil
+	}
+	return err
+}
+
+// postgresConfig reads a DSN. Its error says nothing of what stands in it,
+// since that may be a password.
+func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, meter.Errorf(meter.KindInvalid, "cannot read the catalogue's address: want postgres://user:password@host:port/database, with special characters as %%xx")
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = watchPatience
+	}
+	for name, value := range map[string]string{
+		"application_name":              "odometer",
+		"synchronous_commit":            "on", // also where the server's default is another
+		"default_transaction_isolation": "read committed",
+	} {
+		if _, ok := config.RuntimeParams[name]; !ok {
+			config.RuntimeParams[name] = value
+		}
+	}
+	return config, nil
+}
