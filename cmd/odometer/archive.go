@@ -29,7 +29,8 @@ type backupManifest struct {
 	Format   int          `json:"format"`
 	Version  string       `json:"version"` // of the program that made it
 	Created  time.Time    `json:"created"`
-	Sequence uint64       `json:"sequence"` // of the log; everything up to it is in the backup
+	Sequence uint64       `json:"sequence"`           // of the log; everything up to it is in the backup
+	LeftOut  []string     `json:"left_out,omitempty"` // what the data directory needs and the backup lacks, for people to read
 	Files    []backupFile `json:"files"`
 }
 

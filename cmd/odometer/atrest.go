@@ -31,19 +31,36 @@ func claimData(dir string) (release func(), err error) {
 		return nil, err
 	}
 	if _, err := os.Stat(catalogPath(dir)); err != nil {
-		return nil, usageErrorf("%s is not a data directory: %v", dir, err)
+		elsewhere, wrong := inPostgres(dir)
+		if wrong != nil {
+			return nil, wrong
+		}
+		if !elsewhere {
+			return nil, usageErrorf("%s is not a data directory: %v", dir, err)
+		}
 	}
 	return lockData(dir)
 }
 
-// openAtRest opens an existing data directory with default limits.
-func openAtRest(ctx context.Context, env *Env, dir string) (*atRest, error) {
+// openAtRest opens an existing data directory with default limits. A catalogue
+// in PostgreSQL stays closed: nothing that is done at rest changes it, and the
+// directory may be a copy to which it does not belong.
+func openAtRest(ctx context.Context, env *Env, dir string, where CatalogSettings) (*atRest, error) {
 	release, err := claimData(dir)
 	if err != nil {
 		return nil, err
 	}
 	logger := slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	s, err := openStores(ctx, dir, ledger.DefaultLimits(), env, logger)
+	elsewhere, err := inPostgres(dir)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	open := openStores
+	if elsewhere {
+		open = openLedger
+	}
+	s, err := open(ctx, dir, where, ledger.DefaultLimits(), env, logger)
 	if err != nil {
 		release()
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)

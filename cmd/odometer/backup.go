@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,9 +21,11 @@ import (
 // BackupCmd takes a consistent copy of a data directory, from the running
 // server or from a directory at rest.
 type BackupCmd struct {
-	ClientSettings `embed:""`
-	Data           string `placeholder:"DIR" help:"Back up this data directory, which no server uses, instead of asking a server."`
-	To             string `arg:"" help:"Where to: a new directory, a new file ending in .tar, or - for a tar stream on standard output."`
+	ClientSettings  `embed:""`
+	CatalogSettings `embed:""`
+
+	Data string `placeholder:"DIR" help:"Back up this data directory, which no server uses, instead of asking a server."`
+	To   string `arg:"" help:"Where to: a new directory, a new file ending in .tar, or - for a tar stream on standard output."`
 }
 
 // Help says what a backup is.
@@ -38,23 +41,28 @@ func (c *BackupCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	defer stream.Close()
+	var m backupManifest
 	switch {
 	case c.To == "-":
-		_, err = io.Copy(env.Stdout, stream)
-		return err
+		m, err = checkBackup(io.TeeReader(stream, env.Stdout))
 	case strings.HasSuffix(c.To, ".tar"):
-		err = writeNewFile(c.To, stream)
+		if m, err = writeNewFile(c.To, stream); err == nil {
+			fmt.Fprintln(env.Stdout, c.To)
+		}
 	default:
-		var m backupManifest
 		if m, err = unpackBackup(stream, c.To); err == nil {
 			fmt.Fprintf(env.Stdout, "%s: %d files as of sequence %d\n", c.To, len(m.Files), m.Sequence)
 		}
-		return err
 	}
-	if err == nil {
-		fmt.Fprintln(env.Stdout, c.To)
-	}
+	m.warn(env)
 	return err
+}
+
+// warn prints what the backup lacks.
+func (m backupManifest) warn(env *Env) {
+	for _, what := range m.LeftOut {
+		fmt.Fprintln(env.Stderr, "not in the backup: "+what)
+	}
 }
 
 // open returns the backup as a tar stream.
@@ -62,7 +70,7 @@ func (c *BackupCmd) open(ctx context.Context, env *Env) (io.ReadCloser, error) {
 	if c.Data == "" {
 		return c.request(ctx)
 	}
-	data, err := openAtRest(ctx, env, c.Data)
+	data, err := openAtRest(ctx, env, c.Data, c.CatalogSettings)
 	if err != nil {
 		return nil, err
 	}
@@ -113,16 +121,16 @@ func (c *BackupCmd) request(ctx context.Context) (io.ReadCloser, error) {
 }
 
 // writeNewFile copies a stream into a file that must not exist, and removes it if that fails.
-func writeNewFile(path string, from io.Reader) error {
+func writeNewFile(path string, from io.Reader) (backupManifest, error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("write the backup: %w", err)
+		return backupManifest{}, fmt.Errorf("write the backup: %w", err)
 	}
-	_, err = checkBackup(io.TeeReader(from, file))
+	m, err := checkBackup(io.TeeReader(from, file))
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(fmt.Errorf("write the backup: %w", err), os.Remove(path))
+		return m, errors.Join(fmt.Errorf("write the backup: %w", err), os.Remove(path))
 	}
-	return nil
+	return m, nil
 }
 
 const backupPath = "/api/v1/backup"
@@ -170,19 +178,49 @@ func sendBackup(ctx context.Context, now time.Time, from *stores, data string, w
 		return fmt.Errorf("make a folder for the backup: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	info, err := from.backup(ctx, dir)
+	info, err := from.backup(ctx, data, dir)
 	if err != nil {
 		return err
 	}
-	return packBackup(ctx, w, dir, backupManifest{Version: buildVersion(), Created: now.UTC(), Sequence: info.Sequence})
+	leftOut, err := from.leftOut(data)
+	if err != nil {
+		return err
+	}
+	return packBackup(ctx, w, dir, backupManifest{Version: buildVersion(), Created: now.UTC(), Sequence: info.Sequence, LeftOut: leftOut})
+}
+
+// leftOut names what a backup of the data directory lacks, and what to do about it.
+func (s *stores) leftOut(data string) ([]string, error) {
+	var lacks []string
+	elsewhere, err := inPostgres(data)
+	if err != nil {
+		return nil, err
+	}
+	if elsewhere {
+		lacks = append(lacks, "the catalogue, which is in PostgreSQL: back it up with pg_dump after this, restore it there, "+
+			"and run `odometer rebind` on the restored data directory")
+	}
+	if _, err := os.Stat(s.secretKeyPath); err == nil {
+		lacks = append(lacks, "the secret key file "+s.secretKeyPath+": keep a copy in another place; without it EdgeGrid keys do not work after restoring")
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return lacks, nil
 }
 
 // backup copies the ledger first: an organization without events does no
 // harm, events without an organization would.
-func (s *stores) backup(ctx context.Context, dir string) (ledger.BackupInfo, error) {
+func (s *stores) backup(ctx context.Context, data, dir string) (ledger.BackupInfo, error) {
 	info, err := s.ledger.Backup(ctx, filepath.Join(dir, ledgerFolder))
 	if err != nil {
 		return info, fmt.Errorf("back up the ledger: %w", err)
+	}
+	elsewhere, err := inPostgres(data)
+	if err != nil {
+		return info, err
+	}
+	if elsewhere { // a file without an id: what is made of the backup is another ledger
+		return info, writeSynced(filepath.Join(dir, catalogIDFile), strings.NewReader(""))
 	}
 	if err := s.catalog.Backup(ctx, filepath.Join(dir, catalogFile)); err != nil {
 		return info, fmt.Errorf("back up the catalogue: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"text/tabwriter"
 	"time"
 
@@ -21,9 +22,11 @@ type KeyCmd struct {
 
 // keyTarget says whose keys are meant, and where.
 type keyTarget struct {
-	ClientSettings `embed:""`
-	Data           string `placeholder:"DIR" help:"Use this data directory, which no server uses, instead of asking a server."`
-	Organization   string `placeholder:"ID" help:"The organization; default: the key's own, with --data the first one."`
+	ClientSettings  `embed:""`
+	CatalogSettings `embed:""`
+
+	Data         string `placeholder:"DIR" help:"Use this data directory, which no server uses, instead of asking a server."`
+	Organization string `placeholder:"ID" help:"The organization; default: the key's own, with --data the first one."`
 }
 
 const offlineActor = "system:command-line"
@@ -35,7 +38,7 @@ func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*catalog.Stor
 		return err
 	}
 	defer release()
-	store, err := catalog.Open(ctx, catalogPath(t.Data), catalog.Options{Clock: env.Clock})
+	store, err := t.openCatalog(ctx, env, t.Data, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", t.Data, err)
 	}

@@ -34,6 +34,7 @@ func (c *RestoreCmd) Run(_ context.Context, env *Env) error {
 	if err := os.Remove(filepath.Join(c.Data, manifestName)); err != nil {
 		return err
 	}
+	m.warn(env)
 	_, err = fmt.Fprintf(env.Stdout, "%s: as of sequence %d, %s\n", c.Data, m.Sequence, m.Created.Format("2006-01-02 15:04:05 MST"))
 	return err
 }

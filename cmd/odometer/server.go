@@ -47,28 +47,42 @@ type Server struct {
 // stores are the parts of a data directory, opened.
 type stores struct {
 	ledger  *ledger.Ledger
-	catalog *catalog.Store
+	catalog *catalog.Store // nil at rest, where it is in PostgreSQL and was not named
+
+	secretKeyPath string
 }
 
 // openStores opens or makes the parts of a data directory whose lock is held.
-func openStores(ctx context.Context, dir string, limits ledger.Limits, env *Env, logger *slog.Logger) (*stores, error) {
-	var s stores
+func openStores(ctx context.Context, dir string, where CatalogSettings, limits ledger.Limits, env *Env, logger *slog.Logger) (*stores, error) {
+	s, err := openLedger(ctx, dir, where, limits, env, logger)
+	if err != nil {
+		return nil, err
+	}
+	// Last, so that a directory that cannot be used takes no catalogue.
+	if s.catalog, err = where.openCatalog(ctx, env, dir, logger); err != nil {
+		return nil, errors.Join(err, s.ledger.Close())
+	}
+	return s, nil
+}
+
+// openLedger opens or makes the ledger only.
+func openLedger(ctx context.Context, dir string, where CatalogSettings, limits ledger.Limits, env *Env, logger *slog.Logger) (*stores, error) {
+	s := &stores{secretKeyPath: where.secretKeyPath(dir)}
 	var err error
 	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, ledgerFolder), Clock: env.Clock, Logger: logger,
 		Limits: limits, Fatal: dieBecause(logger)})
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
-	s.catalog, err = catalog.Open(ctx, catalogPath(dir), catalog.Options{Clock: env.Clock, Logger: logger})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the catalogue: %w", err), s.ledger.Close())
-	}
-	return &s, nil
+	return s, nil
 }
 
-func catalogPath(dir string) string { return filepath.Join(dir, catalogFile) }
-
-func (s *stores) close() error { return errors.Join(s.catalog.Close(), s.ledger.Close()) }
+func (s *stores) close() error {
+	if s.catalog == nil {
+		return s.ledger.Close()
+	}
+	return errors.Join(s.catalog.Close(), s.ledger.Close())
+}
 
 // dieBecause ends the process: a write to the log is in doubt, and answering
 // anything more could be wrong. What was acknowledged is on disk.
@@ -132,7 +146,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		return err
 	}
 	var err error
-	if s.stores, err = openStores(ctx, s.settings.Data, s.settings.ledgerLimits(), env, s.logger); err != nil {
+	if s.stores, err = openStores(ctx, s.settings.Data, s.settings.CatalogSettings, s.settings.ledgerLimits(), env, s.logger); err != nil {
 		return err
 	}
 	if s.AdminKey, err = s.stores.catalog.EnsureDefault(ctx, "system:first-start"); err != nil {
@@ -150,7 +164,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	s.http.Mount(native.Surface(service), s.backupSurface(service),
 		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}),
 		thousandeyes.Surface(thousandeyes.Options{Service: service, CursorKey: cursors, Clock: env.Clock,
-			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.Limits.ThousandEyesRequests}),
+			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.ThousandEyes.RateLimit}),
 		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Clock: env.Clock}))
 	if err := s.http.Ready(service); err != nil {
 		return errors.Join(err, s.stores.close())

@@ -24,6 +24,8 @@ type ServerSettings struct {
 
 	PublicURL string `name:"public-url" placeholder:"URL" setting:"" help:"Address that clients use, with which links in answers begin; empty takes that of each request."`
 
+	CatalogSettings `embed:""`
+
 	TLSCert string `name:"tls-cert" placeholder:"FILE" setting:"" help:"Certificate chain in PEM; with tls-key, HTTPS is served."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" setting:"" help:"Private key in PEM."`
 
@@ -34,6 +36,8 @@ type ServerSettings struct {
 
 	Checkpoint CheckpointSettings `embed:"" prefix:"checkpoint."`
 	Limits     LimitSettings      `embed:"" prefix:"limits."`
+
+	ThousandEyes ThousandEyesSettings `embed:"" prefix:"thousandeyes."`
 }
 
 // CheckpointSettings say when folded state is written; whichever comes first.
@@ -67,8 +71,11 @@ type LimitSettings struct {
 	Meters         int      `default:"1000" setting:"" help:"Meters of one organization."`
 	KeptRejections int      `default:"100000" setting:"" help:"Rejected events kept per organization, then only counted."`
 	Reads          int      `default:"16" setting:"" help:"Usage and event queries at work at once."`
+}
 
-	ThousandEyesRequests int `name:"thousandeyes-requests" default:"240" setting:"" help:"ThousandEyes requests of one customer in a minute; 0 is no limit."`
+// ThousandEyesSettings are those of the ThousandEyes surface.
+type ThousandEyesSettings struct {
+	RateLimit int `default:"240" setting:"" help:"ThousandEyes requests of one customer in a minute; 0 is no limit."`
 }
 
 func (s *ServerSettings) httpLimits() httpserver.Limits {
@@ -110,7 +117,7 @@ func (s *ServerSettings) Validate() error {
 			return fmt.Errorf("public-url: want an address such as https://meter.example")
 		}
 	}
-	return nil
+	return s.CatalogSettings.Validate()
 }
 
 // publicBase is PublicURL as links begin with it.

@@ -40,8 +40,8 @@ func TestThousandEyesIsServed(t *testing.T) {
 func TestThousandEyesSettings(t *testing.T) {
 	t.Parallel()
 	settings, err := defaultServerSettings()
-	if err != nil || settings.Limits.ThousandEyesRequests != wire.RequestsPerMinute || settings.publicBase() != "" {
-		t.Errorf("%d %q %v", settings.Limits.ThousandEyesRequests, settings.publicBase(), err)
+	if err != nil || settings.ThousandEyes.RateLimit != wire.RequestsPerMinute || settings.publicBase() != "" {
+		t.Errorf("%d %q %v", settings.ThousandEyes.RateLimit, settings.publicBase(), err)
 	}
 	for given, want := range map[string]string{
 		"https://meter.example": "https://meter.example", "http://h:8080/odometer/": "http://h:8080/odometer",

@@ -12,6 +12,8 @@ import (
 
 // VerifyCmd checks that what a data directory answers is what its log says.
 type VerifyCmd struct {
+	CatalogSettings `embed:""`
+
 	Data   string   `required:"" placeholder:"DIR" help:"The data directory; no server may be using it."`
 	Memory byteSize `default:"512MiB" help:"Memory for sorting identities."`
 	JSON   bool     `name:"json" help:"Print the report as JSON."`
@@ -25,15 +27,15 @@ func (c *VerifyCmd) Help() string {
 
 // Run verifies and prints the report.
 func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
-	data, err := openAtRest(ctx, env, c.Data)
+	data, err := openAtRest(ctx, env, c.Data, c.CatalogSettings)
 	if err != nil {
 		return err
 	}
 	progress := &verifyProgress{env: env}
 	report, err := data.ledger.Verify(ctx, ledger.VerifyOptions{MemoryBytes: int64(c.Memory), Progress: progress.show})
 	progress.clear()
-	if problem := data.catalog.Check(ctx); problem != nil {
-		report.Problems = append(report.Problems, problem.Error())
+	if err == nil {
+		err = c.checkCatalog(ctx, env, data, &report)
 	}
 	if err = errors.Join(err, data.close()); err != nil {
 		return fmt.Errorf("verify %s: %w", c.Data, err)
@@ -43,6 +45,25 @@ func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
 	}
 	if found := len(report.Problems) + report.MoreFound; found > 0 {
 		return exitWith(exitDisagrees, fmt.Errorf("%s: %s found", c.Data, plural(found, "problem")))
+	}
+	return nil
+}
+
+// checkCatalog reads the whole catalogue, also one in PostgreSQL if it is named.
+func (c *VerifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, report *ledger.VerifyReport) (err error) {
+	store := data.catalog
+	if store == nil && c.Catalog == "" {
+		report.Skipped = append(report.Skipped, "the catalogue, which is in PostgreSQL: name it with --catalog")
+		return nil
+	}
+	if store == nil {
+		if store, err = c.open(ctx, env, c.Catalog, c.Data, nil); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+	}
+	if problem := store.Check(ctx); problem != nil {
+		report.Problems = append(report.Problems, problem.Error())
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func startServer(t *testing.T) *server {
 // page, and a cloud unit of each other test, the last of which also used 1.5
 // enterprise units of the shared agent.
 func world(first time.Time, rate string) harness.World {
-	w := harness.World{Catalogue: catalogue(), Flags: []string{"--limits.thousandeyes-requests", rate}}
+	w := harness.World{Catalogue: catalogue(), Flags: []string{"--thousandeyes.rate-limit", rate}}
 	for _, kind := range []string{"cloud", "enterprise"} {
 		w.Meters = append(w.Meters, client.Meter{Key: kind + "_units", EventType: kind + ".units", Aggregation: "SUM", Value: "units",
 			GroupBy: []string{"customer", "account_group", "test", "agent"}})
