@@ -8,6 +8,9 @@
 //	              1 --- n nouns          products, customers and what is theirs, with history
 //	              1 --- n periods        closed months of customers with their figures, never changed
 //
+//	              1 --- n record_groups  usage reported against entitlements, with a life cycle
+//	              1 --- n metering_configs, entitlement_credits, billable_metrics, idempotency_keys
+//
 //	installation  one row, in PostgreSQL: the ledger that the catalogue belongs to, and a number that tells of changes of keys
 //
 // Documents are applied (ParseDocument, Apply) and read back (Export); a View is
@@ -54,11 +57,12 @@ type Limits struct {
 	KeysPerOrganization int // keys of one organization that are not revoked
 	Keys                int // keys of all organizations that are not revoked; they are held in memory
 	PageSize            int // items in one page of a list
+	GroupsMatched       int // usage record groups that one list looks at for what no index has
 }
 
 // DefaultLimits returns the limits of a Store that is given none.
 func DefaultLimits() Limits {
-	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000}
+	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000, GroupsMatched: 1_000_000}
 }
 
 // orDefault fills the fields that are zero.
@@ -66,7 +70,7 @@ func (l Limits) orDefault() Limits {
 	def := DefaultLimits()
 	for _, f := range []struct{ have, def *int }{
 		{&l.Organizations, &def.Organizations}, {&l.KeysPerOrganization, &def.KeysPerOrganization},
-		{&l.Keys, &def.Keys}, {&l.PageSize, &def.PageSize},
+		{&l.Keys, &def.Keys}, {&l.PageSize, &def.PageSize}, {&l.GroupsMatched, &def.GroupsMatched},
 	} {
 		if *f.have <= 0 {
 			*f.have = *f.def

@@ -76,6 +76,58 @@ var (
 	//go:embed sql/period_list.sql
 	sqlPeriodList string
 
+	//go:embed sql/noun_current.sql
+	sqlNounCurrent string
+
+	//go:embed sql/record_group_create.sql
+	sqlRecordGroupCreate string
+	//go:embed sql/record_group_serial.sql
+	sqlRecordGroupSerial string
+	//go:embed sql/record_group_get.sql
+	sqlRecordGroupGet string
+	//go:embed sql/record_group_list.sql
+	sqlRecordGroupList string
+	//go:embed sql/record_group_span.sql
+	sqlRecordGroupSpan string
+	//go:embed sql/record_group_unposted.sql
+	sqlRecordGroupUnposted string
+	//go:embed sql/record_group_posted.sql
+	sqlRecordGroupPosted string
+	//go:embed sql/record_group_delete.sql
+	sqlRecordGroupDelete string
+	//go:embed sql/record_group_retry.sql
+	sqlRecordGroupRetry string
+
+	//go:embed sql/credit_create.sql
+	sqlCreditCreate string
+	//go:embed sql/credit_get.sql
+	sqlCreditGet string
+	//go:embed sql/credit_list.sql
+	sqlCreditList string
+
+	//go:embed sql/metering_config_put.sql
+	sqlMeteringConfigPut string
+	//go:embed sql/metering_config_list.sql
+	sqlMeteringConfigList string
+
+	//go:embed sql/billable_metric_create.sql
+	sqlBillableMetricCreate string
+	//go:embed sql/billable_metric_delete.sql
+	sqlBillableMetricDelete string
+	//go:embed sql/billable_metric_touch.sql
+	sqlBillableMetricTouch string
+	//go:embed sql/billable_metric_get.sql
+	sqlBillableMetricGet string
+	//go:embed sql/billable_metric_list.sql
+	sqlBillableMetricList string
+
+	//go:embed sql/idempotency_get.sql
+	sqlIdempotencyGet string
+	//go:embed sql/idempotency_put.sql
+	sqlIdempotencyPut string
+	//go:embed sql/idempotency_clean.sql
+	sqlIdempotencyClean string
+
 	//go:embed sql/audit_create.sql
 	sqlAuditCreate string
 	//go:embed sql/audit_list.sql

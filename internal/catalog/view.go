@@ -26,6 +26,9 @@ type View struct {
 	codes     map[int64]ownedHistory[CPCode]
 	groups    map[int64]ownedHistory[ReportingGroup]
 	histories map[string]*customerHistory
+
+	entitlements map[string]*Entitlement
+	entitled     map[string][]Held[Entitlement] // by id, and then by time
 }
 
 // Held is a noun as it was from one instant until another; a zero instant is none.
@@ -332,7 +335,11 @@ func newView(number int64, versions []version) (*View, error) {
 		products: map[string]*Product{}, customers: map[string]*Customer{}, accounts: map[string]*Customer{},
 		aids: map[string]*Customer{}, contracts: map[string]contractOf{}, billed: map[string][]*Contract{},
 		codes: map[int64]ownedHistory[CPCode]{}, groups: map[int64]ownedHistory[ReportingGroup]{},
-		histories: map[string]*customerHistory{},
+		histories:    map[string]*customerHistory{},
+		entitlements: map[string]*Entitlement{}, entitled: map[string][]Held[Entitlement]{},
+	}
+	for i := range doc.Entitlements {
+		v.entitlements[doc.Entitlements[i].ID] = &doc.Entitlements[i]
 	}
 	for i := range doc.Products {
 		v.products[doc.Products[i].ID] = &doc.Products[i]

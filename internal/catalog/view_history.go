@@ -8,6 +8,11 @@ import (
 // addHistory takes over the version at i of versions, which are in order.
 func (v *View) addHistory(versions []version, i int) error {
 	one := versions[i]
+	if one.kind == NounEntitlement {
+		e, err := held[Entitlement](one)
+		v.entitled[one.id] = append(v.entitled[one.id], e)
+		return err
+	}
 	if one.customer == "" {
 		return nil
 	}

@@ -1,0 +1,99 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// MaxMetricIDBytes bounds the id of a billable metric.
+const MaxMetricIDBytes = 36
+
+// BillableMetric says that a meter is a billable metric, and how it was asked
+// for. The meter has the metric's id as its key; its name, description and
+// status are the log's.
+type BillableMetric struct {
+	ID         string
+	Definition json.RawMessage // the meter as it was created, so that it can be created again
+	Info       json.RawMessage // filters and group-bys in the words they were given
+	Created    time.Time
+	Updated    time.Time
+}
+
+// CreateBillableMetric notes a metric whose meter is created next; an id that
+// is a metric's already is KindConflict. It leaves no audit entry: that of its
+// meter tells of it.
+func (s *Store) CreateBillableMetric(ctx context.Context, organization string, m BillableMetric) (BillableMetric, error) {
+	if !validText(m.ID, MaxMetricIDBytes) || !json.Valid(m.Definition) || !json.Valid(m.Info) {
+		return BillableMetric{}, meter.Errorf(meter.KindInvalid, "the id of a billable metric is 1 to %d bytes of UTF-8 without control characters", MaxMetricIDBytes)
+	}
+	m.Created = s.now()
+	m.Updated = m.Created
+	err := s.write(ctx, "create the billable metric", func(tx *sql.Tx) error {
+		if _, err := getOrganization(ctx, tx, organization); err != nil {
+			return err
+		}
+		done, err := tx.ExecContext(ctx, sqlBillableMetricCreate, organization, m.ID, string(m.Definition), string(m.Info), micros(m.Created))
+		if err != nil {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, meter.Errorf(meter.KindConflict, "there is a billable metric %q already", clip(m.ID)))
+		}
+		return nil
+	})
+	return m, err
+}
+
+// DropBillableMetric forgets a metric whose meter could not be created.
+func (s *Store) DropBillableMetric(ctx context.Context, organization, id string) error {
+	return s.write(ctx, "drop the billable metric", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlBillableMetricDelete, organization, id)
+		return err
+	})
+}
+
+// TouchBillableMetric notes that the metric's meter was changed now. An id
+// that is no metric's is left alone.
+func (s *Store) TouchBillableMetric(ctx context.Context, organization, id string) error {
+	return s.write(ctx, "change the billable metric", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlBillableMetricTouch, organization, id, micros(s.now()))
+		return err
+	})
+}
+
+// BillableMetric returns one metric, or KindNotFound.
+func (s *Store) BillableMetric(ctx context.Context, organization, id string) (BillableMetric, error) {
+	m, err := scanBillableMetric(s.reader.QueryRowContext(ctx, sqlBillableMetricGet, organization, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return BillableMetric{}, meter.Errorf(meter.KindNotFound, "no billable metric %q", clip(id))
+	}
+	if err != nil {
+		return BillableMetric{}, s.fail(err, "cannot read the billable metric")
+	}
+	return m, nil
+}
+
+// BillableMetrics returns an organization's metrics, the oldest first. They
+// are as many as its meters at most.
+func (s *Store) BillableMetrics(ctx context.Context, organization string) ([]BillableMetric, error) {
+	all, err := list(ctx, s.reader, scanBillableMetric, sqlBillableMetricList, organization)
+	if err != nil {
+		return nil, s.fail(err, "cannot list billable metrics")
+	}
+	return all, nil
+}
+
+func scanBillableMetric(r row) (BillableMetric, error) {
+	var m BillableMetric
+	var definition, info string
+	var created, updated sql.NullInt64
+	err := r.Scan(&m.ID, &definition, &info, &created, &updated)
+	m.Definition, m.Info = json.RawMessage(definition), json.RawMessage(info)
+	m.Created, m.Updated = fromMicros(created), fromMicros(updated)
+	return m, err
+}

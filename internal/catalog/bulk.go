@@ -1,0 +1,29 @@
+package catalog
+
+import (
+	"strconv"
+	"strings"
+)
+
+// repeatValues makes of a statement that inserts one row of columns
+// parameters, VALUES ($1, ..., $columns), one that inserts that many rows.
+func repeatValues(statement string, columns, rows int) string {
+	before, rest, _ := strings.Cut(statement, "VALUES (")
+	_, after, _ := strings.Cut(rest, ")")
+	var b strings.Builder
+	b.WriteString(before)
+	b.WriteString("VALUES ")
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		for c := range columns {
+			b.WriteByte("(,"[min(c, 1)])
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(i*columns + c + 1))
+		}
+		b.WriteByte(')')
+	}
+	b.WriteString(after)
+	return b.String()
+}

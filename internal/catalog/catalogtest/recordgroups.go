@@ -1,0 +1,414 @@
+package catalogtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+var recordGroupCases = []testCase{
+	{"usage record groups keep what was reported, also after a restart", groupsStay},
+	{"an id of a usage record group is consumed for ever", groupIDs},
+	{"concurrent groups of one id: one is stored", groupsConcurrent},
+	{"a batch of groups is stored whole or not at all, in order", groupsAtomic},
+	{"usage record groups are listed by everything and in pages", groupLists},
+	{"a list that looks at too much is refused", groupMatchLimit},
+	{"only what may be deleted is, once", groupsDeleted},
+	{"only what failed is retried", groupsRetried},
+	{"what is unposted is found, and marked", groupsPosted},
+	{"a batch that is sent again with its key is stored once", groupsRepeated},
+	{"an idempotency key is forgotten after its time", keysForgotten},
+}
+
+// usageGroup is a group of ent's usage, to be created.
+func usageGroup(id string) catalog.RecordGroup {
+	return catalog.RecordGroup{ID: id, Entitlement: "e1", Customer: "acme", Buyer: "buyer-1", Partner: catalog.PartnerAWS, Product: "cdn",
+		Status: catalog.GroupCreated, Usage: day("2026-03-01"), Source: "API",
+		Origin:  map[string]meter.Decimal{"gb": number("0.100000000000")},
+		Records: map[string]meter.Decimal{"gb": number("12345678901234567890123456.123456789012")}}
+}
+
+func number(text string) meter.Decimal {
+	d, err := meter.ParseDecimal(text)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func (b *bench) groups(organization string, groups ...catalog.RecordGroup) []catalog.RecordGroup {
+	b.Helper()
+	made, _, err := b.store.CreateRecordGroups(b.ctx, organization, groups, catalog.Idempotency{})
+	b.must(err)
+	return made
+}
+
+// every is the filter that chooses all groups.
+var every = catalog.RecordGroupFilter{From: day("2000-01-01"), To: day("2100-01-01")}
+
+func (b *bench) listed(organization string, f catalog.RecordGroupFilter, offset, limit int) (string, bool) {
+	b.Helper()
+	page, err := b.store.RecordGroups(b.ctx, organization, f, offset, limit)
+	b.must(err)
+	return ids(page.Items), page.More
+}
+
+func ids(groups []catalog.RecordGroup) string {
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.ID)
+	}
+	return strings.Join(names, " ")
+}
+
+func groupsStay(b *bench) {
+	b.organization("a")
+	g := usageGroup("g1")
+	g.Billable = json.RawMessage(`[{"key":"m","quantity":"0.1"}]`)
+	g.Message = "why"
+	made := b.groups("a", g)[0]
+	if made.Serial != 1 || !made.Created.Equal(b.clock.now()) || !made.Updated.Equal(made.Created) {
+		b.Errorf("%+v", made)
+	}
+	for range 2 {
+		got, err := b.store.RecordGroup(b.ctx, "a", "g1")
+		b.must(err)
+		if got.Serial != 1 || got.Entitlement != "e1" || got.Customer != "acme" || got.Buyer != "buyer-1" || got.Partner != "AWS" || got.Product != "cdn" ||
+			got.Status != catalog.GroupCreated || !got.Usage.Equal(g.Usage) || !got.Created.Equal(made.Created) || got.Source != "API" || got.Message != "why" ||
+			got.Posted != catalog.EventsToPost || got.Report != "" || !got.Reported.IsZero() || len(got.Settled) != 0 {
+			b.Errorf("%+v", got)
+		}
+		if got.Origin["gb"].String() != "0.1" || got.Records["gb"].String() != "12345678901234567890123456.123456789012" || string(got.Billable) != string(g.Billable) {
+			b.Errorf("%+v", got)
+		}
+		b.reopen(b.limit)
+	}
+	_, err := b.store.RecordGroup(b.ctx, "a", "g2")
+	b.wantKind(err, meter.KindNotFound)
+	b.organization("b")
+	_, err = b.store.RecordGroup(b.ctx, "b", "g1")
+	b.wantKind(err, meter.KindNotFound)
+	b.must(b.store.Check(b.ctx))
+}
+
+func groupIDs(b *bench) {
+	b.organization("a")
+	b.organization("b")
+	longest := strings.Repeat("x", catalog.MaxGroupIDBytes)
+	b.groups("a", usageGroup("g1"), usageGroup(longest))
+	b.groups("b", usageGroup("g1"))
+	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "g1", actor)
+	b.must(err)
+	other := usageGroup("g1")
+	other.Entitlement = "e2"
+	for _, g := range []catalog.RecordGroup{usageGroup("g1"), other} {
+		_, _, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{g}, catalog.Idempotency{})
+		b.wantKind(err, meter.KindConflict)
+		if !strings.Contains(err.Error(), "g1") || !strings.Contains(err.Error(), catalog.GroupDeleted) {
+			b.Error(err)
+		}
+	}
+	for _, id := range []string{"", longest + "x", "a\nb"} {
+		_, _, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup(id)}, catalog.Idempotency{})
+		b.wantKind(err, meter.KindInvalid)
+	}
+}
+
+func groupsConcurrent(b *bench) {
+	b.organization("a")
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() {
+			_, _, errs[i] = b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("g1")}, catalog.Idempotency{})
+		})
+	}
+	wg.Wait()
+	made := 0
+	for _, err := range errs {
+		if err == nil {
+			made++
+			continue
+		}
+		b.wantKind(err, meter.KindConflict)
+	}
+	if made != 1 {
+		b.Errorf("stored %d times", made)
+	}
+}
+
+func groupsAtomic(b *bench) {
+	b.organization("a")
+	var batch []catalog.RecordGroup
+	for i := range catalog.MaxGroups {
+		batch = append(batch, usageGroup(fmt.Sprintf("g%04d", i)))
+	}
+	made := b.groups("a", batch...)
+	for i, g := range made {
+		if g.ID != batch[i].ID || g.Serial != int32(i+1) {
+			b.Fatalf("group %d is %s, serial %d", i, g.ID, g.Serial)
+		}
+	}
+	second := []catalog.RecordGroup{usageGroup("h1"), usageGroup("g0500"), usageGroup("h2")}
+	_, _, err := b.store.CreateRecordGroups(b.ctx, "a", second, catalog.Idempotency{})
+	b.wantKind(err, meter.KindConflict)
+	_, _, err = b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("h1"), usageGroup("h1")}, catalog.Idempotency{})
+	b.wantKind(err, meter.KindConflict)
+	_, err = b.store.RecordGroup(b.ctx, "a", "h1")
+	b.wantKind(err, meter.KindNotFound)
+	for _, bad := range [][]catalog.RecordGroup{nil, append(batch, usageGroup("one more"))} {
+		_, _, err = b.store.CreateRecordGroups(b.ctx, "a", bad, catalog.Idempotency{})
+		b.wantKind(err, meter.KindTooLarge)
+	}
+	if got := b.groups("a", usageGroup("h1"))[0].Serial; got != catalog.MaxGroups+1 {
+		b.Errorf("serial %d after a refused batch", got)
+	}
+}
+
+func groupLists(b *bench) {
+	b.organization("a")
+	b.organization("b")
+	edit := func(id string, change func(g *catalog.RecordGroup)) catalog.RecordGroup {
+		g := usageGroup(id)
+		change(&g)
+		return g
+	}
+	b.groups("b", usageGroup("x"))
+	b.groups("a", usageGroup("g1"), edit("g2", func(g *catalog.RecordGroup) { g.Partner = catalog.PartnerGCP }))
+	b.clock.advance(24 * time.Hour)
+	b.groups("a", edit("g3", func(g *catalog.RecordGroup) { g.Buyer = "buyer-2" }),
+		edit("g4", func(g *catalog.RecordGroup) { g.Entitlement = "e2"; g.Status = catalog.GroupInvalid }),
+		edit("g5", func(g *catalog.RecordGroup) { g.Source = "ORB"; g.Customer = "beta" }))
+	with := func(change func(f *catalog.RecordGroupFilter)) catalog.RecordGroupFilter {
+		f := every
+		change(&f)
+		return f
+	}
+	for _, c := range []struct {
+		f    catalog.RecordGroupFilter
+		want string
+	}{
+		{every, "g5 g4 g3 g2 g1"},
+		{with(func(f *catalog.RecordGroupFilter) { f.Partner = catalog.PartnerGCP }), "g2"},
+		{with(func(f *catalog.RecordGroupFilter) { f.Buyer = "buyer-2" }), "g3"},
+		{with(func(f *catalog.RecordGroupFilter) { f.Entitlement = "e2" }), "g4"},
+		{with(func(f *catalog.RecordGroupFilter) { f.Status = catalog.GroupInvalid }), "g4"},
+		{with(func(f *catalog.RecordGroupFilter) { f.Source = "ORB" }), "g5"},
+		{with(func(f *catalog.RecordGroupFilter) { f.Customer = "beta" }), "g5"},
+		{with(func(f *catalog.RecordGroupFilter) { f.Entitlement, f.Status = "e2", catalog.GroupCreated }), ""},
+		{with(func(f *catalog.RecordGroupFilter) { f.From = day("2026-03-02") }), "g5 g4 g3"},
+		{with(func(f *catalog.RecordGroupFilter) { f.To = b.clock.now() }), "g2 g1"},
+		{with(func(f *catalog.RecordGroupFilter) {
+			f.Match = func(g *catalog.RecordGroup) bool { return g.ID != "g4" && g.ID != "g2" }
+		}), "g5 g3 g1"},
+	} {
+		if got, more := b.listed("a", c.f, 0, 100); got != c.want || more {
+			b.Errorf("%+v: %q, %v", c.f, got, more)
+		}
+		if n := len(strings.Fields(c.want)); n > 1 {
+			var parts []string
+			for offset := range n {
+				got, more := b.listed("a", c.f, offset, 1)
+				if more != (offset < n-1) {
+					b.Errorf("%+v from %d: more is %v", c.f, offset, more)
+				}
+				parts = append(parts, got)
+			}
+			if got := strings.Join(parts, " "); got != c.want {
+				b.Errorf("%+v in pages: %q", c.f, got)
+			}
+		}
+	}
+}
+
+func groupMatchLimit(b *bench) {
+	b.reopen(catalog.Limits{GroupsMatched: 3})
+	b.organization("a")
+	f := every
+	f.Match = func(*catalog.RecordGroup) bool { return true }
+	b.groups("a", usageGroup("g1"), usageGroup("g2"), usageGroup("g3"))
+	if got, more := b.listed("a", f, 0, 5); got != "g3 g2 g1" || more {
+		b.Errorf("at the limit: %q, %v", got, more)
+	}
+	b.groups("a", usageGroup("g4"))
+	_, err := b.store.RecordGroups(b.ctx, "a", f, 0, 5)
+	b.wantKind(err, meter.KindTooLarge)
+}
+
+func groupsDeleted(b *bench) {
+	b.organization("a")
+	invalid := usageGroup("invalid")
+	invalid.Status, invalid.Posted = catalog.GroupInvalid, catalog.NothingToPost
+	others := []string{catalog.GroupReportPending, catalog.GroupReported, catalog.GroupReportFailed}
+	all := []catalog.RecordGroup{usageGroup("created"), invalid}
+	for _, status := range others {
+		g := usageGroup(status)
+		g.Status = status
+		all = append(all, g)
+	}
+	b.groups("a", all...)
+	before := len(b.audit("a"))
+	b.clock.advance(time.Hour)
+	for id, posted := range map[string]catalog.Posted{"created": catalog.VoidToPost, "invalid": catalog.NothingToPost} {
+		for range 2 { // the second answers the same, and changes nothing
+			g, err := b.store.DeleteRecordGroup(b.ctx, "a", id, actor)
+			b.must(err)
+			if g.ID != id || g.Status != catalog.GroupDeleted || g.Posted != posted || g.Updated.Sub(g.Created) != time.Hour {
+				b.Errorf("%+v", g)
+			}
+		}
+	}
+	if n := len(b.audit("a")) - before; n != 2 {
+		b.Errorf("%d audit entries", n)
+	}
+	for _, id := range others {
+		_, err := b.store.DeleteRecordGroup(b.ctx, "a", id, actor)
+		b.wantKind(err, meter.KindInvalid)
+		if !strings.Contains(err.Error(), id) {
+			b.Error(err)
+		}
+	}
+	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "unknown", actor)
+	b.wantKind(err, meter.KindNotFound)
+	_, err = b.store.DeleteRecordGroup(b.ctx, "a", "created", "")
+	b.wantKind(err, meter.KindInvalid)
+}
+
+func groupsRetried(b *bench) {
+	b.organization("a")
+	for _, status := range []string{catalog.GroupCreated, catalog.GroupInvalid, catalog.GroupReportPending, catalog.GroupReported, catalog.GroupReportFailed, catalog.GroupDeleted} {
+		g := usageGroup(status)
+		g.Status = status
+		b.groups("a", g)
+		got, err := b.store.RetryRecordGroup(b.ctx, "a", status, actor)
+		if status != catalog.GroupReportFailed {
+			b.wantKind(err, meter.KindInvalid)
+			continue
+		}
+		b.must(err)
+		if got.Status != catalog.GroupCreated || got.Report != "" || !got.Reported.IsZero() || got.Message != "" {
+			b.Errorf("%+v", got)
+		}
+	}
+	_, err := b.store.RetryRecordGroup(b.ctx, "a", "unknown", actor)
+	b.wantKind(err, meter.KindNotFound)
+}
+
+func groupsPosted(b *bench) {
+	b.organization("a")
+	b.organization("b")
+	invalid := usageGroup("g3")
+	invalid.Status, invalid.Posted = catalog.GroupInvalid, catalog.NothingToPost
+	b.groups("a", usageGroup("g1"), usageGroup("g2"), invalid)
+	b.groups("b", usageGroup("g4"))
+	unposted := func(want ...string) {
+		b.Helper()
+		for _, limit := range []int{1, 100} {
+			var got []string
+			for org, serial := "", int32(0); ; {
+				groups, err := b.store.UnpostedGroups(b.ctx, org, serial, limit)
+				b.must(err)
+				for _, g := range groups {
+					got = append(got, g.Organization+"/"+g.ID)
+					org, serial = g.Organization, g.Serial
+				}
+				if len(groups) < limit {
+					break
+				}
+			}
+			if !slices.Equal(got, want) {
+				b.Errorf("unposted %v, want %v", got, want)
+			}
+		}
+	}
+	unposted("a/g1", "a/g2", "b/g4")
+	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "g1", actor)
+	b.must(err)
+	b.must(b.store.MarkPosted(b.ctx, "a", 1, 3, catalog.EventsToPost, catalog.EventsPosted))
+	unposted("a/g1", "b/g4")
+	b.must(b.store.MarkPosted(b.ctx, "a", 1, 1, catalog.VoidToPost, catalog.NothingToPost))
+	unposted("b/g4")
+	g, err := b.store.RecordGroup(b.ctx, "a", "g2")
+	b.must(err)
+	if g.Posted != catalog.EventsPosted {
+		b.Errorf("%+v", g)
+	}
+}
+
+func groupsRepeated(b *bench) {
+	b.organization("a")
+	b.organization("b")
+	once := catalog.Idempotency{Scope: "batch", Key: "k1", Request: "r1"}
+	create := func(organization string, once catalog.Idempotency, names ...string) (string, bool, error) {
+		var groups []catalog.RecordGroup
+		for _, id := range names {
+			groups = append(groups, usageGroup(id))
+		}
+		made, repeated, err := b.store.CreateRecordGroups(b.ctx, organization, groups, once)
+		return ids(made), repeated, err
+	}
+	for i, names := range [][]string{{"g1", "g2"}, {"h1", "h2"}} { // ids of the server's: others each time
+		got, repeated, err := create("a", once, names...)
+		b.must(err)
+		if got != "g1 g2" || repeated != (i == 1) {
+			b.Errorf("%q, %v", got, repeated)
+		}
+	}
+	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "g1", actor)
+	b.must(err)
+	made, _, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("i1"), usageGroup("i2")}, once)
+	b.must(err)
+	if made[0].Status != catalog.GroupDeleted || made[1].Status != catalog.GroupCreated {
+		b.Errorf("%+v", made)
+	}
+	other := once
+	other.Request = "r2"
+	_, _, err = create("a", other, "h1")
+	b.wantKind(err, meter.KindConflict)
+	for _, fresh := range []catalog.Idempotency{{Scope: "other", Key: "k1", Request: "r1"}, {Scope: "batch", Key: "k2", Request: "r1"}} {
+		_, repeated, err := create("a", fresh, "id-"+fresh.Scope+fresh.Key)
+		b.must(err)
+		if repeated {
+			b.Errorf("%+v was repeated", fresh)
+		}
+	}
+	got, repeated, err := create("b", once, "g1")
+	b.must(err)
+	if got != "g1" || repeated {
+		b.Errorf("another organization's: %q, %v", got, repeated)
+	}
+	long := strings.Repeat("k", catalog.MaxIdempotencyKeyBytes)
+	_, _, err = create("a", catalog.Idempotency{Scope: "batch", Key: long, Request: "r"}, "j1")
+	b.must(err)
+	_, _, err = create("a", catalog.Idempotency{Scope: "batch", Key: long + "k", Request: "r"}, "j2")
+	b.wantKind(err, meter.KindInvalid)
+}
+
+func keysForgotten(b *bench) {
+	b.organization("a")
+	once := catalog.Idempotency{Scope: "batch", Key: "k1", Request: "r1"}
+	create := func(id string) bool {
+		b.Helper()
+		_, repeated, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup(id)}, once)
+		b.must(err)
+		return repeated
+	}
+	create("g1")
+	b.clock.advance(catalog.IdempotencyRetention - time.Microsecond)
+	if !create("g2") {
+		b.Error("forgotten too early")
+	}
+	b.clock.advance(time.Microsecond)
+	if create("g2") {
+		b.Error("not forgotten")
+	}
+	if !create("g3") {
+		b.Error("the new answer was not kept")
+	}
+}

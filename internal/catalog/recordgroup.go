@@ -1,0 +1,379 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// The states of a usage record group.
+//
+//	CREATED ──► REPORT_PENDING ──► REPORTED
+//	   ▲  │            │
+//	   │  ▼            ▼
+//	   │ DELETED   REPORT_FAILED
+//	   └───────────────┘ retry            INVALID ──► DELETED
+const (
+	GroupCreated       = "CREATED"
+	GroupInvalid       = "INVALID"        // accepted, but cannot be billed; nothing of it is posted
+	GroupReportPending = "REPORT_PENDING" // claimed by a report whose outcome is open
+	GroupReported      = "REPORTED"       // a marketplace has accepted it, or nothing had to be sent
+	GroupReportFailed  = "REPORT_FAILED"  // a marketplace refused it, or a dimension of it
+	GroupDeleted       = "DELETED"
+)
+
+// Posted says what of a group is in the ledger.
+type Posted uint8
+
+// A group is posted events first, and its void after them.
+const (
+	EventsToPost  Posted = iota // its events are to be posted
+	EventsPosted                // they are in the ledger
+	VoidToPost                  // its events, and then their void, are to be posted
+	NothingToPost               // the void is in the ledger, or there were never events
+)
+
+const (
+	// MaxGroupIDBytes bounds the id of a usage record group.
+	MaxGroupIDBytes = 36
+	// MaxGroups bounds the usage record groups that are created in one step.
+	MaxGroups = 1000
+	// bulkGroups is how many groups one statement inserts: a database bounds the parameters of one.
+	bulkGroups = 500
+	// groupColumns are the parameters of one group in that statement.
+	groupColumns = 18
+)
+
+// RecordGroup is usage that was reported against an entitlement. What was
+// reported never changes; status, Posted, Settled and the report do.
+type RecordGroup struct {
+	ID          string
+	Serial      int32 // 1, 2, 3, ... within the organization
+	Entitlement string
+	Customer    string
+	Buyer       string
+	Partner     string
+	Product     string
+	Status      string
+	Usage       time.Time // when the usage happened
+	Created     time.Time
+	Updated     time.Time
+	Source      string
+	Origin      map[string]meter.Decimal // by key, as reported
+	Records     map[string]meter.Decimal // by dimension, after mapping
+	Billable    json.RawMessage          // records of billable metrics, a JSON array
+	Message     string                   // why it is INVALID or REPORT_FAILED
+	Posted      Posted
+	Settled     []string  // dimensions that a marketplace has accepted; a retry leaves them out
+	Report      string    // the report that claimed it; "" = none
+	Reported    time.Time // zero until it is REPORTED
+}
+
+// OwnedGroup is a group and its organization.
+type OwnedGroup struct {
+	Organization string
+	RecordGroup
+}
+
+// RecordGroupFilter chooses groups; a text that is "" does not.
+type RecordGroupFilter struct {
+	From, To    time.Time // creation, half-open
+	Partner     string
+	Buyer       string
+	Entitlement string
+	Status      string
+	Source      string
+	Customer    string
+	Match       func(*RecordGroup) bool // nil = all; asked of each group in turn
+}
+
+// RecordGroupPage is a part of a list of groups, the newest first.
+type RecordGroupPage struct {
+	Items []RecordGroup
+	More  bool // whether there are groups after these
+}
+
+// groupSpan is the answer that is kept for an idempotency key.
+type groupSpan struct{ First, Last int32 }
+
+// CreateRecordGroups stores groups in one step, in order, and returns them
+// with serial and times. An id that was ever used, also by a deleted group, is
+// KindConflict and nothing is stored. With an idempotency key that was used
+// before it returns the groups of then, as they are now.
+func (s *Store) CreateRecordGroups(ctx context.Context, organization string, groups []RecordGroup, once Idempotency) (made []RecordGroup, repeated bool, err error) {
+	if len(groups) == 0 || len(groups) > MaxGroups {
+		return nil, false, meter.Errorf(meter.KindTooLarge, "%d usage record groups: want 1 to %d", len(groups), MaxGroups)
+	}
+	for i := range groups {
+		if !validText(groups[i].ID, MaxGroupIDBytes) {
+			return nil, false, meter.Errorf(meter.KindInvalid, "the id of a usage record group is 1 to %d bytes of UTF-8 without control characters", MaxGroupIDBytes)
+		}
+	}
+	if err := once.validate(); err != nil {
+		return nil, false, err
+	}
+	err = s.write(ctx, "store the usage record groups", func(tx *sql.Tx) error {
+		var span groupSpan
+		if repeated, err = s.repeated(ctx, tx, organization, once, &span); err != nil {
+			return err
+		}
+		if repeated {
+			made, err = list(ctx, tx, scanRecordGroup, sqlRecordGroupSpan, organization, span.First, span.Last)
+			return err
+		}
+		made, err = s.insertGroups(ctx, tx, organization, groups)
+		if err != nil {
+			return err
+		}
+		return s.keep(ctx, tx, organization, once, groupSpan{made[0].Serial, made[len(made)-1].Serial})
+	})
+	return made, repeated, err
+}
+
+func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization string, groups []RecordGroup) ([]RecordGroup, error) {
+	var serial int64
+	if err := tx.QueryRowContext(ctx, sqlRecordGroupSerial, organization).Scan(&serial); err != nil {
+		return nil, err
+	}
+	if serial+int64(len(groups)) > math.MaxInt32 {
+		return nil, meter.Errorf(meter.KindStorageFull, "the organization has had %d usage record groups, the most there can be", serial)
+	}
+	now := s.now()
+	made := make([]RecordGroup, len(groups))
+	for first := 0; first < len(groups); first += bulkGroups {
+		part := groups[first:min(first+bulkGroups, len(groups))]
+		args := make([]any, 0, groupColumns*len(part))
+		for i, g := range part {
+			serial++
+			g.Serial, g.Created, g.Updated = int32(serial), now, now
+			made[first+i] = g
+			more, err := groupArgs(organization, g)
+			if err != nil {
+				return nil, err
+			}
+			args = append(args, more...)
+		}
+		done, err := tx.ExecContext(ctx, repeatValues(sqlRecordGroupCreate, groupColumns, len(part)), args...)
+		if err != nil {
+			return nil, err
+		}
+		if n, err := done.RowsAffected(); err != nil || n != int64(len(part)) {
+			return nil, errors.Join(err, s.taken(ctx, tx, organization, made[:first+len(part)]))
+		}
+	}
+	return made, nil
+}
+
+// taken says which of the ids is used already.
+func (s *Store) taken(ctx context.Context, tx *sql.Tx, organization string, groups []RecordGroup) error {
+	for _, g := range groups {
+		had, err := getRecordGroup(ctx, tx, organization, g.ID)
+		if err == nil && had.Serial != g.Serial {
+			return meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(had.ID), had.Status)
+		}
+	}
+	return meter.Errorf(meter.KindConflict, "an id is given twice")
+}
+
+func groupArgs(organization string, g RecordGroup) ([]any, error) {
+	var err error
+	encode := func(v any) string {
+		text, failed := json.Marshal(v)
+		err = errors.Join(err, failed)
+		return string(text)
+	}
+	billable := "[]"
+	if len(g.Billable) > 0 {
+		billable = string(g.Billable)
+	}
+	return []any{organization, g.ID, g.Serial, g.Entitlement, g.Customer, g.Buyer, g.Partner, g.Product, g.Status,
+		micros(g.Usage), micros(g.Created), micros(g.Updated), g.Source, encode(quantities(g.Origin)), encode(quantities(g.Records)),
+		billable, g.Message, int64(g.Posted)}, err
+}
+
+// quantities is an object also where there is none.
+func quantities(m map[string]meter.Decimal) map[string]meter.Decimal {
+	if m == nil {
+		return map[string]meter.Decimal{}
+	}
+	return m
+}
+
+// RecordGroup returns one group, or KindNotFound.
+func (s *Store) RecordGroup(ctx context.Context, organization, id string) (RecordGroup, error) {
+	g, err := getRecordGroup(ctx, s.reader, organization, id)
+	if err != nil {
+		return RecordGroup{}, s.fail(err, "cannot read the usage record group")
+	}
+	return g, nil
+}
+
+func getRecordGroup(ctx context.Context, q queryer, organization, id string) (RecordGroup, error) {
+	g, err := scanRecordGroup(q.QueryRowContext(ctx, sqlRecordGroupGet, organization, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return g, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
+	}
+	return g, err
+}
+
+// RecordGroups lists the groups that the filter chooses, the newest first, from
+// offset on. With Match it reads at most Limits.GroupsMatched groups; more is
+// KindTooLarge.
+func (s *Store) RecordGroups(ctx context.Context, organization string, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
+	most, skip := limit+1, offset
+	if f.Match != nil {
+		most, skip = s.limits.GroupsMatched+1, 0
+	}
+	rows, err := s.reader.QueryContext(ctx, sqlRecordGroupList, organization, micros(f.From), micros(f.To),
+		f.Partner, f.Buyer, f.Entitlement, f.Status, f.Source, f.Customer, most, skip)
+	if err != nil {
+		return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
+	}
+	defer rows.Close()
+	page := RecordGroupPage{Items: []RecordGroup{}}
+	for read := 1; rows.Next(); read++ {
+		g, err := scanRecordGroup(rows)
+		switch {
+		case err != nil:
+			return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
+		case f.Match == nil:
+		case read > s.limits.GroupsMatched:
+			return RecordGroupPage{}, meter.Errorf(meter.KindTooLarge, "more than %d usage record groups would be looked at: choose fewer days", s.limits.GroupsMatched)
+		case !f.Match(&g):
+			continue
+		case offset > 0:
+			offset--
+			continue
+		}
+		if len(page.Items) == limit {
+			page.More = true
+			break
+		}
+		page.Items = append(page.Items, g)
+	}
+	if err := rows.Err(); err != nil {
+		return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
+	}
+	return page, nil
+}
+
+// DeleteRecordGroup deletes a group that is CREATED or INVALID, is not claimed
+// by a report and has no settled dimension; its void is then to be posted. One
+// that is DELETED is returned as it is. Any other is KindInvalid. It and the
+// claim of a report exclude each other.
+func (s *Store) DeleteRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
+	return s.moveGroup(ctx, organization, id, actor, groupMove{
+		statement: sqlRecordGroupDelete, action: AuditDelete, done: GroupDeleted,
+		refuse: func(g RecordGroup) error {
+			if g.Status == GroupCreated || g.Status == GroupInvalid {
+				return meter.Errorf(meter.KindInvalid, "usage record group %q is claimed by a report or has been billed in part and cannot be deleted", clip(id))
+			}
+			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is CREATED or INVALID can be deleted", clip(id), g.Status)
+		},
+	})
+}
+
+// RetryRecordGroup makes a group that is REPORT_FAILED one that is CREATED, for
+// the next report to claim. Its settled dimensions stay settled. Any other is KindInvalid.
+func (s *Store) RetryRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
+	return s.moveGroup(ctx, organization, id, actor, groupMove{
+		statement: sqlRecordGroupRetry, action: AuditUpdate,
+		refuse: func(g RecordGroup) error {
+			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is REPORT_FAILED can be retried", clip(id), g.Status)
+		},
+	})
+}
+
+// groupMove is a change of status that the database makes only where it is allowed.
+type groupMove struct {
+	statement string
+	action    AuditAction
+	done      string // a group of this status is where the move leads to; "" = none
+	refuse    func(RecordGroup) error
+}
+
+func (s *Store) moveGroup(ctx context.Context, organization, id, actor string, m groupMove) (g RecordGroup, err error) {
+	if err := checkActor(actor); err != nil {
+		return RecordGroup{}, err
+	}
+	err = s.write(ctx, "change the usage record group", func(tx *sql.Tx) error {
+		before, err := getRecordGroup(ctx, tx, organization, id)
+		if err != nil {
+			return err
+		}
+		changed, err := tx.ExecContext(ctx, m.statement, organization, id, micros(s.now()))
+		if err != nil {
+			return err
+		}
+		n, err := changed.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if g, err = getRecordGroup(ctx, tx, organization, id); err != nil {
+			return err
+		}
+		if n == 0 {
+			if m.done != "" && g.Status == m.done {
+				return nil
+			}
+			return m.refuse(g)
+		}
+		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: m.action, noun: "record_group", id: id,
+			before: map[string]string{"status": before.Status}, after: map[string]string{"status": g.Status}})
+	})
+	if err != nil {
+		return RecordGroup{}, err
+	}
+	return g, nil
+}
+
+// MarkPosted notes that groups with serials from first to last, which were
+// from, are now to. Those that are neither stay: a group that was deleted
+// meanwhile has its void to post.
+func (s *Store) MarkPosted(ctx context.Context, organization string, first, last int32, from, to Posted) error {
+	return s.write(ctx, "note what was posted", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlRecordGroupPosted, organization, first, last, int64(to), int64(from))
+		return err
+	})
+}
+
+// UnpostedGroups lists groups whose events or void are still to be posted, in
+// order of organization and serial, after the place given; "" and 0 is the start.
+func (s *Store) UnpostedGroups(ctx context.Context, organization string, serial int32, limit int) ([]OwnedGroup, error) {
+	groups, err := list(ctx, s.reader, scanOwnedGroup, sqlRecordGroupUnposted, organization, serial, limit)
+	if err != nil {
+		return nil, s.fail(err, "cannot list usage record groups to post")
+	}
+	return groups, nil
+}
+
+func scanRecordGroup(r row) (RecordGroup, error) { g, err := scanGroup(r); return g.RecordGroup, err }
+
+func scanOwnedGroup(r row) (OwnedGroup, error) {
+	var organization string
+	g, err := scanGroup(r, &organization)
+	g.Organization = organization
+	return g, err
+}
+
+// scanGroup reads a group, after what comes before it.
+func scanGroup(r row, before ...any) (OwnedGroup, error) {
+	var g OwnedGroup
+	var usage, created, updated, reported sql.NullInt64
+	var origin, records, billable, settled string
+	var report sql.NullString
+	err := r.Scan(append(before, &g.ID, &g.Serial, &g.Entitlement, &g.Customer, &g.Buyer, &g.Partner, &g.Product, &g.Status,
+		&usage, &created, &updated, &g.Source, &origin, &records, &billable, &g.Message, &g.Posted, &settled, &report, &reported)...)
+	if err != nil {
+		return g, err
+	}
+	g.Usage, g.Created, g.Updated, g.Reported = fromMicros(usage), fromMicros(created), fromMicros(updated), fromMicros(reported)
+	g.Billable, g.Report = json.RawMessage(billable), report.String
+	err = errors.Join(json.Unmarshal([]byte(origin), &g.Origin), json.Unmarshal([]byte(records), &g.Records), json.Unmarshal([]byte(settled), &g.Settled))
+	return g, err
+}

@@ -1,0 +1,103 @@
+package catalog
+
+import (
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// Entitlement returns an entitlement by id as it is now.
+func (v *View) Entitlement(id string) (*Entitlement, bool) { return found(v.entitlements, id) }
+
+// EntitlementAt returns an entitlement as it was at an instant; false if there
+// was none then. Its own dates are its to say: see Entitlement.ActiveAt.
+func (v *View) EntitlementAt(id string, at time.Time) (*Entitlement, bool) {
+	for _, h := range v.entitled[id] {
+		if h.covers(at) {
+			return &h.Noun, true
+		}
+	}
+	return nil, false
+}
+
+// EntitlementsOf returns a customer's entitlements as they are now, by id.
+func (v *View) EntitlementsOf(customer string) []*Entitlement {
+	return v.entitlementsWhere(func(e *Entitlement) bool { return e.Customer == customer })
+}
+
+// EntitlementsOfBuyer returns a buyer's entitlements as they are now, by id.
+func (v *View) EntitlementsOfBuyer(buyer string) []*Entitlement {
+	return v.entitlementsWhere(func(e *Entitlement) bool { return e.BuyerID() == buyer })
+}
+
+func (v *View) entitlementsWhere(keep func(*Entitlement) bool) []*Entitlement {
+	var some []*Entitlement
+	for i := range v.doc.Entitlements {
+		if e := &v.doc.Entitlements[i]; keep(e) {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// BuyerID is the customer as the marketplace knows it.
+func (e *Entitlement) BuyerID() string {
+	if e.Buyer != nil && e.Buyer.ID != "" {
+		return e.Buyer.ID
+	}
+	return e.Customer
+}
+
+// ActiveAt says whether the entitlement is active and an instant lies within
+// its dates and one of its terms.
+func (e *Entitlement) ActiveAt(at time.Time) bool {
+	_, ok := e.TermAt(at)
+	return ok && e.Status == EntitlementActive && !at.Before(e.Starts.Time) && (e.Ends.IsZero() || at.Before(e.Ends.Time))
+}
+
+// TermAt returns the term that holds at an instant. An entitlement without
+// terms has one, under its own id, for as long as itself. A term without dates
+// has those of the entitlement.
+func (e *Entitlement) TermAt(at time.Time) (EntitlementTerm, bool) {
+	terms := e.Terms
+	if len(terms) == 0 {
+		terms = []EntitlementTerm{{ID: e.ID}}
+	}
+	for _, t := range terms {
+		if t.Starts.IsZero() {
+			t.Starts = e.Starts
+		}
+		if t.Ends.IsZero() {
+			t.Ends = e.Ends
+		}
+		if !at.Before(t.Starts.Time) && (t.Ends.IsZero() || at.Before(t.Ends.Time)) {
+			return t, true
+		}
+	}
+	return EntitlementTerm{}, false
+}
+
+// Dimension returns a dimension by key.
+func (e *Entitlement) Dimension(key string) (*Dimension, bool) {
+	for i := range e.Dimensions {
+		if e.Dimensions[i].Key == key {
+			return &e.Dimensions[i], true
+		}
+	}
+	return nil, false
+}
+
+// UnitPriceDecimal is the effective price, 0 if there is none.
+func (d Dimension) UnitPriceDecimal() meter.Decimal { return decimalOr(d.UnitPrice, 0) }
+
+// ListPriceDecimal is the public list price, 0 if there is none.
+func (d Dimension) ListPriceDecimal() meter.Decimal { return decimalOr(d.ListPrice, 0) }
+
+// IncludedDecimal is the quantity that is included, 0 if there is none.
+func (d Dimension) IncludedDecimal() meter.Decimal { return decimalOr(d.Included, 0) }
+
+// ScaleDecimal is what a meter's usage is multiplied by, 1 if nothing is said.
+func (d Dimension) ScaleDecimal() meter.Decimal { return decimalOr(d.Scale, 1) }
+
+// CommitDecimal is the money committed to, 0 if there is none.
+func (t EntitlementTerm) CommitDecimal() meter.Decimal { return decimalOr(t.Commit, 0) }
