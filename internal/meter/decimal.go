@@ -13,12 +13,14 @@ const (
 	QuotientPlaces   = 12  // decimals of every quotient
 )
 
-// Rounding says what happens to a value exactly between two results.
+// Rounding says what happens to a value between two results: HalfEven and
+// HalfUp differ where it is exactly between them, Down cuts always.
 type Rounding uint8
 
 const (
 	HalfEven Rounding = iota // to the even neighbour
 	HalfUp                   // away from zero
+	Down                     // what lies between is cut, not only half of it: toward zero
 )
 
 // Decimal is an exact decimal number of any size, in which answers are
@@ -182,7 +184,7 @@ func divide(num, den *big.Int, mode Rounding) *big.Int {
 	quo, rem := new(big.Int).QuoRem(num, den, new(big.Int))
 	twice := rem.Lsh(rem.Abs(rem), 1)
 	half := twice.CmpAbs(den)
-	if half > 0 || half == 0 && (mode == HalfUp || quo.Bit(0) == 1) {
+	if mode != Down && (half > 0 || half == 0 && (mode == HalfUp || quo.Bit(0) == 1)) {
 		quo.Add(quo, big.NewInt(int64(num.Sign()*den.Sign())))
 	}
 	return quo

@@ -150,6 +150,21 @@ func TestDecimalRound(t *testing.T) {
 	}
 }
 
+func TestDecimalRoundDown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		in     string
+		places int
+		want   string
+	}{
+		{"2.999999", 0, "2"}, {"-2.999999", 0, "-2"}, {"0.9", 0, "0"}, {"1.2345678", 6, "1.234567"}, {"1.5", 6, "1.5"}, {"3", 0, "3"},
+	} {
+		if got := mustDecimal(t, c.in).Round(c.places, Down); got.String() != c.want {
+			t.Errorf("%s cut to %d places = %s; want %s", c.in, c.places, got, c.want)
+		}
+	}
+}
+
 func TestDecimalQuo(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ a, b, want string }{
