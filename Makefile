@@ -22,7 +22,7 @@ check: ## format, vet, the repository's rules and the short tests; under a minut
 	$(GO) test -json -short ./... | $(SUMMARY)
 
 test: ## every test, in random order; installs what the tests need
-	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl initdb:postgresql
+	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl initdb:postgresql python3:python3 node:nodejs npm:npm
 	$(GO) test -json -count=1 -shuffle=on -timeout 15m ./... | $(SUMMARY)
 
 race: ## the short tests under the race detector

@@ -8,15 +8,27 @@ for folder in /usr/lib/postgresql/*/bin; do # Debian leaves PostgreSQL's own pro
 	PATH=$PATH:$folder
 done
 missing=()
-for pair in "$@"; do
-	command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
-done
+find_missing() {
+	missing=()
+	for pair in "$@"; do
+		command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+	done
+}
+find_missing "$@"
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then
 	echo "the tests need ${missing[*]}; install them and run this again" >&2
 	exit 1
 fi
+# Several packages of tests may want something at once; apt has one at a time.
+root=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "$root/.tmp"
+exec 9>"$root/.tmp/setup-apt.lock"
+flock 9
+find_missing "$@"
+[ ${#missing[@]} -eq 0 ] && exit 0
+
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
 	as_root=(sudo -n)
@@ -48,4 +60,4 @@ install_postgresql() {
 		*) apt_install "$package" ;;
 		esac
 	done
-} </dev/null >/dev/null
+} </dev/null >/dev/null 9>&- # what a package starts must not keep the lock

@@ -1,11 +1,13 @@
 package harness
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -31,7 +33,8 @@ func (c Client) Run(t testing.TB, job, results any) {
 	t.Helper()
 	in, err := json.Marshal(job)
 	Check(t, err)
-	out := run(t, c.env, in, c.command[0], c.command[1:]...)
+	out, err := run(t.Context(), c.env, in, c.command[0], c.command[1:]...)
+	Check(t, err)
 	if err := json.Unmarshal(out, results); err != nil {
 		t.Fatalf("%s: %v: %s", c.Name, err, out)
 	}
@@ -86,16 +89,36 @@ func mayMiss(t testing.TB, registry string) bool {
 	return true
 }
 
+// installs has a function for each client that a test of this process asked for.
+var installs sync.Map
+
+// install installs a client once, however many tests want it, and returns
+// what install printed.
+func install(t testing.TB, name string, install func() (string, error)) string {
+	t.Helper()
+	once, _ := installs.LoadOrStore(name, sync.OnceValues(install))
+	out, err := once.(func() (string, error))()
+	Check(t, err)
+	return out
+}
+
+func script(args ...string) func() (string, error) {
+	return func() (string, error) {
+		out, err := run(context.Background(), nil, nil, root+"/scripts/"+args[0], args[1:]...)
+		return strings.TrimSpace(string(out)), err
+	}
+}
+
 // Python installs the packages of a file of hashed requirements in an
 // environment of that name, and returns the client that a script in testdata
 // is; false if ODOMETER_ALLOW_MISSING has pypi.
-func Python(t testing.TB, name, requirements, script string) (Client, bool) {
+func Python(t testing.TB, name, requirements, program string) (Client, bool) {
 	t.Helper()
 	if mayMiss(t, "pypi") {
 		return Client{}, false
 	}
-	interpreter := run(t, nil, nil, root+"/scripts/setup-python.sh", name, filepath.Join("testdata", requirements))
-	return Client{Name: name, command: []string{strings.TrimSpace(string(interpreter)), filepath.Join("testdata", script)}}, true
+	interpreter := install(t, name, script("setup-python.sh", name, filepath.Join("testdata", requirements)))
+	return Client{Name: "python", command: []string{interpreter, filepath.Join("testdata", program)}}, true
 }
 
 // Node installs what the package-lock.json of a folder in testdata names, and
@@ -106,7 +129,7 @@ func Node(t testing.TB, folder string) (Client, bool) {
 		return Client{}, false
 	}
 	folder = filepath.Join("testdata", folder)
-	run(t, nil, nil, root+"/scripts/setup-node.sh", folder)
+	install(t, folder, script("setup-node.sh", folder))
 	return Client{Name: "node", command: []string{"node", filepath.Join(folder, "client.js")}}, true
 }
 
@@ -117,7 +140,6 @@ func Go(t testing.TB, folder string) (Client, bool) {
 	if mayMiss(t, "goproxy") {
 		return Client{}, false
 	}
-	path, err := goBuild(filepath.Join("testdata", folder), "client-"+folder, ".")
-	Check(t, err)
+	path := install(t, folder, func() (string, error) { return goBuild(filepath.Join("testdata", folder), "client-"+folder, ".") })
 	return Client{Name: "go", command: []string{path}}, true
 }

@@ -85,9 +85,8 @@ func Short(t testing.TB) bool {
 }
 
 // run runs a program to its end and returns its standard output.
-func run(t testing.TB, env []string, stdin []byte, name string, args ...string) []byte {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+func run(ctx context.Context, env []string, stdin []byte, name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin, cmd.Env = bytes.NewReader(stdin), append(os.Environ(), env...)
@@ -95,9 +94,9 @@ func run(t testing.TB, env []string, stdin []byte, name string, args ...string) 
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, errs.Bytes(), out)
+		return nil, fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, errs.Bytes(), out)
 	}
-	return out
+	return out, nil
 }
 
 // World is what a server begins with.
@@ -171,7 +170,7 @@ func serve(t testing.TB, path string, args []string) string {
 	t.Cleanup(func() {
 		cancel()
 		if err := cmd.Wait(); err != nil || t.Failed() {
-			t.Logf("serve: %v\n%s", err, log.Bytes())
+			t.Logf("serve: %v\n%s", err, tail(log.Bytes(), 20))
 		}
 	})
 	lines := bufio.NewScanner(out)
@@ -182,6 +181,12 @@ func serve(t testing.TB, path string, args []string) string {
 	}
 	t.Fatalf("the server did not start: %v\n%s", lines.Err(), log.Bytes())
 	return ""
+}
+
+// tail returns the last lines of a text.
+func tail(text []byte, lines int) []byte {
+	list := bytes.SplitAfter(text, []byte("\n"))
+	return bytes.Join(list[max(0, len(list)-1-lines):], nil)
 }
 
 // Send sends events, all of which have to be accepted.
