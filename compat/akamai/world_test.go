@@ -87,15 +87,6 @@ const samples = 300
 // world has usage of K-0N7RAK7 in both of its terms and in THIS, and a little of the others.
 func (c calendar) world(flags ...string) harness.World {
 	w := harness.World{Catalogue: c.names.Replace(catalogue), Flags: flags}
-	by := []string{"customer", "product", "contract", "region"}
-	byCode := append([]string{"cp_code"}, by...)
-	w.Meters = []client.Meter{
-		{Key: "hits", EventType: "edge", Aggregation: "COUNT", GroupBy: byCode},
-		{Key: "bytes", EventType: "edge", Aggregation: "SUM", Value: "bytes", GroupBy: byCode},
-		{Key: "p95", EventType: "edge", Aggregation: "PERCENTILE", Percentile: "95", Sample: "5m", Rate: true, Value: "bytes", GroupBy: by},
-		{Key: "peak", EventType: "edge", Aggregation: "PEAK", Sample: "5m", Rate: true, Value: "bytes", GroupBy: by},
-		{Key: "odd", EventType: "odd", Aggregation: "COUNT", GroupBy: byCode},
-	}
 	use := func(kind, customer, contract, code, region string, at time.Time, bytes string) {
 		w.Events = append(w.Events, client.Event{ID: fmt.Sprint(len(w.Events)), Source: "test", Type: kind, Subject: customer, Time: at,
 			Data: map[string]any{"contract": contract, "cp_code": code, "region": region, "bytes": json.Number(bytes)}})

@@ -59,11 +59,7 @@ func world(first time.Time) harness.World {
 		}
 		yaml.WriteString("]}\n")
 	}
-	by := []string{"customer", "product", "service", "region"}
-	return harness.World{Catalogue: yaml.String(), Events: events, Meters: []client.Meter{
-		{Key: "requests", EventType: "edge", Aggregation: "COUNT", GroupBy: by},
-		{Key: "bytes", EventType: "edge", Aggregation: "SUM", Value: "bytes", GroupBy: by},
-	}}
+	return harness.World{Catalogue: yaml.String(), Events: events}
 }
 
 // server is a running odometer with a catalogue and usage of last month.

@@ -26,7 +26,6 @@ import (
 	"time"
 
 	"odometer/client"
-	"odometer/internal/catalog"
 )
 
 // limit bounds everything that a child process may take.
@@ -102,7 +101,6 @@ func run(ctx context.Context, env []string, stdin []byte, name string, args ...s
 // World is what a server begins with.
 type World struct {
 	Catalogue string // YAML, as odometer apply takes it
-	Meters    []client.Meter
 	Events    []client.Event
 	Flags     []string // of odometer serve
 	TLS       *TLS     // nil = plain HTTP
@@ -121,43 +119,24 @@ func Start(t testing.TB, w World) *Server {
 	t.Helper()
 	path, err := binary()
 	Check(t, err)
-	data := filepath.Join(t.TempDir(), "data")
-	s := &Server{Admin: writeCatalogue(t, data, w.Catalogue), http: http.DefaultClient}
-	args := append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, w.Flags...)
+	s := &Server{http: http.DefaultClient}
+	args := append([]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0"}, w.Flags...)
 	if w.TLS != nil {
 		args = append(args, "--tls-cert", w.TLS.Cert, "--tls-key", w.TLS.Key)
 		s.http = w.TLS.Client()
 		t.Cleanup(s.http.CloseIdleConnections)
 	}
-	s.URL = serve(t, path, args)
+	s.serve(t, path, args)
 	s.Client, err = client.New(client.Options{URL: s.URL, Key: s.Admin, HTTPClient: s.http})
 	Check(t, err)
-	for _, m := range w.Meters {
-		_, err := s.Client.CreateMeter(t.Context(), m)
-		Check(t, err)
-	}
+	_, err = s.Client.Apply(t.Context(), []byte(w.Catalogue), client.ApplyOptions{})
+	Check(t, err)
 	s.Send(t, w.Events...)
 	return s
 }
 
-// writeCatalogue returns the data directory's admin key.
-func writeCatalogue(t testing.TB, data, document string) string {
-	t.Helper()
-	Check(t, os.MkdirAll(data, 0o700))
-	store, err := catalog.Open(t.Context(), filepath.Join(data, "catalog.db"), catalog.Options{Clock: time.Now})
-	Check(t, err)
-	admin, err := store.EnsureDefault(t.Context(), "test")
-	Check(t, err)
-	doc, err := catalog.ParseDocument([]byte(document))
-	Check(t, err)
-	_, err = store.Apply(t.Context(), "default", doc, catalog.ApplyOptions{Actor: "test"})
-	Check(t, err)
-	Check(t, store.Close())
-	return admin
-}
-
-// serve starts the server and returns its URL.
-func serve(t testing.TB, path string, args []string) string {
+// serve starts the server and sets its URL and its admin key.
+func (s *Server) serve(t testing.TB, path string, args []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -175,12 +154,15 @@ func serve(t testing.TB, path string, args []string) string {
 	})
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if url, ok := strings.CutPrefix(lines.Text(), "listening: "); ok {
-			return url
+		switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
+		case "admin key":
+			s.Admin = value
+		case "listening":
+			s.URL = value
+			return
 		}
 	}
 	t.Fatalf("the server did not start: %v\n%s", lines.Err(), log.Bytes())
-	return ""
 }
 
 // tail returns the last lines of a text.

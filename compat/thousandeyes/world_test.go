@@ -67,10 +67,6 @@ func startServer(t *testing.T) *server {
 // enterprise units of the shared agent.
 func world(first time.Time, rate string) harness.World {
 	w := harness.World{Catalogue: catalogue(), Flags: []string{"--thousandeyes.rate-limit", rate}}
-	for _, kind := range []string{"cloud", "enterprise"} {
-		w.Meters = append(w.Meters, client.Meter{Key: kind + "_units", EventType: kind + ".units", Aggregation: "SUM", Value: "units",
-			GroupBy: []string{"customer", "account_group", "test", "agent"}})
-	}
 	use := func(kind, test, agent, units string) {
 		w.Events = append(w.Events, client.Event{ID: fmt.Sprint(len(w.Events)), Source: "test", Type: kind + ".units", Subject: "shop", Time: first.Add(time.Hour),
 			Data: map[string]any{"test": test, "agent": agent, "units": json.Number(units)}})
