@@ -19,3 +19,15 @@ func (v *View) ServicesIn(customer string, from, to time.Time) []Held[Service] {
 	}
 	return parts
 }
+
+// CPCodesEver returns a customer's CP codes by id, each as it is or was last:
+// those that were removed too.
+func (v *View) CPCodesEver(customer string) []CPCode {
+	var codes []CPCode
+	for _, id := range slices.Sorted(maps.Keys(v.codes)) {
+		if code, owner, ok := v.CPCode(id); ok && owner == customer {
+			codes = append(codes, *code)
+		}
+	}
+	return codes
+}

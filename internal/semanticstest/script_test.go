@@ -137,7 +137,8 @@ func expand(line string) string {
 	})
 }
 
-// arguments are the words after a command: flags, and name=value, which may repeat.
+// arguments are the words after a command: flags, targets, which begin with a
+// slash, and name=value, which may repeat.
 type arguments struct {
 	words  []string
 	values map[string][]string
@@ -148,7 +149,7 @@ func parseArguments(command string) (verb string, a arguments) {
 	a.values = map[string][]string{}
 	for _, f := range fields[1:] {
 		name, value, ok := strings.Cut(f, "=")
-		if ok {
+		if ok && !strings.HasPrefix(f, "/") {
 			a.values[name] = append(a.values[name], value)
 		} else {
 			a.words = append(a.words, f)

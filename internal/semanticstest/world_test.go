@@ -26,12 +26,15 @@ type world struct {
 	limits ledger.Limits
 	events cloudevents.Limits
 	ledger *ledger.Ledger
-	cursor string // of the last page
+	server *server               // once a command needs more than the ledger
+	keys   map[string]credential // by the name that the script gave
+	series map[string][]sample   // likewise
+	cursor string                // of the last page
 	out    strings.Builder
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), org: "default", now: time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, dir: t.TempDir(), org: "default", keys: map[string]credential{}, series: map[string][]sample{}, now: time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)}
 	t.Cleanup(w.close)
 	return w
 }
@@ -62,6 +65,10 @@ func (w *world) open() *ledger.Ledger {
 }
 
 func (w *world) close() {
+	if w.server != nil {
+		w.server.close()
+		w.server = nil
+	}
 	if w.ledger != nil {
 		if err := w.ledger.Close(); err != nil {
 			w.t.Errorf("close: %v", err)
@@ -109,6 +116,15 @@ var commands = map[string]struct {
 	"carry":              {nil, (*world).carry},
 	"aggregate":          {nil, (*world).aggregate},
 	"map":                {nil, (*world).mapRecords},
+	"catalog":            {[]string{"effective"}, (*world).applyCatalog},
+	"key":                {[]string{"customer", "default_aid", "accounts"}, (*world).createKey},
+	"series":             {[]string{"n", "from", "step", "unit", "multiply", "member", "type", "subject"}, (*world).sendSeries},
+	"naive":              {[]string{"from", "to"}, (*world).naive},
+	"fastly":             {[]string{"as"}, (*world).ask},
+	"akamai":             {[]string{"as"}, (*world).ask},
+	"thousandeyes":       {[]string{"as"}, (*world).ask},
+	"cycle":              {[]string{"as", "aid"}, (*world).cycles},
+	"native":             {[]string{"as"}, (*world).ask},
 	"truth":              {[]string{"from", "to"}, (*world).truth},
 	"restart":            {nil, func(w *world, _ arguments, _ part) error { w.reopen(); return nil }},
 }

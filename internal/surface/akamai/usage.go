@@ -114,18 +114,16 @@ func (r *request) cpCodeMonthly() (any, error) {
 	}, r.codePeriods)
 }
 
-// findCodes sets the CP codes of the contract that are of the product.
+// findCodes sets the CP codes of the contract that are of the product, those
+// that were removed too.
 func (t *target) findCodes() {
 	t.codes = []int64{}
 	a := t.contracts[0]
-	if c, ok := t.book.Customer(a.Owner); ok {
-		for _, code := range c.CPCodes {
-			if code.Contract == a.Contract.ID && (code.Product == "" || code.Product == t.product.ID) {
-				t.codes = append(t.codes, code.ID)
-			}
+	for _, code := range t.book.CPCodesEver(a.Owner) {
+		if code.Contract == a.Contract.ID && (code.Product == "" || code.Product == t.product.ID) {
+			t.codes = append(t.codes, code.ID)
 		}
 	}
-	slices.Sort(t.codes)
 }
 
 // monthly answers operations 1, 2 and 3: what find finds, month by month.
@@ -203,11 +201,16 @@ func (r *request) codePeriods(t *target, lines []line, m wire.Month) ([]wire.Per
 		for _, region := range p.regions(lines) {
 			e := p.period(m, region)
 			for _, code := range t.codes {
+				if len(t.book.CPCodeIn(code, p.From, p.To)) == 0 {
+					continue // it was not there, or not any more
+				}
 				if stats, used := p.codeStats(lines, codeTexts([]int64{code})[0], region); used {
 					e.CPCodeStats = append(e.CPCodeStats, wire.CPCodeStat{CPCode: code, Stats: stats})
 				}
 			}
-			out = append(out, e)
+			if e.CPCodeStats != nil {
+				out = append(out, e)
+			}
 		}
 	}
 	return out, nil

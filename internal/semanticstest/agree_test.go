@@ -1,0 +1,614 @@
+package semanticstest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/big"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/ledger"
+	"odometer/internal/metering"
+)
+
+// TestSurfacesAgree: the same random events over a random catalogue, read
+// through every surface and the native API, are what a naive sum of fractions
+// makes of them.
+func TestSurfacesAgree(t *testing.T) {
+	t.Parallel()
+	rounds, events := 6, 4000
+	if testing.Short() {
+		rounds, events = 1, 1500
+	}
+	r := rand.New(rand.NewPCG(seed(t), 1))
+	for range rounds {
+		m := newMarket(r)
+		m.makeEvents(r, events)
+		s := m.start(t)
+		all := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead})
+		for _, c := range m.customers {
+			bound := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: c.id})
+			m.compareNative(s, all, bound, c)
+			m.compareFastly(s, all, bound, c)
+			m.compareUnits(s, all, c)
+			for _, k := range c.contracts {
+				m.compareContract(s, all, c, k)
+				if len(k.others) == 0 {
+					m.compareContract(s, bound, c, k)
+				}
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("the catalogue:\n%s", m.yaml())
+		}
+	}
+}
+
+// The market's months, and its clock, which leaves the last one unfinished.
+var (
+	marketMonths = []string{"2026-09", "2026-10", "2026-11"}
+	marketNow    = time.Date(2026, 11, 21, 7, 3, 0, 0, time.UTC)
+)
+
+func monthStart(name string) time.Time {
+	t, err := time.Parse("2006-01", name)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// market is a catalogue and events, as plain values.
+type market struct {
+	products  []string
+	customers []*buyer
+	facts     []fact
+}
+
+type buyer struct {
+	id        string
+	services  []string
+	contracts []*deal
+	tests     []string
+}
+
+type deal struct {
+	id           string
+	starts, ends time.Time // ends may be zero
+	terms        []dealTerm
+	others       []string // further customers
+	codes        []string
+}
+
+type dealTerm struct {
+	from     time.Time
+	products []string
+	regional bool
+}
+
+// fact is one event.
+type fact struct {
+	at                                          time.Time
+	customer, product, service, region, account string
+	contract, code, test, agent                 string
+	value                                       *big.Rat
+	text                                        string // the value's
+	units                                       bool   // of the type units
+}
+
+func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
+
+func newMarket(r *rand.Rand) *market {
+	m := &market{products: []string{"cdn", "dns"}}
+	for i := range 3 {
+		c := &buyer{id: fmt.Sprintf("c%d", i)}
+		for j := range 1 + r.IntN(3) {
+			c.services = append(c.services, fmt.Sprintf("S%d%d", i, j))
+		}
+		for j := range 1 + r.IntN(2) {
+			c.tests = append(c.tests, fmt.Sprintf("%d%d", i+1, j))
+		}
+		for j := range 1 + r.IntN(2) {
+			c.contracts = append(c.contracts, newDeal(r, fmt.Sprintf("K-%d%d", i, j)))
+		}
+		m.customers = append(m.customers, c)
+	}
+	if r.IntN(2) == 0 { // the last one is billed under a contract of the first
+		m.customers[0].contracts[0].others = []string{m.customers[2].id}
+	}
+	return m
+}
+
+func newDeal(r *rand.Rand, id string) *deal {
+	day := func(month time.Month, d int) time.Time { return time.Date(2026, month, d, 0, 0, 0, 0, time.UTC) }
+	k := &deal{id: id, starts: pick(r, day(1, 1), day(9, 1), day(9, 12), day(10, 20))}
+	if r.IntN(4) == 0 {
+		k.ends = day(11, 5)
+	}
+	for _, from := range []time.Time{k.starts, k.starts.AddDate(0, 0, 1+r.IntN(25)), k.starts.AddDate(0, 1, 3)} {
+		if len(k.terms) == 0 || (k.ends.IsZero() || from.Before(k.ends)) && r.IntN(2) == 0 {
+			k.terms = append(k.terms, dealTerm{from, pick(r, []string{"cdn"}, []string{"cdn", "dns"}), r.IntN(2) == 0})
+		}
+	}
+	for i := range 2 {
+		k.codes = append(k.codes, fmt.Sprintf("%s%d", strings.TrimPrefix(id, "K-"), i+1))
+	}
+	return k
+}
+
+// yaml is the catalogue as `apply` takes it.
+func (m *market) yaml() string {
+	var b strings.Builder
+	by := "group_by: [customer, contract, product, region, service, cp_code]}\n"
+	b.WriteString("meters:\n  - {key: hits, event_type: edge, aggregation: COUNT, " + by +
+		"  - {key: bytes, event_type: edge, aggregation: SUM, value: bytes, " + by +
+		"  - {key: p95, event_type: edge, aggregation: PERCENTILE, percentile: 95, sample: 5m, rate: true, value: bytes, " + by +
+		"  - {key: peak, event_type: edge, aggregation: PEAK, sample: 5m, rate: true, value: bytes, " + by +
+		"  - {key: units, event_type: units, aggregation: SUM, value: bytes, group_by: [customer, account_group, test, agent]}\n" +
+		"units: {cloud: {meter: units}, enterprise: {meter: units}}\nproducts:\n")
+	for _, p := range m.products {
+		fmt.Fprintf(&b, `  - id: %s
+    name: %s
+    usage_types:
+      - {name: Total MB, meter: bytes, unit: GB, scale: "0.000000001", billable: true}
+      - {name: EU Requests, meter: hits, where: {region: eu}, unit: unit, surfaces: [fastly]}
+      - {name: 95/5 Mbps, meter: p95, unit: 95/5 Mbps, scale: "0.000008", surfaces: [akamai]}
+      - {name: Total Hits, meter: hits, unit: Total Hits}
+      - {name: Peak Mbps, meter: peak, unit: Peak Mbps, scale: "0.000008", surfaces: [akamai]}
+`, p, p)
+	}
+	b.WriteString("customers:\n")
+	for i, c := range m.customers {
+		fmt.Fprintf(&b, "  - id: %s\n    name: %s\n    account_groups: [{aid: \"%d\", name: G}]\n    services: [{id: %s}]\n    tests: [", c.id, c.id, i+1,
+			strings.Join(c.services, ", name: s}, {id: ")+", name: s")
+		for _, id := range c.tests {
+			fmt.Fprintf(&b, `{id: "%s", name: t, type: HTTP, account_group: "%d", interval_s: 60, enabled: false}, `, id, i+1)
+		}
+		b.WriteString("]\n    contracts:\n")
+		for _, k := range c.contracts {
+			fmt.Fprintf(&b, "      - {id: %s, starts: %s, ", k.id, k.starts.Format(time.DateOnly))
+			if !k.ends.IsZero() {
+				fmt.Fprintf(&b, "ends: %s, ", k.ends.Format(time.DateOnly))
+			}
+			fmt.Fprintf(&b, "customers: [%s], terms: [", strings.Join(k.others, ", "))
+			for _, term := range k.terms {
+				regions := "GLOBAL"
+				if term.regional {
+					regions = "{attribute: region}"
+				}
+				fmt.Fprintf(&b, "{from: %s, products: [%s], regions: %s}, ", term.from.Format(time.DateOnly), strings.Join(term.products, ", "), regions)
+			}
+			b.WriteString("]}\n")
+		}
+		b.WriteString("    cp_codes: [")
+		for _, k := range c.contracts {
+			for _, code := range k.codes {
+				fmt.Fprintf(&b, "{id: %s, name: c, contract: %s}, ", code, k.id)
+			}
+		}
+		b.WriteString("]\n")
+	}
+	return b.String()
+}
+
+// makeEvents makes events of every kind of right and wrong attribution.
+func (m *market) makeEvents(r *rand.Rand, n int) {
+	var services, contracts, codes, tests []string
+	edges := []time.Time{}
+	for _, name := range marketMonths {
+		edges = append(edges, monthStart(name), monthStart(name).Add(-1))
+	}
+	for _, c := range m.customers {
+		services, tests = append(services, c.services...), append(tests, c.tests...)
+		for _, k := range c.contracts {
+			contracts, codes = append(contracts, k.id), append(codes, k.codes...)
+			for _, term := range k.terms {
+				edges = append(edges, term.from, term.from.Add(-1))
+			}
+		}
+	}
+	edges = slices.DeleteFunc(edges, marketNow.Before)
+	from := monthStart(marketMonths[0])
+	for range n {
+		f := fact{customer: pick(r, "c0", "c1", "c2", "c0", "c1", "c2", "ghost"), product: pick(r, "cdn", "cdn", "dns", "", "nope"),
+			service: pick(r, append(services, "", "SX")...), region: pick(r, "eu", "us", "na", ""), account: pick(r, "1", "2", "", "77"),
+			contract: pick(r, append(contracts, "", "", "", "", "K-X")...), code: pick(r, append(codes, "", "9")...),
+			test: pick(r, append(tests, "9999", "")...), agent: pick(r, "", "5"), units: r.IntN(4) == 0}
+		f.at = from.Add(time.Duration(r.Int64N(int64(marketNow.Sub(from)))).Truncate(time.Second))
+		switch r.IntN(4) {
+		case 0: // many in few samples
+			f.at = from.Add(time.Duration(r.IntN(80)) * 24 * time.Hour).Add(time.Duration(r.IntN(600)) * time.Second)
+		case 1:
+			f.at = pick(r, edges...)
+		}
+		f.text = fmt.Sprintf("%d.%06d", r.IntN(1_000_000_000), r.IntN(1_000_000))
+		if f.units {
+			f.text = pick(r, "0.5", "2.5", "1", "7.25")
+		}
+		f.value, _ = new(big.Rat).SetString(f.text)
+		m.facts = append(m.facts, f)
+	}
+}
+
+func (m *market) start(t *testing.T) *server {
+	t.Helper()
+	dir := t.TempDir()
+	clock := func() time.Time { return marketNow }
+	log, err := ledger.Open(context.Background(), ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: clock, Fatal: func(text string) { t.Error(text) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := newServer(t, dir, log, clock)
+	t.Cleanup(s.close)
+	_, err = s.apply("default", m.yaml(), metering.ApplyOptions{})
+	s.check(err)
+	var body strings.Builder
+	for i, f := range m.facts {
+		data := map[string]any{"bytes": json.Number(f.text)}
+		for name, text := range map[string]string{"product": f.product, "service": f.service, "region": f.region, "contract": f.contract, "cp_code": f.code,
+			"test": f.test, "agent": f.agent, "account_group": f.account} {
+			if text != "" || i%2 == 0 { // absent and empty are the same
+				data[name] = text
+			}
+		}
+		kind := "edge"
+		if f.units {
+			kind = "units"
+		}
+		s.check(json.NewEncoder(&body).Encode(map[string]any{"specversion": "1.0", "id": fmt.Sprint(i), "source": "s", "type": kind, "subject": f.customer,
+			"time": f.at, "data": data}))
+	}
+	result, err := s.service.Ingest(context.Background(), s.admin, []byte(body.String()), metering.NDJSON, false)
+	if err != nil || result.Accepted != len(m.facts) {
+		t.Fatalf("%+v %v", result, err)
+	}
+	return s
+}
+
+// where returns the facts that a test holds for.
+func (m *market) where(holds func(f *fact) bool) []*fact {
+	var out []*fact
+	for i := range m.facts {
+		if f := &m.facts[i]; holds(f) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func sum(facts []*fact) *big.Rat {
+	total := new(big.Rat)
+	for _, f := range facts {
+		total.Add(total, f.value)
+	}
+	return total
+}
+
+// halfEven rounds to a number of decimals.
+func halfEven(r *big.Rat, places int) *big.Rat {
+	power := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(places)), nil)
+	scaled := new(big.Rat).Mul(r, new(big.Rat).SetInt(power))
+	whole, rest := new(big.Int).DivMod(scaled.Num(), scaled.Denom(), new(big.Int))
+	switch twice := rest.Lsh(rest, 1).Cmp(scaled.Denom()); {
+	case twice > 0, twice == 0 && whole.Bit(0) == 1:
+		whole.Add(whole, big.NewInt(1))
+	}
+	return new(big.Rat).SetFrac(whole, power)
+}
+
+// equal compares an answer's number with the naive one.
+func (s *server) equal(what string, got json.Number, want *big.Rat) {
+	s.t.Helper()
+	r, ok := new(big.Rat).SetString(got.String())
+	if !ok || r.Cmp(want) != 0 {
+		s.t.Errorf("%s: %s, want %s", what, got, want.FloatString(14))
+	}
+}
+
+func product(f *fact, p string) bool { return f.product == "" || f.product == p }
+
+func during(f *fact, from, to time.Time) bool { return !f.at.Before(from) && f.at.Before(to) }
+
+// compareNative compares the meters of one customer, by month.
+func (m *market) compareNative(s *server, all, bound credential, c *buyer) {
+	s.t.Helper()
+	for _, month := range marketMonths {
+		from, to := monthStart(month), monthStart(month).AddDate(0, 1, 0)
+		facts := m.where(func(f *fact) bool { return f.customer == c.id && !f.units && during(f, from, to) })
+		for meter, want := range map[string]*big.Rat{"hits": big.NewRat(int64(len(facts)), 1), "bytes": sum(facts)} {
+			for _, k := range []credential{all, bound} {
+				var answer struct{ Total json.Number }
+				s.get("native", k, fmt.Sprintf("/api/v1/meters/%s/usage?from=%s&to=%s&filter[customer]=%s", meter, from.Format(time.RFC3339), to.Format(time.RFC3339), c.id), &answer)
+				s.equal(fmt.Sprintf("native %s of %s in %s", meter, c.id, month), answer.Total, want)
+			}
+		}
+	}
+}
+
+// fastlyLines are the usage types of each product with their naive figures.
+var fastlyLines = map[string]struct {
+	takes  func(f *fact) bool
+	figure func(facts []*fact) *big.Rat
+}{
+	"Total MB": {func(*fact) bool { return true }, func(facts []*fact) *big.Rat {
+		return halfEven(new(big.Rat).Mul(sum(facts), big.NewRat(1, 1_000_000_000)), 12)
+	}},
+	"EU Requests": {func(f *fact) bool { return f.region == "eu" }, func(facts []*fact) *big.Rat { return big.NewRat(int64(len(facts)), 1) }},
+	"Total Hits":  {func(*fact) bool { return true }, func(facts []*fact) *big.Rat { return big.NewRat(int64(len(facts)), 1) }},
+}
+
+func (m *market) compareFastly(s *server, all, bound credential, c *buyer) {
+	s.t.Helper()
+	var monthly struct {
+		Data []struct {
+			Month, Name string
+			ProductID   string `json:"product_id"`
+			Quantity    json.Number
+		}
+	}
+	s.get("fastly", bound, "/billing/v3/usage-metrics?start_month=2026-09&end_month=2026-11", &monthly)
+	whole := map[string]json.Number{}
+	for _, row := range monthly.Data {
+		whole[row.Month+row.ProductID+row.Name] = row.Quantity
+	}
+	for _, month := range marketMonths {
+		from, to := monthStart(month), monthStart(month).AddDate(0, 1, 0)
+		for _, p := range m.products {
+			for name, line := range fastlyLines {
+				what := fmt.Sprintf("fastly %s %s of %s in %s", p, name, c.id, month)
+				facts := m.where(func(f *fact) bool {
+					return f.customer == c.id && !f.units && product(f, p) && line.takes(f) && during(f, from, to)
+				})
+				got := whole[month+p+name]
+				if got == "" {
+					got = "0"
+				}
+				s.equal(what+", account", got, line.figure(facts))
+				by := map[string][]*fact{}
+				for _, f := range facts {
+					if slices.Contains(c.services, f.service) {
+						by[f.service] = append(by[f.service], f)
+					}
+				}
+				query := fmt.Sprintf("product_id=%s&usage_type_name=%s&start_month=%s&end_month=%s&limit=100", p, strings.ReplaceAll(name, " ", "+"), month, month)
+				compareServices(s, what+", v2", all, "/billing/v2/account_customers/"+c.id+"/service-usage-metrics?time_granularity=month&"+query, by, line.figure)
+				compareServices(s, what+", v3", bound, "/billing/v3/service-usage-metrics?"+query, by, line.figure)
+			}
+		}
+	}
+}
+
+func compareServices(s *server, what string, k credential, target string, by map[string][]*fact, figure func([]*fact) *big.Rat) {
+	s.t.Helper()
+	var answer struct {
+		Data struct {
+			Details []struct {
+				ServiceID  string      `json:"service_id"`
+				UsageUnits json.Number `json:"usage_units"`
+			}
+			Meta struct{ Total int }
+		}
+	}
+	s.get("fastly", k, target, &answer)
+	if answer.Data.Meta.Total != len(by) || len(answer.Data.Details) != len(by) {
+		s.t.Errorf("%s: %d rows, total %d, want %d", what, len(answer.Data.Details), answer.Data.Meta.Total, len(by))
+	}
+	for _, row := range answer.Data.Details {
+		s.equal(what+" "+row.ServiceID, row.UsageUnits, figure(by[row.ServiceID]))
+	}
+}
+
+// compareUnits compares units by test, whose sum is the meter's where tests
+// and account groups are in doubt too.
+func (m *market) compareUnits(s *server, all credential, c *buyer) {
+	s.t.Helper()
+	aid := strings.TrimPrefix(c.id, "c")
+	aid = fmt.Sprint(int(aid[0]-'0') + 1)
+	for _, month := range marketMonths {
+		from, to := monthStart(month), monthStart(month).AddDate(0, 1, 0)
+		want := map[string]*big.Rat{}
+		for _, f := range m.where(func(f *fact) bool { return f.customer == c.id && f.units && during(f, from, to) }) {
+			group := "" // of an unknown test: the event's own if it is the customer's
+			if slices.Contains(c.tests, f.test) || f.account == aid {
+				group = aid
+			}
+			key := group + "/" + f.test
+			if want[key] == nil {
+				want[key] = new(big.Rat)
+			}
+			want[key].Add(want[key], f.value)
+		}
+		got := map[string]json.Number{}
+		next := fmt.Sprintf("/v7/usage/units/tests?aid=%s&startDate=%s&endDate=%s", aid, from.Format(time.RFC3339), to.Format(time.RFC3339))
+		for next != "" {
+			var page struct {
+				Breakdowns []struct {
+					AID, TestID    string
+					CloudUnitsUsed json.Number
+				}
+				Links struct{ Next struct{ Href string } } `json:"_links"`
+			}
+			s.get("thousandeyes", all, next, &page)
+			for _, row := range page.Breakdowns {
+				if row.CloudUnitsUsed != "0" { // a row of what the cycle projects
+					got[row.AID+"/"+row.TestID] = row.CloudUnitsUsed
+				}
+			}
+			next = strings.TrimPrefix(page.Links.Next.Href, "https://"+publicHost)
+		}
+		for key, units := range want {
+			halfUp := halfEven(new(big.Rat).Add(units, big.NewRat(1, 1000)), 0) // no unit here is finer than a quarter
+			s.equal(fmt.Sprintf("units of %s in %s, %s", c.id, month, key), got[key], halfUp)
+		}
+		if len(got) != len(want) {
+			s.t.Errorf("units of %s in %s: rows %v, want %v", c.id, month, got, want)
+		}
+	}
+}
+
+// holds says whether the deal has a product at an instant.
+func (k *deal) holds(p string, at time.Time) bool {
+	if at.Before(k.starts) || !k.ends.IsZero() && !at.Before(k.ends) {
+		return false
+	}
+	has := false
+	for _, term := range k.terms {
+		if !at.Before(term.from) {
+			has = slices.Contains(term.products, p)
+		}
+	}
+	return has
+}
+
+// dealsOf are the deals under which a customer is billed.
+func (m *market) dealsOf(customer string) []*deal {
+	var out []*deal
+	for _, c := range m.customers {
+		for _, k := range c.contracts {
+			if c.id == customer || slices.Contains(k.others, customer) {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
+// billedTo says whether an event is of a deal, as which it counts for a product.
+func (m *market) billedTo(f *fact, owner *buyer, k *deal, p string) bool {
+	if f.customer != owner.id && !slices.Contains(k.others, f.customer) || f.units || !product(f, p) || !k.holds(p, f.at) {
+		return false
+	}
+	if f.contract != "" {
+		return f.contract == k.id
+	}
+	n := 0
+	for _, other := range m.dealsOf(f.customer) {
+		if other.holds(p, f.at) {
+			n++
+		}
+	}
+	return n == 1
+}
+
+// compareContract compares Akamai's four statistics of each sub-period.
+func (m *market) compareContract(s *server, as credential, c *buyer, k *deal) {
+	s.t.Helper()
+	for _, p := range m.products {
+		if !slices.ContainsFunc(k.terms, func(term dealTerm) bool { return slices.Contains(term.products, p) }) {
+			continue
+		}
+		want := map[string]map[string]*big.Rat{}
+		first := ""
+		for _, month := range marketMonths {
+			from, to := monthStart(month), monthStart(month).AddDate(0, 1, 0)
+			if !k.starts.Before(to) {
+				continue
+			}
+			if first == "" {
+				first = month
+			}
+			for i, term := range k.terms {
+				start, end := from, to
+				if start.Before(term.from) {
+					start = term.from
+				}
+				if i+1 < len(k.terms) && k.terms[i+1].from.Before(end) {
+					end = k.terms[i+1].from
+				}
+				if !k.ends.IsZero() && k.ends.Before(end) {
+					end = k.ends
+				}
+				if slices.Contains(term.products, p) && start.Before(end) {
+					m.statistics(want, c, k, p, term.regional, start, end)
+				}
+			}
+		}
+		if first == "" {
+			continue
+		}
+		var answer struct {
+			UsagePeriods []struct {
+				Start, End, Region string
+				Stats              []struct {
+					StatType string
+					Value    json.Number
+				}
+			}
+		}
+		s.get("akamai", as, fmt.Sprintf("/billing/v1/contracts/%s/products/%s/usage/monthly-summary?start=%s&end=2026-12", k.id, p, first), &answer)
+		for _, period := range answer.UsagePeriods {
+			key := period.Start + " " + period.End + " " + period.Region
+			figures := want[key]
+			delete(want, key)
+			if len(period.Stats) != 4 || figures == nil {
+				s.t.Errorf("akamai %s %s: %+v, want %v", k.id, p, period, figures)
+				continue
+			}
+			for _, stat := range period.Stats {
+				s.equal(fmt.Sprintf("akamai %s %s %s %s", k.id, p, key, stat.StatType), stat.Value, figures[stat.StatType])
+			}
+		}
+		if len(want) > 0 {
+			s.t.Errorf("akamai %s %s: left out %v", k.id, p, slices.Sorted(maps.Keys(want)))
+		}
+	}
+}
+
+// statistics adds the naive figures of a sub-period, by region if it has them.
+func (m *market) statistics(to map[string]map[string]*big.Rat, c *buyer, k *deal, p string, regional bool, start, end time.Time) {
+	by := map[string][]*fact{}
+	for _, f := range m.where(func(f *fact) bool { return during(f, start, end) && m.billedTo(f, c, k, p) }) {
+		region := "GLOBAL"
+		if regional {
+			region = f.region
+			if region == "" {
+				region = "UNKNOWN"
+			}
+		}
+		by[region] = append(by[region], f)
+	}
+	for region, facts := range by {
+		samples := samplesOf(facts, start, end)
+		n := len(samples)
+		mbps := func(bytes *big.Rat) *big.Rat { // to 12 decimals as a quotient, to 6 as an answer
+			return halfEven(halfEven(new(big.Rat).Mul(bytes, big.NewRat(8, 300*1_000_000)), 12), 6)
+		}
+		to[start.Format(time.DateOnly)+" "+end.Add(-1).Format(time.DateOnly)+" "+region] = map[string]*big.Rat{
+			"Total MB":   halfEven(new(big.Rat).Mul(sum(facts), big.NewRat(1, 1_000_000_000)), 6),
+			"Total Hits": big.NewRat(int64(len(facts)), 1),
+			"95/5 Mbps":  mbps(samples[n-n*5/100-1]),
+			"Peak Mbps":  mbps(samples[n-1]),
+		}
+	}
+}
+
+// samplesOf are the sums of the five minutes of a period that have ended, in
+// ascending order.
+func samplesOf(facts []*fact, start, end time.Time) []*big.Rat {
+	if marketNow.Before(end) {
+		end = marketNow.Truncate(5 * time.Minute)
+	}
+	samples := make([]*big.Rat, int(end.Sub(start)/(5*time.Minute)))
+	for i := range samples {
+		samples[i] = new(big.Rat)
+	}
+	for _, f := range facts {
+		if i := int(f.at.Sub(start) / (5 * time.Minute)); i < len(samples) {
+			samples[i].Add(samples[i], f.value)
+		}
+	}
+	slices.SortFunc(samples, (*big.Rat).Cmp)
+	return samples
+}
