@@ -90,6 +90,7 @@ func (l *Ledger) noteBlock(org *orgState, it *foldItem) {
 	h := &header
 	d.headers = append(d.headers, headerNote{org.name, h})
 	if it.rows != nil {
+		org.record.Reached.noteHeader(h)
 		if v := packVerdicts(l.fold.verdicts); v != nil {
 			d.verdicts[h.Sequence] = v
 			for i, verdict := range l.fold.verdicts {

@@ -20,9 +20,10 @@ func (m moment) knows(sequence uint64, accepted int64) bool {
 // changedSince says whether anything that was stored after the question's
 // sequence may matter to its range, so that cells, which know no sequence,
 // cannot answer. Headers tell that of events; voids may reach any range.
+// Months that nothing reached since need no headers.
 func (l *Ledger) changedSince(qu *question, v *view) (changed bool, err error) {
 	since := qu.asOf.sequence
-	if since == 0 || since >= v.applied {
+	if since == 0 || since >= v.applied || l.Reached(qu.q.Organization, qu.q.From, qu.q.To) <= since {
 		return false, nil
 	}
 	err = v.headers(qu.q.Organization, since+1, math.MaxUint64, func(h *block.Header) (bool, error) {

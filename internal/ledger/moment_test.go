@@ -50,3 +50,48 @@ func TestUsageAsOfSequence(t *testing.T) {
 		}
 	}
 }
+
+func TestReached(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	clock := func() time.Time { return testStart.AddDate(0, 1, 0) }
+	l, err := Open(context.Background(), Options{Dir: dir, Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	month := func(n int) time.Time { return time.Date(2026, time.Month(n), 1, 0, 0, 0, 0, time.UTC) }
+	one := func(id string, at time.Time) testEvent {
+		return testEvent{id: id, subject: "acme", at: at, data: map[string]any{"bytes": 1}}
+	}
+	var want [13]uint64
+	want[9] = appendAll(t, l, "default", []testEvent{one("a", month(9))}).Sequence
+	want[10] = appendAll(t, l, "default", []testEvent{one("b", month(11).Add(-1))}).Sequence
+	r := appendAll(t, l, "default", []testEvent{one("c", month(9)), one("d", month(11))})
+	want[9], want[10], want[11] = r.Sequence, r.Sequence, r.Sequence
+	v, err := l.Void(context.Background(), "default", []meter.Identity{{Source: "test", ID: "b"}}, "test", "gone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want[10] = v.Sequence
+	check := func() {
+		t.Helper()
+		for m := 8; m <= 12; m++ {
+			if got := l.Reached("default", month(m), month(m+1)); got != want[m] {
+				t.Errorf("month %d: %d, want %d", m, got, want[m])
+			}
+		}
+		if got := l.Reached("default", month(8), month(12)); got != v.Sequence {
+			t.Errorf("all: %d, want %d", got, v.Sequence)
+		}
+		if l.Reached("default", month(9), month(9)) != 0 || l.Reached("nobody", month(8), month(12)) != 0 {
+			t.Error("nothing is reached")
+		}
+	}
+	check()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = openTest(t, Options{Dir: dir, Clock: clock})
+	check()
+	verifyClean(t, l)
+}

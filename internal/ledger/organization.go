@@ -24,6 +24,7 @@ type orgRecord struct {
 	Voided            uint64    `json:"voided"`
 	MinTime           int64     `json:"min_time"` // of accepted events, unix nanoseconds; valid once Accepted > 0
 	MaxTime           int64     `json:"max_time"`
+	Reached           reach     `json:"reached,omitempty"`
 	Stopped           *stopNote `json:"stopped,omitempty"`
 }
 

@@ -52,14 +52,14 @@ func (s *stateReader) verdicts(seq uint64, n int) ([]Verdict, error) {
 	return out, nil
 }
 
-func (s *stateReader) voids(seq uint64) (map[uint32]bool, error) {
-	out := map[uint32]bool{}
+func (s *stateReader) voids(seq uint64) (map[uint32]voidNote, error) {
+	out := map[uint32]voidNote{}
 	err := scanDB(s.snap, seqKey(keyVoided, seq), func(key, value []byte) error {
 		var n voidNote
 		if err := json.Unmarshal(value, &n); err != nil || len(key) != 13 {
 			return meter.WrapError(meter.KindCorrupt, err, "a void record of block %d is damaged", seq)
 		}
-		out[binary.BigEndian.Uint32(key[9:])] = true
+		out[binary.BigEndian.Uint32(key[9:])] = n
 		return nil
 	})
 	return out, err
@@ -176,7 +176,7 @@ func (p *cellPass) block(h *block.Header, rows *block.Rows) error {
 		return err
 	}
 	for i := range rows.N {
-		if stored[i] != Accepted || voided[uint32(i)] || rows.Times[i] < p.from || rows.Times[i] >= p.to {
+		if _, out := voided[uint32(i)]; out || stored[i] != Accepted || rows.Times[i] < p.from || rows.Times[i] >= p.to {
 			continue
 		}
 		e := rows.Event(i)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"maps"
 
 	"odometer/internal/ledger/block"
 )
@@ -62,6 +63,10 @@ func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []Verdict) er
 	}
 	t := v.tallies.of(h.Org)
 	t.Voided += uint64(len(voids))
+	t.Reached.noteHeader(h)
+	for ord, n := range voids {
+		t.Reached.note(rows.Times[ord], rows.Times[ord], n.Sequence)
+	}
 	for i, verdict := range stored {
 		switch verdict {
 		case Accepted:
@@ -99,6 +104,9 @@ func (v *verifier) compareRecords() {
 		if r.Accepted != t.Accepted || r.Duplicates != t.Duplicates || r.Conflicts != t.Conflicts || r.Rejected != t.Rejected || r.Voided != t.Voided {
 			v.problem("organization %s is stored with %d accepted, %d duplicates, %d conflicts, %d rejected, %d voided; the log says %d, %d, %d, %d, %d", name,
 				r.Accepted, r.Duplicates, r.Conflicts, r.Rejected, r.Voided, t.Accepted, t.Duplicates, t.Conflicts, t.Rejected, t.Voided)
+		}
+		if !maps.Equal(r.Reached, t.Reached) {
+			v.problem("organization %s is stored with other last blocks of its months than the log has", name)
 		}
 		if t.Accepted > 0 && (r.MinTime != t.MinTime || r.MaxTime != t.MaxTime) {
 			v.problem("organization %s is stored with event times from %d to %d, the log says %d to %d (unix ns)", name, r.MinTime, r.MaxTime, t.MinTime, t.MaxTime)
