@@ -24,7 +24,11 @@ type Period struct {
 	Figures  json.RawMessage `json:"figures,omitempty"` // JSON, which is the closer's to read
 }
 
-// PeriodPage is a part of a customer's closed months, the oldest first.
+// MaxFiguresBytes bounds the figures of one period.
+const MaxFiguresBytes = 64 << 20
+
+// PeriodPage is a part of a customer's closed months, the oldest first,
+// without their figures.
 type PeriodPage struct {
 	Items []Period
 	Next  string // Page.Cursor of what follows; "" at the end
@@ -79,6 +83,8 @@ func (p Period) validate() error {
 		return meter.Errorf(meter.KindInvalid, "customer is 1 to %d bytes of UTF-8 without control characters", MaxNounIDBytes)
 	case p.Sequence > math.MaxInt64:
 		return meter.Errorf(meter.KindInvalid, "a sequence is at most %d", int64(math.MaxInt64))
+	case len(p.Figures) > MaxFiguresBytes:
+		return meter.Errorf(meter.KindTooLarge, "the figures have %d bytes, more than %d", len(p.Figures), MaxFiguresBytes)
 	case !json.Valid(p.Figures):
 		return meter.Errorf(meter.KindInvalid, "figures are not JSON")
 	}
@@ -95,8 +101,32 @@ func (s *Store) Period(ctx context.Context, organization, customer, month string
 	return p, closed, nil
 }
 
-// Periods lists a customer's closed months, the oldest first. An unknown
-// organization or customer has none.
+// ClosedMonths returns all closed months of a customer, the oldest first,
+// without their figures. An unknown organization or customer has none.
+func (s *Store) ClosedMonths(ctx context.Context, organization, customer string) ([]Period, error) {
+	months, err := list(ctx, s.reader, scanPeriod, sqlPeriodList, organization, customer, "", maxInt)
+	if err != nil {
+		return nil, s.fail(err, "cannot list periods")
+	}
+	return months, nil
+}
+
+// CustomersCreated returns when each customer that there ever was came into
+// the catalogue, by id.
+func (s *Store) CustomersCreated(ctx context.Context, organization string) (map[string]time.Time, error) {
+	rows, err := list(ctx, s.reader, scanCreation, sqlCustomersCreated, organization)
+	if err != nil {
+		return nil, s.fail(err, "cannot list customers")
+	}
+	created := make(map[string]time.Time, len(rows))
+	for _, c := range rows {
+		created[c.id] = fromMicros(c.at)
+	}
+	return created, nil
+}
+
+// Periods lists a customer's closed months, the oldest first, without their
+// figures. An unknown organization or customer has none.
 func (s *Store) Periods(ctx context.Context, organization, customer string, page Page) (PeriodPage, error) {
 	limit, err := page.limit(s.limits.PageSize)
 	if err != nil {
@@ -132,4 +162,16 @@ func scanPeriod(r row) (Period, error) {
 	err := r.Scan(&p.Customer, &p.Month, &closed, &sequence, &figures)
 	p.Closed, p.Sequence, p.Figures = fromMicros(closed), uint64(sequence), json.RawMessage(figures)
 	return p, err
+}
+
+// creation is when a noun came into the catalogue.
+type creation struct {
+	id string
+	at sql.NullInt64
+}
+
+func scanCreation(r row) (creation, error) {
+	var c creation
+	err := r.Scan(&c.id, &c.at)
+	return c, err
 }

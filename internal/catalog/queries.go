@@ -68,6 +68,8 @@ var (
 
 	//go:embed sql/customer_count.sql
 	sqlCustomerCount string
+	//go:embed sql/customers_created.sql
+	sqlCustomersCreated string
 
 	//go:embed sql/period_create.sql
 	sqlPeriodCreate string

@@ -16,6 +16,7 @@ var periodCases = []testCase{
 	{"a closed month keeps its figures, also after a restart", periodStays},
 	{"a month is closed once, also among concurrent closings", periodOnce},
 	{"a month that cannot be closed is refused", periodRefused},
+	{"customers keep when they were created", customersCreated},
 	{"closed months are listed in pages, each customer's own", periodPages},
 }
 
@@ -133,6 +134,28 @@ func periodPages(b *bench) {
 			b.Errorf("pages of %d: %v", limit, got)
 		}
 	}
+	all, err := b.store.ClosedMonths(b.ctx, "a", "acme")
+	b.must(err)
+	if len(all) != len(want) || all[4].Month != want[4] || all[4].Sequence != 7 || len(all[4].Figures) != 0 {
+		b.Errorf("%+v", all)
+	}
 	_, err = b.store.Periods(b.ctx, "a", "acme", catalog.Page{Cursor: "x"})
 	b.wantKind(err, meter.KindInvalid)
+}
+
+func customersCreated(b *bench) {
+	b.sampled("a")
+	first := b.clock.now()
+	b.clock.advance(time.Hour)
+	b.apply("a", "customers: [{id: later}, {id: acme, name: Other}]", catalog.ApplyOptions{}, 2)
+	created, err := b.store.CustomersCreated(b.ctx, "a")
+	b.must(err)
+	if !created["acme"].Equal(first) || !created["beta"].Equal(first) || !created["later"].Equal(b.clock.now()) || len(created) != 3 {
+		b.Errorf("%v", created)
+	}
+	created, err = b.store.CustomersCreated(b.ctx, "x")
+	b.must(err)
+	if len(created) != 0 {
+		b.Errorf("%v", created)
+	}
 }

@@ -1,4 +1,4 @@
-SELECT customer, month, closed_us, sequence, figures
+SELECT customer, month, closed_us, sequence, ''
 FROM periods
 WHERE organization = $1 AND customer = $2 AND month > $3
 ORDER BY month
