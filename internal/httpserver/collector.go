@@ -54,6 +54,8 @@ func newUsageCollector(service *metering.Service) *usageCollector {
 	c.counter("odometer_checkpoints_total", "Checkpoints since the start.", func(s *metering.Stats) float64 { return float64(s.Checkpoints) })
 	c.counter("odometer_checkpoint_seconds_total", "Time spent in checkpoints.", func(s *metering.Stats) float64 { return s.CheckpointTime.Seconds() })
 	c.gauge("odometer_checkpoint_last_seconds", "How long the last checkpoint took.", func(s *metering.Stats) float64 { return s.LastCheckpoint.Seconds() })
+	c.counter("odometer_periods_closed_total", "Months of customers closed since the start.", func(s *metering.Stats) float64 { return float64(s.PeriodsClosed) })
+	c.counter("odometer_period_failures_total", "Months that automatic closing could not close, each time it tried.", func(s *metering.Stats) float64 { return float64(s.PeriodFailures) })
 	return c
 }
 

@@ -17,6 +17,20 @@ func Month(t time.Time) Period {
 	return Period{day(y, m, 1), day(y, m+1, 1)}
 }
 
+// ParseMonth reads a UTC calendar month, YYYY-MM.
+func ParseMonth(text string) (Period, bool) {
+	t, err := time.Parse(monthForm, text)
+	if err != nil || t.Year() == 0 {
+		return Period{}, false
+	}
+	return Month(t), true
+}
+
+const monthForm = "2006-01"
+
+// MonthName returns the calendar month in which the period begins, YYYY-MM.
+func (p Period) MonthName() string { return p.From.UTC().Format(monthForm) }
+
 // Cycle returns the billing cycle that holds t: from midnight UTC of cycleDay
 // to the same of the next month. In a month without that day the cycle begins
 // on its last day. A cycleDay below 1 counts as 1 and above 31 as 31.

@@ -71,9 +71,11 @@ func earliest(t, o time.Time) time.Time {
 }
 
 // Scope is whose events count in a period: those of the customers that name
-// one of the contracts, "" being events that name none.
+// one of the contracts, "" being events that name none. They are the owner's
+// to see, whichever customer used it.
 type Scope struct {
 	meter.Period
+	Owner     string
 	Customers []string
 	Contracts []string
 }
@@ -97,10 +99,10 @@ func ContractScopes(a Agreement, known []Agreement, product string, within meter
 		}
 		p := meter.Period{From: cuts[i], To: cuts[i+1]}
 		if len(only) > 0 {
-			out = appendScope(out, Scope{p, only, []string{"", a.Contract.ID}})
+			out = appendScope(out, Scope{p, a.Owner, only, []string{"", a.Contract.ID}})
 		}
 		if len(others) > 0 {
-			out = appendScope(out, Scope{p, others, []string{a.Contract.ID}})
+			out = appendScope(out, Scope{p, a.Owner, others, []string{a.Contract.ID}})
 		}
 	}
 	return out
@@ -109,7 +111,7 @@ func ContractScopes(a Agreement, known []Agreement, product string, within meter
 // appendScope adds a scope, or lengthens the one that it goes on with.
 func appendScope(to []Scope, s Scope) []Scope {
 	for i := range to {
-		if to[i].To.Equal(s.From) && slices.Equal(to[i].Customers, s.Customers) && slices.Equal(to[i].Contracts, s.Contracts) {
+		if to[i].To.Equal(s.From) && to[i].Owner == s.Owner && slices.Equal(to[i].Customers, s.Customers) && slices.Equal(to[i].Contracts, s.Contracts) {
 			to[i].To = s.To
 			return to
 		}
@@ -146,13 +148,19 @@ func hasOther(known []Agreement, a Agreement, customer, product string, at time.
 
 // ContractUsage is ProductUsage over scopes: the events that lie in any of
 // them, as if they were one. Customers and Contracts of q count for nothing.
+// A bound key sees the scopes that its customer owns.
 //
 // Errors: KindUnavailable if there are several scopes and the meter's figures
 // cannot be put together from theirs, which is so unless it counts, sums, or
 // samples each of a Window's widths and q has no Window.
 func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery, scopes []Scope) ([]ProductRow, error) {
 	var parts []ProductQuery
+	asks := p
+	asks.Customer = ""
 	for _, scope := range scopes {
+		if p.Customer != "" && p.Customer != scope.Owner {
+			continue
+		}
 		part := q
 		part.Customers, part.Contracts = scope.Customers, scope.Contracts
 		part.From, part.To = latest(q.From, scope.From), earliest(q.To, scope.To)
@@ -161,11 +169,11 @@ func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery
 		}
 	}
 	if len(parts) == 1 && parts[0].From.Equal(q.From) && parts[0].To.Equal(q.To) {
-		return s.ProductUsage(ctx, p, parts[0])
+		return s.ProductUsage(ctx, asks, parts[0])
 	}
 	m, ok := s.ledger.Meter(p.Organization, q.UsageType.Meter)
 	if !ok && len(parts) > 0 { // it says so in its words
-		return s.ProductUsage(ctx, p, parts[0])
+		return s.ProductUsage(ctx, asks, parts[0])
 	}
 	sum := sums{from: q.From, window: q.Window}
 	scale := q.UsageType.Scale
@@ -181,7 +189,7 @@ func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery
 	}
 	for _, part := range parts {
 		part.Window, part.UsageType.Scale = sum.window, scale
-		rows, err := s.ProductUsage(ctx, p, part)
+		rows, err := s.ProductUsage(ctx, asks, part)
 		if err != nil {
 			return nil, err
 		}

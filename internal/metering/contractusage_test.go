@@ -225,8 +225,8 @@ func TestContractUsageThatCannotBeJoined(t *testing.T) {
 	}
 	month := within(t, "2026-10-01", "2026-11-01")
 	ingestEdges(t, service, []edge{{"acme", "cdn", "K-1", "", month.From, 1}, {"zeta", "cdn", "K-1", "", month.From.Add(time.Minute), 2}})
-	one := []Scope{{month, []string{"acme", "zeta"}, []string{"", "K-1"}}}
-	two := []Scope{{month, []string{"acme"}, []string{"", "K-1"}}, {month, []string{"zeta"}, []string{"K-1"}}}
+	one := []Scope{{month, "acme", []string{"acme", "zeta"}, []string{"", "K-1"}}}
+	two := []Scope{{month, "acme", []string{"acme"}, []string{"", "K-1"}}, {month, "acme", []string{"zeta"}, []string{"K-1"}}}
 	for _, c := range []struct {
 		meter  string
 		window meter.Window

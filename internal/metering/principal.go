@@ -25,10 +25,17 @@ type Principal struct {
 	Customer     string // the one customer a bound key sees; "" = all of the organization
 	Operator     bool   // may create organizations and act on any of them
 	DefaultAID   string // account group of a ThousandEyes request that names none; of the key's own organization
+
+	system string // the job that acts, where no key does
 }
 
 // Actor names the principal in audit entries and log records.
-func (p Principal) Actor() string { return "key:" + p.KeyID }
+func (p Principal) Actor() string {
+	if p.system != "" {
+		return "system:" + p.system
+	}
+	return "key:" + p.KeyID
+}
 
 // bound returns the customer filter of the principal, nil when it sees all customers.
 func (p Principal) bound() *string {

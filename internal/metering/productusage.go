@@ -28,6 +28,8 @@ type ProductQuery struct {
 	From, To  time.Time
 	Window    meter.Window // "" = one row a group for the whole range
 	By        []string     // attributes to group by
+
+	AsOfSequence uint64 // as the log stood at this entry; 0 = now
 }
 
 // ProductRow is one window of one group, in the usage type's unit. Group is in the order of ProductQuery.By.
@@ -66,7 +68,7 @@ func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery)
 }
 
 func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]ProductRow, error) {
-	ask := UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters()}
+	ask := UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters(), AsOfSequence: q.AsOfSequence}
 	scale := q.UsageType.ScaleDecimal()
 	var rows []ProductRow
 	for {

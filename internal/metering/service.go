@@ -10,6 +10,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"odometer/internal/catalog"
@@ -50,7 +51,13 @@ type Service struct {
 	limits  Limits
 
 	reads   chan struct{}
-	known   sync.Map   // ids of organizations that exist; they are never removed
+	known   sync.Map // ids of organizations that exist; they are never removed
+	books   []Book
+	closing sync.Mutex // held while a period is closed: a closing counts on those before it
+	kept    keptFigures
+
+	periodsClosed, periodFailures atomic.Uint64 // since the start
+
 	changes sync.Mutex // held while meters or settings change, so that log and copy agree on the order
 }
 

@@ -6,6 +6,9 @@ import "odometer/internal/ledger"
 type Stats struct {
 	ledger.Stats
 	Backfills []Backfill // under way
+
+	PeriodsClosed  uint64 // since the start
+	PeriodFailures uint64 // months that automatic closing could not close, counted at each try
 }
 
 // Backfill is the progress of one meter over the log before its definition.
@@ -16,7 +19,7 @@ type Backfill struct {
 
 // Stats returns the present figures. It is not for tenants: it names all of them.
 func (s *Service) Stats() Stats {
-	out := Stats{Stats: s.ledger.Stats()}
+	out := Stats{Stats: s.ledger.Stats(), PeriodsClosed: s.periodsClosed.Load(), PeriodFailures: s.periodFailures.Load()}
 	for _, o := range out.Organizations {
 		if o.Backfilling == 0 {
 			continue

@@ -1,0 +1,159 @@
+package metering
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// ClosedMonth is a closed month without its figures.
+type ClosedMonth struct {
+	meter.Period
+	Name     string // such as 2026-10
+	Sequence uint64 // of the log, as of which its figures are
+	Late     bool   // something that was stored since may be usage of it
+}
+
+// Closed are a customer's closed months as of one moment.
+type Closed struct {
+	service                *Service
+	organization, customer string
+	months                 []ClosedMonth // the oldest first
+}
+
+// Closed returns a customer's closed months. It checks no right: surfaces ask
+// for customers that they have found for the principal.
+func (s *Service) Closed(ctx context.Context, p Principal, customer string) (Closed, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return Closed{}, err
+	}
+	return s.closed(ctx, p.Organization, customer)
+}
+
+func (s *Service) closed(ctx context.Context, organization, customer string) (Closed, error) {
+	periods, err := s.catalog.ClosedMonths(ctx, organization, customer)
+	if err != nil {
+		return Closed{}, err
+	}
+	c := Closed{s, organization, customer, make([]ClosedMonth, len(periods))}
+	for i, p := range periods {
+		in, ok := meter.ParseMonth(p.Month)
+		if !ok {
+			return Closed{}, meter.Errorf(meter.KindCorrupt, "a closed month is called %q", p.Month)
+		}
+		c.months[i] = ClosedMonth{in, p.Month, p.Sequence, s.ledger.Reached(organization, in.From, in.To) > p.Sequence}
+	}
+	return c, nil
+}
+
+// Month returns a calendar month if it is closed.
+func (c Closed) Month(in meter.Period) (ClosedMonth, bool) {
+	i, found := slices.BinarySearchFunc(c.months, in, func(m ClosedMonth, in meter.Period) int { return m.From.Compare(in.From) })
+	if !found {
+		return ClosedMonth{}, false
+	}
+	return c.months[i], true
+}
+
+// Months returns those that lie in a range with at least an instant.
+func (c Closed) Months(in meter.Period) []ClosedMonth {
+	var out []ClosedMonth
+	for _, m := range c.months {
+		if m.From.Before(in.To) && in.From.Before(m.To) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// BookedTo returns the closed months whose late usage an open month shows,
+// the oldest first: all those before it that no other open month parts from it.
+func (c Closed) BookedTo(open meter.Period) []ClosedMonth {
+	if _, closed := c.Month(open); closed {
+		return nil
+	}
+	end := 0
+	for end < len(c.months) && c.months[end].From.Before(open.From) {
+		end++
+	}
+	first := end
+	for next := open.From; first > 0 && c.months[first-1].To.Equal(next); first-- {
+		next = c.months[first-1].From
+	}
+	return c.months[first:end]
+}
+
+// Since returns the closed months after one and before an instant: those to
+// which its late usage may have been booked.
+func (c Closed) Since(m ClosedMonth, before meter.Period) []ClosedMonth {
+	var out []ClosedMonth
+	for _, other := range c.months {
+		if other.From.After(m.From) && other.From.Before(before.From) {
+			out = append(out, other)
+		}
+	}
+	return out
+}
+
+// Figures reads what a book said of a closed month; false if it had nothing
+// to say then.
+func (c Closed) Figures(ctx context.Context, m ClosedMonth, surface string, into any) (bool, error) {
+	all, err := c.service.figures(ctx, c.organization, c.customer, m.Name)
+	if err != nil || all[surface] == nil {
+		return false, err
+	}
+	if err := json.Unmarshal(all[surface], into); err != nil {
+		return false, meter.WrapError(meter.KindCorrupt, err, "the figures of %s of customer %s cannot be read", m.Name, c.customer)
+	}
+	return true, nil
+}
+
+// figures returns a closed month's, by surface.
+func (s *Service) figures(ctx context.Context, organization, customer, month string) (map[string]json.RawMessage, error) {
+	key := meter.JoinPath(organization, customer, month)
+	if have, ok := s.kept.get(key); ok {
+		return have, nil
+	}
+	p, closed, err := s.catalog.Period(ctx, organization, customer, month)
+	if err != nil || !closed {
+		return nil, err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(p.Figures, &all); err != nil {
+		return nil, meter.WrapError(meter.KindCorrupt, err, "the figures of %s of customer %s cannot be read", month, customer)
+	}
+	s.kept.put(key, all, len(p.Figures))
+	return all, nil
+}
+
+// maxKeptFigures bounds the figures of closed months that are kept in memory, in bytes.
+const maxKeptFigures = 32 << 20
+
+// keptFigures remembers figures, which never change. Past the bound it
+// forgets all and begins anew.
+type keptFigures struct {
+	mu    sync.Mutex
+	bytes int
+	by    map[string]map[string]json.RawMessage
+}
+
+func (k *keptFigures) get(key string) (map[string]json.RawMessage, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all, ok := k.by[key]
+	return all, ok
+}
+
+func (k *keptFigures) put(key string, all map[string]json.RawMessage, bytes int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.by == nil || k.bytes+bytes > maxKeptFigures {
+		k.by, k.bytes = map[string]map[string]json.RawMessage{}, 0
+	}
+	k.by[key] = all
+	k.bytes += bytes
+}
