@@ -16,6 +16,8 @@ type (
 	Product  = catalog.Product
 	Regions  = catalog.Regions
 	CPCode   = catalog.CPCode
+
+	ReportingGroup = catalog.ReportingGroup
 )
 
 // Agreement is a contract and the customer that holds it.
@@ -32,7 +34,7 @@ func (a Agreement) customers() []string {
 // Span is a time in which the terms of a contract stay as they are.
 type Span struct {
 	meter.Period
-	Regions Regions
+	Regions Regions `json:"regions"`
 }
 
 // Spans returns the times within a period in which the contract is valid and
@@ -75,9 +77,9 @@ func earliest(t, o time.Time) time.Time {
 // to see, whichever customer used it.
 type Scope struct {
 	meter.Period
-	Owner     string
-	Customers []string
-	Contracts []string
+	Owner     string   `json:"owner"`
+	Customers []string `json:"customers"`
+	Contracts []string `json:"contracts"`
 }
 
 // ContractScopes says whose events of a product are the agreement's within a

@@ -4,7 +4,7 @@
 //
 //	request ─► edgegrid ─► Caller ─► wire.Range ─► target ─► metering.ContractUsage ─► wire answer
 //
-// No period is closed yet, so that every answer says COLLECTING_DATA.
+// A month that is closed is answered from its book, see figures.go.
 package akamai
 
 import (
@@ -57,9 +57,8 @@ type api struct {
 // request is one request that was let in.
 type request struct {
 	*httpserver.Exchange
-	api
+	reader
 	caller Caller
-	now    time.Time
 }
 
 // Surface returns the API.
@@ -86,7 +85,7 @@ func Surface(o Options) *httpserver.Surface {
 			}
 			x.Principal = caller.Principal
 			a.Service.KeyUsed(caller.Principal)
-			body, err := r.answer(&request{x, a, caller, a.Clock()})
+			body, err := r.answer(&request{x, reader{service: a.Service, ctx: x.Request.Context(), now: a.Clock()}, caller})
 			if err != nil {
 				return err
 			}

@@ -21,6 +21,8 @@ type target struct {
 	product   *metering.Product    // nil for operation 6
 	group     *wire.ReportingGroup
 	codes     []int64 // of the group, ascending
+	owner     string  // customer
+	closed    metering.Closed
 }
 
 // errUnseen answers alike what does not exist and what the caller may not see.
@@ -32,7 +34,7 @@ func (r *request) open(asked wire.Range) (t target, err error) {
 	if asked.SwitchKey != "" && len(r.caller.Accounts) == 0 {
 		return t, meter.Errorf(meter.KindForbidden, "this client may not use accountSwitchKey")
 	}
-	if t.book, err = r.Service.Catalogue(r.Request.Context(), t.principal); err != nil || asked.SwitchKey == "" {
+	if t.book, err = r.service.Catalogue(r.ctx, t.principal); err != nil || asked.SwitchKey == "" {
 		return t, err
 	}
 	account := asked.Account()
@@ -55,9 +57,13 @@ func (t *target) findContract(id string) error {
 	if !ok || !t.sees(owner) {
 		return errUnseen
 	}
-	t.contracts = []metering.Agreement{{Owner: owner, Contract: c}}
-	t.setAccount(owner)
+	t.setContract(owner, c)
 	return nil
+}
+
+func (t *target) setContract(owner string, c *metering.Contract) {
+	t.contracts = []metering.Agreement{{Owner: owner, Contract: c}}
+	t.setOwner(owner)
 }
 
 // findProduct sets the product that the path names, which one of the contracts must ever have had.
@@ -85,14 +91,19 @@ func (t *target) findGroup(text, product string) error {
 	if !ok || !t.sees(owner) {
 		return errUnseen
 	}
+	t.setGroup(owner, g, product)
+	return nil
+}
+
+// setGroup sets a reporting group, with those of its CP codes that are of the product.
+func (t *target) setGroup(owner string, g *metering.ReportingGroup, product string) {
 	t.group = &wire.ReportingGroup{ReportingGroupID: g.ID, ReportingGroupName: g.Name}
 	t.codes = slices.Sorted(slices.Values(g.CPCodes))
 	t.codes = slices.DeleteFunc(slices.Compact(t.codes), func(code int64) bool {
 		c, of, ok := t.book.CPCode(code)
 		return !ok || of != owner || !t.addContract(c, owner, product)
 	})
-	t.setAccount(owner)
-	return nil
+	t.setOwner(owner)
 }
 
 // addContract adds the contract of a CP code; false if the code is not of the product.
@@ -107,8 +118,8 @@ func (t *target) addContract(code *metering.CPCode, owner, product string) bool 
 	return true
 }
 
-func (t *target) setAccount(customer string) {
-	t.account = customer
+func (t *target) setOwner(customer string) {
+	t.owner, t.account = customer, customer
 	if c, ok := t.book.Customer(customer); ok {
 		t.account = cmp.Or(c.AccountID, customer)
 	}
@@ -123,10 +134,7 @@ func (r *request) ofContract(asked wire.Range) (target, error) {
 	if err == nil {
 		err = t.findProduct(r.Param("product"))
 	}
-	if err == nil {
-		err = t.checkStart(asked)
-	}
-	return t, err
+	return t, r.ready(&t, asked, err)
 }
 
 // ofGroup finds reporting group and product of the path.
@@ -138,10 +146,18 @@ func (r *request) ofGroup(asked wire.Range) (target, error) {
 	if err == nil {
 		err = t.findProduct(r.Param("product"))
 	}
+	return t, r.ready(&t, asked, err)
+}
+
+// ready checks the range of what was found, and says which months are closed.
+func (r *request) ready(t *target, asked wire.Range, err error) error {
 	if err == nil {
 		err = t.checkStart(asked)
 	}
-	return t, err
+	if err == nil {
+		t.closed, err = r.service.Closed(r.ctx, t.principal, t.owner)
+	}
+	return err
 }
 
 // checkStart refuses a month that ends before any of the contracts starts.
@@ -172,7 +188,7 @@ func (t *target) agreements(a metering.Agreement) []metering.Agreement {
 // part is a sub-period of a month and whose events count in it.
 type part struct {
 	metering.Span
-	scopes []metering.Scope
+	Scopes []metering.Scope `json:"scopes"`
 }
 
 // parts are the sub-periods of a month in which a product is sold. Those of
@@ -190,7 +206,7 @@ func (t *target) parts(product string, in meter.Period) []part {
 	}
 	whole := part{Span: metering.Span{Period: in, Regions: out[0].Regions}}
 	for _, p := range out {
-		whole.scopes = append(whole.scopes, p.scopes...)
+		whole.Scopes = append(whole.Scopes, p.Scopes...)
 	}
 	return []part{whole}
 }
