@@ -68,9 +68,12 @@ const site = "Site_Accel::Site_Accel"
 
 // world is a whole server with one organization and a stranger.
 type world struct {
-	t      testing.TB
-	url    string
-	nonces atomic.Int64
+	t       testing.TB
+	url     string
+	nonces  atomic.Int64
+	service *metering.Service
+	store   *catalog.Store
+	log     *ledger.Ledger
 }
 
 // callers are the clients of the tests by their client token, which is their
@@ -130,15 +133,17 @@ func newWorld(t testing.TB) *world {
 			}
 		}
 	})
+	service.KeepBooks(Book(service))
 	fill(t, service, store)
-	return &world{t: t, url: s.URL()}
+	return &world{t: t, url: s.URL(), service: service, store: store, log: log}
 }
+
+var admin = metering.Principal{Organization: "default", KeyID: "k", Role: catalog.RoleAdmin}
 
 // fill defines the meters, applies the document and sends the traffic.
 func fill(t testing.TB, service *metering.Service, store *catalog.Store) {
 	t.Helper()
 	ctx := context.Background()
-	admin := metering.Principal{Organization: "default", KeyID: "k", Role: catalog.RoleAdmin}
 	by := []string{"customer", "product", "contract", "region"}
 	for _, m := range []meter.Meter{
 		{Key: "edge_requests", EventType: "edge", Aggregation: meter.AggCount, GroupBy: append([]string{"cp_code"}, by...)},

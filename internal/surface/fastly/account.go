@@ -25,12 +25,16 @@ type account struct {
 	view     *metering.View
 	customer string
 	lines    []line
+	meters   map[string]meter.Meter
+	closed   metering.Closed
+	sequence uint64 // open months are read as the log stood at this entry; 0 = now
 }
 
 // line is one usage type of a product.
 type line struct {
 	product   string // id
 	usageType metering.UsageType
+	additive  bool // the figures of parts add up to that of the whole
 }
 
 // unit is the line's unit on the wire.
@@ -49,19 +53,29 @@ func (a api) account(x *httpserver.Exchange, customer string) (*account, error) 
 	if _, ok := view.Customer(customer); !ok || p.Customer != "" && p.Customer != customer {
 		return nil, meter.Errorf(meter.KindNotFound, "no such customer")
 	}
-	meters, err := a.Service.Meters(ctx, p)
+	closed, err := a.Service.Closed(ctx, p, customer)
 	if err != nil {
 		return nil, err
 	}
-	byService := map[string]bool{}
-	for _, m := range meters {
-		byService[m.Key] = slices.Contains(m.GroupBy, serviceAttribute)
+	return newAccount(ctx, &account{service: a.Service, asks: p, view: view, customer: customer, closed: closed})
+}
+
+// newAccount fills in the lines.
+func newAccount(ctx context.Context, c *account) (*account, error) {
+	meters, err := c.service.Meters(ctx, c.asks)
+	if err != nil {
+		return nil, err
 	}
-	c := &account{service: a.Service, asks: p, view: view, customer: customer}
-	for _, product := range view.Products() {
+	c.meters = map[string]meter.Meter{}
+	for _, m := range meters {
+		if slices.Contains(m.GroupBy, serviceAttribute) {
+			c.meters[m.Key] = m.Meter
+		}
+	}
+	for _, product := range c.view.Products() {
 		for _, u := range product.UsageTypes {
-			if u.ShownOn(surfaceName) && byService[u.Meter] {
-				c.lines = append(c.lines, line{product.ID, u})
+			if l, ok := c.line(product.ID, u); ok && u.ShownOn(surfaceName) {
+				c.lines = append(c.lines, l)
 			}
 		}
 	}
@@ -71,55 +85,69 @@ func (a api) account(x *httpserver.Exchange, customer string) (*account, error) 
 	return c, nil
 }
 
+// line is a usage type of a product; false if no meter keeps its services apart.
+func (c *account) line(product string, u metering.UsageType) (line, bool) {
+	m, ok := c.meters[u.Meter]
+	return line{product, u, m.Aggregation == meter.AggCount || m.Aggregation == meter.AggSum}, ok
+}
+
 // usage asks for a line in a range, which may be empty.
-func (c *account) usage(ctx context.Context, l line, in meter.Period, filters []metering.AttrFilter, by ...string) ([]metering.ProductRow, error) {
+func (c *account) usage(ctx context.Context, l line, in meter.Period, sequence uint64, filters []metering.AttrFilter, by ...string) ([]metering.ProductRow, error) {
 	if !in.From.Before(in.To) {
 		return nil, nil
 	}
 	return c.service.ProductUsage(ctx, c.asks, metering.ProductQuery{Product: l.product, UsageType: l.usageType,
-		Customers: []string{c.customer}, From: in.From, To: in.To, By: by, Filters: filters})
+		Customers: []string{c.customer}, From: in.From, To: in.To, By: by, Filters: filters, AsOfSequence: sequence})
 }
 
 // amount is the usage of a line in a range, of all services together or of
 // what filters say.
-func (c *account) amount(ctx context.Context, l line, in meter.Period, filters ...metering.AttrFilter) (meter.Decimal, error) {
-	rows, err := c.usage(ctx, l, in, filters)
+func (c *account) amount(ctx context.Context, l line, in meter.Period, sequence uint64, filters ...metering.AttrFilter) (meter.Decimal, error) {
+	rows, err := c.usage(ctx, l, in, sequence, filters)
 	if err != nil || len(rows) == 0 {
 		return meter.Decimal{}, err
 	}
 	return rows[0].Value, nil // without groups and windows there is one row at most
 }
 
+// parts is the usage of one service in parts of a range together.
+func (c *account) parts(ctx context.Context, l line, service string, parts []meter.Period, sequence uint64) (sum meter.Decimal, err error) {
+	for _, part := range parts {
+		units, err := c.amount(ctx, l, part, sequence, metering.AttrFilter{Attribute: serviceAttribute, Values: []string{service}})
+		if err != nil {
+			return sum, err
+		}
+		sum = sum.Add(units)
+	}
+	return sum, nil
+}
+
 // serviceUsage is what one service used.
 type serviceUsage struct {
 	service string // id
+	late    string // the closed month that it came late for; "" = none
 	units   meter.Decimal
 }
 
-// byService returns a line's usage in a range of each service that was the
+// heldUsage returns a line's usage in a range of each service that was the
 // customer's then, by id. For a service that was not so all the time, only the
 // time in which it was counts.
-func (c *account) byService(ctx context.Context, l line, in meter.Period) ([]serviceUsage, error) {
-	rows, err := c.usage(ctx, l, in, nil, serviceAttribute)
+func (c *account) heldUsage(ctx context.Context, l line, in meter.Period, sequence uint64) ([]serviceUsage, error) {
+	rows, err := c.usage(ctx, l, in, sequence, nil, serviceAttribute)
 	if err != nil {
 		return nil, err
 	}
 	held := c.held(in)
 	var out []serviceUsage
 	for _, r := range rows {
-		u := serviceUsage{r.Group[0], r.Value}
+		u := serviceUsage{service: r.Group[0], units: r.Value}
 		parts := held[u.service]
 		if len(parts) == 0 {
 			continue
 		}
 		if len(parts) > 1 || parts[0] != in {
-			u.units = meter.Decimal{}
-			for _, part := range parts {
-				units, err := c.amount(ctx, l, part, metering.AttrFilter{Attribute: serviceAttribute, Values: []string{u.service}})
-				if err != nil {
-					return nil, err
-				}
-				u.units = u.units.Add(units)
+			if u.units, err = c.parts(ctx, l, u.service, parts, sequence); err != nil {
+				return nil, err
 			}
 		}
 		out = append(out, u)

@@ -81,7 +81,8 @@ type row struct {
 }
 
 func compareRows(a, b wire.Row) int {
-	return cmp.Or(strings.Compare(a.Service, b.Service), strings.Compare(a.Product, b.Product), strings.Compare(a.UsageType, b.UsageType))
+	return cmp.Or(strings.Compare(a.Service, b.Service), strings.Compare(a.Product, b.Product), strings.Compare(a.UsageType, b.UsageType),
+		strings.Compare(a.Late, b.Late))
 }
 
 // rows returns all rows of an answer in order: the customer's services whose
@@ -89,7 +90,7 @@ func compareRows(a, b wire.Row) int {
 func (c *account) rows(ctx context.Context, m wire.Metrics, lines []line, now time.Time) ([]row, error) {
 	var rows []row
 	for _, line := range lines {
-		usage, err := c.byService(ctx, line, m.Window.Usage(now))
+		usage, err := c.byService(ctx, line, m.Window.Usage(now), m.Granularity == wire.Monthly)
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +98,7 @@ func (c *account) rows(ctx context.Context, m wire.Metrics, lines []line, now ti
 			if u.units.IsZero() || m.Service != "" && m.Service != u.service {
 				continue
 			}
-			key := wire.Row{Service: u.service}
+			key := wire.Row{Service: u.service, Late: u.late}
 			if m.Product == "" || m.UsageType == "" {
 				key.Product, key.UsageType = line.product, line.usageType.Name
 			}
@@ -106,6 +107,11 @@ func (c *account) rows(ctx context.Context, m wire.Metrics, lines []line, now ti
 	}
 	slices.SortFunc(rows, func(a, b row) int { return compareRows(a.key, b.key) })
 	return rows, nil
+}
+
+// name is what a row's service is called.
+func (c *account) name(r row) string {
+	return wire.LateName(c.view.ServiceName(c.customer, r.key.Service), r.key.Late)
 }
 
 // page is the JSON answer: the rows after a cursor's.
@@ -129,8 +135,8 @@ func (a api) page(c *account, m wire.Metrics, scope wire.Scope, lines []line, ro
 		answer.Meta.NextCursor = a.cursors.Sign(scope, wire.Position{Window: m.Window, After: rows[m.Limit-1].key})
 	}
 	for _, r := range rows {
-		d := wire.Detail{CustomerID: c.customer, ServiceID: r.key.Service, ServiceName: c.view.ServiceName(c.customer, r.key.Service),
-			UsageUnits: wire.Number{Decimal: r.units}}
+		d := wire.Detail{CustomerID: c.customer, ServiceID: r.key.Service, ServiceName: c.name(r),
+			UsageUnits: wire.Number{Decimal: r.units}, LateMonth: r.key.Late}
 		if m.UsageType == "" {
 			d.ProductID, d.UsageType, d.Unit = r.line.product, r.line.usageType.Name, r.line.unit()
 		}
@@ -148,7 +154,7 @@ func (c *account) writeCSV(x *httpserver.Exchange, m wire.Metrics, rows []row) e
 	b := wire.AppendCSVHeader(make([]byte, 0, chunk+4096))
 	for _, r := range rows {
 		b = wire.CSVRow{CustomerID: c.customer, ProductID: r.line.product, UsageType: r.line.usageType.Name, Unit: r.line.unit(),
-			ServiceID: r.key.Service, ServiceName: c.view.ServiceName(c.customer, r.key.Service), Window: m.Window,
+			ServiceID: r.key.Service, ServiceName: c.name(r), Window: m.Window,
 			UsageUnits: wire.Number{Decimal: r.units}}.Append(b)
 		if len(b) >= chunk {
 			if _, err := x.Write(b); err != nil {

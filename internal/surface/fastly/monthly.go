@@ -19,7 +19,7 @@ func (a api) usageTypes(x *httpserver.Exchange) error {
 	ever := wire.Window{First: time.Unix(0, 0).UTC(), Last: now}.Usage(now)
 	var types []wire.UsageType
 	for _, line := range c.lines {
-		used, err := c.byService(x.Request.Context(), line, ever)
+		used, err := c.heldUsage(x.Request.Context(), line, ever, 0)
 		if err != nil {
 			return err
 		}
@@ -48,13 +48,11 @@ func (a api) monthly(x *httpserver.Exchange) error {
 	var rows []wire.UsageMetric
 	for _, month := range window.Months() {
 		for _, line := range c.lines {
-			row, used, err := c.lineInMonth(x.Request.Context(), line, month, now)
+			of, err := c.lineInMonth(x.Request.Context(), line, month, now)
 			if err != nil {
 				return err
 			}
-			if used {
-				rows = append(rows, row)
-			}
+			rows = append(rows, of...)
 		}
 	}
 	body, err := wire.EncodeUsageMetrics(rows)
@@ -64,26 +62,25 @@ func (a api) monthly(x *httpserver.Exchange) error {
 	return x.JSON(http.StatusOK, body)
 }
 
-// lineInMonth is one line's usage in one month; used is false where it is zero.
-func (c *account) lineInMonth(ctx context.Context, l line, m wire.Month, now time.Time) (row wire.UsageMetric, used bool, err error) {
+// lineInMonth is one line's usage in one month, and what is booked to it of
+// closed months before; without what is zero.
+func (c *account) lineInMonth(ctx context.Context, l line, m wire.Month, now time.Time) ([]wire.UsageMetric, error) {
 	in := m.Window.Usage(now)
-	unscaled := l
-	unscaled.usageType.Scale = ""
-	raw, err := c.amount(ctx, unscaled, in)
-	if err != nil || raw.IsZero() {
-		return row, false, err
-	}
-	units := raw
-	if l.usageType.Scale != "" {
-		if units, err = c.amount(ctx, l, in); err != nil {
-			return row, false, err
-		}
+	totals, l, err := c.totals(ctx, l, in)
+	if err != nil {
+		return nil, err
 	}
 	updated := now
 	if in.To.Before(now) { // the month is over
 		updated = in.To
 	}
-	return wire.UsageMetric{Month: m.Name, UsageType: l.usageType.Name, Name: l.usageType.Name, Region: l.usageType.Where[regionAttribute],
-		Unit: l.unit(), Quantity: wire.Number{Decimal: units}, RawQuantity: wire.Number{Decimal: raw},
-		ProductID: l.product, LastUpdatedAt: wire.Instant(updated)}, true, nil
+	var rows []wire.UsageMetric
+	for _, t := range totals {
+		if !t.Raw.IsZero() {
+			rows = append(rows, wire.UsageMetric{Month: m.Name, UsageType: l.usageType.Name, Name: wire.LateName(l.usageType.Name, t.Late),
+				Region: l.usageType.Where[regionAttribute], Unit: l.unit(), Quantity: wire.Number{Decimal: t.Units}, RawQuantity: wire.Number{Decimal: t.Raw},
+				ProductID: l.product, LastUpdatedAt: wire.Instant(updated), LateMonth: t.Late})
+		}
+	}
+	return rows, nil
 }

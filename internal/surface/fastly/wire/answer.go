@@ -43,6 +43,17 @@ type Detail struct {
 	ProductID string `json:"product_id,omitempty"`
 	UsageType string `json:"usage_type,omitempty"`
 	Unit      string `json:"unit,omitempty"`
+	// Only of usage that came after its month was closed; not of the vendor's schema.
+	LateMonth string `json:"late_month,omitempty"`
+}
+
+// LateName is the name of a line that shows what came for a closed month after
+// it was closed: the month is named where every client shows it. "" is no month.
+func LateName(name, month string) string {
+	if month == "" {
+		return name
+	}
+	return name + " (late usage of " + month + ")"
 }
 
 // Meta says where a page stands.
@@ -83,6 +94,8 @@ type UsageMetric struct {
 	RawQuantity   Number `json:"raw_quantity"` // as measured
 	ProductID     string `json:"product_id"`
 	LastUpdatedAt string `json:"last_updated_at"` // RFC 3339
+	// Only of usage that came after its month was closed; not of the vendor's schema.
+	LateMonth string `json:"late_month,omitempty"`
 }
 
 // EncodeUsageMetrics returns the body of an answer of v3 usage-metrics.

@@ -61,7 +61,7 @@ func TestAnswers(t *testing.T) {
 			`{"data":[{"product_id":"cdn_usage","name":"North America Requests"}]}`},
 		"no usage types": {func() ([]byte, error) { return EncodeUsageTypes(nil) }, `{"data":[]}`},
 		"monthly": {func() ([]byte, error) {
-			return EncodeUsageMetrics([]UsageMetric{{"2023-01", "Total MB", "Total MB", "", "GB", number(t, "1.5"), number(t, "1500000000"), "cdn_usage", "2023-02-01T00:00:00Z"}})
+			return EncodeUsageMetrics([]UsageMetric{{"2023-01", "Total MB", "Total MB", "", "GB", number(t, "1.5"), number(t, "1500000000"), "cdn_usage", "2023-02-01T00:00:00Z", ""}})
 		}, `{"data":[{"month":"2023-01","usage_type":"Total MB","name":"Total MB","region":"","unit":"GB","quantity":1.5,"raw_quantity":1500000000,` +
 			`"product_id":"cdn_usage","last_updated_at":"2023-02-01T00:00:00Z"}]}`},
 		"no months": {func() ([]byte, error) { return EncodeUsageMetrics(nil) }, `{"data":[]}`},

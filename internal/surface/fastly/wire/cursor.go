@@ -15,7 +15,7 @@ import (
 const MaxCursorBytes = 4096
 
 // cursorVersion is the first byte of a cursor; another form gets another.
-const cursorVersion = 1
+const cursorVersion = 2
 
 // Scope is what a cursor is bound to. Limit is no part of it: pages may differ
 // in size.
@@ -39,6 +39,7 @@ type Row struct {
 	Service string
 	// Product and UsageType are "" where a request names them.
 	Product, UsageType string
+	Late               string // the closed month that it came late for; "" = none
 }
 
 // Cursors signs cursors and opens them again.
@@ -54,7 +55,7 @@ func (c *Cursors) Sign(s Scope, p Position) string {
 	b := []byte{cursorVersion}
 	b = binary.AppendVarint(b, epochDay(p.Window.First))
 	b = binary.AppendVarint(b, epochDay(p.Window.Last))
-	b = appendTexts(b, p.After.Service, p.After.Product, p.After.UsageType)
+	b = appendTexts(b, p.After.Service, p.After.Product, p.After.UsageType, p.After.Late)
 	return base64.RawURLEncoding.EncodeToString(append(b, c.sum(s, b)...))
 }
 
@@ -109,7 +110,7 @@ func readPosition(b []byte) (p Position, ok bool) {
 		ends[i], b = v, b[n:]
 	}
 	p.Window = Window{dayAt(ends[0]), dayAt(ends[1])}
-	for _, to := range []*string{&p.After.Service, &p.After.Product, &p.After.UsageType} {
+	for _, to := range []*string{&p.After.Service, &p.After.Product, &p.After.UsageType, &p.After.Late} {
 		size, n := binary.Uvarint(b)
 		if n <= 0 || size > uint64(len(b)-n) {
 			return p, false

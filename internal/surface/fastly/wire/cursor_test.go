@@ -22,7 +22,7 @@ func TestCursorsComeBack(t *testing.T) {
 	t.Parallel()
 	c := NewCursors([]byte("a key of these tests"))
 	m := metricsV3(t, "start_month=0001-01&end_month=9999-12")
-	for _, after := range []Row{{}, {Service: "SU1"}, {"SU1", "cdn_usage", "North America Requests"}, {"ø/ \xff\x00", "", "="}, {Service: strings.Repeat("s", 1000)}} {
+	for _, after := range []Row{{}, {Service: "SU1"}, {"SU1", "cdn_usage", "North America Requests", "2026-09"}, {"ø/ \xff\x00", "", "=", ""}, {Service: strings.Repeat("s", 1000)}} {
 		p := Position{m.Window, after}
 		text := c.Sign(m.Scope("o", "c"), p)
 		if strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
@@ -132,7 +132,7 @@ func TestCursorLengthLimit(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	c := NewCursors([]byte("a key of these tests"))
 	scope := metricsV3(f, "").Scope("o", "c")
-	f.Add(c.Sign(scope, Position{metricsV3(f, "").Window, Row{"a", "b", "c"}}), []byte{4, 4, 1, 'a', 0, 0})
+	f.Add(c.Sign(scope, Position{metricsV3(f, "").Window, Row{"a", "b", "c", "d"}}), []byte{4, 4, 1, 'a', 0, 0, 0})
 	f.Add("AAAA", []byte{0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, text string, position []byte) {
 		if p, err := c.Open(scope, text); err == nil && c.Sign(scope, p) != text {

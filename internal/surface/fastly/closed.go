@@ -1,0 +1,360 @@
+package fastly
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// book is what is kept of a customer's closed month.
+type book struct {
+	Lines []bookLine `json:"lines"`
+}
+
+// bookLine is what is said of a usage type of a product, and how it was read,
+// so that what comes late is read in the same way.
+type bookLine struct {
+	Product   string             `json:"product"`
+	UsageType metering.UsageType `json:"usage_type"`
+	Totals    []total            `json:"totals"` // the month's, then what came late for months before
+	Services  []bookService      `json:"services,omitempty"`
+	Others    []bookService      `json:"others,omitempty"` // services that were not the customer's then
+}
+
+// total is the usage of all services, known or not.
+type total struct {
+	Late  string        `json:"late,omitempty"` // the closed month of which this came late; "" = the month's own
+	Raw   meter.Decimal `json:"raw"`            // before scaling
+	Units meter.Decimal `json:"units"`
+}
+
+// bookService is the usage of one service.
+type bookService struct {
+	ID    string         `json:"id"`
+	Late  string         `json:"late,omitempty"` // as in total
+	Units meter.Decimal  `json:"units"`
+	Held  []meter.Period `json:"held,omitempty"` // when it was the customer's, if not all the month
+}
+
+// keeper keeps the surface's books.
+type keeper struct{ service *metering.Service }
+
+// Book keeps what the surface says of closed months.
+func Book(s *metering.Service) metering.Book { return keeper{s} }
+
+func (k keeper) Surface() string { return surfaceName }
+
+// Figures returns the month's book: every line by service, and the totals.
+func (k keeper) Figures(ctx context.Context, c metering.Closing) (any, error) {
+	a, err := newAccount(ctx, &account{service: k.service, asks: c.Asks, view: c.View, customer: c.Customer, closed: c.Before, sequence: c.Month.Sequence})
+	if err != nil {
+		return nil, err
+	}
+	b := book{Lines: []bookLine{}}
+	for _, l := range a.lines {
+		of, err := a.read(ctx, l, c.Month.Period, c.Month.Sequence)
+		if err != nil {
+			return nil, err
+		}
+		late, err := a.late(ctx, l, c.Month.Period)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range late {
+			of.Services = append(of.Services, bookService{ID: u.service, Late: u.late, Units: u.units})
+		}
+		totals, err := a.lateTotals(ctx, l, c.Month.Period)
+		if err != nil {
+			return nil, err
+		}
+		of.Totals = append(of.Totals, totals...)
+		b.Lines = append(b.Lines, of)
+	}
+	return b, nil
+}
+
+// read reads a line of a month's book as of a log sequence.
+func (c *account) read(ctx context.Context, l line, in meter.Period, sequence uint64) (bookLine, error) {
+	b := bookLine{Product: l.product, UsageType: l.usageType}
+	rows, err := c.usage(ctx, l, in, sequence, nil, serviceAttribute)
+	if err != nil {
+		return b, err
+	}
+	held := c.held(in)
+	for _, r := range rows {
+		s := bookService{ID: r.Group[0], Units: r.Value}
+		parts := held[s.ID]
+		if len(parts) == 0 {
+			b.Others = append(b.Others, s)
+			continue
+		}
+		if len(parts) > 1 || parts[0] != in {
+			s.Held = parts
+			if s.Units, err = c.parts(ctx, l, s.ID, parts, sequence); err != nil {
+				return b, err
+			}
+		}
+		b.Services = append(b.Services, s)
+	}
+	own, err := c.total(ctx, l, in, sequence)
+	b.Totals = []total{own}
+	return b, err
+}
+
+// total reads the usage of all services in a range.
+func (c *account) total(ctx context.Context, l line, in meter.Period, sequence uint64) (total, error) {
+	unscaled := l
+	unscaled.usageType.Scale = ""
+	raw, err := c.amount(ctx, unscaled, in, sequence)
+	t := total{Raw: raw, Units: raw}
+	if err == nil && l.usageType.Scale != "" && !raw.IsZero() {
+		t.Units, err = c.amount(ctx, l, in, sequence)
+	}
+	return t, err
+}
+
+// said is the line in a closed month's book; one that came into the catalogue
+// later is read as of the closing.
+func (c *account) said(ctx context.Context, l line, m metering.ClosedMonth) (bookLine, error) {
+	b, found, err := c.page(ctx, l, m)
+	if err != nil || found {
+		return b, err
+	}
+	return c.read(ctx, l, m.Period, m.Sequence)
+}
+
+// page finds the line in a closed month's book.
+func (c *account) page(ctx context.Context, l line, m metering.ClosedMonth) (bookLine, bool, error) {
+	var b book
+	if _, err := c.closed.Figures(ctx, m, surfaceName, &b); err != nil {
+		return bookLine{}, false, err
+	}
+	for _, of := range b.Lines {
+		if of.Product == l.product && of.UsageType.Name == l.usageType.Name {
+			return of, true, nil
+		}
+	}
+	return bookLine{}, false, nil
+}
+
+// piece is a part of a range that is read in one way.
+type piece struct {
+	meter.Period
+	closed *metering.ClosedMonth // nil = open
+}
+
+// whole says whether the piece is all of a closed month.
+func (p piece) whole() bool { return p.closed != nil && p.closed.Period == p.Period }
+
+// pieces cuts a range where closed months begin and end.
+func (c *account) pieces(in meter.Period) []piece {
+	var out []piece
+	at := in.From
+	for _, m := range c.closed.Months(in) {
+		if at.Before(m.From) {
+			out = append(out, piece{Period: meter.Period{From: at, To: m.From}})
+			at = m.From
+		}
+		end := m.To
+		if in.To.Before(end) {
+			end = in.To
+		}
+		out = append(out, piece{meter.Period{From: at, To: end}, &m})
+		at = end
+	}
+	if at.Before(in.To) {
+		out = append(out, piece{Period: meter.Period{From: at, To: in.To}})
+	}
+	return out
+}
+
+// byService returns a line's usage in a range by service. Closed months say
+// what their books have; where figures of parts do not add up, a range of
+// several parts is read anew. With late, months also show what is booked to
+// them of closed months before.
+func (c *account) byService(ctx context.Context, l line, in meter.Period, late bool) ([]serviceUsage, error) {
+	pieces := c.pieces(in)
+	if len(pieces) > 1 && !l.additive {
+		pieces = []piece{{Period: in}}
+	}
+	sums := map[serviceUsage]meter.Decimal{} // by service and month, without units
+	for _, p := range pieces {
+		usage, err := c.ofPiece(ctx, l, p)
+		if err != nil {
+			return nil, err
+		}
+		for open := meter.Month(p.From); late && p.closed == nil && open.From.Before(p.To); open = meter.Month(open.To) {
+			more, err := c.late(ctx, l, open)
+			if err != nil {
+				return nil, err
+			}
+			usage = append(usage, more...)
+		}
+		for _, u := range usage {
+			if u.late == "" || late {
+				key := serviceUsage{service: u.service, late: u.late}
+				sums[key] = sums[key].Add(u.units)
+			}
+		}
+	}
+	out := make([]serviceUsage, 0, len(sums))
+	for u, units := range sums {
+		u.units = units
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+// ofPiece reads one piece.
+func (c *account) ofPiece(ctx context.Context, l line, p piece) ([]serviceUsage, error) {
+	if p.closed == nil {
+		return c.heldUsage(ctx, l, p.Period, c.sequence)
+	}
+	b, found, err := c.page(ctx, l, *p.closed)
+	if err != nil {
+		return nil, err
+	}
+	if !found || !p.whole() {
+		if found {
+			l.usageType = b.UsageType
+		}
+		return c.heldUsage(ctx, l, p.Period, p.closed.Sequence)
+	}
+	var out []serviceUsage
+	for _, s := range b.Services {
+		out = append(out, serviceUsage{s.ID, s.Late, s.Units})
+	}
+	return out, nil
+}
+
+// late returns, by service, what came for closed months after they were closed
+// and is booked to an open month: what would be read now less what the books
+// have said.
+func (c *account) late(ctx context.Context, l line, open meter.Period) ([]serviceUsage, error) {
+	var out []serviceUsage
+	err := c.eachLate(ctx, l, open, func(m metering.ClosedMonth, b bookLine, booked []bookLine) error {
+		l := l
+		l.usageType = b.UsageType
+		rows, err := c.usage(ctx, l, m.Period, c.sequence, nil, serviceAttribute)
+		if err != nil {
+			return err
+		}
+		more := map[string]meter.Decimal{}
+		for _, r := range rows {
+			more[r.Group[0]] = r.Value
+		}
+		held := c.held(m.Period)
+		for _, s := range b.Others {
+			more[s.ID] = more[s.ID].Sub(s.Units)
+		}
+		for _, s := range b.Services {
+			if s.Late != "" {
+				continue
+			}
+			held[s.ID] = append(held[s.ID], m.Period)
+			if s.Held != nil {
+				if more[s.ID], err = c.parts(ctx, l, s.ID, s.Held, c.sequence); err != nil {
+					return err
+				}
+			}
+			more[s.ID] = more[s.ID].Sub(s.Units)
+		}
+		for _, later := range booked {
+			for _, s := range later.Services {
+				if s.Late == m.Name {
+					more[s.ID] = more[s.ID].Sub(s.Units)
+				}
+			}
+		}
+		for _, id := range slices.Sorted(maps.Keys(more)) {
+			if len(held[id]) > 0 && !more[id].IsZero() {
+				out = append(out, serviceUsage{id, m.Name, more[id]})
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// eachLate visits the closed months that something may have come late for and
+// that are booked to an open one, each with its line, and with those of the
+// months to which its late usage was booked before.
+func (c *account) eachLate(ctx context.Context, l line, open meter.Period, visit func(m metering.ClosedMonth, b bookLine, booked []bookLine) error) error {
+	if !l.additive {
+		return nil
+	}
+	for _, m := range c.closed.BookedTo(open) {
+		if !m.Late {
+			continue
+		}
+		b, err := c.said(ctx, l, m)
+		if err != nil {
+			return err
+		}
+		if then, ok := c.line(b.Product, b.UsageType); !ok || !then.additive {
+			continue
+		}
+		var booked []bookLine
+		for _, later := range c.closed.Since(m, open) {
+			of, _, err := c.page(ctx, l, later)
+			if err != nil {
+				return err
+			}
+			booked = append(booked, of)
+		}
+		if err := visit(m, b, booked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lateTotals is late for all services together.
+func (c *account) lateTotals(ctx context.Context, l line, open meter.Period) ([]total, error) {
+	var out []total
+	err := c.eachLate(ctx, l, open, func(m metering.ClosedMonth, b bookLine, booked []bookLine) error {
+		l := l
+		l.usageType = b.UsageType
+		more, err := c.total(ctx, l, m.Period, c.sequence)
+		if err != nil {
+			return err
+		}
+		more.Late = m.Name
+		less := func(b bookLine, late string) {
+			for _, t := range b.Totals {
+				if t.Late == late {
+					more.Raw, more.Units = more.Raw.Sub(t.Raw), more.Units.Sub(t.Units)
+				}
+			}
+		}
+		less(b, "")
+		for _, later := range booked {
+			less(later, m.Name)
+		}
+		if !more.Raw.IsZero() {
+			out = append(out, more)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// totals are a line's in a calendar month: its own, and what is booked to it.
+// The line is returned as the figures were read.
+func (c *account) totals(ctx context.Context, l line, in meter.Period) ([]total, line, error) {
+	month := meter.Month(in.From)
+	if m, closed := c.closed.Month(month); closed {
+		b, err := c.said(ctx, l, m)
+		l.usageType = b.UsageType
+		return b.Totals, l, err
+	}
+	own, err := c.total(ctx, l, in, c.sequence)
+	if err != nil || in.From.Equal(in.To) { // a month to come
+		return []total{own}, l, err
+	}
+	late, err := c.lateTotals(ctx, l, month)
+	return append([]total{own}, late...), l, err
+}
