@@ -58,6 +58,7 @@ type world struct {
 	url     string
 	catalog *catalog.Store
 	service *metering.Service
+	log     *ledger.Ledger
 	admin   metering.Principal
 	key     string // unbound, may read
 	bound   string // acme's
@@ -86,6 +87,8 @@ func newWorld(t testing.TB) *world {
 	check(t, err)
 	s, err := httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
 	check(t, err)
+	w.service.KeepBooks(Book(w.service))
+	w.log = log
 	s.Mount(Surface(Options{Service: w.service, CursorKey: []byte("a key of these tests"), Clock: clock}))
 	check(t, s.Ready(w.service))
 	done := make(chan error, 1)
