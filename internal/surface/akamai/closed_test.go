@@ -28,6 +28,21 @@ func (w *world) late(id, at, data string) {
 	}
 }
 
+// get returns what shop is answered.
+func (w *world) get(target string) string {
+	w.t.Helper()
+	r := w.call("GET", "shop", target)
+	if r.status != 200 {
+		w.t.Fatalf("%s: %d %s", target, r.status, r.body)
+	}
+	return r.body
+}
+
+// final is an answer of a closed month.
+func final(body string) string {
+	return strings.ReplaceAll(body, "COLLECTING_DATA", "DATA_FINALIZED")
+}
+
 // operations are one target for each operation that shows a month.
 func operations(month, next string) []string {
 	return []string{
@@ -51,15 +66,7 @@ func lateEntry(month, start, end, region, gb, hits string) string {
 func TestClosedMonths(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	get := func(target string) string {
-		t.Helper()
-		r := w.call("GET", "shop", target)
-		if r.status != 200 {
-			t.Fatalf("%s: %d %s", target, r.status, r.body)
-		}
-		return r.body
-	}
-	final := func(body string) string { return strings.ReplaceAll(body, "COLLECTING_DATA", "DATA_FINALIZED") }
+	get := w.get
 	stays := map[string]string{}
 	for _, target := range append(operations("2026-09", "2026-10"), operations("2026-10", "2026-11")...) {
 		stays[target] = final(get(target))
@@ -99,16 +106,22 @@ func TestClosedMonths(t *testing.T) {
 			t.Errorf("%s has no late line: %s", summary[i], body)
 		}
 	}
-	november := operations("2026-11", "2026-12")[0]
 	if body := get(november); strings.Contains(body, "2026-09") {
 		t.Errorf("late usage is booked twice: %s", body)
 	}
-
 	for _, target := range summary {
 		stays[target] = final(get(target))
 	}
 	w.close("shop", "2026-10")
 	check("October closed")
+	laterStill(w, check)
+}
+
+var november = operations("2026-11", "2026-12")[0]
+
+// laterStill goes on after September and October were closed.
+func laterStill(w *world, check func(when string)) {
+	t, get := w.t, w.get
 	w.late("3", "2026-09-01T00:00:00Z", `"bytes":2000000000,"contract":"K-1"`)
 	w.late("4", "2026-10-31T23:59:59Z", `"bytes":1000000000,"contract":"K-1","region":"eu"`)
 	w.late("5", "2026-10-31T23:59:59Z", `"bytes":500000000,"contract":"K-1","region":"sa"`)
