@@ -158,14 +158,7 @@ func printDifference(w io.Writer, d *client.Difference) error {
 
 // nameOf names a noun as people do: its kind, whose it is, its id.
 func nameOf(c client.Change) string {
-	kind := strings.ReplaceAll(c.Noun, "_", " ")
-	switch {
-	case c.Noun == c.ID: // units: there is one
-		return kind
-	case c.Customer != "":
-		return kind + " " + c.Customer + "/" + c.ID
-	}
-	return kind + " " + c.ID
+	return catalog.NounRef{Kind: c.Noun, Customer: c.Customer, ID: c.ID}.String()
 }
 
 // differing lists the fields of an update that differ.

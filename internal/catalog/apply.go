@@ -64,15 +64,15 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *Document, o
 		return Diff{}, err
 	}
 	if o := doc.Organization; o != nil && o.ID != "" && o.ID != organization {
-		p := problems{{"organization.id", "the document is not of this organization"}}
+		p := problems{{path: "organization.id", text: "the document is not of this organization"}}
 		return Diff{}, p.err(doc.lines)
 	}
 	return s.change(ctx, organization, opt, func(have *state) (*Document, error) {
 		if opt.Prune {
-			return doc, have.checkReferences(doc, doc, planMeters(have, doc, true).Remove)
+			return doc, have.checkReferences(doc, doc, planMeters(have, doc, true).Remove).errIn(doc)
 		}
 		merged := merge(have.doc, doc)
-		return merged, have.checkReferences(doc, merged, nil)
+		return merged, have.checkReferences(doc, merged, nil).errIn(doc)
 	})
 }
 
@@ -81,6 +81,11 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *Document, o
 // noun, and all that is said of Apply holds for it. The document's meters and
 // organization are left as they are.
 func (s *Store) Edit(ctx context.Context, organization string, opt ApplyOptions, edit func(doc *Document) error) (Diff, error) {
+	return s.edit(ctx, organization, opt, edit, func(p problems, doc *Document) error { return p.errIn(doc) })
+}
+
+// edit is Edit with its own way to say that references lead nowhere.
+func (s *Store) edit(ctx context.Context, organization string, opt ApplyOptions, edit func(*Document) error, dangling func(problems, *Document) error) (Diff, error) {
 	return s.change(ctx, organization, opt, func(have *state) (*Document, error) {
 		edited := have.doc // its own: the state is read anew for each change
 		if err := edit(edited); err != nil {
@@ -90,7 +95,10 @@ func (s *Store) Edit(ctx context.Context, organization string, opt ApplyOptions,
 		if err := edited.Validate(); err != nil {
 			return nil, err
 		}
-		return edited, have.checkReferences(edited, edited, nil)
+		if p := have.checkReferences(edited, edited, nil); len(p) > 0 {
+			return nil, dangling(p, edited)
+		}
+		return edited, nil
 	})
 }
 
@@ -142,12 +150,11 @@ func (s *Store) readState(ctx context.Context, q queryer, organization string) (
 
 // checkReferences checks those of doc, which may lead to anything in all and
 // to meters, but for those that go.
-func (have *state) checkReferences(doc, all *Document, gone []string) error {
+func (have *state) checkReferences(doc, all *Document, gone []string) problems {
 	var meters []meter.Meter
 	for i, m := range doc.Meters {
 		if old, ok := have.meters[m.Key]; ok && !old.SameDefinition(m) {
-			p := problems{{item("meters", i), "meter " + m.Key + " exists with another definition; a new definition needs a new key"}}
-			return p.err(doc.lines)
+			return problems{{path: item("meters", i), text: "meter " + m.Key + " exists with another definition; a new definition needs a new key"}}
 		}
 	}
 	for key, m := range have.meters {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"encoding"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ const MaxProblems = 20
 // maxDepth bounds how deep a document's text may nest; no noun needs more.
 const maxDepth = 16
 
-// ParseDocument reads a document from YAML, of which JSON is a part. What a
+// ParseDocument reads a document from YAML or JSON. What a
 // document does not have is refused, and so are anchors and a second document.
 // It checks all that can be seen from the text alone; what the text refers to
 // may be in the catalogue already, so Apply checks references. Errors are
@@ -35,7 +36,7 @@ func ParseDocument(text []byte) (*Document, error) {
 	}
 	d := &decoder{lines: map[string]int{}}
 	doc := &Document{lines: d.lines}
-	root, err := parseYAML(text)
+	root, err := parse(text)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +50,18 @@ func ParseDocument(text []byte) (*Document, error) {
 		return nil, err
 	}
 	return doc, nil
+}
+
+// parse returns the root of a text, nil if it is empty.
+func parse(text []byte) (*yaml.Node, error) {
+	if !json.Valid(text) {
+		return parseYAML(text)
+	}
+	root, err := parseJSON(text)
+	if err != nil || root.ShortTag() == "!!null" {
+		return nil, err
+	}
+	return root, nil
 }
 
 // parseYAML returns the root of the one document that a text holds, nil if it is empty.
@@ -72,17 +85,43 @@ func parseYAML(text []byte) (*yaml.Node, error) {
 }
 
 // problem is something wrong at a path such as customers[0].contracts[1].id.
-type problem struct{ path, text string }
+type problem struct {
+	path, text string
+	first      string // where else that is, "" if nowhere
+}
 
 // problems are what is wrong with a document.
 type problems []problem
 
 func (p *problems) add(path, format string, args ...any) {
-	*p = append(*p, problem{path, fmt.Sprintf(format, args...)})
+	*p = append(*p, problem{path: path, text: fmt.Sprintf(format, args...)})
 }
 
-// err makes an error of the problems, nil if there are none.
+// addTwice says that a path has what another has already.
+func (p *problems) addTwice(path string, what any, first string) {
+	*p = append(*p, problem{path: path, text: clip(fmt.Sprint(what)) + " is also that of ", first: first})
+}
+
+// err makes an error of the problems of a text, nil if there are none.
 func (p problems) err(lines map[string]int) error {
+	return p.render(func(path string) string {
+		if n := lineOf(lines, path); n > 0 {
+			return fmt.Sprintf("line %d: %s", n, path)
+		}
+		return path
+	}, func(path string) string { return path })
+}
+
+// errIn makes an error of the problems of a document, which names nouns where
+// the document was not read from a text.
+func (p problems) errIn(doc *Document) error {
+	if doc.lines != nil {
+		return p.err(doc.lines)
+	}
+	return p.render(doc.named, doc.named)
+}
+
+func (p problems) render(at, other func(path string) string) error {
 	if len(p) == 0 {
 		return nil
 	}
@@ -95,13 +134,13 @@ func (p problems) err(lines map[string]int) error {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		if n := lineOf(lines, one.path); n > 0 {
-			fmt.Fprintf(&b, "line %d: ", n)
-		}
-		if one.path != "" {
-			b.WriteString(one.path + ": ")
+		if place := at(one.path); place != "" {
+			b.WriteString(strings.TrimSuffix(place, ": ") + ": ")
 		}
 		b.WriteString(one.text)
+		if one.first != "" {
+			b.WriteString(other(one.first))
+		}
 	}
 	return meter.Errorf(meter.KindInvalid, "%s", b.String())
 }

@@ -145,10 +145,7 @@ func (f *flattener) add(kind, customer, id string, noun any) {
 }
 
 func (f *flattener) customer(c *Customer) {
-	alone := *c
-	alone.Services, alone.Contracts, alone.CPCodes, alone.ReportingGroups = nil, nil, nil, nil
-	alone.AccountGroups, alone.Agents, alone.Tests = nil, nil, nil
-	f.add(NounCustomer, "", c.ID, alone)
+	f.add(NounCustomer, "", c.ID, c.alone())
 	for _, n := range c.Services {
 		f.add(NounService, c.ID, n.ID, n)
 	}
@@ -170,6 +167,13 @@ func (f *flattener) customer(c *Customer) {
 	for _, n := range c.Tests {
 		f.add(NounTest, c.ID, n.ID, n)
 	}
+}
+
+// alone is the customer without what is its own.
+func (c Customer) alone() Customer {
+	c.Services, c.Contracts, c.CPCodes, c.ReportingGroups = nil, nil, nil, nil
+	c.AccountGroups, c.Agents, c.Tests = nil, nil, nil
+	return c
 }
 
 // documentOf is the reverse of flatten: the document of the versions that hold

@@ -56,7 +56,7 @@ func TestTheExampleIsRead(t *testing.T) {
 	if e := doc.Entitlements[2]; e.Status != EntitlementActive || e.GCP.Metrics["gb_out"].Type != "INT64" || doc.Entitlements[0].AWS.Region != DefaultAWSRegion {
 		t.Errorf("%+v", e)
 	}
-	if err := scopeOf(doc, nil).check(doc); err != nil {
+	if err := scopeOf(doc, nil).check(doc).errIn(doc); err != nil {
 		t.Error(err)
 	}
 }
@@ -187,7 +187,7 @@ func TestWrongReferences(t *testing.T) {
 			t.Fatalf("the example has no %q", c.old)
 		}
 		doc := mustParse(t, text)
-		err := scopeOf(doc, nil).check(doc)
+		err := scopeOf(doc, nil).check(doc).errIn(doc)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "line ") {
 			t.Errorf("%s gave %v, want %s", c.new, err, c.want)
 		}

@@ -80,7 +80,7 @@ func (s *scope) addCustomer(c *Customer) {
 }
 
 // check reports references of doc that lead nowhere.
-func (s *scope) check(doc *Document) error {
+func (s *scope) check(doc *Document) problems {
 	v := &validator{}
 	for i, p := range doc.Products {
 		for j, u := range p.UsageTypes {
@@ -111,7 +111,7 @@ func (s *scope) check(doc *Document) error {
 			}
 		}
 	}
-	return v.problems.err(doc.lines)
+	return v.problems
 }
 
 func (s *scope) checkMeter(v *validator, at, key string, where map[string]string) {

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +30,7 @@ func (doc *Document) Validate() error {
 	v.units(doc.Units)
 	v.customers(doc.Customers)
 	v.entitlements(doc.Entitlements)
-	return v.problems.err(doc.lines)
+	return v.problems.errIn(doc)
 }
 
 // complete names what has no name by its id.
@@ -137,7 +136,7 @@ func onceAmong[T any, ID comparable](v *validator, seen map[ID]string, path, fie
 	for i, one := range items {
 		at := item(path, i)
 		if first, ok := seen[id(one)]; ok {
-			v.problems.add(at+"."+field, "%s is also that of %s", clip(fmt.Sprint(id(one))), first)
+			v.problems.addTwice(at+"."+field, id(one), first)
 			continue
 		}
 		seen[id(one)] = at

@@ -19,7 +19,7 @@ func (v *validator) customers(customers []Customer) {
 		v.text(at+".name", c.Name)
 		v.optional(at+".account_id", c.AccountID)
 		if first, ok := ids.accounts[c.AccountID]; ok && c.AccountID != "" {
-			v.problems.add(at+".account_id", "%s is also that of %s", clip(c.AccountID), first)
+			v.problems.addTwice(at+".account_id", c.AccountID, first)
 		}
 		ids.accounts[c.AccountID] = at
 		v.between(at+".cycle_day", c.CycleDay, 1, maxCycleDay)

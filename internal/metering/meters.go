@@ -86,13 +86,17 @@ func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patc
 	return state, nil
 }
 
-// DeleteMeter removes a meter; its events stay.
+// DeleteMeter removes a meter; its events stay. One that the catalogue refers
+// to is KindConflict.
 func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) error {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
 	}
 	s.changes.Lock()
 	defer s.changes.Unlock()
+	if err := s.checkUnused(ctx, p.Organization, key); err != nil {
+		return err
+	}
 	return s.deleteMeter(ctx, p, key)
 }
 

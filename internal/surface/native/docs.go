@@ -49,8 +49,8 @@ type description struct {
 
 // docPath is the operations of one path and the parameters they share.
 type docPath struct {
-	Parameters               []docParameter
-	Get, Post, Patch, Delete *docOperation
+	Parameters                    []docParameter
+	Get, Post, Put, Patch, Delete *docOperation
 }
 
 type docOperation struct {
@@ -83,7 +83,7 @@ var docsPage = sync.OnceValues(func() ([]byte, error) {
 func (d description) operations() []docOperation {
 	var out []docOperation
 	for path, p := range d.Paths {
-		for method, op := range map[string]*docOperation{"GET": p.Get, "POST": p.Post, "PATCH": p.Patch, "DELETE": p.Delete} {
+		for method, op := range map[string]*docOperation{"GET": p.Get, "POST": p.Post, "PUT": p.Put, "PATCH": p.Patch, "DELETE": p.Delete} {
 			if op == nil {
 				continue
 			}

@@ -30,7 +30,7 @@ type operation struct {
 }
 
 // operations are all calls of the API.
-var operations = slices.Concat(coreOperations, catalogOperations)
+var operations = slices.Concat(coreOperations, catalogOperations, nounOperations)
 
 var coreOperations = []operation{
 	{http.MethodPost, "/api/v1/events", []string{"atomic"}, api.ingest},

@@ -341,11 +341,18 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	const meters, meter, usage = "/api/v1/meters", "/api/v1/meters/{key}", "/api/v1/meters/{key}/usage"
 	const keys, key, orgs, org = "/api/v1/keys", "/api/v1/keys/{id}", "/api/v1/organizations", "/api/v1/organizations/{id}"
-	const events, lookup, audit, cat = "/api/v1/events", "/api/v1/events/lookup", "/api/v1/audit", "/api/v1/catalog"
+	const events, lookup, audit = "/api/v1/events", "/api/v1/events/lookup", "/api/v1/audit"
 	filtered := `{"key":"p","event_type":"e","aggregation":"PERCENTILE","value":"v","percentile":"99.9","rate":true,` +
 		`"filters":[[{"attribute":"a","op":"EXISTS"},{"attribute":"b","op":"IS","value":null}]]}`
 	made := read[struct{ ID, Key string }](w, w.call("POST", keys, `{"role":"read"}`))
 	covered := map[string]bool{}
+	call := func(method, route, path, body string, header ...string) {
+		a := w.call(method, path, body, header...)
+		covered[method+" "+route] = true
+		if err := s.described(method, route, a); err != nil {
+			t.Errorf("%s %s: %v in %s", method, path, err, a.body)
+		}
+	}
 	for _, c := range []struct {
 		method, route, path, body string
 		header                    []string
@@ -384,12 +391,6 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", orgs, "", "", nil},
 		{"GET", org, orgs + "/new", "", nil},
 		{"PATCH", org, orgs + "/new", `{"customer_attribute":"account"}`, nil},
-		{"POST", cat, "", smallCatalog, nil},
-		{"POST", cat, cat + "?dry_run=true&prune=true", smallCatalog, nil},
-		{"POST", cat, "", "customers: [{}]", yamlBody},
-		{"POST", cat, "", "{}", []string{"Content-Type", "text/plain"}},
-		{"GET", cat, "", "", nil},
-		{"GET", cat, "", "", []string{"Accept", "application/yaml"}},
 		{"GET", audit, audit + "?limit=1", "", nil},
 		{"GET", audit, "", "", nil},
 		{"GET", "/healthz", "", "", nil},
@@ -402,17 +403,64 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		if path == "" {
 			path = c.route
 		}
-		a := w.call(c.method, path, c.body, c.header...)
-		covered[c.method+" "+c.route] = true
-		if err := s.described(c.method, c.route, a); err != nil {
-			t.Errorf("%s %s: %v in %s", c.method, path, err, a.body)
-		}
+		call(c.method, c.route, path, c.body, c.header...)
 	}
+	callCatalog(call)
+	callNouns(call)
 	for _, op := range operations {
 		if !covered[op.Method+" "+op.Path] {
 			t.Errorf("%s %s was not called", op.Method, op.Path)
 		}
 	}
+}
+
+func callCatalog(call func(method, route, path, body string, header ...string)) {
+	const catalog = "/api/v1/catalog"
+	call("POST", catalog, catalog, smallCatalog)
+	call("POST", catalog, catalog+"?dry_run=true&prune=true", smallCatalog)
+	call("POST", catalog, catalog, "customers: [{}]", yamlBody...)
+	call("POST", catalog, catalog, "{}", "Content-Type", "text/plain")
+	call("GET", catalog, catalog, "")
+	call("GET", catalog, catalog, "", "Accept", "application/yaml")
+	call("POST", catalog, catalog+"?prune=true", `{"meters":[{"key":"hits","event_type":"e","aggregation":"COUNT"}]}`) // of another definition
+	call("POST", catalog, catalog+"?prune=true", `{"meters":[{"key":"other","event_type":"e","aggregation":"COUNT"}]}`)
+	call("POST", catalog, catalog, `{"meters":[{"key":"hits","event_type":"e","aggregation":"COUNT"}]}`)
+}
+
+// callNouns makes every call of every kind of noun, and some that are refused.
+func callNouns(call func(method, route, path, body string, header ...string)) {
+	const catalog, units, nobody = "/api/v1/catalog", "/api/v1/units", "/api/v1/customers/nobody"
+	call("GET", units, units, "")
+	call("PUT", units, units, `{"cloud":{"meter":"hits"},"rates":{"ping":{"cloud":"1"}}}`)
+	call("PUT", units, units, `{"cloud":{"meter":"none"}}`)
+	call("GET", units, units, "")
+	for _, c := range nounCases {
+		one := c.route + "/{id}"
+		call("POST", c.route, c.list(), c.body)
+		call("POST", c.route, c.list(), c.body)
+		call("POST", c.route, c.list(), `{}`)
+		call("GET", c.route, c.list(), "")
+		call("GET", one, c.one(), "")
+		call("PATCH", one, c.one(), c.patch)
+		call("PATCH", one, c.one(), c.wrong)
+		call("PATCH", one, c.list()+"/none", c.patch)
+		call("GET", one, c.list()+"/none", "")
+		if c.inner() {
+			call("GET", c.route, nobody+strings.TrimPrefix(c.list(), "/api/v1/customers/acme"), "")
+			call("POST", c.route, nobody+strings.TrimPrefix(c.list(), "/api/v1/customers/acme"), c.body)
+		}
+	}
+	call("GET", catalog, catalog, "")
+	for _, c := range nounCases {
+		if c.blocker != "" {
+			call("DELETE", c.route+"/{id}", c.one(), "")
+		}
+	}
+	for _, c := range slices.Backward(nounCases) {
+		call("DELETE", c.route+"/{id}", c.one(), "")
+		call("DELETE", c.route+"/{id}", c.one(), "")
+	}
+	call("DELETE", "/api/v1/meters/{key}", "/api/v1/meters/hits", "")
 }
 
 func TestDocsPage(t *testing.T) {
@@ -438,8 +486,15 @@ func TestSurfacePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	nouns := map[string]bool{}
+	for _, n := range nounRoutes { // one line stands for the five operations of a kind
+		nouns[n.path], nouns[n.path+"/{id}"] = true, true
+		if !bytes.Contains(page, []byte("`"+n.path+"`")) {
+			t.Errorf("the page lacks %s", n.path)
+		}
+	}
 	for _, op := range operations {
-		if !bytes.Contains(page, []byte("`"+op.Method+" "+op.Path+"`")) {
+		if !nouns[op.Path] && !bytes.Contains(page, []byte("`"+op.Method+" "+op.Path+"`")) {
 			t.Errorf("the page lacks %s %s", op.Method, op.Path)
 		}
 	}

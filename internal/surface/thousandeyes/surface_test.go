@@ -253,7 +253,7 @@ func TestRateLimit(t *testing.T) {
 func TestAFailureCarriesNoRateLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{RequestsPerMinute: 3})
-	check(t, w.service.DeleteMeter(context.Background(), w.admin, "cloud_units"))
+	check(t, w.ledger.DeleteMeter(context.Background(), "default", "cloud_units", "test"))
 	r := w.want("the meter is gone", w.get(w.bound, "/v7/usage"), 503)
 	for name := range r.header {
 		if strings.HasPrefix(name, "X-Organization") {

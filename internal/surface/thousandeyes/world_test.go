@@ -59,6 +59,7 @@ type world struct {
 	url     string
 	service *metering.Service
 	store   *catalog.Store
+	ledger  *ledger.Ledger
 	admin   metering.Principal
 	key     string // unbound, of the organization default
 	bound   string // the shop's
@@ -99,6 +100,7 @@ func newWorld(t testing.TB, o Options) *world {
 	log, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: w.clock,
 		Fatal: func(m string) { t.Errorf("the ledger failed: %s", m) }})
 	check(t, err)
+	w.ledger = log
 	w.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: w.store, Clock: w.clock})
 	check(t, err)
 	w.admin, err = w.service.Authenticate(ctx, w.key, "")

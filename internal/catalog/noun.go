@@ -1,0 +1,428 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"odometer/internal/meter"
+)
+
+// NounRef names one noun: its kind, the customer whose own it is ("" for what
+// is no customer's own), and its id. Of lists and what is new, ID is "".
+type NounRef struct{ Kind, Customer, ID string }
+
+// String is the noun as messages name it.
+func (r NounRef) String() string {
+	if r.Kind == NounUnits {
+		return r.Kind
+	}
+	return kindName(r.Kind) + " " + nounKey{r.Kind, r.Customer, r.ID}.String()
+}
+
+// kindName is a kind as messages name it.
+func kindName(kind string) string {
+	if kind == NounCPCode {
+		return "CP code"
+	}
+	return strings.ReplaceAll(kind, "_", " ")
+}
+
+// inner says whether the noun is a customer's own.
+func (r NounRef) inner() bool {
+	for _, kind := range innerKinds {
+		if kind == r.Kind {
+			return true
+		}
+	}
+	return false
+}
+
+// Noun is one noun of any kind: Value is a Product, *Units, Customer, Service
+// and so on, of which a caller needs to know no more than that it is rendered as JSON.
+type Noun struct {
+	ID    string
+	Value any
+}
+
+// NounPage is a part of a list of nouns, by id.
+type NounPage struct {
+	Items []Noun
+	Next  string // Page.Cursor of what follows; "" at the end
+}
+
+// nounList reads and changes the nouns of one kind in a document. c is the
+// customer whose own they are, nil for what is no customer's own.
+type nounList interface {
+	all(d *Document, c *Customer) []Noun
+	add(d *Document, c *Customer, text []byte) (id string, err error)
+	patch(d *Document, c *Customer, id string, text []byte) error
+	remove(d *Document, c *Customer, id string) error
+	everywhere() bool // an id exists once in an organization, whoever has it
+}
+
+// nounLists are the kinds that have ids; units, of which there is one, have none.
+var nounLists = map[string]nounList{
+	NounProduct:     nounsOf[Product]{NounProduct, "id", false, func(d *Document, _ *Customer) *[]Product { return &d.Products }, func(p *Product) string { return p.ID }},
+	NounCustomer:    nounsOf[Customer]{NounCustomer, "id", false, func(d *Document, _ *Customer) *[]Customer { return &d.Customers }, func(c *Customer) string { return c.ID }},
+	NounEntitlement: nounsOf[Entitlement]{NounEntitlement, "id", false, func(d *Document, _ *Customer) *[]Entitlement { return &d.Entitlements }, func(e *Entitlement) string { return e.ID }},
+
+	NounService:  nounsOf[Service]{NounService, "id", false, func(_ *Document, c *Customer) *[]Service { return &c.Services }, func(s *Service) string { return s.ID }},
+	NounContract: nounsOf[Contract]{NounContract, "id", true, func(_ *Document, c *Customer) *[]Contract { return &c.Contracts }, func(k *Contract) string { return k.ID }},
+	NounCPCode: nounsOf[CPCode]{NounCPCode, "id", true, func(_ *Document, c *Customer) *[]CPCode { return &c.CPCodes },
+		func(code *CPCode) string { return strconv.FormatInt(code.ID, 10) }},
+	NounReportingGroup: nounsOf[ReportingGroup]{NounReportingGroup, "id", true, func(_ *Document, c *Customer) *[]ReportingGroup { return &c.ReportingGroups },
+		func(g *ReportingGroup) string { return strconv.FormatInt(g.ID, 10) }},
+	NounAccountGroup: nounsOf[AccountGroup]{NounAccountGroup, "aid", true, func(_ *Document, c *Customer) *[]AccountGroup { return &c.AccountGroups },
+		func(g *AccountGroup) string { return g.AID }},
+	NounAgent: nounsOf[Agent]{NounAgent, "id", false, func(_ *Document, c *Customer) *[]Agent { return &c.Agents }, func(a *Agent) string { return a.ID }},
+	NounTest:  nounsOf[Test]{NounTest, "id", false, func(_ *Document, c *Customer) *[]Test { return &c.Tests }, func(t *Test) string { return t.ID }},
+}
+
+// nounsOf is a nounList.
+type nounsOf[T any] struct {
+	kind  string
+	field string // that holds the id
+	once  bool
+	list  func(d *Document, c *Customer) *[]T
+	id    func(*T) string
+}
+
+func (n nounsOf[T]) everywhere() bool { return n.once }
+
+func (n nounsOf[T]) all(d *Document, c *Customer) []Noun {
+	items := *n.list(d, c)
+	out := make([]Noun, len(items))
+	for i := range items {
+		out[i] = Noun{n.id(&items[i]), items[i]}
+	}
+	return out
+}
+
+func (n nounsOf[T]) add(d *Document, c *Customer, text []byte) (string, error) {
+	fields, err := nounFields(text)
+	if err != nil {
+		return "", err
+	}
+	var noun T
+	if err := decodeNoun(fields, &noun); err != nil {
+		return "", err
+	}
+	list := n.list(d, c)
+	*list = append(*list, noun)
+	return n.id(&noun), nil
+}
+
+func (n nounsOf[T]) index(d *Document, c *Customer, id string) (*[]T, int, error) {
+	list := n.list(d, c)
+	i := slices.IndexFunc(*list, func(one T) bool { return n.id(&one) == id })
+	if i < 0 {
+		return nil, 0, NoNoun(NounRef{Kind: n.kind, ID: id})
+	}
+	return list, i, nil
+}
+
+// patch lays the fields of text over those of a noun; null takes one away.
+func (n nounsOf[T]) patch(d *Document, c *Customer, id string, text []byte) error {
+	list, i, err := n.index(d, c, id)
+	if err != nil {
+		return err
+	}
+	given, err := nounFields(text)
+	if err != nil {
+		return err
+	}
+	var have yaml.Node
+	if err := have.Encode((*list)[i]); err != nil {
+		return meter.WrapError(meter.KindInternal, err, "cannot render %s", NounRef{Kind: n.kind, ID: id})
+	}
+	fields, err := overlaid(&have, given)
+	if err != nil {
+		return err
+	}
+	var noun T
+	if err := decodeNoun(fields, &noun); err != nil {
+		return err
+	}
+	if now := n.id(&noun); now != id {
+		return meter.Errorf(meter.KindInvalid, "%s: is %s and does not change; remove the noun and create another", n.field, clip(id))
+	}
+	(*list)[i] = noun
+	return nil
+}
+
+func (n nounsOf[T]) remove(d *Document, c *Customer, id string) error {
+	list, i, err := n.index(d, c, id)
+	if err == nil {
+		*list = slices.Delete(*list, i, i+1)
+	}
+	return err
+}
+
+// NoNoun says that there is no such noun, or none that a caller may see.
+func NoNoun(r NounRef) error {
+	return meter.Errorf(meter.KindNotFound, "there is no %s %q", kindName(r.Kind), clip(r.ID))
+}
+
+// nounFields reads a JSON object.
+func nounFields(text []byte) (*yaml.Node, error) {
+	if !json.Valid(text) {
+		return nil, meter.Errorf(meter.KindInvalid, "body: is not a whole JSON object")
+	}
+	n, err := parseJSON(text)
+	if err == nil && n.Kind != yaml.MappingNode {
+		err = meter.Errorf(meter.KindInvalid, "body: want a JSON object")
+	}
+	return n, err
+}
+
+// overlaid returns the fields of have with those that are given in their place.
+func overlaid(have, given *yaml.Node) (*yaml.Node, error) {
+	out := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	named := map[string]bool{}
+	for i := 0; i < len(given.Content); i += 2 {
+		name := given.Content[i].Value
+		if named[name] {
+			return nil, meter.Errorf(meter.KindInvalid, "%s: is given twice", clip(name))
+		}
+		named[name] = true
+	}
+	for i := 0; i < len(have.Content); i += 2 {
+		if !named[have.Content[i].Value] {
+			out.Content = append(out.Content, have.Content[i], have.Content[i+1])
+		}
+	}
+	out.Content = append(out.Content, given.Content...)
+	return out, nil
+}
+
+// decodeNoun fills a noun from its fields. Problems are named by their field.
+func decodeNoun[T any](fields *yaml.Node, noun *T) error {
+	d := &decoder{lines: map[string]int{}}
+	d.decode(fields, reflect.ValueOf(noun).Elem(), "", 0)
+	return d.problems.err(nil)
+}
+
+// nouns finds those of a kind, and the customer whose own they are.
+func (doc *Document) nouns(r NounRef) (nounList, *Customer, error) {
+	n, ok := nounLists[r.Kind]
+	if !ok {
+		return nil, nil, meter.Errorf(meter.KindInternal, "there is no kind of noun %q", r.Kind)
+	}
+	if r.Customer == "" && !r.inner() {
+		return n, nil, nil
+	}
+	for i := range doc.Customers {
+		if c := &doc.Customers[i]; c.ID == r.Customer {
+			return n, c, nil
+		}
+	}
+	return nil, nil, NoNoun(NounRef{Kind: NounCustomer, ID: r.Customer})
+}
+
+// Nouns returns all nouns of a kind, by id. Customers come without what is
+// their own. A customer that does not exist is KindNotFound.
+func (v *View) Nouns(r NounRef) ([]Noun, error) {
+	n, c, err := v.doc.nouns(r)
+	if err != nil {
+		return nil, err
+	}
+	all := n.all(v.doc, c)
+	for i := range all {
+		if c, ok := all[i].Value.(Customer); ok {
+			all[i].Value = c.alone()
+		}
+	}
+	return all, nil
+}
+
+// Noun returns one noun, a customer with what is its own; KindNotFound if
+// there is none.
+func (v *View) Noun(r NounRef) (Noun, error) {
+	if r.Kind == NounUnits {
+		if v.doc.Units == nil {
+			return Noun{}, meter.Errorf(meter.KindNotFound, "the organization has no units")
+		}
+		return Noun{NounUnits, v.doc.Units}, nil
+	}
+	n, c, err := v.doc.nouns(r)
+	if err != nil {
+		return Noun{}, err
+	}
+	for _, one := range n.all(v.doc, c) {
+		if one.ID == r.ID {
+			return one, nil
+		}
+	}
+	return Noun{}, NoNoun(r)
+}
+
+// UsersOf returns what refers to a meter.
+func (v *View) UsersOf(meterKey string) []NounRef {
+	var users []NounRef
+	for _, p := range v.doc.Products {
+		if slices.ContainsFunc(p.UsageTypes, func(u UsageType) bool { return u.Meter == meterKey }) {
+			users = append(users, NounRef{Kind: NounProduct, ID: p.ID})
+		}
+	}
+	if u := v.doc.Units; u != nil {
+		for _, m := range []*UnitMeter{u.Cloud, u.Enterprise} {
+			if m != nil && m.Meter == meterKey {
+				users = append(users, NounRef{Kind: NounUnits, ID: NounUnits})
+			}
+		}
+	}
+	for _, e := range v.doc.Entitlements {
+		if slices.ContainsFunc(e.Dimensions, func(d Dimension) bool { return d.Meter == meterKey }) {
+			users = append(users, NounRef{Kind: NounEntitlement, ID: e.ID})
+		}
+	}
+	return users
+}
+
+// PageNouns cuts a list that Nouns returned.
+func (s *Store) PageNouns(r NounRef, all []Noun, p Page) (NounPage, error) {
+	limit, err := p.limit(s.limits.PageSize)
+	if err != nil {
+		return NounPage{}, err
+	}
+	if p.Cursor != "" {
+		after := nounKey{r.Kind, r.Customer, p.Cursor}
+		all = slices.DeleteFunc(all, func(n Noun) bool { return compareIDs(nounKey{r.Kind, r.Customer, n.ID}, after) <= 0 })
+	}
+	var page NounPage
+	page.Items, page.Next = cut(all, limit, func(n Noun) string { return n.ID })
+	return page, nil
+}
+
+// CreateNoun adds a noun that a JSON object describes and returns its id. One
+// that exists is KindConflict; what is wrong with the object is KindInvalid.
+func (s *Store) CreateNoun(ctx context.Context, organization string, r NounRef, text []byte, opt ApplyOptions) (string, error) {
+	_, err := s.Edit(ctx, organization, opt, func(doc *Document) error {
+		n, c, err := doc.nouns(r)
+		if err != nil {
+			return err
+		}
+		taken := takenIDs(doc, n, r)
+		if r.ID, err = n.add(doc, c, text); err != nil {
+			return err
+		}
+		if owner, ok := taken[r.ID]; ok {
+			r.Customer = owner
+			return meter.Errorf(meter.KindConflict, "%s exists", r)
+		}
+		return nil
+	})
+	return r.ID, err
+}
+
+// takenIDs are those that a new noun may not have, and whose they are.
+func takenIDs(doc *Document, n nounList, r NounRef) map[string]string {
+	taken := map[string]string{}
+	if r.Customer == "" {
+		for _, one := range n.all(doc, nil) {
+			taken[one.ID] = ""
+		}
+		return taken
+	}
+	for i := range doc.Customers {
+		c := &doc.Customers[i]
+		if c.ID == r.Customer || n.everywhere() {
+			for _, one := range n.all(doc, c) {
+				taken[one.ID] = c.ID
+			}
+		}
+	}
+	return taken
+}
+
+// PatchNoun changes the fields of a noun that a JSON object gives, each as a
+// whole; one that is null gets its default.
+func (s *Store) PatchNoun(ctx context.Context, organization string, r NounRef, text []byte, opt ApplyOptions) error {
+	_, err := s.Edit(ctx, organization, opt, func(doc *Document) error {
+		n, c, err := doc.nouns(r)
+		if err != nil {
+			return err
+		}
+		return n.patch(doc, c, r.ID, text)
+	})
+	return err
+}
+
+// PutUnits makes the organization's units what a JSON object says.
+func (s *Store) PutUnits(ctx context.Context, organization string, text []byte, opt ApplyOptions) error {
+	fields, err := nounFields(text)
+	if err != nil {
+		return err
+	}
+	var u Units
+	if err := decodeNoun(fields, &u); err != nil {
+		return err
+	}
+	_, err = s.Edit(ctx, organization, opt, func(doc *Document) error {
+		doc.Units = &u
+		return nil
+	})
+	return err
+}
+
+// DeleteNoun removes a noun, a customer with all that is its own; history
+// keeps it. One that others refer to is KindConflict, which names them.
+func (s *Store) DeleteNoun(ctx context.Context, organization string, r NounRef, opt ApplyOptions) error {
+	inUse := func(p problems, doc *Document) error {
+		return meter.Errorf(meter.KindConflict, "%s is in use: %s", r, messageOf(p.errIn(doc)))
+	}
+	_, err := s.edit(ctx, organization, opt, func(doc *Document) error {
+		n, c, err := doc.nouns(r)
+		if err != nil {
+			return err
+		}
+		return n.remove(doc, c, r.ID)
+	}, inUse)
+	return err
+}
+
+// innerKinds are the kinds of what is a customer's own, by the name of its list in a document.
+var innerKinds = map[string]string{"services": NounService, "contracts": NounContract, "cp_codes": NounCPCode, "reporting_groups": NounReportingGroup,
+	"account_groups": NounAccountGroup, "agents": NounAgent, "tests": NounTest}
+
+// named puts the noun that a path leads to in the place of its position.
+func (doc *Document) named(path string) string {
+	list, i, rest, ok := cutIndex(path)
+	if !ok {
+		return path
+	}
+	var r NounRef
+	switch list {
+	case "products":
+		r = NounRef{Kind: NounProduct, ID: doc.Products[i].ID}
+	case "entitlements":
+		r = NounRef{Kind: NounEntitlement, ID: doc.Entitlements[i].ID}
+	case "customers":
+		c := &doc.Customers[i]
+		r = NounRef{Kind: NounCustomer, ID: c.ID}
+		if list, j, inner, ok := cutIndex(rest); ok && innerKinds[list] != "" {
+			kind := innerKinds[list]
+			r, rest = NounRef{kind, c.ID, nounLists[kind].all(doc, c)[j].ID}, inner
+		}
+	default:
+		return path
+	}
+	if rest == "" {
+		return r.String()
+	}
+	return r.String() + ": " + rest
+}
+
+// cutIndex takes list[i] off a path.
+func cutIndex(path string) (list string, i int, rest string, ok bool) {
+	list, rest, ok = strings.Cut(path, "[")
+	number, rest, closed := strings.Cut(rest, "]")
+	i, err := strconv.Atoi(number)
+	return list, i, strings.TrimPrefix(rest, "."), ok && closed && err == nil && !strings.Contains(list, ".")
+}

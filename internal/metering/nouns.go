@@ -1,0 +1,163 @@
+package metering
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// Words of the catalogue that surfaces use as they are.
+type (
+	NounRef  = catalog.NounRef
+	Noun     = catalog.Noun
+	NounPage = catalog.NounPage
+)
+
+// The kinds of nouns.
+const (
+	NounProduct        = catalog.NounProduct
+	NounUnits          = catalog.NounUnits
+	NounCustomer       = catalog.NounCustomer
+	NounService        = catalog.NounService
+	NounContract       = catalog.NounContract
+	NounCPCode         = catalog.NounCPCode
+	NounReportingGroup = catalog.NounReportingGroup
+	NounAccountGroup   = catalog.NounAccountGroup
+	NounAgent          = catalog.NounAgent
+	NounTest           = catalog.NounTest
+	NounEntitlement    = catalog.NounEntitlement
+)
+
+// Nouns lists the nouns of a kind by id, customers without what is their own.
+// A bound key sees its customer and what is its own, its entitlements, and the
+// products of the contracts that it is billed under.
+func (s *Service) Nouns(ctx context.Context, p Principal, r NounRef, page Page) (NounPage, error) {
+	view, err := s.Catalogue(ctx, p)
+	if err != nil {
+		return NounPage{}, err
+	}
+	if err := p.seesCustomer(r); err != nil {
+		return NounPage{}, err
+	}
+	all, err := view.Nouns(r)
+	if err != nil {
+		return NounPage{}, err
+	}
+	all = slices.DeleteFunc(all, func(n Noun) bool { return !p.sees(view, r.Kind, n) })
+	return s.catalog.PageNouns(r, all, page)
+}
+
+// Noun returns one noun, a customer with what is its own. One that a bound key
+// may not see is KindNotFound, like one that does not exist.
+func (s *Service) Noun(ctx context.Context, p Principal, r NounRef) (Noun, error) {
+	view, err := s.Catalogue(ctx, p)
+	if err != nil {
+		return Noun{}, err
+	}
+	if err := p.seesCustomer(r); err != nil {
+		return Noun{}, err
+	}
+	n, err := view.Noun(r)
+	if err == nil && !p.sees(view, r.Kind, n) {
+		return Noun{}, catalog.NoNoun(r)
+	}
+	return n, err
+}
+
+// seesCustomer checks that what is a customer's own is the bound key's.
+func (p Principal) seesCustomer(r NounRef) error {
+	if p.Customer != "" && r.Customer != "" && r.Customer != p.Customer {
+		return catalog.NoNoun(NounRef{Kind: NounCustomer, ID: r.Customer})
+	}
+	return nil
+}
+
+// sees says whether a key may see a noun of a customer that it may see.
+func (p Principal) sees(view *View, kind string, n Noun) bool {
+	if p.Customer == "" {
+		return true
+	}
+	switch kind {
+	case NounCustomer:
+		return n.ID == p.Customer
+	case NounEntitlement:
+		e, ok := n.Value.(catalog.Entitlement)
+		return ok && e.Customer == p.Customer
+	case NounProduct:
+		return slices.ContainsFunc(view.ContractsOf(p.Customer), func(c *Contract) bool {
+			return slices.ContainsFunc(c.Terms, func(t Term) bool { return slices.Contains(t.Products, n.ID) })
+		})
+	case NounUnits:
+		return false
+	}
+	return true
+}
+
+// CreateNoun adds a noun that a JSON object describes, and returns it. A noun
+// that exists is KindConflict. effective is from when it holds if there was one
+// of its id before; zero = now.
+func (s *Service) CreateNoun(ctx context.Context, p Principal, r NounRef, text []byte, effective time.Time) (Noun, error) {
+	return s.changeNoun(ctx, p, func(ctx context.Context, o catalog.ApplyOptions) (NounRef, error) {
+		id, err := s.catalog.CreateNoun(ctx, p.Organization, r, text, o)
+		return NounRef{Kind: r.Kind, Customer: r.Customer, ID: id}, err
+	}, effective)
+}
+
+// PatchNoun changes the fields of a noun that a JSON object gives, from an
+// instant on, and returns it.
+func (s *Service) PatchNoun(ctx context.Context, p Principal, r NounRef, text []byte, effective time.Time) (Noun, error) {
+	return s.changeNoun(ctx, p, func(ctx context.Context, o catalog.ApplyOptions) (NounRef, error) {
+		return r, s.catalog.PatchNoun(ctx, p.Organization, r, text, o)
+	}, effective)
+}
+
+// PutUnits makes the organization's units what a JSON object says, and returns them.
+func (s *Service) PutUnits(ctx context.Context, p Principal, text []byte, effective time.Time) (Noun, error) {
+	return s.changeNoun(ctx, p, func(ctx context.Context, o catalog.ApplyOptions) (NounRef, error) {
+		return NounRef{Kind: NounUnits, ID: NounUnits}, s.catalog.PutUnits(ctx, p.Organization, text, o)
+	}, effective)
+}
+
+// changeNoun makes a change, in turn with those of meters, and returns the noun after it.
+func (s *Service) changeNoun(ctx context.Context, p Principal, do func(context.Context, catalog.ApplyOptions) (NounRef, error), effective time.Time) (Noun, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return Noun{}, err
+	}
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	r, err := do(ctx, catalog.ApplyOptions{Actor: p.Actor(), Effective: effective})
+	if err != nil {
+		return Noun{}, err
+	}
+	view, err := s.catalog.View(context.WithoutCancel(ctx), p.Organization)
+	if err != nil {
+		return Noun{}, err
+	}
+	return view.Noun(r)
+}
+
+// DeleteNoun removes a noun from an instant on, a customer with all that is its
+// own; history keeps it. One that others refer to is KindConflict.
+func (s *Service) DeleteNoun(ctx context.Context, p Principal, r NounRef, effective time.Time) error {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return err
+	}
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	return s.catalog.DeleteNoun(ctx, p.Organization, r, catalog.ApplyOptions{Actor: p.Actor(), Effective: effective})
+}
+
+// checkUnused refuses to remove a meter that the catalogue refers to.
+func (s *Service) checkUnused(ctx context.Context, organization, key string) error {
+	view, err := s.catalog.View(ctx, organization)
+	if err != nil {
+		return err
+	}
+	if users := view.UsersOf(key); len(users) > 0 {
+		return meter.Errorf(meter.KindConflict, "meter %s is in use by %s", key, users[0])
+	}
+	return nil
+}
