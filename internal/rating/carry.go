@@ -8,9 +8,10 @@ type Format struct {
 	Maximum meter.Decimal // largest quantity of one record
 }
 
-// exactDouble is the largest whole number for which a float64 tells every
-// quantity of DecimalPlaces decimals from the next: 2^53 / 10^6, rounded down.
-const exactDouble = 9_007_199_254
+// exactDouble is the largest whole number below 2^33, up to where neighbouring
+// float64 values are less than 10^-6 apart: each quantity of DecimalPlaces
+// decimals has a float64 of its own, whose shortest text is that quantity.
+const exactDouble = 1<<33 - 1
 
 // DecimalPlaces is the scale of quantities where a marketplace takes decimals:
 // how many of them it keeps is not documented, six are safe.
