@@ -3,6 +3,7 @@ package httpserver
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -29,6 +30,12 @@ type Surface struct {
 	Routes       []Route
 	Authenticate func(x *Exchange) (metering.Principal, error) // nil: every route is public
 	Fail         func(x *Exchange, err error)                  // nil: WriteProblem
+
+	// Under is where the surface's paths begin, and Refuse how it words what
+	// the router refuses there before any route is found: a path that does not
+	// exist, 404, and a method that a path does not take, 405. nil: a Problem.
+	Under  []string
+	Refuse func(x *Exchange, status int, detail string)
 }
 
 // route is a Route compiled into the router.
@@ -51,11 +58,15 @@ type node struct {
 type router struct {
 	root  node
 	exact map[string]*node // paths without a braced segment
+	under []*Surface       // those that word what is refused
 }
 
 func newRouter(surfaces []*Surface, m *Metrics) *router {
 	t := &router{exact: map[string]*node{}}
 	for _, s := range surfaces {
+		if s.Refuse != nil {
+			t.under = append(t.under, s)
+		}
 		for _, r := range s.Routes {
 			t.add(&route{Route: r, surface: s, timer: m.timer(s.Name, r.Method, r.Path)})
 		}
@@ -167,7 +178,24 @@ func (t *router) system(n *node) bool {
 	return false
 }
 
-var errNoRoute = meter.Errorf(meter.KindNotFound, "no such path")
+// refuse answers what no route does, in the words of the surface below whose
+// paths the request's lies once it is cleaned of what made it unknown.
+func (t *router) refuse(x *Exchange, status int, detail string) {
+	cleaned := path.Clean("/" + x.Request.URL.Path)
+	for _, s := range t.under {
+		for _, prefix := range s.Under {
+			if strings.HasPrefix(cleaned, prefix) {
+				s.Refuse(x, status, detail)
+				return
+			}
+		}
+	}
+	p := Problem{Type: problemType + "method_not_allowed", Title: "Method not allowed", Status: status, Detail: detail}
+	if status == http.StatusNotFound {
+		p.Type, p.Title = problemType+meter.KindNotFound.String(), answers[meter.KindNotFound].title
+	}
+	writeProblem(x, p)
+}
 
 // dispatch routes x and answers what no route does: unknown paths, OPTIONS and wrong methods.
 // While the server is starting only the system's own paths are known.
@@ -177,7 +205,8 @@ func (t *router) dispatch(x *Exchange, starting bool) error {
 		return errStarting
 	}
 	if n == nil {
-		return errNoRoute
+		t.refuse(x, http.StatusNotFound, "no such path")
+		return nil
 	}
 	r := n.choose(x.Request.Method)
 	if r == nil {
@@ -186,8 +215,7 @@ func (t *router) dispatch(x *Exchange, starting bool) error {
 			x.WriteHeader(http.StatusNoContent)
 			return nil
 		}
-		writeProblem(x, Problem{Type: problemType + "method_not_allowed", Title: "Method not allowed",
-			Status: http.StatusMethodNotAllowed, Detail: "this path answers " + n.allow})
+		t.refuse(x, http.StatusMethodNotAllowed, "this path answers "+n.allow)
 		return nil
 	}
 	x.route, x.values = r, values

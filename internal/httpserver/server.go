@@ -239,6 +239,6 @@ func (s *Server) recovered(x *Exchange, v any, stack []byte) error {
 	if x.status != 0 {
 		return errors.Join(err, http.ErrAbortHandler)
 	}
-	WriteProblem(x, err)
+	x.fail(err)
 	return err
 }

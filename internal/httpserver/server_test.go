@@ -452,3 +452,31 @@ func BenchmarkSmallPost(b *testing.B) {
 		}
 	})
 }
+
+func TestRefusalsAreTheSurfaces(t *testing.T) {
+	t.Parallel()
+	s := start(t, Options{}, Route{Method: "GET", Path: "/native", Public: true, Handle: echo})
+	s.Mount(&Surface{Name: "vendor", Under: []string{"/v9/"}, Refuse: func(x *Exchange, status int, detail string) {
+		_ = x.JSON(status, []byte("vendor: "+detail))
+	}, Routes: []Route{{Method: "GET", Path: "/v9/usage", Public: true, Handle: func(*Exchange) error { panic("as a test") }}},
+		Fail: func(x *Exchange, _ error) { _ = x.JSON(http.StatusInternalServerError, []byte("vendor: failed")) }})
+	for _, c := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/v9/nothing", 404, "vendor: no such path"},
+		{"GET", "//v9/usage", 404, "vendor: no such path"},
+		{"GET", "/x/../v9/usage", 404, "vendor: no such path"},
+		{"PUT", "/v9/usage", 405, "vendor: this path answers GET, HEAD, OPTIONS"},
+		{"GET", "/v9/usage", 500, "vendor: failed"},
+		{"GET", "/v9/../native", 404, `"type":"urn:odometer:problem:not_found"`},
+		{"GET", "/v9", 404, `"title":"Not found"`},
+		{"PUT", "/native", 405, `"type":"urn:odometer:problem:method_not_allowed"`},
+	} {
+		resp, body := send(t, s, c.method, c.path, nil)
+		if resp.StatusCode != c.status || !strings.Contains(body, c.body) || resp.Header.Get("Allow") == "" != (c.status != 405) {
+			t.Errorf("%s %s: %d %s %v", c.method, c.path, resp.StatusCode, body, resp.Header)
+		}
+	}
+}

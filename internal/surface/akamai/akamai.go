@@ -64,7 +64,7 @@ type request struct {
 // Surface returns the API.
 func Surface(o Options) *httpserver.Surface {
 	a := api{o, edgegrid.NewVerifier(o.Credentials, o.Clock, o.Limits)}
-	s := &httpserver.Surface{Name: surfaceName, Fail: fail}
+	s := &httpserver.Surface{Name: surfaceName, Fail: fail, Under: []string{"/billing/v1/"}, Refuse: refuse}
 	for _, r := range []struct {
 		path   string
 		answer func(r *request) (any, error)
@@ -176,6 +176,11 @@ func fail(x *httpserver.Exchange, err error) {
 		}
 		x.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
+	writeProblem(x, status, wire.NewProblem(status, detail, x.ID()))
+}
+
+// refuse answers a path or a method that is not served.
+func refuse(x *httpserver.Exchange, status int, detail string) {
 	writeProblem(x, status, wire.NewProblem(status, detail, x.ID()))
 }
 

@@ -35,7 +35,8 @@ type api struct {
 // Surface returns the API.
 func Surface(o Options) *httpserver.Surface {
 	a := api{o, wire.NewCursors(o.CursorKey)}
-	s := &httpserver.Surface{Name: surfaceName, Authenticate: a.authenticate, Fail: fail}
+	s := &httpserver.Surface{Name: surfaceName, Authenticate: a.authenticate, Fail: fail,
+		Under: []string{"/billing/v2/", "/billing/v3/"}, Refuse: refuse}
 	for _, r := range []struct {
 		path   string
 		handle httpserver.Handler
@@ -46,9 +47,6 @@ func Surface(o Options) *httpserver.Surface {
 		{"/billing/v3/usage-metrics", a.monthly},
 	} {
 		s.Routes = append(s.Routes, httpserver.Route{Method: http.MethodGet, Path: r.path, Handle: r.handle})
-		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
-			s.Routes = append(s.Routes, httpserver.Route{Method: method, Path: r.path, Public: true, Handle: otherMethod})
-		}
 	}
 	return s
 }
@@ -61,15 +59,10 @@ func (a api) authenticate(x *httpserver.Exchange) (metering.Principal, error) {
 	return a.Service.Authenticate(x.Request.Context(), token, "")
 }
 
-// otherMethod answers OPTIONS, and that nothing but GET and HEAD is served.
-func otherMethod(x *httpserver.Exchange) error {
-	x.Header().Set("Allow", "GET, HEAD, OPTIONS")
-	if x.Request.Method == http.MethodOptions {
-		x.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	p := wire.MethodNotAllowed()
-	return x.JSON(p.Status, p.Encode())
+// refuse answers a path or a method that is not served.
+func refuse(x *httpserver.Exchange, status int, detail string) {
+	p := wire.Refusal(status, detail)
+	_ = x.JSON(p.Status, p.Encode()) // fails only where nobody listens any more
 }
 
 // fail answers an error in the vendor's form.

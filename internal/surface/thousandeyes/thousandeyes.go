@@ -49,6 +49,8 @@ func Surface(o Options) *httpserver.Surface {
 		Name:         "thousandeyes",
 		Authenticate: func(x *httpserver.Exchange) (metering.Principal, error) { return x.BearerAuth(o.Service) },
 		Fail:         fail,
+		Under:        []string{"/v7/"},
+		Refuse:       refuse,
 	}
 	for path, handle := range map[string]httpserver.Handler{
 		wire.PathUsage: a.usage, wire.PathTestUnits: a.testUnits, wire.PathAgentUnits: a.agentUnits,
@@ -251,6 +253,12 @@ func write(x *httpserver.Exchange, status int, contentType string, body []byte) 
 	x.WriteHeader(status)
 	_, err := x.Write(body)
 	return err
+}
+
+// refuse answers a path or a method that is not served.
+func refuse(x *httpserver.Exchange, status int, detail string) {
+	body, _ := wire.Encode(wire.NewProblem(status, detail, x.Request.URL.Path, nil)) // texts always encode
+	_ = write(x, status, wire.ProblemContentType, body)                              // fails only where nobody listens any more
 }
 
 // statuses is the one table from error kind to the vendor's status. What is

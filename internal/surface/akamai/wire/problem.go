@@ -27,6 +27,7 @@ var slugs = map[int]string{
 	http.StatusUnauthorized:        "unauthorized",
 	http.StatusForbidden:           "forbidden",
 	http.StatusNotFound:            "not-found",
+	http.StatusMethodNotAllowed:    "method-not-allowed",
 	http.StatusTooManyRequests:     "too-many-requests",
 	http.StatusServiceUnavailable:  "unavailable",
 	http.StatusInternalServerError: "internal-error",

@@ -142,8 +142,8 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%s: %s, want %s", kind, got, want)
 		}
 	}
-	if got := string(MethodNotAllowed().Encode()); got != `{"type":"method_not_allowed","title":"this path answers GET","code":"method_not_allowed","status":"405"}`+"\n" ||
-		MethodNotAllowed().Status != http.StatusMethodNotAllowed {
+	if got := string(Refusal(405, "this path answers GET").Encode()); got != `{"type":"method_not_allowed","title":"this path answers GET","code":"method_not_allowed","status":"405"}`+"\n" ||
+		Refusal(405, "this path answers GET").Status != http.StatusMethodNotAllowed {
 		t.Error(got)
 	}
 }

@@ -49,9 +49,14 @@ func ProblemOf(kind meter.Kind, message string) Problem {
 	return p
 }
 
-// MethodNotAllowed is the answer to a method that a path does not take.
-func MethodNotAllowed() Problem {
-	return Problem{http.StatusMethodNotAllowed, "method_not_allowed", "this path answers GET", "method_not_allowed"}
+// Refusal is the answer to a path that is none, 404, or to a method that a
+// path does not take, 405. The vendor declares neither.
+func Refusal(status int, title string) Problem {
+	kind := "method_not_allowed"
+	if status == http.StatusNotFound {
+		kind = "not_found"
+	}
+	return Problem{status, kind, title, kind}
 }
 
 // Encode returns the body.
