@@ -24,8 +24,9 @@ import (
 const (
 	ledgerFolder  = "ledger"
 	catalogFile   = "catalog.db"
-	backupPrefix  = "backup-" // folders of backups being sent; left over by a crash
-	flushLastUsed = time.Minute
+	backupPrefix  = "backup-"   // folders of backups being sent; left over by a crash
+	flushLastUsed = time.Minute // keeps the times of keys from being lost by a crash
+	closeDueEvery = time.Hour
 )
 
 // Server is one running server over one data directory.
@@ -40,6 +41,7 @@ type Server struct {
 	stores   *stores
 	stop     context.CancelFunc
 	jobs     sync.WaitGroup
+	closing  *job // nil = months are closed by hand
 	done     chan struct{}
 	err      error // of http, set before done is closed
 }
@@ -136,7 +138,11 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 		<-s.done
 		return err
 	}
-	s.jobs.Go(func() { s.flushLastUsed(running) })
+	flush := job{every: flushLastUsed, later: true, run: s.stores.catalog.FlushLastUsed}
+	s.jobs.Go(func() { flush.loop(running, s.logger, "last use of keys was not stored") })
+	if s.closing != nil {
+		s.jobs.Go(func() { s.closing.loop(running, s.logger, "not every month that is due was closed") })
+	}
 	return nil
 }
 
@@ -161,6 +167,13 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	if err != nil {
 		return errors.Join(err, s.stores.close())
 	}
+	service.KeepBooks(fastly.Book(service), akamai.Book(service))
+	if days := s.settings.Periods.CloseAfterDays; days > 0 {
+		s.closing = &job{every: closeDueEvery, run: func(ctx context.Context) error {
+			_, err := service.CloseDue(ctx, time.Duration(days)*24*time.Hour)
+			return err
+		}}
+	}
 	s.http.Mount(native.Surface(service), s.backupSurface(service),
 		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}),
 		thousandeyes.Surface(thousandeyes.Options{Service: service, CursorKey: cursors, Clock: env.Clock,
@@ -170,22 +183,6 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		return errors.Join(err, s.stores.close())
 	}
 	return nil
-}
-
-// flushLastUsed keeps the times at which keys were last used from being lost by a crash.
-func (s *Server) flushLastUsed(ctx context.Context) {
-	ticker := time.NewTicker(flushLastUsed)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if err := s.stores.catalog.FlushLastUsed(ctx); err != nil && ctx.Err() == nil {
-				s.logger.Warn("last use of keys was not stored", "error", err)
-			}
-		}
-	}
 }
 
 // URL is where the server answers.

@@ -37,6 +37,7 @@ type ServerSettings struct {
 	Checkpoint CheckpointSettings `embed:"" prefix:"checkpoint."`
 	Limits     LimitSettings      `embed:"" prefix:"limits."`
 
+	Periods      PeriodSettings       `embed:"" prefix:"periods."`
 	ThousandEyes ThousandEyesSettings `embed:"" prefix:"thousandeyes."`
 }
 
@@ -71,6 +72,11 @@ type LimitSettings struct {
 	Meters         int      `default:"1000" setting:"" help:"Meters of one organization."`
 	KeptRejections int      `default:"100000" setting:"" help:"Rejected events kept per organization, then only counted."`
 	Reads          int      `default:"16" setting:"" help:"Usage and event queries at work at once."`
+}
+
+// PeriodSettings say when months are closed.
+type PeriodSettings struct {
+	CloseAfterDays int `default:"0" setting:"" help:"Close each customer's months for ever this many days after they end; 0 is never."`
 }
 
 // ThousandEyesSettings are those of the ThousandEyes surface.
@@ -116,6 +122,9 @@ func (s *ServerSettings) Validate() error {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 			return fmt.Errorf("public-url: want an address such as https://meter.example")
 		}
+	}
+	if s.Periods.CloseAfterDays < 0 {
+		return fmt.Errorf("periods.close-after-days: want 0 or more")
 	}
 	return s.CatalogSettings.Validate()
 }

@@ -19,11 +19,16 @@ var testStart = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 type stores struct {
 	ledger  *ledger.Ledger
 	catalog *catalog.Store
+	clock   func() time.Time
 }
 
 func openStores(t testing.TB) stores {
 	t.Helper()
-	clock := func() time.Time { return testStart }
+	return openStoresAt(t, func() time.Time { return testStart })
+}
+
+func openStoresAt(t testing.TB, clock func() time.Time) stores {
+	t.Helper()
 	dir := t.TempDir()
 	ctx := context.Background()
 	c, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: clock})
@@ -45,12 +50,12 @@ func openStores(t testing.TB) stores {
 			t.Error(err)
 		}
 	})
-	return stores{l, c}
+	return stores{l, c, clock}
 }
 
 func (s stores) service(t testing.TB, limits Limits) *Service {
 	t.Helper()
-	service, err := New(context.Background(), Options{Ledger: s.ledger, Catalog: s.catalog, Clock: func() time.Time { return testStart }, Limits: limits})
+	service, err := New(context.Background(), Options{Ledger: s.ledger, Catalog: s.catalog, Clock: s.clock, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}

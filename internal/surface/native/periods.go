@@ -1,0 +1,103 @@
+package native
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+var periodOperations = []operation{
+	{http.MethodGet, "/api/v1/periods", []string{"customer", "limit", "cursor"}, api.periods},
+	{http.MethodPost, "/api/v1/periods", nil, api.closePeriod},
+	{http.MethodGet, "/api/v1/periods/{customer}/{month}", nil, api.period},
+}
+
+// The standings of a period.
+const (
+	periodCollecting = "COLLECTING"
+	periodFinalized  = "FINALIZED"
+)
+
+// periodBody is a customer's month as it is answered.
+type periodBody struct {
+	Customer string          `json:"customer"`
+	Month    string          `json:"month"`
+	Status   string          `json:"status"`
+	Closed   time.Time       `json:"closed,omitzero"`
+	Sequence uint64          `json:"sequence,omitempty"` // of the log, as of which the figures are
+	Figures  json.RawMessage `json:"figures,omitempty"`  // by surface
+}
+
+func periodOf(p metering.Period) periodBody {
+	return periodBody{p.Customer, p.Month, periodFinalized, p.Closed, p.Sequence, p.Figures}
+}
+
+func periodsOf(list []metering.Period) []periodBody {
+	out := make([]periodBody, len(list))
+	for i, p := range list {
+		p.Figures = nil
+		out[i] = periodOf(p)
+	}
+	return out
+}
+
+// periods answers GET /api/v1/periods: a customer's closed months.
+func (a api) periods(x *httpserver.Exchange, q query) error {
+	page, err := q.page()
+	if err != nil {
+		return err
+	}
+	customer := q.text("customer")
+	if customer == "" {
+		if customer = x.Principal.Customer; customer == "" {
+			return meter.Errorf(meter.KindInvalid, "customer is missing")
+		}
+	}
+	list, err := a.service.Periods(x.Request.Context(), x.Principal, customer, page)
+	if err != nil {
+		return err
+	}
+	return writeList(x, "periods", periodsOf(list.Items), list.Next)
+}
+
+// closePeriod answers POST /api/v1/periods: 201 with what was closed.
+func (a api) closePeriod(x *httpserver.Exchange, _ query) error {
+	var in struct {
+		Customer *string `json:"customer"` // absent = all for whom the month is open
+		Month    string  `json:"month"`
+	}
+	if err := readJSON(x, &in); err != nil {
+		return err
+	}
+	ctx := x.Request.Context()
+	if in.Customer == nil {
+		closed, err := a.service.CloseMonth(ctx, x.Principal, in.Month)
+		if err != nil {
+			return err
+		}
+		return writeJSON(x, http.StatusCreated, map[string]any{"periods": periodsOf(closed)})
+	}
+	p, err := a.service.ClosePeriod(ctx, x.Principal, *in.Customer, in.Month)
+	if err != nil {
+		return err
+	}
+	return writeCreated(x, "/api/v1/periods/"+url.PathEscape(p.Customer)+"/"+p.Month, map[string]any{"periods": periodsOf([]metering.Period{p})})
+}
+
+// period answers GET /api/v1/periods/{customer}/{month} with the figures.
+func (a api) period(x *httpserver.Exchange, _ query) error {
+	customer, month := x.Param("customer"), x.Param("month")
+	p, closed, err := a.service.Period(x.Request.Context(), x.Principal, customer, month)
+	if err != nil {
+		return err
+	}
+	if !closed {
+		return writeJSON(x, http.StatusOK, periodBody{Customer: customer, Month: month, Status: periodCollecting})
+	}
+	return writeJSON(x, http.StatusOK, periodOf(p))
+}

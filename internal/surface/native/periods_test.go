@@ -1,0 +1,44 @@
+package native
+
+import (
+	"net/http"
+	"testing"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/ledger"
+)
+
+func TestPeriods(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	const path = "/api/v1/periods"
+	w.want(w.call("POST", "/api/v1/catalog", `{"customers":[{"id":"acme"},{"id":"a/b"},{"id":"zeta"}]}`), 200)
+	w.want(w.call("GET", path+"/acme/2026-09", ""), 200, `{"customer":"acme","month":"2026-09","status":"COLLECTING"}`)
+	created := w.want(w.call("POST", path, `{"customer":"a/b","month":"2026-09"}`), 201, `{"periods":[{"customer":"a/b","month":"2026-09","status":"FINALIZED","closed":`)
+	if got := created.header.Get("Location"); got != path+"/a%2Fb/2026-09" {
+		t.Error(got)
+	}
+	w.want(w.call("GET", path+"/a%2Fb/2026-09", ""), 200, `"status":"FINALIZED"`, `"figures":{}`)
+	w.want(w.call("POST", path, `{"customer":"a/b","month":"2026-09"}`), 409, "is closed")
+	w.want(w.call("POST", path, `{"month":"2026-09"}`), 201, `"customer":"acme"`, `"customer":"zeta"`)
+	w.want(w.call("POST", path, `{"month":"2026-09"}`), 201, `{"periods":[]}`)
+	w.want(w.call("POST", path, `{"customer":"acme","month":"2026-08"}`), 201)
+	w.want(w.call("GET", path+"?customer=acme&limit=1", ""), 200, `"month":"2026-08"`, `"next_cursor":"2026-08"`)
+	w.want(w.call("GET", path+"?customer=acme&cursor=2026-08", ""), 200, `"month":"2026-09"`, `"next_cursor":null`)
+	for body, status := range map[string]int{
+		`{"customer":"acme","month":"2026-13"}`: 400, `{"customer":"acme","month":"2999-01"}`: 400, `{"customer":"acme"}`: 400, `{}`: 400,
+		`{"customer":"acme","month":"2026-1"}`: 400, `{"customer":"","month":"2026-09"}`: 404, `{"customer":"x","month":"2026-09"}`: 404, `{"kind":1}`: 400,
+	} {
+		w.want(w.call("POST", path, body), status)
+	}
+	w.want(w.call("GET", path, ""), 400, "customer is missing")
+	w.want(w.call("GET", path+"?customer=x", ""), 404)
+	w.want(w.call("GET", path+"/x/2026-09", ""), 404)
+	w.want(w.call("GET", path+"/acme/2026-9", ""), 400)
+
+	bound := []string{"Authorization", "Bearer " + w.key("read", "acme")}
+	w.want(w.call("GET", path, "", bound...), 200, `"month":"2026-09"`)
+	w.want(w.call("GET", path+"?customer=zeta", "", bound...), 404, "no customer")
+	w.want(w.call("GET", path+"/zeta/2026-09", "", bound...), 404, "no customer")
+	w.want(w.call("POST", path, `{"customer":"acme","month":"2026-07"}`, bound...), http.StatusForbidden)
+}
