@@ -42,3 +42,21 @@ func TestPeriods(t *testing.T) {
 	w.want(w.call("GET", path+"/zeta/2026-09", "", bound...), 404, "no customer")
 	w.want(w.call("POST", path, `{"customer":"acme","month":"2026-07"}`, bound...), http.StatusForbidden)
 }
+
+// callPeriods makes the calls of periods, after acme came into the catalogue.
+func callPeriods(call func(method, route, path, body string, header ...string)) {
+	const path = "/api/v1/periods"
+	call("POST", path, path, `{"customer":"acme","month":"2026-09"}`)
+	call("POST", path, path, `{"customer":"acme","month":"2026-09"}`)
+	call("POST", path, path, `{"customer":"nobody","month":"2026-09"}`)
+	call("POST", path, path, `{"month":"2026-13"}`)
+	call("POST", path, path, `{"month":"2026-09"}`)
+	call("GET", path, path+"?customer=acme&limit=1", "")
+	call("GET", path, path+"?customer=nobody", "")
+	call("GET", path, path, "")
+	const one = path + "/{customer}/{month}"
+	call("GET", one, path+"/acme/2026-09", "")
+	call("GET", one, path+"/acme/2026-10", "")
+	call("GET", one, path+"/acme/october", "")
+	call("GET", one, path+"/nobody/2026-09", "")
+}
