@@ -30,6 +30,8 @@ type ProductQuery struct {
 	By        []string     // attributes to group by
 
 	AsOfSequence uint64 // as the log stood at this entry; 0 = now
+
+	most int // more rows than this are KindTooLarge; 0 = no bound
 }
 
 // ProductRow is one window of one group, in the usage type's unit. Group is in the order of ProductQuery.By.
@@ -79,7 +81,11 @@ func (s *Service) productRows(ctx context.Context, organization string, q Produc
 		for i := range u.Rows {
 			u.Rows[i].Value = scaled(m, u.Rows[i].Value, scale)
 		}
-		if rows = append(rows, u.Rows...); u.NextCursor == "" {
+		rows = append(rows, u.Rows...)
+		if q.most > 0 && len(rows) > q.most {
+			return nil, errManyRows()
+		}
+		if u.NextCursor == "" {
 			return rows, nil
 		}
 		ask.Cursor = u.NextCursor

@@ -421,6 +421,9 @@ func callCatalog(call func(method, route, path, body string, header ...string)) 
 	call("POST", catalog, catalog+"?dry_run=true&prune=true", smallCatalog)
 	call("POST", catalog, catalog, "customers: [{}]", yamlBody...)
 	call("POST", catalog, catalog, "{}", "Content-Type", "text/plain")
+	for _, query := range []string{"?customer=acme&group_by=service&window=day&" + today, "?customer=none&" + today, ""} {
+		call("GET", "/api/v1/usage", "/api/v1/usage"+query, "")
+	}
 	call("GET", catalog, catalog, "")
 	call("GET", catalog, catalog, "", "Accept", "application/yaml")
 	call("POST", catalog, catalog+"?prune=true", `{"meters":[{"key":"hits","event_type":"e","aggregation":"COUNT"}]}`) // of another definition
