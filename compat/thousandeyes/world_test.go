@@ -29,6 +29,12 @@ units:
   enterprise: {meter: enterprise_units}
   rates: {Web - HTTP Server: {cloud: "1", enterprise: "0.5", per: timeout_s}}
 customers:
+  - {id: solo, name: Solo, account_groups: [{aid: "200", name: Solo}], tests: [{id: "2001", name: most, type: Web - HTTP Server, account_group: "200", instant: true}]}
+  - {id: big, name: Big, account_groups: [{aid: "300", name: Big}], tests: [{id: "3001", name: one more, type: Web - HTTP Server, account_group: "300", instant: true}],
+     agents: [{id: "31", name: Bergen, kind: enterprise, account_group: "300"}]}
+  - {id: hundred, name: Hundred, account_groups: [{aid: "400", name: Hundred}]}
+  - {id: hundredone, name: Hundred and one, account_groups: [{aid: "500", name: Hundred and one}]}
+  - {id: nothing, name: Nothing, account_groups: [{aid: "600", name: Nothing}]}
   - {id: old, name: Old, pricing: legacy, account_groups: [{aid: "77", name: Old group}], quota: {cloud_units: 5, enterprise_agents: 5}}
   - id: shop
     name: Shop
@@ -47,66 +53,105 @@ customers:
 // server is a running odometer with a catalogue and usage of last month.
 type server struct {
 	*harness.Server
+	host        string // that clients are given
 	bound       string // key of the shop
 	month, next string // first instants of last month and of this one
 }
 
-// startServer serves the catalogue with usage, without a rate limit.
-func startServer(t *testing.T) *server {
+// startServer serves the catalogue with usage.
+func startServer(t *testing.T, requestsAMinute string) *server {
 	t.Helper()
 	year, month, _ := time.Now().UTC().Date()
 	first := time.Date(year, month-1, 1, 0, 0, 0, 0, time.UTC)
 	const form = "2006-01-02T15:04:05"
-	s := &server{Server: harness.Start(t, world(first, "0")), month: first.Format(form), next: first.AddDate(0, 1, 0).Format(form)}
-	s.bound = s.NewKey(t, map[string]any{"role": "read", "customer": "shop"}).Token
+	s := &server{Server: harness.Start(t, world(first, requestsAMinute)), month: first.Format(form), next: first.AddDate(0, 1, 0).Format(form)}
+	s.host, s.bound = s.URL, s.token(t, map[string]any{"customer": "shop"})
 	return s
 }
 
-// world has last month's usage: 2.5 enterprise and 1000.5 cloud units of home
-// page, and a cloud unit of each other test, the last of which also used 1.5
-// enterprise units of the shared agent.
+// token returns a key that reads, with further members of POST /api/v1/keys.
+func (s *server) token(t *testing.T, members map[string]any) string {
+	t.Helper()
+	members["role"] = "read"
+	return s.NewKey(t, members).Token
+}
+
+// world has last month's usage of the shop: 2.5 enterprise and 1000.5 cloud units
+// of home page, and a cloud unit of each other test, the last of which also used
+// 1.5 enterprise units of the shared agent. Of the other customers one has as
+// many units of a test as 31 bits hold, one more, and two have a page of tests
+// and one more.
 func world(first time.Time, rate string) harness.World {
 	w := harness.World{Catalogue: catalogue(), Flags: []string{"--thousandeyes.rate-limit", rate}}
-	use := func(kind, test, agent, units string) {
-		w.Events = append(w.Events, client.Event{ID: fmt.Sprint(len(w.Events)), Source: "test", Type: kind + ".units", Subject: "shop", Time: first.Add(time.Hour),
-			Data: map[string]any{"test": test, "agent": agent, "units": json.Number(units)}})
+	add := func(customer, kind, test, agent, units string, at time.Time, group ...string) {
+		data := map[string]any{"test": test, "agent": agent, "units": json.Number(units)}
+		if len(group) > 0 {
+			data["account_group"] = group[0]
+		}
+		w.Events = append(w.Events, client.Event{ID: fmt.Sprint(len(w.Events)), Source: "test", Type: kind + ".units", Subject: customer, Time: at, Data: data})
 	}
+	use := func(kind, test, agent, units string) { add("shop", kind, test, agent, units, first.Add(time.Hour)) }
 	use("cloud", "901", "", "1000.5")
 	use("enterprise", "901", "11", "2.5")
 	for i := range tests {
 		use("cloud", fmt.Sprint(1000+i), "", "1")
 	}
 	use("enterprise", fmt.Sprint(1000+tests-1), "11", "1.5")
+	add("shop", "cloud", "901", "", "10.5", first.AddDate(0, 1, 0)) // in this month
+	add("solo", "cloud", "2001", "", "2147483647", first)
+	add("big", "cloud", "3001", "", "2147483648", first)
+	add("big", "enterprise", "3001", "31", "3000000000", first)
+	for i := range 101 { // of tests that the catalogue does not know
+		if i < 100 {
+			add("hundred", "cloud", fmt.Sprint(i), "", "1", first, "400")
+		}
+		add("hundredone", "cloud", fmt.Sprint(i), "", "1", first, "500")
+	}
 	return w
 }
 
-// call is one call of a client, by the client's own names.
+// call is one call of a client, by the Python client's names: see testdata/client.py.
 type call struct {
 	Operation string            `json:"operation"`
 	Arguments map[string]string `json:"arguments"`
+	Token     string            `json:"token"` // "" = the shop's
+	How       string            `json:"how"`
 }
 
 type result = harness.Result
 
-// vendor is one of the vendor's clients. The oldest Python release has /v7 in
-// each path, later ones in the host.
+// vendor is one of the vendor's clients.
 type vendor struct {
 	harness.Client
-	prefix string
+	release string // of Python's: oldest or newest; "go"
 }
 
-// calls runs the client once for all calls.
-func (v vendor) calls(t *testing.T, s *server, token string, calls ...call) []result {
+// calls runs the client once for all calls. The oldest Python release has /v7
+// in each path, later ones in the host.
+func (v vendor) calls(t *testing.T, s *server, calls ...call) []result {
 	t.Helper()
-	return harness.Calls(t, v.Client, map[string]any{"host": s.URL + v.prefix, "token": token}, calls)
-}
-
-// python installs a release, unless ODOMETER_ALLOW_MISSING (a list with commas) has pypi.
-func python(t *testing.T, release string) (vendor, bool) {
-	t.Helper()
-	c, ok := harness.Python(t, "thousandeyes-"+release, "python-"+release+".txt", "client.py")
-	if release == "oldest" {
-		return vendor{c, ""}, ok
+	host := s.host + "/v7"
+	if v.release == "oldest" {
+		host = s.host
 	}
-	return vendor{c, "/v7"}, ok
+	for i := range calls {
+		if calls[i].Token == "" {
+			calls[i].Token = s.bound
+		}
+	}
+	return harness.Calls(t, v.Client, map[string]any{"host": host}, calls)
+}
+
+// releases are those that are tested.
+var releases = []string{"oldest", "newest", "go"}
+
+// install returns a client, unless ODOMETER_ALLOW_MISSING (a list with commas) names its registry.
+func install(t *testing.T, release string) (vendor, bool) {
+	t.Helper()
+	if release == "go" {
+		c, ok := harness.Go(t, "go")
+		return vendor{c, release}, ok
+	}
+	c, ok := harness.Python(t, "thousandeyes-"+release, "python-"+release+".txt", "client.py")
+	return vendor{c, release}, ok
 }

@@ -1,0 +1,10 @@
+module client
+
+go 1.26.0
+
+require github.com/thousandeyes/thousandeyes-sdk-go/v3 v3.0.0
+
+require (
+	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
+	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
+)
