@@ -27,6 +27,8 @@ const (
 	backupPrefix  = "backup-"   // folders of backups being sent; left over by a crash
 	flushLastUsed = time.Minute // keeps the times of keys from being lost by a crash
 	closeDueEvery = time.Hour
+
+	countUnattributedEvery = 5 * time.Minute
 )
 
 // Server is one running server over one data directory.
@@ -41,6 +43,7 @@ type Server struct {
 	stores   *stores
 	stop     context.CancelFunc
 	jobs     sync.WaitGroup
+	service  *metering.Service
 	closing  *job // nil = months are closed by hand
 	done     chan struct{}
 	err      error // of http, set before done is closed
@@ -140,6 +143,8 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 	}
 	flush := job{every: flushLastUsed, later: true, run: s.stores.catalog.FlushLastUsed}
 	s.jobs.Go(func() { flush.loop(running, s.logger, "last use of keys was not stored") })
+	unattributed := job{every: countUnattributedEvery, run: s.service.CountUnattributed}
+	s.jobs.Go(func() { unattributed.loop(running, s.logger, "usage without attribution was not counted") })
 	if s.closing != nil {
 		s.jobs.Go(func() { s.closing.loop(running, s.logger, "not every month that is due was closed") })
 	}
@@ -167,6 +172,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	if err != nil {
 		return errors.Join(err, s.stores.close())
 	}
+	s.service = service
 	service.KeepBooks(fastly.Book(service), akamai.Book(service))
 	if days := s.settings.Periods.CloseAfterDays; days > 0 {
 		s.closing = &job{every: closeDueEvery, run: func(ctx context.Context) error {

@@ -11,9 +11,9 @@ type usageCollector struct {
 	service *metering.Service
 	all     []*prometheus.Desc
 
-	events, sent, voided, rejections, stopped, meters *prometheus.Desc // by organization
-	cursor, target                                    *prometheus.Desc // by meter
-	plain                                             []plainFigure
+	events, sent, voided, rejections, stopped, meters, unattributed *prometheus.Desc // by organization
+	cursor, target                                                  *prometheus.Desc // by meter
+	plain                                                           []plainFigure
 }
 
 // plainFigure is a figure of the whole server.
@@ -31,6 +31,7 @@ func newUsageCollector(service *metering.Service) *usageCollector {
 	c.rejections = c.desc("odometer_rejections_kept", "Rejected events that are kept with their reason.", "organization")
 	c.stopped = c.desc("odometer_organization_stopped", "1 where stored data is damaged and the organization's usage is not served.", "organization")
 	c.meters = c.desc("odometer_meters", "Meters defined.", "organization")
+	c.unattributed = c.desc("odometer_unattributed", "Customers, services, contracts and account groups that usage of this month names and the catalogue does not know for it.", "organization", "reason")
 	c.cursor = c.desc("odometer_backfill_sequence", "Log sequence up to which a meter that is being backfilled has been folded.", "organization", "meter")
 	c.target = c.desc("odometer_backfill_target", "Log sequence at which the meter's backfill is done.", "organization", "meter")
 	c.gauge("odometer_log_sequence", "Sequence of the last block stored and folded.", func(s *metering.Stats) float64 { return float64(s.Last) })
@@ -109,6 +110,9 @@ func (c *usageCollector) Collect(to chan<- prometheus.Metric) {
 		send(c.rejections, prometheus.GaugeValue, float64(o.KeptRejections), o.Organization)
 		send(c.stopped, prometheus.GaugeValue, zeroOrOne(o.Stopped != ""), o.Organization)
 		send(c.meters, prometheus.GaugeValue, float64(o.Meters), o.Organization)
+	}
+	for _, u := range s.Unattributed {
+		send(c.unattributed, prometheus.GaugeValue, float64(u.Count), u.Organization, u.Reason)
 	}
 	for _, b := range s.Backfills {
 		send(c.cursor, prometheus.GaugeValue, float64(b.Cursor), b.Organization, b.Meter)

@@ -58,6 +58,8 @@ type Service struct {
 
 	periodsClosed, periodFailures atomic.Uint64 // since the start
 
+	unattributed atomic.Pointer[[]UnattributedCount]
+
 	changes sync.Mutex // held while meters or settings change, so that log and copy agree on the order
 }
 

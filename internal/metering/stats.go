@@ -7,6 +7,8 @@ type Stats struct {
 	ledger.Stats
 	Backfills []Backfill // under way
 
+	Unattributed []UnattributedCount // in the current month, as CountUnattributed last counted
+
 	PeriodsClosed  uint64 // since the start
 	PeriodFailures uint64 // months that automatic closing could not close, counted at each try
 }
@@ -17,9 +19,19 @@ type Backfill struct {
 	Cursor, Target      uint64 // log sequences; done when equal
 }
 
+// UnattributedCount is how many customers and values of an attribute lead to
+// nothing in the catalogue.
+type UnattributedCount struct {
+	Organization, Reason string
+	Count                int
+}
+
 // Stats returns the present figures. It is not for tenants: it names all of them.
 func (s *Service) Stats() Stats {
 	out := Stats{Stats: s.ledger.Stats(), PeriodsClosed: s.periodsClosed.Load(), PeriodFailures: s.periodFailures.Load()}
+	if counted := s.unattributed.Load(); counted != nil {
+		out.Unattributed = *counted
+	}
 	for _, o := range out.Organizations {
 		if o.Backfilling == 0 {
 			continue

@@ -59,4 +59,7 @@ func callPeriods(call func(method, route, path, body string, header ...string)) 
 	call("GET", one, path+"/acme/2026-10", "")
 	call("GET", one, path+"/acme/october", "")
 	call("GET", one, path+"/nobody/2026-09", "")
+	const unattributed = "/api/v1/unattributed"
+	call("GET", unattributed, unattributed+"?"+today, "")
+	call("GET", unattributed, unattributed+"?from=2026-11-22T00:00:00Z", "")
 }

@@ -1,0 +1,312 @@
+package metering
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// Why usage is shown under no noun of the catalogue. Each is the attribute
+// that leads nowhere.
+const (
+	UnattributedCustomer     = meter.CustomerAttribute // no such customer, or none named
+	UnattributedService      = "service"               // not the customer's then
+	UnattributedContract     = contractAttribute       // not the customer's, not valid then, or none named where that is not clear
+	UnattributedAccountGroup = "account_group"         // an unknown test, in no account group of the customer
+)
+
+// Unattributed is usage that counts for its customer, or for a text that is no
+// customer, and that a surface shows under no service, contract or account
+// group.
+type Unattributed struct {
+	Reason   string
+	Customer string
+	Value    string // of the attribute that Reason names
+	Meter    string // that Quantity is of
+	Quantity meter.Decimal
+	Period   meter.Period
+}
+
+// Unattributed lists what is unattributed in a range, by reason, customer and
+// value. A bound key sees its customer's. For each type of event one meter
+// tells: the plainest that counts and groups by the attribute.
+func (s *Service) Unattributed(ctx context.Context, p Principal, in meter.Period) ([]Unattributed, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return nil, err
+	}
+	view, err := s.catalog.View(ctx, p.Organization)
+	if err != nil {
+		return nil, err
+	}
+	u := &unattributed{service: s, ctx: ctx, asks: p, view: view, in: in}
+	for reason, find := range map[string]func(meter.Meter) error{
+		UnattributedCustomer: u.customers, UnattributedService: u.services, UnattributedContract: u.contracts, UnattributedAccountGroup: u.tests,
+	} {
+		for _, m := range s.tellers(p.Organization, reason) {
+			if err := find(m); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.SortFunc(u.found, func(a, b Unattributed) int {
+		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Value, b.Value),
+			cmp.Compare(a.Meter, b.Meter), a.Period.From.Compare(b.Period.From))
+	})
+	return u.found, nil
+}
+
+// CountUnattributed counts anew what Stats says is unattributed in the current
+// month, all organizations over.
+func (s *Service) CountUnattributed(ctx context.Context) error {
+	var counted []UnattributedCount
+	month := meter.Month(s.now())
+	for page := (catalog.Page{}); ; {
+		list, err := s.catalog.Organizations(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, o := range list.Items {
+			found, err := s.Unattributed(ctx, Principal{Organization: o.ID, Role: catalog.RoleAdmin, system: "unattributed"}, month)
+			if err != nil {
+				return err
+			}
+			for _, reason := range []string{UnattributedCustomer, UnattributedService, UnattributedContract, UnattributedAccountGroup} {
+				named := map[[2]string]bool{}
+				for _, f := range found {
+					if f.Reason == reason {
+						named[[2]string{f.Customer, f.Value}] = true
+					}
+				}
+				counted = append(counted, UnattributedCount{o.ID, reason, len(named)})
+			}
+		}
+		if page.Cursor = list.Next; page.Cursor == "" {
+			s.unattributed.Store(&counted)
+			return nil
+		}
+	}
+}
+
+// tellers are the meters that tell of an attribute, one for each type of event.
+func (s *Service) tellers(organization, attribute string) []meter.Meter {
+	best := map[string]meter.Meter{}
+	rank := func(m meter.Meter) int {
+		switch {
+		case m.Aggregation == meter.AggCount && len(m.Filters) == 0:
+			return 0
+		case m.Aggregation == meter.AggCount:
+			return 1
+		}
+		return 2 + len(m.Filters)
+	}
+	for _, m := range s.ledger.Meters(organization) {
+		if m.Aggregation != meter.AggCount && m.Aggregation != meter.AggSum ||
+			!slices.Contains(m.GroupBy, meter.CustomerAttribute) || !slices.Contains(m.GroupBy, attribute) {
+			continue
+		}
+		if have, ok := best[m.EventType]; !ok || rank(m.Meter) < rank(have) {
+			best[m.EventType] = m.Meter
+		}
+	}
+	out := make([]meter.Meter, 0, len(best))
+	for _, m := range best {
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b meter.Meter) int { return cmp.Compare(a.Key, b.Key) })
+	return out
+}
+
+// unattributed collects what is found.
+type unattributed struct {
+	service *Service
+	ctx     context.Context
+	asks    Principal
+	view    *View
+	in      meter.Period
+	found   []Unattributed
+}
+
+// rows asks a meter by attributes.
+func (u *unattributed) rows(m meter.Meter, in meter.Period, filters []AttrFilter, by ...string) ([]UsageRow, error) {
+	q := UsageQuery{Meter: m.Key, From: in.From, To: in.To, GroupBy: by, Filters: filters}
+	var rows []UsageRow
+	for {
+		page, err := u.service.Usage(u.ctx, u.asks, q)
+		if err != nil {
+			return nil, err
+		}
+		if rows = append(rows, page.Rows...); page.NextCursor == "" {
+			return rows, nil
+		}
+		q.Cursor = page.NextCursor
+	}
+}
+
+func (u *unattributed) add(reason, customer, value string, m meter.Meter, quantity meter.Decimal, in meter.Period) {
+	if !quantity.IsZero() {
+		u.found = append(u.found, Unattributed{reason, customer, value, m.Key, quantity, in})
+	}
+}
+
+// addParts adds what lies in parts of the range; by is what the row is grouped by.
+func (u *unattributed) addParts(reason, value string, m meter.Meter, row UsageRow, parts []meter.Period, by ...string) error {
+	if len(parts) == 1 && parts[0] == u.in {
+		u.add(reason, row.Group[0], value, m, row.Value, u.in)
+		return nil
+	}
+	for _, part := range parts {
+		var filters []AttrFilter
+		for i, name := range by {
+			filters = append(filters, AttrFilter{Attribute: name, Values: []string{row.Group[i]}})
+		}
+		rows, err := u.rows(m, part, filters)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			u.add(reason, row.Group[0], value, m, r.Value, part)
+		}
+	}
+	return nil
+}
+
+func (u *unattributed) customers(m meter.Meter) error {
+	rows, err := u.rows(m, u.in, nil, meter.CustomerAttribute)
+	for _, r := range rows {
+		if _, known := u.view.Customer(r.Group[0]); !known {
+			u.add(UnattributedCustomer, r.Group[0], r.Group[0], m, r.Value, u.in)
+		}
+	}
+	return err
+}
+
+// services finds services named that were not the customer's then. An event
+// that names none is of no service, and nothing is wrong with it.
+func (u *unattributed) services(m meter.Meter) error {
+	rows, err := u.rows(m, u.in, nil, meter.CustomerAttribute, UnattributedService)
+	if err != nil {
+		return err
+	}
+	held := map[string]map[string][]meter.Period{} // by customer and service
+	for _, r := range rows {
+		customer, service := r.Group[0], r.Group[1]
+		if _, known := u.view.Customer(customer); !known || service == "" {
+			continue
+		}
+		if held[customer] == nil {
+			held[customer] = map[string][]meter.Period{}
+			for _, h := range u.view.ServicesIn(customer, u.in.From, u.in.To) {
+				held[customer][h.Noun.ID] = append(held[customer][h.Noun.ID], meter.Period{From: h.From.UTC(), To: h.To.UTC()})
+			}
+		}
+		gaps := gapsOf(held[customer][service], u.in)
+		if err := u.addParts(UnattributedService, service, m, r, gaps, meter.CustomerAttribute, UnattributedService); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gapsOf are the parts of a range that none of some periods, in order, covers.
+func gapsOf(periods []meter.Period, in meter.Period) []meter.Period {
+	var gaps []meter.Period
+	at := in.From
+	for _, p := range periods {
+		if at.Before(p.From) {
+			gaps = append(gaps, meter.Period{From: at, To: p.From})
+		}
+		at = latest(at, p.To)
+	}
+	if at.Before(in.To) {
+		gaps = append(gaps, meter.Period{From: at, To: in.To})
+	}
+	return gaps
+}
+
+func (u *unattributed) contracts(m meter.Meter) error {
+	by := []string{meter.CustomerAttribute, contractAttribute}
+	byProduct := slices.Contains(m.GroupBy, productAttribute)
+	if byProduct {
+		by = append(by, productAttribute)
+	}
+	rows, err := u.rows(m, u.in, nil, by...)
+	if err != nil {
+		return err
+	}
+	agreements := map[string][]Agreement{}
+	for _, r := range rows {
+		customer, contract, product := r.Group[0], r.Group[1], ""
+		if byProduct {
+			product = r.Group[2]
+		}
+		known, seen := agreements[customer]
+		if !seen {
+			for _, c := range u.view.ContractsOf(customer) {
+				known = append(known, Agreement{Contract: c})
+			}
+			agreements[customer] = known
+		}
+		if _, ok := u.view.Customer(customer); !ok || len(known) == 0 && contract == "" {
+			continue // of no customer; or of one that has no contracts, and it names none
+		}
+		var parts []meter.Period
+		for cuts := cutsOf(known, u.in); len(cuts) > 1; cuts = cuts[1:] {
+			switch n := len(parts); {
+			case u.contractHolds(customer, contract, product, cuts[0]):
+			case n > 0 && parts[n-1].To.Equal(cuts[0]):
+				parts[n-1].To = cuts[1]
+			default:
+				parts = append(parts, meter.Period{From: cuts[0], To: cuts[1]})
+			}
+		}
+		if err := u.addParts(UnattributedContract, contract, m, r, parts, by...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// contractHolds says whether usage is of a contract of the customer at an
+// instant. What names no product may be of any.
+func (u *unattributed) contractHolds(customer, contract, product string, at time.Time) bool {
+	products := []string{product}
+	if product == "" {
+		products = nil
+		for _, p := range u.view.Products() {
+			products = append(products, p.ID)
+		}
+	}
+	return slices.ContainsFunc(products, func(product string) bool {
+		if contract != "" {
+			return u.view.ContractHas(contract, customer, product, at)
+		}
+		_, ok := u.view.ContractAt(customer, product, at)
+		return ok
+	})
+}
+
+// tests finds units of tests that there never were, in no account group of the customer.
+func (u *unattributed) tests(m meter.Meter) error {
+	const test = "test"
+	if !slices.Contains(m.GroupBy, test) {
+		return nil
+	}
+	rows, err := u.rows(m, u.in, nil, meter.CustomerAttribute, UnattributedAccountGroup, test)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		customer := r.Group[0]
+		_, known := u.view.Customer(customer)
+		group := slices.ContainsFunc(u.view.AccountGroupsOf(customer), func(g catalog.AccountGroup) bool { return g.AID == r.Group[1] })
+		ever := slices.ContainsFunc(u.view.TestsIn(customer, time.Time{}, u.in.To), func(h catalog.Held[catalog.Test]) bool { return h.Noun.ID == r.Group[2] })
+		if known && !group && !ever {
+			u.add(UnattributedAccountGroup, customer, r.Group[1], m, r.Value, u.in)
+		}
+	}
+	return nil
+}
