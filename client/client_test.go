@@ -189,6 +189,8 @@ func TestUnknownOutcome(t *testing.T) {
 		"key":          func(c *Client) error { _, err := c.CreateKey(ctx, NewKey{Role: "read"}); return err },
 		"organization": func(c *Client) error { _, err := c.CreateOrganization(ctx, NewOrganization{ID: "x"}); return err },
 		"delete":       func(c *Client) error { return c.DeleteMeter(ctx, "x") },
+		"noun":         func(c *Client) error { return c.CreateNoun(ctx, Products, map[string]string{"id": "x"}, nil) },
+		"delete noun":  func(c *Client) error { return c.DeleteNoun(ctx, Products, "x", time.Time{}) },
 	} {
 		c, s, _ := scripted(t, Options{}, lost)
 		if err := do(c); err == nil || s.count() != 1 {

@@ -133,8 +133,12 @@ func once[T any, ID comparable](v *validator, path, field string, items []T, id 
 
 // onceAmong is once over several lists that share seen.
 func onceAmong[T any, ID comparable](v *validator, seen map[ID]string, path, field string, items []T, id func(T) ID) {
+	var none ID // is told of by itself
 	for i, one := range items {
 		at := item(path, i)
+		if id(one) == none {
+			continue
+		}
 		if first, ok := seen[id(one)]; ok {
 			v.problems.addTwice(at+"."+field, id(one), first)
 			continue

@@ -3,6 +3,8 @@ package metering
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"reflect"
 	"slices"
 	"time"
 
@@ -52,10 +54,8 @@ func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOp
 	if err != nil {
 		return Diff{}, err
 	}
-	if !o.DryRun {
-		if err := s.copyAttribute(ctx, p.Organization); err != nil {
-			return Diff{}, err
-		}
+	if err := s.agree(ctx, p.Organization); err != nil {
+		return Diff{}, err
 	}
 	planned, err := s.plan(ctx, p, doc, o)
 	if err != nil || o.DryRun || planned.Empty() {
@@ -65,6 +65,39 @@ func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOp
 		return Diff{}, meter.WrapError(meter.KindUnavailable, err, "the document was not applied")
 	}
 	return s.perform(context.WithoutCancel(ctx), p, doc, o, planned) // who has begun does not stop half way
+}
+
+// agree mends what the catalogue copies of the log, if it is behind: the
+// difference is told by the copies. Caller holds changes.
+func (s *Service) agree(ctx context.Context, organization string) error {
+	if err := s.copyAttribute(ctx, organization); err != nil {
+		return err
+	}
+	have := map[string]meter.Meter{}
+	for page := (Page{}); ; {
+		copies, err := s.catalog.Meters(ctx, organization, page)
+		if err != nil {
+			return err
+		}
+		for _, c := range copies.Items {
+			var m meter.Meter
+			if err := json.Unmarshal(c.Definition, &m); err == nil { // else it is made anew
+				have[c.Key] = m
+			}
+		}
+		if page.Cursor = copies.Next; page.Cursor == "" {
+			break
+		}
+	}
+	meters := s.ledger.Meters(organization)
+	same := len(meters) == len(have)
+	for _, m := range meters {
+		same = same && reflect.DeepEqual(have[m.Key].Normalize(), m.Meter.Normalize())
+	}
+	if same {
+		return nil
+	}
+	return s.copyOrganization(ctx, organization)
 }
 
 // plan returns what applying a document changes, or why it cannot be applied.

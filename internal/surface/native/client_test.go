@@ -2,7 +2,10 @@ package native
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +71,63 @@ func TestClientMeters(t *testing.T) {
 	must(t, c.DeleteMeter(ctx, "n"))
 	if _, err := c.Meter(ctx, "n"); len(meters) != 2 || client.KindOf(err) != client.NotFound {
 		t.Errorf("%d meters, %v", len(meters), err)
+	}
+}
+
+// TestClientCatalog calls what is about the catalogue in the Go client.
+func TestClientCatalog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	ctx := context.Background()
+	c := w.client(t, w.admin, "")
+	large := smallCatalog[:len(smallCatalog)-1] + `,"entitlements":[` + strings.Repeat(" ", 1<<20) + `]}` // compressed on its way
+	told, err := c.Apply(ctx, []byte(large), client.ApplyOptions{DryRun: true})
+	must(t, err)
+	did, err := c.Apply(ctx, []byte(large), client.ApplyOptions{Prune: true, Effective: start.Add(-time.Hour)})
+	must(t, err)
+	if !told.DryRun || did.DryRun || fmt.Sprint(told.Changes) != fmt.Sprint(did.Changes) || len(did.Meters.Create) != 1 || did.Changes[0].Noun != "product" {
+		t.Errorf("told %+v, did %+v", told, did)
+	}
+	text, err := c.Export(ctx)
+	must(t, err)
+	if again, err := c.Apply(ctx, text, client.ApplyOptions{Prune: true}); err != nil || !again.Empty() {
+		t.Errorf("%+v %v", again, err)
+	}
+	_, err = c.Apply(ctx, []byte("customers:\n- {nam: x}\n- {id: [x]}"), client.ApplyOptions{})
+	var said *client.Error
+	if !errors.As(err, &said) || said.Kind != client.Invalid || said.Detail != "line 2: customers[0].nam: there is no such field\nline 3: customers[1].id: want one value" {
+		t.Errorf("%v", err)
+	}
+	services := client.OwnOf("acme", "services")
+	type service struct{ ID, Name string }
+	var made service
+	must(t, c.CreateNoun(ctx, services, map[string]string{"id": "a/b"}, &made))
+	must(t, c.PatchNoun(ctx, services, "a/b", map[string]any{"name": "both"}, start.Add(-time.Minute), &made))
+	if made.Name != "both" {
+		t.Errorf("%+v", made)
+	}
+	var names []string
+	for raw, err := range c.Nouns(ctx, services) {
+		must(t, err)
+		var s service
+		must(t, json.Unmarshal(raw, &s))
+		names = append(names, s.Name)
+	}
+	if fmt.Sprint(names) != "[both Shop]" {
+		t.Errorf("%v", names)
+	}
+	if err := c.DeleteNoun(ctx, client.Products, "cdn", time.Time{}); client.KindOf(err) != client.Conflict {
+		t.Errorf("a product in use: %v", err)
+	}
+	must(t, c.DeleteNoun(ctx, services, "a/b", time.Time{}))
+	if err := c.Noun(ctx, services, "a/b", &made); client.KindOf(err) != client.NotFound {
+		t.Errorf("%v", err)
+	}
+	w.ingest(testEvent("1"), 1, 0, 0, 0)
+	rows, err := c.ProductUsage(ctx, client.ProductQuery{Customer: "acme", Product: "cdn", From: start.Add(-time.Hour), To: start, Window: "hour", GroupBy: []string{"service"}})
+	must(t, err)
+	if len(rows) != 1 || rows[0].Value != "0.5" || rows[0].Group["service"] != "shop" || rows[0].UsageType != "Hits" {
+		t.Errorf("%+v", rows)
 	}
 }
 
