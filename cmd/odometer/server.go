@@ -17,16 +17,18 @@ import (
 	"odometer/internal/surface/akamai"
 	"odometer/internal/surface/fastly"
 	"odometer/internal/surface/native"
+	"odometer/internal/surface/suger"
 	"odometer/internal/surface/thousandeyes"
 )
 
 // What lies in a data directory, beside its lock.
 const (
-	ledgerFolder  = "ledger"
-	catalogFile   = "catalog.db"
-	backupPrefix  = "backup-"   // folders of backups being sent; left over by a crash
-	flushLastUsed = time.Minute // keeps the times of keys from being lost by a crash
-	closeDueEvery = time.Hour
+	ledgerFolder     = "ledger"
+	catalogFile      = "catalog.db"
+	backupPrefix     = "backup-"   // folders of backups being sent; left over by a crash
+	flushLastUsed    = time.Minute // keeps the times of keys from being lost by a crash
+	closeDueEvery    = time.Hour
+	postPendingEvery = 10 * time.Second
 
 	countUnattributedEvery = 5 * time.Minute
 )
@@ -44,10 +46,14 @@ type Server struct {
 	stop     context.CancelFunc
 	jobs     sync.WaitGroup
 	service  *metering.Service
+	posting  *job
 	closing  *job // nil = months are closed by hand
 	done     chan struct{}
 	err      error // of http, set before done is closed
 }
+
+// notPosted is logged when something that was accepted stays unposted for now.
+const notPosted = "usage record groups are still to be posted to the ledger"
 
 // stores are the parts of a data directory, opened.
 type stores struct {
@@ -145,6 +151,7 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 	s.jobs.Go(func() { flush.loop(running, s.logger, "last use of keys was not stored") })
 	unattributed := job{every: countUnattributedEvery, run: s.service.CountUnattributed}
 	s.jobs.Go(func() { unattributed.loop(running, s.logger, "usage without attribution was not counted") })
+	s.jobs.Go(func() { s.posting.loop(running, s.logger, notPosted) })
 	if s.closing != nil {
 		s.jobs.Go(func() { s.closing.loop(running, s.logger, "not every month that is due was closed") })
 	}
@@ -180,11 +187,20 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 			return err
 		}}
 	}
+	s.posting = &job{every: postPendingEvery, later: true, run: func(ctx context.Context) error {
+		_, err := service.PostPending(ctx)
+		return err
+	}}
+	// What a crash kept from the ledger is there before the first answer.
+	if err := s.posting.run(ctx); err != nil {
+		s.logger.Warn(notPosted, "error", err)
+	}
 	s.http.Mount(native.Surface(service), s.backupSurface(service),
 		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}),
 		thousandeyes.Surface(thousandeyes.Options{Service: service, CursorKey: cursors, Clock: env.Clock,
 			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.ThousandEyes.RateLimit}),
-		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Clock: env.Clock}))
+		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Clock: env.Clock}),
+		suger.Surface(suger.Options{Service: service, Clock: env.Clock}))
 	if err := s.http.Ready(service); err != nil {
 		return errors.Join(err, s.stores.close())
 	}

@@ -66,12 +66,19 @@ type RecordGroup struct {
 	Source      string
 	Origin      map[string]meter.Decimal // by key, as reported
 	Records     map[string]meter.Decimal // by dimension, after mapping
-	Billable    json.RawMessage          // records of billable metrics, a JSON array
+	Billable    []BillableRecord         // of billable metrics, as reported
 	Message     string                   // why it is INVALID or REPORT_FAILED
 	Posted      Posted
 	Settled     []string  // dimensions that a marketplace has accepted; a retry leaves them out
 	Report      string    // the report that claimed it; "" = none
 	Reported    time.Time // zero until it is REPORTED
+}
+
+// BillableRecord is usage of a billable metric.
+type BillableRecord struct {
+	Metric     string          `json:"metric"`
+	Properties json.RawMessage `json:"properties,omitempty"` // a JSON object
+	Quantity   *meter.Decimal  `json:"quantity,omitempty"`   // nil where the metric counts records or values
 }
 
 // OwnedGroup is a group and its organization.
@@ -89,6 +96,7 @@ type RecordGroupFilter struct {
 	Status      string
 	Source      string
 	Customer    string
+	Product     string
 	Match       func(*RecordGroup) bool // nil = all; asked of each group in turn
 }
 
@@ -187,13 +195,17 @@ func groupArgs(organization string, g RecordGroup) ([]any, error) {
 		err = errors.Join(err, failed)
 		return string(text)
 	}
-	billable := "[]"
-	if len(g.Billable) > 0 {
-		billable = string(g.Billable)
-	}
 	return []any{organization, g.ID, g.Serial, g.Entitlement, g.Customer, g.Buyer, g.Partner, g.Product, g.Status,
 		micros(g.Usage), micros(g.Created), micros(g.Updated), g.Source, encode(quantities(g.Origin)), encode(quantities(g.Records)),
-		billable, g.Message, int64(g.Posted)}, err
+		encode(orNone(g.Billable)), g.Message, int64(g.Posted)}, err
+}
+
+// orNone is a list also where there is none.
+func orNone(records []BillableRecord) []BillableRecord {
+	if records == nil {
+		return []BillableRecord{}
+	}
+	return records
 }
 
 // quantities is an object also where there is none.
@@ -230,7 +242,7 @@ func (s *Store) RecordGroups(ctx context.Context, organization string, f RecordG
 		most, skip = s.limits.GroupsMatched+1, 0
 	}
 	rows, err := s.reader.QueryContext(ctx, sqlRecordGroupList, organization, micros(f.From), micros(f.To),
-		f.Partner, f.Buyer, f.Entitlement, f.Status, f.Source, f.Customer, most, skip)
+		f.Partner, f.Buyer, f.Entitlement, f.Status, f.Source, f.Customer, f.Product, most, skip)
 	if err != nil {
 		return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
 	}
@@ -373,7 +385,8 @@ func scanGroup(r row, before ...any) (OwnedGroup, error) {
 		return g, err
 	}
 	g.Usage, g.Created, g.Updated, g.Reported = fromMicros(usage), fromMicros(created), fromMicros(updated), fromMicros(reported)
-	g.Billable, g.Report = json.RawMessage(billable), report.String
-	err = errors.Join(json.Unmarshal([]byte(origin), &g.Origin), json.Unmarshal([]byte(records), &g.Records), json.Unmarshal([]byte(settled), &g.Settled))
+	g.Report = report.String
+	err = errors.Join(json.Unmarshal([]byte(origin), &g.Origin), json.Unmarshal([]byte(records), &g.Records),
+		json.Unmarshal([]byte(billable), &g.Billable), json.Unmarshal([]byte(settled), &g.Settled))
 	return g, err
 }

@@ -359,6 +359,7 @@ func newView(number int64, versions []version) (*View, error) {
 			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", versions[i].kind, versions[i].nounKey)
 		}
 	}
+	v.dateEntitlements()
 	for _, c := range v.contracts {
 		for _, customer := range append([]string{c.customer}, c.contract.Customers...) {
 			if !slices.Contains(v.billed[customer], c.contract) {

@@ -10,14 +10,28 @@ import (
 func (v *View) Entitlement(id string) (*Entitlement, bool) { return found(v.entitlements, id) }
 
 // EntitlementAt returns an entitlement as it was at an instant; false if there
-// was none then. Its own dates are its to say: see Entitlement.ActiveAt.
+// was none then. What has dates of its own, the entitlement and its terms, is
+// as the last version says: see Entitlement.ActiveAt.
 func (v *View) EntitlementAt(id string, at time.Time) (*Entitlement, bool) {
-	for _, h := range v.entitled[id] {
-		if h.covers(at) {
-			return &h.Noun, true
+	versions := v.entitled[id]
+	for i := range versions {
+		if versions[i].covers(at) {
+			return &versions[i].Noun, true
 		}
 	}
 	return nil, false
+}
+
+// dateEntitlements gives every version of an entitlement the dates and terms of
+// its last one: they say themselves when they hold.
+func (v *View) dateEntitlements() {
+	for _, versions := range v.entitled {
+		last := versions[len(versions)-1].Noun
+		for i := range versions {
+			e := &versions[i].Noun
+			e.Starts, e.Ends, e.Terms = last.Starts, last.Ends, last.Terms
+		}
+	}
 }
 
 // EntitlementsOf returns a customer's entitlements as they are now, by id.

@@ -27,6 +27,7 @@ type Exchange struct {
 	id      string
 	start   time.Time
 	status  int // 0 until the header was written
+	counted int // status that the metrics count; 0 = the one written
 	written int64
 	body    body
 	hasBody bool
@@ -49,6 +50,10 @@ func (x *Exchange) Param(name string) string {
 	}
 	return ""
 }
+
+// CountAs makes the metrics count the answer as one with another status: where
+// an API answers what the caller did wrong with a status of the server's failures.
+func (x *Exchange) CountAs(status int) { x.counted = status }
 
 // WriteHeader implements http.ResponseWriter.
 func (x *Exchange) WriteHeader(status int) {

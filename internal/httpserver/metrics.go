@@ -76,6 +76,9 @@ func (t *routeTimer) class(i int) prometheus.Observer {
 // a scanner of paths cannot make any number of them.
 func (m *Metrics) observe(x *Exchange, took time.Duration) {
 	class := x.status / 100
+	if x.counted != 0 {
+		class = x.counted / 100
+	}
 	if class < 2 || class > 5 {
 		class = 5
 	}

@@ -36,6 +36,13 @@ type Surface struct {
 	// exist, 404, and a method that a path does not take, 405. nil: a Problem.
 	Under  []string
 	Refuse func(x *Exchange, status int, detail string)
+
+	// LoosePaths serves paths whose slashes are doubled, and StraySegment, if
+	// it is not "", those that begin with one segment of that name: both
+	// without a redirect, which would turn a POST into a GET. No other
+	// surface's path is reached that way.
+	LoosePaths   bool
+	StraySegment string
 }
 
 // route is a Route compiled into the router.
@@ -59,6 +66,7 @@ type router struct {
 	root  node
 	exact map[string]*node // paths without a braced segment
 	under []*Surface       // those that word what is refused
+	loose []*Surface       // those with LoosePaths
 }
 
 func newRouter(surfaces []*Surface, m *Metrics) *router {
@@ -66,6 +74,9 @@ func newRouter(surfaces []*Surface, m *Metrics) *router {
 	for _, s := range surfaces {
 		if s.Refuse != nil {
 			t.under = append(t.under, s)
+		}
+		if s.LoosePaths {
+			t.loose = append(t.loose, s)
 		}
 		for _, r := range s.Routes {
 			t.add(&route{Route: r, surface: s, timer: m.timer(s.Name, r.Method, r.Path)})
@@ -134,7 +145,41 @@ func (t *router) find(u *url.URL) (*node, []string) {
 		}
 		segs[i] = text
 	}
-	return t.root.match(segs, nil)
+	if n, values := t.root.match(segs, nil); n != nil || len(t.loose) == 0 {
+		return n, values
+	}
+	return t.findLoose(segs)
+}
+
+// findLoose finds the node of a path that is written loosely, among those of
+// the surfaces that serve such paths. A slash at the end stays one.
+func (t *router) findLoose(segs []string) (*node, []string) {
+	last := len(segs) - 1
+	tidy := append(slices.DeleteFunc(slices.Clone(segs[:last]), func(s string) bool { return s == "" }), segs[last])
+	for _, s := range t.loose {
+		for _, path := range [][]string{tidy, withoutStray(tidy, s.StraySegment)} {
+			if n, values := t.root.match(path, nil); n != nil && n.surface() == s {
+				return n, values
+			}
+		}
+	}
+	return nil, nil
+}
+
+// withoutStray drops the first segment if it is the stray one.
+func withoutStray(segs []string, stray string) []string {
+	if stray != "" && len(segs) > 1 && segs[0] == stray {
+		return segs[1:]
+	}
+	return segs
+}
+
+// surface is whose the paths of a node are.
+func (n *node) surface() *Surface {
+	for _, r := range n.methods {
+		return r.surface
+	}
+	return nil
 }
 
 // match prefers the literal segment to the braced one, and goes back where that leads nowhere.
@@ -169,13 +214,7 @@ func (n *node) choose(method string) *route {
 
 // system tells whether a node belongs to the health pages.
 func (t *router) system(n *node) bool {
-	if n == nil {
-		return false
-	}
-	for _, r := range n.methods {
-		return r.surface.Name == systemName
-	}
-	return false
+	return n != nil && n.surface() != nil && n.surface().Name == systemName
 }
 
 // refuse answers what no route does, in the words of the surface below whose

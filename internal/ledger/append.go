@@ -146,6 +146,14 @@ func (l *Ledger) Builder(org string) *block.Builder {
 	return l.builders.Get(org, l.CustomerAttribute(org))
 }
 
+// SubjectBuilder is Builder for events whose customer is their subject,
+// whatever attribute names the customer of the organization's other events.
+func (l *Ledger) SubjectBuilder(org string) *block.Builder { return l.builders.Get(org, "") }
+
+// Accepting returns nil while Append would take the organization's events, or
+// the error it would return. Append may still say KindOverloaded.
+func (l *Ledger) Accepting(org string) error { return l.accepting(org) }
+
 // Discard gives back a builder that will not be appended.
 func (l *Ledger) Discard(b *block.Builder) { l.builders.Put(b) }
 

@@ -112,7 +112,31 @@ func (s *Service) plan(ctx context.Context, p Principal, doc *Document, o ApplyO
 			return Diff{}, err
 		}
 	}
+	if err := s.keepMetrics(ctx, p.Organization, &d); err != nil {
+		return Diff{}, err
+	}
 	return d, s.ledger.MeterRoom(p.Organization, len(d.Meters.Create))
+}
+
+// keepMetrics takes billable metrics out of what pruning removes: they come by
+// another way than documents. It refuses changes that their readers would not take.
+func (s *Service) keepMetrics(ctx context.Context, organization string, d *Diff) error {
+	for _, m := range d.Meters.Update {
+		if _, err := s.checkMeterPatch(ctx, organization, m.Key, MeterPatch{Name: &m.Name, Description: &m.Description}); err != nil {
+			return meter.Errorf(meter.KindOf(err), "meter %q: %s", m.Key, messageOf(err))
+		}
+	}
+	if len(d.Meters.Remove) == 0 {
+		return nil
+	}
+	metrics, err := s.catalog.BillableMetrics(ctx, organization)
+	if err != nil {
+		return err
+	}
+	d.Meters.Remove = slices.DeleteFunc(d.Meters.Remove, func(key string) bool {
+		return slices.ContainsFunc(metrics, func(m catalog.BillableMetric) bool { return m.ID == key })
+	})
+	return nil
 }
 
 // perform makes the changes of a plan. Caller holds changes.

@@ -78,16 +78,31 @@ func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patc
 	}
 	s.changes.Lock()
 	defer s.changes.Unlock()
+	return s.updateMeter(ctx, p, key, patch)
+}
+
+// updateMeter changes a meter, also one that is a billable metric's. Caller holds changes.
+func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patch MeterPatch) (MeterState, error) {
+	metric, err := s.checkMeterPatch(ctx, p.Organization, key, patch)
+	if err != nil {
+		return MeterState{}, err
+	}
 	state, err := s.ledger.UpdateMeter(ctx, p.Organization, key, patch, p.Actor())
 	if err != nil {
 		return MeterState{}, err
 	}
 	s.copyMeter(ctx, p, state)
+	if metric {
+		if err := s.catalog.TouchBillableMetric(context.WithoutCancel(ctx), p.Organization, key); err != nil {
+			s.logger.Warn("the time of a billable metric's change was not stored", slog.String("metric", key), slog.Any("error", err))
+		}
+	}
 	return state, nil
 }
 
 // DeleteMeter removes a meter; its events stay. One that the catalogue refers
-// to is KindConflict.
+// to is KindConflict, and so is that of a billable metric, which is deleted by
+// its status only.
 func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) error {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
@@ -96,6 +111,13 @@ func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) erro
 	defer s.changes.Unlock()
 	if err := s.checkUnused(ctx, p.Organization, key); err != nil {
 		return err
+	}
+	metric, err := s.checkMeterPatch(ctx, p.Organization, key, MeterPatch{})
+	if err != nil {
+		return err
+	}
+	if metric {
+		return meter.Errorf(meter.KindConflict, "meter %q is a billable metric: set its status to deleted instead", key)
 	}
 	return s.deleteMeter(ctx, p, key)
 }

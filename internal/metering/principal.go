@@ -56,6 +56,18 @@ func (p Principal) may(a catalog.Action) error {
 	return nil
 }
 
+// mayReportAll checks the right to change what all of the organization's
+// reported usage depends on. A bound key has it not, whatever its role.
+func (p Principal) mayReportAll() error {
+	if err := p.may(catalog.ActionReport); err != nil {
+		return err
+	}
+	if p.Customer != "" {
+		return meter.Errorf(meter.KindForbidden, "this key may not do that: it is bound to a customer")
+	}
+	return nil
+}
+
 // mayOperate checks the operator right.
 func (p Principal) mayOperate() error {
 	if err := p.may(catalog.ActionManage); err != nil {

@@ -180,7 +180,7 @@ func entitlementsSeen(b *bench) {
 	b.sampled("a")
 	changed := b.clock.now().Add(time.Hour)
 	b.clock.set(changed)
-	b.apply("a", `entitlements: [{id: e1, customer: acme, buyer: {id: b-1}, partner: AWS, product: cdn, status: suspended, starts: 2026-01-01, dimensions: [{key: gb, unit_price: "2"}]}]`,
+	b.apply("a", `entitlements: [{id: e1, customer: acme, buyer: {id: b-1}, partner: AWS, product: cdn, status: suspended, starts: 2025-01-01, dimensions: [{key: gb, unit_price: "2"}]}]`,
 		catalog.ApplyOptions{}, 1)
 	v := b.view("a")
 	for at, want := range map[time.Time]string{day("2026-01-15"): "active", changed.Add(-time.Microsecond): "active", changed: "suspended", changed.Add(time.Hour): "suspended"} {
@@ -188,6 +188,9 @@ func entitlementsSeen(b *bench) {
 		if !ok || e.Status != want || e.ActiveAt(at) != (want == "active") || e.Dimensions[0].Meter != map[string]string{"active": "requests"}[want] {
 			b.Errorf("at %s: %+v", at, e)
 		}
+	}
+	if e, ok := v.EntitlementAt("e1", day("2025-06-01")); !ok || !e.ActiveAt(day("2025-06-01")) {
+		b.Errorf("dates that are corrected later: %+v", e)
 	}
 	e, ok := v.Entitlement("e1")
 	if !ok || e.BuyerID() != "b-1" || e.Dimensions[0].UnitPriceDecimal().String() != "2" || e.Dimensions[0].ScaleDecimal().String() != "1" {

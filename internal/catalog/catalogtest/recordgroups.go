@@ -70,7 +70,8 @@ func ids(groups []catalog.RecordGroup) string {
 func groupsStay(b *bench) {
 	b.organization("a")
 	g := usageGroup("g1")
-	g.Billable = json.RawMessage(`[{"key":"m","quantity":"0.1"}]`)
+	tenth := number("0.1")
+	g.Billable = []catalog.BillableRecord{{Metric: "m", Properties: json.RawMessage(`{"os":"linux"}`), Quantity: &tenth}, {Metric: "n"}}
 	g.Message = "why"
 	made := b.groups("a", g)[0]
 	if made.Serial != 1 || !made.Created.Equal(b.clock.now()) || !made.Updated.Equal(made.Created) {
@@ -84,8 +85,11 @@ func groupsStay(b *bench) {
 			got.Posted != catalog.EventsToPost || got.Report != "" || !got.Reported.IsZero() || len(got.Settled) != 0 {
 			b.Errorf("%+v", got)
 		}
-		if got.Origin["gb"].String() != "0.1" || got.Records["gb"].String() != "12345678901234567890123456.123456789012" || string(got.Billable) != string(g.Billable) {
+		if got.Origin["gb"].String() != "0.1" || got.Records["gb"].String() != "12345678901234567890123456.123456789012" || len(got.Billable) != 2 {
 			b.Errorf("%+v", got)
+		}
+		if first := got.Billable[0]; first.Metric != "m" || string(first.Properties) != `{"os":"linux"}` || first.Quantity.String() != "0.1" || got.Billable[1].Quantity != nil {
+			b.Errorf("%+v", got.Billable)
 		}
 		b.reopen(b.limit)
 	}
@@ -201,6 +205,7 @@ func groupLists(b *bench) {
 		{with(func(f *catalog.RecordGroupFilter) { f.Status = catalog.GroupInvalid }), "g4"},
 		{with(func(f *catalog.RecordGroupFilter) { f.Source = "ORB" }), "g5"},
 		{with(func(f *catalog.RecordGroupFilter) { f.Customer = "beta" }), "g5"},
+		{with(func(f *catalog.RecordGroupFilter) { f.Product = "waf" }), ""},
 		{with(func(f *catalog.RecordGroupFilter) { f.Entitlement, f.Status = "e2", catalog.GroupCreated }), ""},
 		{with(func(f *catalog.RecordGroupFilter) { f.From = day("2026-03-02") }), "g5 g4 g3"},
 		{with(func(f *catalog.RecordGroupFilter) { f.To = b.clock.now() }), "g2 g1"},

@@ -1,0 +1,39 @@
+package metering
+
+import (
+	"context"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// Credit is money that an entitlement was given; see catalog.Credit.
+type Credit = catalog.Credit
+
+// AddCredit gives an entitlement money, which its usage takes before anything
+// else. Credit only grows. With an idempotency key that was used before for the
+// same request it returns the credit given then.
+func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string, amount meter.Decimal, once Idempotency) (Credit, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return Credit{}, err
+	}
+	return s.catalog.AddCredit(ctx, p.Organization, entitlement, amount,
+		catalog.Idempotency{Scope: once.scope("credit"), Key: once.Key, Request: once.Request}, p.Actor())
+}
+
+// Credits lists an entitlement's credits, the oldest first. One that is not
+// there, or is not a bound key's customer's, is KindNotFound.
+func (s *Service) Credits(ctx context.Context, p Principal, entitlement string, page Page) (catalog.CreditPage, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return catalog.CreditPage{}, err
+	}
+	view, err := s.catalog.View(ctx, p.Organization)
+	if err != nil {
+		return catalog.CreditPage{}, err
+	}
+	e, ok := view.Entitlement(entitlement)
+	if !ok || p.Customer != "" && e.Customer != p.Customer {
+		return catalog.CreditPage{}, meter.Errorf(meter.KindNotFound, "no entitlement %q", clip(entitlement))
+	}
+	return s.catalog.Credits(ctx, p.Organization, entitlement, page)
+}

@@ -1,0 +1,105 @@
+package metering
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+	"odometer/internal/rating"
+)
+
+// Words of metering configurations that surfaces use as they are.
+type (
+	MeteringConfig = catalog.MeteringConfig
+	MappingValue   = catalog.MappingValue
+)
+
+// The limits of one partner's metering configuration.
+const (
+	MaxMappedKeys      = 1000 // source keys of one mapping
+	MaxDestinations    = 100  // destinations of one source key
+	MaxMappingKeyBytes = 256  // of a source key or a destination
+)
+
+// MeteringConfigs returns the organization's configurations by partner.
+func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]MeteringConfig, error) {
+	if err := p.may(catalog.ActionReport); err != nil {
+		return nil, err
+	}
+	return s.catalog.MeteringConfigs(ctx, p.Organization)
+}
+
+// UpdateMeteringConfigs replaces the configurations of the partners that are
+// named, whole, and returns all. Groups that were accepted keep the mapping they had.
+func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, configs []MeteringConfig) ([]MeteringConfig, error) {
+	if err := p.mayReportAll(); err != nil {
+		return nil, err
+	}
+	for _, c := range configs {
+		if err := checkConfig(c); err != nil {
+			return nil, meter.Errorf(meter.KindInvalid, "partner %s: %s", clip(c.Partner), messageOf(err))
+		}
+	}
+	return s.catalog.PutMeteringConfigs(ctx, p.Organization, configs, p.Actor())
+}
+
+func checkConfig(c MeteringConfig) error {
+	if len(c.Mapping) > MaxMappedKeys || len(c.MappingV2) > MaxMappedKeys {
+		return meter.Errorf(meter.KindInvalid, "a mapping has more than %d keys", MaxMappedKeys)
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Mapping)) {
+		if err := checkMapping(key, c.Mapping[key]); err != nil {
+			return err
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.MappingV2)) {
+		if len(c.MappingV2[key]) > MaxDestinations {
+			return meter.Errorf(meter.KindInvalid, "key %q has more than %d destinations", clip(key), MaxDestinations)
+		}
+		if err := checkMapping(key, c.MappingV2[key]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkMapping(key string, values ...MappingValue) error {
+	for _, v := range values {
+		if key == "" || len(key) > MaxMappingKeyBytes || len(v.Dimension) > MaxMappingKeyBytes {
+			return meter.Errorf(meter.KindInvalid, "key %q: a key and a dimensionKey have 1 to %d bytes", clip(key), MaxMappingKeyBytes)
+		}
+		if v.Multiplier != "" {
+			if q, err := meter.ParseQuantity(v.Multiplier); err != nil || q.Sign() <= 0 {
+				return meter.Errorf(meter.KindInvalid, "key %q: convertionMultiplier %s is not above 0, or out of range", clip(key), clip(v.Multiplier))
+			}
+		}
+		if err := destinationOf(v).Check(); err != nil {
+			return meter.Errorf(meter.KindInvalid, "key %q: %s", clip(key), messageOf(err))
+		}
+	}
+	return nil
+}
+
+// MappingOf is a configuration's mapping as it is computed with.
+func MappingOf(c MeteringConfig) rating.Mapping {
+	m := rating.Mapping{Enabled: c.EnableMapping, V1: map[string]rating.Destination{}, V2: map[string][]rating.Destination{}}
+	for key, v := range c.Mapping {
+		m.V1[key] = destinationOf(v)
+	}
+	for key, values := range c.MappingV2 {
+		for _, v := range values {
+			m.V2[key] = append(m.V2[key], destinationOf(v))
+		}
+	}
+	return m
+}
+
+func destinationOf(v MappingValue) rating.Destination {
+	d := rating.Destination{Dimension: v.Dimension, Mode: rating.Mode(v.Mode)}
+	if v.Multiplier != "" {
+		d.Multiplier, _ = meter.ParseDecimal(v.Multiplier) // checked when it was stored
+	}
+	return d
+}

@@ -1,0 +1,202 @@
+package metering
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
+)
+
+// Words of usage record groups that surfaces use as they are.
+type (
+	RecordGroup       = catalog.RecordGroup
+	RecordGroupFilter = catalog.RecordGroupFilter
+	RecordGroupPage   = catalog.RecordGroupPage
+	BillableRecord    = catalog.BillableRecord
+)
+
+const (
+	// MaxRecordGroups bounds the usage record groups of one request.
+	MaxRecordGroups = catalog.MaxGroups
+	// MaxGroupIDBytes bounds the id of a usage record group.
+	MaxGroupIDBytes = catalog.MaxGroupIDBytes
+	// MaxUsageAhead is how far ahead the time of reported usage may lie.
+	MaxUsageAhead = 5 * time.Minute
+	// groupSource is RecordGroup.Source of what is reported through an API.
+	groupSource = "API"
+)
+
+// NewRecordGroup is usage to be reported against an entitlement: records by
+// dimension or by a source that is mapped to one, or records of billable metrics.
+type NewRecordGroup struct {
+	ID          string // "" = one that is made here
+	Entitlement string
+	Records     map[string]meter.Decimal
+	Billable    []BillableRecord
+	Time        time.Time // of the usage; zero = now
+}
+
+// ReportGroup accepts one usage record group. An id that was ever used is
+// KindConflict, whatever it was used for. When it returns without an error the
+// group is durable, and its events are in the ledger or are posted as soon as
+// the ledger takes them.
+func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup) (RecordGroup, error) {
+	checked, _, err := s.checkGroups(ctx, p, []NewRecordGroup{n})
+	if err != nil {
+		return RecordGroup{}, err
+	}
+	made, err := s.acceptGroups(ctx, p, checked, catalog.Idempotency{})
+	if err != nil {
+		return RecordGroup{}, err
+	}
+	return made[0], nil
+}
+
+// ReportGroups accepts usage record groups in one step, in order; if one is
+// refused none is stored. With an idempotency key that was used before for the
+// same request it returns the groups accepted then, as they are now.
+func (s *Service) ReportGroups(ctx context.Context, p Principal, groups []NewRecordGroup, once Idempotency) ([]RecordGroup, error) {
+	checked, at, err := s.checkGroups(ctx, p, groups)
+	if err != nil {
+		return nil, inGroup(at, err)
+	}
+	return s.acceptGroups(ctx, p, checked, catalog.Idempotency{Scope: once.scope("record_groups"), Key: once.Key, Request: once.Request})
+}
+
+// ValidateGroups checks groups as ReportGroups does, one by one, and stores
+// nothing. It reports the first that would be refused, or accepted as INVALID.
+func (s *Service) ValidateGroups(ctx context.Context, p Principal, groups []NewRecordGroup) error {
+	checked, at, err := s.checkGroups(ctx, p, groups)
+	if err != nil {
+		return inGroup(at, err)
+	}
+	s.ledger.Discard(checked.events)
+	for i, g := range checked.groups {
+		if g.Status == catalog.GroupInvalid {
+			return inGroup(i, meter.Errorf(meter.KindInvalid, "%s", g.Message))
+		}
+	}
+	return nil
+}
+
+// Idempotency is a caller's key that makes a request safe to send again.
+type Idempotency struct {
+	Key     string // "" = none
+	Request string // a hash of the request; another one under the same key is KindConflict
+}
+
+func (i Idempotency) scope(name string) string {
+	if i.Key == "" {
+		return ""
+	}
+	return name
+}
+
+// checkedGroups are groups that may be stored, with their events staged.
+type checkedGroups struct {
+	groups []RecordGroup
+	events *block.Builder
+}
+
+// acceptGroups stores groups, and then posts their events.
+func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups, once catalog.Idempotency) ([]RecordGroup, error) {
+	made, repeated, err := s.catalog.CreateRecordGroups(ctx, p.Organization, c.groups, once)
+	if err != nil {
+		s.ledger.Discard(c.events)
+		return nil, err
+	}
+	ctx = context.WithoutCancel(ctx) // accepted is accepted
+	if repeated {
+		s.ledger.Discard(c.events)
+		for i := range made {
+			s.postOrLater(ctx, catalog.OwnedGroup{Organization: p.Organization, RecordGroup: made[i]})
+		}
+		return made, nil
+	}
+	if err := s.appendEvents(ctx, c.events); err != nil {
+		s.later(p.Organization, err)
+		return made, nil
+	}
+	first, last := made[0].Serial, made[len(made)-1].Serial
+	if err := s.catalog.MarkPosted(ctx, p.Organization, first, last, catalog.EventsToPost, catalog.EventsPosted); err != nil {
+		s.later(p.Organization, err)
+	}
+	return made, nil
+}
+
+// RecordGroups lists groups, the newest first, from offset on.
+func (s *Service) RecordGroups(ctx context.Context, p Principal, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
+	if err := p.may(catalog.ActionReport); err != nil {
+		return RecordGroupPage{}, err
+	}
+	done, err := s.turn(ctx)
+	if err != nil {
+		return RecordGroupPage{}, err
+	}
+	defer done()
+	f.Customer = p.Customer
+	return s.catalog.RecordGroups(ctx, p.Organization, f, offset, limit)
+}
+
+// DeleteGroup deletes a group that no report has claimed and takes its events
+// out of every figure. One that is deleted already is answered as it is. If
+// created is not zero, a group that was not created on that day in UTC is KindNotFound.
+func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, created time.Time) (RecordGroup, error) {
+	if err := s.seenGroup(ctx, p, id, created); err != nil {
+		return RecordGroup{}, err
+	}
+	g, err := s.catalog.DeleteRecordGroup(ctx, p.Organization, id, p.Actor())
+	if err != nil {
+		return RecordGroup{}, err
+	}
+	s.postOrLater(context.WithoutCancel(ctx), catalog.OwnedGroup{Organization: p.Organization, RecordGroup: g})
+	return g, nil
+}
+
+// RetryGroup lets the next report claim a group that a marketplace refused;
+// what it accepted of the group is not sent again. created is as in DeleteGroup.
+func (s *Service) RetryGroup(ctx context.Context, p Principal, id string, created time.Time) (RecordGroup, error) {
+	if err := s.seenGroup(ctx, p, id, created); err != nil {
+		return RecordGroup{}, err
+	}
+	return s.catalog.RetryRecordGroup(ctx, p.Organization, id, p.Actor())
+}
+
+// seenGroup returns KindNotFound for a group that the principal does not see.
+func (s *Service) seenGroup(ctx context.Context, p Principal, id string, created time.Time) error {
+	if err := p.may(catalog.ActionReport); err != nil {
+		return err
+	}
+	g, err := s.catalog.RecordGroup(ctx, p.Organization, id)
+	if err != nil {
+		return err
+	}
+	if p.Customer != "" && g.Customer != p.Customer {
+		return meter.Errorf(meter.KindNotFound, "no usage record group %q", id)
+	}
+	if !created.IsZero() && !g.Created.Truncate(24*time.Hour).Equal(created) {
+		return meter.Errorf(meter.KindNotFound, "no usage record group %q was created on %s", id, created.Format(time.DateOnly))
+	}
+	return nil
+}
+
+// inGroup says which group of a request an error is about; at is -1 for all.
+func inGroup(at int, err error) error {
+	if at < 0 {
+		return err
+	}
+	return meter.Errorf(meter.KindOf(err), "usage record group %d: %s", at, messageOf(err))
+}
+
+// newUUID is a random UUID, version 4.
+func newUUID() string {
+	var u [16]byte
+	_, _ = rand.Read(u[:]) // never fails
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+	text := hex.EncodeToString(u[:])
+	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
+}

@@ -1,0 +1,172 @@
+package suger
+
+import (
+	"net/http"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+	"odometer/internal/surface/suger/wire"
+)
+
+// reportGroup is operation reportUsageRecordGroup.
+func (a api) reportGroup(x *httpserver.Exchange) error {
+	text, err := body(x)
+	if err != nil {
+		return err
+	}
+	n, err := wire.ParseGroup(text, x.Param("organization"), x.Param("entitlement"))
+	if err != nil {
+		return err
+	}
+	g, err := a.Service.ReportGroup(x.Request.Context(), x.Principal, newGroup(n))
+	if err != nil {
+		return err
+	}
+	return answerGroup(x, g)
+}
+
+// reportGroups is operation batchReportUsageRecordGroups.
+func (a api) reportGroups(x *httpserver.Exchange) error {
+	groups, text, err := a.batch(x)
+	if err != nil {
+		return err
+	}
+	made, err := a.Service.ReportGroups(x.Request.Context(), x.Principal, groups, idempotency(x, text))
+	if err != nil {
+		return err
+	}
+	out := make([]wire.Group, len(made))
+	for i, g := range made {
+		out[i] = groupOf(x.Principal.Organization, g)
+	}
+	encoded, err := wire.EncodeGroups(out)
+	return answer(x, encoded, err)
+}
+
+// validateGroups is operation batchValidateUsageRecordGroups: an empty body if
+// all is well, 400 for a request that cannot be read, and the vendor's 500 for a
+// group that is refused.
+func (a api) validateGroups(x *httpserver.Exchange) error {
+	groups, _, err := a.batch(x)
+	if err != nil {
+		return err
+	}
+	err = a.Service.ValidateGroups(x.Request.Context(), x.Principal, groups)
+	if meter.KindOf(err) == meter.KindInvalid && err != nil {
+		x.CountAs(http.StatusBadRequest)
+		writeText(x, http.StatusInternalServerError, err.Error())
+		return nil
+	}
+	return answer(x, nil, err)
+}
+
+// batch reads the body of the batch operations.
+func (a api) batch(x *httpserver.Exchange) ([]metering.NewRecordGroup, []byte, error) {
+	text, err := body(x)
+	if err != nil {
+		return nil, nil, err
+	}
+	parsed, err := wire.ParseGroups(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	groups := make([]metering.NewRecordGroup, len(parsed))
+	for i, n := range parsed {
+		groups[i] = newGroup(n)
+	}
+	return groups, text, nil
+}
+
+// groups is operation listUsageRecordGroups.
+func (a api) groups(x *httpserver.Exchange) error {
+	q, err := wire.ParseGroupQuery(x.Request.URL.Query(), a.Clock())
+	if err != nil {
+		return err
+	}
+	f := metering.RecordGroupFilter{From: q.From, To: q.To, Partner: q.Partner, Buyer: q.Buyer, Entitlement: q.Entitlement,
+		Product: q.Product, Status: q.Status, Source: q.Source}
+	if q.MetaInfo != "" {
+		matches := wire.MetaInfoMatcher(q.MetaInfo)
+		f.Match = func(g *metering.RecordGroup) bool {
+			meta, err := metaOf(*g).Encode()
+			return err == nil && matches(meta)
+		}
+	}
+	page, err := a.Service.RecordGroups(x.Request.Context(), x.Principal, f, int(q.Offset), q.Limit)
+	if err != nil {
+		return err
+	}
+	out := make([]wire.Group, len(page.Items))
+	for i, g := range page.Items {
+		out[i] = groupOf(x.Principal.Organization, g)
+	}
+	encoded, err := wire.EncodeGroupList(out, nextOffset(q.Offset, len(out), page.More))
+	return answer(x, encoded, err)
+}
+
+// nextOffset is where the next page begins, 0 if there is none.
+func nextOffset(offset int32, rows int, more bool) int32 {
+	if !more {
+		return 0
+	}
+	return offset + int32(rows)
+}
+
+// deleteGroup is operation deleteUsageRecordGroup.
+func (a api) deleteGroup(x *httpserver.Exchange) error {
+	day, err := wire.ParseCreationDate(x.Request.URL.Query())
+	if err != nil {
+		return err
+	}
+	g, err := a.Service.DeleteGroup(x.Request.Context(), x.Principal, x.Param("group"), day)
+	if err != nil {
+		return err
+	}
+	return answerGroup(x, g)
+}
+
+// retryGroup is operation retryUsageRecordGroup.
+func (a api) retryGroup(x *httpserver.Exchange) error {
+	day, err := wire.ParseCreationDate(x.Request.URL.Query())
+	if err != nil {
+		return err
+	}
+	g, err := a.Service.RetryGroup(x.Request.Context(), x.Principal, x.Param("group"), day)
+	if err != nil {
+		return err
+	}
+	return answerGroup(x, g)
+}
+
+func answerGroup(x *httpserver.Exchange, g metering.RecordGroup) error {
+	encoded, err := groupOf(x.Principal.Organization, g).Encode()
+	return answer(x, encoded, err)
+}
+
+// newGroup is usage to report as the funnel takes it.
+func newGroup(n wire.NewGroup) metering.NewRecordGroup {
+	g := metering.NewRecordGroup{ID: n.ID, Entitlement: n.Entitlement, Records: n.Records.Decimals()}
+	for _, r := range n.Billable {
+		g.Billable = append(g.Billable, metering.BillableRecord{Metric: r.Key, Properties: r.Properties, Quantity: (*meter.Decimal)(r.Quantity)})
+	}
+	if n.Timestamp != nil {
+		g.Time = n.Timestamp.Time
+	}
+	return g
+}
+
+// groupOf is a group as it is answered.
+func groupOf(organization string, g metering.RecordGroup) wire.Group {
+	return wire.Group{ID: g.ID, Serial: g.Serial, Organization: organization, Entitlement: g.Entitlement, Buyer: g.Buyer,
+		Partner: wire.MarketplacePartner(g.Partner), Status: g.Status, Records: wire.NumbersOf(g.Records), MetaInfo: metaOf(g),
+		Created: wire.TimeOf(g.Created), Updated: wire.TimeOf(g.Updated), Reported: wire.TimeOf(g.Reported), Report: g.Report, Message: g.Message}
+}
+
+func metaOf(g metering.RecordGroup) wire.GroupMeta {
+	m := wire.GroupMeta{Origin: wire.NumbersOf(g.Origin), Source: g.Source, Timestamp: wire.TimeOf(g.Usage)}
+	for _, r := range g.Billable {
+		m.Billable = append(m.Billable, wire.Record{Key: r.Metric, Properties: r.Properties, Quantity: (*wire.Number)(r.Quantity)})
+	}
+	return m
+}
