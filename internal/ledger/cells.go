@@ -136,6 +136,7 @@ func (l *Ledger) readCells(ctx context.Context, qu *question) (*collector, uint6
 	if err == nil {
 		err = r.each(func() error { return r.scope.Chunks(view.base.snap, r.add) })
 	}
+	qu.cells = r.cells
 	if err == nil && !r.dirty {
 		r.dirty, err = l.changedSince(qu, view)
 	}

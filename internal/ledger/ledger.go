@@ -74,6 +74,7 @@ type Ledger struct {
 	foldJobs chan func()
 	folded   chan struct{} // closed when the fold goroutine has ended
 
+	quiet        int                        // seconds without an entry; fold goroutine
 	spareTable   atomic.Pointer[cell.Table] // empty, for the next freeze
 	applied      atomic.Uint64
 	checkpointed atomic.Uint64
@@ -81,6 +82,7 @@ type Ledger struct {
 	diskLow      atomic.Bool
 	damaged      damageList
 	blocks       blockCache
+	kept         keptAnswers
 	timing       timing
 
 	closing context.Context
@@ -116,6 +118,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal,
 		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}),
 		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1), held: map[string]bool{}}}
+	l.kept.most = l.limits.AnswerBytes
 	if l.fs == nil {
 		l.fs = vfs.Default
 	}
@@ -262,7 +265,12 @@ func (l *Ledger) checkDisk() {
 func (l *Ledger) checkpointIfOld() {
 	_ = l.onFold(func() error {
 		d := l.active
-		if d.started == 0 || l.now().UnixNano()-d.started < int64(l.limits.CheckpointEvery) {
+		if d.started == 0 {
+			l.rest()
+			return nil
+		}
+		l.quiet = 0
+		if l.now().UnixNano()-d.started < int64(l.limits.CheckpointEvery) {
 			return nil
 		}
 		if l.ckpt.busy {
@@ -278,6 +286,25 @@ func (l *Ledger) checkpointIfOld() {
 		}
 		return nil
 	})
+}
+
+// restAfter is after how many seconds without an entry the memory of the
+// tables is given back: it is what a checkpoint's worth of cells took.
+const restAfter = 10
+
+// rest gives back the memory of empty tables. Fold goroutine, once a second while
+// there is nothing to write.
+func (l *Ledger) rest() {
+	if l.quiet++; l.quiet < restAfter {
+		return
+	}
+	spare := l.spareTable.Swap(nil)
+	if l.quiet > restAfter && spare == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.active.table = cell.NewTable(0)
 }
 
 // accepting says why nothing can be appended now, or nil.

@@ -24,6 +24,9 @@ func openTest(t *testing.T, o Options) *Ledger {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
+	if o.Limits.AnswerCells == 0 {
+		o.Limits.AnswerCells = 1 // every answer is kept as long as it holds
+	}
 	if o.Fatal == nil {
 		o.Fatal = func(m string) { t.Errorf("fatal: %s", m) }
 	}

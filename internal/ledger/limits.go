@@ -29,6 +29,8 @@ type Limits struct {
 	DirtyBytes        int64 // bytes of blocks read for that at one checkpoint
 	CompactRows       int   // events that make a merged block of cold small ones; negative = small ones stay
 	CacheBytes        int64 // of the stores' block cache, and as much again of decoded blocks
+	AnswerBytes       int64 // of answers kept until something reaches their range
+	AnswerCells       int   // an answer that took fewer cells is not kept
 	BlockCacheEntries int   // decoded blocks kept for lookups
 }
 
@@ -40,6 +42,7 @@ func DefaultLimits() Limits {
 		CellBytes: 256 << 20, StringCache: 1 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000,
 		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, KeptRejections: 100_000,
 		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
+		AnswerBytes: 32 << 20, AnswerCells: 256,
 	}
 }
 
@@ -70,6 +73,8 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.DirtyBytes, d.DirtyBytes)
 	fill(&l.CompactRows, d.CompactRows)
 	fill(&l.CacheBytes, d.CacheBytes)
+	fill(&l.AnswerBytes, d.AnswerBytes)
+	fill(&l.AnswerCells, d.AnswerCells)
 	fill(&l.BlockCacheEntries, d.BlockCacheEntries)
 	return l
 }

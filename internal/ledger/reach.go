@@ -44,9 +44,14 @@ func (l *Ledger) Reached(org string, from, to time.Time) (sequence uint64) {
 	if o == nil || !from.Before(to) {
 		return 0
 	}
-	last := monthNumber(clampNanos(to) - 1)
-	for m := monthNumber(clampNanos(from)); m <= last; m++ {
-		sequence = max(sequence, o.record.Reached[m])
+	return o.record.Reached.last(clampNanos(from), clampNanos(to))
+}
+
+// last returns the last sequence that reached a month of [from, to), in unix ns.
+func (r reach) last(from, to int64) (sequence uint64) {
+	last := monthNumber(to - 1)
+	for m := monthNumber(from); m <= last; m++ {
+		sequence = max(sequence, r[m])
 	}
 	return sequence
 }

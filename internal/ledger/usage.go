@@ -30,6 +30,7 @@ type question struct {
 	clipHi  bool
 	after   *usageCursor
 	texts   func(uint64) (string, error)
+	cells   int // that were read to answer it
 }
 
 // usageCursor is the last row of the page before.
@@ -62,6 +63,13 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	if err != nil {
 		return nil, err
 	}
+	key := ""
+	if qu.mayKeep(l.now()) {
+		key = qu.key()
+		if u := l.keptAnswer(qu, key); u != nil {
+			return u, nil
+		}
+	}
 	var c *collector
 	u := &Usage{Source: "cells"}
 	ok := false
@@ -83,6 +91,9 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	u.Total, u.HasTotal = c.totalFigure()
 	if err := qu.rows(u, c, l.limits); err != nil {
 		return nil, err
+	}
+	if ok && key != "" {
+		l.keep(key, qu.cells, u)
 	}
 	return u, nil
 }
