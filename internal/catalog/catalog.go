@@ -103,7 +103,8 @@ type Store struct {
 	watching sync.WaitGroup
 
 	viewsMu sync.Mutex
-	views   map[string]*View // by organization, as last read
+	views   map[string]*View         // by organization, as last read
+	readers map[string]chan struct{} // by organization; who holds it reads a view
 }
 
 // Open opens the catalogue that dsn names, creates it if there is none, and
@@ -127,7 +128,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*View{}, sealer: sealer{path: o.SecretKeyFile}}
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*View{}, readers: map[string]chan struct{}{}, sealer: sealer{path: o.SecretKeyFile}}
 	if s.sealer.path == "" && d.secretFile != nil {
 		s.sealer.path = d.secretFile(dsn)
 	}

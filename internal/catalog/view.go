@@ -89,10 +89,18 @@ func (s *Store) View(ctx context.Context, organization string) (*View, error) {
 	if err != nil {
 		return nil, s.fail(err, "cannot read the catalogue")
 	}
-	s.viewsMu.Lock()
-	have := s.views[organization]
-	s.viewsMu.Unlock()
+	have, reading := s.heldView(organization)
 	if have != nil && have.number >= number {
+		return have, nil
+	}
+	// One request reads what changed; the others wait for it.
+	select {
+	case reading <- struct{}{}:
+		defer func() { <-reading }()
+	case <-ctx.Done():
+		return nil, s.fail(ctx.Err(), "cannot read the catalogue")
+	}
+	if have, _ = s.heldView(organization); have != nil && have.number >= number {
 		return have, nil
 	}
 	// What is read may be newer than number; the next call then reads again.
@@ -110,6 +118,19 @@ func (s *Store) View(ctx context.Context, organization string) (*View, error) {
 		s.views[organization] = fresh
 	}
 	return fresh, nil
+}
+
+// heldView returns the view that was read last, nil if none was, and what to
+// hold while another is read.
+func (s *Store) heldView(organization string) (*View, chan struct{}) {
+	s.viewsMu.Lock()
+	defer s.viewsMu.Unlock()
+	reading := s.readers[organization]
+	if reading == nil {
+		reading = make(chan struct{}, 1)
+		s.readers[organization] = reading
+	}
+	return s.views[organization], reading
 }
 
 // Customer returns a customer by id.
