@@ -117,9 +117,11 @@ type Key struct {
 
 // NewKey describes a key to create.
 type NewKey struct {
-	Role     string    `json:"role"` // admin, report, ingest or read
-	Customer string    `json:"customer,omitempty"`
-	Expires  time.Time `json:"expires,omitzero"`
+	Role       string    `json:"role"` // admin, report, ingest or read
+	Customer   string    `json:"customer,omitempty"`
+	Accounts   []string  `json:"accounts,omitempty"`    // account ids that it may switch to, for Akamai's API
+	DefaultAID string    `json:"default_aid,omitempty"` // account group of requests that name none, for ThousandEyes' API
+	Expires    time.Time `json:"expires,omitzero"`
 }
 
 // CreatedKey is a new key with its token, which cannot be had again.
@@ -132,6 +134,26 @@ type CreatedKey struct {
 func (c *Client) CreateKey(ctx context.Context, n NewKey) (CreatedKey, error) {
 	var k CreatedKey
 	err := c.json(ctx, call{method: http.MethodPost, path: "/api/v1/keys", once: true}, n, &k)
+	return k, err
+}
+
+// EdgeGridKey is a new key that signs requests as EdgeGrid clients do, with
+// its credential, whose secret cannot be had again.
+type EdgeGridKey struct {
+	Key
+	ClientToken  string `json:"client_token"`
+	AccessToken  string `json:"access_token"`
+	ClientSecret string `json:"client_secret"`
+}
+
+// CreateEdgeGridKey adds a key for Akamai's API. It is not repeated when the
+// outcome is unknown.
+func (c *Client) CreateEdgeGridKey(ctx context.Context, n NewKey) (EdgeGridKey, error) {
+	var k EdgeGridKey
+	err := c.json(ctx, call{method: http.MethodPost, path: "/api/v1/keys", once: true}, struct {
+		NewKey
+		Kind string `json:"kind"`
+	}{n, "edgegrid"}, &k)
 	return k, err
 }
 

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -186,59 +182,6 @@ func TestLoadFindsDisagreement(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 	s.stop()
-}
-
-// TestDemo runs the whole demo and the curl line it prints.
-func TestDemo(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Log("not run: it sends two months of usage")
-		return
-	}
-	env, _, errs := testEnv(nil)
-	reader, writer := io.Pipe()
-	env.Stdout = writer
-	ctx, cancel := context.WithCancel(t.Context())
-	code := make(chan int, 1)
-	go func() {
-		c := Run(ctx, env, []string{"demo", "--listen", "127.0.0.1:0"})
-		writer.Close()
-		code <- c
-	}()
-	var out strings.Builder
-	for lines := bufio.NewScanner(reader); lines.Scan(); {
-		out.WriteString(lines.Text() + "\n")
-		if strings.HasPrefix(lines.Text(), "Ctrl-C") {
-			break
-		}
-	}
-	text := out.String()
-	curl := regexp.MustCompile(`curl -s -H '(Authorization): (Bearer odo_\w+)' '(http://127\.0\.0\.1:\d+/[^']+)'`).FindStringSubmatch(text)
-	if curl == nil || !strings.HasPrefix(text, "admin key: odo_") || !strings.Contains(text, "\nlistening: http://127.0.0.1:") ||
-		!regexp.MustCompile(`\n +total +\d{5,} +\d{10,} `).MatchString(text) {
-		t.Fatalf("the demo printed\n%s%s", text, errs)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, curl[3], nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set(curl[1], curl[2])
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if answer, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK || !strings.Contains(string(answer), "video-lane") {
-		t.Errorf("the demo's curl line answers %s: %s", response.Status, answer)
-	}
-	cancel()
-	if c := <-code; c != exitOK {
-		t.Errorf("exit code %d: %s", c, errs)
-	}
-	folder := regexp.MustCompile(`\S*odometer-demo-\S*`).FindString(errs.String())
-	if _, err := os.Stat(folder); folder == "" || !os.IsNotExist(err) {
-		t.Errorf("the folder %q is still there", folder)
-	}
 }
 
 // TestReadmeTour runs the lines of README as they stand.

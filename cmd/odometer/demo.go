@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"syscall"
@@ -22,8 +21,8 @@ type DemoCmd struct {
 
 // Help says what will happen.
 func (c *DemoCmd) Help() string {
-	return "Starts a server on a temporary folder, defines sample meters, sends two months of usage of five customers to it, prints last month's " +
-		"figures and a curl line, and serves until Ctrl-C. Then the folder is removed."
+	return "Starts a server on a temporary folder, applies a sample catalogue, sends two months of usage of five customers to it, prints last month's " +
+		"figures and a curl line for each API, and serves until Ctrl-C. Then the folder is removed."
 }
 
 // Run runs the demo.
@@ -72,10 +71,8 @@ func (c *DemoCmd) show(ctx context.Context, env *Env, server *Server, folder str
 	}
 	started := time.Now()
 	now := env.Clock()
-	for _, definition := range demoMeters {
-		if err := postMeter(ctx, server, definition); err != nil {
-			return err
-		}
+	if _, err := api.Apply(ctx, demoCatalog(now), client.ApplyOptions{}); err != nil {
+		return fmt.Errorf("apply the sample catalogue: %w", err)
 	}
 	sent, err := sendDemo(ctx, api, now)
 	if err != nil {
@@ -88,9 +85,11 @@ func (c *DemoCmd) show(ctx context.Context, env *Env, server *Server, folder str
 	if err := c.table(ctx, env, api, from); err != nil {
 		return err
 	}
-	query := fmt.Sprintf("from=%s&to=%s&window=month&group_by=customer", from.Format(time.RFC3339), from.AddDate(0, 1, 0).Format(time.RFC3339))
-	fmt.Fprintf(env.Stdout, "\nnative API:\n  curl -s -H 'Authorization: Bearer %s' '%s/api/v1/meters/edge_bytes/usage?%s'\n\nCtrl-C ends it and removes the data.\n",
-		server.AdminKey, server.URL(), query)
+	d := &demoShow{api: api, url: server.URL(), key: server.AdminKey, folder: folder, month: from}
+	if err := d.printLines(ctx, env.Stdout); err != nil {
+		return err
+	}
+	fmt.Fprint(env.Stdout, "\nCtrl-C ends it and removes the data.\n")
 	return nil
 }
 
@@ -98,25 +97,6 @@ func (c *DemoCmd) show(ctx context.Context, env *Env, server *Server, folder str
 func monthBefore(now time.Time) time.Time {
 	now = now.UTC()
 	return time.Date(now.Year(), now.Month()-1, 1, 0, 0, 0, 0, time.UTC)
-}
-
-// postMeter creates one sample meter as a user would: by its JSON.
-func postMeter(ctx context.Context, server *Server, definition string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL()+"/api/v1/meters", strings.NewReader(definition))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+server.AdminKey)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("create a sample meter: %w", err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("create a sample meter: the server answered %s", response.Status)
-	}
-	return nil
 }
 
 // demoBatch is how many events the demo sends in one request.

@@ -21,7 +21,7 @@ import (
 type LoadCmd struct {
 	ClientSettings `embed:""`
 	Organization   string        `placeholder:"ID" help:"Send as this organization; the key needs the operator right."`
-	Profile        string        `default:"batch-1000" help:"One of ${profiles}."`
+	Profile        string        `default:"batch-1000" help:"One of ${profiles}, surfaces."`
 	Connections    int           `help:"Keep-alive connections; 0 is the profile's own number."`
 	Events         uint64        `help:"Send this many events (rounded up to whole requests) ..."`
 	Duration       time.Duration `help:"... or for this long; 10s if neither is given."`
@@ -43,6 +43,8 @@ func (c *LoadCmd) Help() string {
 	for _, p := range loadgen.Profiles() {
 		fmt.Fprintf(&b, "    %-20s %s (%d connections)\n", p.Name, p.About, p.Connections)
 	}
+	fmt.Fprintf(&b, "\nAnother profile, %s, applies a catalogue of 200 customers and 10,000 services, sends 5,000,000 events (--events) of one month, and "+
+		"times 1,000 requests (--queries) of each of the vendors' APIs over 8 connections; set thousandeyes.rate-limit to 0 for it.\n", surfacesProfile)
 	return b.String()
 }
 
@@ -58,6 +60,9 @@ func (c *LoadCmd) Run(ctx context.Context, env *Env) error {
 	run, err := c.newRun(env)
 	if err != nil {
 		return err
+	}
+	if c.Profile == surfacesProfile {
+		return run.surfaces(ctx)
 	}
 	if c.Resend != "" {
 		return run.resend(ctx)
@@ -79,7 +84,7 @@ func (c *LoadCmd) newRun(env *Env) (*loadRun, error) {
 	if err != nil || u.Scheme != "http" || u.Host == "" {
 		return nil, usageErrorf("url %q: load speaks plain http only, like http://127.0.0.1:8080", c.URL)
 	}
-	if c.Events == 0 && c.Duration == 0 {
+	if c.Events == 0 && c.Duration == 0 && c.Profile != surfacesProfile {
 		c.Duration = 10 * time.Second
 	}
 	if c.Seed == 0 {

@@ -37,6 +37,7 @@ type CLI struct {
 	Backup  BackupCmd  `cmd:"" help:"Take a consistent copy of a data directory."`
 	Restore RestoreCmd `cmd:"" help:"Make a data directory of a backup."`
 	Rebind  RebindCmd  `cmd:"" help:"Make a catalogue in PostgreSQL belong to a restored data directory."`
+	Sign    SignCmd    `cmd:"" help:"Sign a request to Akamai's API, for curl."`
 	Load    LoadCmd    `cmd:"" help:"Measure a running server."`
 	Config  ConfigCmd  `cmd:"" help:"Print the effective settings and where each came from."`
 	Version VersionCmd `cmd:"" help:"Print the version."`

@@ -68,6 +68,7 @@ type LimitSettings struct {
 	LogInFlight    byteSize `default:"64MiB" setting:"" help:"Log bytes appended and not yet folded; beyond it 429."`
 	CellBytes      byteSize `default:"256MiB" setting:"" help:"Memory of folded totals that forces a checkpoint."`
 	CacheBytes     byteSize `default:"64MiB" setting:"" help:"Memory of the store's block cache."`
+	AnswerBytes    byteSize `default:"32MiB" setting:"" help:"Memory of answers that are kept until usage reaches their months."`
 	GroupsPerMeter int      `default:"1048576" setting:"" help:"Groups a meter folds; beyond it answers come from scanning."`
 	Meters         int      `default:"1000" setting:"" help:"Meters of one organization."`
 	KeptRejections int      `default:"100000" setting:"" help:"Rejected events kept per organization, then only counted."`
@@ -108,7 +109,7 @@ func (s *ServerSettings) ledgerLimits() ledger.Limits {
 	l.MinFreeDisk, l.BytesInFlight = uint64(s.Limits.MinFreeDisk), int64(s.Limits.LogInFlight)
 	l.CellBytes, l.CacheBytes = int64(s.Limits.CellBytes), int64(s.Limits.CacheBytes)
 	l.GroupsPerMeter, l.MetersPerOrg = s.Limits.GroupsPerMeter, s.Limits.Meters
-	l.KeptRejections = s.Limits.KeptRejections
+	l.KeptRejections, l.AnswerBytes = s.Limits.KeptRejections, int64(s.Limits.AnswerBytes)
 	return l
 }
 
