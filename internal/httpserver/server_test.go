@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -479,4 +480,30 @@ func TestRefusalsAreTheSurfaces(t *testing.T) {
 			t.Errorf("%s %s: %d %s %v", c.method, c.path, resp.StatusCode, body, resp.Header)
 		}
 	}
+}
+
+// FuzzPaths: a path finds a route only if it is that of the route, segment by
+// segment, with any one text where the route has a brace.
+func FuzzPaths(f *testing.F) {
+	for _, path := range []string{"/v9/usage", "/v9/a%2Fb/usage", "//v9/usage", "/v9/../v9/usage", "/v9/%zz/usage", "/v9/x/usage/"} {
+		f.Add(path)
+	}
+	t := newRouter([]*Surface{{Name: "test", Routes: []Route{{Method: "GET", Path: "/v9/usage"}, {Method: "GET", Path: "/v9/{id}/usage"}}}}, NewMetrics())
+	f.Fuzz(func(ft *testing.T, target string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			return
+		}
+		n, values := t.find(u)
+		if n == nil {
+			return
+		}
+		want := "/v9/usage"
+		if len(values) == 1 {
+			want = "/v9/" + values[0] + "/usage"
+		}
+		if u.Path != want || len(values) == 1 && (values[0] == "" || strings.Count(u.EscapedPath(), "/") != 3) {
+			ft.Fatalf("%q was taken for %q", target, want)
+		}
+	})
 }

@@ -144,3 +144,29 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryRuleHasATest: each row of the tables at the end of the page names a
+// script or a test of its rule, and the numbered rules are all there. That
+// the names exist is for the tests above.
+func TestEveryRuleHasATest(t *testing.T) {
+	t.Parallel()
+	_, end, ok := strings.Cut(readText(t, page), "## Invariants and where they are tested\n")
+	if !ok {
+		t.Fatal("the page has lost its last section")
+	}
+	proof := regexp.MustCompile("`(?:[a-z0-9-]+\\.txt|(?:Test|Fuzz|Benchmark)[A-Z]\\w*)`")
+	rows := 0
+	for line := range strings.Lines(end) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) != 4 || strings.HasPrefix(cells[1], "---") || strings.TrimSpace(cells[2]) == "Tested by" {
+			continue
+		}
+		rows++
+		if !proof.MatchString(cells[2]) {
+			t.Errorf("no test is named for the rule %q", strings.TrimSpace(cells[1]))
+		}
+	}
+	if rows < 40 {
+		t.Errorf("%d rules have a row: some are gone", rows)
+	}
+}

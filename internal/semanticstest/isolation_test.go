@@ -242,3 +242,43 @@ func headerText(h http.Header) string {
 	_ = h.Write(&b) // a builder takes everything
 	return b.String()
 }
+
+// TestUnboundKeysReachEveryCustomer: an unbound key reaches every customer of
+// its organization by what the path, the contract or the aid names; where
+// nothing does, Fastly v3 is 401 and ThousandEyes 400.
+func TestUnboundKeysReachEveryCustomer(t *testing.T) {
+	t.Parallel()
+	s, _ := isolated(t, october)
+	unbound := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead})
+	byDefault := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "222"})
+	switches := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "one", Accounts: []string{"A-2"}})
+	months := "?start=2026-10&end=2026-11"
+	for _, c := range []struct {
+		vendor, target string
+		key            credential
+		status         int
+	}{
+		{"fastly", "/billing/v2/account_customers/one/service-usage-types", unbound, 200},
+		{"fastly", "/billing/v2/account_customers/two/service-usage-types", unbound, 200},
+		{"fastly", "/billing/v3/service-usage-metrics", unbound, 401},
+		{"fastly", "/billing/v3/usage-metrics?start_month=2026-10&end_month=2026-10", unbound, 401},
+		{"akamai", "/billing/v1/contracts/K-1/products" + months, unbound, 200},
+		{"akamai", "/billing/v1/contracts/K-2/products" + months, unbound, 200},
+		{"akamai", "/billing/v1/contracts/K-2/products" + months + "&accountSwitchKey=A-2", unbound, 403},
+		{"akamai", "/billing/v1/contracts/K-2/products" + months, switches, 404},
+		{"akamai", "/billing/v1/contracts/K-2/products" + months + "&accountSwitchKey=A-2", switches, 200},
+		{"akamai", "/billing/v1/contracts/K-2/products" + months + "&accountSwitchKey=A-2%3Asuffix", switches, 200},
+		{"akamai", "/billing/v1/contracts/K-1/products" + months + "&accountSwitchKey=A-2", switches, 404},
+		{"akamai", "/billing/v1/contracts/K-1/products" + months + "&accountSwitchKey=A-1", switches, 404},
+		{"thousandeyes", "/v7/usage?aid=111", unbound, 200},
+		{"thousandeyes", "/v7/usage?aid=222", unbound, 200},
+		{"thousandeyes", "/v7/usage", unbound, 400},
+		{"thousandeyes", "/v7/usage/units/tests", unbound, 400},
+		{"thousandeyes", "/v7/usage/units/enterprise-agents", unbound, 400},
+		{"thousandeyes", "/v7/usage/units/enterprise-agents", byDefault, 200},
+	} {
+		if r := s.send(c.vendor, &c.key, http.MethodGet, c.target); r.Code != c.status {
+			t.Errorf("%s: %d %s, want %d", c.target, r.Code, r.Body, c.status)
+		}
+	}
+}

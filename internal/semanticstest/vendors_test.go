@@ -1,6 +1,7 @@
 package semanticstest
 
 import (
+	"context"
 	"fmt"
 	"math/big"
 	"slices"
@@ -176,4 +177,14 @@ func (w *world) cycles(a arguments, _ part) error {
 		w.printf("aid %s: %s to %s\n", aid, answer.Usage.Quota.MonthStart, answer.Usage.Quota.MonthEnd)
 	}
 	return nil
+}
+
+// closeMonth closes the month of a customer: CUSTOMER MONTH.
+func (w *world) closeMonth(a arguments, _ part) error {
+	s := w.serve()
+	period, err := s.service.ClosePeriod(context.Background(), s.in(w.org), a.words[0], a.words[1])
+	if err == nil {
+		w.printf("%s of %s closed at sequence %d\n", period.Month, period.Customer, period.Sequence)
+	}
+	return err
 }

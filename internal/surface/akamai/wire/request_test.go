@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -153,8 +154,34 @@ func FuzzParseMonths(f *testing.F) {
 		if r2, err := ParseMonths(again.Encode(), now); err != nil || r2 != r {
 			t.Fatalf("%+v became %+v: %v", r, r2, err)
 		}
-		if _, err := ParseDaily(raw, now); err != nil && meter.KindOf(err) != meter.KindInvalid {
-			t.Fatal(err)
+	})
+}
+
+func FuzzParseDaily(f *testing.F) {
+	f.Add("month=2020-07&accountSwitchKey=A%3A1")
+	f.Add("month=2020-07%&;=&&month=2020-07")
+	f.Fuzz(func(t *testing.T, raw string) {
+		r, err := ParseDaily(raw, now)
+		if err != nil {
+			if meter.KindOf(err) != meter.KindInvalid {
+				t.Fatal(err)
+			}
+			return
+		}
+		again := url.Values{"month": {r.Start.String()}, "accountSwitchKey": {r.SwitchKey}}
+		if r2, err := ParseDaily(again.Encode(), now); err != nil || r2 != r || r.End != r.Start+1 {
+			t.Fatalf("%+v became %+v: %v", r, r2, err)
+		}
+	})
+}
+
+func FuzzParseGroup(f *testing.F) {
+	f.Add("123")
+	f.Add("-0")
+	f.Add("9223372036854775808")
+	f.Fuzz(func(t *testing.T, text string) {
+		if id, ok := ParseGroup(text); ok && (id < 0 || strconv.FormatInt(id, 10) != text) { // one group has one path
+			t.Fatalf("%q and %d", text, id)
 		}
 	})
 }

@@ -344,3 +344,15 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 }
+
+func FuzzToken(f *testing.F) {
+	f.Add("odo_key")
+	f.Add("Bearer odo_key")
+	f.Add("bearer  ")
+	f.Fuzz(func(t *testing.T, value string) {
+		token, ok := Token(http.Header{"Fastly-Key": {value}})
+		if ok != (token != "") || !strings.Contains(value, token) || strings.TrimSpace(token) != token {
+			t.Fatalf("%q: %q, %v", value, token, ok)
+		}
+	})
+}
