@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,7 +37,11 @@ func (c *ApplyCmd) Run(ctx context.Context, env *Env) error {
 			return usageErrorf("--effective %q: want RFC 3339, like 2026-11-01T00:00:00Z, or a date", c.Effective)
 		}
 	}
-	text, err := readDocument(env, c.File)
+	files, err := readFiles(env, c.File)
+	if err != nil {
+		return err
+	}
+	text, err := files.document()
 	if err != nil {
 		return err
 	}
@@ -45,44 +51,115 @@ func (c *ApplyCmd) Run(ctx context.Context, env *Env) error {
 	}
 	d, err := api.Apply(ctx, text, o)
 	if err != nil {
-		return applyError(err, c.File)
+		return files.explain(err)
 	}
 	return printDifference(env.Stdout, d)
 }
 
-// applyError makes an invalid document one of the usage errors.
-func applyError(err error, files []string) error {
+// documentFile is one of the files that make a document.
+type documentFile struct {
+	name string
+	text []byte
+	doc  *catalog.Document // nil where there is one file: the server reads it
+}
+
+type documentFiles []documentFile
+
+func readFiles(env *Env, names []string) (documentFiles, error) {
+	var files documentFiles
+	for _, name := range names {
+		f := documentFile{name: name}
+		var err error
+		if f.text, err = readFile(env, name); err != nil {
+			return nil, usageErrorf("%v", err)
+		}
+		if len(names) > 1 {
+			if f.doc, err = catalog.ParseDocument(f.text); err != nil {
+				return nil, usageErrorf("%s:\n%v", name, err)
+			}
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// document is the text of the files as one document.
+func (files documentFiles) document() ([]byte, error) {
+	if len(files) == 1 {
+		return files[0].text, nil // as it is, so that the server names its lines
+	}
+	var all catalog.Document
+	for _, f := range files {
+		if err := join(&all, f.doc); err != nil {
+			return nil, usageErrorf("%s: %v", f.name, err)
+		}
+	}
+	return all.YAML()
+}
+
+// explain makes an invalid document one of the usage errors, with the lines of its files.
+func (files documentFiles) explain(err error) error {
 	var said *client.Error
 	if !errors.As(err, &said) || said.Kind != client.Invalid {
 		return err
 	}
-	name := files[0]
-	if len(files) > 1 {
-		name = "the files as one document"
+	if len(files) == 1 {
+		return usageErrorf("%s:\n%s", files[0].name, said.Detail)
 	}
-	return usageErrorf("%s:\n%s", name, said.Detail)
+	var lines []string
+	for line := range strings.SplitSeq(said.Detail, "\n") {
+		lines = append(lines, files.place(line))
+	}
+	return usageErrorf("%s", strings.Join(lines, "\n"))
 }
 
-// readDocument returns the text of the files, which are one document.
-func readDocument(env *Env, files []string) ([]byte, error) {
-	var all catalog.Document
-	for _, name := range files {
-		text, err := readFile(env, name)
-		if err != nil {
-			return nil, usageErrorf("%v", err)
-		}
-		if len(files) == 1 {
-			return text, nil // as it is, so that the server names its lines
-		}
-		doc, err := catalog.ParseDocument(text)
-		if err != nil {
-			return nil, usageErrorf("%s:\n%v", name, err)
-		}
-		if err := join(&all, doc); err != nil {
-			return nil, usageErrorf("%s: %v", name, err)
-		}
+// joinedProblem is a problem of a joined document: its line there, and what is where.
+var joinedProblem = regexp.MustCompile(`^line \d+: (\w+)(?:\[(\d+)\])?(.*)$`)
+
+// place finds the file and the line of a problem of the joined document.
+func (files documentFiles) place(problem string) string {
+	m := joinedProblem.FindStringSubmatch(problem)
+	if m == nil {
+		return problem
 	}
-	return all.YAML()
+	list, rest := m[1], m[3]
+	index, isItem := 0, m[2] != ""
+	if isItem {
+		index, _ = strconv.Atoi(m[2]) // digits
+	}
+	for _, f := range files {
+		n, has := partOf(f.doc, list)
+		if !has || isItem && index >= n {
+			index -= n
+			continue
+		}
+		path := list
+		if isItem {
+			path = fmt.Sprintf("%s[%d]", list, index)
+		}
+		inner, _, _ := strings.Cut(rest, ":")
+		return fmt.Sprintf("%s: line %d: %s%s", f.name, f.doc.Line(path+inner), path, rest)
+	}
+	return problem
+}
+
+// partOf says whether a document has a part, and how many items it has.
+func partOf(doc *catalog.Document, name string) (items int, has bool) {
+	switch name {
+	case "organization":
+		return 0, doc.Organization != nil
+	case "units":
+		return 0, doc.Units != nil
+	case "meters":
+		items = len(doc.Meters)
+	case "products":
+		items = len(doc.Products)
+	case "customers":
+		items = len(doc.Customers)
+	case "entitlements":
+		items = len(doc.Entitlements)
+	}
+	return items, items > 0
 }
 
 func readFile(env *Env, name string) ([]byte, error) {

@@ -91,9 +91,12 @@ func TestApplyPrintsTheDifference(t *testing.T) {
 		"wrong reference": {[]string{"apply", "-f", textFile(t, "products:\n- id: x\n  usage_types:\n  - {name: y, meter: z}\n")}, "line 4: products[0].usage_types[0].meter: there is no meter"},
 		"wrong joined":    {[]string{"apply", "-f", meters, "-f", textFile(t, "customers: 7")}, "line 1: customers: want a list"},
 		"two units":       {[]string{"apply", "-f", textFile(t, "units: {}"), "-f", textFile(t, "units: {}")}, "another file has units too"},
-		"two of an id":    {[]string{"apply", "-f", meters, "-f", meters}, "meters[1].key: hits is also that of meters[0]"},
-		"wrong time":      {[]string{"apply", "-f", meters, "--effective", "soon"}, "--effective"},
-		"the future":      {[]string{"apply", "-f", meters, "--effective", "2100-01-01"}, "future"},
+		"two of an id":    {[]string{"apply", "-f", meters, "-f", meters}, "line 1: meters[0].key: hits is also that of"},
+		"several files": {[]string{"apply", "-f", meters, "-f", textFile(t, "customers: [{id: a}]\n"), "-f", textFile(t, "customers:\n- id: b\n  contracts:\n  - id: K\n    terms: [{products: [none], regions: GLOBAL}]\n")},
+			"line 5: customers[0].contracts[0].terms[0].products[0]: there is no product"},
+		"units of two files": {[]string{"apply", "-f", meters, "-f", textFile(t, "\n\nunits: {cloud: {meter: none}}")}, "line 3: units.cloud.meter: there is no meter"},
+		"wrong time":         {[]string{"apply", "-f", meters, "--effective", "soon"}, "--effective"},
+		"the future":         {[]string{"apply", "-f", meters, "--effective", "2100-01-01"}, "future"},
 	} {
 		if code, _, errs := command(t, admin, c.args...); code != exitUsage || !strings.Contains(errs, c.want) {
 			t.Errorf("%s: exit code %d: %s", name, code, errs)

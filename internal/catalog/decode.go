@@ -145,6 +145,11 @@ func (p problems) render(at, other func(path string) string) error {
 	return meter.Errorf(meter.KindInvalid, "%s", b.String())
 }
 
+// Line returns the line at which the document's text has a path such as
+// customers[0].contracts[1], or else what is around it; 0 if the document was
+// not read from a text.
+func (doc *Document) Line(path string) int { return lineOf(doc.lines, path) }
+
 // lineOf is the line of a path, or of the nearest thing around it.
 func lineOf(lines map[string]int, path string) int {
 	for {
