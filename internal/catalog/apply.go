@@ -189,6 +189,9 @@ func (s *Store) change(ctx context.Context, organization string, opt ApplyOption
 			return err
 		}
 		p, err = planChange(have, doc, effective, opt.Prune)
+		if err == nil && p.nouns > s.limits.Nouns {
+			err = meter.Errorf(meter.KindTooLarge, "the organization would have %d nouns, more than %d", p.nouns, s.limits.Nouns)
+		}
 		return err
 	}
 	if opt.DryRun {
@@ -213,6 +216,7 @@ func (s *Store) change(ctx context.Context, organization string, opt ApplyOption
 type plan struct {
 	diff  Diff
 	steps []step // one for each of diff.Changes
+	nouns int    // that there are then
 	old   Organization
 	new   Organization
 }
@@ -253,6 +257,7 @@ func planChange(have *state, doc *Document, effective time.Time, prune bool) (*p
 	if err != nil {
 		return nil, err
 	}
+	p.nouns = len(after)
 	for _, k := range changedKeys(before, after) {
 		c := Change{Noun: k.kind, Customer: k.customer, ID: k.id, Action: AuditUpdate}
 		old, had := before[k]

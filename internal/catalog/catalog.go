@@ -57,12 +57,13 @@ type Limits struct {
 	KeysPerOrganization int // keys of one organization that are not revoked
 	Keys                int // keys of all organizations that are not revoked; they are held in memory
 	PageSize            int // items in one page of a list
+	Nouns               int // nouns of one organization that hold now; they are held in memory
 	GroupsMatched       int // usage record groups that one list looks at for what no index has
 }
 
 // DefaultLimits returns the limits of a Store that is given none.
 func DefaultLimits() Limits {
-	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000, GroupsMatched: 1_000_000}
+	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000, Nouns: 200_000, GroupsMatched: 1_000_000}
 }
 
 // orDefault fills the fields that are zero.
@@ -70,7 +71,7 @@ func (l Limits) orDefault() Limits {
 	def := DefaultLimits()
 	for _, f := range []struct{ have, def *int }{
 		{&l.Organizations, &def.Organizations}, {&l.KeysPerOrganization, &def.KeysPerOrganization},
-		{&l.Keys, &def.Keys}, {&l.PageSize, &def.PageSize}, {&l.GroupsMatched, &def.GroupsMatched},
+		{&l.Keys, &def.Keys}, {&l.PageSize, &def.PageSize}, {&l.Nouns, &def.Nouns}, {&l.GroupsMatched, &def.GroupsMatched},
 	} {
 		if *f.have <= 0 {
 			*f.have = *f.def

@@ -30,6 +30,8 @@ var nounCases = []testCase{
 	{"each change of a noun leaves an audit entry", nounsAudited},
 	{"organizations do not see each other's nouns", nounsApart},
 	{"another process's change is seen", nounsShared},
+	{"an organization has so many nouns and no more", nounsLimited},
+	{"nouns are created, patched and removed one by one", nounsOneByOne},
 }
 
 const sample = `
@@ -420,4 +422,69 @@ func told(d catalog.Diff) string {
 		all = append(all, fmt.Sprintf("%s %s %s/%s", c.Action, c.Noun, c.Customer, c.ID))
 	}
 	return strings.Join(all, ", ")
+}
+
+func nounsLimited(b *bench) {
+	b.reopen(catalog.Limits{Nouns: sampleNouns})
+	b.sampled("a")
+	b.apply("a", "customers: [{id: gamma}]\n", catalog.ApplyOptions{Prune: true}, sampleNouns+1) // fewer than there were
+	b.apply("a", sample, catalog.ApplyOptions{Prune: true}, sampleNouns+1)
+	for _, dry := range []bool{true, false} {
+		_, err := b.store.Apply(b.ctx, "a", b.parse("customers: [{id: gamma}]"), catalog.ApplyOptions{Actor: actor, DryRun: dry})
+		b.wantKind(err, meter.KindTooLarge)
+	}
+	_, err := b.store.CreateNoun(b.ctx, "a", catalog.NounRef{Kind: catalog.NounProduct}, []byte(`{"id":"x"}`), catalog.ApplyOptions{Actor: actor})
+	b.wantKind(err, meter.KindTooLarge)
+}
+
+func nounsOneByOne(b *bench) {
+	b.sampled("a")
+	opt := catalog.ApplyOptions{Actor: actor}
+	ref := func(kind, customer, id string) catalog.NounRef {
+		return catalog.NounRef{Kind: kind, Customer: customer, ID: id}
+	}
+	id, err := b.store.CreateNoun(b.ctx, "a", ref(catalog.NounCPCode, "acme", ""), []byte(`{"id":11,"contract":"K-1"}`), opt)
+	b.must(err)
+	if id != "11" {
+		b.Errorf("id %q", id)
+	}
+	for _, c := range []struct {
+		ref  catalog.NounRef
+		text string
+		kind meter.Kind
+	}{
+		{ref(catalog.NounCPCode, "acme", ""), `{"id":11,"contract":"K-1"}`, meter.KindConflict},
+		{ref(catalog.NounCPCode, "beta", ""), `{"id":11,"contract":"K-1"}`, meter.KindConflict}, // it is acme's
+		{ref(catalog.NounCPCode, "nobody", ""), `{"id":12,"contract":"K-1"}`, meter.KindNotFound},
+		{ref(catalog.NounCPCode, "", ""), `{"id":12,"contract":"K-1"}`, meter.KindNotFound},
+		{ref(catalog.NounCPCode, "acme", ""), `{"id":12,"contract":"none"}`, meter.KindInvalid},
+		{ref(catalog.NounProduct, "", ""), `{"name":"x"}`, meter.KindInvalid},
+		{ref("thing", "", ""), `{"id":"x"}`, meter.KindInternal},
+	} {
+		_, err := b.store.CreateNoun(b.ctx, "a", c.ref, []byte(c.text), opt)
+		b.wantKind(err, c.kind)
+	}
+	code := ref(catalog.NounCPCode, "acme", "11")
+	before := len(b.audit("a"))
+	b.must(b.store.PatchNoun(b.ctx, "a", code, []byte(`{"name":"eleven","product":"cdn"}`), opt))
+	b.must(b.store.PatchNoun(b.ctx, "a", code, []byte(`{"name":null}`), opt))
+	b.must(b.store.PatchNoun(b.ctx, "a", code, []byte(`{}`), opt)) // nothing
+	if n := len(b.audit("a")) - before; n != 2 {
+		b.Errorf("%d audit entries", n)
+	}
+	if got, customer, ok := b.view("a").CPCode(11); !ok || customer != "acme" || got.Name != "11" || got.Product != "cdn" {
+		b.Errorf("%+v of %q", got, customer)
+	}
+	b.wantKind(b.store.DeleteNoun(b.ctx, "a", ref(catalog.NounContract, "acme", "K-1"), opt), meter.KindConflict)
+	b.wantKind(b.store.DeleteNoun(b.ctx, "a", ref(catalog.NounContract, "acme", "K-2"), opt), meter.KindNotFound)
+	b.must(b.store.DeleteNoun(b.ctx, "a", code, opt))
+	b.must(b.store.DeleteNoun(b.ctx, "a", ref(catalog.NounEntitlement, "", "e1"), opt))
+	b.must(b.store.DeleteNoun(b.ctx, "a", ref(catalog.NounCustomer, "", "acme"), opt)) // with all that is its own
+	v := b.view("a")
+	if _, err := v.Noun(ref(catalog.NounCustomer, "", "acme")); meter.KindOf(err) != meter.KindNotFound || v.ServiceName("acme", "s1") != "one" {
+		b.Errorf("%v, and its service is called %s", err, v.ServiceName("acme", "s1"))
+	}
+	if _, err := v.Nouns(ref(catalog.NounService, "acme", "")); meter.KindOf(err) != meter.KindNotFound {
+		b.Errorf("%v", err)
+	}
 }
