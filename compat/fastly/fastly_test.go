@@ -94,7 +94,7 @@ func answers(t *testing.T, s *server, v vendor, token, operation string, limit i
 	names := slices.Sorted(maps.Keys(questions))
 	var list []call
 	for _, name := range names {
-		list = append(list, call{operation, questions[name].arguments})
+		list = append(list, call{Operation: operation, Arguments: questions[name].arguments})
 	}
 	for i, r := range v.calls(t, s, token, "", list...) {
 		q := questions[names[i]]
@@ -119,6 +119,10 @@ func pythonV2(t *testing.T, s *server, v vendor) {
 		"month":            {month, allRows},
 		"days":             {day, allRows},
 		"one day":          {with(day, "end_date", s.month+"-01"), "SU1 shop=1"},
+		"only its end":     {with(plain, "end_month", s.month), allRows},
+		"a day by its end": {with(plain, "time_granularity", "day", "end_date", s.month+"-02"), "SU1 shop=1"},
+		"since a day":      {with(plain, "time_granularity", "day", "start_date", s.month+"-04"), "SU2 blog=2, SU3 api=1"},
+		"a future end":     {with(month, "end_month", "2099-12"), allRows},
 		"since the month":  {with(plain, "start_month", s.month), allRows},
 		"this month":       {plain, ""},
 		"until today":      {with(plain, "time_granularity", "day"), ""},
@@ -129,32 +133,43 @@ func pythonV2(t *testing.T, s *server, v vendor) {
 		"no usage":         {with(month, "product_id", "dns", "usage_type_name", "Queries"), ""},
 	})
 	var u usage
-	v.call(t, s, s.bound, call{operation, month}, &u)
+	v.call(t, s, s.bound, call{Operation: operation, Arguments: month}, &u)
 	if u.Data.CustomerID != shop || u.Data.StartTime != s.month+"-01 00:00:00+00:00" || u.Data.EndTime != s.last+" 23:59:59+00:00" || u.Data.Unit != "unit" {
 		t.Errorf("%+v", u.Data)
 	}
-	pages(t, s, v, operation, month)
+	of := func(customer string, more ...string) call {
+		return call{Operation: operation, Arguments: with(with(month, "customer_id", customer), more...)}
+	}
+	pages(t, s, v, s.Admin,
+		map[string]string{"one": "1 1 1", "default": "5", "default and one": "5 1", "two whole pages": "3 3", "the most": "100", "the most and one": "100 1", "none": "0"},
+		map[string]call{"one": of(shop, "limit", "1"), "default": of(crowd(5)), "default and one": of(crowd(6)), "two whole pages": of(crowd(6), "limit", "3"),
+			"the most": of(crowd(100), "limit", "100"), "the most and one": of(crowd(101), "limit", "100"),
+			"none": of(shop, "product_id", "dns", "usage_type_name", "Queries")})
 	var types struct {
 		Data []struct {
 			ProductID string `json:"product_id"`
 			Name      string
 		}
 	}
-	v.call(t, s, s.bound, call{"get_service_level_usage_types", map[string]string{"customer_id": shop}}, &types)
+	v.call(t, s, s.bound, call{Operation: "get_service_level_usage_types", Arguments: map[string]string{"customer_id": shop}}, &types)
 	if got := fmt.Sprint(types.Data); got != "[{cdn_usage North America Requests} {cdn_usage Søk & +1/2} {cdn_usage Total GB}]" {
 		t.Error(got)
 	}
 	refused(t, s, v, map[string]call{
-		"limit":          {operation, with(month, "limit", "101")},
-		"month 13":       {operation, with(month, "start_month", "2023-13")},
-		"reversed":       {operation, with(day, "start_date", s.last, "end_date", s.month+"-01")},
-		"both kinds":     {operation, with(month, "start_date", s.last)},
-		"no such type":   {operation, with(month, "usage_type_name", "none")},
-		"no product":     {operation, with(month, "product_id", "")},
-		"a wrong cursor": {operation, with(month, "cursor", "x")},
+		"limit":            {Operation: operation, Arguments: with(month, "limit", "101")},
+		"month 13":         {Operation: operation, Arguments: with(month, "start_month", "2023-13")},
+		"reversed":         {Operation: operation, Arguments: with(day, "start_date", s.last, "end_date", s.month+"-01")},
+		"months of days":   {Operation: operation, Arguments: with(day, "start_month", s.month)},
+		"no such day":      {Operation: operation, Arguments: with(day, "start_date", "2023-02-30")},
+		"no page":          {Operation: operation, Arguments: with(month, "limit", "0")},
+		"another's cursor": {Operation: operation, Arguments: with(month, "cursor", s.cursor(t))},
+		"both kinds":       {Operation: operation, Arguments: with(month, "start_date", s.last)},
+		"no such type":     {Operation: operation, Arguments: with(month, "usage_type_name", "none")},
+		"no product":       {Operation: operation, Arguments: with(month, "product_id", "")},
+		"a wrong cursor":   {Operation: operation, Arguments: with(month, "cursor", "x")},
 	})
-	unauthorized(t, s, v, call{operation, month}, call{operation, with(month, "customer_id", "a/b ø")}, call{operation, with(month, "customer_id", "nobody")})
-	if r := v.calls(t, s, s.bound, "Bearer", call{operation, month})[0]; r.Error != "" {
+	unauthorized(t, s, v, call{Operation: operation, Arguments: month}, call{Operation: operation, Arguments: with(month, "customer_id", "a/b ø")}, call{Operation: operation, Arguments: with(month, "customer_id", "nobody")})
+	if r := v.calls(t, s, s.bound, "Bearer", call{Operation: operation, Arguments: month})[0]; r.Error != "" {
 		t.Errorf("Bearer: %+v", r)
 	}
 }
@@ -172,37 +187,46 @@ func v3(t *testing.T, s *server, v vendor, operation string) {
 		"nothing":         {map[string]string{}, ""},
 	})
 	answers(t, s, v, s.bound, operation, 10000, map[string]question{"the most rows": {with(month, "limit", "10000"), allRows}})
-	pages(t, s, v, operation, month)
+	pages(t, s, v, s.bound, map[string]string{"one": "1 1 1"}, map[string]call{"one": {Operation: operation, Arguments: with(month, "limit", "1")}})
+	pages(t, s, v, s.keyOf(t, crowd(101)), map[string]string{"default": "101", "whole": "101", "and one": "100 1"}, map[string]call{
+		"default": {Operation: operation, Arguments: month}, "whole": {Operation: operation, Arguments: with(month, "limit", "101")},
+		"and one": {Operation: operation, Arguments: with(month, "limit", "100")}})
 	refused(t, s, v, map[string]call{
-		"limit":          {operation, with(month, "limit", "10001")},
-		"reversed":       {operation, with(month, "end_month", "2020-01")},
-		"a wrong cursor": {operation, with(month, "cursor", "x")},
-		"half a type":    {operation, map[string]string{"product_id": "cdn_usage"}},
+		"limit":          {Operation: operation, Arguments: with(month, "limit", "10001")},
+		"reversed":       {Operation: operation, Arguments: with(month, "end_month", "2020-01")},
+		"a wrong cursor": {Operation: operation, Arguments: with(month, "cursor", "x")},
+		"half a type":    {Operation: operation, Arguments: map[string]string{"product_id": "cdn_usage"}},
 	})
-	unauthorized(t, s, v, call{operation, month})
-	if r := v.calls(t, s, s.Admin, "", call{operation, month})[0]; r.Status != 401 {
+	unauthorized(t, s, v, call{Operation: operation, Arguments: month})
+	if r := v.calls(t, s, s.Admin, "", call{Operation: operation, Arguments: month})[0]; r.Status != 401 {
 		t.Errorf("a key of no customer: %+v", r)
 	}
 }
 
-// pages walks through an answer one row at a time.
-func pages(t *testing.T, s *server, v vendor, operation string, arguments map[string]string) {
+// pages walks through answers page by page: of a whole number of pages, of one
+// row more, and one row at a time. Sizes has the rows of each page.
+func pages(t *testing.T, s *server, v vendor, token string, sizes map[string]string, walks map[string]call) {
 	t.Helper()
-	var rows []string
-	cursor := ""
-	for range 4 {
-		var u usage
-		v.call(t, s, s.bound, call{operation, with(arguments, "limit", "1", "cursor", cursor)}, &u)
-		rows = append(rows, u.rows())
-		if u.Data.Meta.Limit != 1 || u.Data.Meta.Total != 3 {
-			t.Errorf("%+v", u.Data.Meta)
-		}
-		if cursor = u.Data.Meta.NextCursor; cursor == "" {
-			break
-		}
+	names := slices.Sorted(maps.Keys(walks))
+	var list []call
+	for _, name := range names {
+		c := walks[name]
+		c.Follow = true
+		list = append(list, c)
 	}
-	if got := strings.Join(rows, ", "); got != allRows || cursor != "" {
-		t.Errorf("page by page: %s, then %q", got, cursor)
+	for i, r := range v.calls(t, s, token, "", list...) {
+		var rows []string
+		seen := map[string]bool{}
+		list := harness.Decode[[]usage](t, r)
+		for _, u := range list {
+			rows = append(rows, fmt.Sprint(len(u.Data.Details)))
+			for _, d := range u.Data.Details {
+				seen[d.ServiceID] = true
+			}
+		}
+		if got := strings.Join(rows, " "); got != sizes[names[i]] || len(seen) != list[0].Data.Meta.Total {
+			t.Errorf("%s: pages of %s rows, want %s; %d services of %+v", names[i], got, sizes[names[i]], len(seen), list[0].Data.Meta)
+		}
 	}
 }
 
@@ -245,23 +269,23 @@ type monthly struct {
 // pythonMonthly shows that the client keeps the list, though it declares one row.
 func pythonMonthly(t *testing.T, s *server, v vendor) {
 	var months struct{ Data []monthly }
-	v.call(t, s, s.bound, call{"get_usage_metrics", map[string]string{"start_month": s.month, "end_month": s.month}}, &months)
+	v.call(t, s, s.bound, call{Operation: "get_usage_metrics", Arguments: map[string]string{"start_month": s.month, "end_month": s.month}}, &months)
 	want := "[{" + s.month + " North America Requests na unit North America Requests cdn_usage 6 6} " +
 		"{" + s.month + " Søk & +1/2  byte Søk & +1/2 cdn_usage 740740735.5 740740735.5} " +
 		"{" + s.month + " Total GB  GB Total GB cdn_usage 0.7407407355 740740735.5}]"
 	if got := fmt.Sprint(months.Data); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	refused(t, s, v, map[string]call{"four months": {"get_usage_metrics", map[string]string{"start_month": "2023-01", "end_month": "2023-04"}}})
+	refused(t, s, v, map[string]call{"four months": {Operation: "get_usage_metrics", Arguments: map[string]string{"start_month": "2023-01", "end_month": "2023-04"}}})
 }
 
 // javascriptMonthly shows what the contract says: the client declares one row
 // and so drops the list.
 func javascriptMonthly(t *testing.T, s *server, v vendor) {
 	var one map[string]any
-	v.call(t, s, s.bound, call{"getUsageMetrics", map[string]string{"start_month": s.month, "end_month": s.month}}, &one)
+	v.call(t, s, s.bound, call{Operation: "getUsageMetrics", Arguments: map[string]string{"start_month": s.month, "end_month": s.month}}, &one)
 	if len(one) != 0 {
 		t.Errorf("%v", one)
 	}
-	refused(t, s, v, map[string]call{"four months": {"getUsageMetrics", map[string]string{"start_month": "2023-01", "end_month": "2023-04"}}})
+	refused(t, s, v, map[string]call{"four months": {Operation: "getUsageMetrics", Arguments: map[string]string{"start_month": "2023-01", "end_month": "2023-04"}}})
 }

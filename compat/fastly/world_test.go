@@ -85,10 +85,23 @@ func (s *server) keyOf(t *testing.T, customer string) string {
 	return s.NewKey(t, map[string]any{"role": "read", "customer": customer}).Token
 }
 
+// cursor returns a good cursor of another question.
+func (s *server) cursor(t *testing.T) string {
+	t.Helper()
+	a := s.Do(t, "GET", v2+"?product_id=cdn_usage&usage_type_name=Total+GB&time_granularity=month&limit=1&start_month="+s.month+"&end_month="+s.month, "", "Fastly-Key", s.bound)
+	_, rest, _ := strings.Cut(a.Body, `"next_cursor":"`)
+	cursor, _, ok := strings.Cut(rest, `"`)
+	if !ok || cursor == "" {
+		t.Fatalf("no cursor: %d %s", a.Status, a.Body)
+	}
+	return cursor
+}
+
 // call is one call of a client, by the client's own names.
 type call struct {
 	Operation string            `json:"operation"`
 	Arguments map[string]string `json:"arguments"`
+	Follow    bool              `json:"follow,omitempty"` // from page to page; the value is a list
 }
 
 type result = harness.Result

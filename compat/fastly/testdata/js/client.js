@@ -13,9 +13,17 @@ Fastly.ApiClient.instance.plugins = [
 ];
 const api = new Fastly.BillingUsageMetricsApi();
 
-async function call(operation, options) {
+async function pages(operation, options) {
+  const found = [];
+  for (let cursor = options.cursor; found.length === 0 || cursor; cursor = found[found.length - 1].data.meta.next_cursor) {
+    found.push(await api[operation]({ ...options, cursor }));
+  }
+  return found;
+}
+
+async function call(operation, options, follow) {
   try {
-    return { value: await api[operation](options) };
+    return { value: follow ? await pages(operation, options) : await api[operation](options) };
   } catch (e) {
     const body = e.response && e.response.body;
     return { error: e.name || "Error", status: e.status || 0, body: JSON.stringify(body || String(e.message)) };
@@ -25,7 +33,7 @@ async function call(operation, options) {
 (async () => {
   const results = [];
   for (const c of job.calls) {
-    results.push(await call(c.operation, c.arguments));
+    results.push(await call(c.operation, c.arguments, c.follow));
   }
   process.stdout.write(JSON.stringify(results));
 })();
