@@ -6,10 +6,12 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"odometer/client"
 	"odometer/compat/harness"
 )
 
@@ -116,5 +118,43 @@ func TestPlainHTTP(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// lateUsage is a difference that TestClosedMonth shows.
+var lateUsage = harness.Difference{What: "usage that comes after its month was closed", Vendor: "not known", Evidence: "no source",
+	Ours: "counts and sums of it are an entry of their own in the open month"}
+
+// TestClosedMonth closes LAST and then sends more of it. The clients read
+// DATA_FINALIZED with the same figures, and what came late in the open month.
+func TestClosedMonth(t *testing.T) {
+	t.Parallel()
+	if harness.Short(t) {
+		return
+	}
+	c, ok := clients("")["go"](t)
+	if !ok {
+		return
+	}
+	s := startServer(t, nil)
+	closing := s.names.Replace(`{"customer":"shop","month":"LAST"}`)
+	if a := s.Do(t, http.MethodPost, "/api/v1/periods", closing, "Authorization", "Bearer "+s.Admin, "Content-Type", "application/json"); a.Status >= 300 {
+		t.Fatalf("closing: %d %s", a.Status, a.Body)
+	}
+	s.Send(t, client.Event{ID: "late", Source: "test", Type: "edge", Subject: "shop", Time: s.last.AddDate(0, 0, 2),
+		Data: map[string]any{"contract": "K-0N7RAK7", "cp_code": "7654321", "region": "eu", "bytes": 2_000_000_000}})
+	results := s.calls(t, c, []call{summary("shop"), {As: "shop", Path: site + "daily?month=LAST"}, {As: "shop", Path: site + "monthly-summary?start=THIS&end=NEXT"}})
+	want := of("K-0N7RAK7", siteNames+","+inLast+`,"usagePeriods":[`+last+"]}")
+	got, _ := decoded(t, results[0])
+	if wanted := object(t, strings.ReplaceAll(s.names.Replace(want), "COLLECTING_DATA", "DATA_FINALIZED")); !reflect.DeepEqual(got, wanted) {
+		t.Errorf("%+v\nwant %s", results[0], want)
+	}
+	if v, ok := decoded(t, results[1]); !ok || v["dataStatus"] != "DATA_FINALIZED" || !strings.Contains(outline(t, v), "Total MB:10.875123..11.325123/15") {
+		t.Errorf("%+v", results[1])
+	}
+	decoded(t, results[2])
+	late := s.names.Replace(`{"month":"THIS","start":"LAST-01","end":"LAST-15","region":"GLOBAL","dataStatus":"COLLECTING_DATA",`)
+	if !strings.Contains(results[2].Body, late) || !strings.Contains(results[2].Body, `"statType":"Total MB","unit":"GB","isBillable":true,"value":2}`) {
+		t.Errorf("%s: %s\nwant %s", lateUsage.What, results[2].Body, late)
 	}
 }
