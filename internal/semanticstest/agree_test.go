@@ -40,9 +40,8 @@ func TestSurfacesAgree(t *testing.T) {
 			m.compareUnits(s, all, c)
 			for _, k := range c.contracts {
 				m.compareContract(s, all, c, k)
-				if len(k.others) == 0 {
-					m.compareContract(s, bound, c, k)
-				}
+				m.compareContract(s, bound, c, k) // with what others used under it
+				m.compareReport(s, all, bound, c, k)
 			}
 		}
 		if t.Failed() {
@@ -332,6 +331,40 @@ func (m *market) compareNative(s *server, all, bound credential, c *buyer) {
 				var answer struct{ Total json.Number }
 				s.get("native", k, fmt.Sprintf("/api/v1/meters/%s/usage?from=%s&to=%s&filter[customer]=%s", meter, from.Format(time.RFC3339), to.Format(time.RFC3339), c.id), &answer)
 				s.equal(fmt.Sprintf("native %s of %s in %s", meter, c.id, month), answer.Total, want)
+			}
+		}
+	}
+}
+
+// compareReport compares usage by product, of the customer and under one of
+// its contracts, which are exact.
+func (m *market) compareReport(s *server, all, bound credential, c *buyer, k *deal) {
+	s.t.Helper()
+	for _, month := range marketMonths {
+		from, to := monthStart(month), monthStart(month).AddDate(0, 1, 0)
+		for _, p := range m.products {
+			for name, line := range fastlyLines {
+				for _, contract := range []string{"", k.id} {
+					facts := m.where(func(f *fact) bool {
+						return f.customer == c.id && !f.units && product(f, p) && line.takes(f) && during(f, from, to) && (contract == "" || m.billedTo(f, c, k, p))
+					})
+					want := big.NewRat(int64(len(facts)), 1)
+					if name == "Total MB" {
+						want = new(big.Rat).Mul(sum(facts), big.NewRat(1, 1_000_000_000))
+					}
+					for _, key := range []credential{all, bound} {
+						var answer struct{ Rows []struct{ Value json.Number } }
+						s.get("native", key, fmt.Sprintf("/api/v1/usage?customer=%s&product=%s&usage_type=%s&contract=%s&from=%s&to=%s", c.id, p,
+							strings.ReplaceAll(name, " ", "+"), contract, from.Format(time.RFC3339), to.Format(time.RFC3339)), &answer)
+						got := json.Number("0")
+						if len(answer.Rows) == 1 {
+							got = answer.Rows[0].Value
+						} else if len(answer.Rows) > 1 {
+							s.t.Errorf("%d rows of %s %s", len(answer.Rows), p, name)
+						}
+						s.equal(fmt.Sprintf("native %s %s of %s in %s, contract %q", p, name, c.id, month, contract), got, want)
+					}
+				}
 			}
 		}
 	}

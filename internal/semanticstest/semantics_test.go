@@ -80,6 +80,8 @@ func run(t *testing.T, s *script, restarts bool) []string {
 		}
 		got[i] = w.out.String()
 	}
-	w.verify()
+	if !testing.Short() || len(w.series) == 0 { // the log of a series is long
+		w.verify()
+	}
 	return got
 }
