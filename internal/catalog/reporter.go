@@ -1,0 +1,282 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// ReporterState says whether an organization's reporter may work.
+type ReporterState struct {
+	Paused   bool
+	Restored time.Time // reports before it may be missing here: the catalogue was restored from a backup
+	Reason   string
+}
+
+// Reporter returns the state of an organization's reporter.
+func (s *Store) Reporter(ctx context.Context, organization string) (ReporterState, error) {
+	var r ReporterState
+	var restored sql.NullInt64
+	err := s.reader.QueryRowContext(ctx, sqlReporterGet, organization).Scan(&r.Paused, &restored, &r.Reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ReporterState{}, nil
+	}
+	if err != nil {
+		return ReporterState{}, s.fail(err, "cannot read the reporter's state")
+	}
+	if restored.Int64 != 0 {
+		r.Restored = fromMicros(restored)
+	}
+	return r, nil
+}
+
+// SetReporter changes the state of an organization's reporter.
+func (s *Store) SetReporter(ctx context.Context, organization string, r ReporterState, actor string) error {
+	if err := checkActor(actor); err != nil {
+		return err
+	}
+	return s.write(ctx, "change the reporter's state", func(tx *sql.Tx) error {
+		var restored int64
+		if !r.Restored.IsZero() {
+			restored = r.Restored.UnixMicro()
+		}
+		if _, err := tx.ExecContext(ctx, sqlReporterPut, organization, flag(r.Paused), restored, r.Reason); err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: AuditUpdate, noun: "reporter", id: organization, after: r})
+	})
+}
+
+// PauseReporters pauses the reporters of all organizations: the catalogue was
+// restored, and what was reported since the backup is not known here.
+func (s *Store) PauseReporters(ctx context.Context, reason string) error {
+	return s.write(ctx, "pause the reporters", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlReporterPauseAll, micros(s.now()), reason)
+		return err
+	})
+}
+
+// Waiting is unreported usage of one entitlement.
+type Waiting struct {
+	Entitlement string
+	Groups      int
+	Oldest      time.Time // usage
+}
+
+// WaitingGroups tells of usage before an instant that no report has claimed, by entitlement.
+func (s *Store) WaitingGroups(ctx context.Context, organization string, before time.Time) ([]Waiting, error) {
+	all, err := list(ctx, s.reader, func(r row) (Waiting, error) {
+		var w Waiting
+		var oldest sql.NullInt64
+		err := r.Scan(&w.Entitlement, &w.Groups, &oldest)
+		w.Oldest = fromMicros(oldest)
+		return w, err
+	}, sqlGroupWaiting, organization, micros(before))
+	if err != nil {
+		return nil, s.fail(err, "cannot list what is to be reported")
+	}
+	return all, nil
+}
+
+// LineCount counts lines that are not settled.
+type LineCount struct {
+	Organization, Partner, State string
+	Count                        int64
+	Oldest                       time.Time // hour
+}
+
+// LineCounts counts the lines of all organizations that are not settled.
+func (s *Store) LineCounts(ctx context.Context) ([]LineCount, error) {
+	all, err := list(ctx, s.reader, func(r row) (LineCount, error) {
+		var c LineCount
+		var oldest, deadline sql.NullInt64
+		err := r.Scan(&c.Organization, &c.Partner, &c.State, &c.Count, &oldest, &deadline)
+		c.Oldest = fromMicros(oldest)
+		return c, err
+	}, sqlLineCounts)
+	if err != nil {
+		return nil, s.fail(err, "cannot count the lines of reports")
+	}
+	return all, nil
+}
+
+// ResolvePortion ends a parked portion by hand: settled, if the marketplace is
+// known to hold it; refused, if it is known not to; moved, if it is known not
+// to and a later hour may bill it. The other portions of its line go with it.
+func (s *Store) ResolvePortion(ctx context.Context, organization, report, dimension, to, actor string) error {
+	if err := checkActor(actor); err != nil {
+		return err
+	}
+	if to != LineSettled && to != LineRefused && to != LineMoved {
+		return meter.Errorf(meter.KindInvalid, "a parked dimension is resolved as settled, refused or moved, not %q", clip(to))
+	}
+	return s.write(ctx, "resolve the report", func(tx *sql.Tx) error {
+		portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, report)
+		if err != nil {
+			return err
+		}
+		for i := range portions {
+			p := &portions[i]
+			if p.Dimension != dimension || p.State != LineParked {
+				continue
+			}
+			told := change{organization: organization, actor: actor, action: AuditUpdate, noun: "report", id: report + "/" + dimension,
+				before: map[string]string{"state": p.State}, after: map[string]string{"state": to}}
+			if err := s.audit(ctx, tx, told); err != nil {
+				return err
+			}
+			lines, err := list(ctx, tx, scanLine, sqlLineOfKey, organization, p.Account, dimension, micros(p.Hour), micros(p.Hour.Add(time.Hour)))
+			if err != nil {
+				return err
+			}
+			for _, l := range lines {
+				if l.State == LineParked {
+					_, err := s.decideLine(ctx, tx, &Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline,
+						Message: "resolved as " + to + " by " + actor, Request: l.Request, Response: l.Response}, LineParked)
+					return err
+				}
+			}
+			return s.decidePortion(ctx, tx, organization, p, to, "resolved as "+to+" by "+actor)
+		}
+		return meter.Errorf(meter.KindNotFound, "no parked dimension %q in report %q", clip(dimension), clip(report))
+	})
+}
+
+// Balance is the whole account of what an entitlement's dimension was used,
+// summed over everything ever accepted:
+// Settled + Carry + Pending + Failed + Parked + Absorbed = Mapped.
+type Balance struct {
+	Settled  meter.Decimal `json:"settled"`  // accepted, before list-price adjustment
+	Carry    meter.Decimal `json:"carry"`    // of all terms
+	Pending  meter.Decimal `json:"pending"`  // frozen, or claimed by nothing yet
+	Failed   meter.Decimal `json:"failed"`   // refused
+	Parked   meter.Decimal `json:"parked"`   // waits for a person
+	Absorbed meter.Decimal `json:"absorbed"` // by credit, commit and included, settled
+	Mapped   meter.Decimal `json:"mapped"`   // usage after mapping, from groups and meters
+	Sent     meter.Decimal `json:"sent"`     // what marketplaces hold
+}
+
+// Holds says whether the parts make the whole, to the last digit.
+func (b Balance) Holds() bool {
+	return b.Settled.Add(b.Carry).Add(b.Pending).Add(b.Failed).Add(b.Parked).Add(b.Absorbed).Cmp(b.Mapped) == 0
+}
+
+// DimensionKey names a dimension of an entitlement.
+type DimensionKey struct{ Entitlement, Dimension string }
+
+// Balances proves from the tables where all usage of an organization, or of
+// one entitlement, went. It reads everything and is for checks, not for
+// requests. Usage of billable metrics counts as mapped when it is frozen.
+func (s *Store) Balances(ctx context.Context, organization, entitlement string) (map[DimensionKey]Balance, error) {
+	out := map[DimensionKey]*Balance{}
+	// A change, though it changes nothing: nothing else changes meanwhile.
+	err := s.write(ctx, "add up the reports", func(tx *sql.Tx) error { return addUp(ctx, tx, organization, entitlement, out) })
+	if err != nil {
+		return nil, err
+	}
+	result := map[DimensionKey]Balance{}
+	for k, b := range out {
+		result[k] = *b
+	}
+	return result, nil
+}
+
+func addUp(ctx context.Context, tx *sql.Tx, organization, entitlement string, out map[DimensionKey]*Balance) error {
+	of := func(entitlement, dimension string) *Balance {
+		k := DimensionKey{entitlement, dimension}
+		if out[k] == nil {
+			out[k] = &Balance{}
+		}
+		return out[k]
+	}
+	portions, err := list(ctx, tx, scanPortion, sqlPortionAll, organization, entitlement)
+	if err != nil {
+		return err
+	}
+	groups, err := list(ctx, tx, scanRecordGroup, sqlGroupOfEntitlement, organization, entitlement)
+	if err != nil {
+		return err
+	}
+	states, claimed := map[[2]string]string{}, map[string]bool{}
+	for _, g := range groups {
+		claimed[g.Report] = true
+	}
+	entitlements := map[string]bool{}
+	for i := range portions {
+		p := &portions[i]
+		states[[2]string{p.Report, p.Dimension}] = p.State
+		entitlements[p.Entitlement] = true
+		of(p.Entitlement, p.Dimension).addPortion(p, claimed[p.Report])
+	}
+	for i := range groups {
+		g := &groups[i]
+		for dimension, quantity := range g.Records {
+			b := of(g.Entitlement, dimension)
+			b.Mapped = b.Mapped.Add(quantity)
+			b.addPosted(g, states[[2]string{g.Report, dimension}], dimension, quantity)
+		}
+	}
+	for id := range entitlements {
+		balances, err := list(ctx, tx, scanBalance, sqlBalanceList, organization, id)
+		if err != nil {
+			return err
+		}
+		for _, had := range balances {
+			if had.key.Kind == BalanceCarry {
+				b := of(id, had.key.Dimension)
+				b.Carry = b.Carry.Add(had.amount)
+			}
+		}
+		reads, err := list(ctx, tx, scanRead, sqlReadList, organization, id)
+		if err != nil {
+			return err
+		}
+		for _, r := range reads {
+			b := of(id, r.dimension)
+			b.Mapped = b.Mapped.Add(r.Value)
+		}
+	}
+	return nil
+}
+
+// addPortion adds what a portion says: all of one that is settled, and of
+// others what no group tells of.
+func (b *Balance) addPortion(p *Portion, claimed bool) {
+	other := p.Metered.Add(p.Billable)
+	if p.State != LineMoved {
+		b.Mapped = b.Mapped.Add(p.Billable)
+	}
+	switch p.State {
+	case LineSettled:
+		b.Sent = b.Sent.Add(p.Sent)
+		b.Settled = b.Settled.Add(p.Sent).Sub(p.Adjusted).Add(p.Left)
+		b.Absorbed = b.Absorbed.Add(p.Credit).Add(p.Commit).Add(p.Included)
+	case LineFrozen:
+		b.Pending = b.Pending.Add(other)
+	case LineParked:
+		b.Parked = b.Parked.Add(other)
+	case LineRefused:
+		if !p.Billable.IsZero() && !claimed { // retried: counted again where it is now
+			b.Mapped = b.Mapped.Sub(p.Billable)
+			other = p.Metered
+		}
+		b.Failed = b.Failed.Add(other)
+	}
+}
+
+// addPosted adds the posted usage of one dimension of a group.
+func (b *Balance) addPosted(g *RecordGroup, state, dimension string, quantity meter.Decimal) {
+	switch {
+	case slices.Contains(g.Settled, dimension) || state == LineSettled: // in a settled portion
+	case g.Status == GroupReportFailed:
+		b.Failed = b.Failed.Add(quantity)
+	case state == LineParked:
+		b.Parked = b.Parked.Add(quantity)
+	default:
+		b.Pending = b.Pending.Add(quantity)
+	}
+}

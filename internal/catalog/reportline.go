@@ -1,0 +1,340 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// Line is a frozen quantity of one account, dimension and hour.
+type Line struct {
+	Organization string
+	Operation    string // the same for every attempt
+	Partner      string
+	Account      string
+	Dimension    string
+	Hour         time.Time // its start
+	Quantity     meter.Decimal
+	Target       json.RawMessage // how the marketplace is addressed
+	State        string
+	Accepted     meter.Decimal // what the marketplace holds; of a settled line
+	Maybe        bool          // an attempt may have been accepted
+	Grace        bool          // the customer's state forbids it for now
+	Attempts     int
+	Next         time.Time // not to be sent before
+	Deadline     time.Time // not to be sent after
+	Lease        string
+	LeaseUntil   time.Time
+	Fence        int64 // grows with each lease
+	Message      string
+	Request      json.RawMessage
+	Response     json.RawMessage
+}
+
+func insertLine(ctx context.Context, tx *sql.Tx, l *Line) error {
+	_, err := tx.ExecContext(ctx, sqlLineCreate, l.Organization, l.Operation, l.Partner, l.Account, l.Dimension, micros(l.Hour), l.Quantity.String(), string(l.Target),
+		LineFrozen, "", 0, 0, 0, micros(l.Next), micros(l.Deadline), "", 0, 0, "", "", "")
+	return err
+}
+
+// LeaseLines takes at most limit lines that are due and that nobody holds, the
+// longest due first. A line leased is noted as one that may have been accepted
+// before it leaves this call; its Maybe is as it was before. The lease ends by
+// DecideLines or at until: then another may take it, and its fence is higher.
+func (s *Store) LeaseLines(ctx context.Context, owner string, now, until time.Time, limit int, want func(*Line) bool) ([]Line, error) {
+	var leased []Line
+	err := s.write(ctx, "lease lines of reports", func(tx *sql.Tx) error {
+		due, err := list(ctx, tx, scanLine, sqlLineDue, micros(now), limit)
+		if err != nil {
+			return err
+		}
+		for _, l := range due {
+			if !want(&l) {
+				continue
+			}
+			done, err := tx.ExecContext(ctx, sqlLineLease, l.Organization, l.Operation, owner, micros(until), l.Fence)
+			if err != nil {
+				return err
+			}
+			if n, err := done.RowsAffected(); err != nil || n != 1 {
+				return errors.Join(err, meter.Errorf(meter.KindConflict, "line %s is held by another", l.Operation))
+			}
+			l.Fence++
+			l.Attempts++
+			l.Lease, l.LeaseUntil = owner, until
+			leased = append(leased, l)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return leased, nil
+}
+
+// Decision is what became of a line that was leased.
+type Decision struct {
+	Line            // as it was leased
+	To       string // LineFrozen: to be sent again at Next
+	Accepted meter.Decimal
+	Maybe    bool
+	Grace    bool
+	Next     time.Time
+	Deadline time.Time
+	Message  string
+	Request  json.RawMessage
+	Response json.RawMessage
+}
+
+// DecideLines books what became of lines, all in one transaction: the line and
+// its exchange, the portions of its reports, the balances that a settled
+// portion moves, the status of reports and groups. A decision whose fence is
+// not the line's any more is left out: another holds the line, or has decided.
+// It returns how many were booked.
+func (s *Store) DecideLines(ctx context.Context, decisions []Decision) (booked int, err error) {
+	err = s.write(ctx, "book what became of reports", func(tx *sql.Tx) error {
+		booked = 0
+		for i := range decisions {
+			ok, err := s.decideLine(ctx, tx, &decisions[i], LineFrozen)
+			if err != nil {
+				return err
+			}
+			if ok {
+				booked++
+			}
+		}
+		return nil
+	})
+	return booked, err
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// decideLine books one decision about a line in the state from.
+func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from string) (bool, error) {
+	accepted := ""
+	if d.To == LineSettled {
+		accepted = d.Accepted.String()
+	}
+	done, err := tx.ExecContext(ctx, sqlLineDecide, d.Organization, d.Operation, d.Fence, d.To, accepted, flag(d.Maybe), flag(d.Grace), micros(d.Next), micros(d.Deadline),
+		d.Message, string(d.Request), string(d.Response), from)
+	if err != nil {
+		return false, err
+	}
+	if n, err := done.RowsAffected(); err != nil || n == 0 {
+		return false, err
+	}
+	if d.To == from {
+		return true, nil
+	}
+	portions, err := list(ctx, tx, scanPortion, sqlPortionOfLine, d.Organization, d.Account, d.Dimension, micros(d.Hour), from)
+	if err != nil {
+		return false, err
+	}
+	shift := meter.Decimal{} // what the marketplace holds beyond what was sent
+	if d.To == LineSettled {
+		shift = d.Accepted.Sub(d.Quantity)
+	}
+	for i := range portions {
+		shift = portions[i].shift(shift)
+		if err := s.decidePortion(ctx, tx, d.Organization, &portions[i], d.To, d.Message); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// shift moves a difference between what was sent and what the marketplace
+// holds into what is carried out, and returns what of it is left for the next portion.
+func (p *Portion) shift(by meter.Decimal) (rest meter.Decimal) {
+	if by.Neg().Cmp(p.Sent) > 0 { // less than nothing cannot be held
+		rest = by.Add(p.Sent)
+		by = p.Sent.Neg()
+	}
+	p.Sent, p.CarryOut = p.Sent.Add(by), p.CarryOut.Sub(by)
+	return rest
+}
+
+// decidePortion books the new state of a portion, and of its report and groups
+// if that was the last.
+func (s *Store) decidePortion(ctx context.Context, tx *sql.Tx, organization string, p *Portion, to, message string) error {
+	p.State = to
+	body, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, sqlPortionDecide, organization, p.Report, p.Dimension, to, string(body)); err != nil {
+		return err
+	}
+	switch to {
+	case LineSettled:
+		if err := moveBalances(ctx, tx, organization, p); err != nil {
+			return err
+		}
+	case LineMoved, LineRefused: // what it counted is new again
+		if _, err := tx.ExecContext(ctx, sqlSeenForget, organization, p.Entitlement, p.Dimension, p.Report); err != nil {
+			return err
+		}
+	}
+	if to == LineMoved {
+		for _, r := range p.Reads {
+			if err := addRead(ctx, tx, organization, p, r, true); err != nil {
+				return err
+			}
+		}
+	}
+	return s.concludeReport(ctx, tx, organization, p.Report, message)
+}
+
+// concludeReport brings a report and its groups to what its portions say.
+func (s *Store) concludeReport(ctx context.Context, tx *sql.Tx, organization, report, message string) error {
+	portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, report)
+	if err != nil {
+		return err
+	}
+	status := statusOf(portions)
+	if status == ReportSuccess {
+		message = ""
+	}
+	if _, err := tx.ExecContext(ctx, sqlReportDecide, organization, report, status, message, micros(s.now())); err != nil || status == ReportPending {
+		return err
+	}
+	groups, err := list(ctx, tx, scanRecordGroup, sqlGroupOfReport, organization, report)
+	if err != nil {
+		return err
+	}
+	for i := range groups {
+		g := &groups[i]
+		g.conclude(portions, message, s.now())
+		settled, err := json.Marshal(g.Settled)
+		if err != nil {
+			return err
+		}
+		claim := sql.NullString{String: g.Report, Valid: g.Report != ""}
+		if _, err := tx.ExecContext(ctx, sqlGroupDecide, organization, g.ID, g.Status, claim, micros(s.now()), micros(g.Reported), string(settled), g.Message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// statusOf is the status of a report with these portions.
+func statusOf(portions []Portion) string {
+	has := map[string]bool{}
+	for _, p := range portions {
+		has[p.State] = true
+	}
+	switch {
+	case has[LineFrozen]:
+		return ReportPending
+	case has[LineRefused]:
+		return ReportFailed
+	case has[LineParked]:
+		return ReportParked
+	case has[LineMoved]:
+		return ReportMoved
+	}
+	return ReportSuccess
+}
+
+// dimensions are those of a group's usage that a report of these portions billed.
+func (g *RecordGroup) dimensions(portions []Portion) []Portion {
+	var keys []struct{ Key string }
+	if len(g.Billable) > len("[]") {
+		// What cannot be read has no keys; it was checked when it was accepted.
+		_ = json.Unmarshal(g.Billable, &keys)
+	}
+	var mine []Portion
+	for _, p := range portions {
+		_, posted := g.Records[p.Dimension]
+		for _, k := range keys {
+			posted = posted || slices.Contains(p.Metrics, k.Key)
+		}
+		if posted && !slices.Contains(g.Settled, p.Dimension) {
+			mine = append(mine, p)
+		}
+	}
+	return mine
+}
+
+// conclude gives a group the status that the portions of its report lead to. A
+// dimension that was moved frees the group for the next report; one that was
+// refused waits for a retry, and with it what was moved.
+func (g *RecordGroup) conclude(portions []Portion, message string, now time.Time) {
+	has := map[string]bool{}
+	for _, p := range g.dimensions(portions) {
+		has[p.State] = true
+		if p.State == LineSettled {
+			g.Settled = append(g.Settled, p.Dimension)
+		}
+	}
+	slices.Sort(g.Settled)
+	g.Message = ""
+	switch {
+	case has[LineParked] || has[LineFrozen]:
+		g.Status, g.Message = GroupReportPending, message
+	case has[LineRefused]:
+		g.Status, g.Message = GroupReportFailed, message
+	case has[LineMoved]:
+		g.Status, g.Report = GroupReportPending, ""
+	default:
+		g.Status, g.Reported = GroupReported, now
+	}
+}
+
+// LinesOfDay returns the lines of an account's dimension on a UTC day.
+func (s *Store) LinesOfDay(ctx context.Context, l Line) ([]Line, error) {
+	day := l.Hour.UTC().Truncate(24 * time.Hour)
+	return s.lines(ctx, sqlLineOfKey, l.Organization, l.Account, l.Dimension, micros(day), micros(day.Add(24*time.Hour)))
+}
+
+// LinesOfReport returns the lines that bill the dimensions of a report.
+func (s *Store) LinesOfReport(ctx context.Context, organization string, r Report) ([]Line, error) {
+	return s.lines(ctx, sqlLineOfAccount, organization, r.Account, micros(r.Hour))
+}
+
+// FrozenLines returns lines that are not decided, the oldest hours first.
+func (s *Store) FrozenLines(ctx context.Context, organization string, limit int) ([]Line, error) {
+	return s.lines(ctx, sqlLineFrozen, organization, limit)
+}
+
+// StuckLines returns lines that are not settled: frozen, parked and refused,
+// the oldest hours first.
+func (s *Store) StuckLines(ctx context.Context, organization string, limit int) ([]Line, error) {
+	return s.lines(ctx, sqlLineStuck, organization, limit)
+}
+
+func (s *Store) lines(ctx context.Context, query string, args ...any) ([]Line, error) {
+	all, err := list(ctx, s.reader, scanLine, query, args...)
+	if err != nil {
+		return nil, s.fail(err, "cannot read the lines of reports")
+	}
+	return all, nil
+}
+
+func scanLine(r row) (Line, error) {
+	var l Line
+	var hour, next, deadline, lease sql.NullInt64
+	var quantity, target, accepted, request, response string
+	err := r.Scan(&l.Organization, &l.Operation, &l.Partner, &l.Account, &l.Dimension, &hour, &quantity, &target, &l.State, &accepted, &l.Maybe, &l.Grace, &l.Attempts,
+		&next, &deadline, &l.Lease, &lease, &l.Fence, &l.Message, &request, &response)
+	if err != nil {
+		return l, err
+	}
+	l.Hour, l.Next, l.Deadline, l.LeaseUntil = fromMicros(hour), fromMicros(next), fromMicros(deadline), fromMicros(lease)
+	l.Target, l.Request, l.Response = json.RawMessage(target), json.RawMessage(request), json.RawMessage(response)
+	if l.Quantity, err = meter.ParseDecimal(quantity); err == nil && accepted != "" {
+		l.Accepted, err = meter.ParseDecimal(accepted)
+	}
+	return l, err
+}
