@@ -163,7 +163,7 @@ type SeenKey struct {
 type FrozenReport struct {
 	Report
 	Portions []Portion
-	Groups   []RecordGroup // claimed; Status, Settled and Reported are taken over
+	Groups   []RecordGroup // claimed; their status follows from the portions
 	Unbilled []SeenItem    // of metrics that no dimension bills
 }
 
@@ -267,7 +267,7 @@ func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitl
 func (f *FreezeState) loadSeen(ctx context.Context, tx *sql.Tx, organization, entitlement string, groups []RecordGroup) error {
 	f.Seen[entitlement] = map[SeenKey]bool{}
 	for _, g := range groups { // by time of usage
-		if len(g.Billable) <= len("[]") {
+		if len(g.Billable) == 0 {
 			continue
 		}
 		seen, err := list(ctx, tx, scanSeen, sqlSeenList, organization, entitlement, g.Usage.UTC().Format(time.DateOnly))
@@ -305,6 +305,7 @@ func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization strin
 		return err
 	}
 	for _, g := range r.Groups {
+		g.conclude(r.Portions, "", r.Created)
 		settled, err := json.Marshal(g.Settled)
 		if err != nil {
 			return err
@@ -440,6 +441,20 @@ func (s *Store) Report(ctx context.Context, organization, id string) (Report, er
 		return Report{}, s.fail(err, "cannot read the report")
 	}
 	return r, nil
+}
+
+// MeterReads returns what was read of the meters of an entitlement's
+// dimensions, by dimension and period joined by a slash.
+func (s *Store) MeterReads(ctx context.Context, organization, entitlement string) (map[string]MeterRead, error) {
+	all, err := list(ctx, s.reader, scanRead, sqlReadList, organization, entitlement)
+	if err != nil {
+		return nil, s.fail(err, "cannot read what was read of meters")
+	}
+	reads := map[string]MeterRead{}
+	for _, r := range all {
+		reads[r.dimension+"/"+r.Period] = r.MeterRead
+	}
+	return reads, nil
 }
 
 // ReportPortions returns the portions of a report, by dimension.

@@ -49,14 +49,11 @@ func insertLine(ctx context.Context, tx *sql.Tx, l *Line) error {
 func (s *Store) LeaseLines(ctx context.Context, owner string, now, until time.Time, limit int, want func(*Line) bool) ([]Line, error) {
 	var leased []Line
 	err := s.write(ctx, "lease lines of reports", func(tx *sql.Tx) error {
-		due, err := list(ctx, tx, scanLine, sqlLineDue, micros(now), limit)
+		due, err := dueLines(ctx, tx, now, limit, want)
 		if err != nil {
 			return err
 		}
 		for _, l := range due {
-			if !want(&l) {
-				continue
-			}
 			done, err := tx.ExecContext(ctx, sqlLineLease, l.Organization, l.Operation, owner, micros(until), l.Fence)
 			if err != nil {
 				return err
@@ -75,6 +72,26 @@ func (s *Store) LeaseLines(ctx context.Context, owner string, now, until time.Ti
 		return nil, err
 	}
 	return leased, nil
+}
+
+// dueLines reads on past lines that are not wanted.
+func dueLines(ctx context.Context, tx *sql.Tx, now time.Time, limit int, want func(*Line) bool) ([]Line, error) {
+	rows, err := tx.QueryContext(ctx, sqlLineDue, micros(now))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var due []Line
+	for len(due) < limit && rows.Next() {
+		l, err := scanLine(rows)
+		if err != nil {
+			return nil, err
+		}
+		if want(&l) {
+			due = append(due, l)
+		}
+	}
+	return due, rows.Err()
 }
 
 // Decision is what became of a line that was leased.
@@ -249,16 +266,11 @@ func statusOf(portions []Portion) string {
 
 // dimensions are those of a group's usage that a report of these portions billed.
 func (g *RecordGroup) dimensions(portions []Portion) []Portion {
-	var keys []struct{ Key string }
-	if len(g.Billable) > len("[]") {
-		// What cannot be read has no keys; it was checked when it was accepted.
-		_ = json.Unmarshal(g.Billable, &keys)
-	}
 	var mine []Portion
 	for _, p := range portions {
 		_, posted := g.Records[p.Dimension]
-		for _, k := range keys {
-			posted = posted || slices.Contains(p.Metrics, k.Key)
+		for _, r := range g.Billable {
+			posted = posted || slices.Contains(p.Metrics, r.Metric)
 		}
 		if posted && !slices.Contains(g.Settled, p.Dimension) {
 			mine = append(mine, p)
@@ -337,4 +349,13 @@ func scanLine(r row) (Line, error) {
 		l.Accepted, err = meter.ParseDecimal(accepted)
 	}
 	return l, err
+}
+
+// DoubtLines takes all lines of an organization that are not decided as
+// perhaps accepted and due now, and ends their leases.
+func (s *Store) DoubtLines(ctx context.Context, organization string, now time.Time) error {
+	return s.write(ctx, "doubt the lines of reports", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlLineDoubt, organization, micros(now))
+		return err
+	})
 }

@@ -30,6 +30,8 @@ var (
 	sqlLineCreate string
 	//go:embed sql/line_decide.sql
 	sqlLineDecide string
+	//go:embed sql/line_doubt.sql
+	sqlLineDoubt string
 	//go:embed sql/line_due.sql
 	sqlLineDue string
 	//go:embed sql/line_frozen.sql

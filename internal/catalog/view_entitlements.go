@@ -115,3 +115,12 @@ func (d Dimension) ScaleDecimal() meter.Decimal { return decimalOr(d.Scale, 1) }
 
 // CommitDecimal is the money committed to, 0 if there is none.
 func (t EntitlementTerm) CommitDecimal() meter.Decimal { return decimalOr(t.Commit, 0) }
+
+// LastEntitlement returns an entitlement as it was last, also one that is gone.
+func (v *View) LastEntitlement(id string) (*Entitlement, bool) {
+	versions := v.entitled[id]
+	if len(versions) == 0 {
+		return nil, false
+	}
+	return &versions[len(versions)-1].Noun, true
+}

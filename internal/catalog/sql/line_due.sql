@@ -2,4 +2,3 @@ SELECT organization, operation, partner, account, dimension, hour_us, quantity, 
 FROM report_lines
 WHERE state = 'frozen' AND next_us <= $1 AND lease_us <= $1
 ORDER BY next_us, organization, operation
-LIMIT $2

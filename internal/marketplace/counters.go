@@ -1,0 +1,23 @@
+package marketplace
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// counters are what the reporter has done since the start.
+type counters struct {
+	passes, failures atomic.Uint64
+
+	mu    sync.Mutex
+	lines map[[2]string]uint64 // by partner and state
+}
+
+func (c *counters) add(partner, state string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lines == nil {
+		c.lines = map[[2]string]uint64{}
+	}
+	c.lines[[2]string{partner, state}]++
+}

@@ -1,0 +1,282 @@
+package marketplace
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// pass is what one freeze of an organization works with.
+type pass struct {
+	r            *Reporter
+	organization string
+	state        catalog.ReporterState
+	now, through time.Time
+	view         *catalog.View
+	configs      map[string]catalog.MeteringConfig // by partner
+	metrics      map[string]meter.Meter            // billable metrics by id
+	metered      map[string][]reading              // by entitlement
+}
+
+// freeze closes the hours of an organization up to now: it freezes what is
+// unreported, account by account. only, if not nil, chooses the entitlements.
+func (r *Reporter) freeze(ctx context.Context, organization string, state catalog.ReporterState, now time.Time, only func(entitlement string) bool) error {
+	p, err := r.newPass(ctx, organization, state, now)
+	if err != nil {
+		return err
+	}
+	accounts, err := p.accounts(ctx, only)
+	if err != nil {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(accounts))
+	var failed []error
+	for len(names) > 0 {
+		some := names[:min(len(names), freezeBatch)]
+		names = names[len(some):]
+		if err := p.freezeAccounts(ctx, some, accounts); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	if only == nil {
+		r.read[organization] = p.through
+	}
+	return nil
+}
+
+func (r *Reporter) newPass(ctx context.Context, organization string, state catalog.ReporterState, now time.Time) (*pass, error) {
+	p := &pass{r: r, organization: organization, state: state, now: now, through: r.timing.through(now), configs: map[string]catalog.MeteringConfig{},
+		metrics: map[string]meter.Meter{}, metered: map[string][]reading{}}
+	var err error
+	if p.view, err = r.o.Catalog.View(ctx, organization); err != nil {
+		return nil, err
+	}
+	configs, err := r.o.Catalog.MeteringConfigs(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range configs {
+		p.configs[c.Partner] = c
+	}
+	metrics, err := r.o.Catalog.BillableMetrics(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range metrics {
+		if p.metrics[m.ID], err = metricOf(m); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// metricOf is the meter of a billable metric, grouped by its own properties only.
+func metricOf(m catalog.BillableMetric) (meter.Meter, error) {
+	definition, err := meter.DecodeMeter(m.Definition)
+	if err != nil {
+		return meter.Meter{}, err
+	}
+	definition.GroupBy = slices.DeleteFunc(definition.GroupBy, func(name string) bool { return !strings.HasPrefix(name, "properties.") })
+	return definition, nil
+}
+
+// accounts returns the accounts with something to freeze and their entitlements.
+func (p *pass) accounts(ctx context.Context, only func(string) bool) (map[string][]string, error) {
+	waiting, err := p.r.o.Catalog.WaitingGroups(ctx, p.organization, p.through)
+	if err != nil {
+		return nil, err
+	}
+	work := map[string]bool{}
+	for _, w := range waiting {
+		work[w.Entitlement] = true
+	}
+	if only != nil || p.through.After(p.r.read[p.organization]) {
+		if err := p.readMeters(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for entitlement := range p.metered {
+		work[entitlement] = true
+	}
+	accounts, wanted := map[string][]string{}, map[string]bool{}
+	for _, id := range slices.Sorted(maps.Keys(work)) {
+		e, ok := p.latest(id)
+		if !ok || accountOf(e) == "" {
+			continue // stays unreported, and visible as such
+		}
+		account := accountOf(e)
+		accounts[account] = append(accounts[account], id)
+		wanted[account] = wanted[account] || only == nil || only(id)
+	}
+	maps.DeleteFunc(accounts, func(account string, _ []string) bool { return !wanted[account] })
+	return accounts, nil
+}
+
+// latest is an entitlement as it is, or as it was last.
+func (p *pass) latest(id string) (*catalog.Entitlement, bool) {
+	if e, ok := p.view.Entitlement(id); ok {
+		return e, true
+	}
+	return p.view.LastEntitlement(id)
+}
+
+// freezeAccounts freezes some accounts in one transaction.
+func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[string][]string) error {
+	q := catalog.FreezeQuery{Accounts: names, Before: p.through, HoursFrom: p.now.Add(-openLookback)}
+	for _, name := range names {
+		q.Entitlements = append(q.Entitlements, accounts[name]...)
+	}
+	var err error
+	for range freezeTries {
+		err = p.r.o.Catalog.Freeze(ctx, p.organization, q, func(state *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+			var reports []catalog.FrozenReport
+			var lines []catalog.Line
+			for _, name := range names {
+				a := &account{pass: p, name: name, entitlements: accounts[name], state: state}
+				more, err := a.decide()
+				if err != nil {
+					return nil, nil, err
+				}
+				reports, lines = append(reports, more...), append(lines, a.lines...)
+			}
+			p.r.o.Fault(FaultBeforeFreeze)
+			return reports, lines, nil
+		})
+		if meter.KindOf(err) != meter.KindConflict {
+			return err
+		}
+	}
+	return err
+}
+
+// bucket is the unreported usage of one entitlement that is billed for one hour.
+type bucket struct {
+	groups []catalog.RecordGroup
+	reads  []reading
+	late   map[string]bool // dimensions with usage of a closed hour; "" = of any
+}
+
+// place is where usage goes: an hour, or a person.
+type place struct {
+	hour   time.Time
+	parked string // why it waits for a person; "" = it does not
+}
+
+// closedHour says why usage for GCP waits for a person.
+const closedHour = "its hour is closed: usage is not given another time silently"
+
+// account decides what is frozen for one account.
+type account struct {
+	*pass
+	name         string
+	entitlements []string
+	state        *catalog.FreezeState
+
+	lines []catalog.Line
+}
+
+// decide puts all unreported usage of the account where it is billed, and
+// makes the reports and lines of each hour.
+func (a *account) decide() ([]catalog.FrozenReport, error) {
+	buckets := map[place]map[string]*bucket{}
+	in := func(id string, to place) *bucket {
+		if buckets[to] == nil {
+			buckets[to] = map[string]*bucket{}
+		}
+		if buckets[to][id] == nil {
+			buckets[to][id] = &bucket{late: map[string]bool{}}
+		}
+		return buckets[to][id]
+	}
+	for _, id := range a.entitlements {
+		for _, g := range a.state.Groups[id] {
+			usage := g.Usage.UTC().Truncate(time.Hour)
+			to, ok := a.target(id, usage)
+			if !ok {
+				continue
+			}
+			b, late := in(id, to), !to.hour.Equal(usage)
+			b.groups = append(b.groups, g)
+			for dimension := range g.Records {
+				b.late[dimension] = b.late[dimension] || late
+			}
+			b.late[""] = b.late[""] || late
+		}
+		for _, m := range a.metered[id] {
+			if !m.current(a.state.Reads[id]) {
+				continue // another reporter has read it meanwhile
+			}
+			to, ok := a.target(id, m.hour)
+			if e, _ := a.latest(id); m.late && e.Partner == catalog.PartnerGCP {
+				to, ok = place{hour: m.hour, parked: closedHour}, true
+			}
+			if !ok {
+				continue
+			}
+			b := in(id, to)
+			b.reads = append(b.reads, m)
+			b.late[m.dimension] = b.late[m.dimension] || m.late || !to.hour.Equal(m.hour)
+		}
+	}
+	var reports []catalog.FrozenReport
+	for _, to := range slices.SortedFunc(maps.Keys(buckets), func(x, y place) int {
+		if c := x.hour.Compare(y.hour); c != 0 {
+			return c
+		}
+		return strings.Compare(x.parked, y.parked)
+	}) {
+		more, err := a.hour(to, buckets[to])
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, more...)
+	}
+	return reports, nil
+}
+
+// target says where the usage of an hour is billed; false if it has to wait
+// for a later hour to close, or for nothing: then it stays unreported.
+func (a *account) target(id string, usage time.Time) (place, bool) {
+	e, _ := a.latest(id)
+	switch {
+	case a.open(id, usage):
+		return place{hour: usage}, true
+	case !a.now.Before(a.deadline(e.Partner, usage)) && usage.Before(a.pass.state.Restored):
+		return place{hour: usage, parked: "may have been reported before the catalogue was restored"}, true
+	case e.Partner == catalog.PartnerGCP:
+		return place{hour: usage, parked: closedHour}, true
+	}
+	from := usage.Add(time.Hour)
+	if oldest := a.now.Add(-openLookback).Truncate(time.Hour); from.Before(oldest) {
+		from = oldest
+	}
+	for hour := from; hour.Before(a.through); hour = hour.Add(time.Hour) {
+		if a.open(id, hour) {
+			return place{hour: hour}, true
+		}
+	}
+	return place{}, false
+}
+
+func (a *account) deadline(partner string, hour time.Time) time.Time {
+	return a.r.timing.deadline(partner, hour)
+}
+
+// open says whether usage of an entitlement may be billed for an hour: nothing
+// is frozen for it, the deadline has not passed, the entitlement is active.
+func (a *account) open(id string, hour time.Time) bool {
+	if !hour.Before(a.through) || a.state.Hours[a.name][hour] {
+		return false
+	}
+	e, ok := a.view.EntitlementAt(id, hour)
+	return ok && e.ActiveAt(hour) && accountOf(e) == a.name && a.now.Before(a.deadline(e.Partner, hour))
+}

@@ -1,0 +1,175 @@
+package marketplace
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+	"odometer/internal/rating"
+)
+
+// hour makes the reports of one hour of the account, one for each
+// entitlement, and its lines, one for each dimension.
+func (a *account) hour(to place, buckets map[string]*bucket) ([]catalog.FrozenReport, error) {
+	sums := map[string]meter.Decimal{} // sent, by dimension
+	payers := map[string]*catalog.Entitlement{}
+	var reports []catalog.FrozenReport
+	for _, id := range slices.Sorted(maps.Keys(buckets)) {
+		e, ok := a.view.EntitlementAt(id, to.hour)
+		if !ok {
+			if e, ok = a.latest(id); !ok {
+				continue
+			}
+		}
+		report, err := a.report(e, to, buckets[id], sums)
+		if err != nil {
+			return nil, err
+		}
+		for i := range report.Portions {
+			if p := &report.Portions[i]; p.State == catalog.LineFrozen && payers[p.Dimension] == nil {
+				payers[p.Dimension] = e
+			}
+		}
+		reports = append(reports, report)
+	}
+	for _, dimension := range slices.Sorted(maps.Keys(payers)) {
+		target, _ := targetOf(payers[dimension], a.organization, a.name, dimension, to.hour, sums[dimension])
+		text, err := json.Marshal(target)
+		if err != nil {
+			return nil, err
+		}
+		a.lines = append(a.lines, catalog.Line{Operation: target.OperationID, Partner: payers[dimension].Partner, Account: a.name, Dimension: dimension,
+			Hour: to.hour, Quantity: sums[dimension], Target: text, Next: a.now, Deadline: a.deadline(payers[dimension].Partner, to.hour)})
+	}
+	return reports, nil
+}
+
+// report makes the report of one entitlement for one hour.
+func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[string]meter.Decimal) (catalog.FrozenReport, error) {
+	term, _ := e.TermAt(to.hour)
+	f := catalog.FrozenReport{Groups: b.groups, Report: catalog.Report{ID: uuid.NewString(), Entitlement: e.ID, Term: term.ID, Buyer: e.BuyerID(),
+		Product: e.Product, Partner: e.Partner, Account: a.name, Hour: to.hour, Created: a.now.UTC().Truncate(time.Microsecond), Status: catalog.ReportSuccess, Message: to.parked}}
+	usage := map[string]*catalog.Portion{}
+	portion := func(dimension string) *catalog.Portion {
+		if usage[dimension] == nil {
+			usage[dimension] = &catalog.Portion{Report: f.ID, Dimension: dimension, Entitlement: e.ID, Term: term.ID, Account: a.name, Hour: to.hour, Late: b.late[dimension]}
+		}
+		return usage[dimension]
+	}
+	for i := range b.groups {
+		for dimension, quantity := range b.groups[i].Records {
+			if !slices.Contains(b.groups[i].Settled, dimension) {
+				p := portion(dimension)
+				p.Usage = p.Usage.Add(quantity)
+			}
+		}
+	}
+	for _, m := range b.reads {
+		p := portion(m.dimension)
+		p.Usage, p.Metered = p.Usage.Add(m.value), p.Metered.Add(m.value)
+		p.Reads = append(p.Reads, catalog.MeterRead{Period: m.period, Through: m.through, Value: m.value})
+	}
+	info := catalog.ReportInfo{Late: b.late[""], Sequence: sequenceOf(b.reads)}
+	billed, err := a.billable(e, b, portion)
+	if err != nil {
+		return f, err
+	}
+	if len(billed.records) > 0 {
+		if info.Billable, err = json.Marshal(billed.records); err != nil {
+			return f, err
+		}
+	}
+	f.Unbilled = billed.unbilled
+	if f.Message == "" {
+		f.Message = strings.Join(billed.messages, "; ")
+	}
+	a.bill(e, term, to, usage, sums, &info)
+	for _, dimension := range slices.Sorted(maps.Keys(usage)) {
+		p := usage[dimension]
+		switch {
+		case p.State == catalog.LineFrozen:
+			f.Status = catalog.ReportPending
+		case p.State == catalog.LineParked && f.Status == catalog.ReportSuccess:
+			f.Status = catalog.ReportParked
+		case p.State == catalog.LineRefused && f.Status != catalog.ReportPending:
+			f.Status, f.Message = catalog.ReportFailed, "the entitlement does not say how "+dimension+" is billed"
+		}
+		f.Portions = append(f.Portions, *p)
+		if p.State != catalog.LineRefused {
+			a.state.Open[e.ID] = append(a.state.Open[e.ID], *p) // counts for the next hours of this pass
+		}
+	}
+	for _, g := range b.groups {
+		info.Groups = append(info.Groups, g.ID)
+	}
+	f.Info, err = json.Marshal(info)
+	return f, err
+}
+
+// balances are an entitlement's balances with what is open on top: a portion
+// that may still be settled is not given twice.
+func (a *account) balances(entitlement string) map[catalog.BalanceKey]meter.Decimal {
+	all := maps.Clone(a.state.Balances[entitlement])
+	for i := range a.state.Open[entitlement] {
+		a.state.Open[entitlement][i].Each(func(k catalog.BalanceKey, by meter.Decimal) { all[k] = all[k].Add(by) })
+	}
+	return all
+}
+
+// bill says where the usage of each portion goes, and adds what is sent to sums.
+func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to place, usage map[string]*catalog.Portion, sums map[string]meter.Decimal, info *catalog.ReportInfo) {
+	balances, config := a.balances(e.ID), a.configs[e.Partner]
+	period := ""
+	if term.IncludedPer != "term" {
+		period = to.hour.UTC().Format("2006-01")
+	}
+	info.CommitAmount, info.CreditAmount = term.CommitDecimal(), a.state.Credits[e.ID]
+	info.UsedCommit = balances[catalog.BalanceKey{Kind: catalog.BalanceCommit, Term: term.ID}]
+	info.UsedCredit = balances[catalog.BalanceKey{Kind: catalog.BalanceCredit}]
+	left := rating.Balances{Credit: info.CreditAmount.Sub(info.UsedCredit), Included: map[string]meter.Decimal{}}
+	if config.CommitFirst {
+		left.Commit = info.CommitAmount.Sub(info.UsedCommit)
+	}
+	quantities, prices := map[string]meter.Decimal{}, map[string]meter.Decimal{}
+	for dimension, p := range usage {
+		quantities[dimension] = p.Usage
+		if d, ok := e.Dimension(dimension); ok {
+			p.UnitPrice, p.ListPrice = d.UnitPriceDecimal(), d.ListPriceDecimal()
+			prices[dimension] = p.UnitPrice
+			left.Included[dimension] = d.IncludedDecimal().Sub(balances[catalog.BalanceKey{Kind: catalog.BalanceIncluded, Term: term.ID, Dimension: dimension, Period: period}])
+		}
+	}
+	absorbed := rating.Absorb(quantities, prices, left, rating.DefaultOrder)
+	for _, dimension := range slices.Sorted(maps.Keys(usage)) {
+		p, took := usage[dimension], absorbed[dimension]
+		p.Credit, p.Commit, p.Included = took.Credit, took.Commit, took.Included
+		p.CreditAmount, p.CommitSpent, p.Period = took.CreditAmount, took.CommitSpent, period
+		p.Left, p.Adjusted = took.Left, took.Left
+		if config.CommitFirst && config.OverageAtList {
+			p.Adjusted = rating.AtListPrice(took.Left, p.UnitPrice, p.ListPrice)
+		}
+		if to.parked != "" { // settled by hand, it is carried into the next hour that is billed
+			p.State, p.CarryOut = catalog.LineParked, p.Adjusted
+			continue
+		}
+		p.CarryIn = balances[catalog.BalanceKey{Kind: catalog.BalanceCarry, Term: term.ID, Dimension: dimension}]
+		format := formatOf(e, dimension)
+		format.Maximum = format.Maximum.Sub(sums[dimension])
+		p.Sent, p.CarryOut = rating.Carry(p.Adjusted, p.CarryIn, format)
+		p.State = catalog.LineSettled // nothing has to be sent
+		if p.Sent.Sign() > 0 {
+			p.State = catalog.LineFrozen
+			if _, known := targetOf(e, a.organization, a.name, dimension, to.hour, p.Sent); !known {
+				p.State = catalog.LineRefused
+				continue
+			}
+			sums[dimension] = sums[dimension].Add(p.Sent)
+		}
+	}
+}

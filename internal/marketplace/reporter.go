@@ -1,0 +1,197 @@
+// Package marketplace reports usage to the AWS, Azure and GCP marketplaces
+// every hour, so that nothing is billed twice and nothing is lost.
+//
+//	unreported groups, meters ──freeze──► report, portions, lines     one transaction, before anything is sent
+//	lines due ──lease (fence)──► sender ──► settled │ refused │ unknown
+//	                                          └─ booked with balances and groups in one transaction
+//
+// A frozen line never changes: whatever happens to an attempt, it is sent
+// again under the same key with the same quantity, which each marketplace
+// takes as the same. What is not certain stays unknown until the marketplace
+// gives a definite answer, or, when its window has closed, waits for a person.
+package marketplace
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/marketplace/sender"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// UsageReader answers what meters have counted; *metering.Service does.
+type UsageReader interface {
+	Usage(ctx context.Context, p metering.Principal, q metering.UsageQuery) (*metering.Usage, error)
+	MeterOf(organization, key string) (meter.Meter, bool)
+}
+
+// Options say what a Reporter is made of. Catalog, Usage, Clock and Owner are required.
+type Options struct {
+	Catalog *catalog.Store
+	Usage   UsageReader
+	Senders map[string]sender.Sender // by partner; the lines of others wait
+	Clock   func() time.Time
+	Logger  *slog.Logger // nil = silent
+	Owner   string       // names this process among those that lease lines
+	Timing  Timing       // fields that are zero take their default
+	// Fault is called at the points of FaultPoints; tests end the process there.
+	Fault func(point string)
+}
+
+// The points at which a test may end the process.
+const (
+	FaultBeforeFreeze = "before-freeze" // all is decided, nothing is stored
+	FaultBeforeSend   = "before-send"   // frozen and leased, nothing has left
+	FaultAfterSend    = "after-send"    // answered, nothing is booked
+	FaultAfterBook    = "after-book"
+)
+
+// FaultPoints are all of them.
+var FaultPoints = []string{FaultBeforeFreeze, FaultBeforeSend, FaultAfterSend, FaultAfterBook}
+
+// Limits of one pass.
+const (
+	freezeBatch = 50   // accounts frozen in one transaction
+	leaseBatch  = 1000 // lines leased in one transaction
+	sendBatch   = sender.MaxBatch
+	sendWorkers = 4 // batches on their way at once
+	freezeTries = 3 // after a group was deleted meanwhile
+)
+
+// Reporter closes hours, freezes what is to be billed, and sends it. Several
+// reporters may work on one catalogue: leases keep them apart, and what two of
+// them send is the same.
+type Reporter struct {
+	o       Options
+	timing  Timing
+	logger  *slog.Logger
+	counts  counters
+	passing sync.Mutex           // one pass at a time
+	read    map[string]time.Time // by organization: hours up to here were read from meters and frozen
+
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// New returns a reporter that does nothing until it is started or stepped.
+func New(o Options) *Reporter {
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Fault == nil {
+		o.Fault = func(string) {}
+	}
+	return &Reporter{o: o, timing: o.Timing.orDefault(), logger: logger, read: map[string]time.Time{}}
+}
+
+// Start runs a pass now and then at each interval, until Stop.
+func (r *Reporter) Start(ctx context.Context) {
+	ctx, r.stop = context.WithCancel(ctx)
+	r.done = make(chan struct{})
+	go func() {
+		defer close(r.done)
+		ticker := time.NewTicker(r.timing.Interval)
+		defer ticker.Stop()
+		for {
+			if err := r.RunOnce(ctx, r.o.Clock()); err != nil && ctx.Err() == nil {
+				r.logger.Error("a pass of the marketplace reporter failed; the next one goes on", "error", err)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	}()
+}
+
+// Stop ends the pass at work and returns when it has. Lines on their way keep
+// their lease and are sent again, the same, when it has ended.
+func (r *Reporter) Stop() {
+	if r.stop == nil {
+		return
+	}
+	r.stop()
+	<-r.done
+}
+
+// RunOnce makes one pass over all organizations as of now: hours that have
+// closed are frozen, lines that are due are sent. An organization that fails
+// does not keep the others; their errors are joined.
+func (r *Reporter) RunOnce(ctx context.Context, now time.Time) error {
+	r.passing.Lock()
+	defer r.passing.Unlock()
+	organizations, err := r.organizations(ctx)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	works := map[string]bool{}
+	for _, id := range organizations {
+		state, err := r.o.Catalog.Reporter(ctx, id)
+		switch {
+		case err != nil:
+			failed = append(failed, err)
+			continue
+		case state.Paused:
+			continue
+		}
+		works[id] = true
+		if err := r.freeze(ctx, id, state, now, nil); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	failed = append(failed, r.send(ctx, now, func(l *catalog.Line) bool { return works[l.Organization] }))
+	r.counts.passes.Add(1)
+	if err := errors.Join(failed...); err != nil {
+		r.counts.failures.Add(1)
+		return err
+	}
+	return nil
+}
+
+func (r *Reporter) organizations(ctx context.Context) ([]string, error) {
+	var all []string
+	page := catalog.Page{}
+	for {
+		got, err := r.o.Catalog.Organizations(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range got.Items {
+			all = append(all, o.ID)
+		}
+		if got.Next == "" {
+			return all, nil
+		}
+		page.Cursor = got.Next
+	}
+}
+
+// Reconcile lets an organization's reporter work again after its catalogue
+// was restored. What the catalogue holds as frozen may have been decided
+// after the backup, so all of it is taken as perhaps accepted and sent again
+// as it was: the marketplaces answer what they have. Hours that ended before
+// the restore and can no longer be sent are not moved to others: they wait for
+// a person.
+func (r *Reporter) Reconcile(ctx context.Context, organization, actor string) error {
+	now := r.o.Clock()
+	state, err := r.o.Catalog.Reporter(ctx, organization)
+	if err != nil {
+		return err
+	}
+	if err := r.o.Catalog.DoubtLines(ctx, organization, now); err != nil {
+		return err
+	}
+	state.Paused, state.Reason = false, "reconciled by "+actor
+	if err := r.o.Catalog.SetReporter(ctx, organization, state, actor); err != nil {
+		return err
+	}
+	return r.RunOnce(ctx, now)
+}
