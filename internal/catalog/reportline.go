@@ -101,8 +101,8 @@ type Decision struct {
 	Accepted meter.Decimal
 	Maybe    bool
 	Grace    bool
-	Next     time.Time
-	Deadline time.Time
+	Next     time.Time // zero = as it was
+	Deadline time.Time // zero = as it was
 	Message  string
 	Request  json.RawMessage
 	Response json.RawMessage
@@ -139,6 +139,12 @@ func flag(b bool) int {
 
 // decideLine books one decision about a line in the state from.
 func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from string) (bool, error) {
+	if d.Next.IsZero() {
+		d.Next = d.Line.Next
+	}
+	if d.Deadline.IsZero() {
+		d.Deadline = d.Line.Deadline
+	}
 	accepted := ""
 	if d.To == LineSettled {
 		accepted = d.Accepted.String()
