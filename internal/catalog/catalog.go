@@ -11,6 +11,10 @@
 //	              1 --- n record_groups  usage reported against entitlements, with a life cycle
 //	              1 --- n metering_configs, entitlement_credits, billable_metrics, idempotency_keys
 //
+//	              1 --- n reports          what was frozen of an entitlement for an hour
+//	                      1 --- n report_portions   where the usage of each dimension went
+//	              1 --- n report_lines     what a marketplace is told, one for an account, dimension and hour
+//
 //	installation  one row, in PostgreSQL: the ledger that the catalogue belongs to, and a number that tells of changes of keys
 //
 // Documents are applied (ParseDocument, Apply) and read back (Export); a View is
