@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"slices"
 	"time"
@@ -40,7 +41,7 @@ type ApplyOptions struct {
 // refused is refused before the first change. If the process ends in between,
 // or a store fails, what was done so far stays, and nothing of it is wrong by
 // itself: there are meters that no product uses yet, or meters that are still to
-// go. Applying the document again does the rest.
+// go. The error says so, and applying the document again does the rest.
 //
 // Errors of the document are KindInvalid and name its lines. Documents are
 // applied one at a time.
@@ -141,38 +142,65 @@ func (s *Service) keepMetrics(ctx context.Context, organization string, d *Diff)
 
 // perform makes the changes of a plan. Caller holds changes.
 func (s *Service) perform(ctx context.Context, p Principal, doc *Document, o ApplyOptions, planned Diff) (Diff, error) {
+	begun, err := s.performLedger(ctx, p, planned)
+	var done Diff
+	if err == nil {
+		done, err = s.catalog.Apply(ctx, p.Organization, doc, catalog.ApplyOptions{Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
+		begun = begun || err == nil
+	}
+	for _, key := range planned.Meters.Remove {
+		if err == nil {
+			err = s.deleteMeter(ctx, p, key)
+		}
+	}
+	if err != nil && begun {
+		err = inPart(err)
+	}
+	if err != nil {
+		return Diff{}, err
+	}
+	done.Meters = planned.Meters
+	return done, nil
+}
+
+// performLedger makes the changes that the log decides on; begun says whether
+// it has made any.
+func (s *Service) performLedger(ctx context.Context, p Principal, planned Diff) (begun bool, err error) {
 	if want := planned.Organization; want != nil && want.CustomerAttribute != s.customerAttribute(p.Organization) {
 		if err := s.ledger.SetCustomerAttribute(ctx, p.Organization, want.CustomerAttribute, p.Actor()); err != nil {
-			return Diff{}, err
+			return false, err
 		}
+		begun = true
 	}
 	for _, m := range planned.Meters.Create {
 		state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
 		if err != nil {
-			return Diff{}, err
+			return begun, err
 		}
+		begun = true
 		s.copyMeter(ctx, p, state)
 	}
 	for _, m := range planned.Meters.Update {
 		patch := MeterPatch{Name: &m.Name, Description: &m.Description, Unit: &m.Unit, Status: &m.Status}
 		state, err := s.ledger.UpdateMeter(ctx, p.Organization, m.Key, patch, p.Actor())
 		if err != nil {
-			return Diff{}, err
+			return begun, err
 		}
+		begun = true
 		s.copyMeter(ctx, p, state)
 	}
-	done, err := s.catalog.Apply(ctx, p.Organization, doc,
-		catalog.ApplyOptions{Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
-	if err != nil {
-		return Diff{}, err
+	return begun, nil
+}
+
+// inPart tells the caller that an error came between two steps.
+func inPart(err error) error {
+	var known *meter.Error
+	if !errors.As(err, &known) {
+		known = meter.WrapError(meter.KindInternal, err, "a store failed")
 	}
-	for _, key := range planned.Meters.Remove {
-		if err := s.deleteMeter(ctx, p, key); err != nil {
-			return Diff{}, err
-		}
-	}
-	done.Meters = planned.Meters
-	return done, nil
+	told := *known
+	told.Message = "the document was applied in part, apply it again: " + known.Message
+	return &told
 }
 
 // Export returns the organization as a document that Apply reproduces exactly,

@@ -6,9 +6,12 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/ledger"
 	"odometer/internal/meter"
 )
 
@@ -212,6 +215,32 @@ func TestApplyHeals(t *testing.T) {
 		if d := s.apply(t, service, applied, ApplyOptions{Prune: true}); !d.Empty() || s.copies(t) != "bytes hits" {
 			t.Errorf("crash %s, restart %t: again %+v, copies %s", name, restart, d, s.copies(t))
 		}
+	}
+}
+
+// TestApplyInPart: where the second step fails after the first, the error says
+// so, and applying again does the rest. The clock goes back between the two.
+func TestApplyInPart(t *testing.T) {
+	t.Parallel()
+	var log atomic.Pointer[ledger.Ledger]
+	s := openStoresOf(t, func() time.Time { return testStart }, func() time.Time {
+		if l := log.Load(); l != nil && len(l.Meters("default")) > 0 {
+			return testStart.Add(-time.Hour)
+		}
+		return testStart
+	})
+	service := s.service(t, Limits{})
+	log.Store(s.ledger)
+	_, err := service.Apply(t.Context(), admin, []byte(applied), ApplyOptions{Effective: testStart})
+	if err == nil || !strings.HasPrefix(err.Error(), "the document was applied in part, apply it again: effective is in the future") {
+		t.Errorf("%v", err)
+	}
+	if view, err := service.Catalogue(t.Context(), admin); err != nil || len(view.Customers()) != 0 || s.copies(t) != "bytes hits" {
+		t.Errorf("%v, %d customers, meters %s", err, len(view.Customers()), s.copies(t))
+	}
+	log.Store(nil)
+	if d := s.apply(t, service, applied, ApplyOptions{Effective: testStart}); len(d.Meters.Create) != 0 || len(d.Changes) == 0 {
+		t.Errorf("again: %+v", d)
 	}
 }
 

@@ -29,9 +29,15 @@ func openStores(t testing.TB) stores {
 
 func openStoresAt(t testing.TB, clock func() time.Time) stores {
 	t.Helper()
+	return openStoresOf(t, clock, clock)
+}
+
+// openStoresOf has a clock of the catalogue's own.
+func openStoresOf(t testing.TB, clock, catalogClock func() time.Time) stores {
+	t.Helper()
 	dir := t.TempDir()
 	ctx := context.Background()
-	c, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: clock})
+	c, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: catalogClock})
 	if err != nil {
 		t.Fatal(err)
 	}
