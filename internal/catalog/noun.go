@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -375,7 +376,7 @@ func (s *Store) PutUnits(ctx context.Context, organization string, text []byte, 
 // keeps it. One that others refer to is KindConflict, which names them.
 func (s *Store) DeleteNoun(ctx context.Context, organization string, r NounRef, opt ApplyOptions) error {
 	inUse := func(p problems, doc *Document) error {
-		return meter.Errorf(meter.KindConflict, "%s is in use: %s", r, messageOf(p.errIn(doc)))
+		return meter.Errorf(meter.KindConflict, "%s is in use by %s", r, p.places(doc))
 	}
 	_, err := s.edit(ctx, organization, opt, func(doc *Document) error {
 		n, c, err := doc.nouns(r)
@@ -417,6 +418,23 @@ func (doc *Document) named(path string) string {
 		return r.String()
 	}
 	return r.String() + ": " + rest
+}
+
+// places names the nouns that problems are in, and where in them.
+func (p problems) places(doc *Document) string {
+	var names []string
+	for i, one := range p {
+		if i == MaxProblems {
+			names = append(names, fmt.Sprintf("and %d more", len(p)-i))
+			break
+		}
+		name, field, _ := strings.Cut(doc.named(one.path), ": ")
+		if field != "" {
+			name += " (" + field + ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // cutIndex takes list[i] off a path.
