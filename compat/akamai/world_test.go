@@ -12,8 +12,6 @@ import (
 	"odometer/compat/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
-
 // calendar names the months of the tests in texts: BEFORE, LAST (the month
 // that has the usage), THIS, NEXT, and END for the last day of LAST. OLDEST is
 // the first month that may be asked for, OLDER the one before.

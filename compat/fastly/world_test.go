@@ -11,8 +11,6 @@ import (
 	"odometer/compat/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
-
 const catalogue = `
 meters:
   - {key: requests, event_type: edge, aggregation: COUNT, group_by: [customer, product, service, region]}

@@ -140,6 +140,12 @@ func Go(t testing.TB, folder string) (Client, bool) {
 	if mayMiss(t, "goproxy") {
 		return Client{}, false
 	}
-	path := install(t, folder, func() (string, error) { return goBuild(filepath.Join("testdata", folder), "client-"+folder, ".") })
+	path := install(t, folder, func() (string, error) {
+		path, err := filepath.Abs(filepath.Join("testdata", folder, "client"))
+		if err != nil {
+			return "", err
+		}
+		return path, goBuild(filepath.Join("testdata", folder), path, ".")
+	})
 	return Client{Name: "go", command: []string{path}}, true
 }

@@ -1,5 +1,5 @@
-// Package harness is what the tests of compat share: it builds odometer once
-// for a test process, serves a fresh data directory on a random port with a
+// Package harness is what the tests of compat share: it builds odometer once,
+// serves a fresh data directory on a random port with a
 // catalogue and usage, and runs vendors' clients against it.
 //
 //	Start ─► Server ◄── Client.Calls ─► a program in testdata that uses the vendor's client
@@ -34,35 +34,45 @@ const limit = 5 * time.Minute
 // root is the repository's folder, as seen from a package in compat.
 const root = "../.."
 
-// built is the folder of everything that Main removes.
-var built = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "odometer-compat-") })
-
-// Main runs a package's tests and removes what they built. Each package in
-// compat calls it from its TestMain.
-func Main(m *testing.M) {
-	m.Run()
-	if dir, err := built(); err == nil {
-		os.RemoveAll(dir)
-	}
-}
-
-// binary builds odometer, once.
-var binary = sync.OnceValues(func() (string, error) { return goBuild(root, "odometer", "./cmd/odometer") })
-
-// goBuild builds a program of the module in a folder into one that Main removes.
-func goBuild(module, name, program string) (string, error) {
-	dir, err := built()
+// binary builds odometer, once for a process: in a folder of the repository, so
+// that what one package of compat has built the next one finds up to date.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := filepath.Abs(root + "/.tmp/compat")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, name)
-	cmd := exec.Command("go", "build", "-o", path, program)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.Create(filepath.Join(dir, "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := lockFile(lock); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "odometer")
+	return path, goBuild(root, path, "./cmd/odometer")
+})
+
+// Binary returns the path of odometer, built from the source as it is.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := binary()
+	Check(t, err)
+	return path
+}
+
+// goBuild builds a program of the module in a folder.
+func goBuild(module, path, program string) error {
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path, program)
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build %s in %s: %w\n%s", program, module, err, out)
+		return fmt.Errorf("go build %s in %s: %w\n%s", program, module, err, out)
 	}
-	return path, nil
+	return nil
 }
 
 // Check fails the test for an error.
@@ -117,8 +127,7 @@ type Server struct {
 // Start serves a fresh data directory with a world in it.
 func Start(t testing.TB, w World) *Server {
 	t.Helper()
-	path, err := binary()
-	Check(t, err)
+	path := Binary(t)
 	s := &Server{http: http.DefaultClient}
 	args := append([]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0"}, w.Flags...)
 	if w.TLS != nil {
@@ -127,6 +136,7 @@ func Start(t testing.TB, w World) *Server {
 		t.Cleanup(s.http.CloseIdleConnections)
 	}
 	s.serve(t, path, args)
+	var err error
 	s.Client, err = client.New(client.Options{URL: s.URL, Key: s.Admin, HTTPClient: s.http})
 	Check(t, err)
 	_, err = s.Client.Apply(t.Context(), []byte(w.Catalogue), client.ApplyOptions{})

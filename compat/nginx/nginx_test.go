@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"odometer/client"
+	"odometer/compat/harness"
 )
 
 // TestAccessLog is the main job on real input. It needs nginx, wrk, curl, awk
@@ -28,8 +29,7 @@ import (
 // (a list of names with commas) names it.
 func TestAccessLog(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Log("not run: it takes longer than a short test may")
+	if harness.Short(t) {
 		return
 	}
 	tools, ok := findTools(t, "nginx", "wrk", "curl", "awk", "gzip")
@@ -225,9 +225,7 @@ type server struct {
 
 func startOdometer(t *testing.T) *server {
 	t.Helper()
-	s := &server{dir: t.TempDir()}
-	s.binary = filepath.Join(s.dir, "odometer")
-	run(t, "go", "build", "-o", s.binary, "../../cmd/odometer")
+	s := &server{dir: t.TempDir(), binary: harness.Binary(t)}
 	_, before, line := start(t, (*exec.Cmd).StdoutPipe, "listening: ", s.binary, "serve", "--data", filepath.Join(s.dir, "data"), "--listen", "127.0.0.1:0")
 	_, s.url, _ = strings.Cut(line, "listening: ")
 	for _, line := range before {

@@ -11,8 +11,6 @@ import (
 	"odometer/compat/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
-
 // tests is how many tests the shop has beside home page: pages of 100 hold them.
 const tests = 204
 
