@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"text/tabwriter"
 	"time"
 
 	"odometer/client"
 	"odometer/internal/catalog"
+	"odometer/internal/surface/akamai/edgegrid"
 )
 
 // KeyCmd manages keys, through a running server or, with --data, in a data
@@ -55,10 +57,13 @@ func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*catalog.Stor
 
 // KeyCreateCmd creates one key.
 type KeyCreateCmd struct {
-	keyTarget `embed:""`
-	Role      string `enum:"admin,ingest,report,read" default:"admin" help:"What it may do: admin, ingest, report or read."`
-	Customer  string `placeholder:"ID" help:"Bind it to one customer."`
-	Expires   string `placeholder:"TIME" help:"When it ends: RFC 3339, a date (UTC), or a duration from now like 720h."`
+	keyTarget  `embed:""`
+	Role       string   `enum:"admin,ingest,report,read" default:"admin" help:"What it may do: admin, ingest, report or read."`
+	Kind       string   `enum:"token,edgegrid" default:"token" help:"token, or edgegrid for Akamai's API: printed as clients keep it in ~/.edgerc."`
+	Customer   string   `placeholder:"ID" help:"Bind it to one customer."`
+	Account    []string `placeholder:"ID" help:"Account that it may switch to in Akamai's API; repeatable."`
+	DefaultAID string   `name:"default-aid" placeholder:"AID" help:"Account group of requests to ThousandEyes' API that name none."`
+	Expires    string   `placeholder:"TIME" help:"When it ends: RFC 3339, a date (UTC), or a duration from now like 720h."`
 }
 
 // Run prints the new key's id and secret.
@@ -69,21 +74,47 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 	}
 	if c.Data != "" {
 		return c.offline(ctx, env, func(store *catalog.Store, organization string) error {
-			if c.Role == string(catalog.RoleAdmin) && c.Customer == "" && expires.IsZero() {
-				key, token, err := store.MintAdminKey(ctx, organization, offlineActor)
-				return printKey(env.Stdout, key.ID, token, err)
-			}
-			key, token, err := store.CreateKey(ctx, catalog.NewKey{Organization: organization, Role: catalog.Role(c.Role),
-				Customer: c.Customer, Expires: expires}, offlineActor)
-			return printKey(env.Stdout, key.ID, token, err)
+			return c.createOffline(ctx, env, store, organization, expires)
 		})
 	}
 	api, err := newClient(c.ClientSettings, c.Organization)
 	if err != nil {
 		return err
 	}
-	key, err := api.CreateKey(ctx, client.NewKey{Role: c.Role, Customer: c.Customer, Expires: expires})
+	n := client.NewKey{Role: c.Role, Customer: c.Customer, Accounts: c.Account, DefaultAID: c.DefaultAID, Expires: expires}
+	if c.Kind == string(catalog.KindEdgeGrid) {
+		key, err := api.CreateEdgeGridKey(ctx, n)
+		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: key.ClientToken, AccessToken: key.AccessToken, Secret: key.ClientSecret}, err)
+	}
+	key, err := api.CreateKey(ctx, n)
 	return printKey(env.Stdout, key.ID, key.Token, err)
+}
+
+func (c *KeyCreateCmd) createOffline(ctx context.Context, env *Env, store *catalog.Store, organization string, expires time.Time) error {
+	n := catalog.NewKey{Organization: organization, Role: catalog.Role(c.Role), Kind: catalog.KeyKind(c.Kind), Customer: c.Customer,
+		Accounts: c.Account, DefaultAID: c.DefaultAID, Expires: expires}
+	if n.Kind == catalog.KindEdgeGrid {
+		key, credential, err := store.CreateEdgeGridKey(ctx, n, offlineActor)
+		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: credential.ClientToken, AccessToken: credential.AccessToken, Secret: credential.ClientSecret}, err)
+	}
+	if n.Role == catalog.RoleAdmin && n.Customer == "" && n.DefaultAID == "" && len(n.Accounts) == 0 && expires.IsZero() {
+		key, token, err := store.MintAdminKey(ctx, organization, offlineActor)
+		return printKey(env.Stdout, key.ID, token, err)
+	}
+	key, token, err := store.CreateKey(ctx, n, offlineActor)
+	return printKey(env.Stdout, key.ID, token, err)
+}
+
+// printCredential prints a credential as EdgeGrid clients keep it.
+func printCredential(w io.Writer, id, address string, credential edgegrid.Identity, err error) error {
+	if err == nil {
+		host := address
+		if u, wrong := url.Parse(address); wrong == nil && u.Host != "" {
+			host = u.Host
+		}
+		_, err = fmt.Fprintf(w, "# key %s\n%s", id, edgeRC(host, credential))
+	}
+	return err
 }
 
 func printKey(w io.Writer, id, token string, err error) error {

@@ -64,9 +64,11 @@ type surfacesReport struct {
 type surfaceTimes struct {
 	Name     string        `json:"name"`
 	Requests int           `json:"requests"`
-	Rows     int           `json:"rows"`         // of an answer, the least seen
-	First50  time.Duration `json:"first_p50_ns"` // asked for each customer for the first time
+	Rows     int           `json:"rows"`          // of an answer, the least seen
+	CPU      time.Duration `json:"server_cpu_ns"` // of the server, for one request
+	First50  time.Duration `json:"first_p50_ns"`  // asked for each customer for the first time
 	First99  time.Duration `json:"first_p99_ns"`
+	FirstCPU time.Duration `json:"first_server_cpu_ns"`
 	P50      time.Duration `json:"p50_ns"`
 	P99      time.Duration `json:"p99_ns"`
 	Max      time.Duration `json:"max_ns"`
@@ -217,7 +219,7 @@ func (s *surfaceRun) measure(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		times.First50, times.First99 = first.P50, first.P99
+		times.First50, times.First99, times.FirstCPU = first.P50, first.P99, first.CPU
 		s.report.Surfaces = append(s.report.Surfaces, times)
 	}
 	return nil
@@ -225,6 +227,7 @@ func (s *surfaceRun) measure(ctx context.Context) error {
 
 func (s *surfaceRun) ask(ctx context.Context, kind surfaceRequest, requests int) (surfaceTimes, error) {
 	took, rows, failed := make([]time.Duration, requests), make([]int, requests), make([]error, s.Connections)
+	before := s.sample(ctx).serverCPU
 	var next atomic.Int64
 	var askers sync.WaitGroup
 	for c := range s.Connections {
@@ -242,9 +245,10 @@ func (s *surfaceRun) ask(ctx context.Context, kind surfaceRequest, requests int)
 	if err := errors.Join(failed...); err != nil {
 		return surfaceTimes{}, fmt.Errorf("%s: %w", kind.name, err)
 	}
+	cpu := (s.sample(ctx).serverCPU - before) / time.Duration(requests)
 	slices.Sort(took)
 	at := func(share int) time.Duration { return took[min(requests-1, requests*share/100)] }
-	return surfaceTimes{Name: kind.name, Requests: requests, Rows: slices.Min(rows), P50: at(50), P99: at(99), Max: took[requests-1]}, nil
+	return surfaceTimes{Name: kind.name, Requests: requests, Rows: slices.Min(rows), P50: at(50), P99: at(99), Max: took[requests-1], CPU: cpu}, nil
 }
 
 // askOnce sends one request and counts the rows of its answer.
@@ -278,9 +282,10 @@ func (r *surfacesReport) print(w io.Writer) error {
 	fmt.Fprintf(table, "profile\t%s, seed %d, %d connections, load average %s\n", r.Profile, r.Seed, r.Connections, loadAverage())
 	fmt.Fprintf(table, "apply\t%s for %s of YAML; again %s; one name changed %s\n", short(r.Apply), mebibytes(int64(r.Document)), short(r.ApplyAgain), short(r.ApplyOne))
 	fmt.Fprintf(table, "events\t%s at %s a second\n", group(r.Events), group(r.EventsPerSecond))
-	fmt.Fprintf(table, "request\tmedian\tp99\tmost\tfirst: median\tp99\trows\n")
+	fmt.Fprintf(table, "request\tmedian\tp99\tmost\tCPU\tfirst: median\tp99\tCPU\trows\n")
 	for _, s := range r.Surfaces {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Name, short(s.P50), short(s.P99), short(s.Max), short(s.First50), short(s.First99), s.Rows)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Name, short(s.P50), short(s.P99), short(s.Max), short(s.CPU),
+			short(s.First50), short(s.First99), short(s.FirstCPU), s.Rows)
 	}
 	fmt.Fprintf(table, "server resident\t%s\n", mebibytes(r.Resident))
 	return table.Flush()

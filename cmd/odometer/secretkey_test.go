@@ -29,6 +29,22 @@ func (s *testServer) edgeGridStatus(id edgegrid.Identity) int {
 	return response.StatusCode
 }
 
+// wantCredential asks with what key create printed.
+func (s *testServer) wantCredential(printed string) {
+	s.t.Helper()
+	file := filepath.Join(s.t.TempDir(), "edgerc")
+	if err := os.WriteFile(file, []byte(printed), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	id, err := readEdgeRC(file, "default")
+	if err != nil {
+		s.t.Fatalf("%v of %q", err, printed)
+	}
+	if status := s.edgeGridStatus(id); status != http.StatusNotFound {
+		s.t.Errorf("a key made by key create: %d", status)
+	}
+}
+
 // TestSecretKeyFile follows the file from the first EdgeGrid key to a restored
 // backup, which lacks it, and back.
 func TestSecretKeyFile(t *testing.T) {
@@ -58,10 +74,12 @@ func secretKeyLife(t *testing.T, folder, data, file string, flags []string) {
 	if status := s.edgeGridStatus(id); status != http.StatusNotFound {
 		t.Errorf("a new key: %d", status)
 	}
+	s.wantCredential(must(t, s.as(s.adminKey), "key", "create", "--kind", "edgegrid", "--role", "read", "--account", "A-1", "--account", "A-2", "--default-aid", "7"))
 	info, err := os.Stat(file)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)
 	}
+	s.wantCredential(must(t, s.as(s.adminKey), "key", "create", "--kind", "edgegrid", "--role", "read"))
 	backup, restored := filepath.Join(folder, "backup"), filepath.Join(folder, "restored")
 	code, _, errs := command(t, s.as(s.adminKey), "backup", backup)
 	if code != exitOK || !strings.Contains(errs, "not in the backup: the secret key file "+file) {
@@ -88,7 +106,9 @@ func secretKeyLife(t *testing.T, folder, data, file string, flags []string) {
 		t.Errorf("the log says %s", log)
 	}
 	r.stop()
+	offline := must(t, nil, "key", "create", "--kind", "edgegrid", "--role", "read", "--data", restored, "--secret-key-file", file)
 	r = serve(t, restored, "--secret-key-file", file)
+	r.wantCredential(offline)
 	if status := r.edgeGridStatus(id); status != http.StatusNotFound {
 		t.Errorf("restored with the file: %d", status)
 	}

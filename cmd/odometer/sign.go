@@ -87,6 +87,10 @@ func readEdgeRC(path, section string) (id edgegrid.Identity, err error) {
 
 // writeEdgeRC writes such a file, which only its owner may read.
 func writeEdgeRC(path, host string, id edgegrid.Identity) error {
-	text := fmt.Sprintf("[default]\nclient_secret = %s\nhost = %s\naccess_token = %s\nclient_token = %s\n", id.Secret, host, id.AccessToken, id.ClientToken)
-	return os.WriteFile(path, []byte(text), 0o600)
+	return os.WriteFile(path, []byte(edgeRC(host, id)), 0o600)
+}
+
+// edgeRC is the text of such a file.
+func edgeRC(host string, id edgegrid.Identity) string {
+	return fmt.Sprintf("[default]\nclient_secret = %s\nhost = %s\naccess_token = %s\nclient_token = %s\n", id.Secret, host, id.AccessToken, id.ClientToken)
 }
