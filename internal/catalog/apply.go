@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
@@ -381,25 +380,46 @@ func (s *Store) perform(ctx context.Context, tx *sql.Tx, p *plan, actor string) 
 	if len(p.steps) == 0 {
 		return nil
 	}
+	if err := s.makeSteps(ctx, tx, p); err != nil {
+		return err
+	}
+	entries := make([]change, len(p.steps))
 	for i, st := range p.steps {
 		c := p.diff.Changes[i]
-		var err error
-		if c.Action == AuditDelete {
-			err = endVersion(ctx, tx, id, st.key, st.from)
-		} else {
-			err = putVersion(ctx, tx, id, st.key, st.from, string(c.After), st.seen)
-		}
-		entry := change{organization: id, actor: actor, action: c.Action, noun: c.Noun, id: st.key.String()}
+		entries[i] = change{organization: id, actor: actor, action: c.Action, noun: c.Noun, id: st.key.String()}
 		if c.Before != nil {
-			entry.before = c.Before
+			entries[i].before = c.Before
 		}
 		if c.After != nil {
-			entry.after = c.After
+			entries[i].after = c.After
 		}
-		if err := errors.Join(err, s.audit(ctx, tx, entry)); err != nil {
-			return err
-		}
+	}
+	if err := s.auditAll(ctx, tx, id, entries); err != nil {
+		return err
 	}
 	_, err := tx.ExecContext(ctx, sqlNounsChanged, id)
 	return err
+}
+
+// makeSteps writes the versions of the plan's nouns. Those that are new, which
+// may be many, go many at a time; each noun has one step, so that their order
+// does not matter.
+func (s *Store) makeSteps(ctx context.Context, tx *sql.Tx, p *plan) error {
+	var fresh []any
+	for i, st := range p.steps {
+		body := string(p.diff.Changes[i].After)
+		var err error
+		switch {
+		case p.diff.Changes[i].Action == AuditDelete:
+			err = endVersion(ctx, tx, p.old.ID, st.key, st.from)
+		case st.seen:
+			err = replaceVersion(ctx, tx, p.old.ID, st.key, st.from, body)
+		default:
+			fresh = append(fresh, p.old.ID, st.key.kind, st.key.customer, st.key.id, int64(always), body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.insertAll(ctx, tx, sqlNounCreate, nounColumns, fresh)
 }

@@ -90,6 +90,32 @@ func (s *Store) audit(ctx context.Context, tx *sql.Tx, c change) error {
 	return err
 }
 
+// auditColumns is how many parameters sqlAuditCreateNumbered has.
+const auditColumns = 9
+
+// auditAll writes the entries of one organization, in order.
+func (s *Store) auditAll(ctx context.Context, tx *sql.Tx, organization string, entries []change) error {
+	var number int64
+	if err := tx.QueryRowContext(ctx, sqlAuditLast, organization).Scan(&number); err != nil {
+		return err
+	}
+	now := micros(s.now())
+	args := make([]any, 0, auditColumns*len(entries))
+	for _, c := range entries {
+		before, err := jsonOrNull(c.before)
+		if err != nil {
+			return err
+		}
+		after, err := jsonOrNull(c.after)
+		if err != nil {
+			return err
+		}
+		number++
+		args = append(args, organization, number, now, c.actor, string(c.action), c.noun, c.id, before, after)
+	}
+	return s.insertAll(ctx, tx, sqlAuditCreateNumbered, auditColumns, args)
+}
+
 func jsonOrNull(v any) (sql.NullString, error) {
 	if v == nil {
 		return sql.NullString{}, nil

@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"context"
+	"database/sql"
 	"strconv"
 	"strings"
 )
@@ -26,4 +28,17 @@ func repeatValues(statement string, columns, rows int) string {
 	}
 	b.WriteString(after)
 	return b.String()
+}
+
+// insertAll inserts any number of rows, whose parameters follow each other,
+// dialect.bulkRows with one statement.
+func (s *Store) insertAll(ctx context.Context, tx *sql.Tx, statement string, columns int, args []any) error {
+	for len(args) > 0 {
+		rows := min(s.dialect.bulkRows, len(args)/columns)
+		if _, err := tx.ExecContext(ctx, repeatValues(statement, columns, rows), args[:rows*columns]...); err != nil {
+			return err
+		}
+		args = args[rows*columns:]
+	}
+	return nil
 }

@@ -18,6 +18,10 @@ type dialect struct {
 	backup func(ctx context.Context, dsn, path string) error
 	check  func(ctx context.Context, db *sql.DB) error
 
+	// bulkRows is how many rows insertAll inserts with one statement. SQLite's
+	// driver looks for each parameter by its name among all, so few are faster.
+	bulkRows int
+
 	shared bool // processes may share a catalogue: it is bound to a ledger, and its keys are watched
 	watch  func(ctx context.Context, dsn string, changed func(context.Context) error) error
 

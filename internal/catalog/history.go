@@ -242,12 +242,13 @@ func extend[T any](items *[]T, v version) error {
 	return err
 }
 
-// putVersion makes a body hold from an instant on, whatever was planned for
-// later; seen says that the noun had versions before.
-func putVersion(ctx context.Context, tx *sql.Tx, organization string, k nounKey, from int64, body string, seen bool) error {
-	if !seen {
-		from = always
-	} else if err := endVersion(ctx, tx, organization, k, from); err != nil {
+// nounColumns is how many parameters sqlNounCreate has.
+const nounColumns = 6
+
+// replaceVersion makes a body hold from an instant on, whatever was planned
+// for later, of a noun that had versions before.
+func replaceVersion(ctx context.Context, tx *sql.Tx, organization string, k nounKey, from int64, body string) error {
+	if err := endVersion(ctx, tx, organization, k, from); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, sqlNounCreate, organization, k.kind, k.customer, k.id, from, body)

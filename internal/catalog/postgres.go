@@ -42,7 +42,7 @@ func postgresDialect() dialect {
 	return dialect{
 		name: "postgres", tables: sqlPostgresTables, begin: sqlPostgresLock,
 		open: openPostgres, kind: postgresKind, backup: backupPostgres, check: checkPostgres,
-		shared: true, watch: watchPostgres,
+		bulkRows: 200, shared: true, watch: watchPostgres,
 	}
 }
 

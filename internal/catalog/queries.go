@@ -132,6 +132,10 @@ var (
 
 	//go:embed sql/audit_create.sql
 	sqlAuditCreate string
+	//go:embed sql/audit_last.sql
+	sqlAuditLast string
+	//go:embed sql/audit_create_numbered.sql
+	sqlAuditCreateNumbered string
 	//go:embed sql/audit_list.sql
 	sqlAuditList string
 

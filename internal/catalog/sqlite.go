@@ -37,7 +37,7 @@ var sqlSQLiteReferences string
 
 func sqliteDialect() dialect {
 	return dialect{
-		name: "sqlite", tables: sqlSQLiteTables,
+		name: "sqlite", tables: sqlSQLiteTables, bulkRows: 8,
 		open: openSQLite, kind: sqliteKind, backup: backupSQLite, check: checkSQLite,
 		secretFile: func(dsn string) string { return filepath.Join(filepath.Dir(dsn), SecretKeyFile) },
 	}
