@@ -198,7 +198,7 @@ func (s *server) queries(vendor, own string, want expectation) {
 	if strings.Contains(own, "?") {
 		and = own + "&"
 	}
-	for _, more := range []string{"unknown=1", "unknown=1&unknown=2", "=", "&&&", "a=b=c", "%E2%82%AC=%F0%9F%98%80", "x=%00", "callback=x;y", "z=" + strings.Repeat("y", 30_000)} {
+	for _, more := range []string{"unknown=1", "unknown=1&unknown=2", "=", "%zz=%zz", "unknown=%", "%ff=%00", "&&&", "a=b=c", "%E2%82%AC=%F0%9F%98%80", "x=%00", "callback=x;y", "z=" + strings.Repeat("y", 30_000)} {
 		want("an unknown parameter", "GET", and+more, 200)
 	}
 	bad := map[string][]string{

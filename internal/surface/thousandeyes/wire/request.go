@@ -131,7 +131,7 @@ func isNumber(s string) bool {
 // ParseUsage reads the query string of GET /v7/usage. Parameters that the
 // operation does not know are ignored.
 func ParseUsage(raw string) (UsageRequest, error) {
-	v, err := parseQuery(raw)
+	v, err := parseQuery(raw, "aid", "expand")
 	if err != nil {
 		return UsageRequest{}, err
 	}
@@ -165,7 +165,7 @@ func ParseUsage(raw string) (UsageRequest, error) {
 // fill with the current billing cycle up to now: see DefaultRange.
 func ParseUnits(op Operation, scope, raw string, codec *CursorCodec, now time.Time) (UnitsRequest, error) {
 	r := UnitsRequest{Operation: op, Scope: scope, Now: now.UTC().Round(0)}
-	v, err := parseQuery(raw)
+	v, err := parseQuery(raw, "aid", "startDate", "endDate", "window", "cursor")
 	if err != nil {
 		return r, err
 	}
@@ -253,8 +253,10 @@ func (r UnitsRequest) Data() meter.Period {
 // values are the parameters of a query string, decoded.
 type values map[string][]string
 
-// parseQuery decodes a query string. A semicolon is a character like any other.
-func parseQuery(raw string) (values, error) {
+// parseQuery decodes the parameters of a query string that an operation knows;
+// what is wrong with others is not looked at. A semicolon is a character like
+// any other.
+func parseQuery(raw string, known ...string) (values, error) {
 	v := values{}
 	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
@@ -262,11 +264,11 @@ func parseQuery(raw string) (values, error) {
 		}
 		name, value, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(name)
-		if err == nil {
-			value, err = url.QueryUnescape(value)
+		if err != nil || !slices.Contains(known, name) {
+			continue
 		}
-		if err != nil {
-			return nil, Invalid(CodeInvalid, "query", "is not well encoded")
+		if value, err = url.QueryUnescape(value); err != nil {
+			return nil, Invalid(CodeInvalid, name, "is not well encoded")
 		}
 		v[name] = append(v[name], value)
 	}

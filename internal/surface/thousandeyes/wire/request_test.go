@@ -47,7 +47,7 @@ func TestParseUsage(t *testing.T) {
 		{raw: "expand=unknown", bad: "expand"}, {raw: "expand=tests", bad: "expand"}, {raw: "expand=Test", bad: "expand"},
 		{raw: "expand=test,", bad: "expand"}, {raw: "expand=test, endpoint-agent", bad: "expand"},
 		{raw: "startDate=never&window=x&cursor=&foo=a;b&&=&bar"}, // not known here
-		{raw: "aid=%zz", bad: "query"}, {raw: "%zz=1", bad: "query"},
+		{raw: "aid=%zz", bad: "aid"}, {raw: "%zz=1&startDate=%zz&=%"},
 	} {
 		r, err := ParseUsage(c.raw)
 		if c.bad != "" {
