@@ -26,6 +26,7 @@ type View struct {
 	codes     map[int64]ownedHistory[CPCode]
 	groups    map[int64]ownedHistory[ReportingGroup]
 	histories map[string]*customerHistory
+	past      past
 
 	entitlements map[string]*Entitlement
 	entitled     map[string][]Held[Entitlement] // by id, and then by time
@@ -357,6 +358,7 @@ func newView(number int64, versions []version) (*View, error) {
 		aids: map[string]*Customer{}, contracts: map[string]contractOf{}, billed: map[string][]*Contract{},
 		codes: map[int64]ownedHistory[CPCode]{}, groups: map[int64]ownedHistory[ReportingGroup]{},
 		histories:    map[string]*customerHistory{},
+		past:         past{map[string]*Product{}, map[string]*Customer{}},
 		entitlements: map[string]*Entitlement{}, entitled: map[string][]Held[Entitlement]{},
 	}
 	for i := range doc.Entitlements {
@@ -376,7 +378,7 @@ func newView(number int64, versions []version) (*View, error) {
 		}
 	}
 	for i := range versions {
-		if err := v.addHistory(versions, i); err != nil {
+		if err := errors.Join(v.addHistory(versions, i), v.addPast(versions[i])); err != nil {
 			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", versions[i].kind, versions[i].nounKey)
 		}
 	}

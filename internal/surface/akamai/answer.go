@@ -173,7 +173,7 @@ func (r *request) usedProducts(t target, m wire.Month) ([]wire.UsageProduct, err
 	var out []wire.UsageProduct
 	for _, id := range productsOf(t.contracts[0].Contract) {
 		var ok bool
-		if t.product, ok = t.book.Product(id); !ok {
+		if t.product, ok = t.book.ProductEver(id); !ok {
 			continue
 		}
 		used, err := r.isUsed(&t, m)

@@ -22,7 +22,7 @@ func (k keeper) Figures(ctx context.Context, c metering.Closing) (any, error) {
 	b := book{Sections: []section{}}
 	add := func(t target, product string) error {
 		var ok bool
-		if t.product, ok = t.book.Product(product); !ok {
+		if t.product, ok = t.book.ProductEver(product); !ok {
 			return nil
 		}
 		s, err := r.close(&t, c.Month)

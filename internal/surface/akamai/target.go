@@ -68,7 +68,7 @@ func (t *target) setContract(owner string, c *metering.Contract) {
 
 // findProduct sets the product that the path names, which one of the contracts must ever have had.
 func (t *target) findProduct(id string) error {
-	p, ok := t.book.Product(id)
+	p, ok := t.book.ProductEver(id)
 	if !ok || !slices.ContainsFunc(t.contracts, func(a metering.Agreement) bool { return everHas(a.Contract, id) }) {
 		return errUnseen
 	}
@@ -120,7 +120,7 @@ func (t *target) addContract(code *metering.CPCode, owner, product string) bool 
 
 func (t *target) setOwner(customer string) {
 	t.owner, t.account = customer, customer
-	if c, ok := t.book.Customer(customer); ok {
+	if c, ok := t.book.CustomerEver(customer); ok {
 		t.account = cmp.Or(c.AccountID, customer)
 	}
 }

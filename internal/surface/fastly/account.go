@@ -50,7 +50,7 @@ func (a api) account(x *httpserver.Exchange, customer string) (*account, error) 
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := view.Customer(customer); !ok || p.Customer != "" && p.Customer != customer {
+	if _, ok := view.CustomerEver(customer); !ok || p.Customer != "" && p.Customer != customer {
 		return nil, meter.Errorf(meter.KindNotFound, "no such customer")
 	}
 	closed, err := a.Service.Closed(ctx, p, customer)
