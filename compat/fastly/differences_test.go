@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"odometer/client"
 	"odometer/compat/harness"
 )
 
@@ -64,7 +66,7 @@ func TestDifferences(t *testing.T) {
 	for _, d := range differences {
 		list = append(list, d.Difference)
 	}
-	harness.Mirrored(t, "fastly", list)
+	harness.Mirrored(t, "fastly", append(list, lateUsage))
 	if harness.Short(t) {
 		return
 	}
@@ -83,6 +85,35 @@ func TestDifferences(t *testing.T) {
 	}
 	wire(t, s)
 	csv(t, s)
+}
+
+// lateUsage is a difference that TestClosedMonth shows.
+var lateUsage = harness.Difference{What: "usage that comes after its month was closed", Vendor: "not known", Evidence: "no source",
+	Ours: "a row of its own in the open month, whose name says of which month"}
+
+// TestClosedMonth closes the month with usage and then sends more of it.
+func TestClosedMonth(t *testing.T) {
+	t.Parallel()
+	if harness.Short(t) {
+		return
+	}
+	v, ok := python(t, "v2")
+	if !ok {
+		return
+	}
+	s := startServer(t)
+	a := s.Do(t, http.MethodPost, "/api/v1/periods", `{"customer":"`+shop+`","month":"`+s.month+`"}`, "Authorization", "Bearer "+s.Admin, "Content-Type", "application/json")
+	if a.Status >= 300 {
+		t.Fatalf("closing: %d %s", a.Status, a.Body)
+	}
+	day, err := time.Parse(time.DateOnly, s.last)
+	harness.Check(t, err)
+	s.Send(t, client.Event{ID: "late", Source: "test", Type: "edge", Subject: shop, Time: day, Data: map[string]any{"service": "SU2", "region": "na", "bytes": 1}})
+	this := map[string]string{"customer_id": shop, "product_id": "cdn_usage", "usage_type_name": "North America Requests", "time_granularity": "month"}
+	answers(t, s, v, s.bound, "get_service_level_usage", 5, map[string]question{
+		"closed":       {with(this, "start_month", s.month, "end_month", s.month), allRows},
+		lateUsage.What: {this, "SU2 blog (late usage of " + s.month + ")=1"},
+	})
 }
 
 // wire asks what clients do not ask, and looks at answers as they are sent.
