@@ -96,7 +96,7 @@ func wire(t *testing.T, s *server) {
 		{"HEAD", "/v7/usage", 200}, {"POST", "/v7/usage", 405}, {"GET", "/v7/usage/", 404},
 		{"GET", "/v7/usage?expand=test&expand=endpoint-agent", 200}, {"GET", "/v7/usage?expand=test%2Cendpoint-agent", 200},
 		{"GET", "/v7/usage?expand=", 200}, {"GET", "/v7/usage?expand=tests", 400}, {"GET", "/v7/usage?expand=test,", 400},
-		{"GET", "/v7/usage?unknown=x", 200}, {"GET", "/v7/usage?unknown=%zz", 400},
+		{"GET", "/v7/usage?unknown=x", 200}, {"GET", "/v7/usage?unknown=%zz", 200}, {"GET", "/v7/usage?aid=%zz", 400},
 		{"GET", "/v7/usage/units/tests?window=7d", 200}, {"GET", "/v7/usage/units/tests?window=x", 400},
 		{"GET", "/v7/usage/units/tests?startDate=" + s.month[:10], 400},
 		{"GET", "/v7/usage/units/tests?startDate=" + s.month + "+0000", 200},      // the + of Python, unescaped

@@ -47,14 +47,15 @@ func watch(t *testing.T, s *server, change func(http.Header)) (front string, ans
 	}
 }
 
-// TestRateLimit has one request a minute. It takes that minute.
+// TestRateLimit has one request a minute. It takes that minute: no more clients
+// wait than there are processors on a small machine, or it would take two.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	if harness.Short(t) {
 		return
 	}
 	s := startServer(t, "1")
-	for customer, release := range map[string]string{"shop": "go", "solo": "oldest", "hundred": "newest"} {
+	for customer, release := range map[string]string{"shop": "go", "hundred": "newest"} {
 		t.Run("patient "+release, func(t *testing.T) {
 			t.Parallel()
 			if v, ok := install(t, release); ok {
