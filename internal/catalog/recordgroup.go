@@ -43,8 +43,6 @@ const (
 	MaxGroupIDBytes = 36
 	// MaxGroups bounds the usage record groups that are created in one step.
 	MaxGroups = 1000
-	// bulkGroups is how many groups one statement inserts: a database bounds the parameters of one.
-	bulkGroups = 500
 	// groupColumns are the parameters of one group in that statement.
 	groupColumns = 18
 )
@@ -153,8 +151,14 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 	}
 	now := s.now()
 	made := make([]RecordGroup, len(groups))
-	for first := 0; first < len(groups); first += bulkGroups {
-		part := groups[first:min(first+bulkGroups, len(groups))]
+	bulk := s.dialect.bulkRows
+	whole, err := tx.PrepareContext(ctx, repeatValues(sqlRecordGroupCreate, groupColumns, bulk))
+	if err != nil {
+		return nil, err
+	}
+	defer whole.Close()
+	for first := 0; first < len(groups); first += bulk {
+		part := groups[first:min(first+bulk, len(groups))]
 		args := make([]any, 0, groupColumns*len(part))
 		for i, g := range part {
 			serial++
@@ -166,7 +170,12 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 			}
 			args = append(args, more...)
 		}
-		done, err := tx.ExecContext(ctx, repeatValues(sqlRecordGroupCreate, groupColumns, len(part)), args...)
+		var done sql.Result
+		if len(part) == bulk {
+			done, err = whole.ExecContext(ctx, args...)
+		} else {
+			done, err = tx.ExecContext(ctx, repeatValues(sqlRecordGroupCreate, groupColumns, len(part)), args...)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,64 @@
+package metering
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/catalog/postgrestest"
+	"odometer/internal/ledger"
+	"odometer/internal/meter"
+)
+
+// BenchmarkReportGroups accepts batches of 1,000 usage record groups: checked,
+// mapped, durable in the catalogue, durable and counted in the ledger.
+func BenchmarkReportGroups(b *testing.B) {
+	b.Run("sqlite", func(b *testing.B) { benchmarkReportGroups(b, filepath.Join(b.TempDir(), "catalog.db")) })
+	b.Run("postgres", func(b *testing.B) {
+		if server, ok := postgrestest.Start(b); ok {
+			benchmarkReportGroups(b, server.Fresh(b))
+		}
+	})
+}
+
+func benchmarkReportGroups(b *testing.B, dsn string) {
+	ctx := context.Background()
+	clock := func() time.Time { return testStart }
+	c, err := catalog.Open(ctx, dsn, catalog.Options{Clock: clock})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := c.EnsureDefault(ctx, "test"); err != nil {
+		b.Fatal(err)
+	}
+	l, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(b.TempDir(), "ledger"), Clock: clock, Fatal: func(m string) { b.Error(m) }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			b.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
+	service := stores{ledger: l, catalog: c, clock: clock}.reporting(b)
+	if _, err := service.UpdateMeteringConfigs(ctx, admin, []MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
+		Mapping: map[string]MappingValue{"mb": {Dimension: "gb", Multiplier: "0.001"}}}}); err != nil {
+		b.Fatal(err)
+	}
+	groups := make([]NewRecordGroup, MaxRecordGroups)
+	for i := range groups {
+		groups[i] = NewRecordGroup{Entitlement: "e1", Records: map[string]meter.Decimal{"mb": amount("1234.5"), "seat": amount("3")}}
+	}
+	b.ResetTimer()
+	for b.Loop() {
+		made, err := service.ReportGroups(ctx, admin, groups, Idempotency{})
+		if err != nil || len(made) != len(groups) {
+			b.Fatal(len(made), err)
+		}
+	}
+}
