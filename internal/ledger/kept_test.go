@@ -217,3 +217,33 @@ func TestKeptAnswerLimits(t *testing.T) {
 		t.Error("an answer of 30 cells is kept")
 	}
 }
+
+// BenchmarkUsage asks for a month of one customer's 50 services in 6 regions,
+// read anew each time or kept.
+func BenchmarkUsage(b *testing.B) {
+	for name, most := range map[string]int64{"read": 1, "kept": 0} {
+		l := openTest(b, Options{Clock: func() time.Time { return testStart.AddDate(0, 1, 0) }, Limits: Limits{AnswerBytes: most}})
+		createMeters(b, l, "default", testMeters()[:1])
+		october := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+		for day := range 31 {
+			var events []testEvent
+			for i := range 300 {
+				events = append(events, testEvent{id: fmt.Sprint(day, "-", i), subject: "acme", at: october.AddDate(0, 0, day).Add(time.Duration(i) * time.Minute),
+					data: map[string]any{"service": fmt.Sprint("s", i/6), "region": fmt.Sprint("r", i%6)}})
+			}
+			appendAll(b, l, "default", events)
+		}
+		if err := l.Checkpoint(); err != nil {
+			b.Fatal(err)
+		}
+		q := UsageQuery{Organization: "default", Meter: "requests", From: october, To: october.AddDate(0, 1, 0), GroupBy: []string{"service"},
+			Filters: []AttrFilter{{"customer", []string{"acme"}}}}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if u, err := l.Usage(context.Background(), q); err != nil || len(u.Rows) != 50 {
+					b.Fatalf("%+v, %v", u, err)
+				}
+			}
+		})
+	}
+}

@@ -19,7 +19,7 @@ type testEvent struct {
 
 var testStart = time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 
-func openTest(t *testing.T, o Options) *Ledger {
+func openTest(t testing.TB, o Options) *Ledger {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
@@ -42,7 +42,7 @@ func openTest(t *testing.T, o Options) *Ledger {
 	return l
 }
 
-func stage(t *testing.T, l *Ledger, org string, events []testEvent) *block.Builder {
+func stage(t testing.TB, l *Ledger, org string, events []testEvent) *block.Builder {
 	t.Helper()
 	b := l.Builder(org)
 	for _, e := range events {
@@ -83,7 +83,7 @@ func stage(t *testing.T, l *Ledger, org string, events []testEvent) *block.Build
 	return b
 }
 
-func appendAll(t *testing.T, l *Ledger, org string, events []testEvent) Result {
+func appendAll(t testing.TB, l *Ledger, org string, events []testEvent) Result {
 	t.Helper()
 	r, err := l.Append(context.Background(), stage(t, l, org, events))
 	if err != nil {
@@ -103,7 +103,7 @@ func testMeters() []meter.Meter {
 	}
 }
 
-func createMeters(t *testing.T, l *Ledger, org string, ms []meter.Meter) {
+func createMeters(t testing.TB, l *Ledger, org string, ms []meter.Meter) {
 	t.Helper()
 	for _, m := range ms {
 		if _, err := l.CreateMeter(context.Background(), org, m, "test"); err != nil {
