@@ -101,6 +101,7 @@ func TestClient(t *testing.T) {
 	s.batches()
 	s.life()
 	s.lists()
+	s.none()
 	s.refusals()
 	s.hosts()
 	for i, r := range harness.Calls(t, client, map[string]any{"host": s.front, "organization": "default"}, s.calls) {
@@ -304,6 +305,14 @@ func (s *script) lists() {
 			}
 		})
 	}
+}
+
+func (s *script) none() {
+	then(s, call{Operation: "list_usage_record_reports", Query: fields{"partner": "AWS", "buyer_id": "x", "limit": 5}}, func(p struct{ UsageRecordReports []fields }) {
+		if p.UsageRecordReports == nil || len(p.UsageRecordReports) > 0 {
+			s.t.Errorf("%+v", p)
+		}
+	})
 }
 
 func (s *script) refusals() {

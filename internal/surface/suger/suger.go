@@ -54,6 +54,7 @@ func Surface(o Options) *httpserver.Surface {
 		{http.MethodGet, "/usageMeteringConfigInfo", a.config},
 		{http.MethodGet, "/billableMetric", a.metrics},
 		{http.MethodGet, "/usageRecordGroup", a.groups},
+		{http.MethodGet, "/usageRecordReport", a.reports},
 		{http.MethodPost, "/entitlement/{entitlement}/usageRecordGroup", a.reportGroup},
 		{http.MethodPost, "/usageRecordGroup/{group}/retry", a.retryGroup},
 		{http.MethodPatch, "/billableMetric/{metric}", a.updateMetric},

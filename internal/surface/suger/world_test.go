@@ -257,3 +257,14 @@ func (w *world) records() {
 		Aggregation: meter.AggSum, Value: "quantity", GroupBy: []string{"customer", "dimension", "entitlement", "product"}})
 	check(w.t, err)
 }
+
+// noKey is no idempotency key.
+var noKey metering.Idempotency
+
+func meterDecimal(text string) meter.Decimal {
+	d, err := meter.ParseDecimal(text)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}

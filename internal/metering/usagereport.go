@@ -1,0 +1,124 @@
+package metering
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// Words of reports to marketplaces that surfaces use as they are.
+type (
+	ReportFilter  = catalog.ReportFilter
+	ReportPortion = catalog.Portion
+	ReportedLine  = catalog.Line
+)
+
+// The states of a report that were decided; see catalog.Report.
+const (
+	ReportSuccess = catalog.ReportSuccess
+	ReportFailed  = catalog.ReportFailed
+	ReportMoved   = catalog.ReportMoved
+)
+
+// UsageReport is what was frozen of one entitlement for one hour, where its
+// usage went, and the exchange with the marketplace about it.
+type UsageReport struct {
+	catalog.Report
+	Info     catalog.ReportInfo
+	Portions []ReportPortion // by dimension
+	Lines    []ReportedLine  // by dimension; of an account that several reports bill, they are of all of them
+}
+
+// UsageReportPage is a part of a list of reports, the newest first.
+type UsageReportPage struct {
+	Items []UsageReport
+	More  bool // whether there are reports after these
+}
+
+// reportScan bounds the reports that a list for a bound key looks at.
+const reportScan = 100_000
+
+// UsageReports lists the organization's reports, the newest first, from offset
+// on. A bound key sees those of its customer's entitlements.
+func (s *Service) UsageReports(ctx context.Context, p Principal, f ReportFilter, offset, limit int) (UsageReportPage, error) {
+	if err := p.may(catalog.ActionReport); err != nil {
+		return UsageReportPage{}, err
+	}
+	done, err := s.turn(ctx)
+	if err != nil {
+		return UsageReportPage{}, err
+	}
+	defer done()
+	var found catalog.ReportPage
+	if p.Customer == "" {
+		found, err = s.catalog.Reports(ctx, p.Organization, f, offset, limit)
+	} else {
+		found, err = s.reportsOfCustomer(ctx, p, f, offset, limit)
+	}
+	if err != nil {
+		return UsageReportPage{}, err
+	}
+	page := UsageReportPage{Items: []UsageReport{}, More: found.More}
+	for _, r := range found.Items {
+		one, err := s.usageReport(ctx, p.Organization, r)
+		if err != nil {
+			return UsageReportPage{}, err
+		}
+		page.Items = append(page.Items, one)
+	}
+	return page, nil
+}
+
+// reportsOfCustomer lists the reports of a bound key's customer.
+func (s *Service) reportsOfCustomer(ctx context.Context, p Principal, f ReportFilter, offset, limit int) (catalog.ReportPage, error) {
+	view, err := s.catalog.View(ctx, p.Organization)
+	if err != nil {
+		return catalog.ReportPage{}, err
+	}
+	var out catalog.ReportPage
+	const chunk = 1000
+	for from := 0; ; from += chunk {
+		if from >= reportScan {
+			return out, meter.Errorf(meter.KindTooLarge, "more than %d reports would be looked at: choose fewer days or an entitlement", reportScan)
+		}
+		page, err := s.catalog.Reports(ctx, p.Organization, f, from, chunk)
+		if err != nil {
+			return out, err
+		}
+		for _, r := range page.Items {
+			e, ok := view.EntitlementAt(r.Entitlement, r.Hour)
+			switch {
+			case !ok || e.Customer != p.Customer:
+			case offset > 0:
+				offset--
+			case len(out.Items) == limit:
+				out.More = true
+				return out, nil
+			default:
+				out.Items = append(out.Items, r)
+			}
+		}
+		if !page.More {
+			return out, nil
+		}
+	}
+}
+
+func (s *Service) usageReport(ctx context.Context, organization string, r catalog.Report) (UsageReport, error) {
+	out := UsageReport{Report: r}
+	if err := json.Unmarshal(r.Info, &out.Info); err != nil {
+		return out, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: report %s cannot be read", r.ID)
+	}
+	var err error
+	if out.Portions, err = s.catalog.ReportPortions(ctx, organization, r.ID); err != nil {
+		return out, err
+	}
+	sent := slices.ContainsFunc(out.Portions, func(p ReportPortion) bool { return p.Sent.Sign() > 0 })
+	if sent {
+		out.Lines, err = s.catalog.LinesOfReport(ctx, organization, r)
+	}
+	return out, err
+}
