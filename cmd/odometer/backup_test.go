@@ -232,7 +232,7 @@ func refusesTargets(t *testing.T, s *testServer, path func(string) string) {
 func TestVerifyFindsDamage(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
-	must(t, s.as(s.adminKey), "load", "--profile", "batch-100", "--connections", "1", "--events", "5000")
+	must(t, s.as(s.adminKey), "load", "--profile", "batch-1000", "--connections", "1", "--events", "5000")
 	s.stop()
 	must(t, nil, "verify", "--data", s.data)
 	files, err := filepath.Glob(filepath.Join(s.data, ledgerFolder, "log", "*"))
