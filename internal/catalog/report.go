@@ -443,6 +443,57 @@ func (s *Store) Report(ctx context.Context, organization, id string) (Report, er
 	return r, nil
 }
 
+// ReportDetail is a report with all that it holds.
+type ReportDetail struct {
+	Report
+	Portions []Portion // by dimension
+	Lines    []Line    // that bill them, by dimension; shared by the reports of one account and hour
+}
+
+// detailBatch is how many reports one statement looks up.
+const detailBatch = 500
+
+// ReportDetails returns reports with their portions and lines, in order.
+func (s *Store) ReportDetails(ctx context.Context, organization string, reports []Report) ([]ReportDetail, error) {
+	out := make([]ReportDetail, len(reports))
+	at := map[string]int{}
+	for i, r := range reports {
+		out[i].Report = r
+		at[r.ID] = i
+	}
+	for first := 0; first < len(reports); first += detailBatch {
+		some := reports[first:min(first+detailBatch, len(reports))]
+		args := []any{organization}
+		for _, r := range some {
+			args = append(args, r.ID)
+		}
+		portions, err := list(ctx, s.reader, scanPortion, repeatIn(sqlPortionOfReports, len(some)), args...)
+		if err != nil {
+			return nil, s.fail(err, "cannot read reports")
+		}
+		for _, p := range portions {
+			out[at[p.Report]].Portions = append(out[at[p.Report]].Portions, p)
+		}
+		lines, err := list(ctx, s.reader, scanReportLine, repeatIn(sqlLineOfReports, len(some)), args...)
+		if err != nil {
+			return nil, s.fail(err, "cannot read reports")
+		}
+		for _, l := range lines {
+			out[at[l.report]].Lines = append(out[at[l.report]].Lines, l.Line)
+		}
+	}
+	return out, nil
+}
+
+// ReportsOf returns the reports of an account for one hour, the newest first.
+func (s *Store) ReportsOf(ctx context.Context, organization, account string, hour time.Time) ([]Report, error) {
+	all, err := list(ctx, s.reader, scanReport, sqlReportOfAccount, organization, account, micros(hour))
+	if err != nil {
+		return nil, s.fail(err, "cannot read reports")
+	}
+	return all, nil
+}
+
 // MeterReads returns what was read of the meters of an entitlement's
 // dimensions, by dimension and period joined by a slash.
 func (s *Store) MeterReads(ctx context.Context, organization, entitlement string) (map[string]MeterRead, error) {

@@ -340,12 +340,35 @@ func (s *Store) lines(ctx context.Context, query string, args ...any) ([]Line, e
 	return all, nil
 }
 
-func scanLine(r row) (Line, error) {
+// HastenLines makes the lines of an account's hour that are not decided due now.
+func (s *Store) HastenLines(ctx context.Context, organization, account string, hour, now time.Time) error {
+	return s.write(ctx, "hasten the lines of reports", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlLineHasten, organization, account, micros(hour), micros(now))
+		return err
+	})
+}
+
+type reportLine struct {
+	Line
+	report string
+}
+
+func scanReportLine(r row) (reportLine, error) {
+	var x reportLine
+	var err error
+	x.Line, err = scanLineAfter(r, &x.report)
+	return x, err
+}
+
+func scanLine(r row) (Line, error) { return scanLineAfter(r) }
+
+// scanLineAfter reads a line, after what comes before it.
+func scanLineAfter(r row, before ...any) (Line, error) {
 	var l Line
 	var hour, next, deadline, lease sql.NullInt64
 	var quantity, target, accepted, request, response string
-	err := r.Scan(&l.Organization, &l.Operation, &l.Partner, &l.Account, &l.Dimension, &hour, &quantity, &target, &l.State, &accepted, &l.Maybe, &l.Grace, &l.Attempts,
-		&next, &deadline, &l.Lease, &lease, &l.Fence, &l.Message, &request, &response)
+	err := r.Scan(append(before, &l.Organization, &l.Operation, &l.Partner, &l.Account, &l.Dimension, &hour, &quantity, &target, &l.State, &accepted, &l.Maybe, &l.Grace, &l.Attempts,
+		&next, &deadline, &l.Lease, &lease, &l.Fence, &l.Message, &request, &response)...)
 	if err != nil {
 		return l, err
 	}

@@ -56,6 +56,12 @@ var (
 	sqlPortionOfLine string
 	//go:embed sql/portion_of_report.sql
 	sqlPortionOfReport string
+	//go:embed sql/portion_of_reports.sql
+	sqlPortionOfReports string
+	//go:embed sql/line_of_reports.sql
+	sqlLineOfReports string
+	//go:embed sql/line_hasten.sql
+	sqlLineHasten string
 	//go:embed sql/portion_open.sql
 	sqlPortionOpen string
 	//go:embed sql/read_get.sql
@@ -80,6 +86,8 @@ var (
 	sqlReportListEntitlement string
 	//go:embed sql/report_list_partner.sql
 	sqlReportListPartner string
+	//go:embed sql/report_of_account.sql
+	sqlReportOfAccount string
 	//go:embed sql/report_serial.sql
 	sqlReportSerial string
 	//go:embed sql/reporter_get.sql

@@ -22,16 +22,24 @@ type pass struct {
 	configs      map[string]catalog.MeteringConfig // by partner
 	metrics      map[string]meter.Meter            // billable metrics by id
 	metered      map[string][]reading              // by entitlement
+
+	only time.Time                                          // the one hour to freeze; zero = all
+	plan func([]catalog.FrozenReport, []catalog.Line) error // sees what was decided; an error undoes it
 }
 
 // freeze closes the hours of an organization up to now: it freezes what is
-// unreported, account by account. only, if not nil, chooses the entitlements.
-func (r *Reporter) freeze(ctx context.Context, organization string, state catalog.ReporterState, now time.Time, only func(entitlement string) bool) error {
+// unreported, account by account.
+func (r *Reporter) freeze(ctx context.Context, organization string, state catalog.ReporterState, now time.Time) error {
 	p, err := r.newPass(ctx, organization, state, now)
 	if err != nil {
 		return err
 	}
-	accounts, err := p.accounts(ctx, only)
+	if p.through.After(r.read[organization]) {
+		if err := p.readMeters(ctx); err != nil {
+			return err
+		}
+	}
+	accounts, err := p.accounts(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,9 +55,7 @@ func (r *Reporter) freeze(ctx context.Context, organization string, state catalo
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	if only == nil {
-		r.read[organization] = p.through
-	}
+	r.read[organization] = p.through
 	return nil
 }
 
@@ -90,7 +96,7 @@ func metricOf(m catalog.BillableMetric) (meter.Meter, error) {
 }
 
 // accounts returns the accounts with something to freeze and their entitlements.
-func (p *pass) accounts(ctx context.Context, only func(string) bool) (map[string][]string, error) {
+func (p *pass) accounts(ctx context.Context) (map[string][]string, error) {
 	waiting, err := p.r.o.Catalog.WaitingGroups(ctx, p.organization, p.through)
 	if err != nil {
 		return nil, err
@@ -99,25 +105,17 @@ func (p *pass) accounts(ctx context.Context, only func(string) bool) (map[string
 	for _, w := range waiting {
 		work[w.Entitlement] = true
 	}
-	if only != nil || p.through.After(p.r.read[p.organization]) {
-		if err := p.readMeters(ctx); err != nil {
-			return nil, err
-		}
-	}
 	for entitlement := range p.metered {
 		work[entitlement] = true
 	}
-	accounts, wanted := map[string][]string{}, map[string]bool{}
+	accounts := map[string][]string{}
 	for _, id := range slices.Sorted(maps.Keys(work)) {
 		e, ok := p.latest(id)
 		if !ok || accountOf(e) == "" {
 			continue // stays unreported, and visible as such
 		}
-		account := accountOf(e)
-		accounts[account] = append(accounts[account], id)
-		wanted[account] = wanted[account] || only == nil || only(id)
+		accounts[accountOf(e)] = append(accounts[accountOf(e)], id)
 	}
-	maps.DeleteFunc(accounts, func(account string, _ []string) bool { return !wanted[account] })
 	return accounts, nil
 }
 
@@ -147,6 +145,11 @@ func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[
 					return nil, nil, err
 				}
 				reports, lines = append(reports, more...), append(lines, a.lines...)
+			}
+			if p.plan != nil {
+				if err := p.plan(reports, lines); err != nil {
+					return nil, nil, err
+				}
 			}
 			p.r.o.Fault(FaultBeforeFreeze)
 			return reports, lines, nil
@@ -201,7 +204,7 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 		for _, g := range a.state.Groups[id] {
 			usage := g.Usage.UTC().Truncate(time.Hour)
 			to, ok := a.target(id, usage)
-			if !ok {
+			if !ok || !a.wanted(to) {
 				continue
 			}
 			b, late := in(id, to), !to.hour.Equal(usage)
@@ -219,7 +222,7 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 			if e, _ := a.latest(id); m.late && e.Partner == catalog.PartnerGCP {
 				to, ok = place{hour: m.hour, parked: closedHour}, true
 			}
-			if !ok {
+			if !ok || !a.wanted(to) {
 				continue
 			}
 			b := in(id, to)
@@ -242,6 +245,8 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 	}
 	return reports, nil
 }
+
+func (p *pass) wanted(to place) bool { return p.only.IsZero() || p.only.Equal(to.hour) }
 
 // target says where the usage of an hour is billed; false if it has to wait
 // for a later hour to close, or for nothing: then it stays unreported.

@@ -30,6 +30,8 @@ type UsageReader interface {
 	MeterOf(organization, key string) (meter.Meter, bool)
 }
 
+var _ metering.Reporter = (*Reporter)(nil)
+
 // Options say what a Reporter is made of. Catalog, Usage, Clock and Owner are required.
 type Options struct {
 	Catalog *catalog.Store
@@ -73,12 +75,9 @@ type Reporter struct {
 	counts  counters
 	passing sync.Mutex           // one pass at a time
 	read    map[string]time.Time // by organization: hours up to here were read from meters and frozen
-
-	stop context.CancelFunc
-	done chan struct{}
 }
 
-// New returns a reporter that does nothing until it is started or stepped.
+// New returns a reporter that does nothing until it is stepped.
 func New(o Options) *Reporter {
 	logger := o.Logger
 	if logger == nil {
@@ -90,43 +89,16 @@ func New(o Options) *Reporter {
 	return &Reporter{o: o, timing: o.Timing.orDefault(), logger: logger, read: map[string]time.Time{}}
 }
 
-// Start runs a pass now and then at each interval, until Stop.
-func (r *Reporter) Start(ctx context.Context) {
-	ctx, r.stop = context.WithCancel(ctx)
-	r.done = make(chan struct{})
-	go func() {
-		defer close(r.done)
-		ticker := time.NewTicker(r.timing.Interval)
-		defer ticker.Stop()
-		for {
-			if err := r.RunOnce(ctx, r.o.Clock()); err != nil && ctx.Err() == nil {
-				r.logger.Error("a pass of the marketplace reporter failed; the next one goes on", "error", err)
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-		}
-	}()
-}
-
-// Stop ends the pass at work and returns when it has. Lines on their way keep
-// their lease and are sent again, the same, when it has ended.
-func (r *Reporter) Stop() {
-	if r.stop == nil {
-		return
-	}
-	r.stop()
-	<-r.done
-}
-
 // RunOnce makes one pass over all organizations as of now: hours that have
 // closed are frozen, lines that are due are sent. An organization that fails
 // does not keep the others; their errors are joined.
 func (r *Reporter) RunOnce(ctx context.Context, now time.Time) error {
 	r.passing.Lock()
 	defer r.passing.Unlock()
+	return r.pass(ctx, now)
+}
+
+func (r *Reporter) pass(ctx context.Context, now time.Time) error {
 	organizations, err := r.organizations(ctx)
 	if err != nil {
 		return err
@@ -143,7 +115,7 @@ func (r *Reporter) RunOnce(ctx context.Context, now time.Time) error {
 			continue
 		}
 		works[id] = true
-		if err := r.freeze(ctx, id, state, now, nil); err != nil {
+		if err := r.freeze(ctx, id, state, now); err != nil {
 			failed = append(failed, err)
 		}
 	}

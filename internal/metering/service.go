@@ -50,11 +50,12 @@ type Service struct {
 	logger  *slog.Logger
 	limits  Limits
 
-	reads   chan struct{}
-	known   sync.Map // ids of organizations that exist; they are never removed
-	books   []Book
-	closing sync.Mutex // held while a period is closed: a closing counts on those before it
-	kept    keptFigures
+	reads    chan struct{}
+	known    sync.Map // ids of organizations that exist; they are never removed
+	books    []Book
+	reporter Reporter   // nil = none
+	closing  sync.Mutex // held while a period is closed: a closing counts on those before it
+	kept     keptFigures
 
 	periodsClosed, periodFailures atomic.Uint64 // since the start
 

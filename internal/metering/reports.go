@@ -1,0 +1,106 @@
+package metering
+
+import (
+	"context"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// Words of reports to marketplaces.
+type (
+	ReportFilter = catalog.ReportFilter
+	ReportDetail = catalog.ReportDetail
+	ReportInfo   = catalog.ReportInfo
+	MarketLine   = catalog.Line
+)
+
+// Reporter is what a request may ask of the marketplace reporter.
+type Reporter interface {
+	// Report freezes what is unreported of an entitlement for one hour that has
+	// closed, or takes what is frozen, sends it now and returns the reports. A
+	// dry run returns what would be frozen, and changes nothing.
+	Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]ReportDetail, error)
+	// Reconcile lets the reporter work again after a restore.
+	Reconcile(ctx context.Context, organization, actor string) error
+}
+
+// UseReporter names the reporter. It must be called before requests are served.
+func (s *Service) UseReporter(r Reporter) { s.reporter = r }
+
+// Reports lists reports, the newest first, from offset on, with their portions
+// and lines; more says whether there are reports after these.
+func (s *Service) Reports(ctx context.Context, p Principal, f ReportFilter, offset, limit int) (reports []ReportDetail, more bool, err error) {
+	if err := p.may(catalog.ActionReport); err != nil {
+		return nil, false, err
+	}
+	page, err := s.catalog.Reports(ctx, p.Organization, f, offset, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	reports, err = s.catalog.ReportDetails(ctx, p.Organization, page.Items)
+	return reports, page.More, err
+}
+
+// RunReport reports one hour of one entitlement by hand; see Reporter.Report.
+func (s *Service) RunReport(ctx context.Context, p Principal, entitlement string, hour time.Time, dry bool) ([]ReportDetail, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return nil, err
+	}
+	if s.reporter == nil {
+		return nil, meter.Errorf(meter.KindUnavailable, "this server has no marketplace reporter")
+	}
+	return s.reporter.Report(ctx, p.Organization, entitlement, hour, dry)
+}
+
+// ReconcileReports lets the reporter of the organization work again after a
+// restore, and returns what is stuck.
+func (s *Service) ReconcileReports(ctx context.Context, p Principal) (Stuck, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return Stuck{}, err
+	}
+	if s.reporter == nil {
+		return Stuck{}, meter.Errorf(meter.KindUnavailable, "this server has no marketplace reporter")
+	}
+	if err := s.reporter.Reconcile(ctx, p.Organization, p.Actor()); err != nil {
+		return Stuck{}, err
+	}
+	return s.StuckReports(ctx, p)
+}
+
+// ResolveReport ends a parked dimension of a report by hand; see catalog.Store.ResolvePortion.
+func (s *Service) ResolveReport(ctx context.Context, p Principal, report, dimension, as string) error {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return err
+	}
+	return s.catalog.ResolvePortion(ctx, p.Organization, report, dimension, as, p.Actor())
+}
+
+// MaxStuckLines bounds the lines that Stuck tells.
+const MaxStuckLines = 1000
+
+// Stuck is what is not reported, with its reason and its deadline.
+type Stuck struct {
+	Paused  bool
+	Reason  string            // why it is paused, or why it goes on
+	Lines   []MarketLine      // frozen, parked or refused, the oldest hours first
+	Waiting []catalog.Waiting // usage of hours that have ended which no report has claimed
+}
+
+// StuckReports tells what is not reported.
+func (s *Service) StuckReports(ctx context.Context, p Principal) (Stuck, error) {
+	if err := p.may(catalog.ActionManage); err != nil {
+		return Stuck{}, err
+	}
+	state, err := s.catalog.Reporter(ctx, p.Organization)
+	if err != nil {
+		return Stuck{}, err
+	}
+	out := Stuck{Paused: state.Paused, Reason: state.Reason}
+	if out.Lines, err = s.catalog.StuckLines(ctx, p.Organization, MaxStuckLines); err != nil {
+		return Stuck{}, err
+	}
+	out.Waiting, err = s.catalog.WaitingGroups(ctx, p.Organization, s.now().Truncate(time.Hour))
+	return out, err
+}
