@@ -15,6 +15,7 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
+	"odometer/internal/marketplace"
 	"odometer/internal/metering"
 )
 
@@ -64,6 +65,8 @@ func newWorld(t testing.TB, o httpserver.Options, limits ledger.Limits) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// It freezes, and sends nowhere.
+	service.UseReporter(marketplace.New(marketplace.Options{Catalog: store, Usage: service, Clock: w.clock, Owner: "test"}))
 	o.Listen = "127.0.0.1:0"
 	s, err := httpserver.New(o)
 	if err != nil {

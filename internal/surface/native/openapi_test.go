@@ -408,6 +408,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	callCatalog(call)
 	callNouns(call)
 	callPeriods(call)
+	callReports(call)
 	for _, op := range operations {
 		if !covered[op.Method+" "+op.Path] {
 			t.Errorf("%s %s was not called", op.Method, op.Path)
