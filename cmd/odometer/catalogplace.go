@@ -168,6 +168,9 @@ func (c *RebindCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	before, err := store.RebindLedger(ctx, id)
+	if err == nil {
+		err = pauseReporters(ctx, store)
+	}
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err
 	}

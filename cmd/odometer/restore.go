@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -20,7 +22,7 @@ func (c *RestoreCmd) Help() string {
 }
 
 // Run restores and prints what was restored.
-func (c *RestoreCmd) Run(_ context.Context, env *Env) error {
+func (c *RestoreCmd) Run(ctx context.Context, env *Env) error {
 	stream, err := c.open(env)
 	if err != nil {
 		return err
@@ -34,9 +36,26 @@ func (c *RestoreCmd) Run(_ context.Context, env *Env) error {
 	if err := os.Remove(filepath.Join(c.Data, manifestName)); err != nil {
 		return err
 	}
+	if err := c.pauseReporters(ctx, env); err != nil {
+		return err
+	}
 	m.warn(env)
 	_, err = fmt.Fprintf(env.Stdout, "%s: as of sequence %d, %s\n", c.Data, m.Sequence, m.Created.Format("2006-01-02 15:04:05 MST"))
 	return err
+}
+
+// pauseReporters keeps what was reported after the backup from being reported
+// again. A catalogue in PostgreSQL was not restored by us: rebind does it there.
+func (c *RestoreCmd) pauseReporters(ctx context.Context, env *Env) error {
+	if _, err := os.Stat(catalogPath(c.Data)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var where CatalogSettings
+	store, err := where.open(ctx, env, catalogPath(c.Data), c.Data, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pauseReporters(ctx, store), store.Close())
 }
 
 func (c *RestoreCmd) open(env *Env) (io.ReadCloser, error) {

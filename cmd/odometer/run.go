@@ -26,21 +26,23 @@ const (
 type CLI struct {
 	ConfigFile string `name:"config" placeholder:"FILE" setting:"" help:"Read settings from a YAML file."`
 
-	Serve   ServeCmd   `cmd:"" help:"Run the server."`
-	Demo    DemoCmd    `cmd:"" help:"Show everything at work on two months of made-up usage."`
-	Ingest  IngestCmd  `cmd:"" help:"Send usage from files: access logs, CSV, NDJSON."`
-	Apply   ApplyCmd   `cmd:"" help:"Make the catalogue what files say: meters, products, customers, contracts."`
-	Catalog CatalogCmd `cmd:"" help:"Print the catalogue as one YAML document, which apply takes."`
-	Usage   UsageCmd   `cmd:"" help:"Print the usage of a meter."`
-	Key     KeyCmd     `cmd:"" help:"Create, list and revoke keys."`
-	Verify  VerifyCmd  `cmd:"" help:"Check a data directory against its log."`
-	Backup  BackupCmd  `cmd:"" help:"Take a consistent copy of a data directory."`
-	Restore RestoreCmd `cmd:"" help:"Make a data directory of a backup."`
-	Rebind  RebindCmd  `cmd:"" help:"Make a catalogue in PostgreSQL belong to a restored data directory."`
-	Sign    SignCmd    `cmd:"" help:"Sign a request to Akamai's API, for curl."`
-	Load    LoadCmd    `cmd:"" help:"Measure a running server."`
-	Config  ConfigCmd  `cmd:"" help:"Print the effective settings and where each came from."`
-	Version VersionCmd `cmd:"" help:"Print the version."`
+	Serve                ServeCmd                `cmd:"" help:"Run the server."`
+	Demo                 DemoCmd                 `cmd:"" help:"Show everything at work on two months of made-up usage."`
+	Ingest               IngestCmd               `cmd:"" help:"Send usage from files: access logs, CSV, NDJSON."`
+	Apply                ApplyCmd                `cmd:"" help:"Make the catalogue what files say: meters, products, customers, contracts."`
+	Catalog              CatalogCmd              `cmd:"" help:"Print the catalogue as one YAML document, which apply takes."`
+	Usage                UsageCmd                `cmd:"" help:"Print the usage of a meter."`
+	Key                  KeyCmd                  `cmd:"" help:"Create, list and revoke keys."`
+	Verify               VerifyCmd               `cmd:"" help:"Check a data directory against its log."`
+	Backup               BackupCmd               `cmd:"" help:"Take a consistent copy of a data directory."`
+	Restore              RestoreCmd              `cmd:"" help:"Make a data directory of a backup."`
+	Rebind               RebindCmd               `cmd:"" help:"Make a catalogue in PostgreSQL belong to a restored data directory."`
+	Report               ReportCmd               `cmd:"" help:"Report usage to marketplaces by hand, and see what is stuck."`
+	Sign                 SignCmd                 `cmd:"" help:"Sign a request to Akamai's API, for curl."`
+	SimulateMarketplaces SimulateMarketplacesCmd `cmd:"" help:"Play the AWS, Azure and GCP marketplaces, for trying out."`
+	Load                 LoadCmd                 `cmd:"" help:"Measure a running server."`
+	Config               ConfigCmd               `cmd:"" help:"Print the effective settings and where each came from."`
+	Version              VersionCmd              `cmd:"" help:"Print the version."`
 }
 
 // ClientSettings say which running server a command talks to, and as whom.

@@ -28,6 +28,7 @@ const (
 	backupPrefix     = "backup-"   // folders of backups being sent; left over by a crash
 	flushLastUsed    = time.Minute // keeps the times of keys from being lost by a crash
 	closeDueEvery    = time.Hour
+	reportEvery      = time.Minute
 	postPendingEvery = 10 * time.Second
 
 	countUnattributedEvery = 5 * time.Minute
@@ -38,18 +39,20 @@ type Server struct {
 	// AdminKey is the first key of a data directory that was fresh, else "".
 	AdminKey string
 
-	settings ServerSettings
-	logger   *slog.Logger
-	release  func() // of the data directory's lock
-	http     *httpserver.Server
-	stores   *stores
-	stop     context.CancelFunc
-	jobs     sync.WaitGroup
-	service  *metering.Service
-	posting  *job
-	closing  *job // nil = months are closed by hand
-	done     chan struct{}
-	err      error // of http, set before done is closed
+	settings  ServerSettings
+	logger    *slog.Logger
+	release   func() // of the data directory's lock
+	http      *httpserver.Server
+	metrics   *httpserver.Metrics
+	stores    *stores
+	stop      context.CancelFunc
+	jobs      sync.WaitGroup
+	service   *metering.Service
+	posting   *job
+	closing   *job // nil = months are closed by hand
+	reporting *job // nil = usage is reported to marketplaces by hand
+	done      chan struct{}
+	err       error // of http, set before done is closed
 }
 
 // notPosted is logged when something that was accepted stays unposted for now.
@@ -107,7 +110,7 @@ func dieBecause(logger *slog.Logger) func(string) {
 // StartServer wires the whole server together and returns when it is ready to
 // serve. ctx bounds only the start; Close ends the server.
 func StartServer(ctx context.Context, env *Env, settings ServerSettings) (*Server, error) {
-	s := &Server{settings: settings, logger: settings.logger(env.Stderr), done: make(chan struct{})}
+	s := &Server{settings: settings, logger: settings.logger(env.Stderr), done: make(chan struct{}), metrics: httpserver.NewMetrics()}
 	if err := refuseBackup(settings.Data); err != nil {
 		return nil, err
 	}
@@ -131,7 +134,7 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 	s.http, err = httpserver.New(httpserver.Options{
 		Listen: s.settings.Listen, TLSCert: s.settings.TLSCert, TLSKey: s.settings.TLSKey, PprofListen: s.settings.PprofListen,
 		MetricsAccess: httpserver.MetricsAccess(s.settings.MetricsAccess), Limits: s.settings.httpLimits(),
-		Logger: s.logger, Clock: env.Clock,
+		Logger: s.logger, Clock: env.Clock, Metrics: s.metrics,
 	})
 	if err != nil {
 		return err
@@ -152,6 +155,9 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 	unattributed := job{every: countUnattributedEvery, run: s.service.CountUnattributed}
 	s.jobs.Go(func() { unattributed.loop(running, s.logger, "usage without attribution was not counted") })
 	s.jobs.Go(func() { s.posting.loop(running, s.logger, notPosted) })
+	if s.reporting != nil {
+		s.jobs.Go(func() { s.reporting.loop(running, s.logger, "not everything that is due was reported to marketplaces") })
+	}
 	if s.closing != nil {
 		s.jobs.Go(func() { s.closing.loop(running, s.logger, "not every month that is due was closed") })
 	}
@@ -186,6 +192,17 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 			_, err := service.CloseDue(ctx, time.Duration(days)*24*time.Hour)
 			return err
 		}}
+	}
+	reporter, err := s.newReporter(ctx, env)
+	if err != nil {
+		return errors.Join(err, s.stores.close())
+	}
+	service.UseReporter(reporter)
+	if err := s.metrics.Register(reporter.Collector()); err != nil {
+		return errors.Join(err, s.stores.close())
+	}
+	if s.settings.Reporter.Enabled {
+		s.reporting = &job{every: reportEvery, later: true, run: func(ctx context.Context) error { return reporter.RunOnce(ctx, env.Clock()) }}
 	}
 	s.posting = &job{every: postPendingEvery, later: true, run: func(ctx context.Context) error {
 		_, err := service.PostPending(ctx)

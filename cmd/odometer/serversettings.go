@@ -39,6 +39,9 @@ type ServerSettings struct {
 
 	Periods      PeriodSettings       `embed:"" prefix:"periods."`
 	ThousandEyes ThousandEyesSettings `embed:"" prefix:"thousandeyes."`
+
+	Reporter    ReporterSettings    `embed:"" prefix:"reporter."`
+	Marketplace MarketplaceSettings `embed:"" prefix:"marketplace."`
 }
 
 // CheckpointSettings say when folded state is written; whichever comes first.

@@ -1,6 +1,7 @@
 package marketplace
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -20,4 +21,11 @@ func (c *counters) add(partner, state string) {
 		c.lines = map[[2]string]uint64{}
 	}
 	c.lines[[2]string{partner, state}]++
+}
+
+// snapshot returns the counts of outcomes.
+func (c *counters) snapshot() map[[2]string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.lines)
 }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"odometer/client"
+)
+
+// ReportCmd reports to marketplaces by hand.
+type ReportCmd struct {
+	Run       ReportRunCmd       `cmd:"" default:"withargs" help:"Report one hour of one entitlement now."`
+	Reconcile ReportReconcileCmd `cmd:"" help:"Let the reporter work again after a restore."`
+	Stuck     ReportStuckCmd     `cmd:"" help:"Print what is not reported, why, and until when it can be."`
+	Resolve   ReportResolveCmd   `cmd:"" help:"Say what became of a parked dimension of a report."`
+}
+
+// ReportRunCmd reports one hour of one entitlement.
+type ReportRunCmd struct {
+	ClientSettings `embed:""`
+	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+	Entitlement    string `required:"" placeholder:"ID" help:"The entitlement."`
+	Hour           string `required:"" placeholder:"TIME" help:"The start of an hour that has closed, RFC 3339."`
+	DryRun         bool   `help:"Only print what would be reported."`
+}
+
+// Help says what happens to an hour that was reported.
+func (c *ReportRunCmd) Help() string {
+	return "What is unreported for the hour is frozen; what is frozen already is sent again as it was. Nothing is billed twice."
+}
+
+// Run reports and prints where the usage went.
+func (c *ReportRunCmd) Run(ctx context.Context, env *Env) error {
+	hour, err := time.Parse(time.RFC3339, c.Hour)
+	if err != nil {
+		return usageErrorf("--hour %q: want RFC 3339, like 2026-11-01T10:00:00Z", c.Hour)
+	}
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	reports, err := api.RunReport(ctx, c.Entitlement, hour, c.DryRun)
+	if err != nil {
+		return err
+	}
+	if len(reports) == 0 {
+		_, err := fmt.Fprintln(env.Stdout, "nothing to report")
+		return err
+	}
+	t := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "REPORT\tENTITLEMENT\tDIMENSION\tSTATE\tUSAGE\tCREDIT\tCOMMIT\tINCLUDED\tCARRIED IN\tSENT\tCARRIED OUT\tREASON")
+	for _, r := range reports {
+		name := r.ID
+		if !r.Stored {
+			name = "(dry run)"
+		}
+		for _, d := range r.Dimensions {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, r.Entitlement, d.Dimension, d.State, d.Usage, d.Credit, d.Commit, d.Included,
+				d.CarryIn, d.Sent, d.CarryOut, d.Reason)
+		}
+	}
+	return t.Flush()
+}
+
+// ReportReconcileCmd ends the pause after a restore.
+type ReportReconcileCmd struct {
+	ClientSettings `embed:""`
+	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+}
+
+// Run reconciles and prints what is stuck.
+func (c *ReportReconcileCmd) Run(ctx context.Context, env *Env) error {
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	stuck, err := api.ReconcileReports(ctx)
+	if err != nil {
+		return err
+	}
+	return printStuck(env.Stdout, stuck)
+}
+
+// ReportStuckCmd prints what is not reported.
+type ReportStuckCmd struct {
+	ClientSettings `embed:""`
+	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+}
+
+// Run prints it.
+func (c *ReportStuckCmd) Run(ctx context.Context, env *Env) error {
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	stuck, err := api.StuckReports(ctx)
+	if err != nil {
+		return err
+	}
+	return printStuck(env.Stdout, stuck)
+}
+
+func printStuck(w io.Writer, s client.StuckReports) error {
+	if s.Paused {
+		fmt.Fprintf(w, "paused: %s\n", s.Reason)
+	}
+	if len(s.Lines)+len(s.Waiting) == 0 {
+		_, err := fmt.Fprintln(w, "nothing is stuck")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(s.Lines) > 0 {
+		fmt.Fprintln(t, "STATE\tPARTNER\tACCOUNT\tDIMENSION\tHOUR\tQUANTITY\tATTEMPTS\tDEADLINE\tREASON")
+	}
+	for _, l := range s.Lines {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.State, l.Partner, l.Account, l.Dimension, l.Hour.Format(time.RFC3339), l.Quantity, l.Attempts,
+			l.Deadline.Format(time.RFC3339), l.Reason)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, e := range s.Waiting {
+		fmt.Fprintf(w, "entitlement %s: %d groups unreported, the oldest usage of %s\n", e.Entitlement, e.Groups, e.Oldest.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// ReportResolveCmd ends a parked dimension.
+type ReportResolveCmd struct {
+	ClientSettings `embed:""`
+	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+	Report         string `required:"" placeholder:"ID" help:"The report."`
+	Dimension      string `required:"" placeholder:"KEY" help:"The dimension."`
+	As             string `required:"" enum:"settled,refused,moved" help:"settled: the marketplace holds it, or, where nothing was sent, the next hour bills it. refused: it does not. moved: it does not, and a later hour bills it."`
+}
+
+// Run resolves it.
+func (c *ReportResolveCmd) Run(ctx context.Context, env *Env) error {
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	if err := api.ResolveReport(ctx, c.Report, c.Dimension, c.As); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(env.Stdout, "%s of report %s: %s\n", c.Dimension, c.Report, c.As)
+	return err
+}
