@@ -10,10 +10,7 @@ import (
 
 // Words of reports to marketplaces.
 type (
-	ReportFilter = catalog.ReportFilter
 	ReportDetail = catalog.ReportDetail
-	ReportInfo   = catalog.ReportInfo
-	MarketLine   = catalog.Line
 )
 
 // Reporter is what a request may ask of the marketplace reporter.
@@ -28,20 +25,6 @@ type Reporter interface {
 
 // UseReporter names the reporter. It must be called before requests are served.
 func (s *Service) UseReporter(r Reporter) { s.reporter = r }
-
-// Reports lists reports, the newest first, from offset on, with their portions
-// and lines; more says whether there are reports after these.
-func (s *Service) Reports(ctx context.Context, p Principal, f ReportFilter, offset, limit int) (reports []ReportDetail, more bool, err error) {
-	if err := p.may(catalog.ActionReport); err != nil {
-		return nil, false, err
-	}
-	page, err := s.catalog.Reports(ctx, p.Organization, f, offset, limit)
-	if err != nil {
-		return nil, false, err
-	}
-	reports, err = s.catalog.ReportDetails(ctx, p.Organization, page.Items)
-	return reports, page.More, err
-}
 
 // RunReport reports one hour of one entitlement by hand; see Reporter.Report.
 func (s *Service) RunReport(ctx context.Context, p Principal, entitlement string, hour time.Time, dry bool) ([]ReportDetail, error) {
@@ -84,7 +67,7 @@ const MaxStuckLines = 1000
 type Stuck struct {
 	Paused  bool
 	Reason  string            // why it is paused, or why it goes on
-	Lines   []MarketLine      // frozen, parked or refused, the oldest hours first
+	Lines   []ReportedLine    // frozen, parked or refused, the oldest hours first
 	Waiting []catalog.Waiting // usage of hours that have ended which no report has claimed
 }
 

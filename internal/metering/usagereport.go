@@ -3,7 +3,6 @@ package metering
 import (
 	"context"
 	"encoding/json"
-	"slices"
 
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
@@ -62,10 +61,14 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f ReportFilter,
 		return UsageReportPage{}, err
 	}
 	page := UsageReportPage{Items: []UsageReport{}, More: found.More}
-	for _, r := range found.Items {
-		one, err := s.usageReport(ctx, p.Organization, r)
-		if err != nil {
-			return UsageReportPage{}, err
+	details, err := s.catalog.ReportDetails(ctx, p.Organization, found.Items)
+	if err != nil {
+		return UsageReportPage{}, err
+	}
+	for _, d := range details {
+		one := UsageReport{Report: d.Report, Portions: d.Portions, Lines: d.Lines}
+		if err := json.Unmarshal(d.Info, &one.Info); err != nil {
+			return UsageReportPage{}, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: report %s cannot be read", d.ID)
 		}
 		page.Items = append(page.Items, one)
 	}
@@ -105,20 +108,4 @@ func (s *Service) reportsOfCustomer(ctx context.Context, p Principal, f ReportFi
 			return out, nil
 		}
 	}
-}
-
-func (s *Service) usageReport(ctx context.Context, organization string, r catalog.Report) (UsageReport, error) {
-	out := UsageReport{Report: r}
-	if err := json.Unmarshal(r.Info, &out.Info); err != nil {
-		return out, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: report %s cannot be read", r.ID)
-	}
-	var err error
-	if out.Portions, err = s.catalog.ReportPortions(ctx, organization, r.ID); err != nil {
-		return out, err
-	}
-	sent := slices.ContainsFunc(out.Portions, func(p ReportPortion) bool { return p.Sent.Sign() > 0 })
-	if sent {
-		out.Lines, err = s.catalog.LinesOfReport(ctx, organization, r)
-	}
-	return out, err
 }
