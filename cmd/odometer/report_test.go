@@ -76,18 +76,8 @@ func TestReportToMarketplaces(t *testing.T) {
 	if out := must(t, s.as(s.adminKey), "report", "stuck"); !strings.Contains(out, "nothing is stuck") {
 		t.Error(out)
 	}
-	response, err := http.Get(s.url + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, _ := io.ReadAll(response.Body)
-	response.Body.Close()
-	for _, line := range []string{`odometer_reporter_paused{organization="default"} 0`, `odometer_reporter_outcomes_total{partner="AWS",state="settled"} 1`,
-		`odometer_reporter_unreported_groups{organization="default"} 0`} {
-		if !strings.Contains(string(text), line) {
-			t.Errorf("metrics lack %s", line)
-		}
-	}
+	s.wantMetrics(`odometer_reporter_paused{organization="default"} 0`, `odometer_reporter_outcomes_total{partner="AWS",state="settled"} 1`,
+		`odometer_reporter_unreported_groups{organization="default"} 0`)
 	s.stop()
 
 	restored := filepath.Join(folder, "restored")
@@ -108,6 +98,25 @@ func TestReportToMarketplaces(t *testing.T) {
 	}
 	check()
 	r.stop()
+}
+
+// wantMetrics checks that /metrics has some lines.
+func (s *testServer) wantMetrics(lines ...string) {
+	s.t.Helper()
+	response, err := http.Get(s.url + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, line := range lines {
+		if !strings.Contains(string(text), line) {
+			s.t.Errorf("metrics lack %s", line)
+		}
+	}
 }
 
 func TestReportUsage(t *testing.T) {
