@@ -30,7 +30,7 @@ type operation struct {
 }
 
 // operations are all calls of the API.
-var operations = slices.Concat(coreOperations, catalogOperations, nounOperations, periodOperations, unattributedOperations, productOperations, reportOperations)
+var operations = slices.Concat(coreOperations, catalogOperations, nounOperations, periodOperations, unattributedOperations, productOperations, reportOperations, creditOperations)
 
 var coreOperations = []operation{
 	{http.MethodPost, "/api/v1/events", []string{"atomic"}, api.ingest},

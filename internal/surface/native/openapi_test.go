@@ -455,6 +455,13 @@ func callNouns(call func(method, route, path, body string, header ...string)) {
 			call("POST", c.route, nobody+strings.TrimPrefix(c.list(), "/api/v1/customers/acme"), c.body)
 		}
 	}
+	for _, id := range []string{"e-1", "none"} {
+		call("GET", creditsPath, "/api/v1/entitlements/"+id+"/credits", "")
+		for _, body := range []string{`{"amount":"2.5"}`, `{"amount":"-1"}`} {
+			call("POST", creditsPath, "/api/v1/entitlements/"+id+"/credits", body)
+		}
+		call("GET", creditsPath, "/api/v1/entitlements/"+id+"/credits", "")
+	}
 	call("GET", catalog, catalog, "")
 	for _, c := range nounCases {
 		if c.blocker != "" {
