@@ -25,9 +25,11 @@ products:
 - {id: cdn, name: Delivery, usage_types: [{name: Reported, meter: posted, where: {dimension: gb}, surfaces: [fastly]}]}
 customers: [{id: acme, name: Acme}, {id: beta, name: Beta}]
 entitlements:
-- {id: ent-1, customer: acme, buyer: {id: buyer-1}, partner: AWS, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out, unit_price: "0.25"}, {key: seat, name: Seats}]}
-- {id: ent-2, customer: beta, partner: AZURE, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out}]}
-- {id: ent-3, customer: beta, partner: GCP, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out}]}
+- {id: ent-1, customer: acme, buyer: {id: buyer-1}, partner: AWS, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out, unit_price: "0.25", list_price: "0.5", included: "1"}, {key: seat, name: Seats}],
+   terms: [{id: t1, commit: "1", included_per: month}], aws: {product_code: prod1, customer_identifier: aws-1}}
+- {id: ent-2, customer: beta, partner: AZURE, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out}], azure: {resource_id: azure-1, plan_id: gold}}
+- {id: ent-3, customer: beta, partner: GCP, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out}],
+   gcp: {service: cdn.example.com, usage_reporting_id: gcp-1, metrics: {gb: {name: gb, type: DOUBLE}}}}
 `
 
 // server is a running odometer, behind a proxy that holds every answer against
@@ -39,9 +41,9 @@ type server struct {
 	seen  func() int
 }
 
-func startServer(t *testing.T) *server {
+func startServer(t *testing.T, flags ...string) *server {
 	t.Helper()
-	s := &server{Server: harness.Start(t, harness.World{Catalogue: catalogue})}
+	s := &server{Server: harness.Start(t, harness.World{Catalogue: catalogue, Flags: flags})}
 	s.key = s.NewKey(t, map[string]any{"role": "report"}).Token
 	target, err := url.Parse(s.URL)
 	harness.Check(t, err)
