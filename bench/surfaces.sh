@@ -8,5 +8,3 @@ title "surfaces, load average $(cut -d' ' -f1-3 /proc/loadavg 2>/dev/null || ech
 start --thousandeyes.rate-limit 0 ${CATALOG:+--catalog "$CATALOG"} ${PPROF:+--pprof-listen "$PPROF"}
 bin/odometer load --profile surfaces --events "${EVENTS:-5000000}" --queries "${REQUESTS:-1000}"
 peak
-sleep "${REST:-60}" # the ledger writes its last checkpoint and gives memory back
-awk '/VmRSS/ {printf "resident size a minute after: %d MiB\n", $2/1024}' "/proc/$server/status"

@@ -57,7 +57,8 @@ type surfacesReport struct {
 	Events          uint64         `json:"events"`
 	EventsPerSecond uint64         `json:"events_per_second"`
 	Surfaces        []surfaceTimes `json:"surfaces"`
-	Resident        int64          `json:"server_resident_bytes"` // after all of it
+	ResidentLoaded  int64          `json:"server_resident_loaded_bytes"` // when the events were in
+	Resident        int64          `json:"server_resident_bytes"`        // when the requests were answered
 }
 
 // surfaceTimes are those of one kind of request.
@@ -87,7 +88,7 @@ func (r *loadRun) surfaces(ctx context.Context) error {
 	s := &surfaceRun{loadRun: r, estate: loadgen.NewEstate(r.Seed, r.env.Clock()),
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: r.Connections, DisableCompression: true}, Timeout: time.Minute}}
 	s.report = surfacesReport{Profile: surfacesProfile, Seed: r.Seed, Connections: r.Connections, Events: r.Events}
-	for _, step := range []func(context.Context) error{s.apply, s.makeKeys, s.send, s.measure} {
+	for _, step := range []func(context.Context) error{s.apply, s.makeKeys, s.send, s.rest, s.measure} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -161,6 +162,33 @@ func (s *surfaceRun) send(ctx context.Context) error {
 	senders.Wait()
 	s.report.EventsPerSecond = perSecond(s.Events, time.Since(began))
 	return errors.Join(failed...)
+}
+
+// A server is at rest when its last checkpoint has all of the log and it has
+// given back the memory of what the checkpoint wrote.
+const (
+	restLongest = 3 * time.Minute
+	restAfter   = 20 * time.Second // from the checkpoint on
+)
+
+// rest waits until the server is at rest, if it tells: what is measured then is
+// answering, not the end of the load.
+func (s *surfaceRun) rest(ctx context.Context) error {
+	s.report.ResidentLoaded = s.sample(ctx).resident
+	deadline := time.Now().Add(restLongest)
+	for {
+		m := s.metrics(ctx)
+		behind := m["odometer_log_sequence"] - m["odometer_checkpoint_sequence"]
+		last := time.Unix(int64(m["odometer_checkpoint_timestamp_seconds"]), 0)
+		if m == nil || behind <= 0 && time.Since(last) > restAfter || time.Now().After(deadline) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // surfaceRequest is one kind of request: one for a customer, and what each of
@@ -287,7 +315,7 @@ func (r *surfacesReport) print(w io.Writer) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Name, short(s.P50), short(s.P99), short(s.Max), short(s.CPU),
 			short(s.First50), short(s.First99), short(s.FirstCPU), s.Rows)
 	}
-	fmt.Fprintf(table, "server resident\t%s\n", mebibytes(r.Resident))
+	fmt.Fprintf(table, "server resident\t%s, %s when the events were in\n", mebibytes(r.Resident), mebibytes(r.ResidentLoaded))
 	return table.Flush()
 }
 

@@ -99,6 +99,10 @@ type cellRead struct {
 	leading [][]uint64 // ids that the groups wanted begin with, one part of the cells each
 	stop    func() error
 	cells   int // seen so far
+
+	last   []uint64 // the group seen last: a chunk's slots are all of one
+	wants  bool     // it matches the filters
+	number int      // of it in the collector
 }
 
 // readCells answers from the stored chunks, the frozen and the active delta,
@@ -259,24 +263,37 @@ func (r *cellRead) add(group []uint64, slot int32, s *cell.State) error {
 			return err
 		}
 	}
-	for i, at := range r.at {
-		if !r.wanted[i][group[at]] {
-			return nil
+	if r.cells == 1 || !slices.Equal(group, r.last) {
+		if err := r.turnTo(group); err != nil {
+			return err
 		}
+	}
+	if !r.wants {
+		return nil
 	}
 	if s.Dirty != 0 {
 		r.dirty = true
 		return nil
 	}
+	// The slot that holds the start of the range begins before it.
+	return r.c.add(r.number, max(int64(slot)*r.width, r.qu.bounds[0]), s)
+}
+
+// turnTo finds out about a group.
+func (r *cellRead) turnTo(group []uint64) (err error) {
+	r.last = append(r.last[:0], group...)
+	r.wants = false
+	for i, at := range r.at {
+		if !r.wanted[i][group[at]] {
+			return nil
+		}
+	}
 	for i, at := range r.take {
 		r.group[i] = group[at]
 	}
-	g, err := r.c.group(r.group)
-	if err != nil {
-		return err
-	}
-	// The slot that holds the start of the range begins before it.
-	return r.c.add(g, max(int64(slot)*r.width, r.qu.bounds[0]), s)
+	r.wants = true
+	r.number, err = r.c.group(r.group)
+	return err
 }
 
 // edges scans what lies in the range but in no whole slot of it. A sampled

@@ -251,25 +251,36 @@ func (c *collector) element(s *sampleSeries, lo, hi, n int) (meter.Decimal, bool
 	if n <= 0 {
 		return meter.Decimal{}, false
 	}
-	sums := slices.Clone(s.sums[lo:hi])
-	slices.SortFunc(sums, meter.Sum.Cmp)
-	at := n - 1
-	if c.m.Aggregation == meter.AggPercentile {
-		at = meter.PercentileRank(c.m.Percentile.Decimal(), n) - 1
+	sums := make([]meter.Sum, 0, hi-lo) // those that are not zero
+	for _, sum := range s.sums[lo:hi] {
+		if sum != (meter.Sum{}) {
+			sums = append(sums, sum)
+		}
 	}
-	// The empty samples lie between the negative and the other sums.
-	below := sort.Search(len(sums), func(i int) bool { return sums[i].Cmp(meter.Sum{}) >= 0 })
-	empty := n - len(sums)
-	var sum meter.Sum
-	switch {
-	case at < below:
-		sum = sums[at]
-	case at >= below+empty:
-		sum = sums[at-empty]
-	}
-	v := sum.Decimal()
+	v := c.pick(sums, n-len(sums)).Decimal()
 	if c.m.Rate {
 		v = meter.Rate(v, int(c.m.SlotWidth()/time.Second))
 	}
 	return v, true
+}
+
+// pick returns the element of sums that are not zero and some that are.
+func (c *collector) pick(sums []meter.Sum, zeros int) meter.Sum {
+	if c.m.Aggregation != meter.AggPercentile {
+		if zeros > 0 {
+			sums = append(sums, meter.Sum{})
+		}
+		return slices.MaxFunc(sums, meter.Sum.Cmp)
+	}
+	slices.SortFunc(sums, meter.Sum.Cmp)
+	at := meter.PercentileRank(c.m.Percentile.Decimal(), len(sums)+zeros) - 1
+	// The zeros lie between the negative and the other sums.
+	below := sort.Search(len(sums), func(i int) bool { return sums[i].Cmp(meter.Sum{}) >= 0 })
+	switch {
+	case at < below:
+		return sums[at]
+	case at >= below+zeros:
+		return sums[at-zeros]
+	}
+	return meter.Sum{}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -303,8 +304,9 @@ func (l *Ledger) rest() {
 		return
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.active.table = cell.NewTable(0)
+	l.mu.Unlock()
+	go debug.FreeOSMemory() // what the load took is garbage now; collecting takes a while
 }
 
 // accepting says why nothing can be appended now, or nil.
