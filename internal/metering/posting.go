@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"odometer/internal/catalog"
@@ -37,9 +38,10 @@ const (
 )
 
 const (
-	postingPage = 200                    // groups that PostPending reads at once
-	voidActor   = "system:record-groups" // of the void of a group that was deleted
-	voidReason  = "the usage record group was deleted"
+	maxPostedRanges = 10_000                 // that notePosted remembers
+	postingPage     = 200                    // groups that PostPending reads at once
+	voidActor       = "system:record-groups" // of the void of a group that was deleted
+	voidReason      = "the usage record group was deleted"
 )
 
 // eventsOf renders groups as a batch of CloudEvents, and says which group each
@@ -106,7 +108,13 @@ func eventTail(body []byte, g *RecordGroup) []byte {
 	return append(body, "}}"...)
 }
 
+// appendText appends a JSON string. Plain ASCII, which is nearly everything,
+// is copied as it is.
 func appendText(body []byte, text string) []byte {
+	special := func(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r > '~' }
+	if !strings.ContainsFunc(text, special) {
+		return append(append(append(body, '"'), text...), '"')
+	}
 	quoted, _ := json.Marshal(text) // a string always encodes
 	return append(body, quoted...)
 }
@@ -202,6 +210,51 @@ func (s *Service) postOrLater(ctx context.Context, g catalog.OwnedGroup) {
 	}
 }
 
+// postedRange is groups of one organization, by serial, whose events are in
+// the ledger while the catalogue does not say so yet.
+type postedRange struct {
+	organization string
+	first, last  int32
+}
+
+// notePosted remembers that groups were posted, for PostPending to tell the
+// catalogue: a request need not wait for that. What a crash forgets is posted
+// again, which counts nothing twice.
+func (s *Service) notePosted(ctx context.Context, r postedRange) error {
+	s.postedMu.Lock()
+	defer s.postedMu.Unlock()
+	if n := len(s.posted); n > 0 && s.posted[n-1].organization == r.organization && s.posted[n-1].last+1 == r.first {
+		s.posted[n-1].last = r.last
+		return nil
+	}
+	if len(s.posted) < maxPostedRanges {
+		s.posted = append(s.posted, r)
+		return nil
+	}
+	return s.markPosted(ctx, r)
+}
+
+func (s *Service) markPosted(ctx context.Context, r postedRange) error {
+	return s.catalog.MarkPosted(ctx, r.organization, r.first, r.last, catalog.EventsToPost, catalog.EventsPosted)
+}
+
+// markNoted tells the catalogue what notePosted remembers.
+func (s *Service) markNoted(ctx context.Context) error {
+	s.postedMu.Lock()
+	noted := s.posted
+	s.posted = nil
+	s.postedMu.Unlock()
+	for i, r := range noted {
+		if err := s.markPosted(ctx, r); err != nil {
+			s.postedMu.Lock()
+			s.posted = append(noted[i:], s.posted...)
+			s.postedMu.Unlock()
+			return err
+		}
+	}
+	return nil
+}
+
 // later leaves what could not be posted to PostPending.
 func (s *Service) later(organization string, err error) {
 	s.logger.Warn("usage record groups were accepted and are posted to the ledger later",
@@ -209,11 +262,14 @@ func (s *Service) later(organization string, err error) {
 }
 
 // PostPending posts to the ledger what was accepted and is not there yet: after
-// a crash, or after the ledger was full. It returns how many groups it posted.
+// a crash, or after the ledger was full. It is to be called every few seconds. It returns how many groups it posted.
 // What fails does not keep the rest from being posted; the first error is returned.
 func (s *Service) PostPending(ctx context.Context) (posted int, first error) {
 	if err := s.defineMetrics(ctx); err != nil {
 		first = err
+	}
+	if err := s.markNoted(ctx); err != nil {
+		return 0, err
 	}
 	for organization, serial := "", int32(0); ; {
 		groups, err := s.catalog.UnpostedGroups(ctx, organization, serial, postingPage)

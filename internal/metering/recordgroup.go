@@ -121,8 +121,7 @@ func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups
 		s.later(p.Organization, err)
 		return made, nil
 	}
-	first, last := made[0].Serial, made[len(made)-1].Serial
-	if err := s.catalog.MarkPosted(ctx, p.Organization, first, last, catalog.EventsToPost, catalog.EventsPosted); err != nil {
+	if err := s.notePosted(ctx, postedRange{p.Organization, made[0].Serial, made[len(made)-1].Serial}); err != nil {
 		s.later(p.Organization, err)
 	}
 	return made, nil

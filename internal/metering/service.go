@@ -61,6 +61,9 @@ type Service struct {
 
 	unattributed atomic.Pointer[[]UnattributedCount]
 
+	postedMu sync.Mutex
+	posted   []postedRange // see notePosted
+
 	changes sync.Mutex // held while meters or settings change, so that log and copy agree on the order
 }
 
