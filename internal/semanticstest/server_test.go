@@ -22,6 +22,7 @@ import (
 	"odometer/internal/surface/akamai/edgegrid"
 	"odometer/internal/surface/fastly"
 	"odometer/internal/surface/native"
+	"odometer/internal/surface/suger"
 	"odometer/internal/surface/thousandeyes"
 )
 
@@ -68,8 +69,9 @@ func newServer(t testing.TB, dir string, log *ledger.Ledger, clock func() time.T
 		"thousandeyes": thousandeyes.Surface(thousandeyes.Options{Service: s.service, CursorKey: secret, Clock: clock,
 			Base: "https://" + publicHost, PageRows: 3}),
 		"akamai": akamai.Surface(akamai.Options{Service: s.service, Credentials: akamai.Credentials(s.service), Scheme: "https", Clock: clock}),
+		"suger":  suger.Surface(suger.Options{Service: s.service, Clock: clock}),
 	}
-	for _, name := range []string{"native", "fastly", "thousandeyes", "akamai"} {
+	for _, name := range []string{"native", "fastly", "thousandeyes", "akamai", "suger"} {
 		s.http.Mount(s.surfaces[name])
 	}
 	s.check(s.http.Ready(s.service))

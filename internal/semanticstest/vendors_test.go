@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,6 +162,28 @@ func (w *world) ask(a arguments, p part) error {
 	w.printf("%d\n", r.Code)
 	if r.Body.Len() > 0 {
 		w.printf("%s\n", strings.TrimSuffix(layout(r.Body.Bytes(), ""), "\n"))
+	}
+	return nil
+}
+
+// report sends a request to the Suger surface with a key that may report:
+// METHOD TARGET, and the lines of the body.
+func (w *world) report(a arguments, p part) error {
+	if len(a.words) != 2 {
+		w.t.Fatalf("line %d: want METHOD TARGET", p.line)
+	}
+	s := w.serve()
+	key := s.key(catalog.NewKey{Organization: w.org, Role: catalog.RoleReport})
+	r := httptest.NewRequest(a.words[0], a.words[1], strings.NewReader(strings.Join(p.input, "\n")))
+	r.Header.Set("Authorization", "Key "+key.token)
+	answer := httptest.NewRecorder()
+	s.http.ServeHTTP(answer, r)
+	w.printf("%d\n", answer.Code)
+	switch text := answer.Body.Bytes(); {
+	case len(text) > 0 && answer.Code == http.StatusOK:
+		w.printf("%s\n", strings.TrimSuffix(layout(text, ""), "\n"))
+	case len(text) > 0:
+		w.printf("%s\n", text)
 	}
 	return nil
 }

@@ -123,6 +123,7 @@ var commands = map[string]struct {
 	"fastly":             {[]string{"as"}, (*world).ask},
 	"akamai":             {[]string{"as"}, (*world).ask},
 	"thousandeyes":       {[]string{"as"}, (*world).ask},
+	"suger":              {nil, (*world).report},
 	"close":              {nil, (*world).closeMonth},
 	"cycle":              {[]string{"as", "aid"}, (*world).cycles},
 	"native":             {[]string{"as"}, (*world).ask},
