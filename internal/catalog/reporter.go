@@ -201,7 +201,7 @@ func addUp(ctx context.Context, tx *sql.Tx, organization, entitlement string, ou
 	if err != nil {
 		return err
 	}
-	states, claimed := map[[2]string]string{}, map[string]bool{}
+	states, claimed, frozen := map[[2]string]string{}, map[string]bool{}, map[string]bool{}
 	for _, g := range groups {
 		claimed[g.Report] = true
 	}
@@ -210,6 +210,7 @@ func addUp(ctx context.Context, tx *sql.Tx, organization, entitlement string, ou
 		p := &portions[i]
 		states[[2]string{p.Report, p.Dimension}] = p.State
 		entitlements[p.Entitlement] = true
+		frozen[p.Report] = frozen[p.Report] || p.State == LineFrozen
 		of(p.Entitlement, p.Dimension).addPortion(p, claimed[p.Report])
 	}
 	for i := range groups {
@@ -217,7 +218,11 @@ func addUp(ctx context.Context, tx *sql.Tx, organization, entitlement string, ou
 		for dimension, quantity := range g.Records {
 			b := of(g.Entitlement, dimension)
 			b.Mapped = b.Mapped.Add(quantity)
-			b.addPosted(g, states[[2]string{g.Report, dimension}], dimension, quantity)
+			state := states[[2]string{g.Report, dimension}]
+			if state == LineMoved && !frozen[g.Report] && g.Status == GroupReportPending {
+				state = LineParked // is free when the dimension beside it is resolved
+			}
+			b.addPosted(g, state, dimension, quantity)
 		}
 	}
 	for id := range entitlements {
@@ -272,7 +277,7 @@ func (b *Balance) addPortion(p *Portion, claimed bool) {
 func (b *Balance) addPosted(g *RecordGroup, state, dimension string, quantity meter.Decimal) {
 	switch {
 	case slices.Contains(g.Settled, dimension) || state == LineSettled: // in a settled portion
-	case g.Status == GroupReportFailed:
+	case g.Status == GroupReportFailed || state == LineRefused:
 		b.Failed = b.Failed.Add(quantity)
 	case state == LineParked:
 		b.Parked = b.Parked.Add(quantity)

@@ -166,6 +166,8 @@ func (r *Reporter) decide(ctx context.Context, now time.Time, l catalog.Line, t 
 	switch {
 	case result.Outcome == sender.Settled:
 		d.To, d.Accepted = catalog.LineSettled, result.Accepted
+	case result.Outcome == sender.Refused && result.Permanent && result.Suspended && l.Maybe:
+		return r.end(ctx, now, l, t)
 	case result.Outcome == sender.Refused && result.Permanent:
 		d.To = catalog.LineRefused
 	case result.Outcome == sender.Refused && !l.Maybe:
@@ -208,7 +210,11 @@ func (r *Reporter) end(ctx context.Context, now time.Time, l catalog.Line, t sen
 	if err := r.known(ctx, l, &t); err != nil {
 		return d, err
 	}
-	result := r.o.Senders[l.Partner].Reconcile(ctx, []sender.Line{t})[0]
+	to := r.o.Senders[l.Partner]
+	result := to.Send(ctx, []sender.Line{t})[0] // the vendor's window is a little longer than ours
+	if result.Outcome != sender.Settled && l.Partner == catalog.PartnerAzure {
+		result = to.Reconcile(ctx, []sender.Line{t})[0]
+	}
 	reason := l.Message
 	d = decision(l, result)
 	switch {

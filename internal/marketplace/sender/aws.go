@@ -144,7 +144,9 @@ func awsOutcome(status types.UsageRecordResultStatus, l Line) Result {
 	switch status {
 	case types.UsageRecordResultStatusSuccess:
 		return Result{Outcome: Settled, Accepted: l.Quantity}
-	case types.UsageRecordResultStatusCustomerNotSubscribed, types.UsageRecordResultStatusDuplicateRecord:
+	case types.UsageRecordResultStatusCustomerNotSubscribed:
+		return Result{Outcome: Refused, Permanent: true, Suspended: true, Reason: string(status)}
+	case types.UsageRecordResultStatusDuplicateRecord:
 		return Result{Outcome: Refused, Permanent: true, Reason: string(status)}
 	}
 	return Result{Reason: string(status)}

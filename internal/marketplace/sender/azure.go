@@ -154,7 +154,9 @@ func azureOutcome(entry azureResult, l Line) Result {
 		r.Outcome = Refused
 	case "ResourceNotActive":
 		r.NotStored, r.Suspended = true, true
-	case "ResourceNotFound", "ResourceNotAuthorized", "InvalidDimension", "BadArgument", "InvalidQuantity":
+	case "ResourceNotFound", "ResourceNotAuthorized":
+		r.Outcome, r.Permanent, r.Suspended = Refused, true, true
+	case "InvalidDimension", "BadArgument", "InvalidQuantity":
 		r.Outcome, r.Permanent = Refused, true
 	}
 	return r

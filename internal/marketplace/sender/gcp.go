@@ -145,6 +145,8 @@ func (s *GCP) report(ctx context.Context, l Line, operation *servicecontrol.Oper
 		switch e.Status.Code {
 		case 4, 8, 10, 13, 14: // DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE
 			r.Outcome, r.Permanent = Unknown, false
+		case 5, 7, 9, 16: // NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION, UNAUTHENTICATED
+			r.Suspended = true
 		}
 		response.ReportErrors = append(response.ReportErrors, gcpError{e.OperationId, gcpStatus{e.Status.Code, e.Status.Message}})
 	}

@@ -83,8 +83,11 @@ type Result struct {
 	// marketplace asked for, 0 = nothing.
 	NotStored  bool
 	RetryAfter time.Duration
-	Suspended  bool // the customer's state forbids it for now; it may end within the vendor's grace
 	Setup      bool // credentials or the product's setup are at fault: an operator has to act
+
+	// The customer's state forbids it. Unknown: it may end within the vendor's
+	// grace. Refused: says nothing of what was accepted before.
+	Suspended bool
 
 	Request, Response json.RawMessage // the exchange about this line; nil if there was no answer
 }
