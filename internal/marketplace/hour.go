@@ -117,7 +117,13 @@ func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[s
 func (a *account) balances(entitlement string) map[catalog.BalanceKey]meter.Decimal {
 	all := maps.Clone(a.state.Balances[entitlement])
 	for i := range a.state.Open[entitlement] {
-		a.state.Open[entitlement][i].Each(func(k catalog.BalanceKey, by meter.Decimal) { all[k] = all[k].Add(by) })
+		p := &a.state.Open[entitlement][i]
+		p.Each(func(k catalog.BalanceKey, by meter.Decimal) {
+			if k.Kind == catalog.BalanceCarry && p.State == catalog.LineParked && p.Sent.IsZero() {
+				return // nothing of it was sent: only a person may have it billed
+			}
+			all[k] = all[k].Add(by)
+		})
 	}
 	return all
 }
