@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
@@ -169,7 +170,8 @@ func (c *RebindCmd) Run(ctx context.Context, env *Env) error {
 	}
 	before, err := store.RebindLedger(ctx, id)
 	if err == nil {
-		err = pauseReporters(ctx, store)
+		// How much older than the catalogue the ledger is nobody knows.
+		err = errors.Join(pauseReporters(ctx, store), store.RepostGroups(ctx, time.Time{}))
 	}
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err

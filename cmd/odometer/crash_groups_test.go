@@ -80,9 +80,14 @@ func reportUntilKilled(t *testing.T, server *process, key string, acknowledged m
 			}
 		})
 	}
-	<-enough
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
+	select {
+	case <-enough:
+	case <-ended: // something failed, and was told
+	}
 	server.kill(t)
-	wg.Wait()
+	<-ended
 }
 
 // countGroups compares what the catalogue lists with what the ledger counts.

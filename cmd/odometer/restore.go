@@ -8,7 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
+
+// repostMargin is how long before a backup's time usage is posted again, for
+// what was on its way then.
+const repostMargin = time.Hour
 
 // RestoreCmd makes a data directory of a backup.
 type RestoreCmd struct {
@@ -36,7 +41,7 @@ func (c *RestoreCmd) Run(ctx context.Context, env *Env) error {
 	if err := os.Remove(filepath.Join(c.Data, manifestName)); err != nil {
 		return err
 	}
-	if err := c.pauseReporters(ctx, env); err != nil {
+	if err := c.readyCatalogue(ctx, env, m.Created); err != nil {
 		return err
 	}
 	m.warn(env)
@@ -44,9 +49,10 @@ func (c *RestoreCmd) Run(ctx context.Context, env *Env) error {
 	return err
 }
 
-// pauseReporters keeps what was reported after the backup from being reported
-// again. A catalogue in PostgreSQL was not restored by us: rebind does it there.
-func (c *RestoreCmd) pauseReporters(ctx context.Context, env *Env) error {
+// readyCatalogue keeps what was reported after the backup from being reported
+// again, and has usage posted again that was reported while the backup was
+// made: the ledger was copied before the catalogue. A catalogue in PostgreSQL was not restored by us: rebind does it there.
+func (c *RestoreCmd) readyCatalogue(ctx context.Context, env *Env, made time.Time) error {
 	if _, err := os.Stat(catalogPath(c.Data)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -55,7 +61,7 @@ func (c *RestoreCmd) pauseReporters(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(pauseReporters(ctx, store), store.Close())
+	return errors.Join(pauseReporters(ctx, store), store.RepostGroups(ctx, made.Add(-repostMargin)), store.Close())
 }
 
 func (c *RestoreCmd) open(env *Env) (io.ReadCloser, error) {

@@ -95,6 +95,8 @@ var (
 	sqlRecordGroupUnposted string
 	//go:embed sql/record_group_posted.sql
 	sqlRecordGroupPosted string
+	//go:embed sql/record_group_repost.sql
+	sqlRecordGroupRepost string
 	//go:embed sql/record_group_delete.sql
 	sqlRecordGroupDelete string
 	//go:embed sql/record_group_retry.sql

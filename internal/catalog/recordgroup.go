@@ -363,6 +363,16 @@ func (s *Store) MarkPosted(ctx context.Context, organization string, first, last
 	})
 }
 
+// RepostGroups has the events, or the void, of all groups that were created or
+// changed since an instant posted again: for a catalogue that was restored with
+// a ledger that may be older. What the ledger has already it counts once.
+func (s *Store) RepostGroups(ctx context.Context, since time.Time) error {
+	return s.write(ctx, "have usage record groups posted again", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlRecordGroupRepost, since.UnixMicro())
+		return err
+	})
+}
+
 // UnpostedGroups lists groups whose events or void are still to be posted, in
 // order of organization and serial, after the place given; "" and 0 is the start.
 func (s *Store) UnpostedGroups(ctx context.Context, organization string, serial int32, limit int) ([]OwnedGroup, error) {

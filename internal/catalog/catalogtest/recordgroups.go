@@ -344,6 +344,16 @@ func groupsPosted(b *bench) {
 	if g.Posted != catalog.EventsPosted {
 		b.Errorf("%+v", g)
 	}
+	b.must(b.store.MarkPosted(b.ctx, "b", 1, 1, catalog.EventsToPost, catalog.EventsPosted))
+	unposted()
+	// A ledger that is older than the catalogue is told again.
+	b.must(b.store.RepostGroups(b.ctx, b.clock.now().Add(time.Microsecond)))
+	unposted()
+	b.must(b.store.RepostGroups(b.ctx, b.clock.now()))
+	unposted("a/g1", "a/g2", "b/g4")
+	if g, err = b.store.RecordGroup(b.ctx, "a", "g1"); err != nil || g.Posted != catalog.VoidToPost {
+		b.Errorf("%+v, %v", g, err)
+	}
 }
 
 func groupsRepeated(b *bench) {

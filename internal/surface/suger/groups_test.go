@@ -140,6 +140,21 @@ func TestReportRefused(t *testing.T) {
 	w.want("GET", orgPath+"/usageRecordGroup", "", 200, `{"usageRecordGroups":[]}`)
 }
 
+// TestEventsOfARequest: at the limit of events, and one past it.
+func TestEventsOfARequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.metric("m", "COUNT")
+	body := func(n int) string {
+		return v2("", "["+strings.Repeat(`{"key":"m"},`, n-1)+`{"key":"m"}]`)
+	}
+	w.want("POST", reportPath, body(20_000), 200)
+	w.want("POST", reportPath, body(20_001), 413, "20000")
+	if got := w.usage("m"); got != "20000" {
+		t.Errorf("usage %s", got)
+	}
+}
+
 func TestUsageLongAgo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
