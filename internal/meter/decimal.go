@@ -205,6 +205,9 @@ func (d Decimal) Sign() int { return d.int().Sign() }
 // IsZero reports whether d is 0.
 func (d Decimal) IsZero() bool { return d.coef == nil }
 
+// Fraction returns d as num / den, den being a power of ten. Neither may be changed.
+func (d Decimal) Fraction() (num, den *big.Int) { return d.int(), powerOfTen(d.scale) }
+
 // Int64 returns d as an integer; exact is false if it is not one or does not fit.
 func (d Decimal) Int64() (v int64, exact bool) {
 	if d.scale != 0 || !d.int().IsInt64() {

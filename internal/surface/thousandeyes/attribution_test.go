@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"odometer/internal/meter"
+	"odometer/internal/surface/thousandeyes/wire"
 )
 
 // text lists rows as AID/ID used projected, rounded.
 func text(a accounts, remaining time.Duration) string {
 	var rows []string
 	for _, p := range a.positions() {
-		rows = append(rows, fmt.Sprintf("%s/%s %s %s", p.AID, p.ID, roundUnits(rational(a[p].used)), roundUnits(a[p].projected(remaining))))
+		rows = append(rows, fmt.Sprintf("%s/%s %s %s", p.AID, p.ID, wire.RoundUnits(a[p].used), roundUnits(a[p].projected(remaining))))
 	}
 	return strings.Join(rows, ", ")
 }

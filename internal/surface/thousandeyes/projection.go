@@ -66,35 +66,45 @@ func (l *Load) AddLoad(o Load) {
 	}
 }
 
-// Projected returns used + l x d, exactly. A negative d counts as none.
+// Projected returns used + l x d, exactly. A negative d counts as none. All
+// parts are brought to one denominator, so that there is one fraction to reduce.
 func (l Load) Projected(used meter.Decimal, d time.Duration) *big.Rat {
-	sum := rational(used)
-	if d <= 0 {
-		return sum
+	if d <= 0 || len(l.parts) == 0 {
+		return new(big.Rat).SetFrac(used.Fraction())
 	}
-	var runs, units big.Rat
+	intervals := big.NewInt(1) // their least common multiple
 	for _, p := range l.parts {
-		runs.SetFrac64(int64(d), int64(p.intervalS))
-		runs.Quo(&runs, perSecond)
-		units.Mul(rational(p.units), &runs)
-		sum.Add(sum, &units)
+		each := big.NewInt(int64(p.intervalS))
+		intervals.Mul(intervals, each.Quo(each, new(big.Int).GCD(nil, nil, intervals, each)))
 	}
-	return sum
+	whole, scale := used.Fraction() // scale: the largest of all; they are powers of ten
+	for _, p := range l.parts {
+		if _, den := p.units.Fraction(); den.Cmp(scale) > 0 {
+			scale = den
+		}
+	}
+	units, one := new(big.Int), new(big.Int) // of d, times intervals and scale
+	for _, p := range l.parts {
+		num, den := p.units.Fraction()
+		one.Quo(scale, den)
+		one.Mul(one, num)
+		one.Mul(one, new(big.Int).Quo(intervals, big.NewInt(int64(p.intervalS))))
+		units.Add(units, one)
+	}
+	units.Mul(units, big.NewInt(int64(d)))
+	_, part := used.Fraction()
+	seconds := new(big.Int).Mul(intervals, nanoseconds)
+	one.Quo(scale, part)
+	one.Mul(one, whole)
+	units.Add(units, one.Mul(one, seconds))
+	return new(big.Rat).SetFrac(units, seconds.Mul(seconds, scale))
 }
 
-var perSecond = big.NewRat(int64(time.Second), 1)
+var nanoseconds = big.NewInt(int64(time.Second))
 
 // IsZero reports whether nothing runs.
 func (l Load) IsZero() bool {
 	return !slices.ContainsFunc(l.parts, func(p part) bool { return !p.units.IsZero() })
-}
-
-func rational(d meter.Decimal) *big.Rat {
-	r, ok := new(big.Rat).SetString(d.String())
-	if !ok { // the text of a decimal is a number
-		return new(big.Rat)
-	}
-	return r
 }
 
 // roundUnits rounds an exact number half up, away from zero, as wire.RoundUnits does.
@@ -105,6 +115,9 @@ func roundUnits(r *big.Rat) wire.Units {
 	num.Quo(num, new(big.Int).Lsh(r.Denom(), 1))
 	if r.Sign() < 0 {
 		num.Neg(num)
+	}
+	if num.IsInt64() {
+		return wire.RoundUnits(meter.NewDecimal(num.Int64()))
 	}
 	d, err := meter.ParseDecimal(num.String())
 	if err != nil { // more than 100 digits: sums are of at most 58, see meter.Sum
