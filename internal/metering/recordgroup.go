@@ -45,15 +45,44 @@ type NewRecordGroup struct {
 // group is durable, and its events are in the ledger or are posted as soon as
 // the ledger takes them.
 func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup) (RecordGroup, error) {
+	if err := s.unusedGroupID(ctx, p, n.ID); err != nil {
+		return RecordGroup{}, err
+	}
 	checked, _, err := s.checkGroups(ctx, p, []NewRecordGroup{n})
 	if err != nil {
 		return RecordGroup{}, err
 	}
 	made, err := s.acceptGroups(ctx, p, checked, catalog.Idempotency{})
 	if err != nil {
-		return RecordGroup{}, err
+		return RecordGroup{}, p.sealConflict(err)
 	}
 	return made[0], nil
+}
+
+// unusedGroupID refuses an id that was used, before anything else is looked at:
+// who sends a group again is told so, also where it would be refused today. Of
+// concurrent requests the store decides.
+func (s *Service) unusedGroupID(ctx context.Context, p Principal, id string) error {
+	if err := p.may(catalog.ActionReport); err != nil || id == "" {
+		return err
+	}
+	g, err := s.catalog.RecordGroup(ctx, p.Organization, id)
+	switch {
+	case err == nil:
+		return p.sealConflict(meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(g.ID), g.Status))
+	case meter.KindOf(err) == meter.KindNotFound:
+		return nil
+	}
+	return err
+}
+
+// sealConflict keeps from a bound key what became of a group that may be
+// another customer's.
+func (p Principal) sealConflict(err error) error {
+	if p.Customer != "" && meter.KindOf(err) == meter.KindConflict {
+		return meter.Errorf(meter.KindConflict, "there is a usage record group of this id already")
+	}
+	return err
 }
 
 // ReportGroups accepts usage record groups in one step, in order; if one is

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/catalog/postgrestest"
 )
 
 func TestReport(t *testing.T) {
@@ -32,6 +33,9 @@ func TestReport(t *testing.T) {
 	}
 	w.want("POST", reportPath, v1("g-1", `{"gb": 1.25}`), 409, "g-1", "CREATED")
 	w.want("POST", reportPath, v1("g-1", `{"seat": 1}`), 409, "g-1")
+	// Also where it would be refused by now.
+	w.want("POST", reportPath, v1("g-1", `{"nothing": 1}`), 409, "g-1")
+	w.want("POST", reportPath, v1("g-1", `{"gb": 0}`), 409, "g-1")
 	made := w.report(v1("", `{"gb": 1}`))
 	if len(made.ID) != 36 || made.Serial != 2 {
 		t.Errorf("%+v", made)
@@ -39,6 +43,37 @@ func TestReport(t *testing.T) {
 	if got := w.usage("posted"); got != "5.25" {
 		t.Errorf("usage %s", got)
 	}
+}
+
+// TestOnPostgreSQL does what the database is asked for.
+func TestOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Log("not run with -short: it starts a server")
+		return
+	}
+	database, ok := postgrestest.Start(t)
+	if !ok {
+		return
+	}
+	w := newWorldOn(t, database.Fresh(t))
+	w.records()
+	w.report(v1("g-1", `{"gb":0.000000000001,"seat":99999999999999999999999998}`))
+	w.want("POST", reportPath, v1("g-1", `{"gb":1}`), 409, "CREATED")
+	w.want("DELETE", orgPath+"/usageRecordGroup/g-1", "", 200, `"records":{"gb":0.000000000001,"seat":99999999999999999999999998}`)
+	w.want("DELETE", orgPath+"/usageRecordGroup/g-1", "", 200)
+	batch := "[" + strings.Repeat(`{"entitlementID":"ent-1","records":{"gb":1}},`, 999) + `{"entitlementID":"ent-1","records":{"gb":1}}]`
+	for range 2 {
+		a := w.send("POST", orgPath+"/batchCreateUsageRecordGroups", batch, http.Header{"Authorization": {w.key}, "Idempotency-Key": {"k"}})
+		a.want(t, "batch", 200)
+	}
+	if got := w.usage("posted"); got != "1000" {
+		t.Errorf("usage %s", got)
+	}
+	w.want("GET", orgPath+"/usageRecordGroup?entitlementId=ent-1&status=CREATED&limit=400&offset=800", "", 200, `"serialID":201,`)
+	w.metric("m", "SUM")
+	w.want("PATCH", metricPath+"/m", `{"status":"DELETED"}`, 200)
+	w.want("PATCH", orgPath+"/usageMeteringConfigInfo", `{"partnerUsageMeteringConfigs":[{"partner":"AWS"}]}`, 200)
 }
 
 func TestReportForms(t *testing.T) {

@@ -335,6 +335,7 @@ func TestBoundKeys(t *testing.T) {
 	if got := w.want("GET", orgPath+"/usageRecordGroup", "", 200, "beta-1"); strings.Contains(got, "acme") {
 		t.Error(got)
 	}
+	w.want("POST", orgPath+"/entitlement/ent-2/usageRecordGroup", `{"id":"acme-1","organizationID":"default","entitlementID":"ent-2","records":{"gb":1}}`, 409, "of this id already")
 	w.want("DELETE", orgPath+"/usageRecordGroup/acme-1", "", 404)
 	w.want("POST", orgPath+"/usageRecordGroup/acme-1/retry", "", 404)
 	w.want("DELETE", orgPath+"/usageRecordGroup/beta-1", "", 200)
