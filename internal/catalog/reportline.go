@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"odometer/internal/meter"
@@ -164,6 +165,8 @@ func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from st
 	if err != nil {
 		return false, err
 	}
+	// The databases sort by whatever index comes first; so it is done here.
+	slices.SortFunc(portions, func(a, b Portion) int { return strings.Compare(a.Report, b.Report) })
 	shift := meter.Decimal{} // what the marketplace holds beyond what was sent
 	if d.To == LineSettled {
 		shift = d.Accepted.Sub(d.Quantity)
