@@ -151,7 +151,7 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 	}
 	now := s.now()
 	made := make([]RecordGroup, len(groups))
-	bulk := s.dialect.bulkRows
+	bulk := max(1, s.dialect.bulkRows*nounColumns/groupColumns) // about as many parameters as for nouns
 	whole, err := tx.PrepareContext(ctx, repeatValues(sqlRecordGroupCreate, groupColumns, bulk))
 	if err != nil {
 		return nil, err
