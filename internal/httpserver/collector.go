@@ -55,6 +55,7 @@ func newUsageCollector(service *metering.Service) *usageCollector {
 	c.counter("odometer_checkpoints_total", "Checkpoints since the start.", func(s *metering.Stats) float64 { return float64(s.Checkpoints) })
 	c.counter("odometer_checkpoint_seconds_total", "Time spent in checkpoints.", func(s *metering.Stats) float64 { return s.CheckpointTime.Seconds() })
 	c.gauge("odometer_checkpoint_last_seconds", "How long the last checkpoint took.", func(s *metering.Stats) float64 { return s.LastCheckpoint.Seconds() })
+	c.gauge("odometer_record_groups_unposted", "Usage record groups whose events or void the ledger has refused so far; they are tried again.", func(s *metering.Stats) float64 { return float64(s.UnpostedGroups) })
 	c.counter("odometer_periods_closed_total", "Months of customers closed since the start.", func(s *metering.Stats) float64 { return float64(s.PeriodsClosed) })
 	c.counter("odometer_period_failures_total", "Months that automatic closing could not close, each time it tried.", func(s *metering.Stats) float64 { return float64(s.PeriodFailures) })
 	return c

@@ -271,11 +271,14 @@ func (s *Service) PostPending(ctx context.Context) (posted int, first error) {
 	if err := s.markNoted(ctx); err != nil {
 		return 0, err
 	}
+	waiting := 0
+	defer func() { s.unposted.Store(int64(waiting - posted)) }()
 	for organization, serial := "", int32(0); ; {
 		groups, err := s.catalog.UnpostedGroups(ctx, organization, serial, postingPage)
 		if err != nil {
 			return posted, err
 		}
+		waiting += len(groups)
 		for part := range ofOneOrganization(groups) {
 			n, err := s.postEach(ctx, part)
 			posted += n

@@ -286,3 +286,18 @@ func TestMetricsAreHealed(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestUnpostedGroupsAreCounted: what the ledger refuses is told.
+func TestUnpostedGroupsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := openStores(t)
+	service := s.reporting(t)
+	s.accept(t, service, gigabytes("g", "1"), gigabytes("h", "2"))
+	ctx := context.Background()
+	if err := s.ledger.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.PostPending(ctx); err == nil || service.Stats().UnpostedGroups != 2 {
+		t.Errorf("%v, %d are told", err, service.Stats().UnpostedGroups)
+	}
+}

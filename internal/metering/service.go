@@ -60,6 +60,7 @@ type Service struct {
 	periodsClosed, periodFailures atomic.Uint64 // since the start
 
 	unattributed atomic.Pointer[[]UnattributedCount]
+	unposted     atomic.Int64 // record groups that PostPending could not post
 
 	postedMu sync.Mutex
 	posted   []postedRange // see notePosted
