@@ -321,13 +321,16 @@ func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization strin
 	return nil
 }
 
-// bookPortion notes what a fresh portion has read and seen, and moves its
-// balances if it is settled already.
+// bookPortion notes what a fresh portion has read and, unless it is refused,
+// seen, and moves its balances if it is settled already.
 func (s *Store) bookPortion(ctx context.Context, tx *sql.Tx, organization string, p *Portion) error {
 	for _, r := range p.Reads {
 		if err := addRead(ctx, tx, organization, p, r, false); err != nil {
 			return err
 		}
+	}
+	if p.State == LineRefused { // what it counted stays new
+		return nil
 	}
 	if err := insertSeen(ctx, tx, organization, p.Entitlement, p.Dimension, p.Report, p.Seen); err != nil {
 		return err

@@ -22,6 +22,12 @@ func (v *View) EntitlementAt(id string, at time.Time) (*Entitlement, bool) {
 	return nil, false
 }
 
+// EntitlementsIn returns an entitlement as it was in the parts of [from, to),
+// by time, with dates and terms as EntitlementAt says.
+func (v *View) EntitlementsIn(id string, from, to time.Time) []Held[Entitlement] {
+	return clipAll(v.entitled[id], from, to)
+}
+
 // dateEntitlements gives every version of an entitlement the dates and terms of
 // its last one: they say themselves when they hold.
 func (v *View) dateEntitlements() {

@@ -48,7 +48,14 @@ func (r *Reporter) freeze(ctx context.Context, organization string, state catalo
 	for len(names) > 0 {
 		some := names[:min(len(names), freezeBatch)]
 		names = names[len(some):]
-		if err := p.freezeAccounts(ctx, some, accounts); err != nil {
+		err := p.freezeAccounts(ctx, some, accounts)
+		if err != nil && len(some) > 1 && ctx.Err() == nil { // the one that fails does not keep the others
+			err = nil
+			for _, name := range some {
+				err = errors.Join(err, p.freezeAccounts(ctx, []string{name}, accounts))
+			}
+		}
+		if err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -283,5 +290,26 @@ func (a *account) open(id string, hour time.Time) bool {
 		return false
 	}
 	e, ok := a.view.EntitlementAt(id, hour)
-	return ok && e.ActiveAt(hour) && accountOf(e) == a.name && a.now.Before(a.deadline(e.Partner, hour))
+	if !ok {
+		return false
+	}
+	_, active := activeIn(e, hour)
+	return active && accountOf(e) == a.name && a.now.Before(a.deadline(e.Partner, hour))
+}
+
+// activeIn returns the first instant of an hour at which an entitlement is
+// active: the hour's start, or where the entitlement or a term of it starts
+// within the hour. If it is not active in it, that is the hour's start, and false.
+func activeIn(e *catalog.Entitlement, hour time.Time) (time.Time, bool) {
+	starts := []time.Time{hour, e.Starts.Time}
+	for _, t := range e.Terms {
+		starts = append(starts, t.Starts.Time)
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	for _, at := range starts {
+		if !at.Before(hour) && at.Before(hour.Add(time.Hour)) && e.ActiveAt(at) {
+			return at, true
+		}
+	}
+	return hour, false
 }

@@ -52,7 +52,8 @@ func (a *account) hour(to place, buckets map[string]*bucket) ([]catalog.FrozenRe
 
 // report makes the report of one entitlement for one hour.
 func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[string]meter.Decimal) (catalog.FrozenReport, error) {
-	term, _ := e.TermAt(to.hour)
+	at, _ := activeIn(e, to.hour)
+	term, _ := e.TermAt(at)
 	f := catalog.FrozenReport{Groups: b.groups, Report: catalog.Report{ID: uuid.NewString(), Entitlement: e.ID, Term: term.ID, Buyer: e.BuyerID(),
 		Product: e.Product, Partner: e.Partner, Account: a.name, Hour: to.hour, Created: a.now.UTC().Truncate(time.Microsecond), Status: catalog.ReportSuccess, Message: to.parked}}
 	usage := map[string]*catalog.Portion{}
@@ -103,6 +104,10 @@ func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[s
 		f.Portions = append(f.Portions, *p)
 		if p.State != catalog.LineRefused {
 			a.state.Open[e.ID] = append(a.state.Open[e.ID], *p) // counts for the next hours of this pass
+			continue
+		}
+		for _, item := range p.Seen {
+			delete(a.state.Seen[e.ID], catalog.SeenKey{Dimension: dimension, Item: item})
 		}
 	}
 	for _, g := range b.groups {

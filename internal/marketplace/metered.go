@@ -87,7 +87,6 @@ func (p *pass) readOne(ctx context.Context, f fed, reads map[string]catalog.Mete
 	if oldest := monthOf(p.through).AddDate(0, -monthsRead, 0); start.Before(oldest) {
 		start = oldest
 	}
-	additive := sums.additive(f)
 	for month := monthOf(start); month.Before(p.through); month = month.AddDate(0, 1, 0) {
 		next := month.AddDate(0, 1, 0)
 		from, to := latest(month, start), earliest(next, p.through)
@@ -101,19 +100,20 @@ func (p *pass) readOne(ctx context.Context, f fed, reads map[string]catalog.Mete
 		}
 		one := reading{dimension: f.dimension.Key, period: month.Format("2006-01"), had: had}
 		// Hours that may be open are read one by one, what lies before in one sum.
-		hour := earliest(to, latest(latest(had.Through, from), p.through.Add(-openLookback)))
-		if additive && hour.After(from) {
+		hour := earliest(to, latest(latest(had.Through, from.Truncate(time.Hour)), p.through.Add(-openLookback)))
+		if hour.After(from) && sums.additive(f, from, to) {
 			total, sequence, err := sums.of(ctx, f, from, hour)
 			if err != nil {
 				return nil, err
 			}
-			one.hour, one.late, one.through, one.value, one.sequence = hour.Add(-time.Hour), true, hour, total.Sub(had.Value), sequence
+			last := hour.Add(-1).Truncate(time.Hour)
+			one.hour, one.late, one.through, one.value, one.sequence = last, true, hour, total.Sub(had.Value), sequence
 			if !one.value.IsZero() {
 				out = append(out, one)
 			}
 		}
 		for ; hour.Before(to); hour = hour.Add(time.Hour) {
-			value, sequence, err := sums.of(ctx, f, hour, earliest(hour.Add(time.Hour), to))
+			value, sequence, err := sums.of(ctx, f, latest(hour, from), earliest(hour.Add(time.Hour), to))
 			if err != nil {
 				return nil, err
 			}
@@ -160,19 +160,68 @@ func newMonthSums(p *pass) *monthSums { return &monthSums{pass: p, known: map[st
 // attributes that say whose usage an event is.
 var attributes = []string{meter.CustomerAttribute, "product", "entitlement"}
 
-// additive says whether the usage of hours adds up to that of the month.
-func (s *monthSums) additive(f fed) bool {
-	m, ok := s.pass.r.o.Usage.MeterOf(s.pass.organization, f.dimension.Meter)
+// adds says whether the usage of hours adds up to that of all of them.
+func (s *monthSums) adds(key string) bool {
+	m, ok := s.pass.r.o.Usage.MeterOf(s.pass.organization, key)
 	return ok && (m.Aggregation == meter.AggCount || m.Aggregation == meter.AggSum)
 }
 
-// of is the dimension's usage in [from, to), times its scale. Usage is an
-// entitlement's if it is its customer's, names its product or none, and names
-// the entitlement or none.
-func (s *monthSums) of(ctx context.Context, f fed, from, to time.Time) (meter.Decimal, uint64, error) {
+// additive says whether the dimension's usage of the hours of [from, to) adds up.
+func (s *monthSums) additive(f fed, from, to time.Time) bool {
+	for _, part := range s.pass.parts(f, from, to) {
+		if !s.adds(part.dimension.Meter) {
+			return false
+		}
+	}
+	return true
+}
+
+// fedIn is a dimension as its entitlement said that it is read in a range.
+type fedIn struct {
+	fed
+	from, to time.Time
+}
+
+// parts cuts [from, to) where the entitlement was changed. An hour is read as
+// was said at its start; those in which no meter was named are left out.
+func (p *pass) parts(f fed, from, to time.Time) []fedIn {
+	nextHour := func(t time.Time) time.Time { return t.Add(time.Hour - 1).Truncate(time.Hour) }
+	var out []fedIn
+	for _, h := range p.view.EntitlementsIn(f.entitlement.ID, from, to) {
+		d, ok := h.Noun.Dimension(f.dimension.Key)
+		part := fedIn{fed{&h.Noun, d}, from, to}
+		if h.From.After(from) {
+			part.from = nextHour(h.From)
+		}
+		if h.To.Before(to) {
+			part.to = earliest(to, nextHour(h.To))
+		}
+		if ok && d.Meter != "" && part.from.Before(part.to) {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// of is the dimension's usage in [from, to), times its scale.
+func (s *monthSums) of(ctx context.Context, f fed, from, to time.Time) (total meter.Decimal, sequence uint64, err error) {
+	for _, part := range s.pass.parts(f, from, to) {
+		value, as, err := s.part(ctx, part.fed, part.from, part.to)
+		if err != nil {
+			return total, 0, err
+		}
+		total, sequence = total.Add(value), max(sequence, as)
+	}
+	return total, sequence, nil
+}
+
+// part is the usage in a range in which the entitlement was not changed. Usage
+// is an entitlement's if it is its customer's, names its product or none, and
+// names the entitlement or none.
+func (s *monthSums) part(ctx context.Context, f fed, from, to time.Time) (meter.Decimal, uint64, error) {
 	q := metering.UsageQuery{Meter: f.dimension.Meter, From: from, To: to, GroupBy: attributes}
 	key := []string{f.dimension.Meter, from.String(), to.String()}
-	if !s.additive(f) { // groups do not add up: the entitlement's usage is asked for alone
+	if !s.adds(f.dimension.Meter) { // groups do not add up: the entitlement's usage is asked for alone
 		q.GroupBy = nil
 		for i, names := range [][]string{{f.entitlement.Customer}, {"", f.entitlement.Product}, {"", f.entitlement.ID}} {
 			q.Filters = append(q.Filters, metering.AttrFilter{Attribute: attributes[i], Values: names})

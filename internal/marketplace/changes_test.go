@@ -1,0 +1,152 @@
+package marketplace
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/marketplace/simulator"
+	"odometer/internal/meter"
+)
+
+// TestValuesOfARefusedReportAreNewAgain: a dimension that the entitlement does
+// not say how to bill is refused when it is frozen; what it saw is not counted
+// as billed, so that a retry bills it.
+func TestValuesOfARefusedReportAreNewAgain(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	ctx := context.Background()
+	whole := oneEach("")
+	s.apply(strings.ReplaceAll(whole, ", seat: {name: seat, type: DOUBLE}", ""))
+	_, err := s.catalog.PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: catalog.PartnerGCP, EnableMapping: true,
+		MappingV2: map[string][]catalog.MappingValue{"users": {{Dimension: "seat"}}}}}, "test")
+	s.must(err)
+	_, err = s.catalog.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
+		Definition: json.RawMessage(`{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`)})
+	s.must(err)
+	users := func(id, name string, at time.Time) {
+		_, _, err = s.catalog.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: id, Entitlement: "e-gcp", Customer: "acme", Buyer: "acme",
+			Partner: catalog.PartnerGCP, Product: "cdn", Status: catalog.GroupCreated, Usage: at, Source: "API",
+			Billable: []catalog.BillableRecord{{Metric: "users", Properties: json.RawMessage(`{"user":"` + name + `"}`)}}}}, catalog.Idempotency{})
+		s.must(err)
+	}
+	m := newMarkets(t, s.clock, 1)
+	r := s.reporter(m, "one")
+	users("u", "ann", ten)
+	users("v", "ann", ten.Add(time.Hour)) // frozen in the same pass
+	s.hourOf(r, ten.Add(time.Hour))
+	s.wantStatus("u", catalog.GroupReportFailed)
+	s.wantStatus("v", catalog.GroupReportFailed)
+	s.clock.set(ten.Add(2 * time.Hour))
+	s.apply(whole)
+	_, err = s.catalog.RetryRecordGroup(ctx, org, "v", "test")
+	s.must(err)
+	users("w", "bob", ten.Add(2*time.Hour))
+	s.hourOf(r, ten.Add(2*time.Hour))
+	if seats := m.Total("gcp-1", "seat"); seats.String() != "1" {
+		t.Errorf("%s seats were accepted, want bob's", seats)
+	}
+	if b, err := s.catalog.Balances(ctx, org, ""); err != nil {
+		t.Error(err)
+	} else if got := b[catalog.DimensionKey{Entitlement: "e-gcp", Dimension: "seat"}]; !got.Holds() || got.Parked.String() != "1" {
+		t.Errorf("ann's is of a closed hour and waits for a person: %+v", got)
+	}
+}
+
+// TestAnEntitlementStartsWithinAnHour: its first usage is billed for the hour
+// in which it starts, and what is read of meters for whole hours after it.
+func TestAnEntitlementStartsWithinAnHour(t *testing.T) {
+	eachCloud(t, func(t *testing.T, s *shop, m *markets, cloud string) {
+		s.createMeter(`{"key":"bytes","event_type":"traffic","aggregation":"SUM","value":"bytes","group_by":["customer"]}`)
+		s.apply(product + strings.Replace(entitlement("e", cloud, "a", `, meter: bytes`), "starts: 2026-01-01", "starts: 2026-11-20T10:30:00Z", 1))
+		r := s.reporter(m, "one")
+		s.traffic("0", ten.Add(10*time.Minute), "100") // before it
+		s.traffic("1", ten.Add(40*time.Minute), "21")
+		s.traffic("2", ten.Add(70*time.Minute), "8")
+		g := s.post("e", "seat=3", ten.Add(45*time.Minute))
+		s.hourOf(r, ten)
+		s.hourOf(r, ten.Add(time.Hour))
+		s.wantStatus(g, catalog.GroupReported)
+		got := map[string]string{}
+		for _, e := range m.Ledger() {
+			got[e.Dimension+" "+e.Hour.UTC().Format("15:04")] = e.Quantity.String()
+		}
+		if len(got) != 3 || got["gb 10:00"] != "21" || got["gb 11:00"] != "8" || got["seat 10:00"] != "3" {
+			t.Errorf("%v", got)
+		}
+		s.agree(m)
+	})
+}
+
+// TestAChangedScaleRestatesNothing: how a dimension is read of a meter is what
+// the entitlement said at the hour's start.
+func TestAChangedScaleRestatesNothing(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.createMeter(`{"key":"bytes","event_type":"traffic","aggregation":"SUM","value":"bytes","group_by":["customer"]}`)
+	scaled := func(scale string) string {
+		return product + strings.Replace(entitlement("e", simulator.AWS, "a", `, meter: bytes, scale: "`+scale+`"`), "starts: 2026-01-01", "starts: 2026-11-20", 1)
+	}
+	s.apply(scaled("1"))
+	m := newMarkets(t, s.clock, 1)
+	r := s.reporter(m, "one")
+	s.traffic("1", ten, "20")
+	s.hourOf(r, ten)
+	s.clock.set(ten.Add(90 * time.Minute))
+	s.apply(scaled("10"))
+	s.traffic("2", ten.Add(80*time.Minute), "3")
+	s.hourOf(r, ten.Add(time.Hour))
+	s.traffic("3", ten.Add(time.Minute), "1") // late for the first hour
+	s.traffic("4", ten.Add(2*time.Hour), "4")
+	s.hourOf(r, ten.Add(2*time.Hour))
+	if got := m.Total("a", "gb"); got.String() != "64" {
+		t.Errorf("accepted %s, want 20 + 3 + 1 + 4 x 10", got)
+	}
+	s.agree(m)
+}
+
+// TestAnAccountThatCannotBeFrozenKeepsNoOther bills the others of its batch.
+func TestAnAccountThatCannotBeFrozenKeepsNoOther(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	ctx := context.Background()
+	s.apply(oneEach(""))
+	_, err := s.catalog.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
+		Definition: json.RawMessage(`{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`)})
+	s.must(err)
+	_, _, err = s.catalog.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: "bad", Entitlement: "e-azure", Customer: "acme", Buyer: "acme",
+		Partner: catalog.PartnerAzure, Product: "cdn", Status: catalog.GroupCreated, Usage: ten, Source: "API",
+		Billable: []catalog.BillableRecord{{Metric: "users", Properties: json.RawMessage(`[]`)}}}}, catalog.Idempotency{})
+	s.must(err)
+	good := s.post("e-aws", "gb=1", ten)
+	r := s.reporter(newMarkets(t, s.clock, 1), "one")
+	s.clock.set(ten.Add(65 * time.Minute))
+	if err := r.RunOnce(ctx, s.clock.now()); meter.KindOf(err) != meter.KindCorrupt {
+		t.Errorf("%v, want KindCorrupt", err)
+	}
+	s.wantStatus(good, catalog.GroupReported)
+	s.wantStatus("bad", catalog.GroupCreated)
+}
+
+// TestAnEntitlementEndsWithinAnHour: what comes late for its last hour is given to no other.
+func TestAnEntitlementEndsWithinAnHour(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.createMeter(`{"key":"bytes","event_type":"traffic","aggregation":"SUM","value":"bytes","group_by":["customer"]}`)
+	s.apply(product + strings.Replace(entitlement("e", simulator.AWS, "a", `, meter: bytes`), "starts: 2026-01-01", "starts: 2026-11-20, ends: 2026-11-20T12:30:00Z", 1))
+	m := newMarkets(t, s.clock, 1)
+	r := s.reporter(m, "one")
+	s.traffic("1", ten.Add(130*time.Minute), "5")
+	s.traffic("2", ten.Add(155*time.Minute), "100") // after it
+	s.hourOf(r, ten.Add(2*time.Hour))
+	s.traffic("3", ten.Add(131*time.Minute), "7")
+	s.hourOf(r, ten.Add(3*time.Hour))
+	s.hourOf(r, ten.Add(4*time.Hour))
+	if l := m.Ledger(); len(l) != 1 || !l[0].Hour.Equal(ten.Add(2*time.Hour)) || l[0].Quantity.String() != "5" {
+		t.Errorf("%+v", l)
+	}
+	s.agree(m)
+}
