@@ -111,7 +111,7 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 			return err
 		}
 		if e.IsDir() {
-			if slices.Contains([]string{".git", "testdata", "bin", "node_modules"}, e.Name()) {
+			if slices.Contains([]string{".git", ".tmp", "testdata", "bin", "node_modules"}, e.Name()) {
 				return fs.SkipDir
 			}
 			return nil
