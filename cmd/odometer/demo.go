@@ -22,7 +22,7 @@ type DemoCmd struct {
 // Help says what will happen.
 func (c *DemoCmd) Help() string {
 	return "Starts a server on a temporary folder, applies a sample catalogue, sends two months of usage of five customers to it, prints last month's " +
-		"figures and a curl line for each API, and serves until Ctrl-C. Then the folder is removed."
+		"figures, reports an hour to simulated marketplaces, prints a curl line for each API, and serves until Ctrl-C. Then the folder is removed."
 }
 
 // Run runs the demo.
@@ -32,7 +32,12 @@ func (c *DemoCmd) Run(ctx context.Context, env *Env) error {
 		return fmt.Errorf("make a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(folder)
-	server, err := c.start(ctx, env, folder)
+	markets, err := startDemoMarkets(env)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = markets.close() }() // after the server, which talks to it
+	server, err := c.start(ctx, env, folder, markets)
 	if err != nil {
 		return err
 	}
@@ -43,7 +48,7 @@ func (c *DemoCmd) Run(ctx context.Context, env *Env) error {
 }
 
 // start starts the server, on a free port if the usual one is busy.
-func (c *DemoCmd) start(ctx context.Context, env *Env, folder string) (*Server, error) {
+func (c *DemoCmd) start(ctx context.Context, env *Env, folder string, markets *demoMarkets) (*Server, error) {
 	settings, err := defaultServerSettings()
 	if err != nil {
 		return nil, err
@@ -54,6 +59,7 @@ func (c *DemoCmd) start(ctx context.Context, env *Env, folder string) (*Server, 
 	}
 	settings.Data, settings.Listen, settings.LogLevel = folder, c.Listen, "warn"
 	settings.Limits.MinFreeDisk = 64 << 20
+	markets.use(&settings)
 	server, err := StartServer(ctx, env, settings)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		settings.Listen = host + ":0"
@@ -86,6 +92,9 @@ func (c *DemoCmd) show(ctx context.Context, env *Env, server *Server, folder str
 		return err
 	}
 	d := &demoShow{api: api, url: server.URL(), key: server.AdminKey, folder: folder, month: from}
+	if err := d.report(ctx, env.Stdout, now); err != nil {
+		return err
+	}
 	if err := d.printLines(ctx, env.Stdout); err != nil {
 		return err
 	}

@@ -86,8 +86,12 @@ func (d *demo) run(name string, into any) {
 	}
 }
 
-// usage asks the native API what a customer used of a meter in a range.
+// usage asks the native API what the shown customer used of a meter in a range.
 func (d *demo) usage(key string, from, to time.Time) meter.Decimal {
+	return d.usageOf(demoCustomers[demoShown].id, key, from, to)
+}
+
+func (d *demo) usageOf(customer, key string, from, to time.Time) meter.Decimal {
 	d.t.Helper()
 	var url, token string
 	for line := range strings.Lines(d.text) {
@@ -101,7 +105,7 @@ func (d *demo) usage(key string, from, to time.Time) meter.Decimal {
 	out := must(d.t, map[string]string{"ODOMETER_URL": url, "ODOMETER_KEY": token}, "usage", key, "--from", from.Format(time.RFC3339), "--to", to.Format(time.RFC3339),
 		"--group-by", "customer", "--format", "csv")
 	for line := range strings.Lines(out) {
-		if fields := strings.Split(strings.TrimSpace(line), ","); len(fields) > 2 && fields[2] == demoCustomers[demoShown].id {
+		if fields := strings.Split(strings.TrimSpace(line), ","); len(fields) > 2 && fields[2] == customer {
 			return decimal(d.t, fields[3])
 		}
 	}
@@ -173,6 +177,7 @@ func TestDemo(t *testing.T) {
 	}
 	d.checkAkamai(bytes.Mul(giga), d.usage("edge_requests", month, next))
 	d.checkThousandEyes()
+	d.checkSuger()
 	d.stop()
 }
 
@@ -254,5 +259,34 @@ func TestSign(t *testing.T) {
 		if code, out, errs := command(t, nil, append([]string{"sign"}, args...)...); code != exitUsage || out != "" || strings.Contains(errs, "se=cret") {
 			t.Errorf("%s: exit code %d: %s%s", name, code, out, errs)
 		}
+	}
+}
+
+// checkSuger: the hour that the demo reported, by what the marketplace took of
+// what the meter counted.
+func (d *demo) checkSuger() {
+	d.t.Helper()
+	if n := strings.Count(d.text, "settled"); n != 2*len(demoEntitlements) {
+		d.t.Errorf("%d dimensions are settled, want %d:\n%s", n, 2*len(demoEntitlements), d.text)
+	}
+	var suger struct {
+		UsageRecordReports []struct {
+			Info struct {
+				Status          string
+				StartTime       time.Time
+				ReportedRecords map[string]json.Number
+				NewDecimalParts map[string]json.Number
+			}
+		}
+	}
+	d.run("Suger", &suger)
+	if len(suger.UsageRecordReports) == 0 {
+		d.t.Fatal("nothing was reported")
+	}
+	r := suger.UsageRecordReports[len(suger.UsageRecordReports)-1].Info // the oldest
+	bytes := d.usageOf(demoEntitlements[0].customer, "edge_bytes", r.StartTime, r.StartTime.Add(time.Hour))
+	told := decimal(d.t, r.ReportedRecords["gb_out"].String()).Add(decimal(d.t, r.NewDecimalParts["gb_out"].String()))
+	if want := bytes.Mul(decimal(d.t, "0.000000001")); told.Cmp(want) != 0 || r.Status != "SUCCESS" || r.ReportedRecords["support"] != "2" {
+		d.t.Errorf("reported and carried %s, the meter has %s; %+v", told, want, r)
 	}
 }

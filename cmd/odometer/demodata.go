@@ -74,7 +74,7 @@ func demoCatalog(now time.Time) []byte {
 			c.test(), c.aid(), demoTestIntervalS, demoTestTimeoutS, c.agent(), demoTestCloudAgents)
 		text = append(text, "    quota: {cloud_units: 100000, enterprise_agents: 5}\n"...)
 	}
-	return text
+	return appendDemoEntitlements(text, now)
 }
 
 type demoCustomer struct {

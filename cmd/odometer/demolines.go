@@ -32,7 +32,7 @@ type demoLine struct {
 
 // demoLineMakers make the lines in the order in which they are printed, one an API.
 var demoLineMakers = []func(context.Context, *demoShow) (demoLine, error){
-	nativeLine, fastlyLine, akamaiLine, thousandEyesLine,
+	nativeLine, fastlyLine, akamaiLine, thousandEyesLine, sugerLine,
 }
 
 // printLines prints a line for each API.

@@ -46,11 +46,16 @@ func (c *ReportRunCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
+	return printReports(env.Stdout, reports)
+}
+
+// printReports prints where the usage of each dimension went.
+func printReports(w io.Writer, reports []client.Report) error {
 	if len(reports) == 0 {
-		_, err := fmt.Fprintln(env.Stdout, "nothing to report")
+		_, err := fmt.Fprintln(w, "nothing to report")
 		return err
 	}
-	t := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "REPORT\tENTITLEMENT\tDIMENSION\tSTATE\tUSAGE\tCREDIT\tCOMMIT\tINCLUDED\tCARRIED IN\tSENT\tCARRIED OUT\tREASON")
 	for _, r := range reports {
 		name := r.ID
