@@ -150,3 +150,30 @@ func TestAnEntitlementEndsWithinAnHour(t *testing.T) {
 	}
 	s.agree(m)
 }
+
+// TestAnHourByHandComesAfterThoseBeforeIt: what is read of a meter is read in
+// the order of hours, so that none is passed over.
+func TestAnHourByHandComesAfterThoseBeforeIt(t *testing.T) {
+	eachCloud(t, func(t *testing.T, s *shop, m *markets, cloud string) {
+		s.createMeter(`{"key":"most","event_type":"traffic","aggregation":"MAX","value":"bytes","group_by":["customer"]}`)
+		s.apply(product + strings.Replace(entitlement("e", cloud, "a", `, meter: most`), "starts: 2026-01-01", "starts: 2026-11-20", 1))
+		r := s.reporter(m, "one")
+		s.traffic("1", ten.Add(time.Minute), "5")
+		s.traffic("2", ten.Add(61*time.Minute), "7")
+		s.clock.set(ten.Add(125 * time.Minute))
+		by := func(hour time.Time) error {
+			_, err := r.Report(context.Background(), org, "e", hour, false)
+			return err
+		}
+		if err := by(ten.Add(time.Hour)); meter.KindOf(err) != meter.KindConflict || !strings.Contains(err.Error(), "2026-11-20T10:00:00Z") {
+			t.Errorf("%v, want KindConflict that names the hour before", err)
+		}
+		s.must(by(ten))
+		s.must(by(ten.Add(time.Hour)))
+		if got := m.Total("a", "gb"); got.String() != "12" {
+			t.Errorf("accepted %s, want 5 + 7", got)
+		}
+		s.run(r)
+		s.agree(m)
+	})
+}

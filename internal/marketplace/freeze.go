@@ -221,6 +221,7 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 			}
 			b.late[""] = b.late[""] || late
 		}
+		skipped := map[[2]string]time.Time{} // by dimension and month: the hour that takes an earlier reading
 		for _, m := range a.metered[id] {
 			if !m.current(a.state.Reads[id]) {
 				continue // another reporter has read it meanwhile
@@ -229,7 +230,18 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 			if e, _ := a.latest(id); m.late && e.Partner == catalog.PartnerGCP {
 				to, ok = place{hour: m.hour, parked: closedHour}, true
 			}
-			if !ok || !a.wanted(to) {
+			if !ok {
+				continue
+			}
+			series := [2]string{m.dimension, m.period}
+			if earlier, is := skipped[series]; is && a.wanted(to) { // what lies before would be taken as read
+				return nil, meter.Errorf(meter.KindConflict, "dimension %q is read from a meter, hour by hour: report the hour %s first",
+					m.dimension, earlier.Format(time.RFC3339))
+			}
+			if !a.wanted(to) {
+				if _, is := skipped[series]; !is {
+					skipped[series] = to.hour
+				}
 				continue
 			}
 			b := in(id, to)

@@ -16,7 +16,8 @@ var errDry = errors.New("a dry run")
 // an entitlement, or takes what is frozen of it, and sends its lines now.
 //
 // Errors: KindNotFound for an unknown entitlement, KindInvalid for an hour
-// that is none or is not closed, KindConflict while the reporter is paused.
+// that is none or is not closed, KindConflict while the reporter is paused, and
+// where a meter has usage of an hour before it that was not read.
 func (r *Reporter) Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]catalog.ReportDetail, error) {
 	r.passing.Lock()
 	defer r.passing.Unlock()
