@@ -250,6 +250,9 @@ func (c *account) late(ctx context.Context, l line, open meter.Period) ([]servic
 		for _, s := range b.Others {
 			more[s.ID] = more[s.ID].Sub(s.Units)
 		}
+		if err := c.lateOfParts(ctx, l, m, b, held, more); err != nil {
+			return err
+		}
 		for _, s := range b.Services {
 			if s.Late != "" {
 				continue
@@ -277,6 +280,28 @@ func (c *account) late(ctx context.Context, l line, open meter.Period) ([]servic
 		return nil
 	})
 	return out, err
+}
+
+// lateOfParts sets what came late for services that are the customer's for a
+// part of the closed month, and that its book does not show.
+func (c *account) lateOfParts(ctx context.Context, l line, m metering.ClosedMonth, b bookLine, held map[string][]meter.Period, more map[string]meter.Decimal) error {
+	for id := range more {
+		parts := held[id]
+		if len(parts) == 0 || len(parts) == 1 && parts[0] == m.Period ||
+			slices.ContainsFunc(b.Services, func(s bookService) bool { return s.ID == id && s.Late == "" }) {
+			continue
+		}
+		now, err := c.parts(ctx, l, id, parts, c.sequence)
+		if err != nil {
+			return err
+		}
+		then, err := c.parts(ctx, l, id, parts, m.Sequence)
+		if err != nil {
+			return err
+		}
+		more[id] = now.Sub(then)
+	}
+	return nil
 }
 
 // eachLate visits the closed months that something may have come late for and
