@@ -214,5 +214,6 @@ func (r *request) isUsed(t *target, m wire.Month) (bool, error) {
 			}
 		}
 	}
-	return false, nil
+	late, err := r.late(t, bySummary, m.Period())
+	return len(late) > 0, err
 }

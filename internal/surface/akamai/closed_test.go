@@ -210,3 +210,22 @@ func TestLateUsageIsBookedOnce(t *testing.T) {
 	w.close("shop", "2026-09")
 	step(4, 5, 6)
 }
+
+// A product whose only usage came late for a month before is among those of
+// the open month that bills it, as it is when that is closed.
+func TestProductsOfLateUsage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.close("shop", "2026-09")
+	w.close("shop", "2026-10")
+	event := `{"specversion":"1.0","id":"1","source":"late","type":"dns","subject":"shop","time":"2026-09-03T12:00:00Z","data":{"contract":"K-1"}}`
+	if r, err := w.service.Ingest(context.Background(), admin, []byte(event), metering.Single, false); err != nil || r.Accepted != 1 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if body := w.get("/contracts/K-1/products/dns/usage/monthly-summary?start=2026-11&end=2026-12"); !strings.Contains(body, `"start":"2026-09-01"`) {
+		t.Fatalf("November has no late line: %s", body)
+	}
+	if body := w.get(operations("2026-11", "2026-12")[5]); !strings.Contains(body, `"dns"`) {
+		t.Errorf("the product is missing: %s", body)
+	}
+}
