@@ -299,12 +299,20 @@ func (u *unattributed) tests(m meter.Meter) error {
 	if err != nil {
 		return err
 	}
+	type place struct{ customer, id string }
+	seen, groups, tests := map[string]bool{}, map[place]bool{}, map[place]bool{}
 	for _, r := range rows {
 		customer := r.Group[0]
-		_, known := u.view.Customer(customer)
-		group := slices.ContainsFunc(u.view.AccountGroupsOf(customer), func(g catalog.AccountGroup) bool { return g.AID == r.Group[1] })
-		ever := slices.ContainsFunc(u.view.TestsIn(customer, time.Time{}, u.in.To), func(h catalog.Held[catalog.Test]) bool { return h.Noun.ID == r.Group[2] })
-		if known && !group && !ever {
+		if !seen[customer] {
+			seen[customer] = true
+			for _, g := range u.view.AccountGroupsOf(customer) {
+				groups[place{customer, g.AID}] = true
+			}
+			for _, h := range u.view.TestsIn(customer, time.Time{}, u.in.To) {
+				tests[place{customer, h.Noun.ID}] = true
+			}
+		}
+		if _, known := u.view.Customer(customer); known && !groups[place{customer, r.Group[1]}] && !tests[place{customer, r.Group[2]}] {
 			u.add(UnattributedAccountGroup, customer, r.Group[1], m, r.Value, u.in)
 		}
 	}
