@@ -1,10 +1,12 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"odometer/internal/meter"
@@ -129,8 +131,8 @@ func (p *Portion) Each(move func(k BalanceKey, by meter.Decimal)) {
 	}
 }
 
-// MaxGroupsPerReport bounds the usage record groups of one entitlement that
-// one report may hold.
+// MaxGroupsPerReport bounds the usage record groups of one entitlement that a
+// freeze looks at, and so those of one report.
 const MaxGroupsPerReport = 100_000
 
 // FreezeQuery says what a freeze looks at.
@@ -139,12 +141,14 @@ type FreezeQuery struct {
 	Accounts     []string
 	Before       time.Time // usage before this instant
 	HoursFrom    time.Time // hours that have reports are told from here on
+	MaxGroups    int       // of one entitlement, the rest is for another freeze; 0 = MaxGroupsPerReport
 }
 
 // FreezeState is what a freeze has to decide about. Balances and reads are as
 // settled; what is open is to be counted on top.
 type FreezeState struct {
 	Groups   map[string][]RecordGroup // by entitlement, by time of usage: claimed by nothing
+	Until    map[string]time.Time     // by entitlement with more groups than MaxGroups: the hours before it are told
 	Open     map[string][]Portion     // by entitlement: frozen or parked
 	Balances map[string]map[BalanceKey]meter.Decimal
 	Credits  map[string]meter.Decimal        // given so far
@@ -204,10 +208,10 @@ func (s *Store) Freeze(ctx context.Context, organization string, q FreezeQuery, 
 }
 
 func freezeState(ctx context.Context, tx *sql.Tx, organization string, q FreezeQuery) (*FreezeState, error) {
-	f := &FreezeState{Groups: map[string][]RecordGroup{}, Open: map[string][]Portion{}, Balances: map[string]map[BalanceKey]meter.Decimal{},
+	f := &FreezeState{Groups: map[string][]RecordGroup{}, Until: map[string]time.Time{}, Open: map[string][]Portion{}, Balances: map[string]map[BalanceKey]meter.Decimal{},
 		Credits: map[string]meter.Decimal{}, Hours: map[string]map[time.Time]bool{}, Reads: map[string]map[string]MeterRead{}, Seen: map[string]map[SeenKey]bool{}}
 	for _, e := range q.Entitlements {
-		if err := f.load(ctx, tx, organization, e, q.Before); err != nil {
+		if err := f.load(ctx, tx, organization, e, q); err != nil {
 			return nil, err
 		}
 	}
@@ -225,13 +229,14 @@ func freezeState(ctx context.Context, tx *sql.Tx, organization string, q FreezeQ
 }
 
 // load reads what is known of one entitlement.
-func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitlement string, before time.Time) error {
-	groups, err := list(ctx, tx, scanRecordGroup, sqlGroupUnclaimed, organization, entitlement, micros(before), MaxGroupsPerReport+1)
+func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitlement string, q FreezeQuery) error {
+	most := cmp.Or(q.MaxGroups, MaxGroupsPerReport)
+	groups, err := list(ctx, tx, scanRecordGroup, sqlGroupUnclaimed, organization, entitlement, micros(q.Before), most+1)
 	if err != nil {
 		return err
 	}
-	if len(groups) > MaxGroupsPerReport {
-		return meter.Errorf(meter.KindTooLarge, "entitlement %q has more than %d usage record groups to report", clip(entitlement), MaxGroupsPerReport)
+	if len(groups) > most {
+		f.Until[entitlement] = wholeHours(&groups, most)
 	}
 	f.Groups[entitlement] = groups
 	if f.Open[entitlement], err = list(ctx, tx, scanPortion, sqlPortionOpen, organization, entitlement); err != nil {
@@ -245,7 +250,7 @@ func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitl
 	for _, b := range balances {
 		f.Balances[entitlement][b.key] = b.amount
 	}
-	amounts, err := list(ctx, tx, scanDecimal, sqlCreditAmounts, organization, entitlement, micros(before))
+	amounts, err := list(ctx, tx, scanDecimal, sqlCreditAmounts, organization, entitlement, micros(q.Before))
 	if err != nil {
 		return err
 	}
@@ -261,6 +266,19 @@ func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitl
 		f.Reads[entitlement][r.dimension+"/"+r.Period] = r.MeterRead
 	}
 	return f.loadSeen(ctx, tx, organization, entitlement, groups)
+}
+
+// wholeHours cuts groups, which are more than most, after an hour, and returns
+// its end. If one hour alone has more, the first of it are taken: for what is
+// left the hour is then closed.
+func wholeHours(groups *[]RecordGroup, most int) (until time.Time) {
+	until = (*groups)[most].Usage.UTC().Truncate(time.Hour)
+	n := slices.IndexFunc(*groups, func(g RecordGroup) bool { return !g.Usage.Before(until) })
+	if n == 0 {
+		n, until = most, until.Add(time.Hour)
+	}
+	*groups = (*groups)[:n]
+	return until
 }
 
 // loadSeen reads what UNIQUE_COUNT has counted since the earliest day of the groups.

@@ -177,3 +177,40 @@ func TestAnHourByHandComesAfterThoseBeforeIt(t *testing.T) {
 		s.agree(m)
 	})
 }
+
+// TestMoreGroupsThanOneFreezeTakes: hours are frozen whole, as many as fit, and
+// the rest in the next pass; one that alone has too many is cut.
+func TestMoreGroupsThanOneFreezeTakes(t *testing.T) {
+	eachCloud(t, func(t *testing.T, s *shop, m *markets, cloud string) {
+		s.createMeter(`{"key":"bytes","event_type":"traffic","aggregation":"SUM","value":"bytes","group_by":["customer"]}`)
+		s.apply(product + strings.Replace(entitlement("e", cloud, "a", `, meter: bytes`), "starts: 2026-01-01", "starts: 2026-11-20", 1))
+		r := s.reporter(m, "one")
+		r.most = 3
+		for _, minute := range []int{0, 1, 60, 61} { // 2 and 2: at the limit two hours do not fit
+			s.post("e", "seat=1", ten.Add(time.Duration(minute)*time.Minute))
+		}
+		s.traffic("1", ten, "5")
+		s.traffic("2", ten.Add(time.Hour), "7")
+		s.hourOf(r, ten.Add(time.Hour))
+		if got := m.Total("a", "gb").String() + " " + m.Total("a", "seat").String(); got != "5 2" {
+			t.Errorf("accepted %s, want the first hour's 5 and 2", got)
+		}
+		s.run(r)
+		if got := m.Total("a", "gb").String() + " " + m.Total("a", "seat").String(); got != "12 4" {
+			t.Errorf("accepted %s, want 12 and 4", got)
+		}
+		for range 4 {
+			s.post("e", "seat=1", ten.Add(2*time.Hour))
+		}
+		s.hourOf(r, ten.Add(2*time.Hour))
+		if got := m.Total("a", "seat").String(); got != "7" {
+			t.Errorf("accepted %s seats, want 3 more", got)
+		}
+		s.hourOf(r, ten.Add(3*time.Hour))
+		b := s.balance(m)[catalog.DimensionKey{Entitlement: "e", Dimension: "seat"}]
+		if sent, parked := b.Sent.String(), b.Parked.String(); cloud == simulator.GCP && (sent != "7" || parked != "1") || cloud != simulator.GCP && sent != "8" {
+			t.Errorf("the fourth is late: %+v", b)
+		}
+		s.agree(m)
+	})
+}

@@ -23,6 +23,7 @@ type pass struct {
 	metrics      map[string]meter.Meter            // billable metrics by id
 	metered      map[string][]reading              // by entitlement
 
+	left bool                                               // an entitlement has more than one freeze takes
 	only time.Time                                          // the one hour to freeze; zero = all
 	plan func([]catalog.FrozenReport, []catalog.Line) error // sees what was decided; an error undoes it
 }
@@ -62,7 +63,9 @@ func (r *Reporter) freeze(ctx context.Context, organization string, state catalo
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	r.read[organization] = p.through
+	if !p.left { // what is left needs the meters' part of its hours
+		r.read[organization] = p.through
+	}
 	return nil
 }
 
@@ -136,7 +139,7 @@ func (p *pass) latest(id string) (*catalog.Entitlement, bool) {
 
 // freezeAccounts freezes some accounts in one transaction.
 func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[string][]string) error {
-	q := catalog.FreezeQuery{Accounts: names, Before: p.through, HoursFrom: p.now.Add(-openLookback)}
+	q := catalog.FreezeQuery{Accounts: names, Before: p.through, HoursFrom: p.now.Add(-openLookback), MaxGroups: p.r.most}
 	for _, name := range names {
 		q.Entitlements = append(q.Entitlements, accounts[name]...)
 	}
@@ -207,11 +210,15 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 		}
 		return buckets[to][id]
 	}
+	until, err := a.until()
+	if err != nil {
+		return nil, err
+	}
 	for _, id := range a.entitlements {
 		for _, g := range a.state.Groups[id] {
 			usage := g.Usage.UTC().Truncate(time.Hour)
 			to, ok := a.target(id, usage)
-			if !ok || !a.wanted(to) {
+			if !ok || !usage.Before(until) || !a.wanted(to) {
 				continue
 			}
 			b, late := in(id, to), !to.hour.Equal(usage)
@@ -223,8 +230,8 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 		}
 		skipped := map[[2]string]time.Time{} // by dimension and month: the hour that takes an earlier reading
 		for _, m := range a.metered[id] {
-			if !m.current(a.state.Reads[id]) {
-				continue // another reporter has read it meanwhile
+			if !m.current(a.state.Reads[id]) || !m.hour.Before(until) {
+				continue // another reporter has read it meanwhile, or it waits for the groups of its hour
 			}
 			to, ok := a.target(id, m.hour)
 			if e, _ := a.latest(id); m.late && e.Partner == catalog.PartnerGCP {
@@ -263,6 +270,22 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 		reports = append(reports, more...)
 	}
 	return reports, nil
+}
+
+// until is the end of the hours that are frozen of the account now: where one of
+// its entitlements has more groups than a freeze takes, not all hours are.
+func (a *account) until() (time.Time, error) {
+	until := a.through
+	for _, id := range a.entitlements {
+		if cut, is := a.state.Until[id]; is {
+			until, a.left = earliest(until, cut), true
+		}
+	}
+	if !a.only.Before(until) {
+		return until, meter.Errorf(meter.KindConflict, "too many usage record groups of hours before are not reported: report the hour %s first",
+			until.Add(-time.Hour).Format(time.RFC3339))
+	}
+	return until, nil
 }
 
 func (p *pass) wanted(to place) bool { return p.only.IsZero() || p.only.Equal(to.hour) }

@@ -74,6 +74,7 @@ type Reporter struct {
 	logger  *slog.Logger
 	counts  counters
 	passing sync.Mutex           // one pass at a time
+	most    int                  // groups of an entitlement in one freeze; 0 = catalog.MaxGroupsPerReport
 	read    map[string]time.Time // by organization: hours up to here were read from meters and frozen
 }
 
