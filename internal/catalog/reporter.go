@@ -134,7 +134,7 @@ func (s *Store) ResolvePortion(ctx context.Context, organization, report, dimens
 				return err
 			}
 			for _, l := range lines {
-				if l.State == LineParked {
+				if l.State == LineParked && !p.Sent.IsZero() { // else the line is of what was sent before it
 					_, err := s.decideLine(ctx, tx, &Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline,
 						Message: "resolved as " + to + " by " + actor, Request: l.Request, Response: l.Response}, LineParked)
 					return err

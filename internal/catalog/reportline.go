@@ -172,6 +172,9 @@ func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from st
 		shift = d.Accepted.Sub(d.Quantity)
 	}
 	for i := range portions {
+		if portions[i].Sent.IsZero() { // parked beside the line: nothing of it was sent
+			continue
+		}
 		shift = portions[i].shift(shift)
 		if err := s.decidePortion(ctx, tx, d.Organization, &portions[i], d.To, d.Message); err != nil {
 			return false, err

@@ -214,3 +214,33 @@ func TestMoreGroupsThanOneFreezeTakes(t *testing.T) {
 		s.agree(m)
 	})
 }
+
+// TestResolvingALineLeavesWhatCameAfterIt: usage that came when its hour was
+// closed is parked beside the line, and waits for a decision of its own.
+func TestResolvingALineLeavesWhatCameAfterIt(t *testing.T) {
+	t.Parallel()
+	for _, first := range []bool{true, false} {
+		s := newShop(t)
+		s.apply(oneEach(""))
+		m := newMarkets(t, s.clock, 1)
+		r := s.reporter(m, "one")
+		sent := s.post("e-gcp", "gb=3", ten)
+		m.Next(simulator.GCP, simulator.FaultThrottle)
+		s.hourOf(r, ten)
+		late := s.post("e-gcp", "gb=7", ten.Add(time.Minute))
+		s.clock.set(ten.Add(25 * time.Hour))
+		s.run(r)
+		s.wantStatus(sent, catalog.GroupReportPending)
+		s.wantStatus(late, catalog.GroupReportPending)
+		resolved, left := sent, late
+		if !first {
+			resolved, left = late, sent
+		}
+		g, err := s.catalog.RecordGroup(context.Background(), org, resolved)
+		s.must(err)
+		s.must(s.catalog.ResolvePortion(context.Background(), org, g.Report, "gb", catalog.LineRefused, "test"))
+		s.wantStatus(resolved, catalog.GroupReportFailed)
+		s.wantStatus(left, catalog.GroupReportPending)
+		s.balance(m)
+	}
+}
