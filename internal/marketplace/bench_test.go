@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -73,46 +72,4 @@ func peakKiB(b *testing.B) int {
 		}
 	}
 	return 0
-}
-
-// BenchmarkReportList reads pages of 100 of 50,000 reports, with their
-// portions, and tells the 99th percentile.
-func BenchmarkReportList(b *testing.B) {
-	s := newShop(b)
-	ctx := context.Background()
-	const reports, batch = 50_000, 1_000
-	for first := 0; first < reports; first += batch {
-		s.must(s.catalog.Freeze(ctx, org, catalog.FreezeQuery{}, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
-			var some []catalog.FrozenReport
-			for i := first; i < first+batch; i++ {
-				id := fmt.Sprint("r", i)
-				p := catalog.Portion{Report: id, Dimension: "gb", Entitlement: fmt.Sprint("e", i%10_000), Account: fmt.Sprint("a", i%10_000), State: catalog.LineSettled}
-				some = append(some, catalog.FrozenReport{Portions: []catalog.Portion{p}, Report: catalog.Report{ID: id, Entitlement: p.Entitlement, Buyer: p.Entitlement,
-					Product: "cdn", Partner: catalog.PartnerAWS, Account: p.Account, Hour: ten.Add(time.Duration(i/10_000) * time.Hour),
-					Created: ten.Add(time.Duration(i) * 360 * time.Millisecond), Status: catalog.ReportSuccess, Info: []byte("{}")}})
-			}
-			return some, nil, nil
-		}))
-	}
-	all := catalog.ReportFilter{From: ten.AddDate(0, 0, -1), To: ten.AddDate(0, 0, 30)}
-	var took []time.Duration
-	i := 0
-	for b.Loop() {
-		f := all
-		switch i % 3 {
-		case 1:
-			f.Entitlement = fmt.Sprint("e", i%10_000)
-		case 2:
-			f.Partner = catalog.PartnerAWS
-		}
-		start := time.Now()
-		page, err := s.catalog.Reports(ctx, org, f, 0, 100)
-		s.must(err)
-		_, err = s.catalog.ReportDetails(ctx, org, page.Items)
-		s.must(err)
-		took = append(took, time.Since(start))
-		i++
-	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
 }
