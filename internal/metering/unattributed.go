@@ -3,6 +3,7 @@ package metering
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -63,6 +64,7 @@ func (s *Service) Unattributed(ctx context.Context, p Principal, in meter.Period
 // month, all organizations over.
 func (s *Service) CountUnattributed(ctx context.Context) error {
 	var counted []UnattributedCount
+	var failed []error
 	month := meter.Month(s.now())
 	for page := (catalog.Page{}); ; {
 		list, err := s.catalog.Organizations(ctx, page)
@@ -71,8 +73,9 @@ func (s *Service) CountUnattributed(ctx context.Context) error {
 		}
 		for _, o := range list.Items {
 			found, err := s.Unattributed(ctx, Principal{Organization: o.ID, Role: catalog.RoleAdmin, system: "unattributed"}, month)
-			if err != nil {
-				return err
+			if err != nil { // one that fails does not keep the others
+				failed = append(failed, err)
+				continue
 			}
 			for _, reason := range []string{UnattributedCustomer, UnattributedService, UnattributedContract, UnattributedAccountGroup} {
 				named := map[[2]string]bool{}
@@ -86,7 +89,7 @@ func (s *Service) CountUnattributed(ctx context.Context) error {
 		}
 		if page.Cursor = list.Next; page.Cursor == "" {
 			s.unattributed.Store(&counted)
-			return nil
+			return errors.Join(failed...)
 		}
 	}
 }

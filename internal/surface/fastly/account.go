@@ -27,7 +27,8 @@ type account struct {
 	lines    []line
 	meters   map[string]meter.Meter
 	closed   metering.Closed
-	sequence uint64 // open months are read as the log stood at this entry; 0 = now
+	books    map[string]*book // read so far, by month
+	sequence uint64           // open months are read as the log stood at this entry; 0 = now
 }
 
 // line is one usage type of a product.
@@ -35,6 +36,7 @@ type line struct {
 	product   string // id
 	usageType metering.UsageType
 	additive  bool // the figures of parts add up to that of the whole
+	former    bool // the catalogue has it no more: closed months and what came late for them
 }
 
 // unit is the line's unit on the wire.
@@ -79,16 +81,20 @@ func newAccount(ctx context.Context, c *account) (*account, error) {
 			}
 		}
 	}
+	c.sortLines()
+	return c, nil
+}
+
+func (c *account) sortLines() {
 	slices.SortFunc(c.lines, func(a, b line) int {
 		return cmp.Or(strings.Compare(a.product, b.product), strings.Compare(a.usageType.Name, b.usageType.Name))
 	})
-	return c, nil
 }
 
 // line is a usage type of a product; false if no meter keeps its services apart.
 func (c *account) line(product string, u metering.UsageType) (line, bool) {
 	m, ok := c.meters[u.Meter]
-	return line{product, u, m.Aggregation == meter.AggCount || m.Aggregation == meter.AggSum}, ok
+	return line{product: product, usageType: u, additive: m.Aggregation == meter.AggCount || m.Aggregation == meter.AggSum}, ok
 }
 
 // usage asks for a line in a range, which may be empty.

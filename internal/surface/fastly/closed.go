@@ -128,8 +128,8 @@ func (c *account) said(ctx context.Context, l line, m metering.ClosedMonth) (boo
 
 // page finds the line in a closed month's book.
 func (c *account) page(ctx context.Context, l line, m metering.ClosedMonth) (bookLine, bool, error) {
-	var b book
-	if _, err := c.closed.Figures(ctx, m, surfaceName, &b); err != nil {
+	b, err := c.book(ctx, m)
+	if err != nil {
 		return bookLine{}, false, err
 	}
 	for _, of := range b.Lines {
@@ -138,6 +138,52 @@ func (c *account) page(ctx context.Context, l line, m metering.ClosedMonth) (boo
 		}
 	}
 	return bookLine{}, false, nil
+}
+
+// book reads a closed month's book, once for each request.
+func (c *account) book(ctx context.Context, m metering.ClosedMonth) (*book, error) {
+	if b := c.books[m.Name]; b != nil {
+		return b, nil
+	}
+	b := &book{}
+	if _, err := c.closed.Figures(ctx, m, surfaceName, b); err != nil {
+		return nil, err
+	}
+	if c.books == nil {
+		c.books = map[string]*book{}
+	}
+	c.books[m.Name] = b
+	return b, nil
+}
+
+// addFormer adds the lines that books of closed months in a range have and the
+// catalogue has no more, and those of months with late usage that is booked to
+// an open one in the range: what was said stays, and what came late is billed.
+func (c *account) addFormer(ctx context.Context, in meter.Period) error {
+	months := c.closed.Months(in)
+	for open := meter.Month(in.From); open.From.Before(in.To); open = meter.Month(open.To) {
+		for _, m := range c.closed.BookedTo(open) {
+			if m.Late {
+				months = append(months, m)
+			}
+		}
+	}
+	for _, m := range months {
+		b, err := c.book(ctx, m)
+		if err != nil {
+			return err
+		}
+		for _, of := range b.Lines {
+			same := func(l line) bool { return l.product == of.Product && l.usageType.Name == of.UsageType.Name }
+			if !slices.ContainsFunc(c.lines, same) {
+				l, _ := c.line(of.Product, of.UsageType)
+				l.former = true
+				c.lines = append(c.lines, l)
+			}
+		}
+	}
+	c.sortLines()
+	return nil
 }
 
 // piece is a part of a range that is read in one way.
@@ -177,7 +223,7 @@ func (c *account) pieces(in meter.Period) []piece {
 // them of closed months before.
 func (c *account) byService(ctx context.Context, l line, in meter.Period, late bool) ([]serviceUsage, error) {
 	pieces := c.pieces(in)
-	if len(pieces) > 1 && !l.additive {
+	if len(pieces) > 1 && !l.additive && !l.former {
 		pieces = []piece{{Period: in}}
 	}
 	sums := map[serviceUsage]meter.Decimal{} // by service and month, without units
@@ -211,11 +257,17 @@ func (c *account) byService(ctx context.Context, l line, in meter.Period, late b
 // ofPiece reads one piece.
 func (c *account) ofPiece(ctx context.Context, l line, p piece) ([]serviceUsage, error) {
 	if p.closed == nil {
+		if l.former {
+			return nil, nil
+		}
 		return c.heldUsage(ctx, l, p.Period, c.sequence)
 	}
 	b, found, err := c.page(ctx, l, *p.closed)
 	if err != nil {
 		return nil, err
+	}
+	if !found && l.former {
+		return nil, nil
 	}
 	if !found || !p.whole() {
 		if found {
@@ -372,11 +424,18 @@ func (c *account) lateTotals(ctx context.Context, l line, open meter.Period) ([]
 func (c *account) totals(ctx context.Context, l line, in meter.Period) ([]total, line, error) {
 	month := meter.Month(in.From)
 	if m, closed := c.closed.Month(month); closed {
-		b, err := c.said(ctx, l, m)
+		b, found, err := c.page(ctx, l, m)
+		if err == nil && !found && !l.former {
+			b, err = c.said(ctx, l, m)
+		}
 		l.usageType = b.UsageType
 		return b.Totals, l, err
 	}
-	own, err := c.total(ctx, l, in, c.sequence)
+	var own total
+	var err error
+	if !l.former {
+		own, err = c.total(ctx, l, in, c.sequence)
+	}
 	if err != nil || in.From.Equal(in.To) { // a month to come
 		return []total{own}, l, err
 	}

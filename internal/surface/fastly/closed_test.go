@@ -131,3 +131,28 @@ func TestLateUsageIsBookedOnce(t *testing.T) {
 		step(closing)
 	}
 }
+
+// What a closed month said of a product stays when the product is removed, and
+// when a cursor's page lies in it.
+func TestClosedMonthsOfRemovedProducts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ingest(edge{acme, "S1", "na", month(1), "1e9"}, edge{acme, "S1", "na", time.Date(2026, 4, 2, 3, 0, 0, 0, time.UTC), "16e9"})
+	w.close(acme, "2026-03")
+	w.apply(w.admin, `products: [{id: dns, name: DNS, usage_types: [{name: Queries, meter: queries}]}]
+customers: [{id: `+acme+`, name: Acme, services: [{id: S1, name: shop}]}]`, catalog.ApplyOptions{Prune: true})
+	w.ingest(edge{acme, "S1", "na", month(2), "2e9"})
+	const gb = "product_id=cdn_usage&usage_type_name=Total+GB&time_granularity=month&start_month="
+	for months, want := range map[string]string{"2026-03&end_month=2026-03": "S1=1", "2026-03&end_month=2026-04": "S1=1, S1=2", "2026-04&end_month=2026-04": "S1=2"} {
+		if got := w.get(w.bound, v2(acme, "service-usage-metrics?"+gb+months)).usage(t).rows(); got != want {
+			t.Errorf("%s: %s, want %s", months, got, want)
+		}
+	}
+	if got := w.get(w.bound, v2(acme, "service-usage-metrics?"+gb+"2026-05&end_month=2026-05")); got.status != 400 {
+		t.Errorf("a month without it: %d %s", got.status, got.body)
+	}
+	body := w.get(w.bound, "/billing/v3/usage-metrics?start_month=2026-03&end_month=2026-04").body
+	if !strings.Contains(body, `{"month":"2026-03","usage_type":"Total GB","name":"Total GB","region":"","unit":"GB","quantity":1,`) || strings.Contains(body, `"quantity":16,`) {
+		t.Error(body)
+	}
+}

@@ -32,6 +32,9 @@ func (a api) metrics(x *httpserver.Exchange, customer string, parse func(string,
 	if err != nil {
 		return err
 	}
+	if err := c.addFormer(x.Request.Context(), request.Window.Usage(now)); err != nil {
+		return err
+	}
 	lines, err := c.named(request)
 	if err != nil {
 		return err

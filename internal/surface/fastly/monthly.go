@@ -45,6 +45,9 @@ func (a api) monthly(x *httpserver.Exchange) error {
 		return err
 	}
 	now := a.Clock()
+	if err := c.addFormer(x.Request.Context(), window.Usage(now)); err != nil {
+		return err
+	}
 	var rows []wire.UsageMetric
 	for _, month := range window.Months() {
 		for _, line := range c.lines {
