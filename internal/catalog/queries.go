@@ -89,6 +89,8 @@ var (
 	sqlRecordGroupGet string
 	//go:embed sql/record_group_list.sql
 	sqlRecordGroupList string
+	//go:embed sql/record_group_list_entitlement.sql
+	sqlRecordGroupListEntitlement string
 	//go:embed sql/record_group_span.sql
 	sqlRecordGroupSpan string
 	//go:embed sql/record_group_unposted.sql

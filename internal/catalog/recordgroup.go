@@ -250,7 +250,11 @@ func (s *Store) RecordGroups(ctx context.Context, organization string, f RecordG
 	if f.Match != nil {
 		most, skip = s.limits.GroupsMatched+1, 0
 	}
-	rows, err := s.reader.QueryContext(ctx, sqlRecordGroupList, organization, micros(f.From), micros(f.To),
+	query := sqlRecordGroupList
+	if f.Entitlement != "" { // the narrowest index
+		query = sqlRecordGroupListEntitlement
+	}
+	rows, err := s.reader.QueryContext(ctx, query, organization, micros(f.From), micros(f.To),
 		f.Partner, f.Buyer, f.Entitlement, f.Status, f.Source, f.Customer, f.Product, most, skip)
 	if err != nil {
 		return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
