@@ -5,6 +5,7 @@
 //
 // Rows are of the services that the catalogue says are the customer's. Usage
 // of any other is in the account totals of v3 usage-metrics and in no row.
+// A month that is closed is answered from its book, see closed.go.
 package fastly
 
 import (
