@@ -30,6 +30,8 @@ type evaluator struct {
 	groups  map[string][]uint64
 	values  map[string]*valueColumn
 	numbers map[meter.Quantity]uint64 // group numbers of numeric values
+	longs   map[string][]bool         // attribute name -> rows whose text no group has, nil if none
+	digest  bool                      // such a text is a group under its digest, see digestOf
 	freeIDs [][]uint64
 	freeVal []*valueColumn
 	scratch []byte
@@ -48,8 +50,10 @@ func (e *evaluator) reset(rows *block.Rows, in interner) {
 		e.groups = map[string][]uint64{}
 		e.values = map[string]*valueColumn{}
 		e.numbers = map[meter.Quantity]uint64{}
+		e.longs = map[string][]bool{}
 	}
 	clear(e.columns)
+	clear(e.longs)
 	for _, g := range e.groups {
 		e.freeIDs = append(e.freeIDs, g)
 	}
@@ -219,10 +223,15 @@ func (e *evaluator) internAll(s *block.Strings) ([]uint64, error) {
 }
 
 func (e *evaluator) internText(b []byte) (uint64, error) {
-	if len(b) == 0 {
+	switch {
+	case len(b) == 0:
 		return emptyText, nil
+	case len(b) <= meter.MaxGroupBytes:
+		return e.intern.intern(b)
+	case e.digest:
+		return e.intern.intern([]byte(digestOf(b)))
 	}
-	return e.intern.intern(b)
+	return longText, nil
 }
 
 func (e *evaluator) groupColumn(col *block.Column, out []uint64) error {
@@ -267,6 +276,10 @@ func (e *evaluator) groupColumn(col *block.Column, out []uint64) error {
 
 // unknownText marks a code that has not been interned yet.
 const unknownText = ^uint64(0)
+
+// longText stands for a text of more than meter.MaxGroupBytes. No group has
+// it: a meter that groups by such an attribute skips the event.
+const longText = unknownText - 1
 
 func (e *evaluator) internBool(b bool) (uint64, error) {
 	if b {

@@ -315,6 +315,10 @@ func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows
 		if err != nil {
 			return err
 		}
+		if ms.tooLong(ord) {
+			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: longReason(&def, &e)})
+			continue
+		}
 		if !ms.has(ord) {
 			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: "attribute " + def.Value + " is absent, not a number or beyond the limits"})
 			continue

@@ -12,6 +12,7 @@ type measure struct {
 	kind   cell.Kind
 	values *valueColumn // nil: nothing is taken
 	texts  *textColumn
+	long   []bool // rows that a group or a distinct value is too long in, nil if none
 
 	st  cell.State // scratch of state
 	set cell.Set
@@ -26,6 +27,7 @@ type textColumn struct {
 // measure reads the meter's value attribute for the evaluator's block.
 func (e *evaluator) measure(m *meter.Meter) (measure, error) {
 	ms := measure{kind: cell.KindFor(m.Aggregation)}
+	ms.noteLong(e, m)
 	switch m.Aggregation {
 	case meter.AggCount:
 		return ms, nil
@@ -59,6 +61,8 @@ func (e *evaluator) distinct(name string) (*textColumn, error) {
 // has says whether row i has what the meter takes; if not, the meter skips it.
 func (m *measure) has(i int) bool {
 	switch {
+	case m.tooLong(i):
+		return false
 	case m.values != nil:
 		return m.values.ok[i]
 	case m.texts != nil:
@@ -67,6 +71,8 @@ func (m *measure) has(i int) bool {
 		return true
 	}
 }
+
+func (m *measure) tooLong(i int) bool { return m.long != nil && m.long[i] }
 
 // quantity returns the value of row i, zero where the meter takes none.
 func (m *measure) quantity(i int) meter.Quantity {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
 )
 
 // scanTexts interns for one scan, apart from the stored dictionary.
@@ -43,7 +44,7 @@ func (l *Ledger) scanUsage(ctx context.Context, qu *question) (*collector, uint6
 	l.mu.RUnlock()
 	defer view.release()
 	c := newCollector(qu, l.now(), l.limits)
-	s := &usageScan{l: l, qu: qu, in: in, c: c}
+	s := &usageScan{l: l, qu: qu, in: in, c: c, eval: evaluator{digest: true}}
 	err := s.run(ctx, view, qu.bounds[0], qu.bounds[len(qu.bounds)-1])
 	return c, view.applied, err
 }
@@ -64,6 +65,9 @@ func (s *usageScan) run(ctx context.Context, view *view, from, to int64) error {
 	for _, f := range s.qu.filters {
 		var ids []uint64
 		for _, v := range f.Values {
+			if s.eval.digest && len(v) > meter.MaxGroupBytes {
+				v = digestOf([]byte(v))
+			}
 			id, err := s.in.intern([]byte(v))
 			if err != nil {
 				return err

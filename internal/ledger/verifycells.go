@@ -233,8 +233,13 @@ func (p *cellPass) event(m int, e *meter.Event) {
 	default:
 		q, ok = e.Get(def.Value).Numeric()
 	}
-	if !ok {
+	if !ok || len(text) > meter.MaxGroupBytes {
 		return
+	}
+	for _, name := range def.GroupBy {
+		if len(e.Get(name).Group()) > meter.MaxGroupBytes {
+			return
+		}
 	}
 	slot := int32(floorDiv(e.Time.UnixNano(), int64(p.meters[m].width)))
 	for _, projection := range p.meters[m].projections() {

@@ -37,8 +37,12 @@ type Filter struct {
 // Match reports whether v, the attribute's value in an event, fulfils f. A
 // missing attribute, which null is too, fulfils NOT_EXISTS and the other
 // negative operators only. An array or object exists, but has no text or
-// number that could be equal, contained or greater.
+// number that could be equal, contained or greater. No customer is the customer
+// "", as in groups and queries, though it does not exist.
 func (f Filter) Match(v Value) bool {
+	if f.Attribute == CustomerAttribute && v.Kind <= Null && f.Op != OpExists && f.Op != OpNotExists {
+		v = StringValue("")
+	}
 	switch f.Op {
 	case OpExists:
 		return v.Kind > Null

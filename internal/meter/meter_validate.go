@@ -16,6 +16,7 @@ const (
 	MaxDescriptionBytes = 1024
 	MaxUnitBytes        = 64
 	MaxGroupBy          = 8
+	MaxGroupBytes       = 512 // of a group's text and of a distinct value; events with longer ones are skipped
 	MaxFilterGroups     = 16
 	MaxFiltersInGroup   = 64
 	MaxFilterValueBytes = 256
