@@ -204,7 +204,16 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 		x.agree(x.m)
 	}
 	x.wantStatus(x.good, catalog.GroupReported)
-	x.wantStatus(x.half, catalog.GroupReportFailed)
+	// After an attempt that may have been recorded a refusal is believed where the marketplace can be asked.
+	doubted := cloud != simulator.Azure && (point == FaultBeforeSend || point == inFlight || point == FaultAfterSend)
+	if doubted {
+		x.wantStatus(x.half, catalog.GroupReportPending)
+		x.clock.set(ten.Add(25 * time.Hour))
+		x.run(r)
+		x.wantStatus(x.half, catalog.GroupReportPending)
+	} else {
+		x.wantStatus(x.half, catalog.GroupReportFailed)
+	}
 	good, half := "10", "4"
 	if cloud == simulator.Azure {
 		good, half = "10.75", "4.5"
@@ -216,7 +225,7 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 		t.Errorf("account-2: %s, want %s; %d entries", got, half, len(x.m.Ledger()))
 	}
 	failed := x.balance(x.m)[catalog.DimensionKey{Entitlement: "half", Dimension: bad}]
-	if failed.Failed.String() != "3" {
+	if failed.Failed.String() != "3" && !doubted || doubted && failed.Parked.String() != "3" {
 		t.Errorf("%+v", failed)
 	}
 }

@@ -82,7 +82,7 @@ func (r *Reporter) sendHour(ctx context.Context, organization, account string, h
 	if err := r.o.Catalog.HastenLines(ctx, organization, account, hour, now); err != nil {
 		return err
 	}
-	return r.send(ctx, now, func(l *catalog.Line) bool {
+	return r.send(ctx, func(l *catalog.Line) bool {
 		return l.Organization == organization && l.Account == account && l.Hour.Equal(hour)
 	})
 }

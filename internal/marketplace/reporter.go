@@ -120,7 +120,7 @@ func (r *Reporter) pass(ctx context.Context, now time.Time) error {
 			failed = append(failed, err)
 		}
 	}
-	failed = append(failed, r.send(ctx, now, func(l *catalog.Line) bool { return works[l.Organization] }))
+	failed = append(failed, r.send(ctx, func(l *catalog.Line) bool { return works[l.Organization] }))
 	r.counts.passes.Add(1)
 	if err := errors.Join(failed...); err != nil {
 		r.counts.failures.Add(1)

@@ -16,10 +16,12 @@ import (
 // target is a frozen line in the form in which it is stored and sent.
 type target = sender.Line
 
-// send leases lines that are due and sends them, until none is due.
-func (r *Reporter) send(ctx context.Context, now time.Time, want func(*catalog.Line) bool) error {
+// send leases lines that are due and sends them, until none is due. The clock
+// is read for each lease: a pass may take longer than a lease lasts.
+func (r *Reporter) send(ctx context.Context, want func(*catalog.Line) bool) error {
 	able := func(l *catalog.Line) bool { return want(l) && r.o.Senders[l.Partner] != nil }
 	for {
+		now := r.o.Clock()
 		lines, err := r.o.Catalog.LeaseLines(ctx, r.o.Owner, now, now.Add(r.timing.Lease), leaseBatch, able)
 		if err != nil || len(lines) == 0 {
 			return err
@@ -33,7 +35,13 @@ func (r *Reporter) send(ctx context.Context, now time.Time, want func(*catalog.L
 
 // sendAll sends leased lines in batches, several at once.
 func (r *Reporter) sendAll(ctx context.Context, now time.Time, lines []catalog.Line) error {
-	batches := r.batches(now, lines)
+	items, unread := readTargets(now, lines)
+	if len(unread) > 0 {
+		if err := r.book(ctx, unread); err != nil {
+			return err
+		}
+	}
+	batches := batchesOf(items)
 	work := make(chan batch)
 	var workers sync.WaitGroup
 	var mu sync.Mutex
@@ -41,7 +49,7 @@ func (r *Reporter) sendAll(ctx context.Context, now time.Time, lines []catalog.L
 	for range min(sendWorkers, len(batches)) {
 		workers.Go(func() {
 			for b := range work {
-				if err := r.sendBatch(ctx, now, b); err != nil {
+				if err := r.sendBatch(ctx, b); err != nil {
 					mu.Lock()
 					failed = cmp.Or(failed, err)
 					mu.Unlock()
@@ -65,22 +73,48 @@ type batch struct {
 	targets []sender.Line
 }
 
-// batches sorts lines by marketplace and by what one call takes together.
-func (r *Reporter) batches(now time.Time, lines []catalog.Line) []batch {
-	type item struct {
-		line   catalog.Line
-		target sender.Line
-		place  string
-		ended  bool
-	}
-	items := make([]item, len(lines))
-	for i, l := range lines {
-		items[i] = item{line: l, ended: !now.Before(l.Deadline)}
-		if err := json.Unmarshal(l.Target, &items[i].target); err != nil {
-			r.logger.Error("a frozen line cannot be read", "operation", l.Operation, "error", err)
+// item is a line with what its target says.
+type item struct {
+	line   catalog.Line
+	target sender.Line
+	place  string
+	ended  bool
+}
+
+// readTargets decodes the targets of lines. A line whose target cannot be
+// read, or is not the line's, cannot be sent by anyone: it waits for a person.
+func readTargets(now time.Time, lines []catalog.Line) (items []item, unread []catalog.Decision) {
+	for _, l := range lines {
+		t, err := targetFor(&l)
+		if err != nil {
+			d := decision(l, sender.Result{Reason: err.Error()})
+			d.To = catalog.LineParked
+			unread = append(unread, d)
+			continue
 		}
-		items[i].place = placeOf(items[i].target)
+		items = append(items, item{line: l, target: t, place: placeOf(t), ended: !now.Before(l.Deadline)})
 	}
+	return items, unread
+}
+
+// targetFor is what is sent of a line.
+func targetFor(l *catalog.Line) (sender.Line, error) {
+	var t sender.Line
+	if err := json.Unmarshal(l.Target, &t); err != nil {
+		return t, meter.WrapError(meter.KindCorrupt, err, "the frozen line cannot be read")
+	}
+	known := l.Partner == catalog.PartnerAWS && t.AWS != nil || l.Partner == catalog.PartnerAzure && t.Azure != nil || l.Partner == catalog.PartnerGCP && t.GCP != nil
+	switch {
+	case !known:
+		return t, meter.Errorf(meter.KindCorrupt, "the frozen line does not say who is billed through %s", l.Partner)
+	case t.OperationID != l.Operation || t.Dimension != l.Dimension || !t.Hour.Equal(l.Hour) || t.Quantity.Cmp(l.Quantity) != 0:
+		return t, meter.Errorf(meter.KindCorrupt, "the frozen line holds another line's target: %s of %s for %s", t.Quantity, t.Dimension, t.Hour.Format(time.RFC3339))
+	}
+	return t, nil
+}
+
+// batchesOf sorts lines by marketplace and by what one call takes together.
+func batchesOf(items []item) []batch {
 	slices.SortStableFunc(items, func(a, b item) int {
 		return cmp.Or(cmp.Compare(a.line.Partner, b.line.Partner), boolCompare(a.ended, b.ended), cmp.Compare(a.place, b.place))
 	})
@@ -116,20 +150,33 @@ func placeOf(l sender.Line) string {
 	return ""
 }
 
-func (r *Reporter) sendBatch(ctx context.Context, now time.Time, b batch) error {
+// sendBatch sends a batch and books what became of it. Its calls have half of
+// the lease's time, and it begins only while that is left: what cannot be
+// sent under this lease is given back as it was.
+func (r *Reporter) sendBatch(ctx context.Context, b batch) error {
 	decisions := make([]catalog.Decision, 0, len(b.lines))
+	half := r.timing.Lease / 2
+	if !r.o.Clock().Before(b.lines[0].LeaseUntil.Add(-half)) {
+		for _, l := range b.lines {
+			decisions = append(decisions, decision(l, sender.Result{Reason: l.Message}))
+		}
+		_, err := r.o.Catalog.DecideLines(ctx, decisions)
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, half)
+	defer cancel()
 	if b.ended {
 		for i := range b.lines {
-			d, err := r.end(ctx, now, b.lines[i], b.targets[i])
+			d, err := r.end(within, b.lines[i], b.targets[i])
 			if err != nil {
 				return err
 			}
 			decisions = append(decisions, d)
 		}
 	} else {
-		results := r.o.Senders[b.partner].Send(ctx, b.targets)
+		results := r.o.Senders[b.partner].Send(within, b.targets)
 		for i, result := range results {
-			d, err := r.decide(ctx, now, b.lines[i], b.targets[i], result)
+			d, err := r.decide(within, b.lines[i], b.targets[i], result)
 			if err != nil {
 				return err
 			}
@@ -137,6 +184,11 @@ func (r *Reporter) sendBatch(ctx context.Context, now time.Time, b batch) error 
 		}
 	}
 	r.o.Fault(FaultAfterSend)
+	return r.book(ctx, decisions)
+}
+
+// book stores what became of lines.
+func (r *Reporter) book(ctx context.Context, decisions []catalog.Decision) error {
 	_, err := r.o.Catalog.DecideLines(ctx, decisions)
 	if err == nil {
 		for _, d := range decisions {
@@ -161,40 +213,87 @@ func keep(fresh, had json.RawMessage) json.RawMessage {
 }
 
 // decide says what an attempt within the deadline leads to.
-func (r *Reporter) decide(ctx context.Context, now time.Time, l catalog.Line, t sender.Line, result sender.Result) (catalog.Decision, error) {
+func (r *Reporter) decide(ctx context.Context, l catalog.Line, t sender.Line, result sender.Result) (catalog.Decision, error) {
 	d := decision(l, result)
 	switch {
+	case contested(&result, &l):
+		d.To, d.Maybe = catalog.LineParked, true
+		return d, nil
 	case result.Outcome == sender.Settled:
 		d.To, d.Accepted = catalog.LineSettled, result.Accepted
-	case result.Outcome == sender.Refused && result.Permanent && result.Suspended && l.Maybe:
-		return r.end(ctx, now, l, t)
+		return d, nil
+	case result.Outcome == sender.Refused && result.Permanent && l.Maybe:
+		return r.doubt(ctx, l, t, result)
 	case result.Outcome == sender.Refused && result.Permanent:
 		d.To = catalog.LineRefused
+		return d, nil
 	case result.Outcome == sender.Refused && !l.Maybe:
 		d.To = catalog.LineMoved
+		return d, nil
 	case result.Outcome == sender.Refused: // the hour is closed, and an earlier attempt may have been in time
-		return r.end(ctx, now, l, t)
-	default:
-		d.Maybe = l.Maybe || !result.NotStored
-		d.Next = now.Add(max(r.timing.backoff(l.Attempts), result.RetryAfter))
-		if result.Setup {
-			d.Next = now.Add(setupRetry)
-		}
-		if result.Suspended {
-			d.Grace, d.Next = true, now.Add(graceRetry)
-			if l.Partner == catalog.PartnerGCP {
-				d.Deadline = l.Hour.Add(gcpGrace)
-			}
-		}
-		if d.Next.After(d.Deadline) {
-			d.Next = d.Deadline
+		return r.end(ctx, l, t)
+	}
+	r.again(&d, result)
+	return d, nil
+}
+
+// contested says whether a marketplace holds under a line's key what this line
+// cannot have left there: nothing, less than nothing, or more than was sent.
+func contested(result *sender.Result, l *catalog.Line) bool {
+	if result.Outcome == sender.Settled && (result.Accepted.Sign() <= 0 || result.Accepted.Cmp(l.Quantity) > 0) {
+		result.Contested, result.Reason = true, "the marketplace holds "+result.Accepted.String()+", "+l.Quantity.String()+" was sent"
+	}
+	return result.Contested
+}
+
+// again has a line sent again later.
+func (r *Reporter) again(d *catalog.Decision, result sender.Result) {
+	l, now := &d.Line, r.o.Clock()
+	d.Maybe = l.Maybe || !result.NotStored
+	d.Next = now.Add(max(r.timing.backoff(l.Attempts), result.RetryAfter))
+	if result.Setup {
+		d.Next = now.Add(setupRetry)
+	}
+	if result.Suspended {
+		d.Grace, d.Next = true, now.Add(graceRetry)
+		if l.Partner == catalog.PartnerGCP {
+			d.Deadline = l.Hour.Add(gcpGrace)
 		}
 	}
+	if d.Next.After(d.Deadline) {
+		d.Next = d.Deadline
+	}
+}
+
+// doubt is what a refusal for good leads to after an attempt that may have
+// been recorded: it says nothing of that one. Where the marketplace can be
+// asked it is, and may have the line; else the line is sent again until its
+// window closes, and then waits for a person.
+func (r *Reporter) doubt(ctx context.Context, l catalog.Line, t sender.Line, refusal sender.Result) (catalog.Decision, error) {
+	if l.Partner == catalog.PartnerAzure {
+		if err := r.known(ctx, l, &t); err != nil {
+			return catalog.Decision{}, err
+		}
+		back := r.o.Senders[l.Partner].Reconcile(ctx, []sender.Line{t})[0]
+		d := decision(l, back)
+		switch {
+		case back.Outcome == sender.Settled && !contested(&back, &l):
+			d.To, d.Accepted = catalog.LineSettled, back.Accepted
+			return d, nil
+		case back.Outcome == sender.Refused && l.Attempts > 2: // not right after the attempt that may have been recorded: it may not be seen yet
+			d.To, d.Message = catalog.LineRefused, refusal.Reason+"; "+back.Reason
+			return d, nil
+		}
+	}
+	refusal.Reason += ", but an attempt before may have been recorded"
+	refusal.Suspended = false
+	d := decision(l, refusal)
+	r.again(&d, refusal)
 	return d, nil
 }
 
 // end says what becomes of a line whose deadline has passed.
-func (r *Reporter) end(ctx context.Context, now time.Time, l catalog.Line, t sender.Line) (catalog.Decision, error) {
+func (r *Reporter) end(ctx context.Context, l catalog.Line, t sender.Line) (catalog.Decision, error) {
 	d := decision(l, sender.Result{Reason: l.Message})
 	switch {
 	case !l.Maybe && l.Grace:
@@ -212,17 +311,21 @@ func (r *Reporter) end(ctx context.Context, now time.Time, l catalog.Line, t sen
 	}
 	to := r.o.Senders[l.Partner]
 	result := to.Send(ctx, []sender.Line{t})[0] // the vendor's window is a little longer than ours
-	if result.Outcome != sender.Settled && l.Partner == catalog.PartnerAzure {
+	permanent := result.Outcome == sender.Refused && result.Permanent
+	if result.Outcome != sender.Settled && !result.Contested && l.Partner == catalog.PartnerAzure {
 		result = to.Reconcile(ctx, []sender.Line{t})[0]
 	}
-	reason := l.Message
+	reason, now := l.Message, r.o.Clock()
+	isContested := contested(&result, &l)
 	d = decision(l, result)
 	switch {
+	case isContested:
+		d.To = catalog.LineParked
 	case result.Outcome == sender.Settled:
 		d.To, d.Accepted = catalog.LineSettled, result.Accepted
 	case result.Outcome == sender.Refused && l.Partner == catalog.PartnerAzure: // read back: it is not there
 		d.To = catalog.LineMoved
-		if l.Grace || result.Permanent {
+		if l.Grace || permanent {
 			d.To = catalog.LineRefused
 		}
 	case result.Outcome == sender.Refused || !now.Before(l.Deadline.Add(reconcileFor)):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -183,11 +184,14 @@ func awsFailure(err error) (r Result, poisoned bool) {
 		"MissingAuthenticationTokenException", "AccessDeniedException", "AccessDenied", "OptInRequired":
 		r.NotStored, r.Setup = true, true
 	default:
+		own := strings.HasSuffix(api.ErrorCode(), "Exception") // as all of the service's are
 		switch {
 		case status == http.StatusUnauthorized || status == http.StatusForbidden:
-			r.NotStored, r.Setup = true, true
+			r.NotStored, r.Setup = own, true
 		case status == http.StatusTooManyRequests:
-			r.NotStored = true
+			r.NotStored = own
+		case !own:
+			r.Reason = "HTTP " + strconv.Itoa(status) + ", " + r.Reason + notVendors
 		case status >= 400 && status < 500:
 			r.Outcome, r.Permanent = Refused, true
 			return r, true

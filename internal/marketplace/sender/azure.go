@@ -146,6 +146,10 @@ func azureOutcome(entry azureResult, l Line) Result {
 		if err != nil {
 			return r
 		}
+		if accepted.Sign() <= 0 || accepted.Cmp(l.Quantity) > 0 { // nothing that this line has left there
+			r.Contested, r.Reason = true, "Duplicate: the marketplace holds "+accepted.String()+", "+l.Quantity.String()+" was sent"
+			return r
+		}
 		r.Outcome, r.Accepted = Settled, accepted
 		if accepted.Cmp(l.Quantity) == 0 {
 			r.Reason = ""
@@ -168,16 +172,31 @@ func azureFailure(status int, body []byte, retry time.Duration) Result {
 	if json.Valid(body) {
 		r.Response = body
 	}
+	own := azureForm(body)
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		r.NotStored, r.Setup = true, true
+		r.NotStored, r.Setup = own || len(bytes.TrimSpace(body)) == 0, true
 	case status == http.StatusTooManyRequests:
-		r.NotStored = true
+		r.NotStored = own || len(bytes.TrimSpace(body)) == 0
 	case status == http.StatusRequestTimeout || status == http.StatusConflict || status >= 500 || status < 400:
+	case !own: // of a proxy on the way, say
+		r.Reason += notVendors
 	default:
 		r.Outcome, r.Permanent = Refused, true
 	}
 	return r
+}
+
+// azureForm says whether the body of a failure is the service's: an object
+// with a code, or with an error that has one.
+func azureForm(body []byte) bool {
+	var answer struct {
+		Code  string `json:"code"`
+		Error struct {
+			Code string `json:"code"`
+		} `json:"error"`
+	}
+	return json.Unmarshal(body, &answer) == nil && answer.Code+answer.Error.Code != ""
 }
 
 // exchange makes one call with a token; a token that is refused is renewed once.
@@ -260,7 +279,7 @@ func (s *Azure) reconcile(ctx context.Context, l Line) Result {
 		ReconStatus       string      `json:"reconStatus"`
 		SubmittedQuantity json.Number `json:"submittedQuantity"`
 	}
-	if err := json.Unmarshal(body, &rows); err != nil {
+	if err := json.Unmarshal(body, &rows); err != nil || rows == nil {
 		return Result{Reason: "the answer cannot be read"}
 	}
 	var total meter.Decimal

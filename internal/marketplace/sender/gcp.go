@@ -177,15 +177,29 @@ func gcpFailure(err error) Result {
 	if seconds, err := strconv.Atoi(answered.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		r.RetryAfter = time.Duration(seconds) * time.Second
 	}
+	own := gcpForm(answered.Body)
 	switch {
 	case answered.Code == http.StatusUnauthorized || answered.Code == http.StatusForbidden:
-		r.NotStored, r.Setup = true, true
+		r.NotStored, r.Setup = own || answered.Body == "", true
 	case answered.Code == http.StatusTooManyRequests:
-		r.NotStored = true
+		r.NotStored = own || answered.Body == ""
+	case !own && answered.Code < 500:
+		r.Reason += notVendors
 	case answered.Code >= 400 && answered.Code < 500 && answered.Code != http.StatusRequestTimeout:
 		r.Outcome, r.Permanent = Refused, true
 	}
 	return r
+}
+
+// gcpForm says whether the body of a failure is Google's: an object with an
+// error that has a code.
+func gcpForm(body string) bool {
+	var answer struct {
+		Error struct {
+			Code int `json:"code"`
+		} `json:"error"`
+	}
+	return json.Unmarshal([]byte(body), &answer) == nil && answer.Error.Code != 0
 }
 
 // notSent says whether an error means that nothing left this process.

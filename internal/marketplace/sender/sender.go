@@ -89,6 +89,10 @@ type Result struct {
 	// grace. Refused: says nothing of what was accepted before.
 	Suspended bool
 
+	// Unknown, and no attempt will tell: the marketplace holds under the line's
+	// key what the line cannot have left there. A person has to decide.
+	Contested bool
+
 	Request, Response json.RawMessage // the exchange about this line; nil if there was no answer
 }
 
@@ -105,6 +109,11 @@ type Sender interface {
 
 // MaxBatch is how many lines AWS and Azure take in one call.
 const MaxBatch = 25
+
+// notVendors is added to the reason of a refusal that is not in the
+// marketplace's own form: somebody on the way has answered, and what became of
+// the call is unknown.
+const notVendors = ", and not in the marketplace's own form"
 
 // call sends some of the lines, all to one place, and fills in their results.
 // It returns true if the call was refused whole for what one of them holds;

@@ -266,10 +266,11 @@ func TestAnotherQuantityStandsThere(t *testing.T) {
 	}
 	azure := newRig(t, simulator.Azure)
 	azure.send(azure.line("c", "5.25"))
-	for _, q := range []string{"6", "5"} {
-		if got := azure.send(azure.line("c", q))[0]; got.Outcome != Settled || got.Accepted.String() != "5.25" || got.Reason != "Duplicate" {
-			t.Errorf("Azure, %s: %+v", q, got)
-		}
+	if got := azure.send(azure.line("c", "6"))[0]; got.Outcome != Settled || got.Accepted.String() != "5.25" || got.Reason != "Duplicate" {
+		t.Errorf("Azure: %+v", got)
+	}
+	if got := azure.send(azure.line("c", "5"))[0]; got.Outcome != Unknown || !got.Contested {
+		t.Errorf("more stands there than was sent: %+v", got)
 	}
 }
 
