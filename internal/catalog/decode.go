@@ -13,10 +13,14 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"odometer/internal/meter"
+	"odometer/internal/strictjson"
 )
 
 // MaxDocumentBytes bounds the text of a document.
 const MaxDocumentBytes = 32 << 20
+
+// MaxDocumentNodes bounds the values and names of a document.
+const MaxDocumentNodes = 1_000_000
 
 // MaxProblems is how many problems of a document one error names.
 const MaxProblems = 20
@@ -54,10 +58,12 @@ func ParseDocument(text []byte) (*Document, error) {
 
 // parse returns the root of a text, nil if it is empty.
 func parse(text []byte) (*yaml.Node, error) {
+	text = strictjson.SkipMark(text)
 	if !json.Valid(text) {
 		return parseYAML(text)
 	}
-	root, err := parseJSON(text)
+	root, err := parseJSON(text, strictjson.Limits{Bytes: MaxDocumentBytes, Depth: maxDepth, Nodes: MaxDocumentNodes})
+	err = jsonError(err, "")
 	if err != nil || root.ShortTag() == "!!null" {
 		return nil, err
 	}
@@ -306,10 +312,22 @@ func (d *decoder) decodeStruct(n *yaml.Node, to reflect.Value, path string, dept
 			d.lines[at] = key.Line
 			d.problems.add(at, "is given twice")
 		default:
-			d.decode(n.Content[i+1], to.Field(index), at, depth+1)
+			d.decodeField(n.Content[i+1], to.Field(index), to.Type().Field(index).Tag.Get("strict"), at, depth)
 		}
 		seen[key.Value] = true
 	}
+}
+
+// decodeField is decode of a struct's field. One that restricts what is meant
+// says so in its tag, as strictjson has it, and is not given as nothing.
+func (d *decoder) decodeField(n *yaml.Node, to reflect.Value, strict, path string, depth int) {
+	null := n.ShortTag() == "!!null"
+	if strict != "" && null || strict == "filled" && (n.Kind == yaml.ScalarNode && n.Value == "" || n.Kind != yaml.ScalarNode && len(n.Content) == 0) {
+		d.lines[path] = n.Line
+		d.problems.add(path, "is empty, which would restrict nothing; leave it out where nothing is meant")
+		return
+	}
+	d.decode(n, to, path, depth+1)
 }
 
 func join(path, field string) string {
@@ -345,6 +363,11 @@ func (d *decoder) decodeMap(n *yaml.Node, to reflect.Value, path string, depth i
 		if key.Kind != yaml.ScalarNode || key.Value == "" || key.Anchor != "" || key.Value == "<<" || to.MapIndex(name).IsValid() {
 			d.lines[at] = key.Line
 			d.problems.add(at, "is no name, or is given twice")
+			continue
+		}
+		if n.Content[i+1].ShortTag() == "!!null" {
+			d.lines[at] = n.Content[i+1].Line
+			d.problems.add(at, "is empty")
 			continue
 		}
 		value := reflect.New(to.Type().Elem()).Elem()

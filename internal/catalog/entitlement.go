@@ -55,7 +55,7 @@ type Dimension struct {
 	ListPrice string            `json:"list_price,omitempty" yaml:"list_price,omitempty"` // decimal
 	Included  string            `json:"included,omitempty" yaml:"included,omitempty"`     // decimal
 	Meter     string            `json:"meter,omitempty" yaml:"meter,omitempty"`           // "" = what is posted
-	Where     map[string]string `json:"where,omitempty" yaml:"where,omitempty"`
+	Where     map[string]string `json:"where,omitempty" yaml:"where,omitempty" strict:"filled"`
 	Scale     string            `json:"scale,omitempty" yaml:"scale,omitempty"` // decimal
 }
 

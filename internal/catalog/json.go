@@ -1,93 +1,118 @@
 package catalog
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"odometer/internal/meter"
+	"odometer/internal/strictjson"
 )
 
-// parseJSON returns the root of a valid JSON text as the node that YAML has
-// for it. JSON is nearly a part of YAML; but YAML's reader takes no surrogate
-// pairs and no keys over 1,024 bytes.
-func parseJSON(text []byte) (*yaml.Node, error) {
-	r := jsonReader{text: text, line: 1, d: json.NewDecoder(bytes.NewReader(text))}
-	r.d.UseNumber()
-	return r.value(0)
-}
-
-// jsonReader walks a JSON text and counts its lines.
-type jsonReader struct {
-	text []byte
-	d    *json.Decoder
-	line int
-	seen int // bytes whose lines are counted
-}
-
-func (r *jsonReader) token() (json.Token, error) {
-	t, err := r.d.Token()
-	if err != nil {
-		return nil, meter.WrapError(meter.KindInvalid, err, "the text is not JSON")
-	}
-	end := int(r.d.InputOffset())
-	r.line += bytes.Count(r.text[r.seen:end], []byte("\n"))
-	r.seen = end
-	return t, nil
-}
-
-func (r *jsonReader) value(depth int) (*yaml.Node, error) {
-	t, err := r.token()
+// parseJSON returns the root of a JSON text as the node that YAML has for it.
+// JSON is nearly a part of YAML; but YAML's reader takes no surrogate pairs and
+// no keys over 1,024 bytes, and takes what strictjson refuses. Errors are
+// strictjson's.
+func parseJSON(text []byte, limit strictjson.Limits) (*yaml.Node, error) {
+	r, err := strictjson.NewReader(text, limit)
 	if err != nil {
 		return nil, err
 	}
-	n := &yaml.Node{Kind: yaml.ScalarNode, Line: r.line}
-	switch t := t.(type) {
-	case json.Delim:
-		if depth > maxDepth {
-			return nil, meter.Errorf(meter.KindInvalid, "line %d: nested too deep", r.line)
-		}
-		return n, r.inside(n, t, depth)
-	case string:
-		n.Tag, n.Value, n.Style = "!!str", t, yaml.DoubleQuotedStyle
-	case json.Number:
-		n.Tag, n.Value = "!!int", t.String()
+	tree := jsonTree{r: r}
+	root, err := tree.next()
+	if err == nil {
+		_, err = r.Next()
+	}
+	if !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return root, nil
+}
+
+// jsonError is an error of parseJSON as one of ours. at is the text as messages
+// name it, "" where they name lines.
+func jsonError(err error, at string) error {
+	wrong, ok := errors.AsType[*strictjson.Error](err)
+	if !ok {
+		return err
+	}
+	kind := meter.KindInvalid
+	if wrong.TooLarge {
+		kind = meter.KindTooLarge
+	}
+	if at == "" {
+		at = "line " + strconv.Itoa(wrong.Line)
+	}
+	return meter.Errorf(kind, "%s: %s", at, wrong)
+}
+
+// jsonTree makes nodes of tokens.
+type jsonTree struct{ r *strictjson.Reader }
+
+var errEnd = errors.New("the end of an array or object")
+
+// next is the next value, errEnd at the end of what is around it.
+func (t *jsonTree) next() (*yaml.Node, error) {
+	token, err := t.r.Next()
+	if err != nil {
+		return nil, err
+	}
+	n := &yaml.Node{Kind: yaml.ScalarNode, Line: t.r.Line()}
+	switch token.Kind {
+	case strictjson.EndArray, strictjson.EndObject:
+		return nil, errEnd
+	case strictjson.BeginArray:
+		n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
+		return n, t.inside(n)
+	case strictjson.BeginObject:
+		n.Kind, n.Tag = yaml.MappingNode, "!!map"
+		return n, t.inside(n)
+	case strictjson.Name, strictjson.String:
+		n.Tag, n.Value, n.Style = "!!str", token.Text(), yaml.DoubleQuotedStyle
+	case strictjson.Number:
+		n.Tag, n.Value = "!!int", token.Text()
 		if strings.ContainsAny(n.Value, ".eE") {
 			n.Tag = "!!float"
 		}
-	case bool:
-		n.Tag, n.Value = "!!bool", "false"
-		if t {
-			n.Value = "true"
-		}
+	case strictjson.True, strictjson.False:
+		n.Tag, n.Value = "!!bool", token.Text()
 	default:
 		n.Tag, n.Value = "!!null", "null"
 	}
 	return n, nil
 }
 
-// inside reads the members of an object or the items of an array.
-func (r *jsonReader) inside(n *yaml.Node, open json.Delim, depth int) error {
-	n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
-	if open == '{' {
-		n.Kind, n.Tag = yaml.MappingNode, "!!map"
-	}
-	for r.d.More() {
-		if open == '{' {
-			key, err := r.value(depth + 1)
-			if err != nil {
-				return err
-			}
-			n.Content = append(n.Content, key)
+// inside reads the names and values of an object, or the items of an array.
+func (t *jsonTree) inside(n *yaml.Node) error {
+	for {
+		c, err := t.next()
+		if errors.Is(err, errEnd) {
+			return nil
 		}
-		v, err := r.value(depth + 1)
 		if err != nil {
 			return err
 		}
-		n.Content = append(n.Content, v)
+		n.Content = append(n.Content, c)
 	}
-	_, err := r.token()
-	return err
+}
+
+// nounLimits bound the JSON of one noun.
+var nounLimits = strictjson.Limits{Bytes: MaxNounBytes, Depth: maxDepth, Nodes: 400_000}
+
+// MaxNounBytes bounds the JSON of one noun.
+const MaxNounBytes = 8 << 20
+
+// nounFields reads a JSON object.
+func nounFields(text []byte) (*yaml.Node, error) {
+	n, err := parseJSON(text, nounLimits)
+	if err != nil {
+		return nil, jsonError(err, "body")
+	}
+	if n.Kind != yaml.MappingNode {
+		return nil, meter.Errorf(meter.KindInvalid, "body: want a JSON object")
+	}
+	return n, nil
 }

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -168,18 +167,6 @@ func (n nounsOf[T]) remove(d *Document, c *Customer, id string) error {
 // NoNoun says that there is no such noun, or none that a caller may see.
 func NoNoun(r NounRef) error {
 	return meter.Errorf(meter.KindNotFound, "there is no %s %q", kindName(r.Kind), clip(r.ID))
-}
-
-// nounFields reads a JSON object.
-func nounFields(text []byte) (*yaml.Node, error) {
-	if !json.Valid(text) {
-		return nil, meter.Errorf(meter.KindInvalid, "body: is not a whole JSON object")
-	}
-	n, err := parseJSON(text)
-	if err == nil && n.Kind != yaml.MappingNode {
-		err = meter.Errorf(meter.KindInvalid, "body: want a JSON object")
-	}
-	return n, err
 }
 
 // overlaid returns the fields of have with those that are given in their place.

@@ -21,7 +21,7 @@ type Document struct {
 
 // OrganizationSettings is what a document says of its organization; "" leaves it as it is.
 type OrganizationSettings struct {
-	ID                string `json:"id,omitempty" yaml:"id,omitempty"` // "" = the key's own
+	ID                string `json:"id,omitempty" yaml:"id,omitempty" strict:"filled"` // "" = the key's own
 	Name              string `json:"name,omitempty" yaml:"name,omitempty"`
 	CustomerAttribute string `json:"customer_attribute,omitempty" yaml:"customer_attribute,omitempty"`
 }
@@ -44,11 +44,11 @@ const (
 type UsageType struct {
 	Name     string            `json:"name" yaml:"name"`
 	Meter    string            `json:"meter" yaml:"meter"`
-	Where    map[string]string `json:"where,omitempty" yaml:"where,omitempty"`
+	Where    map[string]string `json:"where,omitempty" yaml:"where,omitempty" strict:"filled"`
 	Unit     string            `json:"unit,omitempty" yaml:"unit,omitempty"`
 	Scale    string            `json:"scale,omitempty" yaml:"scale,omitempty"` // decimal; "" = 1
 	Billable bool              `json:"billable,omitempty" yaml:"billable,omitempty"`
-	Surfaces []string          `json:"surfaces,omitempty" yaml:"surfaces,omitempty"` // none = all that can
+	Surfaces []string          `json:"surfaces,omitempty" yaml:"surfaces,omitempty" strict:"filled"` // none = all that can
 }
 
 // ScaleDecimal is the scale as a number, 1 if there is none.

@@ -11,19 +11,20 @@ import (
 // in folders below it. "..." takes the folders below too, "*" is everything.
 // Tests are free, but for the rules further down.
 var importTable = map[string][]string{
-	"internal/meter":        {},
+	"internal/strictjson":   {},
+	"internal/meter":        {"internal/strictjson"},
 	"internal/ledger":       {"internal/meter", "internal/ledger/..."},
 	"internal/ledger/block": {"internal/meter"},
 	"internal/rating":       {"internal/meter"},
 	"internal/cloudevents":  {"internal/meter", "internal/ledger/block"},
-	"internal/catalog":      {"internal/meter"},
+	"internal/catalog":      {"internal/meter", "internal/strictjson"},
 	"internal/metering":     {"internal/meter", "internal/ledger/...", "internal/catalog", "internal/cloudevents", "internal/rating"},
 	"internal/marketplace":  {"internal/meter", "internal/catalog", "internal/metering", "internal/rating"},
 	// What is sent and what is simulated knows nothing of what decides.
 	"internal/marketplace/sender":    {"internal/meter"},
 	"internal/marketplace/simulator": {"internal/meter"},
 	"internal/httpserver":            {"internal/meter", "internal/metering"},
-	"internal/surface":               {"internal/meter", "internal/metering", "internal/httpserver"},
+	"internal/surface":               {"internal/meter", "internal/metering", "internal/httpserver", "internal/strictjson"},
 	"internal/console":               {},
 	"internal/intake":                {},
 	"internal/lint":                  {},

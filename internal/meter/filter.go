@@ -31,7 +31,7 @@ var ops = []Op{OpIs, OpNotIs, OpContains, OpNotContains, OpExists, OpNotExists, 
 type Filter struct {
 	Attribute string `json:"attribute" yaml:"attribute"`
 	Op        Op     `json:"op" yaml:"op"`
-	Value     Value  `json:"value,omitzero" yaml:"value,omitempty"` // absent for EXISTS and NOT_EXISTS
+	Value     Value  `json:"value,omitzero" yaml:"value,omitempty" strict:"null"` // absent for EXISTS and NOT_EXISTS
 }
 
 // Match reports whether v, the attribute's value in an event, fulfils f. A

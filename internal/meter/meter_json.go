@@ -1,38 +1,22 @@
 package meter
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"strings"
-	"unicode/utf8"
+
+	"odometer/internal/strictjson"
 )
 
 // MaxMeterBytes bounds the JSON text of one meter.
 const MaxMeterBytes = 1 << 20
 
-// DecodeMeter reads one meter from JSON and validates it. Fields that a meter
-// does not have, a field given twice and anything after the object are refused.
-// Errors are of KindInvalid, or KindTooLarge past MaxMeterBytes.
+// DecodeMeter reads one meter from JSON, as strictly as ReadJSON, and validates
+// it. Errors are of KindInvalid, or KindTooLarge past MaxMeterBytes.
 func DecodeMeter(text []byte) (Meter, error) {
-	if len(text) > MaxMeterBytes {
-		return Meter{}, Errorf(KindTooLarge, "meter has %d bytes, more than %d", len(text), MaxMeterBytes)
-	}
-	if !utf8.Valid(text) {
-		return Meter{}, Errorf(KindInvalid, "meter is not valid UTF-8")
-	}
-	if err := checkMembers(text); err != nil {
-		return Meter{}, err
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
 	var m Meter
-	if err := dec.Decode(&m); err != nil {
-		return Meter{}, describeJSON(err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Meter{}, Errorf(KindInvalid, "meter: text after the object")
+	if err := ReadJSON("meter", text, &m, strictjson.Options{Limits: strictjson.Limits{Bytes: MaxMeterBytes}}); err != nil {
+		return Meter{}, err
 	}
 	if err := m.Validate(); err != nil {
 		return Meter{}, err
@@ -40,64 +24,23 @@ func DecodeMeter(text []byte) (Meter, error) {
 	return m, nil
 }
 
-// describeJSON turns an error of encoding/json into one that names the field.
-func describeJSON(err error) error {
+// ReadJSON is strictjson.Read with errors of KindInvalid, or KindTooLarge past
+// a limit. what is the text as messages name it.
+func ReadJSON(what string, text []byte, into any, o strictjson.Options) error {
+	err := strictjson.Read(text, into, o)
 	var own *Error
-	if errors.As(err, &own) {
-		return own
+	if err == nil || errors.As(err, &own) {
+		return err
 	}
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrong) && wrong.Field == "":
-		return Errorf(KindInvalid, "meter: want a JSON object, not %s", clip(wrong.Value))
-	case errors.As(err, &wrong):
-		return Errorf(KindInvalid, "meter: field %q does not take a value of JSON type %s", wrong.Field, clip(wrong.Value))
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return Errorf(KindInvalid, "meter: the JSON text ends too early")
-	}
-	return Errorf(KindInvalid, "meter: %s", strings.TrimPrefix(err.Error(), "json: "))
+	return Errorf(jsonKind(err), "%s: %s", what, strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// checkMembers refuses what encoding/json would settle silently: a member that
-// an object of the text has twice, and a name in other than lower case.
-func checkMembers(text []byte) error {
-	type level struct {
-		seen  map[string]bool // nil in an array
-		value bool            // a key was read and its value comes next
+// jsonKind is the kind of an error of strictjson.
+func jsonKind(err error) Kind {
+	if wrong, ok := errors.AsType[*strictjson.Error](err); ok && wrong.TooLarge {
+		return KindTooLarge
 	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var levels []level
-	for {
-		token, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return describeJSON(err)
-		}
-		if n := len(levels); n > 0 && levels[n-1].seen != nil && token != json.Delim('}') {
-			top := &levels[n-1]
-			top.value = !top.value
-			if name, ok := token.(string); ok && top.value {
-				switch {
-				case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "":
-					return Errorf(KindInvalid, "meter: unknown field %q", clip(name))
-				case top.seen[name]:
-					return Errorf(KindInvalid, "meter: field %q is given twice", clip(name))
-				}
-				top.seen[name] = true
-			}
-		}
-		switch token {
-		case json.Delim('{'):
-			levels = append(levels, level{seen: map[string]bool{}})
-		case json.Delim('['):
-			levels = append(levels, level{})
-		case json.Delim('}'), json.Delim(']'):
-			levels = levels[:len(levels)-1]
-		}
-	}
+	return KindInvalid
 }
 
 // MarshalJSON renders p as a number.

@@ -28,10 +28,10 @@ func (a api) createKey(x *httpserver.Exchange, _ query) error {
 	var in struct {
 		Role       string    `json:"role"`
 		Kind       string    `json:"kind"`
-		Customer   string    `json:"customer"`
+		Customer   string    `json:"customer" strict:"filled"`
 		Accounts   []string  `json:"accounts"`
-		DefaultAID string    `json:"default_aid"`
-		Expires    time.Time `json:"expires"`
+		DefaultAID string    `json:"default_aid" strict:"filled"`
+		Expires    time.Time `json:"expires" strict:"filled"`
 	}
 	if err := readJSON(x, &in); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (a api) createOrganization(x *httpserver.Exchange, _ query) error {
 	var in struct {
 		ID                string `json:"id"`
 		Name              string `json:"name"`
-		CustomerAttribute string `json:"customer_attribute"`
+		CustomerAttribute string `json:"customer_attribute" strict:"filled"`
 	}
 	if err := readJSON(x, &in); err != nil {
 		return err
@@ -116,7 +116,7 @@ func (a api) createOrganization(x *httpserver.Exchange, _ query) error {
 func (a api) updateOrganization(x *httpserver.Exchange, _ query) error {
 	var in struct {
 		Name              *string `json:"name"`
-		CustomerAttribute *string `json:"customer_attribute"`
+		CustomerAttribute *string `json:"customer_attribute" strict:"filled"`
 	}
 	if err := readJSON(x, &in); err != nil {
 		return err

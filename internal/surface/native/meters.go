@@ -97,13 +97,9 @@ var definition = []string{"key", "event_type", "aggregation", "value", "group_by
 
 // updateMeter answers PATCH /api/v1/meters/{key}.
 func (a api) updateMeter(x *httpserver.Exchange, _ query) error {
-	body, err := jsonBody(x)
-	if err != nil {
-		return err
-	}
 	var given map[string]json.RawMessage
-	if err := json.Unmarshal(body, &given); err != nil {
-		return meter.Errorf(meter.KindInvalid, "body: %s", describeJSON(err))
+	if err := readJSON(x, &given); err != nil {
+		return err
 	}
 	for _, name := range definition {
 		if _, ok := given[name]; ok {
@@ -114,7 +110,7 @@ func (a api) updateMeter(x *httpserver.Exchange, _ query) error {
 		Name        *string `json:"name"`
 		Description *string `json:"description"`
 		Unit        *string `json:"unit"`
-		Status      *string `json:"status"`
+		Status      *string `json:"status" strict:"filled"`
 	}
 	if err := readJSON(x, &patch); err != nil {
 		return err

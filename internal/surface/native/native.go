@@ -5,17 +5,14 @@
 package native
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/strictjson"
 )
 
 // api answers the operations.
@@ -75,21 +72,14 @@ func Surface(service *metering.Service) *httpserver.Surface {
 	return s
 }
 
-// readJSON decodes a small JSON body strictly: one object, no field that is not known.
+// readJSON decodes a small JSON body as strictly as strictjson.Read: names
+// match exactly, no member is unknown or null.
 func readJSON(x *httpserver.Exchange, into any) error {
 	body, err := jsonBody(x)
 	if err != nil {
 		return err
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return meter.Errorf(meter.KindInvalid, "body: %s", describeJSON(err))
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return meter.Errorf(meter.KindInvalid, "body: text after the object")
-	}
-	return nil
+	return meter.ReadJSON("body", body, into, strictjson.Options{})
 }
 
 // jsonBody returns the body of a request that must be JSON.
@@ -98,19 +88,6 @@ func jsonBody(x *httpserver.Exchange) ([]byte, error) {
 		return nil, meter.Errorf(meter.KindUnsupported, "content type %.60q is not supported here: want application/json", t)
 	}
 	return x.Body()
-}
-
-func describeJSON(err error) string {
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrong) && wrong.Field != "":
-		return "field " + wrong.Field + " cannot be a " + wrong.Value
-	case errors.As(err, &wrong):
-		return "cannot be a " + wrong.Value
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "is not a whole JSON object"
-	}
-	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // writeJSON answers with v encoded.

@@ -76,8 +76,11 @@ func TestNouns(t *testing.T) {
 		w.want(w.call("PATCH", c.one(), `{"color":"red"}`), 400, "color: there is no such field")
 		w.want(w.call("PATCH", c.one(), `{"name":"a","name":"b"}`), 400, "name: is given twice")
 		w.want(w.call("PATCH", c.one(), `[]`), 400, "want a JSON object")
-		w.want(w.call("PATCH", c.one(), `{"name":`), 400, "whole JSON object")
-		w.want(w.call("PATCH", c.one(), `{}{}`), 400, "whole JSON object")
+		w.want(w.call("PATCH", c.one(), `{"name":`), 400, "the text ends too early")
+		w.want(w.call("PATCH", c.one(), `{"name":"a\ud800"}`), 400, "body: name: holds", "half of a surrogate pair")
+		w.want(w.call("PATCH", c.one(), "{\"name\":\"a\xff\"}"), 400, "body: name: is not valid UTF-8")
+		w.want(w.call("PATCH", c.one(), "\xef\xbb\xbf"+`{}`), 200)
+		w.want(w.call("PATCH", c.one(), `{}{}`), 400, "more text after the value")
 		w.want(w.call("PATCH", c.one(), "name: x", "Content-Type", "application/yaml"), 415)
 		w.want(w.call("PATCH", c.one()+"?effective=2100-01-01T00:00:00Z", `{}`), 400, "future")
 		if got := w.want(w.call("GET", c.one(), ""), 200).body; got != first {

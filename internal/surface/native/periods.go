@@ -68,7 +68,7 @@ func (a api) periods(x *httpserver.Exchange, q query) error {
 // closePeriod answers POST /api/v1/periods: 201 with what was closed.
 func (a api) closePeriod(x *httpserver.Exchange, _ query) error {
 	var in struct {
-		Customer *string `json:"customer"` // absent = all for whom the month is open
+		Customer *string `json:"customer" strict:"filled"` // absent = all for whom the month is open
 		Month    string  `json:"month"`
 	}
 	if err := readJSON(x, &in); err != nil {

@@ -27,7 +27,7 @@ func TestPeriods(t *testing.T) {
 	w.want(w.call("GET", path+"?customer=acme&cursor=2026-08", ""), 200, `"month":"2026-09"`, `"next_cursor":null`)
 	for body, status := range map[string]int{
 		`{"customer":"acme","month":"2026-13"}`: 400, `{"customer":"acme","month":"2999-01"}`: 400, `{"customer":"acme"}`: 400, `{}`: 400,
-		`{"customer":"acme","month":"2026-1"}`: 400, `{"customer":"","month":"2026-09"}`: 404, `{"customer":"x","month":"2026-09"}`: 404, `{"kind":1}`: 400,
+		`{"customer":"acme","month":"2026-1"}`: 400, `{"customer":"","month":"2026-09"}`: 400, `{"customer":null,"month":"2026-09"}`: 400, `{"customer":"x","month":"2026-09"}`: 404, `{"kind":1}`: 400,
 	} {
 		w.want(w.call("POST", path, body), status)
 	}

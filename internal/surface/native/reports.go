@@ -64,8 +64,8 @@ func reportOf(d metering.ReportDetail) reportBody {
 // runReport answers POST /api/v1/reports/run: one hour of one entitlement, now.
 func (a api) runReport(x *httpserver.Exchange, _ query) error {
 	var in struct {
-		Entitlement string    `json:"entitlement"`
-		Hour        time.Time `json:"hour"`
+		Entitlement string    `json:"entitlement" strict:"filled"`
+		Hour        time.Time `json:"hour" strict:"filled"`
 		DryRun      bool      `json:"dry_run"`
 	}
 	if err := readJSON(x, &in); err != nil {
@@ -144,9 +144,9 @@ func (a api) stuckReports(x *httpserver.Exchange, _ query) error {
 // resolveReport answers POST /api/v1/reports/resolve: a parked dimension, by hand.
 func (a api) resolveReport(x *httpserver.Exchange, _ query) error {
 	var in struct {
-		Report    string `json:"report"`
-		Dimension string `json:"dimension"`
-		As        string `json:"as"`
+		Report    string `json:"report" strict:"filled"`
+		Dimension string `json:"dimension" strict:"filled"`
+		As        string `json:"as" strict:"filled"`
 	}
 	if err := readJSON(x, &in); err != nil {
 		return err

@@ -14,12 +14,11 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"strings"
 	"time"
 
 	"odometer/internal/meter"
+	"odometer/internal/strictjson"
 )
 
 // MaxBodyBytes bounds a request's body.
@@ -147,43 +146,23 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 	return meter.Errorf(meter.KindInvalid, "timestamp %q is not a time such as 2026-01-31T15:04:05Z", clip(s))
 }
 
-// decode reads one JSON text, whose fields that are not known are ignored.
+// maxNodes bounds the values and names of a body: a batch at its limits has fewer.
+const maxNodes = 500_000
+
+// decode reads one JSON text. Fields that are not known are ignored, names
+// match in any case and null means absent, as at the vendor; what would lose
+// usage in silence is refused: see strictjson.Read.
 func decode(body []byte, into any) error {
 	if len(body) > MaxBodyBytes {
 		return meter.Errorf(meter.KindTooLarge, "the body is larger than %d bytes", MaxBodyBytes)
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	err := d.Decode(into)
-	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			return meter.Errorf(meter.KindInvalid, "malformed JSON: there is more text after the value")
-		}
-		return nil
-	}
-	return malformed(err)
+	return meter.ReadJSON("the body", body, into,
+		strictjson.Options{Limits: strictjson.Limits{Bytes: MaxBodyBytes, Nodes: maxNodes, Depth: maxDepth}, Unknown: true, Null: true})
 }
 
-// malformed says what is wrong with a body, without our own names.
-func malformed(err error) error {
-	var known *meter.Error
-	var kind *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &known):
-		return known
-	case errors.As(err, &kind):
-		where := kind.Field
-		if where == "" {
-			where = "the body"
-		}
-		return meter.Errorf(meter.KindInvalid, "%s: a JSON %s is not what belongs here", where, kind.Value)
-	case errors.As(err, &syntax):
-		return meter.Errorf(meter.KindInvalid, "malformed JSON at byte %d of the body", syntax.Offset)
-	case errors.Is(err, io.EOF):
-		return meter.Errorf(meter.KindInvalid, "the body is empty")
-	}
-	return meter.Errorf(meter.KindInvalid, "malformed JSON")
-}
+// maxDepth bounds how deep a body nests: what an event's data may have, in the
+// properties of a record of a group of a batch.
+const maxDepth = 100
 
 // encode renders an answer.
 func encode(v any) ([]byte, error) {

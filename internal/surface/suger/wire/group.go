@@ -20,7 +20,7 @@ type Record struct {
 // Organization CreateUsageRecordGroupParams. metaInfo is read-only there and
 // ignored.
 type NewGroup struct {
-	ID           string   `json:"id"`
+	ID           string   `json:"id" strict:"given"`
 	Organization string   `json:"organizationID"`
 	Entitlement  string   `json:"entitlementID"`
 	Records      Numbers  `json:"records"`

@@ -34,14 +34,14 @@ type Metric struct {
 
 // MetricInfo is BillableMetricInfo.
 type MetricInfo struct {
-	FilterGroups     []FilterGroup `json:"filterGroups,omitempty"`
+	FilterGroups     []FilterGroup `json:"filterGroups,omitempty" strict:"given"`
 	GroupBys         []string      `json:"groupBys,omitempty"`
 	PropertyUniqueOn string        `json:"propertyUniqueOn,omitempty"`
 }
 
 // FilterGroup is a list of alternatives.
 type FilterGroup struct {
-	Filters []Filter `json:"filters,omitempty"`
+	Filters []Filter `json:"filters,omitempty" strict:"given"`
 }
 
 // Filter is one condition on a property.

@@ -1,0 +1,102 @@
+package native
+
+import (
+	"net/http"
+	"regexp"
+	"testing"
+
+	"odometer/internal/httpserver"
+	"odometer/internal/ledger"
+)
+
+// TestBodiesAreReadStrictly: what two readers of JSON would understand
+// differently is refused by every operation that takes a body, and so is null
+// where everything would be meant instead of one thing.
+func TestBodiesAreReadStrictly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.createNouns()
+
+	for _, c := range []struct{ method, path, member, good string }{
+		{"POST", "/api/v1/keys", "role", `"read"`},
+		{"POST", "/api/v1/periods", "month", `"2026-09"`},
+		{"POST", "/api/v1/organizations", "id", `"strict"`},
+		{"PATCH", "/api/v1/organizations/default", "name", `"x"`},
+		{"POST", "/api/v1/meters", "key", `"x"`},
+		{"PATCH", "/api/v1/meters/hits", "name", `"x"`},
+		{"POST", "/api/v1/reports/run", "entitlement", `"e"`},
+		{"POST", "/api/v1/reports/resolve", "report", `"e"`},
+		{"POST", "/api/v1/entitlements/e/credits", "amount", `"1"`},
+		{"POST", "/api/v1/products", "id", `"x"`},
+		{"PATCH", "/api/v1/products/cdn", "name", `"x"`},
+		{"PUT", "/api/v1/units", "cloud", `{"meter":"hits"}`},
+		{"POST", "/api/v1/catalog", "organization", `{}`},
+	} {
+		for body, want := range map[string]string{
+			`{"` + c.member + `":` + c.good + `,"` + c.member + `":` + c.good + `}`:                              "is given twice",
+			`{"` + c.member + `":` + c.good + `,"\u00` + hexOf(c.member[0]) + c.member[1:] + `":` + c.good + `}`: "is given twice",
+			`{"` + string(c.member[0]-'a'+'A') + c.member[1:] + `":` + c.good + `}`:                              "field",
+			`{"` + c.member + `":"a\ud800b"}`:                                                                    `half of a surrogate pair`,
+			"{\"" + c.member + "\":\"a\xffb\"}":                                                                  "is not valid UTF-8",
+			`{"` + c.member + `":` + c.good + `}{}`:                                                              "more text after the value",
+			``:                                                                                                   "empty",
+		} {
+			if body == "" && c.path == "/api/v1/catalog" {
+				continue // a catalogue that says nothing
+			}
+			if c.path == "/api/v1/catalog" && want == "more text after the value" {
+				want = "more than one document" // YAML has several in one text
+			}
+			w.want(w.call(c.method, c.path, body), http.StatusBadRequest, want)
+		}
+	}
+}
+
+// nothing is how answers say that a member or parameter is given and holds nothing.
+var nothing = regexp.MustCompile(`is null|is empty|is no time|is missing|is required|want |needs |has 0 alternatives|is 1 to`)
+
+// TestNullIsNoRestriction: a member that restricts is not taken for absent when it is null or empty.
+func TestNullIsNoRestriction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.createNouns()
+
+	for _, c := range []struct {
+		method, path string
+		bodies       []string
+	}{
+		{"POST", "/api/v1/periods", []string{`{"customer":null,"month":"2026-09"}`, `{"customer":"","month":"2026-09"}`, `{"customer":"acme","month":null}`}},
+		{"POST", "/api/v1/keys", []string{`{"role":"read","customer":null}`, `{"role":"read","customer":""}`, `{"role":"read","expires":null}`, `{"role":"read","expires":""}`,
+			`{"role":"read","expires":"0001-01-01T00:00:00Z"}`, `{"role":null}`, `{"role":"read","kind":null}`, `{"role":"read","kind":"edgegrid","accounts":null}`,
+			`{"role":"read","kind":"edgegrid","accounts":[null]}`, `{"role":"read","kind":"edgegrid","accounts":[""]}`, `{"role":"read","kind":"edgegrid","default_aid":""}`}},
+		{"POST", "/api/v1/reports/run", []string{`{"entitlement":"e","hour":"2026-11-22T10:00:00Z","dry_run":null}`, `{"entitlement":null,"hour":"2026-11-22T10:00:00Z","dry_run":true}`,
+			`{"entitlement":"e","hour":null,"dry_run":true}`, `{"entitlement":"","hour":"2026-11-22T10:00:00Z","dry_run":true}`}},
+		{"POST", "/api/v1/reports/resolve", []string{`{"report":"r","dimension":null,"as":"settled"}`, `{"report":"r","dimension":"","as":"settled"}`, `{"report":null,"dimension":"d","as":"settled"}`}},
+		{"POST", "/api/v1/organizations", []string{`{"id":"x","customer_attribute":null}`, `{"id":"x","customer_attribute":""}`}},
+		{"PATCH", "/api/v1/organizations/default", []string{`{"customer_attribute":null}`, `{"customer_attribute":""}`, `{"name":null}`}},
+		{"POST", "/api/v1/meters", []string{`{"key":"x","event_type":"e","aggregation":"COUNT","filters":null}`, `{"key":"x","event_type":"e","aggregation":"COUNT","filters":[null]}`,
+			`{"key":"x","event_type":"e","aggregation":"COUNT","filters":[[]]}`, `{"key":"x","event_type":null,"aggregation":"COUNT"}`,
+			`{"key":"x","event_type":"e","aggregation":"COUNT","filters":[[{"attribute":"a","op":"IS","value":null}]]}`}},
+		{"PATCH", "/api/v1/meters/hits", []string{`{"status":null}`, `{"status":""}`, `{"name":null}`}},
+		{"POST", "/api/v1/products", []string{`{"id":"x","usage_types":[{"name":"a","meter":"hits","where":null}]}`, `{"id":"x","usage_types":[{"name":"a","meter":"hits","where":{}}]}`,
+			`{"id":"x","usage_types":[{"name":"a","meter":"hits","where":{"region":null}}]}`, `{"id":null}`}},
+		{"PATCH", "/api/v1/products/cdn", []string{`{"usage_types":[{"name":"a","meter":"hits","where":null}]}`}},
+		{"POST", "/api/v1/catalog", []string{`{"organization":{"id":null}}`, `{"organization":{"id":""}}`,
+			`{"meters":[{"key":"x","event_type":"e","aggregation":"COUNT","filters":null}]}`}},
+		{"POST", "/api/v1/catalog?dry_run=", []string{`{}`}},
+		{"POST", "/api/v1/catalog?prune=", []string{`{}`}},
+		{"POST", "/api/v1/catalog?effective=", []string{`{}`}},
+		{"GET", "/api/v1/periods?customer=", []string{""}},
+		{"GET", "/api/v1/meters/hits/usage?as_of=", []string{""}},
+		{"GET", "/api/v1/meters/hits/usage?tz=", []string{""}},
+	} {
+		for _, body := range c.bodies {
+			a := w.call(c.method, c.path, body)
+			if a.status != http.StatusBadRequest || !nothing.MatchString(a.body) {
+				t.Errorf("%s %s %s: %d %s", c.method, c.path, body, a.status, a.body)
+			}
+		}
+	}
+}
+
+func hexOf(c byte) string { return string("0123456789abcdef"[c>>4]) + string("0123456789abcdef"[c&15]) }
