@@ -40,7 +40,11 @@ type StuckReports struct {
 	Paused bool   `json:"paused"`
 	Reason string `json:"reason"`
 	Lines  []struct {
-		Operation string    `json:"operation"`
+		Report      string `json:"report"`
+		Entitlement string `json:"entitlement"`
+		Usage       string `json:"usage"` // that waits
+
+		Operation string    `json:"operation"` // "" = nothing of it was sent
 		Partner   string    `json:"partner"`
 		Account   string    `json:"account"`
 		Dimension string    `json:"dimension"`
@@ -84,7 +88,8 @@ func (c *Client) StuckReports(ctx context.Context) (StuckReports, error) {
 	return out, err
 }
 
-// ResolveReport says what became of a parked dimension: settled, refused or moved.
+// ResolveReport says what became of a parked or refused dimension: settled,
+// refused, moved or elsewhere.
 func (c *Client) ResolveReport(ctx context.Context, report, dimension, as string) error {
 	in := map[string]string{"report": report, "dimension": dimension, "as": as}
 	return c.json(ctx, call{method: http.MethodPost, path: "/api/v1/reports/resolve"}, in, nil)

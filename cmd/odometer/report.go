@@ -15,7 +15,7 @@ type ReportCmd struct {
 	Run       ReportRunCmd       `cmd:"" default:"withargs" help:"Report one hour of one entitlement now."`
 	Reconcile ReportReconcileCmd `cmd:"" help:"Let the reporter work again after a restore."`
 	Stuck     ReportStuckCmd     `cmd:"" help:"Print what is not reported, why, and until when it can be."`
-	Resolve   ReportResolveCmd   `cmd:"" help:"Say what became of a parked dimension of a report."`
+	Resolve   ReportResolveCmd   `cmd:"" help:"Say what became of a parked or refused dimension of a report."`
 }
 
 // ReportRunCmd reports one hour of one entitlement.
@@ -118,11 +118,15 @@ func printStuck(w io.Writer, s client.StuckReports) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(s.Lines) > 0 {
-		fmt.Fprintln(t, "STATE\tPARTNER\tACCOUNT\tDIMENSION\tHOUR\tQUANTITY\tATTEMPTS\tDEADLINE\tREASON")
+		fmt.Fprintln(t, "STATE\tREPORT\tENTITLEMENT\tPARTNER\tACCOUNT\tDIMENSION\tHOUR\tUSAGE\tSENT\tATTEMPTS\tDEADLINE\tREASON")
 	}
 	for _, l := range s.Lines {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.State, l.Partner, l.Account, l.Dimension, l.Hour.Format(time.RFC3339), l.Quantity, l.Attempts,
-			l.Deadline.Format(time.RFC3339), l.Reason)
+		sent, deadline := "-", "-"
+		if l.Operation != "" {
+			sent, deadline = l.Quantity, l.Deadline.Format(time.RFC3339)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.State, l.Report, l.Entitlement, l.Partner, l.Account, l.Dimension,
+			l.Hour.Format(time.RFC3339), l.Usage, sent, l.Attempts, deadline, l.Reason)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -133,13 +137,13 @@ func printStuck(w io.Writer, s client.StuckReports) error {
 	return nil
 }
 
-// ReportResolveCmd ends a parked dimension.
+// ReportResolveCmd ends a parked or refused dimension.
 type ReportResolveCmd struct {
 	ClientSettings `embed:""`
 	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
 	Report         string `required:"" placeholder:"ID" help:"The report."`
 	Dimension      string `required:"" placeholder:"KEY" help:"The dimension."`
-	As             string `required:"" enum:"settled,refused,moved" help:"settled: the marketplace holds it, or, where nothing was sent, the next hour bills it. refused: it does not. moved: it does not, and a later hour bills it."`
+	As             string `required:"" enum:"settled,refused,moved,elsewhere" help:"settled: the marketplace holds it, or, where nothing was sent, the next hour bills it. refused: it does not. moved: it does not, and a later hour bills it. elsewhere: you have settled it with the customer, and the marketplace bills none of it."`
 }
 
 // Run resolves it.

@@ -304,10 +304,14 @@ func (s *Store) DeleteRecordGroup(ctx context.Context, organization, id, actor s
 }
 
 // RetryRecordGroup makes a group that is REPORT_FAILED one that is CREATED, for
-// the next report to claim. Its settled dimensions stay settled. Any other is KindInvalid.
+// the next report to claim. Its settled dimensions stay settled, and what was
+// refused of it waits there no longer. Any other is KindInvalid.
 func (s *Store) RetryRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
 	return s.moveGroup(ctx, organization, id, actor, groupMove{
 		statement: sqlRecordGroupRetry, action: AuditUpdate,
+		after: func(ctx context.Context, tx *sql.Tx, before RecordGroup) error {
+			return s.freeRefused(ctx, tx, organization, before)
+		},
 		refuse: func(g RecordGroup) error {
 			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is REPORT_FAILED can be retried", clip(id), g.Status)
 		},
@@ -320,6 +324,7 @@ type groupMove struct {
 	action    AuditAction
 	done      string // a group of this status is where the move leads to; "" = none
 	refuse    func(RecordGroup) error
+	after     func(ctx context.Context, tx *sql.Tx, before RecordGroup) error // what else changes with it; nil = nothing
 }
 
 func (s *Store) moveGroup(ctx context.Context, organization, id, actor string, m groupMove) (g RecordGroup, err error) {
@@ -347,6 +352,11 @@ func (s *Store) moveGroup(ctx context.Context, organization, id, actor string, m
 				return nil
 			}
 			return m.refuse(g)
+		}
+		if m.after != nil {
+			if err := m.after(ctx, tx, before); err != nil {
+				return err
+			}
 		}
 		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: m.action, noun: "record_group", id: id,
 			before: map[string]string{"status": before.Status}, after: map[string]string{"status": g.Status}})

@@ -63,7 +63,7 @@ type ReportInfo struct {
 // Portion is one dimension of a report: where its usage went.
 //
 //	Usage = Credit + Commit + Included + Left
-//	Adjusted + CarryIn = Sent + CarryOut, Adjusted being Left at the list price
+//	Adjusted + CarryIn = Sent + CarryOut + Elsewhere, Adjusted being Left at the list price
 type Portion struct {
 	Report, Dimension, Entitlement, Term, Account string    `json:"-"`
 	Hour                                          time.Time `json:"-"`
@@ -89,6 +89,12 @@ type Portion struct {
 	Metrics      []string      `json:"metrics,omitempty"` // billable metrics in it
 	Reads        []MeterRead   `json:"reads,omitempty"`
 	Seen         []SeenItem    `json:"seen,omitempty"`
+
+	Reason    string        `json:"reason,omitempty"` // why it is refused, parked or moved
+	Groups    int           `json:"groups,omitempty"` // usage record groups in it
+	Freed     int           `json:"freed,omitempty"`  // of a refused portion: groups that were retried since
+	Retried   meter.Decimal `json:"retried"`          // and their usage
+	Elsewhere meter.Decimal `json:"elsewhere"`        // settled by a person, not through the marketplace
 }
 
 // MeterRead is usage that was read of a dimension's meter.
@@ -306,6 +312,12 @@ func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization strin
 	if err != nil {
 		return err
 	}
+	for i := range r.Groups {
+		for _, p := range r.Groups[i].dimensions(r.Portions) {
+			at := slices.IndexFunc(r.Portions, func(q Portion) bool { return q.Dimension == p.Dimension })
+			r.Portions[at].Groups++
+		}
+	}
 	for i := range r.Portions {
 		p := &r.Portions[i]
 		body, err := json.Marshal(p)
@@ -328,7 +340,7 @@ func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization strin
 		if err != nil {
 			return err
 		}
-		done, err := tx.ExecContext(ctx, sqlGroupClaim, organization, g.ID, r.ID, g.Status, micros(r.Created), micros(g.Reported), string(settled))
+		done, err := tx.ExecContext(ctx, sqlGroupClaim, organization, g.ID, r.ID, g.Status, micros(r.Created), micros(g.Reported), string(settled), g.Message)
 		if err != nil {
 			return err
 		}

@@ -82,70 +82,6 @@ func (s *Store) WaitingGroups(ctx context.Context, organization string, before t
 	return all, nil
 }
 
-// LineCount counts lines that are not settled.
-type LineCount struct {
-	Organization, Partner, State string
-	Count                        int64
-	Oldest                       time.Time // hour
-}
-
-// LineCounts counts the lines of all organizations that are not settled.
-func (s *Store) LineCounts(ctx context.Context) ([]LineCount, error) {
-	all, err := list(ctx, s.reader, func(r row) (LineCount, error) {
-		var c LineCount
-		var oldest, deadline sql.NullInt64
-		err := r.Scan(&c.Organization, &c.Partner, &c.State, &c.Count, &oldest, &deadline)
-		c.Oldest = fromMicros(oldest)
-		return c, err
-	}, sqlLineCounts)
-	if err != nil {
-		return nil, s.fail(err, "cannot count the lines of reports")
-	}
-	return all, nil
-}
-
-// ResolvePortion ends a parked portion by hand: settled, if the marketplace is
-// known to hold it; refused, if it is known not to; moved, if it is known not
-// to and a later hour may bill it. The other portions of its line go with it.
-func (s *Store) ResolvePortion(ctx context.Context, organization, report, dimension, to, actor string) error {
-	if err := checkActor(actor); err != nil {
-		return err
-	}
-	if to != LineSettled && to != LineRefused && to != LineMoved {
-		return meter.Errorf(meter.KindInvalid, "a parked dimension is resolved as settled, refused or moved, not %q", clip(to))
-	}
-	return s.write(ctx, "resolve the report", func(tx *sql.Tx) error {
-		portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, report)
-		if err != nil {
-			return err
-		}
-		for i := range portions {
-			p := &portions[i]
-			if p.Dimension != dimension || p.State != LineParked {
-				continue
-			}
-			told := change{organization: organization, actor: actor, action: AuditUpdate, noun: "report", id: report + "/" + dimension,
-				before: map[string]string{"state": p.State}, after: map[string]string{"state": to}}
-			if err := s.audit(ctx, tx, told); err != nil {
-				return err
-			}
-			lines, err := list(ctx, tx, scanLine, sqlLineOfKey, organization, p.Account, dimension, micros(p.Hour), micros(p.Hour.Add(time.Hour)))
-			if err != nil {
-				return err
-			}
-			for _, l := range lines {
-				if l.State == LineParked && !p.Sent.IsZero() { // else the line is of what was sent before it
-					_, err := s.decideLine(ctx, tx, &Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline,
-						Message: "resolved as " + to + " by " + actor, Request: l.Request, Response: l.Response}, LineParked)
-					return err
-				}
-			}
-			return s.decidePortion(ctx, tx, organization, p, to, "resolved as "+to+" by "+actor)
-		}
-		return meter.Errorf(meter.KindNotFound, "no parked dimension %q in report %q", clip(dimension), clip(report))
-	})
-}
-
 // Balance is the whole account of what an entitlement's dimension was used,
 // summed over everything ever accepted:
 // Settled + Carry + Pending + Failed + Parked + Absorbed = Mapped.
@@ -258,7 +194,7 @@ func (b *Balance) addPortion(p *Portion, claimed bool) {
 	switch p.State {
 	case LineSettled:
 		b.Sent = b.Sent.Add(p.Sent)
-		b.Settled = b.Settled.Add(p.Sent).Sub(p.Adjusted).Add(p.Left)
+		b.Settled = b.Settled.Add(p.Sent).Add(p.Elsewhere).Sub(p.Adjusted).Add(p.Left)
 		b.Absorbed = b.Absorbed.Add(p.Credit).Add(p.Commit).Add(p.Included)
 	case LineFrozen:
 		b.Pending = b.Pending.Add(other)

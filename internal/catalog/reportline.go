@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -197,12 +198,11 @@ func (p *Portion) shift(by meter.Decimal) (rest meter.Decimal) {
 // decidePortion books the new state of a portion, and of its report and groups
 // if that was the last.
 func (s *Store) decidePortion(ctx context.Context, tx *sql.Tx, organization string, p *Portion, to, message string) error {
-	p.State = to
-	body, err := json.Marshal(p)
-	if err != nil {
-		return err
+	p.State, p.Reason = to, message
+	if to == LineSettled {
+		p.Reason = ""
 	}
-	if _, err := tx.ExecContext(ctx, sqlPortionDecide, organization, p.Report, p.Dimension, to, string(body)); err != nil {
+	if err := putPortion(ctx, tx, organization, p); err != nil {
 		return err
 	}
 	switch to {
@@ -295,9 +295,10 @@ func (g *RecordGroup) dimensions(portions []Portion) []Portion {
 // dimension that was moved frees the group for the next report; one that was
 // refused waits for a retry, and with it what was moved.
 func (g *RecordGroup) conclude(portions []Portion, message string, now time.Time) {
-	has := map[string]bool{}
+	has, reasons := map[string]bool{}, map[string]string{}
 	for _, p := range g.dimensions(portions) {
 		has[p.State] = true
+		reasons[p.State] = cmp.Or(reasons[p.State], p.Reason)
 		if p.State == LineSettled {
 			g.Settled = append(g.Settled, p.Dimension)
 		}
@@ -306,9 +307,9 @@ func (g *RecordGroup) conclude(portions []Portion, message string, now time.Time
 	g.Message = ""
 	switch {
 	case has[LineParked] || has[LineFrozen]:
-		g.Status, g.Message = GroupReportPending, message
+		g.Status, g.Message = GroupReportPending, cmp.Or(reasons[LineParked], message)
 	case has[LineRefused]:
-		g.Status, g.Message = GroupReportFailed, message
+		g.Status, g.Message = GroupReportFailed, cmp.Or(reasons[LineRefused], message)
 	case has[LineMoved]:
 		g.Status, g.Report = GroupReportPending, ""
 	default:
@@ -330,12 +331,6 @@ func (s *Store) LinesOfReport(ctx context.Context, organization string, r Report
 // FrozenLines returns lines that are not decided, the oldest hours first.
 func (s *Store) FrozenLines(ctx context.Context, organization string, limit int) ([]Line, error) {
 	return s.lines(ctx, sqlLineFrozen, organization, limit)
-}
-
-// StuckLines returns lines that are not settled: frozen, parked and refused,
-// the oldest hours first.
-func (s *Store) StuckLines(ctx context.Context, organization string, limit int) ([]Line, error) {
-	return s.lines(ctx, sqlLineStuck, organization, limit)
 }
 
 func (s *Store) lines(ctx context.Context, query string, args ...any) ([]Line, error) {

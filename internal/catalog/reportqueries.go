@@ -24,8 +24,6 @@ var (
 	sqlGroupUnclaimed string
 	//go:embed sql/group_waiting.sql
 	sqlGroupWaiting string
-	//go:embed sql/line_counts.sql
-	sqlLineCounts string
 	//go:embed sql/line_create.sql
 	sqlLineCreate string
 	//go:embed sql/line_decide.sql
@@ -44,8 +42,10 @@ var (
 	sqlLineOfAccount string
 	//go:embed sql/line_of_key.sql
 	sqlLineOfKey string
-	//go:embed sql/line_stuck.sql
-	sqlLineStuck string
+	//go:embed sql/portion_stuck.sql
+	sqlPortionStuck string
+	//go:embed sql/portion_counts.sql
+	sqlPortionCounts string
 	//go:embed sql/portion_all.sql
 	sqlPortionAll string
 	//go:embed sql/portion_create.sql

@@ -2,6 +2,7 @@ package marketplace
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"odometer/internal/catalog"
@@ -59,21 +60,23 @@ func (a *account) billable(e *catalog.Entitlement, b *bucket, portion func(strin
 		if one.Invalid != "" {
 			out.messages = append(out.messages, one.Invalid)
 		}
-		all, err := a.aggregate(e, m, b, "")
-		if err != nil {
-			return out, err
-		}
-		for _, s := range all {
-			out.records = append(out.records, show(m, s, convert(s.Quantity).Records, dimensions))
-		}
 		if len(one.Records) == 0 {
+			all, err := a.aggregate(e, m, b, "")
+			if err != nil {
+				return out, err
+			}
+			for _, s := range all {
+				out.records = append(out.records, show(m, s, nil, dimensions))
+			}
 			out.unbilled = append(out.unbilled, a.saw(e.ID, "", m.Key, all)...)
 		}
-		for dimension := range one.Records {
+		var shown []shownSplits
+		for _, dimension := range slices.Sorted(maps.Keys(one.Records)) {
 			splits, err := a.aggregate(e, m, b, dimension)
 			if err != nil {
 				return out, err
 			}
+			shown = addShown(shown, splits, dimension)
 			total := meter.Decimal{}
 			for _, s := range splits {
 				total = total.Add(s.Quantity)
@@ -85,8 +88,36 @@ func (a *account) billable(e *catalog.Entitlement, b *bucket, portion func(strin
 			p.Late = p.Late || b.late[""]
 			p.Seen = append(p.Seen, a.saw(e.ID, dimension, m.Key, splits)...)
 		}
+		for _, one := range shown {
+			for _, s := range one.splits {
+				mapped := convert(s.Quantity).Records
+				maps.DeleteFunc(mapped, func(dimension string, _ meter.Decimal) bool { return !slices.Contains(one.dimensions, dimension) })
+				out.records = append(out.records, show(m, s, mapped, dimensions))
+			}
+		}
 	}
 	return out, nil
+}
+
+// shownSplits are aggregates as they are billed, and where: a figure that is
+// shown is the one that is billed. Dimensions of one metric have their own only
+// where some of its groups are settled for one of them and not for the other.
+type shownSplits struct {
+	splits     []rating.Split
+	dimensions []string
+}
+
+// addShown adds the splits that are billed as a dimension to those that are the same.
+func addShown(all []shownSplits, splits []rating.Split, dimension string) []shownSplits {
+	for i := range all {
+		if slices.EqualFunc(all[i].splits, splits, func(a, b rating.Split) bool {
+			return a.Group == b.Group && a.Quantity.Cmp(b.Quantity) == 0 && slices.Equal(a.NewItems, b.NewItems)
+		}) {
+			all[i].dimensions = append(all[i].dimensions, dimension)
+			return all
+		}
+	}
+	return append(all, shownSplits{splits, []string{dimension}})
 }
 
 // metricsOf are the metrics of which groups hold records, ascending.

@@ -99,7 +99,7 @@ func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[s
 		case p.State == catalog.LineParked && f.Status == catalog.ReportSuccess:
 			f.Status = catalog.ReportParked
 		case p.State == catalog.LineRefused && f.Status != catalog.ReportPending:
-			f.Status, f.Message = catalog.ReportFailed, "the entitlement does not say how "+dimension+" is billed"
+			f.Status, f.Message = catalog.ReportFailed, p.Reason
 		}
 		f.Portions = append(f.Portions, *p)
 		if p.State != catalog.LineRefused {
@@ -166,7 +166,7 @@ func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to 
 			p.Adjusted = rating.AtListPrice(took.Left, p.UnitPrice, p.ListPrice)
 		}
 		if to.parked != "" { // settled by hand, it is carried into the next hour that is billed
-			p.State, p.CarryOut = catalog.LineParked, p.Adjusted
+			p.State, p.CarryOut, p.Reason = catalog.LineParked, p.Adjusted, to.parked
 			continue
 		}
 		p.CarryIn = balances[catalog.BalanceKey{Kind: catalog.BalanceCarry, Term: term.ID, Dimension: dimension}]
@@ -177,7 +177,7 @@ func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to 
 		if p.Sent.Sign() > 0 {
 			p.State = catalog.LineFrozen
 			if _, known := targetOf(e, a.organization, a.name, dimension, to.hour, p.Sent); !known {
-				p.State = catalog.LineRefused
+				p.State, p.Reason = catalog.LineRefused, "the entitlement does not say how "+dimension+" is billed"
 				continue
 			}
 			sums[dimension] = sums[dimension].Add(p.Sent)

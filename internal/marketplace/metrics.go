@@ -22,7 +22,7 @@ func (r *Reporter) Collector() prometheus.Collector {
 		return prometheus.NewDesc("odometer_reporter_"+name, help, labels, nil)
 	}
 	return &collector{r: r,
-		lines:    d("lines", "Lines to marketplaces that are frozen, parked or refused.", "organization", "partner", "state"),
+		lines:    d("lines", "Dimensions of reports that are frozen, parked or refused, with a line to the marketplace or without.", "organization", "partner", "state"),
 		oldest:   d("oldest_hour_seconds", "Age of the oldest of these lines, from the start of its hour.", "organization", "partner", "state"),
 		late:     d("late", "1 where the oldest frozen line is older than it should be.", "organization", "partner"),
 		groups:   d("unreported_groups", "Usage record groups of hours that have closed which no report has claimed.", "organization"),

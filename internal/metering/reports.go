@@ -52,7 +52,7 @@ func (s *Service) ReconcileReports(ctx context.Context, p Principal) (Stuck, err
 	return s.StuckReports(ctx, p)
 }
 
-// ResolveReport ends a parked dimension of a report by hand; see catalog.Store.ResolvePortion.
+// ResolveReport ends a parked or refused dimension of a report by hand; see catalog.Store.ResolvePortion.
 func (s *Service) ResolveReport(ctx context.Context, p Principal, report, dimension, as string) error {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
@@ -60,15 +60,15 @@ func (s *Service) ResolveReport(ctx context.Context, p Principal, report, dimens
 	return s.catalog.ResolvePortion(ctx, p.Organization, report, dimension, as, p.Actor())
 }
 
-// MaxStuckLines bounds the lines that Stuck tells.
+// MaxStuckLines bounds the portions of reports that Stuck tells.
 const MaxStuckLines = 1000
 
 // Stuck is what is not reported, with its reason and its deadline.
 type Stuck struct {
 	Paused  bool
-	Reason  string            // why it is paused, or why it goes on
-	Lines   []ReportedLine    // frozen, parked or refused, the oldest hours first
-	Waiting []catalog.Waiting // usage of hours that have ended which no report has claimed
+	Reason  string              // why it is paused, or why it goes on
+	Lines   []catalog.StuckLine // frozen, parked or refused, with a line to the marketplace or without, the oldest hours first
+	Waiting []catalog.Waiting   // usage of hours that have ended which no report has claimed
 }
 
 // StuckReports tells what is not reported.

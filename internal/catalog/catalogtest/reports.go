@@ -21,6 +21,7 @@ var reportCases = []testCase{
 	{"what is refused moves nothing and can be retried", refusedMovesNothing},
 	{"what was moved is free to be claimed again", movedIsFree},
 	{"what is parked is resolved by hand, once", parkedIsResolved},
+	{"what waits is listed until it is retried or settled by hand", stuckUntilSettled},
 	{"reports are listed by everything and in pages", reportLists},
 	{"reporters are paused and go on", reportersPause},
 }
@@ -273,6 +274,51 @@ func parkedIsResolved(b *bench) {
 		b.Errorf("%+v", got)
 	}
 	b.wantKind(b.store.ResolvePortion(b.ctx, "a", "r1", "gb", catalog.LineSettled, actor), meter.KindNotFound)
+}
+
+func stuckUntilSettled(b *bench) {
+	stuck := func(want string) {
+		b.Helper()
+		lines, err := b.store.StuckLines(b.ctx, "a", 10)
+		b.must(err)
+		got := ""
+		for _, l := range lines {
+			got += l.State + " " + l.Usage.String() + " " + l.Message + "; "
+		}
+		counts, err := b.store.LineCounts(b.ctx)
+		b.must(err)
+		if got != want || len(counts) != len(lines) {
+			b.Errorf("stuck: %q, want %q; %+v", got, want, counts)
+		}
+		b.account()
+	}
+	b.froze()
+	stuck("frozen 2.75 ; ")
+	b.decide(catalog.Decision{Line: b.lease("one")[0], To: catalog.LineRefused, Message: "InvalidDimension"})
+	stuck("refused 2.75 InvalidDimension; ")
+	_, err := b.store.RetryRecordGroup(b.ctx, "a", "g1", actor)
+	b.must(err)
+	stuck("")
+	b.wantKind(b.store.ResolvePortion(b.ctx, "a", "r1", "gb", catalog.LineElsewhere, actor), meter.KindNotFound)
+	// A second report of it, of a later hour, is refused as it is frozen: it has no line.
+	b.must(b.store.Freeze(b.ctx, "a", freezeAll, func(s *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+		r, _ := frozen("r2", s.Groups["e1"]...)
+		r.Hour, r.Portions[0].Hour, r.Portions[0].State, r.Portions[0].Reason = reportHour.Add(time.Hour), reportHour.Add(time.Hour), catalog.LineRefused, "no metric"
+		return []catalog.FrozenReport{r}, nil, nil
+	}))
+	if g := b.group("g1"); g.Status != catalog.GroupReportFailed || g.Message != "no metric" {
+		b.Errorf("%+v", g)
+	}
+	stuck("refused 2.75 no metric; ")
+	b.wantKind(b.store.ResolvePortion(b.ctx, "a", "r2", "gb", catalog.LineRefused, actor), meter.KindNotFound)
+	b.must(b.store.ResolvePortion(b.ctx, "a", "r2", "gb", catalog.LineElsewhere, actor))
+	stuck("")
+	if got := b.account(); got.Settled.String() != "2.75" || !got.Sent.IsZero() || !got.Absorbed.IsZero() || !got.Carry.IsZero() {
+		b.Errorf("%+v", got)
+	}
+	if g := b.group("g1"); g.Status != catalog.GroupReported {
+		b.Errorf("%+v", g)
+	}
 }
 
 func reportLists(b *bench) {

@@ -90,9 +90,13 @@ type stuckBody struct {
 	Waiting []waitingBody `json:"waiting"`
 }
 
-// lineBody is a line that is not settled.
+// lineBody is a dimension of a report that is not settled.
 type lineBody struct {
-	Operation string        `json:"operation"`
+	Report      string        `json:"report"`
+	Entitlement string        `json:"entitlement"`
+	Usage       meter.Decimal `json:"usage"` // that waits
+
+	Operation string        `json:"operation"` // "" = nothing of it was sent
 	Partner   string        `json:"partner"`
 	Account   string        `json:"account"`
 	Dimension string        `json:"dimension"`
@@ -101,8 +105,8 @@ type lineBody struct {
 	State     string        `json:"state"`
 	Reason    string        `json:"reason,omitempty"`
 	Attempts  int           `json:"attempts"`
-	Next      time.Time     `json:"next"`
-	Deadline  time.Time     `json:"deadline"`
+	Next      time.Time     `json:"next,omitzero"`
+	Deadline  time.Time     `json:"deadline,omitzero"`
 }
 
 // waitingBody is usage that no report has claimed.
@@ -115,7 +119,8 @@ type waitingBody struct {
 func stuckOf(s metering.Stuck) stuckBody {
 	out := stuckBody{Paused: s.Paused, Reason: s.Reason, Lines: []lineBody{}, Waiting: []waitingBody{}}
 	for _, l := range s.Lines {
-		out.Lines = append(out.Lines, lineBody{l.Operation, l.Partner, l.Account, l.Dimension, l.Hour, l.Quantity, l.State, l.Message, l.Attempts, l.Next, l.Deadline})
+		out.Lines = append(out.Lines, lineBody{l.Report, l.Entitlement, l.Usage,
+			l.Operation, l.Partner, l.Account, l.Dimension, l.Hour, l.Quantity, l.State, l.Message, l.Attempts, l.Next, l.Deadline})
 	}
 	for _, w := range s.Waiting {
 		out.Waiting = append(out.Waiting, waitingBody{w.Entitlement, w.Groups, w.Oldest})
@@ -141,7 +146,7 @@ func (a api) stuckReports(x *httpserver.Exchange, _ query) error {
 	return writeJSON(x, http.StatusOK, stuckOf(stuck))
 }
 
-// resolveReport answers POST /api/v1/reports/resolve: a parked dimension, by hand.
+// resolveReport answers POST /api/v1/reports/resolve: a parked or refused dimension, by hand.
 func (a api) resolveReport(x *httpserver.Exchange, _ query) error {
 	var in struct {
 		Report    string `json:"report" strict:"filled"`

@@ -1,0 +1,214 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"odometer/internal/meter"
+)
+
+// StuckLine is a portion of a report that is not settled, with the line that
+// bills it if it has one: else Operation is "" and nothing of it was sent.
+// Quantity is the portion's part of the line, or its usage if it has none.
+type StuckLine struct {
+	Line
+	Report, Entitlement string
+	Usage               meter.Decimal // what of it still waits
+}
+
+// StuckLines returns every portion that is not settled, frozen, parked or
+// refused, the oldest hours first.
+func (s *Store) StuckLines(ctx context.Context, organization string, limit int) ([]StuckLine, error) {
+	all, err := list(ctx, s.reader, scanStuck, sqlPortionStuck, organization, limit)
+	if err != nil {
+		return nil, s.fail(err, "cannot read what is stuck of reports")
+	}
+	for i := range all {
+		all[i].Organization = organization
+	}
+	return all, nil
+}
+
+func scanStuck(r row) (StuckLine, error) {
+	var x StuckLine
+	var p Portion
+	var hour, next, deadline sql.NullInt64
+	var body, told, message, state, operation string
+	var maybe bool
+	var attempts int
+	if err := r.Scan(&p.Report, &p.Dimension, &p.Entitlement, &p.Term, &p.Account, &hour, &p.State, &body, &x.Partner, &told,
+		&operation, &attempts, &next, &deadline, &message, &maybe, &state); err != nil {
+		return x, err
+	}
+	if err := json.Unmarshal([]byte(body), &p); err != nil {
+		return x, err
+	}
+	x.Report, x.Entitlement, x.Account, x.Dimension, x.Hour, x.State = p.Report, p.Entitlement, p.Account, p.Dimension, fromMicros(hour), p.State
+	x.Usage = p.Usage.Sub(p.Retried)
+	if operation == "" || p.Sent.IsZero() || state != p.State { // a line of that hour may be of what was sent before it
+		x.Quantity, x.Message = x.Usage, cmp.Or(p.Reason, told)
+		return x, nil
+	}
+	x.Operation, x.Quantity, x.Message, x.Maybe, x.Attempts = operation, p.Sent, cmp.Or(message, p.Reason), maybe, attempts
+	x.Next, x.Deadline = fromMicros(next), fromMicros(deadline)
+	return x, nil
+}
+
+// LineCount counts portions that are not settled.
+type LineCount struct {
+	Organization, Partner, State string
+	Count                        int64
+	Oldest                       time.Time // hour
+}
+
+// LineCounts counts the portions of all organizations that are not settled,
+// with a line or without one.
+func (s *Store) LineCounts(ctx context.Context) ([]LineCount, error) {
+	all, err := list(ctx, s.reader, func(r row) (LineCount, error) {
+		var c LineCount
+		var oldest sql.NullInt64
+		err := r.Scan(&c.Organization, &c.Partner, &c.State, &c.Count, &oldest)
+		c.Oldest = fromMicros(oldest)
+		return c, err
+	}, sqlPortionCounts)
+	if err != nil {
+		return nil, s.fail(err, "cannot count what is stuck of reports")
+	}
+	return all, nil
+}
+
+// freeRefused takes a group that is retried out of the refused portions of its
+// report. A portion of which nothing is left waits no longer.
+func (s *Store) freeRefused(ctx context.Context, tx *sql.Tx, organization string, g RecordGroup) error {
+	portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, g.Report)
+	if err != nil {
+		return err
+	}
+	for _, p := range g.dimensions(portions) {
+		if p.State != LineRefused {
+			continue
+		}
+		p.Freed++
+		p.Retried = p.Retried.Add(g.Records[p.Dimension])
+		left := p.Groups - p.Freed
+		if p.Groups == 0 { // frozen before groups were counted
+			if left, err = s.groupsLeft(ctx, tx, organization, &p); err != nil {
+				return err
+			}
+		}
+		if left <= 0 && p.Metered.IsZero() {
+			p.State = LineMoved
+		}
+		if err := putPortion(ctx, tx, organization, &p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// groupsLeft counts the groups of a portion that its report still claims.
+func (s *Store) groupsLeft(ctx context.Context, tx *sql.Tx, organization string, p *Portion) (int, error) {
+	groups, err := list(ctx, tx, scanRecordGroup, sqlGroupOfReport, organization, p.Report)
+	n := 0
+	for i := range groups {
+		n += len(groups[i].dimensions([]Portion{*p}))
+	}
+	return n, err
+}
+
+// LineElsewhere is how a portion is resolved that a person has settled with
+// the customer, not through the marketplace.
+const LineElsewhere = "elsewhere"
+
+// ResolvePortion ends a parked or refused portion by hand.
+//
+//   - settled: the marketplace is known to hold it. Of a parked portion of which
+//     nothing was sent: the next hour bills it. Of a refused one: as elsewhere.
+//   - refused: the marketplace is known not to hold it; only of a parked one.
+//   - moved: the same, and a later hour may bill it.
+//   - elsewhere: a person has settled its usage; the marketplace bills none of
+//     it, and credit, commit, included and carry are as if it had not been.
+//
+// The other portions of a parked line go with it, except that elsewhere is of
+// the one portion: the others are refused.
+func (s *Store) ResolvePortion(ctx context.Context, organization, report, dimension, to, actor string) error {
+	if err := checkActor(actor); err != nil {
+		return err
+	}
+	if to != LineSettled && to != LineRefused && to != LineMoved && to != LineElsewhere {
+		return meter.Errorf(meter.KindInvalid, "a dimension is resolved as settled, refused, moved or elsewhere, not %q", clip(to))
+	}
+	return s.write(ctx, "resolve the report", func(tx *sql.Tx) error {
+		portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, report)
+		if err != nil {
+			return err
+		}
+		for i := range portions {
+			p := &portions[i]
+			if p.Dimension != dimension || p.State != LineParked && (p.State != LineRefused || to == LineRefused) {
+				continue
+			}
+			told := change{organization: organization, actor: actor, action: AuditUpdate, noun: "report", id: report + "/" + dimension,
+				before: map[string]string{"state": p.State}, after: map[string]string{"state": to}}
+			if err := s.audit(ctx, tx, told); err != nil {
+				return err
+			}
+			return s.resolve(ctx, tx, organization, p, to, "resolved as "+to+" by "+actor)
+		}
+		return meter.Errorf(meter.KindNotFound, "no dimension %q in report %q that can be resolved as %s", clip(dimension), clip(report), to)
+	})
+}
+
+func (s *Store) resolve(ctx context.Context, tx *sql.Tx, organization string, p *Portion, to, message string) error {
+	if p.State == LineRefused {
+		if to == LineMoved {
+			return s.decidePortion(ctx, tx, organization, p, to, message)
+		}
+		return s.settleElsewhere(ctx, tx, organization, p, message)
+	}
+	lines, err := list(ctx, tx, scanLine, sqlLineOfKey, organization, p.Account, p.Dimension, micros(p.Hour), micros(p.Hour.Add(time.Hour)))
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if l.State != LineParked || p.Sent.IsZero() { // the line is of what was sent before it
+			continue
+		}
+		d := &Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline, Message: message, Request: l.Request, Response: l.Response}
+		if to == LineElsewhere {
+			d.To = LineRefused
+		}
+		if _, err := s.decideLine(ctx, tx, d, LineParked); err != nil || to != LineElsewhere {
+			return err
+		}
+	}
+	if to == LineElsewhere {
+		return s.settleElsewhere(ctx, tx, organization, p, message)
+	}
+	return s.decidePortion(ctx, tx, organization, p, to, message)
+}
+
+// settleElsewhere ends a portion of which the marketplace holds nothing.
+func (s *Store) settleElsewhere(ctx context.Context, tx *sql.Tx, organization string, p *Portion, message string) error {
+	none := meter.Decimal{}
+	p.Usage, p.Retried, p.Freed = p.Usage.Sub(p.Retried), none, 0
+	p.Credit, p.Commit, p.Included, p.CreditAmount, p.CommitSpent = none, none, none, none, none
+	p.Left, p.Adjusted, p.Elsewhere = p.Usage, p.Usage, p.Usage
+	p.CarryIn, p.Sent, p.CarryOut = none, none, none
+	if err := s.decidePortion(ctx, tx, organization, p, LineSettled, message); err != nil {
+		return err
+	}
+	return insertSeen(ctx, tx, organization, p.Entitlement, p.Dimension, p.Report, p.Seen)
+}
+
+func putPortion(ctx context.Context, tx *sql.Tx, organization string, p *Portion) error {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, sqlPortionDecide, organization, p.Report, p.Dimension, p.State, string(body))
+	return err
+}
