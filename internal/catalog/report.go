@@ -82,13 +82,20 @@ type Portion struct {
 	Left         meter.Decimal `json:"left"`
 	Adjusted     meter.Decimal `json:"adjusted"`
 	CarryIn      meter.Decimal `json:"carry_in"`
-	Sent         meter.Decimal `json:"sent"`
-	CarryOut     meter.Decimal `json:"carry_out"`
-	UnitPrice    meter.Decimal `json:"unit_price"`
-	ListPrice    meter.Decimal `json:"list_price"`
-	Metrics      []string      `json:"metrics,omitempty"` // billable metrics in it
-	Reads        []MeterRead   `json:"reads,omitempty"`
-	Seen         []SeenItem    `json:"seen,omitempty"`
+
+	// Carried is what of CarryIn was carried by other terms.
+	Carried map[string]meter.Decimal `json:"carried,omitempty"`
+	// Taken is usage that was taken out of what was carried, by term, because
+	// no other usage came to take it along: all of it is of Usage.
+	Taken map[string]meter.Decimal `json:"taken,omitempty"`
+
+	Sent      meter.Decimal `json:"sent"`
+	CarryOut  meter.Decimal `json:"carry_out"`
+	UnitPrice meter.Decimal `json:"unit_price"`
+	ListPrice meter.Decimal `json:"list_price"`
+	Metrics   []string      `json:"metrics,omitempty"` // billable metrics in it
+	Reads     []MeterRead   `json:"reads,omitempty"`
+	Seen      []SeenItem    `json:"seen,omitempty"`
 
 	Reason    string        `json:"reason,omitempty"` // why it is refused, parked or moved
 	Groups    int           `json:"groups,omitempty"` // usage record groups in it
@@ -125,8 +132,13 @@ type BalanceKey struct{ Kind, Term, Dimension, Period string }
 
 // Each calls move with every balance that a settled portion moves, and by how much.
 func (p *Portion) Each(move func(k BalanceKey, by meter.Decimal)) {
+	carry := p.CarryOut.Sub(p.CarryIn)
+	for term, amount := range p.Carried {
+		carry = carry.Add(amount)
+		move(BalanceKey{BalanceCarry, term, p.Dimension, ""}, amount.Neg())
+	}
 	for k, by := range map[BalanceKey]meter.Decimal{
-		{BalanceCarry, p.Term, p.Dimension, ""}:          p.CarryOut.Sub(p.CarryIn),
+		{BalanceCarry, p.Term, p.Dimension, ""}:          carry,
 		{BalanceCredit, "", "", ""}:                      p.CreditAmount,
 		{BalanceCommit, p.Term, "", ""}:                  p.CommitSpent,
 		{BalanceIncluded, p.Term, p.Dimension, p.Period}: p.Included,
@@ -134,6 +146,26 @@ func (p *Portion) Each(move func(k BalanceKey, by meter.Decimal)) {
 		if !by.IsZero() {
 			move(k, by)
 		}
+	}
+}
+
+// TakenAmount is the sum of Taken.
+func (p *Portion) TakenAmount() meter.Decimal {
+	total := meter.Decimal{}
+	for _, amount := range p.Taken {
+		total = total.Add(amount)
+	}
+	return total
+}
+
+// takings calls move with what the portion takes out of what is carried as
+// soon as it is frozen; sign -1 takes, 1 gives back.
+func (p *Portion) takings(back bool, move func(k BalanceKey, by meter.Decimal)) {
+	for term, amount := range p.Taken {
+		if !back {
+			amount = amount.Neg()
+		}
+		move(BalanceKey{BalanceCarry, term, p.Dimension, ""}, amount)
 	}
 }
 
@@ -359,6 +391,9 @@ func (s *Store) bookPortion(ctx context.Context, tx *sql.Tx, organization string
 			return err
 		}
 	}
+	if err := moveBalances(ctx, tx, organization, p.Entitlement, func(move func(BalanceKey, meter.Decimal)) { p.takings(false, move) }); err != nil {
+		return err
+	}
 	if p.State == LineRefused { // what it counted stays new
 		return nil
 	}
@@ -366,7 +401,7 @@ func (s *Store) bookPortion(ctx context.Context, tx *sql.Tx, organization string
 		return err
 	}
 	if p.State == LineSettled {
-		return moveBalances(ctx, tx, organization, p)
+		return moveBalances(ctx, tx, organization, p.Entitlement, p.Each)
 	}
 	return nil
 }
@@ -405,16 +440,17 @@ func addRead(ctx context.Context, tx *sql.Tx, organization string, p *Portion, r
 	return err
 }
 
-// moveBalances takes over what a settled portion carries and has used up.
-func moveBalances(ctx context.Context, tx *sql.Tx, organization string, p *Portion) error {
+// moveBalances moves balances of an entitlement, such as those that a settled
+// portion carries and has used up.
+func moveBalances(ctx context.Context, tx *sql.Tx, organization, entitlement string, each func(move func(BalanceKey, meter.Decimal))) error {
 	var failed error
-	p.Each(func(k BalanceKey, by meter.Decimal) {
+	each(func(k BalanceKey, by meter.Decimal) {
 		if failed != nil {
 			return
 		}
 		amount := meter.Decimal{}
 		var text string
-		err := tx.QueryRowContext(ctx, sqlBalanceGet, organization, p.Entitlement, k.Kind, k.Term, k.Dimension, k.Period).Scan(&text)
+		err := tx.QueryRowContext(ctx, sqlBalanceGet, organization, entitlement, k.Kind, k.Term, k.Dimension, k.Period).Scan(&text)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 		case err != nil:
@@ -425,7 +461,7 @@ func moveBalances(ctx context.Context, tx *sql.Tx, organization string, p *Porti
 				return
 			}
 		}
-		_, failed = tx.ExecContext(ctx, sqlBalancePut, organization, p.Entitlement, k.Kind, k.Term, k.Dimension, k.Period, amount.Add(by).String())
+		_, failed = tx.ExecContext(ctx, sqlBalancePut, organization, entitlement, k.Kind, k.Term, k.Dimension, k.Period, amount.Add(by).String())
 	})
 	return failed
 }

@@ -187,7 +187,7 @@ func addUp(ctx context.Context, tx *sql.Tx, organization, entitlement string, ou
 // addPortion adds what a portion says: all of one that is settled, and of
 // others what no group tells of.
 func (b *Balance) addPortion(p *Portion, claimed bool) {
-	other := p.Metered.Add(p.Billable)
+	other := p.Metered.Add(p.Billable).Add(p.TakenAmount())
 	if p.State != LineMoved {
 		b.Mapped = b.Mapped.Add(p.Billable)
 	}
@@ -203,7 +203,7 @@ func (b *Balance) addPortion(p *Portion, claimed bool) {
 	case LineRefused:
 		if !p.Billable.IsZero() && !claimed { // retried: counted again where it is now
 			b.Mapped = b.Mapped.Sub(p.Billable)
-			other = p.Metered
+			other = other.Sub(p.Billable)
 		}
 		b.Failed = b.Failed.Add(other)
 	}

@@ -207,7 +207,7 @@ func (s *Store) decidePortion(ctx context.Context, tx *sql.Tx, organization stri
 	}
 	switch to {
 	case LineSettled:
-		if err := moveBalances(ctx, tx, organization, p); err != nil {
+		if err := moveBalances(ctx, tx, organization, p.Entitlement, p.Each); err != nil {
 			return err
 		}
 	case LineMoved, LineRefused: // what it counted is new again
@@ -216,6 +216,9 @@ func (s *Store) decidePortion(ctx context.Context, tx *sql.Tx, organization stri
 		}
 	}
 	if to == LineMoved {
+		if err := moveBalances(ctx, tx, organization, p.Entitlement, func(move func(BalanceKey, meter.Decimal)) { p.takings(true, move) }); err != nil {
+			return err
+		}
 		for _, r := range p.Reads {
 			if err := addRead(ctx, tx, organization, p, r, true); err != nil {
 				return err

@@ -6,6 +6,8 @@ import _ "embed" // the statements are files
 var (
 	//go:embed sql/balance_get.sql
 	sqlBalanceGet string
+	//go:embed sql/balance_carried.sql
+	sqlBalanceCarried string
 	//go:embed sql/balance_list.sql
 	sqlBalanceList string
 	//go:embed sql/balance_put.sql

@@ -99,7 +99,7 @@ func (s *Store) freeRefused(ctx context.Context, tx *sql.Tx, organization string
 				return err
 			}
 		}
-		if left <= 0 && p.Metered.IsZero() {
+		if left <= 0 && p.Metered.IsZero() && len(p.Taken) == 0 {
 			p.State = LineMoved
 		}
 		if err := putPortion(ctx, tx, organization, &p); err != nil {
@@ -117,6 +117,29 @@ func (s *Store) groupsLeft(ctx context.Context, tx *sql.Tx, organization string,
 		n += len(groups[i].dimensions([]Portion{*p}))
 	}
 	return n, err
+}
+
+// Carried is what a dimension of an entitlement carries, of one term.
+type Carried struct {
+	Entitlement, Dimension, Term string
+	Amount                       meter.Decimal
+}
+
+// Carried returns all that is carried, by entitlement, dimension and term.
+func (s *Store) Carried(ctx context.Context, organization string) ([]Carried, error) {
+	all, err := list(ctx, s.reader, func(r row) (Carried, error) {
+		var c Carried
+		var text string
+		err := r.Scan(&c.Entitlement, &c.Dimension, &c.Term, &text)
+		if err == nil {
+			c.Amount, err = meter.ParseDecimal(text)
+		}
+		return c, err
+	}, sqlBalanceCarried, organization)
+	if err != nil {
+		return nil, s.fail(err, "cannot read what is carried")
+	}
+	return all, nil
 }
 
 // LineElsewhere is how a portion is resolved that a person has settled with
@@ -197,7 +220,7 @@ func (s *Store) settleElsewhere(ctx context.Context, tx *sql.Tx, organization st
 	p.Usage, p.Retried, p.Freed = p.Usage.Sub(p.Retried), none, 0
 	p.Credit, p.Commit, p.Included, p.CreditAmount, p.CommitSpent = none, none, none, none, none
 	p.Left, p.Adjusted, p.Elsewhere = p.Usage, p.Usage, p.Usage
-	p.CarryIn, p.Sent, p.CarryOut = none, none, none
+	p.CarryIn, p.Carried, p.Sent, p.CarryOut = none, nil, none, none
 	if err := s.decidePortion(ctx, tx, organization, p, LineSettled, message); err != nil {
 		return err
 	}

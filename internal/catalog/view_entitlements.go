@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"odometer/internal/meter"
@@ -129,4 +131,29 @@ func (v *View) LastEntitlement(id string) (*Entitlement, bool) {
 		return nil, false
 	}
 	return &versions[len(versions)-1].Noun, true
+}
+
+// EntitlementSpan is the time for which an entitlement was as it is, or as it
+// was last: of one that is gone, to is when it went.
+func (v *View) EntitlementSpan(id string) (from, to time.Time) {
+	versions := v.entitled[id]
+	if len(versions) == 0 {
+		return time.Time{}, time.Time{}
+	}
+	last := versions[len(versions)-1]
+	return last.From, last.To
+}
+
+// PastEntitlements returns those that are gone since an instant, by id, as they were last.
+func (v *View) PastEntitlements(since time.Time) []*Entitlement {
+	var some []*Entitlement
+	for _, id := range slices.Sorted(maps.Keys(v.entitled)) {
+		if _, is := v.Entitlement(id); is {
+			continue
+		}
+		if last := &v.entitled[id][len(v.entitled[id])-1]; !last.To.Before(since) {
+			some = append(some, &last.Noun)
+		}
+	}
+	return some
 }

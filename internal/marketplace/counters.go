@@ -29,3 +29,27 @@ func (c *counters) snapshot() map[[2]string]uint64 {
 	defer c.mu.Unlock()
 	return maps.Clone(c.lines)
 }
+
+// settlements are organizations of which something was settled.
+type settlements struct {
+	mu  sync.Mutex
+	all map[string]bool
+}
+
+func (s *settlements) add(organization string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[string]bool{}
+	}
+	s.all[organization] = true
+}
+
+// take says whether something of an organization was settled since it was asked last.
+func (s *settlements) take(organization string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	is := s.all[organization]
+	delete(s.all, organization)
+	return is
+}

@@ -22,6 +22,7 @@ type pass struct {
 	configs      map[string]catalog.MeteringConfig // by partner
 	metrics      map[string]meter.Meter            // billable metrics by id
 	metered      map[string][]reading              // by entitlement
+	carried      map[string][]string               // by entitlement: dimensions of which something is to be made of what they carry
 
 	left bool                                               // an entitlement has more than one freeze takes
 	only time.Time                                          // the one hour to freeze; zero = all
@@ -35,17 +36,23 @@ func (r *Reporter) freeze(ctx context.Context, organization string, state catalo
 	if err != nil {
 		return err
 	}
+	var failed []error
 	if p.through.After(r.read[organization]) {
-		if err := p.readMeters(ctx); err != nil {
-			return err
+		if err := p.readMeters(ctx); err != nil { // what cannot be read keeps nothing else
+			failed = append(failed, err)
+		}
+	}
+	settled := r.settled.take(organization)
+	if settled || p.through.After(r.read[organization]) {
+		if err := p.findCarried(ctx); err != nil {
+			return errors.Join(append(failed, err)...)
 		}
 	}
 	accounts, err := p.accounts(ctx)
 	if err != nil {
-		return err
+		return errors.Join(append(failed, err)...)
 	}
 	names := slices.Sorted(maps.Keys(accounts))
-	var failed []error
 	for len(names) > 0 {
 		some := names[:min(len(names), freezeBatch)]
 		names = names[len(some):]
@@ -71,7 +78,7 @@ func (r *Reporter) freeze(ctx context.Context, organization string, state catalo
 
 func (r *Reporter) newPass(ctx context.Context, organization string, state catalog.ReporterState, now time.Time) (*pass, error) {
 	p := &pass{r: r, organization: organization, state: state, now: now, through: r.timing.through(now), configs: map[string]catalog.MeteringConfig{},
-		metrics: map[string]meter.Meter{}, metered: map[string][]reading{}}
+		metrics: map[string]meter.Meter{}, metered: map[string][]reading{}, carried: map[string][]string{}}
 	var err error
 	if p.view, err = r.o.Catalog.View(ctx, organization); err != nil {
 		return nil, err
@@ -116,6 +123,9 @@ func (p *pass) accounts(ctx context.Context) (map[string][]string, error) {
 		work[w.Entitlement] = true
 	}
 	for entitlement := range p.metered {
+		work[entitlement] = true
+	}
+	for entitlement := range p.carried {
 		work[entitlement] = true
 	}
 	accounts := map[string][]string{}
@@ -175,7 +185,8 @@ func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[
 type bucket struct {
 	groups []catalog.RecordGroup
 	reads  []reading
-	late   map[string]bool // dimensions with usage of a closed hour; "" = of any
+	takes  map[string]map[string]meter.Decimal // out of what dimensions carry, by term
+	late   map[string]bool                     // dimensions with usage of a closed hour; "" = of any
 }
 
 // place is where usage goes: an hour, or a person.
@@ -217,7 +228,7 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 	for _, id := range a.entitlements {
 		for _, g := range a.state.Groups[id] {
 			usage := g.Usage.UTC().Truncate(time.Hour)
-			to, ok := a.target(id, usage)
+			to, ok := a.target(id, usage, false)
 			if !ok || !usage.Before(until) || !a.wanted(to) {
 				continue
 			}
@@ -233,7 +244,7 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 			if !m.current(a.state.Reads[id]) || !m.hour.Before(until) {
 				continue // another reporter has read it meanwhile, or it waits for the groups of its hour
 			}
-			to, ok := a.target(id, m.hour)
+			to, ok := a.target(id, m.hour, true)
 			if e, _ := a.latest(id); m.late && e.Partner == catalog.PartnerGCP {
 				to, ok = place{hour: m.hour, parked: closedHour}, true
 			}
@@ -257,6 +268,7 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 		}
 	}
 	var reports []catalog.FrozenReport
+	var last time.Time // hour that has a report
 	for _, to := range slices.SortedFunc(maps.Keys(buckets), func(x, y place) int {
 		if c := x.hour.Compare(y.hour); c != 0 {
 			return c
@@ -267,9 +279,10 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 		if err != nil {
 			return nil, err
 		}
-		reports = append(reports, more...)
+		reports, last = append(reports, more...), latest(last, to.hour)
 	}
-	return reports, nil
+	more, err := a.carry(last, until)
+	return append(reports, more...), err
 }
 
 // until is the end of the hours that are frozen of the account now: where one of
@@ -292,7 +305,7 @@ func (p *pass) wanted(to place) bool { return p.only.IsZero() || p.only.Equal(to
 
 // target says where the usage of an hour is billed; false if it has to wait
 // for a later hour to close, or for nothing: then it stays unreported.
-func (a *account) target(id string, usage time.Time) (place, bool) {
+func (a *account) target(id string, usage time.Time, metered bool) (place, bool) {
 	e, _ := a.latest(id)
 	switch {
 	case a.open(id, usage):
@@ -301,6 +314,8 @@ func (a *account) target(id string, usage time.Time) (place, bool) {
 		return place{hour: usage, parked: "may have been reported before the catalogue was restored"}, true
 	case e.Partner == catalog.PartnerGCP:
 		return place{hour: usage, parked: closedHour}, true
+	case a.over(e) && metered:
+		return place{hour: usage, parked: overUseReason}, true
 	}
 	from := usage.Add(time.Hour)
 	if oldest := a.now.Add(-openLookback).Truncate(time.Hour); from.Before(oldest) {

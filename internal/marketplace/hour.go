@@ -76,6 +76,15 @@ func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[s
 		p.Usage, p.Metered = p.Usage.Add(m.value), p.Metered.Add(m.value)
 		p.Reads = append(p.Reads, catalog.MeterRead{Period: m.period, Through: m.through, Value: m.value})
 	}
+	for dimension, takes := range b.takes {
+		p := portion(dimension)
+		p.Taken = takes
+		p.Usage = p.Usage.Add(p.TakenAmount())
+		for term, amount := range takes { // nobody else takes it in this pass
+			k := catalog.BalanceKey{Kind: catalog.BalanceCarry, Term: term, Dimension: dimension}
+			a.state.Balances[e.ID][k] = a.state.Balances[e.ID][k].Sub(amount)
+		}
+	}
 	info := catalog.ReportInfo{Late: b.late[""], Sequence: sequenceOf(b.reads)}
 	billed, err := a.billable(e, b, portion)
 	if err != nil {
@@ -149,7 +158,7 @@ func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to 
 	}
 	quantities, prices := map[string]meter.Decimal{}, map[string]meter.Decimal{}
 	for dimension, p := range usage {
-		quantities[dimension] = p.Usage
+		quantities[dimension] = p.Usage.Sub(p.TakenAmount()) // what was carried has been absorbed and adjusted before
 		if d, ok := e.Dimension(dimension); ok {
 			p.UnitPrice, p.ListPrice = d.UnitPriceDecimal(), d.ListPriceDecimal()
 			prices[dimension] = p.UnitPrice
@@ -165,11 +174,14 @@ func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to 
 		if config.CommitFirst && config.OverageAtList {
 			p.Adjusted = rating.AtListPrice(took.Left, p.UnitPrice, p.ListPrice)
 		}
+		p.Left, p.Adjusted = p.Left.Add(p.TakenAmount()), p.Adjusted.Add(p.TakenAmount())
 		if to.parked != "" { // settled by hand, it is carried into the next hour that is billed
 			p.State, p.CarryOut, p.Reason = catalog.LineParked, p.Adjusted, to.parked
 			continue
 		}
-		p.CarryIn = balances[catalog.BalanceKey{Kind: catalog.BalanceCarry, Term: term.ID, Dimension: dimension}]
+		if len(p.Taken) == 0 {
+			carryIn(p, balances)
+		}
 		format := formatOf(e, dimension)
 		format.Maximum = format.Maximum.Sub(sums[dimension])
 		p.Sent, p.CarryOut = rating.Carry(p.Adjusted, p.CarryIn, format)
@@ -181,6 +193,22 @@ func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to 
 				continue
 			}
 			sums[dimension] = sums[dimension].Add(p.Sent)
+		}
+	}
+}
+
+// carryIn gives a portion all that its dimension carries, of whatever term.
+func carryIn(p *catalog.Portion, balances map[catalog.BalanceKey]meter.Decimal) {
+	for k, amount := range balances {
+		if k.Kind != catalog.BalanceCarry || k.Dimension != p.Dimension || amount.IsZero() {
+			continue
+		}
+		p.CarryIn = p.CarryIn.Add(amount)
+		if k.Term != p.Term {
+			if p.Carried == nil {
+				p.Carried = map[string]meter.Decimal{}
+			}
+			p.Carried[k.Term] = amount
 		}
 	}
 }

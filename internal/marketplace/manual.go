@@ -48,6 +48,9 @@ func (r *Reporter) Report(ctx context.Context, organization, entitlement string,
 	if err := p.readMeters(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.findCarried(ctx); err != nil {
+		return nil, err
+	}
 	accounts, err := p.accounts(ctx)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package marketplace
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -51,9 +52,16 @@ type fed struct {
 // month is kept as one sum, so that whatever arrives or is voided later is
 // the difference to it.
 func (p *pass) readMeters(ctx context.Context) error {
-	var all []fed
+	since := monthOf(p.through).AddDate(0, -1, 0)
+	if p.through.Hour() == 0 {
+		since = monthOf(p.through).AddDate(0, -monthsRead, 0)
+	}
+	entitlements := p.view.PastEntitlements(since)
 	for i := range p.view.Entitlements() {
-		e := &p.view.Entitlements()[i]
+		entitlements = append(entitlements, &p.view.Entitlements()[i])
+	}
+	var all []fed
+	for _, e := range entitlements {
 		for j := range e.Dimensions {
 			if e.Dimensions[j].Meter != "" && accountOf(e) != "" {
 				all = append(all, fed{e, &e.Dimensions[j]})
@@ -61,26 +69,32 @@ func (p *pass) readMeters(ctx context.Context) error {
 		}
 	}
 	sums := newMonthSums(p)
+	var failed []error
 	for _, f := range all {
 		reads, err := p.r.o.Catalog.MeterReads(ctx, p.organization, f.entitlement.ID)
 		if err != nil {
 			return err
 		}
 		readings, err := p.readOne(ctx, f, reads, sums)
-		if err != nil {
+		if err != nil && ctx.Err() != nil {
 			return err
+		}
+		if err != nil { // it keeps no other
+			failed = append(failed, meter.WrapError(meter.KindOf(err), err, "dimension %q of entitlement %.64q cannot be read from its meter", f.dimension.Key, f.entitlement.ID))
+			continue
 		}
 		p.metered[f.entitlement.ID] = append(p.metered[f.entitlement.ID], readings...)
 		if len(p.metered[f.entitlement.ID]) == 0 {
 			delete(p.metered, f.entitlement.ID)
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // readOne returns what is new of one dimension: what came late for hours that
-// were read, as one reading of the last of them, and then hour by hour. Of a
-// meter that does not add up over hours, each hour is read once.
+// were read, or was moved out of the report that held it, as one reading of the
+// last of them, and then hour by hour. Of a meter that does not add up over
+// hours it is the figures of the hours that are added up.
 func (p *pass) readOne(ctx context.Context, f fed, reads map[string]catalog.MeterRead, sums *monthSums) ([]reading, error) {
 	var out []reading
 	start := f.entitlement.Starts.Time
@@ -98,10 +112,13 @@ func (p *pass) readOne(ctx context.Context, f fed, reads map[string]catalog.Mete
 		if !to.After(from) || old && p.through.Hour() != 0 {
 			continue // what is late for older months is looked for once a day
 		}
+		if next.Before(monthOf(p.through)) && p.through.Hour() != 0 && !sums.additive(f, from, to) {
+			continue // and also what was never read, where each hour has to be asked for
+		}
 		one := reading{dimension: f.dimension.Key, period: month.Format("2006-01"), had: had}
 		// Hours that may be open are read one by one, what lies before in one sum.
 		hour := earliest(to, latest(latest(had.Through, from.Truncate(time.Hour)), p.through.Add(-openLookback)))
-		if hour.After(from) && sums.additive(f, from, to) {
+		if hour.After(from) {
 			total, sequence, err := sums.of(ctx, f, from, hour)
 			if err != nil {
 				return nil, err
@@ -221,8 +238,8 @@ func (s *monthSums) of(ctx context.Context, f fed, from, to time.Time) (total me
 func (s *monthSums) part(ctx context.Context, f fed, from, to time.Time) (meter.Decimal, uint64, error) {
 	q := metering.UsageQuery{Meter: f.dimension.Meter, From: from, To: to, GroupBy: attributes}
 	key := []string{f.dimension.Meter, from.String(), to.String()}
-	if !s.adds(f.dimension.Meter) { // groups do not add up: the entitlement's usage is asked for alone
-		q.GroupBy = nil
+	if !s.adds(f.dimension.Meter) { // neither groups nor hours add up: the entitlement's usage is asked for alone, hour by hour
+		q.GroupBy, q.Window = nil, meter.WindowHour
 		for i, names := range [][]string{{f.entitlement.Customer}, {"", f.entitlement.Product}, {"", f.entitlement.ID}} {
 			q.Filters = append(q.Filters, metering.AttrFilter{Attribute: attributes[i], Values: names})
 			key = append(key, names...)
@@ -252,7 +269,7 @@ func (s *monthSums) part(ctx context.Context, f fed, from, to time.Time) (meter.
 	total := meter.Decimal{}
 	for _, row := range known.rows {
 		if q.GroupBy == nil {
-			total = row.Value
+			total = total.Add(row.Value)
 			continue
 		}
 		if row.Group[0] == f.entitlement.Customer && (row.Group[1] == "" || row.Group[1] == f.entitlement.Product) && (row.Group[2] == "" || row.Group[2] == f.entitlement.ID) {

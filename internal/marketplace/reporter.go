@@ -75,6 +75,7 @@ type Reporter struct {
 	counts  counters
 	passing sync.Mutex           // one pass at a time
 	most    int                  // groups of an entitlement in one freeze; 0 = catalog.MaxGroupsPerReport
+	settled settlements          // organizations of which lines were settled since what they carry was looked at
 	read    map[string]time.Time // by organization: hours up to here were read from meters and frozen
 }
 

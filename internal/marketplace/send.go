@@ -193,6 +193,9 @@ func (r *Reporter) book(ctx context.Context, decisions []catalog.Decision) error
 	if err == nil {
 		for _, d := range decisions {
 			r.counts.add(d.Partner, d.To)
+			if d.To == catalog.LineSettled {
+				r.settled.add(d.Organization)
+			}
 		}
 	}
 	r.o.Fault(FaultAfterBook)

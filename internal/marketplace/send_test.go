@@ -300,3 +300,23 @@ func TestALineHasOneSenderAtATime(t *testing.T) {
 }
 
 func ids(i int) string { return "e" + string(rune('a'+i/26)) + string(rune('a'+i%26)) }
+
+func passOn(http.ResponseWriter, *http.Request) bool { return false }
+
+// holds lets Azure answer that it holds a quantity for the hour of ten.
+func (b *between) holds(s *shop, resource, dimension, quantity string) {
+	b.set(func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"count":1,"result":[{"status":"Duplicate","resourceId":"` + resource + `","dimension":"` + dimension + `","effectiveStartTime":"2026-11-20T10:00:00Z",
+			"error":{"code":"Duplicate","additionalInfo":{"acceptedMessage":{"resourceId":"` + resource + `","dimension":"` + dimension + `","quantity":` + quantity + `}}}}]}`))
+		return true
+	})
+}
+
+func decimal(text string) meter.Decimal {
+	d, err := meter.ParseDecimal(text)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
