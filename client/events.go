@@ -64,6 +64,18 @@ type Result struct {
 	Errors        []EventError `json:"errors"`          // rejections and conflicts in order of index
 	ErrorsLeftOut int          `json:"errors_left_out"` // further ones that did not fit into the answer
 	Sequence      uint64       `json:"sequence"`
+
+	TimeAssigned    int       `json:"time_assigned"`     // accepted events without a time: theirs is when they were accepted
+	Warnings        []Warning `json:"warnings"`          // accepted events that a meter skipped
+	WarningsLeftOut int       `json:"warnings_left_out"` // further ones that did not fit into the answer
+}
+
+// Warning says why a meter skipped an event that was accepted.
+type Warning struct {
+	Index  int    `json:"index"` // position in the request, from 0
+	ID     string `json:"id"`
+	Meter  string `json:"meter"`
+	Reason string `json:"reason"`
 }
 
 // EventError says why one event was not counted.
@@ -109,9 +121,23 @@ const (
 // IngestBody is Ingest of a body that is encoded already, in one of the
 // content types above. It is compressed here, if the client is set to.
 func (c *Client) IngestBody(ctx context.Context, contentType string, body []byte, atomic bool) (Result, error) {
-	k := call{method: http.MethodPost, path: "/api/v1/events", header: map[string]string{"Content-Type": contentType}}
+	return c.ingestBody(ctx, contentType, body, atomic, false)
+}
+
+// IngestTimed is IngestBody, one by one, of events that must have a time: one
+// without is rejected, whatever the organization's setting says. It is meant for
+// events that happened before they are sent, such as those of a file.
+func (c *Client) IngestTimed(ctx context.Context, contentType string, body []byte) (Result, error) {
+	return c.ingestBody(ctx, contentType, body, false, true)
+}
+
+func (c *Client) ingestBody(ctx context.Context, contentType string, body []byte, atomic, timed bool) (Result, error) {
+	k := call{method: http.MethodPost, path: "/api/v1/events", header: map[string]string{"Content-Type": contentType}, query: url.Values{}}
 	if atomic {
-		k.query = url.Values{"atomic": {"true"}}
+		k.query.Set("atomic", "true")
+	}
+	if timed {
+		k.query.Set("require_time", "true")
 	}
 	var err error
 	if k.body, err = c.o.Compression.compress(body); err != nil {
@@ -159,7 +185,9 @@ type StoredEvent struct {
 	Subject    *string         `json:"subject"`
 	Customer   string          `json:"customer"`
 	Time       time.Time       `json:"time"`
-	Data       json.RawMessage `json:"data"` // of a rejected event: the beginning of what was sent, as a string
+	Assigned   bool            `json:"time_assigned"` // the event was sent without a time: it is AcceptedAt
+	Extensions json.RawMessage `json:"extensions"`    // the extension attributes, as an object; nil if there are none
+	Data       json.RawMessage `json:"data"`          // of a rejected event: the beginning of what was sent, as a string
 	Verdict    Verdict         `json:"verdict"`
 	Reason     string          `json:"reason"`
 	Sequence   uint64          `json:"sequence"`

@@ -22,6 +22,7 @@ type Meter struct {
 	Percentile  json.Number `json:"percentile,omitempty"` // PERCENTILE only; default 95
 	Sample      string      `json:"sample,omitempty"`     // PERCENTILE and PEAK only; default 5m
 	Rate        bool        `json:"rate,omitempty"`       // divide samples by their seconds
+	Excess      string      `json:"excess,omitempty"`     // of values with too many digits after the point: "skip" (default) the event, or "round" them
 	Unit        string      `json:"unit,omitempty"`
 	Status      string      `json:"status,omitempty"`
 }

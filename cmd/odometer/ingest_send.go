@@ -19,7 +19,7 @@ func (c *IngestCmd) newClientSender() (sendFunc, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, events [][]byte) (sendResult, error) {
-		answer, err := to.IngestBody(ctx, client.ContentNDJSON, bytes.Join(events, []byte{'\n'}), false)
+		answer, err := to.IngestTimed(ctx, client.ContentNDJSON, bytes.Join(events, []byte{'\n'}))
 		if err != nil {
 			return sendResult{}, err
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
 )
 
 // member is a member of an object inside an array: its key, and where its
@@ -14,7 +15,7 @@ type member struct {
 	start, end int
 }
 
-// array stages the array at pos as canonical JSON text, so that arrays that
+// array stages the array, or the object of an extension attribute, at pos as canonical JSON text, so that arrays that
 // are equal by value are equal by their bytes: no spaces, the keys of objects
 // sorted, numbers as their shortest text, strings escaped only where they must be.
 func (d *decoder) array(n *node, depth int) bool {
@@ -63,11 +64,15 @@ func (d *decoder) canonical(n *node, depth int) bool {
 		d.json = append(d.json, d.buf[d.pos:d.pos+size]...)
 		d.pos += size
 	default:
-		q, ok := d.quantity(n)
-		if !ok {
+		q, excess, ok := d.quantity(n)
+		switch {
+		case !ok:
 			return false
+		case excess != "":
+			d.json = append(d.json, meter.Value{Kind: meter.Excess, Str: excess}.Group()...)
+		default:
+			d.json = q.AppendText(d.json)
 		}
-		d.json = q.AppendText(d.json)
 	}
 	if len(d.json) > d.lim.JSONBytes {
 		return d.fail("attribute %q: an array is longer than %d bytes", displayPath(n.path), d.lim.JSONBytes)

@@ -36,6 +36,8 @@ type Limits struct {
 	Depth            int           // objects and arrays around a value, data itself included
 	PastAge          time.Duration // how far an event's time may lie back
 	FutureAge        time.Duration // how far an event's time may lie ahead
+	RequireTime      bool          // events without a time are rejected
+	RefuseExcess     bool          // and so are those with a number beyond the limits of a quantity
 }
 
 // DefaultLimits returns the limits of semantics 3 and those of this package.
@@ -81,6 +83,9 @@ const (
 	NDJSON             // application/x-ndjson: one event a line
 )
 
+// byteOrderMark may precede a body: some programs write it before any UTF-8.
+var byteOrderMark = []byte("\ufeff")
+
 // keptScratch bounds the scratch a decoder keeps; nothing else of it grows
 // with the size of an event.
 const keptScratch = 1 << 20
@@ -96,7 +101,7 @@ func Decode(body []byte, mode Mode, now time.Time, lim Limits, b *block.Builder)
 	d := decoders.Get().(*decoder)
 	defer func() {
 		d.buf, d.b, d.env = nil, nil, block.Envelope{}
-		if cap(d.scratch) <= keptScratch {
+		if cap(d.scratch) <= keptScratch && cap(d.decoded) <= keptScratch {
 			decoders.Put(d)
 		}
 	}()
@@ -106,6 +111,9 @@ func Decode(body []byte, mode Mode, now time.Time, lim Limits, b *block.Builder)
 
 // body reads the whole body.
 func (d *decoder) body(mode Mode) error {
+	if bytes.HasPrefix(d.buf, byteOrderMark) {
+		d.pos = len(byteOrderMark)
+	}
 	if mode == NDJSON {
 		return d.lines()
 	}
@@ -213,7 +221,7 @@ func (d *decoder) element() error {
 // lines reads a body of one event a line.
 func (d *decoder) lines() error {
 	body := d.buf
-	for start := 0; start < len(body); {
+	for start := d.pos; start < len(body); {
 		end := len(body)
 		if i := bytes.IndexByte(body[start:], '\n'); i >= 0 {
 			end = start + i

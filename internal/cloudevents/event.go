@@ -2,9 +2,8 @@ package cloudevents
 
 import (
 	"bytes"
-	"errors"
+	"encoding/base64"
 	"strings"
-	"unicode/utf8"
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
@@ -28,6 +27,8 @@ type decoder struct {
 	day     dayCache
 	reason  string // why the current event is rejected
 	scratch []byte // texts that had escapes
+	decoded []byte // data that was sent as base64
+	data    bool   // data of the current event was read
 	members []member
 	json    []byte // canonical text of an array
 	sorted  []byte
@@ -41,7 +42,7 @@ func (d *decoder) event() bool {
 	d.pos++
 	d.shape.begin()
 	d.number++
-	d.env, d.seen, d.leaves, d.extras = block.Envelope{}, 0, 0, 0
+	d.env, d.seen, d.leaves, d.extras, d.data = block.Envelope{}, 0, 0, 0, false
 	d.scratch = d.scratch[:0]
 	d.b.Begin()
 	root := d.shape.root
@@ -137,6 +138,7 @@ func (d *decoder) nameOf(parent, n *node) string {
 
 // displayPath shows a path as a meter's definition would name it.
 func displayPath(path []byte) string {
+	path = bytes.TrimPrefix(path, []byte(meter.ExtensionPrefix))
 	return strings.ReplaceAll(string(path), meter.PathSeparator, ".")
 }
 
@@ -149,22 +151,17 @@ func (d *decoder) attribute(n *node) bool {
 	switch n.field {
 	case fieldData:
 		if c == '{' {
-			d.pos++
-			_, ok := d.object(n, 1)
-			return ok
+			return d.dataObject(n)
 		}
 		if c == 'n' {
 			return d.null()
 		}
 		return d.fail("data must be a JSON object")
 	case fieldExtension:
-		return d.extension()
+		return d.extension(n)
 	}
 	if c == 'n' { // null is the same as absent
 		return d.null()
-	}
-	if n.field == fieldDataBase64 {
-		return d.fail("data_base64 is not supported: send data as a JSON object")
 	}
 	if c != '"' {
 		return d.fail("%s must be a string", fieldName(n.field))
@@ -173,8 +170,49 @@ func (d *decoder) attribute(n *node) bool {
 	if !ok {
 		return false
 	}
+	if n.field == fieldDataBase64 {
+		return d.base64(text)
+	}
 	d.seen |= 1 << n.field
 	return d.text(n.field, text)
+}
+
+// dataObject reads the data, whose opening brace is at pos.
+func (d *decoder) dataObject(n *node) bool {
+	if d.data {
+		return d.fail("an event has data or data_base64, not both")
+	}
+	d.data = true
+	d.pos++
+	_, ok := d.object(n, 1)
+	return ok
+}
+
+// base64 reads data that was sent as bytes, which must be the text of a JSON
+// object: what reads as bytes for its sender counts as if it were sent in place.
+func (d *decoder) base64(text []byte) bool {
+	var err error
+	if d.decoded, err = base64.StdEncoding.AppendDecode(d.decoded[:0], text); err != nil {
+		return d.fail("data_base64 is not base64")
+	}
+	buf, pos := d.buf, d.pos
+	defer func() { d.buf, d.pos = buf, pos }()
+	d.buf, d.pos = bytes.TrimPrefix(d.decoded, byteOrderMark), 0
+	d.space()
+	switch {
+	case d.pos < len(d.buf) && d.buf[d.pos] == '{':
+		if !d.dataObject(d.shape.child(d.shape.root, []byte("data"))) {
+			return false
+		}
+	case literalLen(d.buf, d.pos) == 4 && d.buf[d.pos] == 'n':
+		d.pos += 4
+	default:
+		return d.fail("data_base64 must hold the text of a JSON object")
+	}
+	if d.space(); d.pos != len(d.buf) {
+		return d.fail("data_base64: more text after the JSON object")
+	}
+	return true
 }
 
 func fieldName(f field) string {
@@ -231,9 +269,9 @@ func isJSON(mediaType string) bool {
 
 // complete checks an envelope that was read to its end.
 func (d *decoder) complete() bool {
-	const required = 1<<fieldSpecVersion | 1<<fieldID | 1<<fieldSource | 1<<fieldType | 1<<fieldTime
+	const required = 1<<fieldSpecVersion | 1<<fieldID | 1<<fieldSource | 1<<fieldType
 	if d.seen&required != required {
-		for _, f := range []field{fieldSpecVersion, fieldID, fieldSource, fieldType, fieldTime} {
+		for _, f := range []field{fieldSpecVersion, fieldID, fieldSource, fieldType} {
 			if d.seen&(1<<f) == 0 {
 				return d.fail("%s is missing", fieldName(f))
 			}
@@ -247,6 +285,10 @@ func (d *decoder) complete() bool {
 		return d.fail("source is empty")
 	case len(e.Type) == 0:
 		return d.fail("type is empty")
+	case d.seen&(1<<fieldTime) == 0:
+		if e.Untimed = true; d.lim.RequireTime {
+			return d.fail("time is missing")
+		}
 	case e.Time > d.maxTime:
 		return d.fail("time is more than %v ahead of the server's clock", d.lim.FutureAge)
 	case e.Time < d.minTime:
@@ -263,24 +305,19 @@ func (d *decoder) null() bool {
 	return true
 }
 
-// extension checks an extension attribute's value, which is not kept.
-func (d *decoder) extension() bool {
+// extension stages an extension attribute. Arrays and objects, which CloudEvents
+// do not have there, are kept as JSON text; null is the same as absent.
+func (d *decoder) extension(n *node) bool {
 	if d.extras++; d.extras > d.lim.Attributes {
 		return d.fail("more than %d extension attributes", d.lim.Attributes)
 	}
-	if d.buf[d.pos] == '"' {
-		_, ok := d.str()
-		return ok
+	switch d.buf[d.pos] {
+	case 'n':
+		return d.null()
+	case '{', '[':
+		return d.array(n, 0)
 	}
-	v := validator{buf: d.buf, pos: d.pos}
-	if !v.value() {
-		return d.fail("malformed JSON: %s", v.reason)
-	}
-	if !utf8.Valid(d.buf[d.pos:v.pos]) {
-		return d.fail("invalid UTF-8 in a string")
-	}
-	d.pos = v.pos
-	return true
+	return d.scalar(n)
 }
 
 // object stages the members of an object of the data, whose opening brace has
@@ -332,7 +369,15 @@ func (d *decoder) value(n *node, depth int) bool {
 	if !d.leaf() {
 		return false
 	}
-	switch c {
+	if c == '[' {
+		return d.array(n, depth)
+	}
+	return d.scalar(n)
+}
+
+// scalar stages an attribute that is no array or object.
+func (d *decoder) scalar(n *node) bool {
+	switch c := d.buf[d.pos]; c {
 	case '"':
 		text, ok := d.str()
 		if !ok {
@@ -343,8 +388,6 @@ func (d *decoder) value(n *node, depth int) bool {
 		}
 		d.b.PutString(d.attr(n), text)
 		return true
-	case '[':
-		return d.array(n, depth)
 	case 't', 'f', 'n':
 		size := literalLen(d.buf, d.pos)
 		if size == 0 {
@@ -361,11 +404,16 @@ func (d *decoder) value(n *node, depth int) bool {
 		d.b.PutLiteral(d.attr(n), kind)
 		return true
 	}
-	q, ok := d.quantity(n)
-	if ok {
+	q, excess, ok := d.quantity(n)
+	switch {
+	case !ok:
+		return false
+	case excess != "":
+		d.b.PutExcess(d.attr(n), []byte(excess))
+	default:
 		d.b.PutNumber(d.attr(n), q)
 	}
-	return ok
+	return true
 }
 
 // leaf counts an attribute of the data.
@@ -376,8 +424,9 @@ func (d *decoder) leaf() bool {
 	return true
 }
 
-// quantity reads the number at pos, which is part of attribute n.
-func (d *decoder) quantity(n *node) (meter.Quantity, bool) {
+// quantity reads the number at pos, which is part of attribute n. Of one beyond
+// the limits of a quantity it returns the canonical text.
+func (d *decoder) quantity(n *node) (q meter.Quantity, excess string, ok bool) {
 	// Nearly all numbers are integers of fewer than 18 digits.
 	i := d.pos
 	negative := i < len(d.buf) && d.buf[i] == '-'
@@ -395,22 +444,33 @@ func (d *decoder) quantity(n *node) (meter.Quantity, bool) {
 			if negative {
 				v = -v
 			}
-			return meter.QuantityFromInt64(v), true
+			return meter.QuantityFromInt64(v), "", true
 		}
 	}
 	end := numberEnd(d.buf, d.pos)
 	if end < 0 {
-		return meter.Quantity{}, d.fail("malformed JSON: want a value")
+		return q, "", d.fail("malformed JSON: want a value")
 	}
-	q, err := meter.ParseQuantityBytes(d.buf[d.pos:end])
-	if err != nil {
-		var e *meter.Error
-		reason := "not a number within the limits"
-		if errors.As(err, &e) {
-			reason = e.Message
+	text := d.buf[d.pos:end]
+	if q, ok = meter.ParseNumericBytes(text); !ok {
+		if d.lim.RefuseExcess {
+			_, err := meter.ParseQuantityBytes(text)
+			return q, "", d.fail("attribute %q: %s", displayPath(n.path), err)
 		}
-		return q, d.fail("attribute %q: %s", displayPath(n.path), reason)
+		if excess, ok = d.excess(text); !ok {
+			return q, "", d.fail("attribute %q is longer than %d bytes", displayPath(n.path), d.lim.StringBytes)
+		}
 	}
 	d.pos = end
-	return q, true
+	return q, excess, true
+}
+
+// excess returns the canonical text of a number beyond the limits, false if it
+// is too long. Zeros that change nothing are not counted.
+func (d *decoder) excess(number []byte) (string, bool) {
+	if e := bytes.LastIndexAny(number, "eE"); e >= 0 && len(bytes.TrimLeft(number[e+1:], "+-0")) > d.lim.StringBytes {
+		return "", false // before it is worked out
+	}
+	text, _ := meter.ExcessText(number)
+	return text, len(text) <= d.lim.StringBytes
 }

@@ -2,6 +2,7 @@ package cloudevents
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -24,6 +25,7 @@ func check(t *testing.T, body []byte, mode Mode) {
 	if mode == NDJSON {
 		checkLines(t, body, rows, err)
 	} else {
+		body := bytes.TrimPrefix(body, byteOrderMark)
 		valid := json.Valid(body)
 		trimmed := bytes.TrimLeft(body, " \t\r\n")
 		readable := valid && (trimmed[0] == '[' && mode != Single || trimmed[0] == '{' && mode != Batch)
@@ -67,6 +69,7 @@ func checkLines(t *testing.T, body []byte, rows *block.Rows, err error) {
 
 // split returns the texts of the events of a sound body.
 func split(body []byte, mode Mode) (texts [][]byte) {
+	body = bytes.TrimPrefix(body, byteOrderMark)
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	switch {
 	case mode == NDJSON:
@@ -100,21 +103,51 @@ func checkRow(t *testing.T, rows *block.Rows, row int, text []byte) {
 	if members["id"] != e.ID || members["source"] != e.Source || members["type"] != e.Type || subject != e.Subject || hasSubject != e.HasSubject {
 		t.Fatalf("%q is read as %+v", text, e)
 	}
-	at, err := time.Parse(time.RFC3339Nano, strings.ToUpper(members["time"].(string)))
-	if err != nil || !at.Equal(e.Time) {
-		t.Fatalf("%q: time %v, want %v (%v)", text, e.Time, at, err)
+	if sent, ok := members["time"].(string); ok == e.Untimed {
+		t.Fatalf("%q: sent without a time is %t", text, e.Untimed)
+	} else if ok {
+		at, err := time.Parse(time.RFC3339Nano, strings.ToUpper(sent))
+		if err != nil || !at.Equal(e.Time) {
+			t.Fatalf("%q: time %v, want %v (%v)", text, e.Time, at, err)
+		}
 	}
 	data, _ := members["data"].(map[string]any)
+	if encoded, ok := members["data_base64"].(string); ok {
+		raw, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil {
+			t.Fatalf("%q is accepted", text)
+		}
+		data, _ = parseNaively(t, bytes.TrimPrefix(raw, byteOrderMark)).(map[string]any)
+	}
 	if data == nil {
 		data = map[string]any{}
 	}
 	if got := parseNaively(t, rows.DataJSON(row, nil)); !reflect.DeepEqual(got, any(data)) {
 		t.Fatalf("%q: data is read as %v, want %v", text, got, data)
 	}
+	checkExtensions(t, rows, row, members)
 }
 
-// parseNaively parses JSON with encoding/json; numbers within the limits
-// become their exact shortest text.
+// checkExtensions holds what is kept beside the data against what was sent.
+func checkExtensions(t *testing.T, rows *block.Rows, row int, members map[string]any) {
+	t.Helper()
+	want := map[string]any{}
+	for name, v := range members {
+		if _, known := fieldNames[name]; !known && v != nil {
+			want[name] = v
+		}
+	}
+	got := map[string]any{}
+	if text := rows.ExtensionsJSON(row, nil); text != nil {
+		got = parseNaively(t, text).(map[string]any)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("%v: extensions are read as %v, want %v", members, got, want)
+	}
+}
+
+// parseNaively parses JSON with encoding/json; numbers become their exact
+// shortest text.
 func parseNaively(t *testing.T, text []byte) any {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -127,8 +160,8 @@ func parseNaively(t *testing.T, text []byte) any {
 	normal = func(v any) any {
 		switch v := v.(type) {
 		case json.Number:
-			if q, err := meter.ParseQuantity(v.String()); err == nil {
-				return json.Number(q.String())
+			if n, err := meter.ParseNumber(v.String()); err == nil {
+				return json.Number(n.Group())
 			}
 		case []any:
 			for i := range v {
@@ -191,9 +224,9 @@ func (g generator) text() string {
 }
 
 func (g generator) number() string {
-	s := g.pick("0", "-0", "1", "200", "-17", "1.5", "0.10", "1e3", "25E-2", "123456789012345678", "1234567890123456789", "99999999999999999999999999", "-0.000000000001")
+	s := g.pick("0", "-0", "1", "200", "-17", "1.5", "0.10", "1e3", "25E-2", "123456789012345678", "1234567890123456789", "99999999999999999999999999", "-0.000000000001", "0.30000000000000004", "1e26", "-12.50e-13", "1e400", "1E999999999", "1e-99999999999999999999")
 	if g.wild && g.IntN(40) == 0 {
-		s = g.pick("1e26", "1e-13", "01", "-", "1.", ".5", "NaN", "+1", "1e999999999", "0x10")
+		s = g.pick("01", "-", "1.", ".5", "NaN", "+1", "0x10")
 	}
 	return s
 }
@@ -240,16 +273,25 @@ func (g generator) object(depth, n int) string {
 func (g generator) event() string {
 	parts := []string{
 		`"specversion":"1.0"`, `"id":` + g.pick(`"1"`, `"0b3c9c4e-7a53-4d9b-9f0e-0123456789ab"`, `"\u0069d"`), `"source":"s"`,
-		`"type":` + g.pick(`"t"`, `"u"`), `"time":` + g.pick(`"2025-06-15T11:59:59Z"`, `"2025-06-15t11:59:59.123z"`, `"2025-06-15T14:29:59.000000001+05:30"`),
+		`"type":` + g.pick(`"t"`, `"u"`),
+	}
+	if g.IntN(6) > 0 {
+		parts = append(parts, `"time":`+g.pick(`"2025-06-15T11:59:59Z"`, `"2025-06-15t11:59:59.123z"`, `"2025-06-15T14:29:59.000000001+05:30"`, "null"))
 	}
 	if g.IntN(2) == 0 {
 		parts = append(parts, `"subject": `+g.pick("null", `"c"`, `""`))
 	}
 	if g.IntN(3) == 0 {
-		parts = append(parts, `"ext":`+g.value(1))
+		parts = append(parts, g.pick(`"ext":`, `"k0":`, `"tenantid" : `)+g.value(1))
 	}
-	if g.IntN(8) > 0 {
-		parts = append(parts, `"data":`+g.space()+g.object(1, g.IntN(6)))
+	switch data := g.space() + g.object(1, g.IntN(6)) + g.space(); {
+	case g.IntN(10) == 0:
+		parts = append(parts, `"data_base64":"`+base64.StdEncoding.EncodeToString([]byte(g.pick("", "\ufeff")+data))+`"`)
+		if g.wild && g.IntN(4) == 0 {
+			parts = append(parts, g.pick(`"data":{}`, `"data":null`, `"data_base64":"e30="`))
+		}
+	case g.IntN(8) > 0:
+		parts = append(parts, `"data":`+data)
 	}
 	if g.IntN(4) == 0 {
 		g.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
@@ -276,7 +318,7 @@ func (g generator) body(mode Mode) string {
 	case Batch:
 		return "[" + strings.Join(events, ",") + "]"
 	}
-	return strings.Join(events, "")
+	return g.pick("", "", "", "\ufeff") + strings.Join(events, "")
 }
 
 func TestDecodeAgreesWithEncodingJSON(t *testing.T) {

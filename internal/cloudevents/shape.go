@@ -82,6 +82,8 @@ func (s *shape) child(parent *node, key []byte) *node {
 		n.field = fieldExtension
 		if f, ok := fieldNames[string(key)]; ok {
 			n.field = f
+		} else {
+			n.path = append([]byte(meter.ExtensionPrefix), key...)
 		}
 	case parent.field == fieldData:
 		n.path = append([]byte{}, key...)

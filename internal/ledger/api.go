@@ -62,6 +62,20 @@ type Result struct {
 	Rejected   int
 	Errors     []EventError // conflicts and rejections in order of index
 	Truncated  int          // further errors left out, past Limits.ErrorsPerAnswer
+
+	TimeAssigned    int       // accepted events that were sent without a time: theirs is when they were accepted
+	Warnings        []Warning // accepted events that a meter skipped, by meter
+	WarningsLeftOut int       // further ones, past Limits.WarningsPerAnswer
+}
+
+// Warning says why a meter skipped an event that was accepted: its value, or a
+// group, cannot be taken.
+type Warning struct {
+	Index  int // position in the request, from 0
+	ID     string
+	Source string
+	Meter  string
+	Reason string
 }
 
 // EventError says why one event of a request was not counted.
@@ -161,6 +175,8 @@ type EventRecord struct {
 	Subject          *string
 	Customer         string
 	Time             time.Time       // zero for a rejection
+	TimeAssigned     bool            // no time was sent: it is AcceptedAt
+	Extensions       json.RawMessage // the extension attributes as a JSON object; nil if there are none
 	Data             json.RawMessage // for a rejection: what was sent, up to 1 KiB, as a JSON string
 	Verdict          Verdict
 	Reason           string

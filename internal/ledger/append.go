@@ -33,6 +33,7 @@ type answer struct {
 	verdicts []Verdict     // of the request's rows
 	first    []idset.Entry // per conflicting row, in order: where the identity was first seen
 	atomic   bool          // refused as a whole
+	skips    requestSkips
 	control  any
 	err      error
 }
@@ -329,6 +330,7 @@ func (l *Ledger) appendItems(items []*foldItem) error {
 	for i, it := range items {
 		body := it.control
 		if it.rows != nil {
+			it.rows.SetAccepted(now)
 			if body = it.waiting[0].body; body == nil { // not encoded by its request
 				body = block.Encode(nil, it.rows)
 			}

@@ -19,6 +19,7 @@ type control struct {
 	Update   *meterUpdate `json:"update_meter,omitempty"`
 	Delete   string       `json:"delete_meter,omitempty"`
 	Customer *string      `json:"customer_attribute,omitempty"`
+	Assign   *bool        `json:"assign_time,omitempty"`
 	Void     *voidEntry   `json:"void,omitempty"`
 }
 
@@ -81,6 +82,8 @@ func (l *Ledger) foldControl(org *orgState, it *foldItem) ([]answer, error) {
 		a.err = l.foldDelete(org, c.Delete)
 	case c.Customer != nil:
 		org.record.CustomerAttribute = *c.Customer
+	case c.Assign != nil:
+		org.record.RequireTime = !*c.Assign
 	case c.Void != nil:
 		if err := l.foldVoid(org, it, c, undo); err != nil {
 			return nil, err
@@ -214,6 +217,13 @@ func (l *Ledger) SetCustomerAttribute(ctx context.Context, org, attribute, actor
 		attribute = ""
 	}
 	_, _, err := l.submitControl(ctx, org, control{Actor: actor, Customer: &attribute})
+	return err
+}
+
+// SetTimeAssigned says whether events that are sent without a time are taken
+// from here on, with the time at which they are accepted, or rejected.
+func (l *Ledger) SetTimeAssigned(ctx context.Context, org string, assigned bool, actor string) error {
+	_, _, err := l.submitControl(ctx, org, control{Actor: actor, Assign: &assigned})
 	return err
 }
 

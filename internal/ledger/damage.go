@@ -64,7 +64,7 @@ func (l *Ledger) loadRows(h *block.Header, hashes bool) (*block.Rows, error) {
 	}
 	if err == nil {
 		var rows *block.Rows
-		if rows, err = block.Decode(body, l.key, hashes); err == nil {
+		if rows, err = block.Decode(body, l.key, hashes, h.Accepted.UnixNano()); err == nil {
 			return rows, nil
 		}
 	}

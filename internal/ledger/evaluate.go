@@ -1,8 +1,6 @@
 package ledger
 
 import (
-	"strings"
-
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -26,15 +24,38 @@ const customerAttribute = meter.CustomerAttribute
 type evaluator struct {
 	rows    *block.Rows
 	intern  interner
-	columns map[string][]int // attribute name -> candidate columns, in order of precedence
+	columns map[string]*candidates // attribute name -> where it may be
+	paths   map[string][]string    // attribute name -> what it may mean; kept from block to block
 	groups  map[string][]uint64
-	values  map[string]*valueColumn
+	values  map[takenAs]*valueColumn
 	numbers map[meter.Quantity]uint64 // group numbers of numeric values
 	longs   map[string][]bool         // attribute name -> rows whose text no group has, nil if none
 	digest  bool                      // such a text is a group under its digest, see digestOf
 	freeIDs [][]uint64
 	freeVal []*valueColumn
 	scratch []byte
+}
+
+// candidates says where the values of an attribute may be in a block.
+type candidates struct {
+	columns   []int // in order of precedence
+	irregular bool  // see evaluator.irregular
+}
+
+// maxKeptPaths bounds the names whose paths an evaluator remembers.
+const maxKeptPaths = 4096
+
+// takenAs is an attribute and what is done with its values of too many digits.
+type takenAs struct {
+	name  string
+	round bool
+}
+
+func (t takenAs) take(v meter.Value) (meter.Quantity, bool) {
+	if t.round {
+		return v.Rounded()
+	}
+	return v.Numeric()
 }
 
 // valueColumn is an attribute taken as a meter's value.
@@ -46,9 +67,9 @@ type valueColumn struct {
 func (e *evaluator) reset(rows *block.Rows, in interner) {
 	e.rows, e.intern = rows, in
 	if e.columns == nil {
-		e.columns = map[string][]int{}
+		e.columns = map[string]*candidates{}
 		e.groups = map[string][]uint64{}
-		e.values = map[string]*valueColumn{}
+		e.values = map[takenAs]*valueColumn{}
 		e.numbers = map[meter.Quantity]uint64{}
 		e.longs = map[string][]bool{}
 	}
@@ -89,20 +110,46 @@ func (e *evaluator) newValues() *valueColumn {
 }
 
 // candidates returns the columns that may hold the attribute.
-func (e *evaluator) candidates(name string) []int {
+func (e *evaluator) candidates(name string) []int { return e.find(name).columns }
+
+// irregular says that a name is, in some row, an object that comes before what
+// else it may mean: a nested member or an extension attribute. Then rows are
+// asked one by one.
+func (e *evaluator) irregular(name string) bool { return e.find(name).irregular }
+
+func (e *evaluator) find(name string) *candidates {
 	if c, ok := e.columns[name]; ok {
 		return c
 	}
-	var found []int
-	for _, path := range meter.AttributePaths(name) {
+	found := &candidates{}
+	inside := false // an object at one of the paths before
+	for _, path := range e.pathsOf(name) {
+		objects := false
 		for i := range e.rows.Columns {
-			if e.rows.Columns[i].Path == path {
-				found = append(found, i)
+			p := e.rows.Columns[i].Path
+			if p == path {
+				found.columns = append(found.columns, i)
+				found.irregular = found.irregular || inside
+			} else if meter.Inside(p, path) {
+				objects = true
 			}
 		}
+		inside = inside || objects
 	}
 	e.columns[name] = found
 	return found
+}
+
+func (e *evaluator) pathsOf(name string) []string {
+	p, ok := e.paths[name]
+	if !ok {
+		if e.paths == nil || len(e.paths) >= maxKeptPaths {
+			e.paths = map[string][]string{}
+		}
+		p = meter.AttributePaths(name)
+		e.paths[name] = p
+	}
+	return p
 }
 
 // value returns the attribute of one row.
@@ -116,7 +163,7 @@ func (e *evaluator) value(name string, row int) meter.Value {
 	}
 	// The order of precedence is that of meter.Event.Get: for each path, the
 	// value itself, then the object whose members lie inside the path.
-	for _, path := range meter.AttributePaths(name) {
+	for _, path := range e.pathsOf(name) {
 		if v := e.at(path, row); v.Kind != meter.Absent {
 			return v
 		}
@@ -168,20 +215,6 @@ func (e *evaluator) group(name string) ([]uint64, error) {
 	}
 	e.groups[name] = out
 	return out, nil
-}
-
-// irregular says that a dotted name is, in some row, an object of that very
-// name, which comes before the nested member: then rows are asked one by one.
-func (e *evaluator) irregular(name string) bool {
-	if !strings.Contains(name, ".") {
-		return false
-	}
-	for i := range e.rows.Columns {
-		if meter.Inside(e.rows.Columns[i].Path, name) {
-			return true
-		}
-	}
-	return false
 }
 
 func (e *evaluator) groupRows(name string, out []uint64) error {
@@ -267,6 +300,13 @@ func (e *evaluator) groupColumn(col *block.Column, out []uint64) error {
 				return err
 			}
 			out[row] = id
+		case meter.Excess:
+			e.scratch = col.Value(row).AppendGroup(e.scratch[:0])
+			id, err := e.internText(e.scratch)
+			if err != nil {
+				return err
+			}
+			out[row] = id
 		default: // null, arrays, objects
 			out[row] = emptyText
 		}
@@ -301,27 +341,28 @@ func (e *evaluator) internNumber(q meter.Quantity) (uint64, error) {
 }
 
 // numeric returns the attribute as quantities; rows without one have ok false.
-func (e *evaluator) numeric(name string) *valueColumn {
-	if v, ok := e.values[name]; ok {
+func (e *evaluator) numeric(as takenAs) *valueColumn {
+	if v, ok := e.values[as]; ok {
 		return v
 	}
+	name := as.name
 	v := e.newValues()
 	clear(v.ok)
 	if name == customerAttribute || e.irregular(name) {
 		for i := range v.ok {
-			v.q[i], v.ok[i] = e.value(name, i).Numeric()
+			v.q[i], v.ok[i] = as.take(e.value(name, i))
 		}
 	} else {
 		cands := e.candidates(name)
 		for i := len(cands) - 1; i >= 0; i-- {
-			numericColumn(&e.rows.Columns[cands[i]], v)
+			numericColumn(&e.rows.Columns[cands[i]], v, as)
 		}
 	}
-	e.values[name] = v
+	e.values[as] = v
 	return v
 }
 
-func numericColumn(col *block.Column, v *valueColumn) {
+func numericColumn(col *block.Column, v *valueColumn, as takenAs) {
 	var texts []valueOfText // by string code
 	for n := range col.Len() {
 		row, kind, code := col.Entry(n)
@@ -335,9 +376,13 @@ func numericColumn(col *block.Column, v *valueColumn) {
 			t := &texts[code]
 			if !t.known {
 				t.known = true
-				t.q, t.ok = meter.ParseNumericText(string(col.Strs.At(int(code))))
+				if t.q, t.ok = meter.ParseNumericText(string(col.Strs.At(int(code)))); !t.ok && as.round {
+					t.q, t.ok = col.Value(row).Rounded()
+				}
 			}
 			v.q[row], v.ok[row] = t.q, t.ok
+		case meter.Excess:
+			v.q[row], v.ok[row] = as.take(col.Value(row))
 		default:
 			v.ok[row] = false
 		}

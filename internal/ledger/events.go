@@ -195,7 +195,7 @@ func (e *eventLister) rejections(h *block.Header, rows *block.Rows, start uint32
 func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v Verdict) EventRecord {
 	text := func(d *block.Dict) string { s, _ := d.At(i); return string(s) }
 	r := EventRecord{ID: string(rows.IDs.At(i)), Source: text(&rows.Sources), Type: text(&rows.Types), Customer: text(&rows.Customers),
-		Time: time.Unix(0, rows.Times[i]).UTC(), Data: rows.DataJSON(i, nil), Verdict: v, Sequence: h.Sequence, Ordinal: uint32(i), AcceptedAt: h.Accepted}
+		Time: time.Unix(0, rows.Times[i]).UTC(), TimeAssigned: rows.Untimed(i), Extensions: rows.ExtensionsJSON(i, nil), Data: rows.DataJSON(i, nil), Verdict: v, Sequence: h.Sequence, Ordinal: uint32(i), AcceptedAt: h.Accepted}
 	if s, ok := rows.Subjects.At(i); ok {
 		subject := string(s)
 		r.Subject = &subject
@@ -315,12 +315,8 @@ func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows
 		if err != nil {
 			return err
 		}
-		if ms.tooLong(ord) {
-			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: longReason(&def, &e)})
-			continue
-		}
 		if !ms.has(ord) {
-			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: "attribute " + def.Value + " is absent, not a number or beyond the limits"})
+			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: skipReason(&def, &e)})
 			continue
 		}
 		c := Counted{Meter: def.Key, Slot: time.Unix(0, floorDiv(rows.Times[ord], int64(def.SlotWidth()))*int64(def.SlotWidth())).UTC(), Group: map[string]string{}, Value: "1"}

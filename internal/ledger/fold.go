@@ -24,6 +24,11 @@ type folder struct {
 	group    []uint64
 	columns  [][]uint64
 	groups   knownGroups
+
+	skips     []requestSkips // by request, while a block is counted whose callers wait
+	skipped   *meterState    // of the last skip, its request, and how many of both
+	skippedIn int
+	skippedBy int
 }
 
 // foldLoop runs until the appender has closed the channel and everything is folded.
@@ -81,7 +86,15 @@ func (l *Ledger) foldBlock(it *foldItem) ([]answer, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.count(org, it); err != nil {
+	if len(it.waiting) > 0 {
+		l.fold.skips, l.fold.skipped = make([]requestSkips, len(it.rows.Requests)), nil
+	}
+	err = l.count(org, it)
+	for r, s := range l.fold.skips {
+		answers[r].skips = s
+	}
+	l.fold.skips = nil
+	if err != nil {
 		return nil, err
 	}
 	l.noteBlock(org, it)
@@ -297,6 +310,7 @@ func (l *Ledger) addRows(m *meterState, rows *block.Rows, take []bool, by change
 		if !ms.has(i) {
 			if by.sign > 0 {
 				m.record.Skipped++
+				l.noteSkip(rows, i, m)
 			}
 			continue
 		}

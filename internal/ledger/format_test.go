@@ -27,6 +27,7 @@ func TestControlEntriesOfTheFormatPage(t *testing.T) {
 		{V: 1, Actor: "key-1", Update: &meterUpdate{Key: "bytes", MeterPatch: MeterPatch{Unit: text("byte")}}},
 		{V: 1, Actor: "key-1", Delete: "bytes"},
 		{V: 1, Actor: "key-1", Customer: text("account")},
+		{V: 1, Actor: "key-1", Assign: new(bool)},
 		{V: 1, Actor: "key-1", Void: &voidEntry{IDs: []voidIdentity{{"edge", "a-1"}}, Reason: "sent twice"}},
 	}
 	page, err := os.ReadFile(formatPage)

@@ -110,7 +110,10 @@ const (
 
 // Format is the version of everything the ledger stores. A directory of a
 // newer one is refused, an older one is raised when opened.
-const Format = 1
+//
+// Since format 2 blocks hold events without a time, numbers beyond the limits
+// of a quantity and extension attributes.
+const Format = 2
 
 // Open opens or creates the ledger in o.Dir, replays the tail of the log and
 // starts the appender and the fold. It is ready when it returns. A directory
@@ -188,8 +191,15 @@ func (l *Ledger) openMeta() error {
 		}
 		v = []byte{Format}
 	}
-	if len(v) != 1 || v[0] != Format {
-		return meter.Errorf(meter.KindUnsupported, "the data directory has format %v; this program reads format %d", v, Format)
+	if len(v) != 1 || v[0] == 0 || v[0] > Format {
+		return meter.Errorf(meter.KindUnsupported, "the data directory has format %v; this program reads formats 1 to %d", v, Format)
+	}
+	if v[0] < Format {
+		// Before anything of the new format is stored, so that an older program
+		// refuses the directory instead of taking such a block for damage.
+		if err := l.log.SetMeta(metaFormat, []byte{Format}); err != nil {
+			return err
+		}
 	}
 	key, err := l.log.Meta(metaHashKey)
 	if err != nil {

@@ -18,6 +18,7 @@ type Limits struct {
 	StringCache       int           // interned strings held in memory
 	GroupsPerMeter    int           // groups a meter keeps apart; beyond it groups are answered by scanning
 	ErrorsPerAnswer   int           // errors listed in one Result
+	WarningsPerAnswer int           // warnings listed in one Result
 	UsageRows         int           // rows in one page of usage
 	UsageWindows      int           // windows one query may span
 	UsageGroups       int           // groups one query may hold in memory
@@ -39,7 +40,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		BytesInFlight: 64 << 20, BlocksInFlight: 64, GroupBytes: 4 << 20, GroupBlocks: 256, MergeRows: 500,
 		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
-		CellBytes: 256 << 20, StringCache: 1 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000,
+		CellBytes: 256 << 20, StringCache: 1 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
 		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, KeptRejections: 100_000,
 		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
 		AnswerBytes: 32 << 20, AnswerCells: 256,
@@ -62,6 +63,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.StringCache, d.StringCache)
 	fill(&l.GroupsPerMeter, d.GroupsPerMeter)
 	fill(&l.ErrorsPerAnswer, d.ErrorsPerAnswer)
+	fill(&l.WarningsPerAnswer, d.WarningsPerAnswer)
 	fill(&l.UsageRows, d.UsageRows)
 	fill(&l.UsageWindows, d.UsageWindows)
 	fill(&l.UsageGroups, d.UsageGroups)

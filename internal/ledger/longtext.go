@@ -27,7 +27,7 @@ func (e *evaluator) tooLong(name string) []bool {
 		rows = longInDict(&e.rows.Customers, e.rows.N)
 	case e.irregular(name):
 		for i := range e.rows.N {
-			if v := e.value(name, i); v.Kind == meter.String && len(v.Str) > meter.MaxGroupBytes {
+			if v := e.value(name, i); longValue(v.Kind, v.Str) {
 				rows = mark(rows, e.rows.N, i)
 			}
 		}
@@ -54,9 +54,25 @@ func (e *evaluator) anyLong(columns []int) bool {
 	return false
 }
 
+// longerShown is how much longer the text of a number beyond the limits may be when it is shown.
+const longerShown = 8
+
+// longValue says whether a value's text is longer than a group's may be.
+func longValue[T string | []byte](kind meter.ValueKind, text T) bool {
+	switch {
+	case len(text) <= meter.MaxGroupBytes-longerShown:
+		return false
+	case kind == meter.Excess:
+		return len(meter.Value{Kind: kind, Str: string(text)}.Group()) > meter.MaxGroupBytes
+	default:
+		return kind == meter.String && len(text) > meter.MaxGroupBytes
+	}
+}
+
+// hasLong says whether any of the texts may be longer than a group's may be.
 func hasLong(s *block.Strings) bool {
 	for i := range s.Len() {
-		if len(s.At(i)) > meter.MaxGroupBytes {
+		if len(s.At(i)) > meter.MaxGroupBytes-longerShown {
 			return true
 		}
 	}
@@ -79,7 +95,7 @@ func longInDict(d *block.Dict, n int) []bool {
 func longInColumn(col *block.Column, rows []bool, n int) []bool {
 	for k := range col.Len() {
 		row, kind, code := col.Entry(k)
-		if kind == meter.String && len(col.Strs.At(int(code))) > meter.MaxGroupBytes {
+		if kind >= meter.String && longValue(kind, col.Strs.At(int(code))) {
 			rows = mark(rows, n, row)
 		} else if rows != nil {
 			rows[row] = false
@@ -121,7 +137,7 @@ func (ms *measure) addLong(rows []bool) {
 	}
 }
 
-// longReason says which attribute of an event made the meter skip it.
+// longReason says which attribute of an event made the meter skip it, "" if none is too long.
 func longReason(m *meter.Meter, e *meter.Event) string {
 	names := m.GroupBy
 	if m.Aggregation == meter.AggUniqueCount {
@@ -132,7 +148,7 @@ func longReason(m *meter.Meter, e *meter.Event) string {
 			return fmt.Sprintf("attribute %s has a text of %d bytes; a group or a distinct value has at most %d", name, n, meter.MaxGroupBytes)
 		}
 	}
-	return "a group or a distinct value is too long"
+	return ""
 }
 
 // digestShown is how much of a text its digest begins with.

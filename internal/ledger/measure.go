@@ -36,7 +36,7 @@ func (e *evaluator) measure(m *meter.Meter) (measure, error) {
 		ms.texts = texts
 		return ms, err
 	default:
-		ms.values = e.numeric(m.Value)
+		ms.values = e.numeric(takenAs{m.Value, m.Excess == meter.ExcessRound})
 		return ms, nil
 	}
 }

@@ -16,6 +16,7 @@ import (
 // orgRecord is what the fold keeps of one organization, stored at every checkpoint.
 type orgRecord struct {
 	CustomerAttribute string    `json:"customer_attribute,omitempty"` // "" = the subject
+	RequireTime       bool      `json:"require_time,omitempty"`       // events without a time are rejected
 	Accepted          uint64    `json:"accepted"`
 	Duplicates        uint64    `json:"duplicates"`
 	Conflicts         uint64    `json:"conflicts"`
@@ -59,6 +60,7 @@ type orgState struct {
 	record   orgRecord
 	meters   []*meterState // in order of version
 	customer atomic.Pointer[string]
+	timed    atomic.Bool
 	kept     atomic.Uint64
 	stopped  atomic.Pointer[stopNote]
 }
@@ -66,6 +68,7 @@ type orgState struct {
 func (o *orgState) publish() {
 	attr := o.record.CustomerAttribute
 	o.customer.Store(&attr)
+	o.timed.Store(o.record.RequireTime)
 	o.kept.Store(o.record.KeptRejections)
 	o.stopped.Store(o.record.Stopped)
 }
@@ -169,6 +172,12 @@ func (l *Ledger) CustomerAttribute(org string) string {
 		return *o.customer.Load()
 	}
 	return ""
+}
+
+// TimeAssigned says whether the organization takes events without a time.
+func (l *Ledger) TimeAssigned(org string) bool {
+	o := l.peekOrg(org)
+	return o == nil || !o.timed.Load()
 }
 
 // readOrgs reads the stored organizations and their meters.

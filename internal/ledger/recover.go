@@ -165,7 +165,7 @@ func (l *Ledger) readBack(seq uint64) replayed {
 		err = h.CheckBody(body)
 	}
 	if err == nil && h.Kind == block.KindEvents {
-		it.rows, err = block.Decode(body, l.key, true)
+		it.rows, err = block.Decode(body, l.key, true, h.Accepted.UnixNano())
 	} else {
 		it.control = body
 	}

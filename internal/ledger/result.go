@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/idset"
@@ -29,7 +30,10 @@ func (l *Ledger) limitRejections(rows *block.Rows) []block.Rejection {
 
 // result turns the fold's answer into the caller's.
 func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer) Result {
-	r := Result{Sequence: a.seq}
+	r := Result{Sequence: a.seq, WarningsLeftOut: a.skips.more}
+	if len(a.skips.list) > 0 {
+		r.Warnings = warnings(rows, a.skips)
+	}
 	if len(rows.Requests) > 0 {
 		r.Rejected = rows.Requests[0].Rejected()
 	}
@@ -63,6 +67,9 @@ func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer
 			r.Duplicates++
 		default:
 			r.Accepted++
+			if rows.Untimed(i) {
+				r.TimeAssigned++
+			}
 		}
 	}
 	slices.SortStableFunc(errs, func(x, y EventError) int { return x.Index - y.Index })
@@ -106,7 +113,7 @@ func difference(first, now *meter.Event) string {
 	}
 	add("type", first.Type, now.Type)
 	add("subject", subjectText(first), subjectText(now))
-	add("time", first.Time.Format("2006-01-02T15:04:05.999999999Z07:00"), now.Time.Format("2006-01-02T15:04:05.999999999Z07:00"))
+	add("time", timeText(first), timeText(now))
 	text := func(v meter.Value) string {
 		b, err := v.MarshalJSON()
 		if err != nil || v.Kind == meter.Absent {
@@ -117,7 +124,7 @@ func difference(first, now *meter.Event) string {
 	seen := map[string]bool{}
 	for _, e := range []*meter.Event{first, now} {
 		for _, a := range e.Data {
-			if !seen[a.Path] {
+			if !seen[a.Path] && !meter.IsExtension(a.Path) {
 				seen[a.Path] = true
 				name := strings.ReplaceAll(a.Path, meter.PathSeparator, ".")
 				add("data."+name, text(valueAt(first, a.Path)), text(valueAt(now, a.Path)))
@@ -125,6 +132,14 @@ func difference(first, now *meter.Event) string {
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// timeText is the time as it was sent.
+func timeText(e *meter.Event) string {
+	if e.Untimed {
+		return "absent"
+	}
+	return e.Time.Format(time.RFC3339Nano)
 }
 
 // subjectText tells no subject from an empty one.

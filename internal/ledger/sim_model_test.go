@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"time"
@@ -84,10 +85,17 @@ func (m *simModel) org(name string) *simOrg {
 func content(e *meter.Event) string {
 	var parts []string
 	for _, a := range e.Data {
+		if meter.IsExtension(a.Path) {
+			continue // not compared
+		}
 		parts = append(parts, fmt.Sprintf("%q=%d:%s:%q", a.Path, a.Value.Kind, a.Value.Num, a.Value.Str))
 	}
 	slices.Sort(parts)
-	return fmt.Sprintf("%q %v %q %d %s", e.Type, e.HasSubject, e.Subject, e.Time.UnixNano(), strings.Join(parts, ","))
+	at := "none"
+	if !e.Untimed {
+		at = fmt.Sprint(e.Time.UnixNano())
+	}
+	return fmt.Sprintf("%q %v %q %s %s", e.Type, e.HasSubject, e.Subject, at, strings.Join(parts, ","))
 }
 
 // resolve returns the event's customer.
@@ -119,6 +127,9 @@ func (o *simOrg) judge(r *simRequest, seq uint64, accepted int64, customers []st
 		}
 		e := &simEvent{Event: *it.event, seq: seq, accepted: accepted, content: content(it.event)}
 		e.Customer = customers[i]
+		if e.Untimed {
+			e.Time = time.Unix(0, accepted).UTC()
+		}
 		known := o.first[e.Identity]
 		if known == nil {
 			known = inRequest[e.Identity]
@@ -160,6 +171,22 @@ func (o *simOrg) judge(r *simRequest, seq uint64, accepted int64, customers []st
 		o.counts[v] += n
 	}
 	return out
+}
+
+// told says of accepted events how many were given a time, and how often a meter skips one.
+func (o *simOrg) told(events []*simEvent) (untimed, skipped int) {
+	for _, e := range events {
+		if e.Untimed {
+			untimed++
+		}
+		for i := range o.meters {
+			def := &o.meters[i].def
+			if _, _, ok := simValue(def, e); !ok && e.Type == def.EventType && meter.MatchAny(def.Filters, e.Get) {
+				skipped++
+			}
+		}
+	}
+	return untimed, skipped
 }
 
 // void applies a void entry.
@@ -218,9 +245,35 @@ func simValue(def *meter.Meter, e *simEvent) (q meter.Decimal, text string, ok b
 		text, ok = e.Get(def.Value).Text()
 		return q, text, ok
 	default:
-		n, ok := e.Get(def.Value).Numeric()
+		v := e.Get(def.Value)
+		if v.Kind == meter.Excess || v.Kind == meter.String {
+			return simExcess(def, v)
+		}
+		n, ok := v.Numeric()
 		return n.Decimal(), "", ok
 	}
+}
+
+// simExcess takes a text or a number with too many digits, with the arithmetic of math/big.
+func simExcess(def *meter.Meter, v meter.Value) (q meter.Decimal, text string, ok bool) {
+	if n, ok := v.Numeric(); ok {
+		return n.Decimal(), "", true
+	}
+	r, isNumber := new(big.Rat).SetString(v.Group())
+	if _, err := meter.ParseNumber(v.Group()); err != nil || !isNumber || def.Excess != meter.ExcessRound {
+		return q, "", false
+	}
+	rounded := r.FloatString(meter.MaxFractionDigits) // half away from zero
+	if exact, _ := new(big.Rat).SetString(rounded); exact != nil {
+		rest := new(big.Rat).Sub(exact, r)
+		half := big.NewRat(1, 2_000_000_000_000)
+		if rest.Abs(rest).Cmp(half) == 0 && strings.ContainsAny(rounded[len(rounded)-1:], "13579") {
+			toZero := new(big.Rat).SetFrac64(int64(-exact.Sign()), 1_000_000_000_000)
+			rounded = exact.Add(exact, toZero).FloatString(meter.MaxFractionDigits)
+		}
+	}
+	n, err := meter.ParseQuantity(rounded)
+	return n.Decimal(), "", err == nil
 }
 
 // simAnswer is a Usage without its position.

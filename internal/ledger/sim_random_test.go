@@ -78,7 +78,7 @@ func mustQuantity(tb testing.TB, s string) meter.Quantity {
 var (
 	simTypes   = []string{"edge.request", "edge.log", "cpu"}
 	simOrgs    = []string{"default", "acme", "a", "ac"}
-	simAttrs   = []string{"service", "region", "contract", "net.kind", "tier", "customer"}
+	simAttrs   = []string{"service", "region", "contract", "net.kind", "tier", "customer", "tenantid"}
 	simValues  = []string{"bytes", "net.bytes", "size"}
 	simFrom    = time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
 	simTo      = time.Date(2026, 11, 9, 0, 0, 0, 0, time.UTC)
@@ -134,7 +134,7 @@ func randomNumber(r *rand.Rand) meter.Quantity {
 func randomScalar(r *rand.Rand) meter.Value {
 	switch r.IntN(10) {
 	case 0:
-		return meter.Value{Kind: meter.Null}
+		return pick(r, meter.Value{Kind: meter.Null}, meter.Value{Kind: meter.Excess, Str: "1e999999999"}, meter.Value{Kind: meter.Excess, Str: "10000000000001e-13"})
 	case 1:
 		return meter.BoolValue(chance(r, 50))
 	case 2:
@@ -148,11 +148,27 @@ func randomScalar(r *rand.Rand) meter.Value {
 	}
 }
 
+// randomExcess is a number beyond the limits of a quantity, as a number or as a text.
+func randomExcess(r *rand.Rand) meter.Value {
+	text := pick(r, "0.30000000000000004", "1e26", "-1e-13", "1e-20", "25e-13", "15e-13", "-3.0000000000025", "99999999999999999999999999.9999999999995", "-1e40",
+		"12.3456789012345678901234567890", "0.0000000000005")
+	if chance(r, 20) {
+		return meter.StringValue(text)
+	}
+	v, err := meter.ParseNumber(text)
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // randomAmount is a value to aggregate: mostly a number.
 func randomAmount(r *rand.Rand) meter.Value {
 	switch r.IntN(12) {
 	case 0:
 		return meter.StringValue(randomNumber(r).String())
+	case 3:
+		return randomExcess(r)
 	case 1:
 		return meter.StringValue(pick(r, "12 ", "abc", "", "100000000000000000000000000", "1e2"))
 	case 2:
@@ -165,6 +181,9 @@ func randomAmount(r *rand.Rand) meter.Value {
 // randomEvent is the content that an identity has in this history.
 func randomEvent(r *rand.Rand, id meter.Identity) meter.Event {
 	e := meter.Event{Identity: id, Type: pick(r, simTypes...), Time: randomTime(r)}
+	if chance(r, 15) {
+		e.Time, e.Untimed = time.Time{}, true
+	}
 	if chance(r, 90) {
 		e.HasSubject, e.Subject = true, pick(r, "c1", "c2", "c3", "c4", "")
 	}
@@ -191,15 +210,37 @@ func randomEvent(r *rand.Rand, id meter.Identity) meter.Event {
 	if chance(r, 5) {
 		put(meter.JoinPath("net.kind", "deep"), randomScalar(r)) // net.kind is an object here
 	}
+	for _, name := range []string{"tenantid", "service", "tier", "net.kind", "bytes", "account"} {
+		if chance(r, 10) {
+			v := randomScalar(r)
+			if name == "bytes" {
+				v = randomAmount(r)
+			}
+			if v.Kind != meter.Null {
+				put(meter.ExtensionPrefix+name, v)
+			}
+		}
+	}
+	if chance(r, 3) {
+		put(meter.JoinPath("tenantid", "inner"), randomScalar(r)) // an object, which comes before the extension
+	}
 	return e
 }
 
-// altered is another content for the same identity.
+// altered is, mostly, another content for the same identity.
 func altered(r *rand.Rand, e meter.Event) meter.Event {
 	e.Data = slices.Clone(e.Data)
-	switch r.IntN(4) {
+	switch r.IntN(5) {
+	case 4: // the same content: extension attributes are not compared
+		e.Data = append(e.Data, meter.Attribute{Path: meter.ExtensionPrefix + "trace", Value: meter.NumberValue(randomNumber(r))})
 	case 0:
-		e.Time = e.Time.Add(1)
+		if e.Untimed {
+			e.Time, e.Untimed = randomTime(r), false
+		} else if chance(r, 30) {
+			e.Time, e.Untimed = time.Time{}, true
+		} else {
+			e.Time = e.Time.Add(1)
+		}
 	case 1:
 		e.Type += "2"
 	case 2:
@@ -231,6 +272,9 @@ func randomMeter(r *rand.Rand, key string) meter.Meter {
 		}
 		m.Filters = append(m.Filters, alternatives)
 	}
+	if m.Aggregation != meter.AggCount && m.Aggregation != meter.AggUniqueCount {
+		m.Excess = pick(r, "", meter.ExcessSkip, meter.ExcessRound)
+	}
 	if m.Sampled() {
 		m.Rate = chance(r, 50)
 		m.Sample = pick(r, 0, meter.Duration(time.Minute), meter.Duration(10*time.Minute), meter.Duration(time.Hour), meter.Duration(24*time.Hour))
@@ -242,17 +286,17 @@ func randomMeter(r *rand.Rand, key string) meter.Meter {
 }
 
 func randomFilter(r *rand.Rand) meter.Filter {
-	f := meter.Filter{Attribute: pick(r, "service", "region", "net.kind", "tier", "customer", "bytes", "size"),
+	f := meter.Filter{Attribute: pick(r, "service", "region", "net.kind", "tier", "customer", "bytes", "size", "tenantid"),
 		Op: pick(r, meter.OpIs, meter.OpNotIs, meter.OpContains, meter.OpNotContains, meter.OpExists, meter.OpNotExists,
 			meter.OpGT, meter.OpGTE, meter.OpLT, meter.OpLTE, meter.OpEq, meter.OpNotEq)}
 	switch f.Op {
 	case meter.OpExists, meter.OpNotExists:
 	case meter.OpGT, meter.OpGTE, meter.OpLT, meter.OpLTE:
-		f.Value = meter.NumberValue(meter.QuantityFromInt64(int64(r.IntN(500))))
+		f.Value = pick(r, meter.NumberValue(meter.QuantityFromInt64(int64(r.IntN(500)))), randomExcess(r))
 	case meter.OpContains, meter.OpNotContains:
 		f.Value = meter.StringValue(pick(r, "1", "x", "c"))
 	default:
-		f.Value = pick(r, meter.StringValue("1"), meter.StringValue("x"), meter.StringValue("c1"), meter.NumberValue(meter.QuantityFromInt64(1)), meter.BoolValue(true))
+		f.Value = pick(r, meter.StringValue("1"), meter.StringValue("x"), meter.StringValue("c1"), meter.NumberValue(meter.QuantityFromInt64(1)), meter.BoolValue(true), randomExcess(r))
 	}
 	return f
 }
@@ -319,6 +363,8 @@ func stageRequest(tb testing.TB, l *Ledger, req *simRequest) *block.Builder {
 				b.PutString(at, []byte(a.Value.Str))
 			case meter.Number:
 				b.PutNumber(at, a.Value.Num)
+			case meter.Excess:
+				b.PutExcess(at, []byte(a.Value.Str))
 			case meter.JSON:
 				b.PutJSON(at, []byte(a.Value.Str))
 			default:
@@ -326,7 +372,10 @@ func stageRequest(tb testing.TB, l *Ledger, req *simRequest) *block.Builder {
 			}
 		}
 		e := it.event
-		env := block.Envelope{Source: []byte(e.Source), ID: []byte(e.ID), Type: []byte(e.Type), Subject: []byte(e.Subject), HasSubject: e.HasSubject, Time: e.Time.UnixNano()}
+		env := block.Envelope{Source: []byte(e.Source), ID: []byte(e.ID), Type: []byte(e.Type), Subject: []byte(e.Subject), HasSubject: e.HasSubject, Untimed: e.Untimed}
+		if !e.Untimed {
+			env.Time = e.Time.UnixNano()
+		}
 		if err := b.Commit(&env); err != nil {
 			tb.Fatal(err)
 		}

@@ -293,7 +293,13 @@ func (s *sim) append() []simEntry {
 
 func (s *sim) appended(req *simRequest, res Result, accepted time.Time, customers []string) simEntry {
 	return simEntry{res.Sequence, accepted, func() {
-		want := s.model.org(req.org).judge(req, res.Sequence, accepted.UnixNano(), customers)
+		o := s.model.org(req.org)
+		before := len(o.accepted)
+		want := o.judge(req, res.Sequence, accepted.UnixNano(), customers)
+		untimed, skipped := o.told(o.accepted[before:])
+		if res.TimeAssigned != untimed || len(res.Warnings)+res.WarningsLeftOut != skipped {
+			s.fatalf("block %d: %d times assigned and %d+%d warnings, want %d and %d", res.Sequence, res.TimeAssigned, len(res.Warnings), res.WarningsLeftOut, untimed, skipped)
+		}
 		got := simJudged{accepted: res.Accepted, duplicates: res.Duplicates, conflicts: res.Conflicts, rejected: res.Rejected}
 		for _, e := range res.Errors {
 			got.errors = append(got.errors, simError{e.Index, e.Verdict})

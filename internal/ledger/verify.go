@@ -140,7 +140,7 @@ func (v *verifier) chain(ctx context.Context) error {
 			err = h.CheckBody(body)
 		}
 		if err == nil && h.Kind == block.KindEvents {
-			_, err = block.Decode(body, v.l.key, false)
+			_, err = block.Decode(body, v.l.key, false, h.Accepted.UnixNano())
 		}
 		if err != nil {
 			v.damaged[seq] = true

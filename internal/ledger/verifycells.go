@@ -231,7 +231,7 @@ func (p *cellPass) event(m int, e *meter.Event) {
 	case meter.AggUniqueCount:
 		text, ok = e.Get(def.Value).Text()
 	default:
-		q, ok = e.Get(def.Value).Numeric()
+		q, ok = def.Take(e.Get(def.Value))
 	}
 	if !ok || len(text) > meter.MaxGroupBytes {
 		return

@@ -13,6 +13,13 @@ const CustomerAttribute = "customer"
 // never occurs in UTF-8, so no key can contain it.
 const PathSeparator = "\xff"
 
+// ExtensionPrefix begins the path of an extension attribute of the envelope,
+// so that it is never that of a member of the data. The byte never occurs in UTF-8.
+const ExtensionPrefix = "\xfe"
+
+// IsExtension reports whether a path is that of an extension attribute.
+func IsExtension(path string) bool { return strings.HasPrefix(path, ExtensionPrefix) }
+
 // Identity is what makes an event unique within its organization.
 type Identity struct {
 	Source string `json:"source"`
@@ -35,11 +42,13 @@ type Event struct {
 	HasSubject bool
 	Customer   string // resolved once, when the event was taken in; "" if there is none
 	Time       time.Time
+	Untimed    bool // no time was sent: Time is when the event's block was accepted
 	Data       []Attribute
 }
 
 // Attribute is one leaf of an event's data: the keys that lead to it, joined by
-// PathSeparator, and its value. Arrays and empty objects are leaves.
+// PathSeparator, and its value. Arrays and empty objects are leaves. Or it is an
+// extension attribute of the envelope: ExtensionPrefix and its name.
 type Attribute struct {
 	Path  string
 	Value Value
@@ -49,19 +58,19 @@ type Attribute struct {
 func JoinPath(keys ...string) string { return strings.Join(keys, PathSeparator) }
 
 // AttributePaths returns the paths that an attribute name may mean, in order of
-// preference: the member of that very name, then, if it has dots, the member
-// that they lead to.
+// preference: the member of the data of that very name, then, if it has dots,
+// the member that they lead to, then the extension attribute.
 func AttributePaths(name string) []string {
 	if !strings.Contains(name, ".") {
-		return []string{name}
+		return []string{name, ExtensionPrefix + name}
 	}
-	return []string{name, strings.ReplaceAll(name, ".", PathSeparator)}
+	return []string{name, strings.ReplaceAll(name, ".", PathSeparator), ExtensionPrefix + name}
 }
 
 // Get returns the value of the named attribute. The name CustomerAttribute is
 // the resolved customer (absent if ""). Any other name is a member of the data
-// of that very name or, failing that, the nested member its dots lead to. An
-// object with members is a value of kind JSON without text: it exists, and
+// of that very name or, failing that, the nested member its dots lead to or,
+// failing that, the extension attribute of that name. An object with members is a value of kind JSON without text: it exists, and
 // nothing else can be said of it.
 func (e *Event) Get(name string) Value {
 	if name == CustomerAttribute {
@@ -70,10 +79,15 @@ func (e *Event) Get(name string) Value {
 		}
 		return StringValue(e.Customer)
 	}
-	if v := e.at(name); v.Kind != Absent || !strings.Contains(name, ".") {
+	if v := e.at(name); v.Kind != Absent {
 		return v
 	}
-	return e.at(strings.ReplaceAll(name, ".", PathSeparator))
+	if strings.Contains(name, ".") {
+		if v := e.at(strings.ReplaceAll(name, ".", PathSeparator)); v.Kind != Absent {
+			return v
+		}
+	}
+	return e.at(ExtensionPrefix + name)
 }
 
 // at returns the value at one path.

@@ -47,10 +47,10 @@ func TestEventGet(t *testing.T) {
 
 func TestAttributePaths(t *testing.T) {
 	t.Parallel()
-	if got := AttributePaths("plain"); !slices.Equal(got, []string{"plain"}) {
+	if got := AttributePaths("plain"); !slices.Equal(got, []string{"plain", ExtensionPrefix + "plain"}) {
 		t.Errorf("%q", got)
 	}
-	if got := AttributePaths("a.b.c"); !slices.Equal(got, []string{"a.b.c", JoinPath("a", "b", "c")}) {
+	if got := AttributePaths("a.b.c"); !slices.Equal(got, []string{"a.b.c", JoinPath("a", "b", "c"), ExtensionPrefix + "a.b.c"}) {
 		t.Errorf("%q", got)
 	}
 	if !Inside(JoinPath("a", "b"), "a") || Inside("ab", "a") || Inside("a", "a") || Inside("", "a") {

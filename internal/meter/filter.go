@@ -105,12 +105,10 @@ func textOf(n Value, s string) bool {
 	return string(n.Num.AppendText(buf[:0])) == s
 }
 
-// equal compares by number if both are numeric, else by text.
+// equal compares by number if both are numbers of any size, else by text.
 func equal(a, b Value) bool {
-	if x, ok := a.Numeric(); ok {
-		if y, ok := b.Numeric(); ok {
-			return x == y
-		}
+	if c, ok := compareNumbers(a, b); ok {
+		return c == 0
 	}
 	return sameText(a, b)
 }
@@ -120,15 +118,10 @@ func contains(v, part Value) bool {
 }
 
 func ordered(op Op, a, b Value) bool {
-	x, ok := a.Numeric()
+	c, ok := compareNumbers(a, b)
 	if !ok {
 		return false
 	}
-	y, ok := b.Numeric()
-	if !ok {
-		return false
-	}
-	c := x.Cmp(y)
 	switch op {
 	case OpGT:
 		return c > 0

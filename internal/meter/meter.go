@@ -53,8 +53,28 @@ type Meter struct {
 	Percentile  Percentage  `json:"percentile,omitempty" yaml:"percentile,omitempty"`          // PERCENTILE only
 	Sample      Duration    `json:"sample,omitempty" yaml:"sample,omitempty"`                  // PERCENTILE and PEAK only
 	Rate        bool        `json:"rate,omitempty" yaml:"rate,omitempty"`                      // divide samples by their seconds
+	Excess      ExcessRule  `json:"excess,omitempty" yaml:"excess,omitempty"`                  // of values with too many digits; "" = ExcessSkip
 	Unit        string      `json:"unit,omitempty" yaml:"unit,omitempty"`
 	Status      string      `json:"status,omitempty" yaml:"status,omitempty"`
+}
+
+// ExcessRule says what a meter does with a value that has more digits than a
+// Quantity holds.
+type ExcessRule string
+
+// The rules. A value with too many digits before the point is skipped by both.
+const (
+	ExcessSkip  ExcessRule = "skip"  // the meter skips the event
+	ExcessRound ExcessRule = "round" // to MaxFractionDigits after the point, half to even
+)
+
+// Take returns the quantity that the meter takes of its value attribute,
+// false if it skips the event.
+func (m *Meter) Take(v Value) (Quantity, bool) {
+	if m.Excess == ExcessRound {
+		return v.Rounded()
+	}
+	return v.Numeric()
 }
 
 // Normalize returns m with the defaults filled in, the percentile in its
@@ -80,6 +100,9 @@ func (m Meter) Normalize() Meter {
 			m.Percentile = Percentage(d.String())
 		}
 	}
+	if m.Excess == ExcessSkip {
+		m.Excess = "" // as in definitions from before there was a rule
+	}
 	if m.Status == "" {
 		m.Status = StatusActive
 	}
@@ -92,7 +115,7 @@ func (m Meter) Normalize() Meter {
 func (m Meter) SameDefinition(o Meter) bool {
 	m, o = m.Normalize(), o.Normalize()
 	return m.Key == o.Key && m.EventType == o.EventType && m.Aggregation == o.Aggregation && m.Value == o.Value &&
-		m.Percentile == o.Percentile && m.Sample == o.Sample && m.Rate == o.Rate &&
+		m.Percentile == o.Percentile && m.Sample == o.Sample && m.Rate == o.Rate && m.Excess == o.Excess &&
 		slices.Equal(sorted(m.GroupBy), sorted(o.GroupBy)) && slices.Equal(filterTexts(m.Filters), filterTexts(o.Filters))
 }
 

@@ -233,7 +233,6 @@ func TestDecodeMeter(t *testing.T) {
 		{`{` + base + `,"key":"b"}`, `meter: key: is given twice`},
 		{`{` + base + `,"filters":[[{"attribute":"a","op":"IS","op":"IS"}]]}`, `meter: filters[0][0].op: is given twice`},
 		{`{` + base + `,"filters":[[{"attribute":"a","op":"IS","vale":1}]]}`, `filters[0][0]: unknown field "vale"`},
-		{`{` + base + `,"filters":[[{"attribute":"a","op":"IS","value":1e26}]]}`, `value: quantity "1e26" has more than 26 digits`},
 		{`{` + base + `,"filters":[[{"attribute":"a","op":"IS","value":{"a":1}}]]}`, `filters[0][0]: value: IS needs`},
 		{`{` + base + `,"filters":[{"attribute":"a"}]}`, `filters[0]: want an array, not an object`},
 		{`{` + base + `,"group_by":"a"}`, `group_by: want an array, not a string`},

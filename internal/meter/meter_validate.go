@@ -50,6 +50,9 @@ func (m Meter) Validate() error {
 	if err := m.validateValue(); err != nil {
 		return err
 	}
+	if err := m.validateExcess(); err != nil {
+		return err
+	}
 	if err := m.validateSampling(); err != nil {
 		return err
 	}
@@ -93,6 +96,20 @@ func (m Meter) validateValue() error {
 		return Errorf(KindInvalid, "value is required: the attribute that %s aggregates", m.Aggregation)
 	}
 	return validateAttribute("value", m.Value)
+}
+
+func (m Meter) validateExcess() error {
+	switch m.Excess {
+	case "", ExcessSkip:
+		return nil
+	case ExcessRound:
+		if m.Aggregation == AggCount || m.Aggregation == AggUniqueCount {
+			return Errorf(KindInvalid, "excess %q: %s takes no number", m.Excess, m.Aggregation)
+		}
+		return nil
+	default:
+		return Errorf(KindInvalid, "excess %q: want %s or %s", clip(string(m.Excess)), ExcessSkip, ExcessRound)
+	}
 }
 
 func (m Meter) validateSampling() error {
@@ -179,7 +196,7 @@ func (f Filter) Validate() error {
 	}
 	switch f.Op {
 	case OpGT, OpGTE, OpLT, OpLTE:
-		if _, ok := f.Value.Numeric(); !ok {
+		if !f.Value.isNumber() {
 			return Errorf(KindInvalid, "value %q: %s needs a number", clip(f.Value.Group()), f.Op)
 		}
 	case OpContains, OpNotContains:

@@ -62,6 +62,12 @@ func ParseNumericText(s string) (Quantity, bool) {
 	return q, fault == faultNone
 }
 
+// ParseNumericBytes is ParseNumericText for bytes. It does not keep or change b.
+func ParseNumericBytes(b []byte) (Quantity, bool) {
+	q, fault := parseQuantity(b)
+	return q, fault == faultNone
+}
+
 // QuantityFromInt64 returns v as a Quantity.
 func QuantityFromInt64(v int64) Quantity {
 	mag := uint64(v)

@@ -17,6 +17,7 @@ const (
 	Number // Value.Num
 	String // Value.Str
 	JSON   // an array or object, its raw text in Value.Str
+	Excess // a number beyond the limits of a Quantity, its canonical text in Value.Str: see ExcessText
 )
 
 // Value is one attribute's value. The zero value is an absent attribute; equal
@@ -53,6 +54,8 @@ func (v Value) Group() string {
 		return v.Str
 	case Number:
 		return v.Num.String()
+	case Excess:
+		return excessDisplay(v.Str)
 	case True:
 		return "true"
 	case False:
@@ -93,7 +96,7 @@ func (v Value) Text() (string, bool) {
 }
 
 // scalar reports whether v has a text: a boolean, a number or a string.
-func (v Value) scalar() bool { return v.Kind >= False && v.Kind <= String }
+func (v Value) scalar() bool { return v.Kind >= False && v.Kind <= String || v.Kind == Excess }
 
 // MarshalJSON renders v as it was sent; absent as null.
 func (v Value) MarshalJSON() ([]byte, error) {
@@ -104,7 +107,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 		return v.Num.AppendText(nil), nil
 	case JSON:
 		return []byte(v.Str), nil
-	case True, False:
+	case True, False, Excess:
 		return []byte(v.Group()), nil
 	default:
 		return []byte("null"), nil
@@ -131,11 +134,11 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 	case '{', '[':
 		*v = Value{Kind: JSON, Str: string(b)}
 	default:
-		q, fault := parseQuantity(b)
-		if fault != faultNone {
-			return Errorf(KindInvalid, "value: %s", fault.err(string(b)))
+		n, err := ParseNumber(string(b))
+		if err != nil {
+			return Errorf(KindInvalid, "value: %s", err)
 		}
-		*v = NumberValue(q)
+		*v = n
 	}
 	return nil
 }
@@ -153,6 +156,8 @@ func (v Value) MarshalYAML() (any, error) {
 			return n, nil
 		}
 		return v.Num.String(), nil
+	case Excess:
+		return v.Group(), nil
 	default:
 		return nil, nil
 	}
@@ -184,11 +189,11 @@ func (v *Value) UnmarshalYAML(unmarshal func(any) error) error {
 	}
 	switch decoded.(type) {
 	case int, int64, uint64, float64:
-		q, fault := parseQuantity(text)
-		if fault != faultNone {
-			return Errorf(KindInvalid, "value: %s", fault.err(text))
+		n, err := ParseNumber(text)
+		if err != nil {
+			return Errorf(KindInvalid, "value: %s", err)
 		}
-		*v = NumberValue(q)
+		*v = n
 	default: // a date or the like: its text
 		*v = StringValue(text)
 	}

@@ -2,7 +2,6 @@ package meter
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
 
 	"gopkg.in/yaml.v3"
@@ -58,10 +57,6 @@ func TestValueTexts(t *testing.T) {
 	if v := (Value{}); v.Group() != "" || !v.IsZero() || v != (Value{Kind: Absent}) {
 		t.Error("the zero value is not absent")
 	}
-	var v Value
-	if err := json.Unmarshal([]byte(`1e26`), &v); err == nil || !strings.Contains(err.Error(), "26 digits") {
-		t.Errorf("1e26 is a value: %v", err)
-	}
 }
 
 func TestValueYAML(t *testing.T) {
@@ -78,6 +73,7 @@ func TestValueYAML(t *testing.T) {
 		{`2026-01-01`, StringValue("2026-01-01")},
 		{`true`, BoolValue(true)},
 		{`"false"`, StringValue("false")},
+		{`1e30`, Value{Kind: Excess, Str: "1e30"}},
 	} {
 		var got struct{ V Value }
 		if err := yaml.Unmarshal([]byte("v: "+c.yaml), &got); err != nil || got.V != c.want {
@@ -89,7 +85,7 @@ func TestValueYAML(t *testing.T) {
 			t.Errorf("%s becomes %q, %v", c.yaml, out, err)
 		}
 	}
-	for _, in := range []string{`[1]`, `{a: 1}`, `1_000`, `0x1F`, `.inf`, `.nan`, `1e30`} {
+	for _, in := range []string{`[1]`, `{a: 1}`, `1_000`, `0x1F`, `.inf`, `.nan`} {
 		var got struct{ V Value }
 		if err := yaml.Unmarshal([]byte("v: "+in), &got); err == nil {
 			t.Errorf("%s reads as %+v", in, got.V)

@@ -32,12 +32,24 @@ type EventError = ledger.EventError
 // nothing of the request was stored; per-event problems are in the Result.
 // body is not kept.
 func (s *Service) Ingest(ctx context.Context, p Principal, body []byte, mode Mode, atomic bool) (Result, error) {
+	return s.ingest(ctx, p, body, mode, atomic, !s.ledger.TimeAssigned(p.Organization))
+}
+
+// IngestTimed is Ingest that rejects events without a time, whatever the
+// organization says of them: those of a file did not happen when it is read.
+func (s *Service) IngestTimed(ctx context.Context, p Principal, body []byte, mode Mode, atomic bool) (Result, error) {
+	return s.ingest(ctx, p, body, mode, atomic, true)
+}
+
+func (s *Service) ingest(ctx context.Context, p Principal, body []byte, mode Mode, atomic, requireTime bool) (Result, error) {
 	if err := p.may(catalog.ActionIngest); err != nil {
 		return Result{}, err
 	}
 	b := s.ledger.Builder(p.Organization)
 	b.SetAtomic(atomic)
-	if err := cloudevents.Decode(body, mode, s.now(), s.limits.Events, b); err != nil {
+	limits := s.limits.Events
+	limits.RequireTime = requireTime
+	if err := cloudevents.Decode(body, mode, s.now(), limits, b); err != nil {
 		s.ledger.Discard(b)
 		return Result{}, err
 	}
@@ -50,6 +62,9 @@ func (s *Service) Ingest(ctx context.Context, p Principal, body []byte, mode Mod
 	r, err := s.ledger.Append(ctx, b)
 	if err == nil && p.Customer != "" {
 		sealConflicts(r.Errors)
+		for i := range r.Warnings {
+			r.Warnings[i].Meter = "" // a bound key is told of its events, not of what the organization has
+		}
 	}
 	return r, err
 }

@@ -250,7 +250,9 @@ func (c *groupChecker) billable(records []BillableRecord) ([]BillableRecord, err
 func (s *Service) stage(organization string, c *checkedGroups, now time.Time) (at int, err error) {
 	body, owners := eventsOf(c.groups)
 	c.events = s.ledger.SubjectBuilder(organization)
-	err = cloudevents.Decode(body, Batch, now, s.limits.Events, c.events)
+	limits := s.limits.Events
+	limits.RefuseExcess = true // what is accepted here is billed, not skipped
+	err = cloudevents.Decode(body, Batch, now, limits, c.events)
 	at = -1
 	if err == nil {
 		for _, q := range c.events.Rows().Requests {

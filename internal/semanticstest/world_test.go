@@ -95,9 +95,10 @@ var commands = map[string]struct {
 	do    func(w *world, a arguments, p part) error
 }{
 	"clock":              {nil, (*world).setClock},
-	"limits":             {[]string{"kept_rejections", "errors_per_answer", "events_per_request", "groups_per_meter"}, (*world).setLimits},
+	"limits":             {[]string{"kept_rejections", "errors_per_answer", "events_per_request", "groups_per_meter", "warnings_per_answer"}, (*world).setLimits},
 	"organization":       {nil, (*world).setOrganization},
 	"customer_attribute": {nil, (*world).setCustomerAttribute},
+	"assign_time":        {nil, (*world).setTimeAssigned},
 	"meter":              {nil, (*world).createMeter},
 	"update":             {[]string{"name", "description", "unit", "status"}, (*world).updateMeter},
 	"delete":             {nil, (*world).deleteMeter},
@@ -163,7 +164,7 @@ func (w *world) setOrganization(a arguments, _ part) error {
 
 func (w *world) setLimits(a arguments, _ part) error {
 	for name, field := range map[string]*int{"kept_rejections": &w.limits.KeptRejections, "errors_per_answer": &w.limits.ErrorsPerAnswer,
-		"events_per_request": &w.events.EventsPerRequest, "groups_per_meter": &w.limits.GroupsPerMeter} {
+		"events_per_request": &w.events.EventsPerRequest, "groups_per_meter": &w.limits.GroupsPerMeter, "warnings_per_answer": &w.limits.WarningsPerAnswer} {
 		if text := a.get(name); text != "" {
 			n, err := strconv.Atoi(text)
 			if err != nil {
@@ -177,6 +178,10 @@ func (w *world) setLimits(a arguments, _ part) error {
 
 func (w *world) setCustomerAttribute(a arguments, _ part) error {
 	return w.open().SetCustomerAttribute(context.Background(), w.org, a.words[0], "script")
+}
+
+func (w *world) setTimeAssigned(a arguments, _ part) error {
+	return w.open().SetTimeAssigned(context.Background(), w.org, a.words[0] == "true", "script")
 }
 
 func (w *world) createMeter(_ arguments, p part) error {
@@ -239,7 +244,8 @@ func (w *world) awaitBackfill(arguments, part) error {
 }
 
 // sendEvents writes one event per input line: ID TIME SUBJECT DATA, where
-// SUBJECT - is none and DATA may be left out.
+// TIME and SUBJECT - are none and DATA may be left out. With the word told, what
+// the answer says beside the verdicts is printed too.
 func (w *world) sendEvents(a arguments, p part) error {
 	var parts []string
 	for _, line := range p.input {
@@ -247,8 +253,10 @@ func (w *world) sendEvents(a arguments, p part) error {
 		if len(fields) < 3 {
 			w.t.Fatalf("line %d: %q: want ID TIME SUBJECT DATA", p.line, line)
 		}
-		e := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":%q,"type":%q,"time":%q`,
-			fields[0], a.or("source", "edge"), a.or("type", "request"), fields[1])
+		e := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":%q,"type":%q`, fields[0], a.or("source", "edge"), a.or("type", "request"))
+		if fields[1] != "-" {
+			e += `,"time":` + strconv.Quote(fields[1])
+		}
 		if fields[2] != "-" {
 			e += `,"subject":` + strconv.Quote(strings.Trim(fields[2], `"`))
 		}
@@ -257,7 +265,7 @@ func (w *world) sendEvents(a arguments, p part) error {
 		}
 		parts = append(parts, e+"}")
 	}
-	return w.ingest("["+strings.Join(parts, ",\n")+"]", cloudevents.Batch, a.has("atomic"))
+	return w.ingest("["+strings.Join(parts, ",\n")+"]", cloudevents.Batch, a)
 }
 
 // sendBody sends the input as it stands.
@@ -267,7 +275,7 @@ func (w *world) sendBody(a arguments, p part) error {
 	if !ok {
 		w.t.Fatalf("line %d: no mode %q", p.line, a.words[0])
 	}
-	return w.ingest(expand(strings.Join(p.input, "\n")), mode, a.has("atomic"))
+	return w.ingest(expand(strings.Join(p.input, "\n")), mode, a)
 }
 
 // sendEach sends a batch per input line: a sound event whose members the line,
@@ -312,15 +320,17 @@ func (w *world) decode(body string, mode cloudevents.Mode, atomic bool) (ledger.
 	l := w.open()
 	b := l.Builder(w.org)
 	b.SetAtomic(atomic)
-	if err := cloudevents.Decode([]byte(body), mode, w.now, w.events, b); err != nil {
+	limits := w.events
+	limits.RequireTime = !l.TimeAssigned(w.org)
+	if err := cloudevents.Decode([]byte(body), mode, w.now, limits, b); err != nil {
 		l.Discard(b)
 		return ledger.Result{}, err
 	}
 	return l.Append(context.Background(), b)
 }
 
-func (w *world) ingest(body string, mode cloudevents.Mode, atomic bool) error {
-	r, err := w.decode(body, mode, atomic)
+func (w *world) ingest(body string, mode cloudevents.Mode, a arguments) error {
+	r, err := w.decode(body, mode, a.has("atomic"))
 	if err != nil {
 		return err
 	}
@@ -330,6 +340,18 @@ func (w *world) ingest(body string, mode cloudevents.Mode, atomic bool) error {
 	}
 	if r.Truncated > 0 {
 		w.printf("  %d errors left out\n", r.Truncated)
+	}
+	if !a.has("told") {
+		return nil
+	}
+	if r.TimeAssigned > 0 {
+		w.printf("  time assigned to %d\n", r.TimeAssigned)
+	}
+	for _, x := range r.Warnings {
+		w.printf("  warning: %d %q not by %s: %s\n", x.Index, x.ID, x.Meter, x.Reason)
+	}
+	if r.WarningsLeftOut > 0 {
+		w.printf("  %d warnings left out\n", r.WarningsLeftOut)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func BenchmarkDecodeBlock1000(b *testing.B) {
 		b.Run(fmt.Sprintf("hashes=%v", hashes), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Decode(body, testKey, hashes); err != nil {
+				if _, err := Decode(body, testKey, hashes, testAccepted); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -13,6 +13,7 @@ type Envelope struct {
 	Source, ID, Type, Subject []byte
 	HasSubject                bool
 	Time                      int64 // unix nanoseconds
+	Untimed                   bool  // no time was sent; Time is 0
 }
 
 // Builder stages the events of one request as Rows. Staging one event is
@@ -98,6 +99,7 @@ type Attr struct {
 	dict    leafDict
 	numbers numberLeaves
 	prefix  sip
+	content uint64 // all ones if the attribute is part of the content that is compared, else 0
 	block   uint64 // the block that column belongs to
 	event   uint64 // the event that put the last entry
 	addedBy uint64 // the event that added the last text
@@ -132,6 +134,7 @@ func (b *Builder) Reset(org, customerAttribute string) {
 	r.Org, r.N = org, 0
 	r.IDs.truncate(0)
 	r.Index, r.Times, r.Hashes, r.Checks = r.Index[:0], r.Times[:0], r.Hashes[:0], r.Checks[:0]
+	r.untimed = r.untimed[:0]
 	r.Types.Codes, r.Sources.Codes, r.Subjects.Codes = r.Types.Codes[:0], r.Sources.Codes[:0], r.Subjects.Codes[:0]
 	if r.ownCustomers {
 		r.Customers.Codes = r.Customers.Codes[:0]
@@ -189,11 +192,15 @@ func (b *Builder) text() int {
 // it differs between builders.
 func (b *Builder) Generation() uint64 { return b.generation }
 
-// Attr returns the attribute of a path (keys joined with meter.PathSeparator).
+// Attr returns the attribute of a path: keys joined with meter.PathSeparator, or
+// meter.ExtensionPrefix and the name of an extension attribute.
 func (b *Builder) Attr(path []byte) *Attr {
 	a := b.attrs[string(path)]
 	if a == nil {
-		a = &Attr{}
+		a = &Attr{content: ^uint64(0)}
+		if meter.IsExtension(string(path)) {
+			a.content = 0
+		}
 		a.column.Path = string(path)
 		a.prefix = b.hasher.column(a.column.Path)
 		b.attrs[a.column.Path] = a
@@ -258,7 +265,7 @@ func (b *Builder) PutString(a *Attr, text []byte) {
 		a.addedBy = b.event
 		b.attrText += len(text)
 	}
-	b.check += leaf
+	b.check += leaf & a.content
 	b.put(a, meter.String, code)
 }
 
@@ -267,7 +274,7 @@ func (b *Builder) PutNumber(a *Attr, q meter.Quantity) {
 	if a.block != b.block {
 		b.activate(a)
 	}
-	b.check += a.numbers.leaf(&a.prefix, q)
+	b.check += a.numbers.leaf(&a.prefix, q) & a.content
 	b.put(a, meter.Number, uint32(len(a.column.Nums)))
 	a.column.Nums = append(a.column.Nums, q)
 }
@@ -277,13 +284,20 @@ func (b *Builder) PutLiteral(a *Attr, kind meter.ValueKind) {
 	if a.block != b.block {
 		b.activate(a)
 	}
-	b.check += textLeaf(a.prefix, kind, nil)
+	b.check += textLeaf(a.prefix, kind, nil) & a.content
 	b.put(a, kind, 0)
 }
 
+// PutExcess sets an attribute of the current event to a number beyond the
+// limits of a quantity, given as meter.ExcessText has it.
+func (b *Builder) PutExcess(a *Attr, canonical []byte) { b.putText(a, meter.Excess, canonical) }
+
 // PutJSON sets an attribute of the current event to an array or empty object
 // given as canonical JSON text: keys sorted, no spaces, shortest numbers.
-func (b *Builder) PutJSON(a *Attr, canonical []byte) {
+func (b *Builder) PutJSON(a *Attr, canonical []byte) { b.putText(a, meter.JSON, canonical) }
+
+// putText sets an attribute to a text of a kind other than String.
+func (b *Builder) putText(a *Attr, kind meter.ValueKind, canonical []byte) {
 	if a.block != b.block {
 		b.activate(a)
 	}
@@ -294,8 +308,8 @@ func (b *Builder) PutJSON(a *Attr, canonical []byte) {
 		a.addedBy = b.event
 		b.attrText += len(canonical)
 	}
-	b.check += textLeaf(a.prefix, meter.JSON, canonical)
-	b.put(a, meter.JSON, code)
+	b.check += textLeaf(a.prefix, kind, canonical) & a.content
+	b.put(a, kind, code)
 }
 
 // Commit ends the current event and makes it a row. KindTooLarge when the
@@ -307,7 +321,12 @@ func (b *Builder) Commit(e *Envelope) error {
 	if added {
 		b.prefixes = append(b.prefixes, b.key.identityPrefix([]byte(r.Org), e.Source))
 	}
-	check := b.check + typeLeaf + timeLeaf(&b.hasher.time, e.Time)
+	check := b.check + typeLeaf
+	if e.Untimed {
+		r.untimed = append(r.untimed, uint32(r.N))
+	} else {
+		check += timeLeaf(&b.hasher.time, e.Time)
+	}
 	subject := NoCode
 	if e.HasSubject {
 		var leaf uint64
@@ -373,6 +392,8 @@ func (b *Builder) resolveCustomer() []byte {
 			return a.dict.values.At(int(c.codes[e]))
 		case meter.Number:
 			b.number = c.Nums[c.codes[e]].AppendText(b.number[:0])
+		case meter.Excess:
+			b.number = append(b.number[:0], meter.Value{Kind: meter.Excess, Str: string(a.dict.values.At(int(c.codes[e])))}.Group()...)
 		default:
 			b.number = append(b.number[:0], meter.Value{Kind: c.kinds[e]}.Group()...)
 		}

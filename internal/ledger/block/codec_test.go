@@ -21,8 +21,12 @@ func compareRows(t *testing.T, r *Rows, events []generated) {
 	for i := range events {
 		g := &events[i]
 		e := r.Event(i)
+		at := g.env.Time
+		if g.env.Untimed {
+			at = testAccepted
+		}
 		if e.ID != string(g.env.ID) || e.Source != string(g.env.Source) || e.Type != string(g.env.Type) ||
-			e.HasSubject != g.env.HasSubject || e.Subject != string(g.env.Subject) || e.Time.UnixNano() != g.env.Time {
+			e.HasSubject != g.env.HasSubject || e.Subject != string(g.env.Subject) || e.Time.UnixNano() != at || e.Untimed != g.env.Untimed {
 			t.Fatalf("row %d is %+v, want %+v", i, e, g.env)
 		}
 		if e.Customer != string(g.env.Subject) {
@@ -66,9 +70,10 @@ func TestCodecKeepsRandomRows(t *testing.T) {
 				stageOne(t, b, &events[i])
 			}
 			staged := b.Rows()
+			staged.SetAccepted(testAccepted)
 			compareRows(t, staged, events)
 			body := Encode([]byte("before"), staged)[len("before"):]
-			decoded, err := Decode(body, testKey, true)
+			decoded, err := Decode(body, testKey, true, testAccepted)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,9 +130,10 @@ func TestMergeKeepsEverything(t *testing.T) {
 				pool.Put(src)
 			}
 			rows := dst.Rows()
+			rows.SetAccepted(testAccepted)
 			compareRows(t, rows, all)
 			body := Encode(nil, rows)
-			decoded, err := Decode(body, testKey, true)
+			decoded, err := Decode(body, testKey, true, testAccepted)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,13 +169,13 @@ func TestDecodeFindsEveryFlippedBit(t *testing.T) {
 	body := Encode(nil, b.Rows())
 	for bit := range 8 * len(body) {
 		body[bit/8] ^= 1 << (bit % 8)
-		if _, err := Decode(body, testKey, true); meter.KindOf(err) != meter.KindCorrupt {
+		if _, err := Decode(body, testKey, true, testAccepted); meter.KindOf(err) != meter.KindCorrupt {
 			t.Fatalf("bit %d flipped: %v", bit, err)
 		}
 		body[bit/8] ^= 1 << (bit % 8)
 	}
 	for n := range body {
-		if _, err := Decode(body[:n], testKey, true); meter.KindOf(err) != meter.KindCorrupt {
+		if _, err := Decode(body[:n], testKey, true, testAccepted); meter.KindOf(err) != meter.KindCorrupt {
 			t.Fatalf("cut to %d bytes: %v", n, err)
 		}
 	}
@@ -187,7 +193,7 @@ func TestDecodeSurvivesForgedBodies(t *testing.T) {
 		body := Encode(nil, b.Rows())
 		for range 300 {
 			forged := forge(body, r)
-			if rows, err := Decode(forged, testKey, true); err == nil {
+			if rows, err := Decode(forged, testKey, true, testAccepted); err == nil {
 				exercise(rows)
 			} else if k := meter.KindOf(err); k != meter.KindCorrupt && k != meter.KindUnsupported {
 				t.Fatalf("kind %v: %v", k, err)
@@ -220,6 +226,7 @@ func exercise(rows *Rows) {
 	for i := range rows.N {
 		rows.Event(i)
 		rows.DataJSON(i, nil)
+		rows.ExtensionsJSON(i, nil)
 		rows.Request(i)
 	}
 	rows.TimeRange()
@@ -245,10 +252,10 @@ func FuzzDecode(f *testing.F) {
 		f.Add(body[:len(body)-tailBytes])
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		if _, err := Decode(content, testKey, true); err != nil && meter.KindOf(err) == meter.KindInternal {
+		if _, err := Decode(content, testKey, true, testAccepted); err != nil && meter.KindOf(err) == meter.KindInternal {
 			t.Fatal(err)
 		}
-		rows, err := Decode(resum(slices.Clone(content)), testKey, true)
+		rows, err := Decode(resum(slices.Clone(content)), testKey, true, testAccepted)
 		if err != nil {
 			if k := meter.KindOf(err); k != meter.KindCorrupt && k != meter.KindUnsupported {
 				t.Fatal(err)

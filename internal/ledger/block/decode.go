@@ -20,6 +20,7 @@ type reader struct {
 	at, end int    // next byte, end of the contents
 	texted  uint64 // bytes of text so far
 	entries int    // column entries so far
+	version byte
 	err     *meter.Error
 }
 
@@ -95,10 +96,11 @@ func (r *reader) bits(n int, width uint) []byte {
 }
 
 // Decode reads a body made by Encode; hashes says whether Hashes and Checks
-// are wanted too. It fails with KindCorrupt on any damage and KindUnsupported
+// are wanted too. Accepted is when the block was accepted, unix nanoseconds: the
+// time of the events that were sent without one. It fails with KindCorrupt on any damage and KindUnsupported
 // on a later version, never panics, and allocates no more than the limits of
 // a block allow. The rows do not alias body.
-func Decode(body []byte, key Key, hashes bool) (*Rows, error) {
+func Decode(body []byte, key Key, hashes bool, accepted int64) (*Rows, error) {
 	if len(body) < 1+tailBytes {
 		return nil, meter.Errorf(meter.KindCorrupt, "block body: too short")
 	}
@@ -106,10 +108,10 @@ func Decode(body []byte, key Key, hashes bool) (*Rows, error) {
 	if xxhash.Sum64(body[:end]) != binary.LittleEndian.Uint64(body[end:]) {
 		return nil, meter.Errorf(meter.KindCorrupt, "block body: checksum mismatch")
 	}
-	if body[0] != bodyVersion {
-		return nil, meter.Errorf(meter.KindUnsupported, "block body: version %d; this program reads version %d", body[0], bodyVersion)
+	if body[0] != bodyVersion && body[0] != bodyVersion1 {
+		return nil, meter.Errorf(meter.KindUnsupported, "block body: version %d; this program reads versions %d and %d", body[0], bodyVersion1, bodyVersion)
 	}
-	r := &reader{b: body, at: 1, end: end}
+	r := &reader{b: body, at: 1, end: end, version: body[0]}
 	rows := r.rows()
 	if r.err == nil && r.at != r.end {
 		r.fail("end")
@@ -120,6 +122,7 @@ func Decode(body []byte, key Key, hashes bool) (*Rows, error) {
 	if hashes {
 		rows.hash(key)
 	}
+	rows.SetAccepted(accepted)
 	return rows, nil
 }
 
@@ -130,8 +133,7 @@ func (r *reader) rows() *Rows {
 		return nil
 	}
 	rows.IDs, rows.uuids = r.texts(rows.N)
-	rows.Times = make([]int64, rows.N)
-	r.ints(rows.Times)
+	r.times(rows)
 	rows.Types = r.dict(rows.N, false)
 	rows.Sources = r.dict(rows.N, false)
 	rows.Subjects = r.dict(rows.N, true)
@@ -154,6 +156,54 @@ func (r *reader) rows() *Rows {
 		rows.Columns = append(rows.Columns, r.column(rows.N))
 	}
 	return rows
+}
+
+// times reads the times of the rows, and which have none.
+func (r *reader) times(rows *Rows) {
+	rows.Times = make([]int64, rows.N)
+	form := byte(timesAll)
+	if r.version != bodyVersion1 {
+		form = r.byte()
+	}
+	switch form {
+	case timesAll:
+		r.ints(rows.Times)
+	case timesSome:
+		rows.untimed = r.bitmap(rows.N)
+		sent := make([]int64, rows.N-len(rows.untimed))
+		r.ints(sent)
+		next, at := 0, 0
+		for i := range rows.Times {
+			if next < len(rows.untimed) && int(rows.untimed[next]) == i {
+				next++
+				continue
+			}
+			rows.Times[i] = sent[at]
+			at++
+		}
+	default:
+		r.fail("form of times")
+	}
+}
+
+// bitmap reads a bitmap of n bits as the numbers of those that are set.
+func (r *reader) bitmap(n int) []uint32 {
+	b := r.take(packedLen(n, 1))
+	count := 0
+	for _, x := range b {
+		count += bits.OnesCount8(x)
+	}
+	set := make([]uint32, 0, count)
+	for i, x := range b {
+		for ; x != 0; x &= x - 1 {
+			set = append(set, uint32(8*i+bits.TrailingZeros8(x)))
+		}
+	}
+	if count > 0 && int(set[count-1]) >= n {
+		r.fail("bitmap")
+		return nil
+	}
+	return set
 }
 
 func (r *reader) requests(rows *Rows) {
@@ -264,7 +314,7 @@ func (r *reader) column(n int) (c Column) {
 	}
 	c.kinds = make([]meter.ValueKind, count)
 	c.codes = make([]uint32, count)
-	texts, numbers := r.kinds(c.kinds)
+	texts, numbers, excess := r.kinds(c.kinds)
 	if texts > 0 {
 		values := r.count(texts, "number of texts")
 		c.Strs, _ = r.texts(values)
@@ -282,6 +332,12 @@ func (r *reader) column(n int) (c Column) {
 					at++
 				}
 			}
+		}
+	}
+	for i := 0; excess && r.err == nil && i < count; i++ {
+		if c.kinds[i] == meter.Excess && !meter.ValidExcess(c.Strs.At(int(c.codes[i]))) {
+			r.fail("number beyond the limits")
+			return c
 		}
 	}
 	if numbers > 0 {
@@ -303,21 +359,8 @@ func (r *reader) rowSet(c *Column, n int) int {
 	case rowsAll:
 		return n
 	case rowsBitmap:
-		b := r.take(packedLen(n, 1))
-		count := 0
-		for _, x := range b {
-			count += bits.OnesCount8(x)
-		}
-		c.rows = make([]uint32, 0, count)
-		for i, x := range b {
-			for ; x != 0; x &= x - 1 {
-				c.rows = append(c.rows, uint32(8*i+bits.TrailingZeros8(x)))
-			}
-		}
-		if count > 0 && int(c.rows[count-1]) >= n {
-			r.fail("bitmap")
-		}
-		return count
+		c.rows = r.bitmap(n)
+		return len(c.rows)
 	case rowsList:
 		count := r.count(n, "number of entries")
 		c.rows = make([]uint32, count)
@@ -336,11 +379,15 @@ func (r *reader) rowSet(c *Column, n int) int {
 }
 
 // kinds reads the kinds of a column's entries and counts texts and numbers.
-func (r *reader) kinds(dst []meter.ValueKind) (texts, numbers int) {
+func (r *reader) kinds(dst []meter.ValueKind) (texts, numbers int, excess bool) {
+	last := meter.Excess
+	if r.version == bodyVersion1 {
+		last = meter.JSON
+	}
 	kind := meter.ValueKind(r.byte())
-	if kind > meter.JSON {
+	if kind > last {
 		r.fail("kind")
-		return 0, 0
+		return 0, 0, false
 	}
 	if kind != 0 {
 		for i := range dst {
@@ -348,30 +395,31 @@ func (r *reader) kinds(dst []meter.ValueKind) (texts, numbers int) {
 		}
 		switch {
 		case kind >= meter.String:
-			return len(dst), 0
+			return len(dst), 0, kind == meter.Excess
 		case kind == meter.Number:
-			return 0, len(dst)
+			return 0, len(dst), false
 		}
-		return 0, 0
+		return 0, 0, false
 	}
 	b := r.bits(len(dst), kindBits)
 	if b == nil {
-		return 0, 0
+		return 0, 0, false
 	}
 	for i := range dst {
 		k := meter.ValueKind(bitsAt(b, i, kindBits))
 		dst[i] = k
 		switch {
-		case k == meter.Absent || k > meter.JSON:
+		case k == meter.Absent || k > last:
 			r.fail("kind")
-			return 0, 0
+			return 0, 0, false
 		case k >= meter.String:
 			texts++
+			excess = excess || k == meter.Excess
 		case k == meter.Number:
 			numbers++
 		}
 	}
-	return texts, numbers
+	return texts, numbers, excess
 }
 
 func (r *reader) numbers(n int) []meter.Quantity {
@@ -423,11 +471,15 @@ func (r *Rows) hash(key Key) {
 	for i, t := range r.Times {
 		r.Checks[i] = timeLeaf(&h.time, t)
 	}
+	for _, i := range r.untimed {
+		r.Checks[i] = 0
+	}
 	r.addLeaves(&r.Types, h.typ)
 	r.addLeaves(&r.Subjects, h.subject)
 	for i := range r.Columns {
-		c := &r.Columns[i]
-		r.addColumn(c, h.column(c.Path))
+		if c := &r.Columns[i]; !meter.IsExtension(c.Path) {
+			r.addColumn(c, h.column(c.Path))
+		}
 	}
 }
 
@@ -462,7 +514,7 @@ func (r *Rows) addColumn(c *Column, prefix sip) {
 				leaves[code] = textLeaf(prefix, kind, c.Strs.At(int(code)))
 			}
 			r.Checks[row] += leaves[code]
-		case meter.JSON:
+		case meter.JSON, meter.Excess:
 			r.Checks[row] += textLeaf(prefix, kind, c.Strs.At(int(code)))
 		default:
 			r.Checks[row] += textLeaf(prefix, kind, nil)

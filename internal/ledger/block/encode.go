@@ -11,7 +11,12 @@ import (
 	"odometer/internal/meter"
 )
 
-const bodyVersion = 1
+// The versions of a body. In version 1 every row has a time, and there are no
+// numbers beyond the limits of a quantity.
+const (
+	bodyVersion1 = 1
+	bodyVersion  = 2
+)
 
 // encoder holds the scratch of one call; calls nest, each with its own.
 type encoder struct {
@@ -42,8 +47,7 @@ func Encode(dst []byte, r *Rows) []byte {
 	dst = appendTexts(dst, &r.IDs, r.uuids)
 	enc := getEncoder()
 	defer putEncoder(enc)
-	enc.ints = append(enc.ints[:0], r.Times...)
-	dst = appendInts(dst, enc.ints)
+	dst = enc.appendTimes(dst, r)
 	dst = appendDict(dst, &r.Types)
 	dst = appendDict(dst, &r.Sources)
 	dst = appendDict(dst, &r.Subjects)
@@ -99,6 +103,41 @@ func appendRequests(dst []byte, r *Rows) []byte {
 	return dst
 }
 
+// Forms of the times.
+const (
+	timesAll  = 0
+	timesSome = 1 // a bitmap of the rows that were sent without one, then those of the others
+)
+
+func (e *encoder) appendTimes(dst []byte, r *Rows) []byte {
+	if len(r.untimed) == 0 {
+		e.ints = append(e.ints[:0], r.Times...)
+		return appendInts(append(dst, timesAll), e.ints)
+	}
+	dst = appendBitmap(append(dst, timesSome), r.untimed, r.N)
+	times := make([]int64, 0, r.N)
+	next := 0
+	for i, t := range r.Times {
+		if next < len(r.untimed) && int(r.untimed[next]) == i {
+			next++
+			continue
+		}
+		times = append(times, t)
+	}
+	return appendInts(dst, times)
+}
+
+func appendBitmap(dst []byte, rows []uint32, n int) []byte {
+	at := len(dst)
+	size := packedLen(n, 1)
+	dst = slices.Grow(dst, size)[:at+size]
+	clear(dst[at:])
+	for _, row := range rows {
+		dst[at+int(row>>3)] |= 1 << (row & 7)
+	}
+	return dst
+}
+
 // Forms of a list of codes.
 const (
 	codesPacked     = 0
@@ -144,7 +183,7 @@ const (
 func (e *encoder) appendColumn(dst []byte, c *Column, n int) []byte {
 	dst = appendText(dst, c.Path)
 	dst = appendRowSet(dst, c, n)
-	var count [meter.JSON + 1]int
+	var count [meter.Excess + 1]int
 	for _, k := range c.kinds {
 		count[k]++
 	}
@@ -158,7 +197,7 @@ func (e *encoder) appendColumn(dst []byte, c *Column, n int) []byte {
 		}
 		dst = appendBits(dst, kinds, kindBits)
 	}
-	if texts := count[meter.String] + count[meter.JSON]; texts > 0 {
+	if texts := count[meter.String] + count[meter.JSON] + count[meter.Excess]; texts > 0 {
 		codes := c.codes
 		if texts < len(codes) {
 			codes = make([]uint32, 0, texts)
@@ -190,15 +229,7 @@ func appendRowSet(dst []byte, c *Column, n int) []byte {
 		dst = binary.AppendUvarint(append(dst, rowsList), uint64(len(c.rows)))
 		return appendBits(dst, c.rows, width)
 	default:
-		dst = append(dst, rowsBitmap)
-		at := len(dst)
-		size := packedLen(n, 1)
-		dst = slices.Grow(dst, size)[:at+size]
-		clear(dst[at:])
-		for _, row := range c.rows {
-			dst[at+int(row>>3)] |= 1 << (row & 7)
-		}
-		return dst
+		return appendBitmap(append(dst, rowsBitmap), c.rows, n)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,15 +15,16 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
 
-// goldenEvents use every form of every section but S2.
-func goldenEvents(t *testing.T) []generated {
+// goldenEvents use every form of every section but S2, and from version 2 on
+// events without a time, numbers beyond the limits and extension attributes.
+func goldenEvents(t *testing.T, version int) []generated {
 	t.Helper()
 	number := func(s string) meter.Value {
-		q, err := meter.ParseQuantity(s)
+		v, err := meter.ParseNumber(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return meter.NumberValue(q)
+		return v
 	}
 	var events []generated
 	for i := range 40 {
@@ -46,40 +48,72 @@ func goldenEvents(t *testing.T) []generated {
 				meter.StringValue("[1]"), {Kind: meter.JSON, Str: "[1]"}, {Kind: meter.Null}, meter.BoolValue(true), meter.BoolValue(false), number("1"),
 			}[i/2%6]})
 		}
+		if version > 1 {
+			if i%5 == 0 {
+				g.env.Time, g.env.Untimed = 0, true
+			}
+			g.data = append(g.data, attribute{meter.ExtensionPrefix + "tenantid", meter.StringValue(fmt.Sprintf("tenant-%d", i%3))})
+			if i%4 == 0 {
+				g.data = append(g.data, attribute{"latency", number([]string{"0.30000000000000004", "1e999999999", "0.5"}[i/4%3])})
+			}
+		}
 		events = append(events, g)
 	}
 	return events
+}
+
+// storedGolden reads a golden file.
+func storedGolden(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return golden
+}
+
+// TestBodiesOfVersion1AreRead: what was stored before is read as it was meant.
+func TestBodiesOfVersion1AreRead(t *testing.T) {
+	t.Parallel()
+	rows, err := Decode(storedGolden(t, "body-v1.hex"), testKey, true, testAccepted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := goldenEvents(t, 1)
+	compareRows(t, rows, events)
+	b := NewBuilder(testKey, "acme", "")
+	stage(t, b, events)
+	if staged := b.Rows(); !slices.Equal(staged.Checks, rows.Checks) || !slices.Equal(staged.Hashes, rows.Hashes) {
+		t.Error("an event sent again is another one than in version 1")
+	}
 }
 
 // TestStoredFormIsFixed fails when what is stored changes: that needs a new version.
 func TestStoredFormIsFixed(t *testing.T) {
 	t.Parallel()
 	b := NewBuilder(testKey, "acme", "")
-	events := goldenEvents(t)
+	events := goldenEvents(t, 2)
 	stage(t, b, events[:1])
 	b.Reject("id", "source", "reason", []byte("{raw}"))
 	stage(t, b, events[1:])
 	h := sampleHeader()
-	for name, stored := range map[string][]byte{"body-v1.hex": Encode(nil, b.Rows()), "header-v1.hex": h.Append(nil)} {
+	for name, stored := range map[string][]byte{"body-v2.hex": Encode(nil, b.Rows()), "header-v1.hex": h.Append(nil)} {
 		path := "testdata/" + name
 		if *rewrite {
 			if err := os.WriteFile(path, []byte(wrapHex(stored)), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		golden, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-		if err != nil {
-			t.Fatal(err)
-		}
+		golden := storedGolden(t, name)
 		if !bytes.Equal(golden, stored) {
 			t.Errorf("%s: what is stored has changed", name)
 		}
-		if name == "body-v1.hex" {
-			rows, err := Decode(golden, testKey, true)
+		if name == "body-v2.hex" {
+			rows, err := Decode(golden, testKey, true, testAccepted)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,11 +7,37 @@ import (
 	"odometer/internal/meter"
 )
 
+// ExtensionsJSON appends a row's extension attributes to dst as one JSON object,
+// keys in order; nothing if it has none.
+func (r *Rows) ExtensionsJSON(row int, dst []byte) []byte {
+	var columns []*Column
+	for i := range r.Columns {
+		if c := &r.Columns[i]; meter.IsExtension(c.Path) {
+			if kind, _ := c.Find(row); kind != meter.Absent {
+				columns = append(columns, c)
+			}
+		}
+	}
+	if len(columns) == 0 {
+		return dst
+	}
+	slices.SortFunc(columns, func(a, b *Column) int { return strings.Compare(a.Path, b.Path) })
+	for i, c := range columns {
+		dst = append(dst, "{,"[min(i, 1)])
+		dst = append(AppendJSONString(dst, []byte(c.Path[len(meter.ExtensionPrefix):])), ':')
+		dst = c.appendJSON(dst, row)
+	}
+	return append(dst, '}')
+}
+
 // DataJSON appends a row's data to dst as one JSON object: keys in order,
 // numbers as their shortest exact text, nested objects rebuilt.
 func (r *Rows) DataJSON(row int, dst []byte) []byte {
 	var columns []*Column
 	for i := range r.Columns {
+		if meter.IsExtension(r.Columns[i].Path) {
+			continue
+		}
 		if kind, _ := r.Columns[i].Find(row); kind != meter.Absent {
 			columns = append(columns, &r.Columns[i])
 		}
@@ -54,6 +80,8 @@ func (c *Column) appendJSON(dst []byte, row int) []byte {
 		return append(dst, c.Strs.At(int(code))...)
 	case meter.Number:
 		return c.Nums[code].AppendText(dst)
+	case meter.Excess:
+		return append(dst, meter.Value{Kind: kind, Str: string(c.Strs.At(int(code)))}.Group()...)
 	case meter.True, meter.False:
 		return append(dst, meter.BoolValue(kind == meter.True).Group()...)
 	default:

@@ -48,7 +48,7 @@ func TestRowsLimit(t *testing.T) {
 	if full.Fits(one.Rows()) {
 		t.Fatal("one row more than a block holds fits")
 	}
-	if decoded, err := Decode(Encode(nil, rows), testKey, false); err != nil || decoded.N != MaxRows {
+	if decoded, err := Decode(Encode(nil, rows), testKey, false, testAccepted); err != nil || decoded.N != MaxRows {
 		t.Fatal(err)
 	}
 	b.Reset("acme", "")
@@ -56,7 +56,7 @@ func TestRowsLimit(t *testing.T) {
 		_ = commit(b, plainEvent(i))
 	}
 	wantTooLarge(t, commit(b, plainEvent(MaxRows)), MaxRows)
-	if _, err := Decode(Encode(nil, b.Rows()), testKey, false); meter.KindOf(err) != meter.KindCorrupt {
+	if _, err := Decode(Encode(nil, b.Rows()), testKey, false, testAccepted); meter.KindOf(err) != meter.KindCorrupt {
 		t.Fatalf("decoding too many rows: %v", err)
 	}
 }
@@ -74,7 +74,7 @@ func TestColumnsLimit(t *testing.T) {
 			t.Fatalf("column %d: %v", i, err)
 		}
 	}
-	if _, err := Decode(Encode(nil, b.Rows()), testKey, true); err != nil {
+	if _, err := Decode(Encode(nil, b.Rows()), testKey, true, testAccepted); err != nil {
 		t.Fatal(err)
 	}
 	b.Reset("acme", "")
@@ -89,7 +89,7 @@ func TestColumnsLimit(t *testing.T) {
 		t.Fatal("one column more fits")
 	}
 	wantTooLarge(t, commit(b, named(MaxColumns)), MaxColumns)
-	if _, err := Decode(Encode(nil, b.Rows()), testKey, false); meter.KindOf(err) != meter.KindCorrupt {
+	if _, err := Decode(Encode(nil, b.Rows()), testKey, false, testAccepted); meter.KindOf(err) != meter.KindCorrupt {
 		t.Fatalf("decoding too many columns: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func TestRequestAndRejectionLimits(t *testing.T) {
 	if n := len(b.rows.Requests); n != MaxRequests-1 {
 		t.Fatalf("%d requests fit, want one below %d", n, MaxRequests)
 	}
-	if _, err := Decode(Encode(nil, b.Rows()), testKey, false); err != nil {
+	if _, err := Decode(Encode(nil, b.Rows()), testKey, false, testAccepted); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -233,7 +233,7 @@ func TestCustomerAttribute(t *testing.T) {
 			t.Fatal(err)
 		}
 		rows := b.Rows()
-		decoded, err := Decode(Encode(nil, rows), testKey, true)
+		decoded, err := Decode(Encode(nil, rows), testKey, true, testAccepted)
 		if err != nil {
 			t.Fatal(err)
 		}

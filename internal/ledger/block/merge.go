@@ -44,6 +44,9 @@ func (b *Builder) Merge(src *Rows) (firstRow, firstRequest int) {
 	}
 	r.Index = append(r.Index, src.Index...)
 	r.Times = append(r.Times, src.Times...)
+	for _, row := range src.untimed {
+		r.untimed = append(r.untimed, uint32(base)+row)
+	}
 	r.Hashes = append(r.Hashes, src.Hashes...)
 	r.Checks = append(r.Checks, src.Checks...)
 	b.mergeDict(&r.Types.Codes, &src.Types, b.types.add)
@@ -129,7 +132,7 @@ func (b *Builder) mergeColumn(src *Column, position int, base uint32, n int) {
 	for e, kind := range src.kinds {
 		code := src.codes[e]
 		switch {
-		case kind == meter.String || kind == meter.JSON:
+		case kind >= meter.String:
 			code = table[code]
 		case kind == meter.Number:
 			code += shift

@@ -44,13 +44,18 @@ type profile struct {
 	longTexts bool
 	noSubject float64
 	times     int64 // unit of the times
+	untimed   float64
 }
+
+// testAccepted is when the blocks of the tests were accepted.
+const testAccepted = 1_800_000_000_123_456_789
 
 func randomProfile(r *rand.Rand) profile {
 	return profile{
 		uuids: r.IntN(2) == 0, attrs: r.IntN(6), presence: []float64{1, 0.9, 0.5, 0.02}[r.IntN(4)],
 		kinds: 1 + r.IntN(3), texts: []int{0, 1, 2, 30, 300}[r.IntN(5)], numbers: r.IntN(6), longTexts: r.IntN(4) == 0,
 		noSubject: []float64{0, 0.3, 1}[r.IntN(3)], times: []int64{1, 1000, 1_000_000, 1_000_000_000}[r.IntN(4)],
+		untimed: []float64{0, 0, 0.2, 1}[r.IntN(4)],
 	}
 }
 
@@ -60,6 +65,9 @@ func (p profile) event(r *rand.Rand, i int) generated {
 		Type:   fmt.Appendf(nil, "type.%d", r.IntN(2)),
 		Time:   1_700_000_000_000_000_000 + r.Int64N(600_000)*p.times,
 	}}
+	if r.Float64() < p.untimed {
+		g.env.Time, g.env.Untimed = 0, true
+	}
 	if p.uuids {
 		g.env.ID = randomUUID(r)
 	} else {
@@ -71,7 +79,11 @@ func (p profile) event(r *rand.Rand, i int) generated {
 	}
 	for a := range p.attrs {
 		if r.Float64() < p.presence {
-			g.data = append(g.data, attribute{fmt.Sprintf("attr%d", a), p.value(r, a, i)})
+			path := fmt.Sprintf("attr%d", a)
+			if a == 4 {
+				path = meter.ExtensionPrefix + "extension"
+			}
+			g.data = append(g.data, attribute{path, p.value(r, a, i)})
 		}
 	}
 	r.Shuffle(len(g.data), func(i, j int) { g.data[i], g.data[j] = g.data[j], g.data[i] })
@@ -83,7 +95,7 @@ func (p profile) value(r *rand.Rand, a, i int) meter.Value {
 	if p.texts > 0 {
 		n = r.IntN(p.texts)
 	}
-	switch (a + r.IntN(p.kinds)) % 6 {
+	switch (a + r.IntN(p.kinds)) % 7 {
 	case 0:
 		if p.longTexts {
 			return meter.StringValue(fmt.Sprintf("https://api.example.com/v1/customers/%d/résumé?page=%d", n, n%7))
@@ -97,6 +109,12 @@ func (p profile) value(r *rand.Rand, a, i int) meter.Value {
 		return meter.Value{Kind: meter.JSON, Str: fmt.Sprintf("[%d]", n)}
 	case 4:
 		return meter.StringValue(fmt.Sprintf("[%d]", n))
+	case 5:
+		v, err := meter.ParseNumber(fmt.Sprintf("-%d.%013de%d", n, 1+n, r.IntN(3)*100_000_000))
+		if err != nil {
+			panic(err)
+		}
+		return v
 	default:
 		return meter.Value{Kind: meter.Null}
 	}
@@ -160,6 +178,8 @@ func (g *generated) put(b *Builder) {
 			b.PutJSON(at, []byte(v.Str))
 		case meter.Number:
 			b.PutNumber(at, v.Num)
+		case meter.Excess:
+			b.PutExcess(at, []byte(v.Str))
 		default:
 			b.PutLiteral(at, v.Kind)
 		}

@@ -63,7 +63,7 @@ func (d *Dict) At(row int) (text []byte, ok bool) {
 type Column struct {
 	// Path is the attribute's keys joined with meter.PathSeparator.
 	Path string
-	// Strs are the distinct texts of the entries of kind String and JSON.
+	// Strs are the distinct texts of the entries of kind String, JSON and Excess.
 	Strs Strings
 	// Nums are the values of the entries of kind Number, one each.
 	Nums []meter.Quantity
@@ -80,7 +80,7 @@ func (c *Column) Len() int { return len(c.kinds) }
 func (c *Column) Full() bool { return c.rows == nil }
 
 // Entry returns entry e: its row, its kind (never Absent), and its code: an
-// index into Strs for String and JSON, into Nums for Number, else 0.
+// index into Strs for String, JSON and Excess, into Nums for Number, else 0.
 func (c *Column) Entry(e int) (row int, kind meter.ValueKind, code uint32) {
 	row = e
 	if c.rows != nil {
@@ -105,7 +105,7 @@ func (c *Column) Find(row int) (kind meter.ValueKind, code uint32) {
 func (c *Column) Value(row int) meter.Value {
 	kind, code := c.Find(row)
 	switch kind {
-	case meter.String, meter.JSON:
+	case meter.String, meter.JSON, meter.Excess:
 		return meter.Value{Kind: kind, Str: string(c.Strs.At(int(code)))}
 	case meter.Number:
 		return meter.Value{Kind: kind, Num: c.Nums[code]}
@@ -142,7 +142,7 @@ type Rows struct {
 	N         int
 	IDs       Strings
 	Index     []uint32 // position in its request, rejected events counted
-	Times     []int64  // unix nanoseconds
+	Times     []int64  // unix nanoseconds; of a row sent without one, see SetAccepted
 	Types     Dict
 	Sources   Dict
 	Subjects  Dict // NoCode for an event without subject
@@ -152,8 +152,26 @@ type Rows struct {
 	Checks    []uint64 // of the contents; equal contents, equal checks
 	Requests  []Request
 
-	uuids        []byte // the ids as 16 bytes each, if all of them are canonical UUIDs
-	ownCustomers bool   // the customers are not simply the subjects
+	untimed      []uint32 // rows that were sent without a time, ascending
+	uuids        []byte   // the ids as 16 bytes each, if all of them are canonical UUIDs
+	ownCustomers bool     // the customers are not simply the subjects
+}
+
+// Untimed reports whether a row was sent without a time.
+func (r *Rows) Untimed(row int) bool {
+	if len(r.untimed) == 0 {
+		return false
+	}
+	_, found := slices.BinarySearch(r.untimed, uint32(row))
+	return found
+}
+
+// SetAccepted gives the rows that were sent without a time the one at which
+// their block was accepted, unix nanoseconds.
+func (r *Rows) SetAccepted(nanos int64) {
+	for _, row := range r.untimed {
+		r.Times[row] = nanos
+	}
 }
 
 // deriveCustomers makes the customers out of the subjects: "" for none.
@@ -208,11 +226,14 @@ func (r *Rows) Rejected() int {
 }
 
 // Request returns the request that holds a row.
-func (r *Rows) Request(row int) *Request {
+func (r *Rows) Request(row int) *Request { return &r.Requests[r.RequestOf(row)] }
+
+// RequestOf returns the index of the request that holds a row.
+func (r *Rows) RequestOf(row int) int {
 	i := sort.Search(len(r.Requests), func(i int) bool { return int(r.Requests[i].First) > row })
 	// Requests without rows share First with their successor, so the last one
 	// that starts at or before the row is the one that has it.
-	return &r.Requests[i-1]
+	return i - 1
 }
 
 // Event returns a copy of one row.
@@ -222,6 +243,7 @@ func (r *Rows) Event(i int) meter.Event {
 		Type:     string(r.Types.Values.At(int(r.Types.Codes[i]))),
 		Customer: string(r.Customers.Values.At(int(r.Customers.Codes[i]))),
 		Time:     time.Unix(0, r.Times[i]).UTC(),
+		Untimed:  r.Untimed(i),
 	}
 	if s, ok := r.Subjects.At(i); ok {
 		e.Subject, e.HasSubject = string(s), true

@@ -17,6 +17,8 @@ type event struct {
 	Subject    *string         `json:"subject,omitempty"`
 	Customer   string          `json:"customer"`
 	Time       time.Time       `json:"time,omitzero"`
+	Assigned   bool            `json:"time_assigned,omitempty"`
+	Extensions json.RawMessage `json:"extensions,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty"`
 	Verdict    string          `json:"verdict"`
 	Reason     string          `json:"reason,omitempty"`
@@ -59,7 +61,7 @@ type lookupBody struct {
 
 func eventOf(r *metering.EventRecord) event {
 	e := event{ID: r.ID, Source: r.Source, Type: r.Type, Subject: r.Subject, Customer: r.Customer, Time: r.Time.UTC(), Data: r.Data,
-		Verdict: r.Verdict.String(), Reason: r.Reason, Sequence: r.Sequence, Ordinal: r.Ordinal, AcceptedAt: r.AcceptedAt.UTC()}
+		Assigned: r.TimeAssigned, Extensions: r.Extensions, Verdict: r.Verdict.String(), Reason: r.Reason, Sequence: r.Sequence, Ordinal: r.Ordinal, AcceptedAt: r.AcceptedAt.UTC()}
 	if v := r.Voided; v != nil {
 		e.Voided = &voided{Sequence: v.Sequence, At: v.At.UTC(), Actor: v.Actor, Reason: v.Reason}
 	}

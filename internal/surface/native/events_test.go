@@ -40,7 +40,7 @@ func eventsWorld(t *testing.T) *world {
 		testEvent("a", "data", `{"service":"shop","bytes":0.10,"deep":{"b":[1,2],"a":null}}`),
 		testEvent("b", "subject", "", "type", `"other"`),
 		testEvent("c", "source", `"core"`, "time", `"2026-11-22T09:00:00.000000001+01:00"`),
-		testEvent("d", "time", ""),
+		testEvent("d", "time", `"then"`),
 	}, ",")+"]", 3, 0, 0, 1)
 	w.ingest("["+testEvent("a", "subject", `"zeta"`)+","+testEvent("c", "source", `"core"`, "time", `"2026-11-22T08:00:00.000000001Z"`)+"]", 0, 1, 1, 0)
 	return w

@@ -21,6 +21,10 @@ func (a api) ingest(x *httpserver.Exchange, q query) error {
 	if err != nil {
 		return err
 	}
+	timed, err := q.flag("require_time")
+	if err != nil {
+		return err
+	}
 	mode, binary, err := eventMode(x.Request)
 	if err != nil {
 		return err
@@ -34,7 +38,11 @@ func (a api) ingest(x *httpserver.Exchange, q query) error {
 			return err
 		}
 	}
-	r, err := a.service.Ingest(x.Request.Context(), x.Principal, body, mode, atomic)
+	ingest := a.service.Ingest
+	if timed {
+		ingest = a.service.IngestTimed
+	}
+	r, err := ingest(x.Request.Context(), x.Principal, body, mode, atomic)
 	if err != nil {
 		return err
 	}
@@ -76,9 +84,42 @@ func appendResult(dst []byte, r metering.Result) []byte {
 	if r.Truncated > 0 { // only where errors had to be left out
 		dst = appendCount(dst, `,"errors_left_out":`, r.Truncated)
 	}
+	if r.TimeAssigned > 0 {
+		dst = appendCount(dst, `,"time_assigned":`, r.TimeAssigned)
+	}
+	dst = appendWarnings(dst, r)
 	dst = append(dst, `,"sequence":`...)
 	dst = strconv.AppendUint(dst, r.Sequence, 10)
 	return append(dst, '}', '\n')
+}
+
+// appendWarnings says which accepted events a meter skipped, if any.
+func appendWarnings(dst []byte, r metering.Result) []byte {
+	if len(r.Warnings) == 0 && r.WarningsLeftOut == 0 {
+		return dst
+	}
+	dst = append(dst, `,"warnings":[`...)
+	for i := range r.Warnings {
+		w := &r.Warnings[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendCount(dst, `{"index":`, w.Index)
+		dst = append(dst, `,"id":`...)
+		dst = appendString(dst, w.ID)
+		if w.Meter != "" {
+			dst = append(dst, `,"meter":`...)
+			dst = appendString(dst, w.Meter)
+		}
+		dst = append(dst, `,"reason":`...)
+		dst = appendString(dst, w.Reason)
+		dst = append(dst, '}')
+	}
+	dst = append(dst, ']')
+	if r.WarningsLeftOut > 0 {
+		dst = appendCount(dst, `,"warnings_left_out":`, r.WarningsLeftOut)
+	}
+	return dst
 }
 
 // modes are the content types of events.

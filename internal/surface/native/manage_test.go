@@ -252,7 +252,7 @@ func TestBoundKeys(t *testing.T) {
 	w.meters()
 	w.want(w.call("POST", "/api/v1/meters", `{"key":"plain","event_type":"edge.request","aggregation":"COUNT"}`), 201)
 	zeta := func(id string) string { return testEvent(id, "subject", `"zeta"`) }
-	w.ingest("["+testEvent("a")+","+testEvent("b")+","+zeta("z")+","+testEvent("bad", "time", "")+"]", 3, 0, 0, 1)
+	w.ingest("["+testEvent("a")+","+testEvent("b")+","+zeta("z")+","+testEvent("bad", "time", `"then"`)+"]", 3, 0, 0, 1)
 	w.ingest(zeta("a"), 0, 0, 1, 0)
 	read1 := as(w.key("read", "acme"))
 	if got := w.total("requests", today, read1...); got != "2" {

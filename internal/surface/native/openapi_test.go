@@ -362,7 +362,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", meters, "", strings.Replace(sumMeter, "SUM", "MAX", 1), nil},
 		{"POST", meters, "", filtered, nil},
 		{"POST", meters, "", `{`, nil},
-		{"POST", events, "", "[" + testEvent("a") + "," + testEvent("a", "data", "{}") + "," + testEvent("b", "time", "") + "]", nil},
+		{"POST", events, "", "[" + testEvent("a") + "," + testEvent("a", "data", "{}") + "," + testEvent("b", "time", `"then"`) + "]", nil},
 		{"POST", events, "", "{", nil},
 		{"POST", events, "", "{}", []string{"Content-Type", "text/plain"}},
 		{"GET", events, "", "", nil},

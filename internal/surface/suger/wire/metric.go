@@ -98,7 +98,7 @@ func (f *Filter) typed() error {
 	}
 	if f.ValueType == "" {
 		f.ValueType = ValueString
-		if f.Value.Scalar.Kind == meter.Number {
+		if f.Value.Scalar.Kind == meter.Number || f.Value.Scalar.Kind == meter.Excess {
 			f.ValueType = ValueFloat
 		}
 	}
@@ -106,6 +106,10 @@ func (f *Filter) typed() error {
 	case ValueString:
 		f.Value.Scalar = meter.StringValue(f.Value.Scalar.Group())
 	case ValueFloat:
+		if f.Value.Scalar.Kind == meter.Excess {
+			return meter.Errorf(meter.KindInvalid, "value %s is out of range: a FLOAT has at most %d digits before the point and %d after it",
+				clip(f.Value.Scalar.Group()), meter.MaxIntegerDigits, meter.MaxFractionDigits)
+		}
 		n, ok := f.Value.Scalar.Numeric()
 		if !ok {
 			return meter.Errorf(meter.KindInvalid, "value %q is not a FLOAT", clip(f.Value.Scalar.Group()))
