@@ -58,7 +58,11 @@ func TestSplitPermutedAndRepeatedBatches(t *testing.T) {
 	r := newRand(t)
 	var events []meter.Event
 	for i := range 400 {
-		events = append(events, randomEvent(r, meter.Identity{Source: pick(r, "s", "t"), ID: fmt.Sprint(i)}))
+		e := randomEvent(r, meter.Identity{Source: pick(r, "s", "t"), ID: fmt.Sprint(i)})
+		if e.Untimed { // theirs would be when they arrive
+			e.Time, e.Untimed = randomTime(r), false
+		}
+		events = append(events, e)
 	}
 	var meters []meter.Meter
 	for i := range 10 {
