@@ -228,6 +228,40 @@ func (c *Client) Organizations(ctx context.Context) iter.Seq2[Organization, erro
 	})
 }
 
+// Listing is what an operator lets an organization report to a marketplace.
+type Listing struct {
+	Partner string    `json:"partner"` // AWS, AZURE or GCP
+	Listing string    `json:"listing"` // a product code, licence, resource or service; * = all that no organization was given by name
+	Created time.Time `json:"created,omitzero"`
+}
+
+func listingsPath(organization string) string {
+	return organizationsPath + "/" + url.PathEscape(organization) + "/listings"
+}
+
+// Listings returns what an organization may report to marketplaces.
+func (c *Client) Listings(ctx context.Context, organization string) ([]Listing, error) {
+	var out struct {
+		Listings []Listing `json:"listings"`
+	}
+	err := c.do(ctx, call{method: http.MethodGet, path: listingsPath(organization)}, &out)
+	return out.Listings, err
+}
+
+// SetListings makes listings all that an organization may report; the key needs
+// the operator right.
+func (c *Client) SetListings(ctx context.Context, organization string, listings []Listing) ([]Listing, error) {
+	var in, out struct {
+		Listings []Listing `json:"listings"`
+	}
+	in.Listings = make([]Listing, len(listings))
+	for i, l := range listings {
+		in.Listings[i] = Listing{Partner: l.Partner, Listing: l.Listing}
+	}
+	err := c.json(ctx, call{method: http.MethodPut, path: listingsPath(organization)}, in, &out)
+	return out.Listings, err
+}
+
 // AuditEntry records one change.
 type AuditEntry struct {
 	Organization string          `json:"organization"`

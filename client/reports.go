@@ -60,6 +60,7 @@ type StuckReports struct {
 		Entitlement string    `json:"entitlement"`
 		Groups      int       `json:"groups"`
 		Oldest      time.Time `json:"oldest"`
+		Reason      string    `json:"reason"` // what keeps it from being reported, if that is known
 	} `json:"waiting"`
 }
 

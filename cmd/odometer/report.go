@@ -132,7 +132,14 @@ func printStuck(w io.Writer, s client.StuckReports) error {
 		return err
 	}
 	for _, e := range s.Waiting {
-		fmt.Fprintf(w, "entitlement %s: %d groups unreported, the oldest usage of %s\n", e.Entitlement, e.Groups, e.Oldest.Format(time.RFC3339))
+		what := fmt.Sprintf("%d groups unreported, the oldest usage of %s", e.Groups, e.Oldest.Format(time.RFC3339))
+		if e.Groups == 0 {
+			what = "what its meters count is not reported"
+		}
+		if e.Reason != "" {
+			what += ": " + e.Reason
+		}
+		fmt.Fprintf(w, "entitlement %s: %s\n", e.Entitlement, what)
 	}
 	return nil
 }

@@ -143,3 +143,28 @@ func TestMarketplaceSecretsAreNotTold(t *testing.T) {
 		t.Errorf("serve: %d\n%s%s", code, out, errs)
 	}
 }
+
+// TestListingCommands: an operator says what an organization may report.
+func TestListingCommands(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	s.post("/api/v1/organizations", s.adminKey, "application/json", `{"id":"shop"}`)
+	operator := s.as(s.adminKey)
+	if out := must(t, operator, "listing", "list", "--organization", "shop"); out != "nothing\n" {
+		t.Error(out)
+	}
+	must(t, operator, "listing", "allow", "--organization", "shop", "AWS", "abc123", "def456")
+	if out := must(t, operator, "listing", "allow", "--organization", "shop", "GCP", "*"); strings.Count(out, "AWS") != 2 || !strings.Contains(out, "*") {
+		t.Error(out)
+	}
+	out := must(t, operator, "listing", "forbid", "--organization", "shop", "AWS", "abc123")
+	if strings.Contains(out, "abc123") || !strings.Contains(out, "def456") {
+		t.Error(out)
+	}
+	if again := must(t, operator, "listing", "list", "--organization", "shop"); again != out {
+		t.Errorf("%s, want %s", again, out)
+	}
+	if code, _, _ := command(t, operator, "listing", "allow", "--organization", "shop", "ORACLE", "x"); code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+}

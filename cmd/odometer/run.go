@@ -37,6 +37,7 @@ type CLI struct {
 	Backup               BackupCmd               `cmd:"" help:"Take a consistent copy of a data directory."`
 	Restore              RestoreCmd              `cmd:"" help:"Make a data directory of a backup."`
 	Rebind               RebindCmd               `cmd:"" help:"Make a catalogue in PostgreSQL belong to a restored data directory."`
+	Listing              ListingCmd              `cmd:"" help:"Say what organizations may report to marketplaces."`
 	Report               ReportCmd               `cmd:"" help:"Report usage to marketplaces by hand, and see what is stuck."`
 	Sign                 SignCmd                 `cmd:"" help:"Sign a request to Akamai's API, for curl."`
 	SimulateMarketplaces SimulateMarketplacesCmd `cmd:"" help:"Play the AWS, Azure and GCP marketplaces, for trying out."`

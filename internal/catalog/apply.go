@@ -194,13 +194,20 @@ func (s *Store) change(ctx context.Context, organization string, opt ApplyOption
 		return err
 	}
 	if opt.DryRun {
-		if err := makePlan(s.reader); err != nil {
+		err := makePlan(s.reader)
+		if err == nil {
+			err = s.takeAccounts(ctx, s.reader, p, true)
+		}
+		if err != nil {
 			return Diff{}, s.fail(err, "cannot compare the catalogue")
 		}
 		return p.diff, nil
 	}
 	err := s.write(ctx, "change the catalogue", func(tx *sql.Tx) error {
 		if err := makePlan(tx); err != nil {
+			return err
+		}
+		if err := s.takeAccounts(ctx, tx, p, false); err != nil {
 			return err
 		}
 		return s.perform(ctx, tx, p, opt.Actor)

@@ -254,9 +254,9 @@ func (s *Store) Keys(ctx context.Context, organization string, p Page) (KeyPage,
 	return page, nil
 }
 
-// EnsureDefault gives a catalogue without organizations the default one, and
-// returns the token of its first admin key, which holds the operator right.
-// Later it does nothing and returns "".
+// EnsureDefault gives a catalogue without organizations the default one, which
+// may report every listing, and returns the token of its first admin key,
+// which holds the operator right. Later it does nothing and returns "".
 func (s *Store) EnsureDefault(ctx context.Context, actor string) (token string, err error) {
 	o := Organization{ID: DefaultOrganization, Name: DefaultOrganization, CustomerAttribute: DefaultCustomerAttribute, Created: s.now()}
 	first, err := s.draftKey(NewKey{Organization: o.ID, Role: RoleAdmin, Kind: KindToken, Operator: true})
@@ -273,6 +273,9 @@ func (s *Store) EnsureDefault(ctx context.Context, actor string) (token string, 
 		}
 		fresh = true
 		if err := s.insertOrganization(ctx, tx, o, actor); err != nil {
+			return err
+		}
+		if err := putListings(ctx, tx, o.ID, allListings(o.Created)); err != nil {
 			return err
 		}
 		return s.insertKey(ctx, tx, first, actor)

@@ -65,6 +65,7 @@ type Waiting struct {
 	Entitlement string
 	Groups      int
 	Oldest      time.Time // usage
+	Reason      string    // what keeps it from being reported; "" = nothing, or nothing that is known
 }
 
 // WaitingGroups tells of usage before an instant that no report has claimed, by entitlement.

@@ -104,4 +104,21 @@ var (
 	sqlSeenForget string
 	//go:embed sql/seen_list.sql
 	sqlSeenList string
+
+	//go:embed sql/listing_create.sql
+	sqlListingCreate string
+	//go:embed sql/listing_clear.sql
+	sqlListingClear string
+	//go:embed sql/listing_list.sql
+	sqlListingList string
+	//go:embed sql/listing_holders.sql
+	sqlListingHolders string
+	//go:embed sql/account_of.sql
+	sqlAccountOf string
+	//go:embed sql/account_holder.sql
+	sqlAccountHolder string
+	//go:embed sql/account_take.sql
+	sqlAccountTake string
+	//go:embed sql/entitlements_of.sql
+	sqlEntitlementsOf string
 )

@@ -1,6 +1,8 @@
 package marketplace
 
 import (
+	"context"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -25,6 +27,45 @@ func accountOf(e *catalog.Entitlement) string {
 		return strings.Join([]string{"gcp", e.GCP.Service, e.GCP.UsageReportingID}, "|")
 	}
 	return ""
+}
+
+// listingOf is what an operator has to let an organization report, see
+// catalog.Entitlement.Listing; "" if the line does not say who is billed.
+func listingOf(l sender.Line) string {
+	switch {
+	case l.AWS != nil && l.AWS.LicenseARN != "":
+		return l.AWS.LicenseARN
+	case l.AWS != nil:
+		return l.AWS.ProductCode
+	case l.Azure != nil:
+		return strings.ToLower(l.Azure.ResourceID)
+	case l.GCP != nil:
+		return l.GCP.Service
+	}
+	return ""
+}
+
+// allowed says which lines an operator lets their organizations send. It reads
+// what is allowed once for each listing.
+func (r *Reporter) allowed(ctx context.Context) func(*catalog.Line) bool {
+	type key struct{ organization, partner, listing string }
+	known := map[key]bool{}
+	return func(l *catalog.Line) bool {
+		var t target
+		if err := json.Unmarshal(l.Target, &t); err != nil || listingOf(t) == "" {
+			return true // nobody is billed by it
+		}
+		k := key{l.Organization, l.Partner, listingOf(t)}
+		may, read := known[k]
+		if !read {
+			var err error
+			if may, err = r.o.Catalog.MayReport(ctx, k.organization, k.partner, k.listing); err != nil {
+				r.logger.Error("what an organization may report cannot be read", "organization", k.organization, "error", err)
+			}
+			known[k] = may
+		}
+		return may
+	}
 }
 
 // operations is the namespace of operation ids.

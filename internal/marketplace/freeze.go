@@ -129,12 +129,20 @@ func (p *pass) accounts(ctx context.Context) (map[string][]string, error) {
 		work[entitlement] = true
 	}
 	accounts := map[string][]string{}
+	var known []*catalog.Entitlement
 	for _, id := range slices.Sorted(maps.Keys(work)) {
-		e, ok := p.latest(id)
-		if !ok || accountOf(e) == "" {
-			continue // stays unreported, and visible as such
+		if e, ok := p.latest(id); ok && accountOf(e) != "" { // else it stays unreported, and visible as such
+			known = append(known, e)
 		}
-		accounts[accountOf(e)] = append(accounts[accountOf(e)], id)
+	}
+	refused, err := p.r.o.Catalog.TakeAccounts(ctx, p.organization, known)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range known {
+		if refused[e.ID] == nil {
+			accounts[accountOf(e)] = append(accounts[accountOf(e)], e.ID)
+		}
 	}
 	return accounts, nil
 }

@@ -16,8 +16,10 @@ var errDry = errors.New("a dry run")
 // an entitlement, or takes what is frozen of it, and sends its lines now.
 //
 // Errors: KindNotFound for an unknown entitlement, KindInvalid for an hour
-// that is none or is not closed, KindConflict while the reporter is paused, and
-// where a meter has usage of an hour before it that was not read.
+// that is none or is not closed, KindForbidden for a listing that no operator
+// lets the organization report, KindConflict while the reporter is paused, where
+// another organization bills the account, and where a meter has usage of an
+// hour before it that was not read.
 func (r *Reporter) Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]catalog.ReportDetail, error) {
 	r.passing.Lock()
 	defer r.passing.Unlock()
@@ -42,6 +44,10 @@ func (r *Reporter) Report(ctx context.Context, organization, entitlement string,
 		return nil, meter.Errorf(meter.KindInvalid, "the hour %s is not closed: that is %s after its end", hour.UTC().Format(time.RFC3339), r.timing.CloseAfter)
 	case state.Paused && !dry:
 		return nil, meter.Errorf(meter.KindConflict, "the reporter is paused: %s", state.Reason)
+	}
+	refused, err := r.o.Catalog.TakeAccounts(ctx, organization, []*catalog.Entitlement{e})
+	if err := errors.Join(err, refused[e.ID]); err != nil {
+		return nil, err
 	}
 	p.only = hour.UTC()
 	account := accountOf(e)

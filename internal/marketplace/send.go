@@ -19,9 +19,9 @@ type target = sender.Line
 // send leases lines that are due and sends them, until none is due. The clock
 // is read for each lease: a pass may take longer than a lease lasts.
 func (r *Reporter) send(ctx context.Context, want func(*catalog.Line) bool) error {
-	able := func(l *catalog.Line) bool { return want(l) && r.o.Senders[l.Partner] != nil }
 	for {
-		now := r.o.Clock()
+		now, allowed := r.o.Clock(), r.allowed(ctx)
+		able := func(l *catalog.Line) bool { return want(l) && r.o.Senders[l.Partner] != nil && allowed(l) }
 		lines, err := r.o.Catalog.LeaseLines(ctx, r.o.Owner, now, now.Add(r.timing.Lease), leaseBatch, able)
 		if err != nil || len(lines) == 0 {
 			return err

@@ -98,6 +98,9 @@ func (s *shop) apply(yaml string) {
 	s.must(err)
 }
 
+// cloudAccount is the account of a cloud's first entitlement.
+func cloudAccount(cloud string) string { return cloud + "-1" }
+
 // listing is the part of an entitlement that names it in a marketplace.
 func listing(cloud, account string) string {
 	switch cloud {

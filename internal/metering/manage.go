@@ -155,6 +155,23 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string
 	return s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, OrganizationPatch{CustomerAttribute: attr}, p.Actor())
 }
 
+// Listings returns what an organization may report to marketplaces. One that
+// the principal may not see is KindNotFound.
+func (s *Service) Listings(ctx context.Context, p Principal, organization string) ([]Listing, error) {
+	if _, err := s.Organization(ctx, p, organization); err != nil {
+		return nil, err
+	}
+	return s.catalog.Listings(ctx, organization)
+}
+
+// SetListings makes listings all that an organization may report; only an operator may.
+func (s *Service) SetListings(ctx context.Context, p Principal, organization string, listings []Listing) ([]Listing, error) {
+	if err := p.mayOperate(); err != nil {
+		return nil, err
+	}
+	return s.catalog.SetListings(ctx, organization, listings, p.Actor())
+}
+
 // checkAttribute judges what the log would take as it is.
 func checkAttribute(attr string) error {
 	unprintable := func(r rune) bool { return r < ' ' || r == 0x7f }

@@ -12,6 +12,7 @@ type (
 	Organization      = catalog.Organization
 	NewOrganization   = catalog.NewOrganization
 	OrganizationPatch = catalog.OrganizationPatch
+	Listing           = catalog.Listing
 	AuditEntry        = catalog.AuditEntry
 	Page              = catalog.Page
 )

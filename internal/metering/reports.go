@@ -2,6 +2,7 @@ package metering
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"odometer/internal/catalog"
@@ -84,6 +85,61 @@ func (s *Service) StuckReports(ctx context.Context, p Principal) (Stuck, error) 
 	if out.Lines, err = s.catalog.StuckLines(ctx, p.Organization, MaxStuckLines); err != nil {
 		return Stuck{}, err
 	}
-	out.Waiting, err = s.catalog.WaitingGroups(ctx, p.Organization, s.now().Truncate(time.Hour))
+	if out.Waiting, err = s.catalog.WaitingGroups(ctx, p.Organization, s.now().Truncate(time.Hour)); err != nil {
+		return Stuck{}, err
+	}
+	out.Waiting, err = s.whyWaiting(ctx, p.Organization, out.Waiting)
 	return out, err
+}
+
+// whyWaiting says of unreported usage what keeps it from being reported, where
+// the entitlement itself does, and adds the entitlements whose meters are not
+// reported for that reason.
+func (s *Service) whyWaiting(ctx context.Context, organization string, waiting []catalog.Waiting) ([]catalog.Waiting, error) {
+	view, err := s.catalog.View(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	listed := map[string]bool{}
+	for i := range waiting {
+		w := &waiting[i]
+		listed[w.Entitlement] = true
+		e, ok := view.Entitlement(w.Entitlement)
+		if !ok {
+			e, ok = view.LastEntitlement(w.Entitlement)
+		}
+		if !ok {
+			continue
+		}
+		if w.Reason, err = s.whyNot(ctx, organization, e); err != nil {
+			return nil, err
+		}
+	}
+	all := view.Entitlements()
+	for i := range all {
+		e := &all[i]
+		if listed[e.ID] || len(waiting) >= MaxStuckLines || !slices.ContainsFunc(e.Dimensions, func(d catalog.Dimension) bool { return d.Meter != "" }) {
+			continue
+		}
+		why, err := s.whyNot(ctx, organization, e)
+		if err != nil {
+			return nil, err
+		}
+		if why != "" {
+			waiting = append(waiting, catalog.Waiting{Entitlement: e.ID, Oldest: e.Starts.Time, Reason: why})
+		}
+	}
+	return waiting, nil
+}
+
+// whyNot says what keeps an entitlement from being reported; "" if nothing does.
+func (s *Service) whyNot(ctx context.Context, organization string, e *catalog.Entitlement) (string, error) {
+	if e.Account() == "" {
+		return "the entitlement does not say who is billed", nil
+	}
+	refused, err := s.catalog.Refused(ctx, organization, e)
+	if err != nil || refused == nil {
+		return "", err
+	}
+	return messageOf(refused), nil
 }

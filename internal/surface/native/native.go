@@ -47,6 +47,8 @@ var coreOperations = []operation{
 	{http.MethodPost, "/api/v1/organizations", nil, api.createOrganization},
 	{http.MethodGet, "/api/v1/organizations/{id}", nil, api.organization},
 	{http.MethodPatch, "/api/v1/organizations/{id}", nil, api.updateOrganization},
+	{http.MethodGet, "/api/v1/organizations/{id}/listings", nil, api.listings},
+	{http.MethodPut, "/api/v1/organizations/{id}/listings", nil, api.setListings},
 	{http.MethodGet, "/api/v1/audit", []string{"limit", "cursor"}, api.audit},
 }
 

@@ -114,6 +114,7 @@ type waitingBody struct {
 	Entitlement string    `json:"entitlement"`
 	Groups      int       `json:"groups"`
 	Oldest      time.Time `json:"oldest"`
+	Reason      string    `json:"reason,omitempty"` // what keeps it from being reported, if that is known
 }
 
 func stuckOf(s metering.Stuck) stuckBody {
@@ -123,7 +124,7 @@ func stuckOf(s metering.Stuck) stuckBody {
 			l.Operation, l.Partner, l.Account, l.Dimension, l.Hour, l.Quantity, l.State, l.Message, l.Attempts, l.Next, l.Deadline})
 	}
 	for _, w := range s.Waiting {
-		out.Waiting = append(out.Waiting, waitingBody{w.Entitlement, w.Groups, w.Oldest})
+		out.Waiting = append(out.Waiting, waitingBody{w.Entitlement, w.Groups, w.Oldest, w.Reason})
 	}
 	return out
 }

@@ -31,6 +31,7 @@ func callReports(call func(method, route, path, body string, header ...string)) 
 	call("POST", reconcile, reconcile, "")
 	call("POST", resolve, resolve, `{"report":"r","dimension":"gb","as":"settled"}`)
 	call("POST", resolve, resolve, `{"report":"r","dimension":"gb","as":"frozen"}`)
+	callListings(call)
 }
 
 func TestReportByHand(t *testing.T) {

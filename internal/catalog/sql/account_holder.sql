@@ -1,0 +1,1 @@
+SELECT organization FROM marketplace_accounts WHERE account = $1

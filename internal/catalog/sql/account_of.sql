@@ -1,0 +1,1 @@
+SELECT account FROM marketplace_accounts WHERE organization = $1

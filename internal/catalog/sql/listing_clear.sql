@@ -1,0 +1,1 @@
+DELETE FROM marketplace_listings WHERE organization = $1

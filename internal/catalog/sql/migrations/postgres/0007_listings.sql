@@ -1,0 +1,28 @@
+-- What an operator lets organizations report to marketplaces, and whose accounts are.
+
+-- '*' is everything of a partner that no organization was given by name.
+CREATE TABLE marketplace_listings (
+    organization TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
+    partner      TEXT COLLATE "C" NOT NULL CHECK (partner IN ('AWS', 'AZURE', 'GCP')),
+    listing      TEXT COLLATE "C" NOT NULL CHECK (listing <> ''),
+    created_us   BIGINT NOT NULL,
+    PRIMARY KEY (organization, partner, listing)
+);
+
+CREATE INDEX marketplace_listings_by_name ON marketplace_listings (partner, listing);
+
+-- The organization that bills an account. It holds for as long as that
+-- organization may use the listing and has an entitlement of the account.
+CREATE TABLE marketplace_accounts (
+    account      TEXT COLLATE "C" NOT NULL PRIMARY KEY CHECK (account <> ''),
+    organization TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
+    taken_us     BIGINT NOT NULL
+);
+
+CREATE INDEX marketplace_accounts_of ON marketplace_accounts (organization);
+
+-- The first organization could always report.
+INSERT INTO marketplace_listings (organization, partner, listing, created_us)
+SELECT id, 'AWS', '*', created_us FROM organizations WHERE id = 'default'
+UNION ALL SELECT id, 'AZURE', '*', created_us FROM organizations WHERE id = 'default'
+UNION ALL SELECT id, 'GCP', '*', created_us FROM organizations WHERE id = 'default';
