@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/marketplacemetering/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"odometer/internal/meter"
 )
 
 // AWSOptions say how AWS is reached.
@@ -86,58 +88,79 @@ func awsRecord(l Line) (types.UsageRecord, bool) {
 	return r, true
 }
 
-// awsKey is what results are matched by: never by position.
-func awsKey(r types.UsageRecord) string {
-	return aws.ToString(r.CustomerIdentifier) + "|" + aws.ToString(r.CustomerAWSAccountId) + "|" + aws.ToString(r.LicenseArn) + "|" +
-		aws.ToString(r.Dimension) + "|" + strconv.FormatInt(aws.ToTime(r.Timestamp).Unix(), 10)
+// awsFits says whether an answer's record may be the one that was sent: of one
+// dimension and hour, and alike in every identity that both name. AWS may leave
+// the licence out, name the buyer in both forms, or write an account another way.
+func awsFits(sent, answered types.UsageRecord) bool {
+	alike := func(a, b *string, same func(a, b string) bool) bool {
+		return aws.ToString(a) == "" || aws.ToString(b) == "" || same(*a, *b)
+	}
+	return aws.ToString(sent.Dimension) == aws.ToString(answered.Dimension) &&
+		aws.ToTime(sent.Timestamp).UTC().Truncate(time.Hour).Equal(aws.ToTime(answered.Timestamp).UTC().Truncate(time.Hour)) &&
+		alike(sent.CustomerIdentifier, answered.CustomerIdentifier, strings.EqualFold) &&
+		alike(sent.LicenseArn, answered.LicenseArn, strings.EqualFold) &&
+		alike(sent.CustomerAWSAccountId, answered.CustomerAWSAccountId, func(a, b string) bool { return accountDigits(a) == accountDigits(b) })
 }
 
-func (s *AWS) send(ctx context.Context, lines []Line, results []Result) (poisoned bool) {
+// accountDigits are the digits of an account, also where it is written in
+// groups or as a number.
+func accountDigits(account string) string {
+	digits := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, account)
+	return strings.TrimLeft(digits, "0")
+}
+
+func (s *AWS) send(ctx context.Context, lines []Line, results []Result) fault {
 	input := &marketplacemetering.BatchMeterUsageInput{}
 	if first := lines[0].AWS; first.LicenseARN == "" {
 		input.ProductCode = aws.String(first.ProductCode)
 	}
-	places := map[string]int{}
+	var places []int // of the lines, by record
 	for i, l := range lines {
 		record, ok := awsRecord(l)
 		if !ok {
 			results[i] = Result{Outcome: Refused, Permanent: true, Reason: "the quantity " + l.Quantity.String() + " is no whole number that AWS takes"}
 			continue
 		}
-		places[awsKey(record)] = i
+		places = append(places, i)
 		input.UsageRecords = append(input.UsageRecords, record)
 		results[i].Request = raw(awsRawRequest{ProductCode: l.AWS.ProductCode, UsageRecords: []awsRawRecord{awsRaw(record)}})
 	}
 	if len(input.UsageRecords) == 0 {
-		return false
+		return faultNone
 	}
 	output, err := s.client(lines[0].AWS.Region).BatchMeterUsage(ctx, input)
 	if err != nil {
-		r, poison := awsFailure(err)
+		r, found := awsFailure(err)
 		for _, i := range places {
 			fill(results[i:i+1], r)
 		}
-		return poison
+		return found
 	}
-	for _, i := range places { // in neither list: as if it were unprocessed
-		fill(results[i:i+1], Result{Reason: "the answer does not name the record"})
-	}
+	answers := newMatcher(len(places), "record", func(i int, r Result) { fill(results[places[i]:places[i]+1], r) })
 	for _, u := range output.UnprocessedRecords {
-		if i, ok := places[awsKey(u)]; ok {
-			fill(results[i:i+1], Result{Reason: "UnprocessedRecord", NotStored: true, Response: raw(awsRawResponse{Unprocessed: []awsRawAnswer{awsAnswer(u)}})})
-		}
+		answers.add(func(i int) bool { return awsFits(input.UsageRecords[i], u) }, func(int) Result {
+			return Result{Reason: "UnprocessedRecord", NotStored: true, Response: raw(awsRawResponse{Unprocessed: []awsRawAnswer{awsAnswer(u)}})}
+		})
 	}
 	for _, result := range output.Results {
 		if result.UsageRecord == nil {
 			continue
 		}
-		if i, ok := places[awsKey(*result.UsageRecord)]; ok {
-			r := awsOutcome(result.Status, lines[i])
+		answers.add(func(i int) bool { return awsFits(input.UsageRecords[i], *result.UsageRecord) }, func(i int) Result {
+			r := awsOutcome(result.Status, lines[places[i]])
+			if q := result.UsageRecord.Quantity; r.Outcome == Settled && q != nil && meter.NewDecimal(int64(*q)).Cmp(r.Accepted) != 0 {
+				r = Result{Reason: "the answer names another quantity"}
+			}
 			r.Response = raw(awsRawResponse{Results: []awsRawResult{{aws.ToString(result.MeteringRecordId), string(result.Status), awsAnswer(*result.UsageRecord)}}})
-			fill(results[i:i+1], r)
-		}
+			return r
+		})
 	}
-	return false
+	return answers.finish()
 }
 
 // awsOutcome classifies the status of one record.
@@ -155,8 +178,8 @@ func awsOutcome(status types.UsageRecordResultStatus, l Line) Result {
 
 // awsFailure classifies an error of a whole call, and says whether one record
 // may be at fault for all.
-func awsFailure(err error) (r Result, poisoned bool) {
-	r = Result{Reason: "no answer"}
+func awsFailure(err error) (Result, fault) {
+	r := Result{Reason: "no answer"}
 	var status int
 	var response *smithyhttp.ResponseError
 	if errors.As(err, &response) && response.Response != nil {
@@ -164,40 +187,60 @@ func awsFailure(err error) (r Result, poisoned bool) {
 	}
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		r.NotStored = notSent(err)
-		return r, false
+		return awsUnread(err, status)
 	}
 	r.Reason = api.ErrorCode()
 	r.Response = raw(map[string]string{"__type": api.ErrorCode(), "message": api.ErrorMessage()})
 	switch api.ErrorCode() {
 	case "ThrottlingException", "TooManyRequestsException":
 		r.NotStored = true
+		return r, faultNone
 	case "TimestampOutOfBoundsException":
 		r.Outcome = Refused
-		return r, true
+		return r, faultLine
 	case "InvalidCustomerIdentifierException", "InvalidLicenseException", "InvalidUsageDimensionException", "InvalidTagException",
 		"InvalidUsageAllocationsException":
 		r.Outcome, r.Permanent = Refused, true
-		return r, true
-	case "InvalidProductCodeException", "DisabledApiException", "ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException",
-		"InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignatureException",
-		"MissingAuthenticationTokenException", "AccessDeniedException", "AccessDenied", "OptInRequired":
+		return r, faultLine
+	case "ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException",
+		"SignatureDoesNotMatch", "IncompleteSignatureException", "MissingAuthenticationTokenException":
 		r.NotStored, r.Setup = true, true
-	default:
-		own := strings.HasSuffix(api.ErrorCode(), "Exception") // as all of the service's are
-		switch {
-		case status == http.StatusUnauthorized || status == http.StatusForbidden:
-			r.NotStored, r.Setup = own, true
-		case status == http.StatusTooManyRequests:
-			r.NotStored = own
-		case !own:
-			r.Reason = "HTTP " + strconv.Itoa(status) + ", " + r.Reason + notVendors
-		case status >= 400 && status < 500:
-			r.Outcome, r.Permanent = Refused, true
-			return r, true
-		}
+		return r, faultNone // of the credentials, whatever is sent
+	case "InvalidProductCodeException", "DisabledApiException", "AccessDeniedException", "AccessDenied", "OptInRequired":
+		r.NotStored, r.Setup = true, true
+		return r, faultLine // a licence names its product: others of the call may be another's
 	}
-	return r, false
+	own := strings.HasSuffix(api.ErrorCode(), "Exception") // as all of the service's are
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		r.NotStored, r.Setup = own, true
+		return r, faultLine
+	case status == http.StatusTooManyRequests:
+		r.NotStored = own
+		return r, faultNone
+	case !own:
+		r.Reason = "HTTP " + strconv.Itoa(status) + ", " + r.Reason + notVendors
+	case status >= 400 && status < 500:
+		r.Outcome, r.Permanent = Refused, true
+		return r, faultLine
+	}
+	return r, faultSuspect
+}
+
+// awsUnread classifies what is no answer of the service: nothing was asked, or
+// what was answered cannot be read.
+func awsUnread(err error, status int) (Result, fault) {
+	var params *smithy.InvalidParamsError
+	var encoding *smithy.SerializationError
+	switch {
+	case errors.As(err, &params) || errors.As(err, &encoding): // of one record, before anything was sent
+		return Result{Outcome: Refused, Permanent: true, NotStored: true, Reason: "the record cannot be sent: " + err.Error()}, faultLine
+	case status == http.StatusOK:
+		return Result{Reason: "the answer cannot be read"}, faultSuspect
+	case status != 0:
+		return Result{Reason: "HTTP " + strconv.Itoa(status)}, faultSuspect
+	}
+	return Result{Reason: "no answer", NotStored: notSent(err)}, faultNone
 }
 
 // The exchange in the form in which reports show it: requests in the service's

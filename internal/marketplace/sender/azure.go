@@ -76,60 +76,81 @@ func azureOf(l Line) azureEvent {
 	return azureEvent{l.Azure.ResourceID, l.Azure.PlanID, l.Dimension, json.Number(l.Quantity.String()), l.Hour.UTC().Format(time.RFC3339)}
 }
 
-// azureKey is what answers are matched by: resource, dimension and hour,
-// however the service writes its time.
-func azureKey(resource, dimension, start string) string {
-	start = strings.TrimSuffix(start, "Z")
-	if at, err := time.Parse("2006-01-02T15:04:05.999999999", start); err == nil {
-		start = strconv.FormatInt(at.Truncate(time.Hour).Unix(), 10)
+// azureTimes are the ways in which the service has been seen to write an
+// instant, after the letters are upper case and a space is a T.
+var azureTimes = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02T15:04:05.999999999Z0700", "2006-01-02"}
+
+// azureTime reads an instant of an answer; without a zone it is UTC.
+func azureTime(text string) (time.Time, bool) {
+	text = strings.ToUpper(strings.TrimSpace(text))
+	if len(text) > 10 && text[10] == ' ' {
+		text = text[:10] + "T" + text[11:]
 	}
-	return strings.ToLower(resource) + "|" + dimension + "|" + start
+	for _, form := range azureTimes {
+		if at, err := time.Parse(form, text); err == nil {
+			return at.UTC(), true
+		}
+	}
+	return time.Time{}, false
 }
 
-// Send sends lines in batches of any resources.
+// azureFits says whether an answer's entry may be the event that was sent: of
+// one dimension and clock hour, and of one resource where the entry names it.
+func azureFits(l Line, entry azureResult) bool {
+	at, ok := azureTime(entry.EffectiveStartTime)
+	return ok && at.Truncate(time.Hour).Equal(l.Hour.UTC().Truncate(time.Hour)) && entry.Dimension == l.Dimension &&
+		(entry.ResourceID == "" || strings.EqualFold(strings.Trim(strings.TrimSpace(entry.ResourceID), "{}"), l.Azure.ResourceID))
+}
+
+// Send sends lines in batches of any resources. A token that is refused is
+// renewed once for all of them.
 func (s *Azure) Send(ctx context.Context, lines []Line) []Result {
-	return grouped(ctx, lines, func(Line) string { return "" }, func(string) call { return s.send })
+	x := &azureExchange{Azure: s}
+	return grouped(ctx, lines, func(Line) string { return "" }, func(string) call { return x.send })
 }
 
-func (s *Azure) send(ctx context.Context, lines []Line, results []Result) (poisoned bool) {
+func (s *azureExchange) send(ctx context.Context, lines []Line, results []Result) fault {
 	events := make([]azureEvent, len(lines))
-	places := map[string]int{}
 	for i, l := range lines {
 		events[i] = azureOf(l)
-		places[azureKey(l.Azure.ResourceID, l.Dimension, events[i].EffectiveStartTime)] = i
 		results[i] = Result{Request: raw(map[string]any{"request": []azureEvent{events[i]}})}
 	}
 	status, body, retry, err := s.exchange(ctx, http.MethodPost, "/api/batchUsageEvent", nil, map[string]any{"request": events})
 	if err != nil {
 		fill(results, Result{Reason: "no answer", NotStored: notSent(err)})
-		return false
+		return faultNone
 	}
 	if status != http.StatusOK {
-		r := azureFailure(status, body, retry)
+		r, found := azureFailure(status, body, retry)
+		if s.tokenless {
+			found = faultNone
+		}
 		fill(results, r)
-		return r.Outcome == Refused
+		return found
 	}
 	var answer struct {
-		Result []azureResult `json:"result"`
+		Result []json.RawMessage `json:"result"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		fill(results, Result{Reason: "the answer cannot be read"})
-		return false
+		return faultSuspect
 	}
-	fill(results, Result{Reason: "the answer does not name the event"})
-	for _, entry := range answer.Result {
-		i, ok := places[azureKey(entry.ResourceID, entry.Dimension, entry.EffectiveStartTime)]
-		if !ok {
-			continue
+	answers := newMatcher(len(lines), "event", func(i int, r Result) { fill(results[i:i+1], r) })
+	for _, text := range answer.Result {
+		var entry azureResult
+		if err := json.Unmarshal(text, &entry); err != nil {
+			continue // the others are read all the same
 		}
-		r := azureOutcome(entry, lines[i])
-		if strings.HasPrefix(entry.MessageTime, "0001-") {
-			entry.MessageTime = "" // the service's zero, no time
-		}
-		r.Response = raw(map[string]any{"count": 1, "result": []azureResult{entry}})
-		fill(results[i:i+1], r)
+		answers.add(func(i int) bool { return azureFits(lines[i], entry) }, func(i int) Result {
+			r := azureOutcome(entry, lines[i])
+			if strings.HasPrefix(entry.MessageTime, "0001-") {
+				entry.MessageTime = "" // the service's zero, no time
+			}
+			r.Response = raw(map[string]any{"count": 1, "result": []azureResult{entry}})
+			return r
+		})
 	}
-	return false
+	return answers.finish()
 }
 
 // azureOutcome classifies the status of one event.
@@ -166,8 +187,10 @@ func azureOutcome(entry azureResult, l Line) Result {
 	return r
 }
 
-// azureFailure classifies the status of a whole call.
-func azureFailure(status int, body []byte, retry time.Duration) Result {
+// azureFailure classifies the status of a whole call, and says whether one
+// event may be at fault for all. A status 403 after a fresh token is often of one
+// event: its resource was bought from an offer of another app.
+func azureFailure(status int, body []byte, retry time.Duration) (Result, fault) {
 	r := Result{Reason: "HTTP " + strconv.Itoa(status), RetryAfter: retry}
 	if json.Valid(body) {
 		r.Response = body
@@ -176,15 +199,20 @@ func azureFailure(status int, body []byte, retry time.Duration) Result {
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		r.NotStored, r.Setup = own || len(bytes.TrimSpace(body)) == 0, true
+		return r, faultLine
 	case status == http.StatusTooManyRequests:
 		r.NotStored = own || len(bytes.TrimSpace(body)) == 0
-	case status == http.StatusRequestTimeout || status == http.StatusConflict || status >= 500 || status < 400:
+		return r, faultNone
+	case retry > 0 || status == http.StatusRequestTimeout:
+		return r, faultNone // the service asks to wait
+	case status == http.StatusConflict || status >= 500 || status < 400:
 	case !own: // of a proxy on the way, say
 		r.Reason += notVendors
 	default:
 		r.Outcome, r.Permanent = Refused, true
+		return r, faultLine
 	}
-	return r
+	return r, faultSuspect
 }
 
 // azureForm says whether the body of a failure is the service's: an object
@@ -199,19 +227,26 @@ func azureForm(body []byte) bool {
 	return json.Unmarshal(body, &answer) == nil && answer.Code+answer.Error.Code != ""
 }
 
-// exchange makes one call with a token; a token that is refused is renewed once.
-func (s *Azure) exchange(ctx context.Context, method, path string, query url.Values, send any) (status int, body []byte, retry time.Duration, err error) {
-	for _, fresh := range []bool{false, true} {
+// azureExchange is the calls of one Send or Reconcile.
+type azureExchange struct {
+	*Azure
+	renewed   bool // a token was asked for anew
+	tokenless bool // there is none: nothing was asked of the service
+}
+
+// exchange makes one call with a token; one that is refused is renewed once.
+func (s *azureExchange) exchange(ctx context.Context, method, path string, query url.Values, send any) (status int, body []byte, retry time.Duration, err error) {
+	for fresh := false; ; fresh = true {
+		s.renewed = s.renewed || fresh
 		token, err := s.token(ctx, fresh)
-		if err != nil {
+		if s.tokenless = err != nil; s.tokenless {
 			return http.StatusUnauthorized, nil, 0, nil // what the service would say
 		}
 		status, body, retry, err = s.once(ctx, token, method, path, query, send)
-		if err != nil || status != http.StatusUnauthorized && status != http.StatusForbidden {
+		if err != nil || status != http.StatusUnauthorized && status != http.StatusForbidden || s.renewed {
 			return status, body, retry, err
 		}
 	}
-	return status, body, retry, nil
 }
 
 func (s *Azure) once(ctx context.Context, token, method, path string, query url.Values, send any) (status int, body []byte, retry time.Duration, err error) {
@@ -255,14 +290,15 @@ func (s *Azure) once(ctx context.Context, token, method, path string, query url.
 // lines were accepted; anything between stays unknown.
 func (s *Azure) Reconcile(ctx context.Context, lines []Line) []Result {
 	results := make([]Result, len(lines))
+	x := &azureExchange{Azure: s}
 	for i, l := range lines {
-		results[i] = s.reconcile(ctx, l)
+		results[i] = x.reconcile(ctx, l)
 		results[i].Request = raw(map[string]any{"request": []azureEvent{azureOf(l)}})
 	}
 	return results
 }
 
-func (s *Azure) reconcile(ctx context.Context, l Line) Result {
+func (s *azureExchange) reconcile(ctx context.Context, l Line) Result {
 	day := l.Hour.UTC().Truncate(24 * time.Hour)
 	query := url.Values{"usageStartDate": {day.Format(time.RFC3339)}, "UsageEndDate": {day.Add(24 * time.Hour).Format(time.RFC3339)}, "dimension": {l.Dimension}}
 	status, body, retry, err := s.exchange(ctx, http.MethodGet, "/api/usageEvents", query, nil)
@@ -273,7 +309,7 @@ func (s *Azure) reconcile(ctx context.Context, l Line) Result {
 		return Result{Reason: "HTTP " + strconv.Itoa(status), RetryAfter: retry, Setup: status == http.StatusUnauthorized || status == http.StatusForbidden}
 	}
 	var rows []struct {
-		UsageDate         time.Time   `json:"usageDate"`
+		UsageDate         string      `json:"usageDate"`
 		UsageResourceID   string      `json:"usageResourceId"`
 		Dimension         string      `json:"dimension"`
 		ReconStatus       string      `json:"reconStatus"`
@@ -284,8 +320,14 @@ func (s *Azure) reconcile(ctx context.Context, l Line) Result {
 	}
 	var total meter.Decimal
 	for _, row := range rows {
-		if !strings.EqualFold(row.UsageResourceID, l.Azure.ResourceID) || row.Dimension != l.Dimension || row.ReconStatus == "Rejected" ||
-			!row.UsageDate.UTC().Truncate(24*time.Hour).Equal(day) {
+		if !strings.EqualFold(row.UsageResourceID, l.Azure.ResourceID) || row.Dimension != l.Dimension || row.ReconStatus == "Rejected" {
+			continue
+		}
+		at, ok := azureTime(row.UsageDate)
+		if !ok {
+			return Result{Reason: "the answer cannot be read"}
+		}
+		if !at.Truncate(24 * time.Hour).Equal(day) {
 			continue
 		}
 		quantity, err := meter.ParseDecimal(row.SubmittedQuantity.String())

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -138,19 +139,34 @@ func (s *GCP) report(ctx context.Context, l Line, operation *servicecontrol.Oper
 	}{answer.ServiceConfigId, answer.ServiceRolloutId, nil}
 	r := Result{Outcome: Settled, Accepted: l.Quantity}
 	for _, e := range answer.ReportErrors {
-		if e.Status == nil || e.OperationId != l.OperationID {
-			continue
+		r = gcpReported(e, l, r)
+		if e.Status != nil {
+			response.ReportErrors = append(response.ReportErrors, gcpError{e.OperationId, gcpStatus{e.Status.Code, e.Status.Message}})
 		}
-		r = Result{Outcome: Refused, Permanent: true, Reason: "code " + strconv.FormatInt(e.Status.Code, 10) + ": " + e.Status.Message}
-		switch e.Status.Code {
-		case 4, 8, 10, 13, 14: // DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE
-			r.Outcome, r.Permanent = Unknown, false
-		case 5, 7, 9, 16: // NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION, UNAUTHENTICATED
-			r.Suspended = true
-		}
-		response.ReportErrors = append(response.ReportErrors, gcpError{e.OperationId, gcpStatus{e.Status.Code, e.Status.Message}})
 	}
 	r.Response = raw(response)
+	return r
+}
+
+// gcpReported is a line's result after one of the errors of its report, which
+// holds no other operation: an error is the line's unless it names another.
+func gcpReported(e *servicecontrol.ReportError, l Line, before Result) Result {
+	id := strings.Trim(strings.TrimSpace(e.OperationId), "{}")
+	switch {
+	case id != "" && !strings.EqualFold(id, l.OperationID):
+		return Result{Reason: "the answer tells of an operation that was not sent"}
+	case e.Status == nil || e.Status.Code == 0:
+		return Result{Reason: "the answer has an error that says nothing"}
+	case before.Outcome == Unknown: // nothing is more certain by a second error
+		return before
+	}
+	r := Result{Outcome: Refused, Permanent: true, Reason: "code " + strconv.FormatInt(e.Status.Code, 10) + ": " + e.Status.Message}
+	switch e.Status.Code {
+	case 1, 2, 4, 8, 10, 13, 14: // CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE
+		r.Outcome, r.Permanent = Unknown, false
+	case 5, 7, 9, 16: // NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION, UNAUTHENTICATED
+		r.Suspended = true
+	}
 	return r
 }
 

@@ -115,19 +115,43 @@ const MaxBatch = 25
 // the call is unknown.
 const notVendors = ", and not in the marketplace's own form"
 
-// call sends some of the lines, all to one place, and fills in their results.
-// It returns true if the call was refused whole for what one of them holds;
-// the results are then what a single line deserves.
-type call func(ctx context.Context, lines []Line, results []Result) (poisoned bool)
+// call sends some of the lines, all to one place, and fills in their results,
+// which are what a single line deserves.
+type call func(ctx context.Context, lines []Line, results []Result) fault
 
-// bisect halves a refused batch until the guilty lines stand alone.
+// fault says of a call whether what one of its lines holds may be at fault for all.
+type fault uint8
+
+const (
+	faultNone    fault = iota // each line has its own answer, or the marketplace cannot be reached at all
+	faultSuspect              // the call failed whole: the service is at fault, or a line that it cannot take
+	faultLine                 // the call was refused whole, and the answer does not say for which line
+)
+
+// suspectLevels is how often calls that fail without a refusal are halved while
+// no part of them gets through: after that the service is at fault.
+const suspectLevels = 2
+
+// bisect halves a batch that failed whole until the guilty lines stand alone,
+// level by level: whatever ails one line, its neighbours do not wait for it.
 func bisect(ctx context.Context, lines []Line, results []Result, send call) {
-	if poisoned := send(ctx, lines, results); !poisoned || len(lines) == 1 {
-		return
+	type part struct{ from, to int }
+	for level, parts := 0, []part{{0, len(lines)}}; len(parts) > 0; level++ {
+		var next []part
+		through := false // something was answered that does not look like the service's fault
+		for _, p := range parts {
+			found := send(ctx, lines[p.from:p.to], results[p.from:p.to])
+			through = through || found != faultSuspect
+			if found != faultNone && p.to-p.from > 1 {
+				half := p.from + (p.to-p.from)/2
+				next = append(next, part{p.from, half}, part{half, p.to})
+			}
+		}
+		if !through && level >= suspectLevels || ctx.Err() != nil {
+			return
+		}
+		parts = next
 	}
-	half := len(lines) / 2
-	bisect(ctx, lines[:half], results[:half], send)
-	bisect(ctx, lines[half:], results[half:], send)
 }
 
 // grouped sends lines that belong to the same call, at most MaxBatch together,
