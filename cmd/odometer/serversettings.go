@@ -69,7 +69,7 @@ type LimitSettings struct {
 
 	MinFreeDisk    byteSize `default:"1GiB" setting:"" help:"Free disk space below which usage is refused with 507."`
 	LogInFlight    byteSize `default:"64MiB" setting:"" help:"Log bytes appended and not yet folded; beyond it 429."`
-	CellBytes      byteSize `default:"256MiB" setting:"" help:"Memory of folded totals that forces a checkpoint."`
+	CellBytes      byteSize `default:"256MiB" setting:"" help:"Memory of what no checkpoint holds yet: totals, groups and texts being folded and being written."`
 	CacheBytes     byteSize `default:"64MiB" setting:"" help:"Memory of the store's block cache."`
 	AnswerBytes    byteSize `default:"32MiB" setting:"" help:"Memory of answers that are kept until usage reaches their months."`
 	GroupsPerMeter int      `default:"1048576" setting:"" help:"Groups a meter folds; beyond it answers come from scanning."`

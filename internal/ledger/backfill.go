@@ -166,16 +166,31 @@ func (l *Ledger) addBackfill(b *backfillBatch) error {
 			if err := l.countMeter(m, b.rows, b.verdicts, change{sign: +1}); err != nil {
 				return err
 			}
+			l.backfilledTo(m, b.seq)
+			if l.held() >= l.heldFull() {
+				// Each meter has its cursor, so a checkpoint may come between two of them.
+				l.mu.Unlock()
+				err := l.makeRoom(&foldItem{})
+				l.mu.Lock()
+				if err != nil {
+					return err
+				}
+			}
 		}
 	}
 	for _, m := range b.meters {
-		m.record.Cursor = b.seq
-		l.active.meters[m] = struct{}{}
+		l.backfilledTo(m, b.seq)
 	}
+	return nil
+}
+
+// backfilledTo records how far a meter has been backfilled. l.mu is held.
+func (l *Ledger) backfilledTo(m *meterState, seq uint64) {
+	m.record.Cursor = seq
+	l.active.meters[m] = struct{}{}
 	if l.active.started == 0 {
 		l.active.started = l.now().UnixNano()
 	}
-	return nil
 }
 
 // hideVoided makes rows voided before the meters' definition uncounted.

@@ -121,6 +121,10 @@ func (l *Ledger) readCells(ctx context.Context, qu *question) (*collector, uint6
 	}
 	view := l.viewLocked()
 	defer view.release()
+	if m.record.Ahead > view.applied {
+		l.mu.RUnlock()
+		return nil, 0, false, nil // it holds a part of a block that is not counted yet
+	}
 	r := &cellRead{qu: qu, width: int64(m.width), stop: ctx.Err}
 	r.c = newCollector(qu, l.now(), l.limits)
 	qu.texts = l.texts.text

@@ -29,6 +29,7 @@ type delta struct {
 	verdicts map[uint64][]byte              // packed, of blocks with other than accepted rows
 	voids    map[uint64]map[uint32]voidNote // block, row
 	notes    []keyValue                     // conflicts: written as they are
+	side     int64                          // memory of groups, notes, headers, verdicts and voids
 	events   int
 	bytes    int64
 	applied  uint64
@@ -37,6 +38,7 @@ type delta struct {
 	nextText uint64
 	version  uint32
 	started  int64 // acceptance time of the first block in it
+	partial  bool  // some meters hold their share of block applied+1 too, see portions.go
 	records  []keyValue
 }
 
@@ -47,7 +49,24 @@ func newDelta(applied uint64, accepted int64, sum [16]byte) *delta {
 		verdicts: map[uint64][]byte{}, voids: map[uint64]map[uint32]voidNote{}, applied: applied, accepted: accepted, sum: sum}
 }
 
-func (d *delta) note(key, value []byte) { d.notes = append(d.notes, keyValue{key, value}) }
+// What entries of a delta take in memory beside their bytes.
+const (
+	noteBytes    = 96
+	groupBytes   = 64
+	headerBytes  = 224
+	verdictBytes = 64
+	voidBytes    = 160
+)
+
+func (d *delta) note(key, value []byte) {
+	d.notes = append(d.notes, keyValue{key, value})
+	d.side += int64(len(key)+len(value)) + noteBytes
+}
+
+func (d *delta) addGroup(key []byte) {
+	d.groups[string(key)] = struct{}{}
+	d.side += int64(len(key)) + groupBytes
+}
 
 // checkpointRecord is the state's place in the log. It commits together with
 // everything folded up to it.
@@ -89,10 +108,12 @@ func (l *Ledger) noteBlock(org *orgState, it *foldItem) {
 	header := it.header // a copy: the list must not keep the item with its rows and answers
 	h := &header
 	d.headers = append(d.headers, headerNote{org.name, h})
+	d.side += headerBytes
 	if it.rows != nil {
 		org.record.Reached.noteHeader(h)
 		if v := packVerdicts(l.fold.verdicts); v != nil {
 			d.verdicts[h.Sequence] = v
+			d.side += int64(len(v)) + verdictBytes
 			for i, verdict := range l.fold.verdicts {
 				if verdict == Conflict {
 					d.note(conflictKey(org.name, it.rows.Hashes[i], h.Sequence, uint32(i)), nil)
@@ -162,13 +183,23 @@ type finishedMerge struct {
 // due says whether the active delta should be written.
 func (l *Ledger) due() bool {
 	d := l.active
-	return l.additions() >= l.limits.CheckpointEvents || d.bytes >= l.limits.CheckpointBytes || d.table.Bytes() >= l.limits.CellBytes
+	return l.additions() >= l.limits.CheckpointEvents || d.bytes >= l.limits.CheckpointBytes || l.held() >= l.limits.CellBytes/4
 }
+
+// held returns the memory of the active delta. The limit covers four like it: the
+// one being folded, the one being written, and its batch. Fold goroutine.
+func (l *Ledger) held() int64 {
+	return l.active.table.Bytes() + l.active.side + l.texts.added.bytes
+}
+
+// heldFull is the size of the active delta from which folding waits for the
+// checkpoint under way.
+func (l *Ledger) heldFull() int64 { return l.limits.CellBytes / 8 * 3 }
 
 // additions counts what the active delta holds apart from cells. A backfill
 // adds texts and groups but no events.
 func (l *Ledger) additions() int {
-	return max(l.active.events, len(l.texts.added.ids), len(l.active.groups))
+	return max(l.active.events, len(l.texts.added.texts), len(l.active.groups))
 }
 
 // makeRoom starts a checkpoint when one is due, and waits for the one before
@@ -178,31 +209,37 @@ func (l *Ledger) makeRoom(it *foldItem) error {
 	if it.rows != nil {
 		rows = it.rows.N
 	}
-	full := l.ids.Free() < rows || l.active.table.Bytes() >= 2*l.limits.CellBytes || l.additions() >= 2*l.limits.CheckpointEvents
+	full := l.ids.Free() < rows || l.held() >= l.heldFull() || l.additions() >= 2*l.limits.CheckpointEvents
 	if !full && !l.due() {
 		return nil
 	}
-	if l.ckpt.busy {
+	if l.ckpt.busy && !full {
 		select {
 		case <-l.ckpt.done:
 		default:
-			if !full {
-				return nil
-			}
-			<-l.ckpt.done
-		}
-		l.ckpt.busy = false
-		if l.ckpt.failed != nil {
-			return l.ckpt.failed
+			return nil
 		}
 	}
-	l.freeze()
+	if err := l.flushed(); err != nil {
+		return err
+	}
+	l.freeze(nil)
 	return nil
 }
 
-// freeze swaps the active delta for an empty one and starts writing it. Fold
-// goroutine, no flush under way.
-func (l *Ledger) freeze() {
+// flushed waits for the flush under way, if there is one. Fold goroutine.
+func (l *Ledger) flushed() error {
+	if l.ckpt.busy {
+		<-l.ckpt.done
+		l.ckpt.busy = false
+	}
+	return l.ckpt.failed
+}
+
+// freeze swaps the active delta for an empty one and starts writing it. part is
+// the block of which only some meters have been counted, nil between blocks.
+// Fold goroutine, no flush under way.
+func (l *Ledger) freeze(part *foldItem) {
 	l.mu.Lock()
 	d := l.active
 	l.active = newDelta(d.applied, d.accepted, d.sum)
@@ -211,6 +248,9 @@ func (l *Ledger) freeze() {
 	}
 	d.texts = l.texts.freeze()
 	d.ids = l.ids.Freeze()
+	if d.partial = part != nil; d.partial {
+		d.ids.Before(part.header.Sequence)
+	}
 	d.nextText, d.version = l.texts.next, l.nextVersion
 	d.snapshotRecords()
 	l.frozen = d
@@ -430,17 +470,11 @@ func (l *Ledger) maybeMerge() {
 // Checkpoint writes what has been folded so far and waits for it.
 func (l *Ledger) Checkpoint() error {
 	return l.onFold(func() error {
-		if l.ckpt.busy {
-			<-l.ckpt.done
-			l.ckpt.busy = false
+		if err := l.flushed(); err != nil {
+			return err
 		}
-		if l.ckpt.failed != nil {
-			return l.ckpt.failed
-		}
-		l.freeze()
-		<-l.ckpt.done
-		l.ckpt.busy = false
-		return l.ckpt.failed
+		l.freeze(nil)
+		return l.flushed()
 	})
 }
 

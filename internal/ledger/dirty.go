@@ -123,6 +123,9 @@ func (l *Ledger) recomputeDirty(b *pebble.Batch, d *delta) (map[string]*install,
 	r := &l.ckpt.dirty
 	r.forget(marks, d.deleted)
 	installs := map[string]*install{}
+	if d.partial {
+		return installs, nil // its cells are not of one sequence
+	}
 	pick, err := l.newPicker(marks)
 	if err != nil {
 		return nil, err
@@ -437,6 +440,7 @@ func (j *dirtyJob) block(l *Ledger, h *block.Header, d *delta) error {
 // rows adds the taken rows of the evaluator's block to the slots of one meter.
 func (j *dirtyJob) rows(l *Ledger, m *meterState, rows *block.Rows, d *delta) error {
 	def := &m.frozen.Meter
+	j.eval.trim()
 	j.chosen = append(j.chosen[:0], j.take...)
 	if !j.eval.match(def, j.chosen) {
 		return nil
@@ -543,11 +547,16 @@ func (l *Ledger) installChunk(b *pebble.Batch, key, own []byte, in *install, upT
 
 // cachedTexts interns with the fold's numbers and remembers them.
 type cachedTexts struct {
-	in  storedTexts
-	ids map[string]uint64
+	in    storedTexts
+	ids   map[string]uint64
+	bytes int64
 }
 
-const maxCachedTexts = 1 << 16
+// What cachedTexts and its like hold.
+const (
+	maxCachedTexts     = 1 << 16
+	maxCachedTextBytes = 8 << 20
+)
 
 func (c *cachedTexts) intern(text []byte) (uint64, error) {
 	if id, ok := c.ids[string(text)]; ok {
@@ -555,10 +564,12 @@ func (c *cachedTexts) intern(text []byte) (uint64, error) {
 	}
 	id, err := c.in.intern(text)
 	if err == nil && id != unknownText {
-		if len(c.ids) >= maxCachedTexts {
+		if len(c.ids) >= maxCachedTexts || c.bytes >= maxCachedTextBytes {
 			clear(c.ids)
+			c.bytes = 0
 		}
 		c.ids[string(text)] = id
+		c.bytes += int64(len(text)) + cachedTextBytes
 	}
 	return id, err
 }

@@ -75,6 +75,25 @@ func (e *evaluator) reset(rows *block.Rows, in interner) {
 	}
 	clear(e.columns)
 	clear(e.longs)
+	e.recycle()
+	clear(e.numbers)
+}
+
+// maxEvaluated bounds what is kept of a block's attributes from one meter to the next.
+const maxEvaluated = 32 << 20
+
+// trim drops what is kept of the block's attributes when it has become much: a
+// thousand meters may have an attribute each. What was handed out must no longer be used.
+func (e *evaluator) trim() {
+	if (len(e.groups)*8+len(e.values)*17+len(e.longs))*e.rows.N < maxEvaluated {
+		return
+	}
+	e.recycle()
+	clear(e.longs)
+}
+
+// recycle keeps the columns' memory for others.
+func (e *evaluator) recycle() {
 	for _, g := range e.groups {
 		e.freeIDs = append(e.freeIDs, g)
 	}
@@ -83,7 +102,6 @@ func (e *evaluator) reset(rows *block.Rows, in interner) {
 		e.freeVal = append(e.freeVal, v)
 	}
 	clear(e.values)
-	clear(e.numbers)
 }
 
 func (e *evaluator) newIDs() []uint64 {

@@ -305,6 +305,7 @@ func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows
 		if def.EventType != e.Type {
 			continue
 		}
+		eval.trim()
 		take := make([]bool, rows.N)
 		take[ord] = true
 		if !eval.match(&def, take) {

@@ -84,8 +84,6 @@ func (l *Ledger) foldBlock(it *foldItem) ([]answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(it.waiting) > 0 {
 		l.fold.skips, l.fold.skipped = make([]requestSkips, len(it.rows.Requests)), nil
 	}
@@ -94,11 +92,7 @@ func (l *Ledger) foldBlock(it *foldItem) ([]answer, error) {
 		answers[r].skips = s
 	}
 	l.fold.skips = nil
-	if err != nil {
-		return nil, err
-	}
-	l.noteBlock(org, it)
-	return answers, nil
+	return answers, err
 }
 
 func refuseAll(it *foldItem, err error) []answer {
@@ -239,24 +233,24 @@ func (l *Ledger) judgeAtomic(it *foldItem, req *block.Request, since uint64, a *
 	return nil, nil
 }
 
-// count adds the accepted rows to every meter of the organization. l.mu is held.
+// count adds the accepted rows to every meter of the organization and records
+// that the block has been folded.
 func (l *Ledger) count(org *orgState, it *foldItem) error {
 	f := &l.fold
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if it.rows.N > 0 {
+		if err := l.countMeters(org, it); err != nil {
+			return err
+		}
+	}
 	before := org.record.Accepted
 	for r := range it.rows.Requests {
 		req := &it.rows.Requests[r]
 		org.record.count(f.verdicts[req.First:req.First+req.Rows], req)
 	}
 	org.noteTimes(it.rows, f.verdicts, before)
-	if len(org.meters) == 0 || it.rows.N == 0 {
-		return nil
-	}
-	f.eval.reset(it.rows, l.texts.forOrg(org.name))
-	for _, m := range org.meters {
-		if err := l.countMeter(m, it.rows, f.verdicts, change{sign: +1}); err != nil {
-			return fmt.Errorf("meter %s: %w", m.record.Meter.Key, err)
-		}
-	}
+	l.noteBlock(org, it)
 	return nil
 }
 
@@ -264,6 +258,7 @@ func (l *Ledger) count(org *orgState, it *foldItem) error {
 // cells, or takes them back.
 func (l *Ledger) countMeter(m *meterState, rows *block.Rows, verdicts []Verdict, by change) error {
 	f := &l.fold
+	f.eval.trim()
 	if cap(f.take) < rows.N {
 		f.take = make([]bool, rows.N)
 	}
@@ -412,7 +407,7 @@ func (l *Ledger) noteGroup(m *meterState, group []uint64) (kept bool, err error)
 		m.record.Crowded = true
 		return false, nil
 	}
-	l.active.groups[string(key)] = struct{}{}
+	l.active.addGroup(key)
 	l.fold.groups.add(key)
 	m.record.Groups++
 	return true, nil

@@ -293,7 +293,7 @@ func (l *Ledger) checkpointIfOld() {
 			}
 		}
 		if l.ckpt.failed == nil {
-			l.freeze()
+			l.freeze(nil)
 		}
 		return nil
 	})

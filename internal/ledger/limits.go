@@ -14,8 +14,9 @@ type Limits struct {
 	CheckpointEvents  int           // events between checkpoints
 	CheckpointBytes   int64         // log bytes between checkpoints
 	CheckpointEvery   time.Duration // time between checkpoints while there is something to write
-	CellBytes         int64         // memory of the active cells that forces a checkpoint
+	CellBytes         int64         // memory of what no checkpoint holds: totals, groups and texts being folded and being written
 	StringCache       int           // interned strings held in memory
+	StringBytes       int64         // and their bytes, as much each way
 	GroupsPerMeter    int           // groups a meter keeps apart; beyond it groups are answered by scanning
 	ErrorsPerAnswer   int           // errors listed in one Result
 	WarningsPerAnswer int           // warnings listed in one Result
@@ -40,7 +41,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		BytesInFlight: 64 << 20, BlocksInFlight: 64, GroupBytes: 4 << 20, GroupBlocks: 256, MergeRows: 500,
 		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
-		CellBytes: 256 << 20, StringCache: 1 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
+		CellBytes: 256 << 20, StringCache: 1 << 20, StringBytes: 48 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
 		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, KeptRejections: 100_000,
 		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
 		AnswerBytes: 32 << 20, AnswerCells: 256,
@@ -61,6 +62,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.CheckpointEvery, d.CheckpointEvery)
 	fill(&l.CellBytes, d.CellBytes)
 	fill(&l.StringCache, d.StringCache)
+	fill(&l.StringBytes, d.StringBytes)
 	fill(&l.GroupsPerMeter, d.GroupsPerMeter)
 	fill(&l.ErrorsPerAnswer, d.ErrorsPerAnswer)
 	fill(&l.WarningsPerAnswer, d.WarningsPerAnswer)

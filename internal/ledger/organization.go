@@ -96,7 +96,8 @@ type meterRecord struct {
 	Version   uint32      `json:"version"`
 	Created   uint64      `json:"created"` // sequence of the definition
 	CreatedAt int64       `json:"created_at"`
-	Cursor    uint64      `json:"cursor"` // backfilled up to and including; done when == Created
+	Cursor    uint64      `json:"cursor"`          // backfilled up to and including; done when == Created
+	Ahead     uint64      `json:"ahead,omitempty"` // a block that is counted here already, though the checkpoint ends before it
 	Skipped   uint64      `json:"skipped"`
 	Groups    uint64      `json:"groups"`
 	Crowded   bool        `json:"crowded,omitempty"` // more groups than Limits.GroupsPerMeter: new ones share a group, see overflow

@@ -33,7 +33,7 @@ func (l *Ledger) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the identity index: %w", err)
 	}
-	l.texts = newTexts(l.state, l.limits.StringCache, rec.NextText)
+	l.texts = newTexts(l.state, l.limits.StringCache, l.limits.StringBytes, rec.NextText)
 	l.nextVersion = rec.NextVersion
 	if l.orgs, err = readOrgs(l.state); err != nil {
 		return err

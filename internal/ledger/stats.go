@@ -77,7 +77,7 @@ func (l *Ledger) Stats() Stats {
 	l.timing.mu.Unlock()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	s.CellBytes = l.active.table.Bytes()
+	s.CellBytes = l.held()
 	l.orgsMu.RLock()
 	defer l.orgsMu.RUnlock()
 	for _, o := range l.orgs {

@@ -7,45 +7,74 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
 )
 
 // texts is the dictionary of group and distinct values: text <-> number.
 // Numbers are given by the fold alone, in sequence order, so they are a
-// function of the log. Memory is bounded: two generations of a cache, plus
-// the texts added since the last checkpoint.
+// function of the log. Memory is bounded in bytes: two generations of a cache
+// each way, plus the texts added since the last checkpoint, which the delta's
+// limit counts.
 type texts struct {
 	db    *pebble.DB
-	limit int
+	limit int   // texts in both generations of a cache
+	bytes int64 // and their memory
 
 	// Fold goroutine only.
-	next      uint64
-	young     map[string]uint64 // org-prefixed text -> number
-	old       map[string]uint64
-	keyBuf    []byte
-	orgPrefix map[string]string
+	next       uint64
+	young      map[string]uint64 // org-prefixed text -> number
+	old        map[string]uint64
+	youngBytes int64
+	keyBuf     []byte
 
-	mu      sync.RWMutex
-	byID    map[uint64]string // reverse, bounded like the forward cache
-	byIDOld map[uint64]string
-	added   *textDelta // since the last freeze
-	frozen  *textDelta // being written
+	mu        sync.RWMutex
+	byID      map[uint64]string // reverse, bounded like the forward cache
+	byIDOld   map[uint64]string
+	byIDBytes int64
+	added     *textDelta // since the last freeze
+	frozen    *textDelta // being written
 }
 
+// textDelta is what was added between two freezes: texts of consecutive numbers.
 type textDelta struct {
-	ids  map[string]uint64
-	text map[uint64]string
+	ids   map[string]uint64 // org-prefixed text -> number
+	first uint64            // number of the first of texts
+	texts []string
+	bytes int64
 }
 
-func newTextDelta() *textDelta {
-	return &textDelta{ids: map[string]uint64{}, text: map[uint64]string{}}
+// What a text takes in memory beside its bytes: in a cache, and among those added.
+const (
+	cachedTextBytes = 64
+	addedTextBytes  = 96
+)
+
+func newTextDelta(first uint64) *textDelta {
+	return &textDelta{ids: map[string]uint64{}, first: first}
 }
 
-func newTexts(db *pebble.DB, limit int, next uint64) *texts {
+// text returns the text of a number that was added here.
+func (d *textDelta) text(id uint64) (string, bool) {
+	if d == nil || id < d.first || id-d.first >= uint64(len(d.texts)) {
+		return "", false
+	}
+	return d.texts[id-d.first], true
+}
+
+func (d *textDelta) add(key string, prefix int, id uint64) {
+	d.ids[key] = id
+	d.texts = append(d.texts, key[prefix:])
+	d.bytes += int64(len(key)) + addedTextBytes
+}
+
+func newTexts(db *pebble.DB, limit int, bytes int64, next uint64) *texts {
 	if next == 0 {
 		next = emptyText + 1
 	}
-	return &texts{db: db, limit: limit, next: next, young: map[string]uint64{}, old: map[string]uint64{},
-		byID: map[uint64]string{}, byIDOld: map[uint64]string{}, added: newTextDelta(), orgPrefix: map[string]string{}}
+	return &texts{db: db, limit: limit, bytes: bytes, next: next, young: map[string]uint64{}, old: map[string]uint64{},
+		byID: map[uint64]string{}, byIDOld: map[uint64]string{}, added: newTextDelta(next)}
 }
 
 // orgTexts interns for one organization; fold goroutine only.
@@ -55,12 +84,7 @@ type orgTexts struct {
 }
 
 func (t *texts) forOrg(org string) orgTexts {
-	p, ok := t.orgPrefix[org]
-	if !ok {
-		p = string(appendOrg(nil, org))
-		t.orgPrefix[org] = p
-	}
-	return orgTexts{t, p}
+	return orgTexts{t, string(appendOrg(nil, org))}
 }
 
 func (o orgTexts) intern(text []byte) (uint64, error) {
@@ -81,14 +105,15 @@ func (o orgTexts) intern(text []byte) (uint64, error) {
 		id = t.next
 		t.next++
 		t.mu.Lock()
-		t.added.ids[key] = id
-		t.added.text[id] = string(text)
+		t.added.add(key, len(o.prefix), id)
 		t.mu.Unlock()
 	}
-	if len(t.young) >= t.limit/2 {
-		t.old, t.young = t.young, make(map[string]uint64, 1024)
+	size := int64(len(key)) + cachedTextBytes
+	if len(t.young) >= t.limit/2 || t.youngBytes+size > t.bytes/2 {
+		t.old, t.young, t.youngBytes = t.young, make(map[string]uint64, 1024), 0
 	}
 	t.young[key] = id
+	t.youngBytes += size
 	return id, nil
 }
 
@@ -133,10 +158,10 @@ func (t *texts) text(id uint64) (string, error) {
 		s, ok = t.byIDOld[id]
 	}
 	if !ok {
-		s, ok = t.added.text[id]
+		s, ok = t.added.text(id)
 	}
-	if !ok && t.frozen != nil {
-		s, ok = t.frozen.text[id]
+	if !ok {
+		s, ok = t.frozen.text(id)
 	}
 	t.mu.RUnlock()
 	if ok {
@@ -152,10 +177,14 @@ func (t *texts) text(id uint64) (string, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.byID) >= t.limit/2 {
-		t.byIDOld, t.byID = t.byID, make(map[uint64]string, 1024)
+	size := int64(len(s)) + cachedTextBytes
+	if len(t.byID) >= t.limit/2 || t.byIDBytes+size > t.bytes/2 {
+		t.byIDOld, t.byID, t.byIDBytes = t.byID, make(map[uint64]string, 1024), 0
 	}
-	t.byID[id] = s
+	if _, again := t.byID[id]; !again { // another reader may have been first
+		t.byID[id] = s
+		t.byIDBytes += size
+	}
 	return s, nil
 }
 
@@ -163,7 +192,7 @@ func (t *texts) text(id uint64) (string, error) {
 func (t *texts) freeze() *textDelta {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.frozen, t.added = t.added, newTextDelta()
+	t.frozen, t.added = t.added, newTextDelta(t.next)
 	return t.frozen
 }
 
@@ -177,12 +206,14 @@ func (t *texts) drop() {
 // write puts the additions into the checkpoint's batch.
 func (d *textDelta) write(b *pebble.Batch) error {
 	var v [8]byte
+	prefixed := make([]byte, 0, 1+meter.MaxGroupBytes+block.MaxOrgBytes+2)
 	for key, id := range d.ids {
 		binary.BigEndian.PutUint64(v[:], id)
-		if err := b.Set(append([]byte{keyText}, key...), v[:], nil); err != nil {
+		if err := b.Set(append(append(prefixed, keyText), key...), v[:], nil); err != nil {
 			return err
 		}
-		if err := b.Set(seqKey(keyTextByNumber, id), []byte(d.text[id]), nil); err != nil {
+		text, _ := d.text(id)
+		if err := b.Set(seqKey(keyTextByNumber, id), []byte(text), nil); err != nil {
 			return err
 		}
 	}

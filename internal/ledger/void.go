@@ -169,6 +169,7 @@ func (l *Ledger) foldVoid(org *orgState, it *foldItem, c control, w *voidWork) e
 		for _, ord := range b.ords {
 			verdicts[ord] = Accepted
 			l.active.voids[seq][ord] = note
+			l.active.side += voidBytes
 			org.record.Reached.note(rows.Times[ord], rows.Times[ord], note.Sequence)
 		}
 		l.fold.eval.reset(rows, l.texts.forOrg(org.name))

@@ -6,6 +6,7 @@ import "slices"
 type Frozen struct {
 	set   *Set
 	table *table // nil when it was empty
+	below uint64 // Write leaves out identities of this block and later ones; 0 = none
 
 	// Guarded by Set.mu.
 	info    RunInfo // once written
@@ -21,6 +22,38 @@ func (f *Frozen) Len() int {
 	return f.table.n
 }
 
+// Before makes Write leave out the identities of a block that is not to be
+// part of the run, and of later ones. The caller inserts them again: they stay
+// remembered by the recent table. Call it before Write.
+func (f *Frozen) Before(seq uint64) { f.below = seq }
+
+// written returns the identities to be written.
+func (f *Frozen) written() uint64 {
+	if f.below == 0 {
+		return uint64(f.table.n)
+	}
+	n := uint64(0)
+	for i := range f.table.slots {
+		if s := f.table.slots[i].seq; s != 0 && s-1 < f.below {
+			n++
+		}
+	}
+	return n
+}
+
+// ascend calls fn with the identities to be written, in order of hash.
+func (f *Frozen) ascend(fn func(*Entry) error) error {
+	if f.below == 0 {
+		return f.table.ascend(fn)
+	}
+	return f.table.ascend(func(e *Entry) error {
+		if e.Seq >= f.below {
+			return nil
+		}
+		return fn(e)
+	})
+}
+
 // Write writes the table as a run: complete, synced and under its name when
 // it returns. It may be called again after an error, and returns the same run
 // after a success. Of an empty table it writes nothing and returns a zero
@@ -29,7 +62,11 @@ func (f *Frozen) Write() (RunInfo, error) {
 	s := f.set
 	s.mu.Lock()
 	info, closed := f.info, s.closed
-	f.writing = f.table != nil && info.ID == 0 && !closed
+	var n uint64
+	if f.table != nil && info.ID == 0 && !closed {
+		n = f.written()
+	}
+	f.writing = n > 0
 	writing := f.writing
 	s.unlock()
 	if closed {
@@ -38,7 +75,7 @@ func (f *Frozen) Write() (RunInfo, error) {
 	if !writing {
 		return info, nil
 	}
-	r, err := s.createRun(uint64(f.table.n), 0, func(w *runWriter) error { return f.table.ascend(w.add) })
+	r, err := s.createRun(n, 0, func(w *runWriter) error { return f.ascend(w.add) })
 	s.mu.Lock()
 	defer s.unlock()
 	f.writing = false
@@ -76,15 +113,17 @@ func (s *Set) Install(f *Frozen, info RunInfo) {
 		return
 	}
 	at := slices.Index(s.waiting, f)
-	if at < 0 || f.info != info || f.table != nil && f.run == nil {
+	if at < 0 || f.info != info || info.ID != 0 && f.run == nil || info.ID == 0 && f.table != nil && f.written() > 0 {
 		panic("idset: Install of a table that was not written, or was installed before")
 	}
 	s.waiting = slices.Delete(slices.Clone(s.waiting), at, at+1)
 	s.generation.Add(1)
-	if f.run == nil {
-		return // it was empty
+	if f.table != nil {
+		s.retired = append(s.retired, f.table)
 	}
-	s.retired = append(s.retired, f.table)
+	if f.run == nil {
+		return // there was nothing to write
+	}
 	version := s.sealed.version + 1
 	f.run.born = version
 	s.publish(append(slices.Clone(s.sealed.runs), f.run), version)
