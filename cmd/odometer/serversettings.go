@@ -55,7 +55,7 @@ type CheckpointSettings struct {
 type LimitSettings struct {
 	BodyBytes         byteSize      `default:"16MiB" setting:"" help:"Largest request body as sent."`
 	DecompressedBytes byteSize      `default:"64MiB" setting:"" help:"Largest request body after gzip or zstd."`
-	BodiesInFlight    byteSize      `default:"256MiB" setting:"" help:"Bytes of all request bodies held at once; beyond it 429."`
+	BodiesInFlight    byteSize      `default:"160MiB" setting:"" help:"Bytes of all request bodies held at once; beyond it 429."`
 	Connections       int           `default:"8192" setting:"" help:"Open connections; further ones wait."`
 	BodyTimeout       time.Duration `default:"5m" setting:"" help:"Longest time for a whole request body."`
 	ShutdownGrace     time.Duration `default:"10s" setting:"" help:"Time for requests in progress when the server stops."`

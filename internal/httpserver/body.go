@@ -185,7 +185,7 @@ func (s *Server) slurp(b *body, src io.Reader, promised int64, what string, limi
 			}
 		}
 		*b.buf = buf
-		size = min(4*int64(cap(buf)), max(limit, int64(cap(buf)))+1)
+		size = min(2*int64(cap(buf)), max(limit, int64(cap(buf)))+1)
 	}
 }
 

@@ -22,7 +22,7 @@ type Limits struct {
 // DefaultLimits returns the defaults named in docs/operations.md.
 func DefaultLimits() Limits {
 	return Limits{
-		BodyBytes: 16 << 20, DecompressedBytes: 64 << 20, BodiesInFlight: 256 << 20, HeaderBytes: 64 << 10,
+		BodyBytes: 16 << 20, DecompressedBytes: 64 << 20, BodiesInFlight: 160 << 20, HeaderBytes: 64 << 10,
 		Connections: 8192, HeaderTimeout: 10 * time.Second, BodyGrace: 10 * time.Second, BodyRate: 8 << 10,
 		BodyTimeout: 5 * time.Minute, ResponseTimeout: 10 * time.Minute, IdleTimeout: 2 * time.Minute,
 		ShutdownGrace: 10 * time.Second,

@@ -291,7 +291,7 @@ func (l *Ledger) writeDelta(d *delta) error {
 	if err != nil {
 		return fmt.Errorf("write the identities: %w", err)
 	}
-	b := l.state.NewBatch()
+	b := l.state.NewBatchWithSize(d.batchSize()) // growing it would copy it again and again
 	defer b.Close()
 	if err := l.fillBatch(b, d); err != nil {
 		return err
@@ -353,6 +353,11 @@ func infoOf(f *finishedMerge) idset.RunInfo {
 		return idset.RunInfo{}
 	}
 	return f.info
+}
+
+// batchSize estimates the bytes of the delta's batch, from below.
+func (d *delta) batchSize() int {
+	return int(d.texts.bytes*2/3+d.side+d.table.Bytes()/4)/2 + 4<<10
 }
 
 // fillBatch puts everything of the delta but the checkpoint record into b.

@@ -81,13 +81,20 @@ type blockCache struct {
 
 // rowsBytes estimates the memory of decoded rows.
 func rowsBytes(rows *block.Rows) int64 {
-	n := int64(rows.N) * 80 // times, codes, an id of 36 bytes
+	n := int64(rows.N) * 80 // times, codes, hashes
+	texts := func(s *block.Strings) {
+		if k := s.Len(); k > 0 {
+			n += int64(s.Bytes()) + 4*int64(k)
+		}
+	}
+	texts(&rows.IDs)
+	for _, d := range []*block.Dict{&rows.Types, &rows.Sources, &rows.Subjects, &rows.Customers} {
+		texts(&d.Values)
+	}
 	for i := range rows.Columns {
 		c := &rows.Columns[i]
 		n += int64(c.Len())*9 + int64(len(c.Nums))*16
-		for s := range c.Strs.Len() {
-			n += int64(len(c.Strs.At(s))) + 4
-		}
+		texts(&c.Strs)
 	}
 	return n
 }
@@ -105,6 +112,10 @@ func (l *Ledger) cachedRows(h *block.Header) (*block.Rows, error) {
 	if err != nil {
 		return nil, err
 	}
+	size := rowsBytes(r)
+	if size > l.limits.CacheBytes/2 {
+		return r, nil // it would push out all others
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rows == nil {
@@ -113,7 +124,7 @@ func (l *Ledger) cachedRows(h *block.Header) (*block.Rows, error) {
 	if _, ok := c.rows[h.Sequence]; !ok {
 		c.rows[h.Sequence] = r
 		c.order = append(c.order, h.Sequence)
-		c.bytes += rowsBytes(r)
+		c.bytes += size
 		for len(c.order) > l.limits.BlockCacheEntries || c.bytes > l.limits.CacheBytes && len(c.order) > 1 {
 			c.bytes -= rowsBytes(c.rows[c.order[0]])
 			delete(c.rows, c.order[0])

@@ -54,10 +54,11 @@ type Ledger struct {
 	builders *block.Pool
 	texts    *texts
 
-	queue *queue
-	tail  logTail // appender only
-	folds chan *foldItem
-	fold  folder // fold goroutine only
+	staging staging
+	queue   *queue
+	tail    logTail // appender only
+	folds   chan *foldItem
+	fold    folder // fold goroutine only
 
 	// mu orders the fold's changes against readers: a reader takes base,
 	// frozen and what it needs of active under one read lock.
@@ -123,6 +124,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}),
 		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1), held: map[string]bool{}}}
 	l.kept.most = l.limits.AnswerBytes
+	l.staging.most = l.limits.StagedBytes
 	if l.fs == nil {
 		l.fs = vfs.Default
 	}

@@ -6,6 +6,7 @@ import "time"
 // field means its default.
 type Limits struct {
 	BytesInFlight     int64         // encoded bytes appended and not yet answered; beyond it Append says KindOverloaded
+	StagedBytes       int64         // memory of events being decoded and waiting to be folded, about; further requests wait
 	BlocksInFlight    int           // blocks appended and not yet folded
 	GroupBytes        int           // bytes under one sync
 	GroupBlocks       int           // requests under one sync
@@ -39,9 +40,9 @@ type Limits struct {
 // DefaultLimits returns the defaults named in docs/operations.md.
 func DefaultLimits() Limits {
 	return Limits{
-		BytesInFlight: 64 << 20, BlocksInFlight: 64, GroupBytes: 4 << 20, GroupBlocks: 256, MergeRows: 500,
+		BytesInFlight: 64 << 20, StagedBytes: 256 << 20, BlocksInFlight: 64, GroupBytes: 4 << 20, GroupBlocks: 256, MergeRows: 500,
 		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
-		CellBytes: 256 << 20, StringCache: 1 << 20, StringBytes: 48 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
+		CellBytes: 256 << 20, StringCache: 1 << 20, StringBytes: 32 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
 		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, KeptRejections: 100_000,
 		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
 		AnswerBytes: 32 << 20, AnswerCells: 256,
@@ -52,6 +53,7 @@ func DefaultLimits() Limits {
 func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
 	fill(&l.BytesInFlight, d.BytesInFlight)
+	fill(&l.StagedBytes, d.StagedBytes)
 	fill(&l.BlocksInFlight, d.BlocksInFlight)
 	fill(&l.GroupBytes, d.GroupBytes)
 	fill(&l.GroupBlocks, d.GroupBlocks)

@@ -178,7 +178,7 @@ func TestUncheckpointedMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if name != "too long" && c.Stats().Checkpointed == 0 {
+			if name != "too long" && name != "sources" && c.Stats().Checkpointed == 0 {
 				t.Error("the tail was folded without a checkpoint")
 			}
 			most = 0

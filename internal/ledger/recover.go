@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -101,19 +102,58 @@ func (l *Ledger) readCheckpoint() (checkpointRecord, error) {
 // replayed is one block read back, on its way to the fold.
 type replayed struct {
 	item *foldItem
+	size int64 // of its rows in memory
 	err  error
 	stop *stopNote // the body is damaged: stop its organization
+}
+
+// replayWindow bounds the blocks that are read ahead of the fold: in number, in
+// how many are decoded at once, and in the memory of those that wait.
+type replayWindow struct {
+	decoding chan struct{}
+	mu       sync.Mutex
+	freed    sync.Cond
+	bytes    int64
+}
+
+const (
+	replayAhead    = 8
+	replayDecoding = 2
+)
+
+func newReplayWindow() *replayWindow {
+	w := &replayWindow{decoding: make(chan struct{}, replayDecoding)}
+	w.freed.L = &w.mu
+	return w
+}
+
+// await waits until what has been decoded leaves room for more.
+func (w *replayWindow) await(ctx context.Context, most int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.bytes > most && ctx.Err() == nil {
+		w.freed.Wait()
+	}
+}
+
+func (w *replayWindow) add(n int64) {
+	w.mu.Lock()
+	w.bytes += n
+	w.mu.Unlock()
+	w.freed.Broadcast()
 }
 
 // replay folds the blocks after the checkpoint. Bodies are read and decoded
 // ahead by workers; folding is in order.
 func (l *Ledger) replay(ctx context.Context, rec checkpointRecord, sum [16]byte, last uint64) error {
-	const ahead = 8
+	tell := l.replayTeller(rec.Applied, last)
+	window := newReplayWindow()
 	var readers sync.WaitGroup
 	defer readers.Wait() // the log may be closed once this has returned
 	ctx, cancel := context.WithCancel(ctx)
+	defer window.add(0) // lets the reader see that it is over
 	defer cancel()
-	slots := make(chan chan replayed, ahead)
+	slots := make(chan chan replayed, replayAhead)
 	readers.Go(func() {
 		defer close(slots)
 		for seq := rec.Applied + 1; seq <= last; seq++ {
@@ -123,7 +163,14 @@ func (l *Ledger) replay(ctx context.Context, rec checkpointRecord, sum [16]byte,
 			case <-ctx.Done():
 				return
 			}
-			readers.Go(func() { one <- l.readBack(seq) })
+			window.await(ctx, l.limits.BytesInFlight)
+			window.decoding <- struct{}{}
+			readers.Go(func() {
+				r := l.readBack(seq)
+				window.add(r.size)
+				<-window.decoding
+				one <- r
+			})
 		}
 	})
 	for one := range slots {
@@ -145,8 +192,33 @@ func (l *Ledger) replay(ctx context.Context, rec checkpointRecord, sum [16]byte,
 		if _, err := l.foldBlock(r.item); err != nil {
 			return fmt.Errorf("replay block %d: %w", r.item.header.Sequence, err)
 		}
+		window.add(-r.size)
+		tell(r.item.header.Sequence)
 	}
 	return ctx.Err()
+}
+
+// replayTold is how often the log says how far the replay is.
+const replayTold = 2 * time.Second
+
+// replayTeller says at the start how much is to be folded, and now and then how far that is.
+func (l *Ledger) replayTeller(from, to uint64) func(seq uint64) {
+	if from == to {
+		return func(uint64) {}
+	}
+	start := l.now()
+	told := start
+	l.logger.Info("folding the log's tail", "from_block", from+1, "to_block", to)
+	return func(seq uint64) {
+		now := l.now()
+		switch {
+		case seq == to:
+			l.logger.Info("folded the log's tail", "blocks", to-from, "took", now.Sub(start).Round(time.Millisecond).String())
+		case now.Sub(told) >= replayTold:
+			told = now
+			l.logger.Info("folding the log's tail", "block", seq, "to_block", to, "percent", 100*(seq-from)/(to-from))
+		}
+	}
 }
 
 // readBack reads one block of the log into the form that the fold takes.
@@ -173,7 +245,11 @@ func (l *Ledger) readBack(seq uint64) replayed {
 		return replayed{item: it, stop: &stopNote{Sequence: seq, Reason: l.noteDamage(&h, err)}}
 	}
 	it.bytes = len(body)
-	return replayed{item: it}
+	r := replayed{item: it}
+	if it.rows != nil {
+		r.size = rowsBytes(it.rows)
+	}
+	return r
 }
 
 // stopOrg stops serving the organization of a damaged block.

@@ -45,7 +45,8 @@ type textDelta struct {
 	bytes int64
 }
 
-// What a text takes in memory beside its bytes: in a cache, and among those added.
+// What a text takes in memory beside its bytes: in a cache, and among those
+// added. A checkpoint's batch holds an added one twice more, which its bytes count.
 const (
 	cachedTextBytes = 64
 	addedTextBytes  = 96
@@ -66,7 +67,7 @@ func (d *textDelta) text(id uint64) (string, bool) {
 func (d *textDelta) add(key string, prefix int, id uint64) {
 	d.ids[key] = id
 	d.texts = append(d.texts, key[prefix:])
-	d.bytes += int64(len(key)) + addedTextBytes
+	d.bytes += 3*int64(len(key)) + addedTextBytes
 }
 
 func newTexts(db *pebble.DB, limit int, bytes int64, next uint64) *texts {

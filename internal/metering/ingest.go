@@ -45,6 +45,11 @@ func (s *Service) ingest(ctx context.Context, p Principal, body []byte, mode Mod
 	if err := p.may(catalog.ActionIngest); err != nil {
 		return Result{}, err
 	}
+	staged, err := s.ledger.Stage(ctx, len(body))
+	if err != nil {
+		return Result{}, err
+	}
+	defer staged()
 	b := s.ledger.Builder(p.Organization)
 	b.SetAtomic(atomic)
 	limits := s.limits.Events

@@ -17,6 +17,9 @@ type Strings struct {
 // Len returns the number of texts.
 func (s *Strings) Len() int { return len(s.ends) }
 
+// Bytes returns the length of all texts together.
+func (s *Strings) Bytes() int { return len(s.buf) }
+
 // At returns text i; it must not be changed or kept beyond the Rows.
 func (s *Strings) At(i int) []byte {
 	start := uint32(0)
