@@ -50,3 +50,19 @@ func TestJobs(t *testing.T) {
 	j := job{every: time.Hour, later: true, run: func(context.Context) error { t.Error("it ran"); return nil }}
 	j.loop(ctx, slog.New(slog.DiscardHandler), "")
 }
+
+// A job that has come to take long runs less often, so that it never takes more
+// than a twentieth of the time.
+func TestJobsRest(t *testing.T) {
+	t.Parallel()
+	j := job{every: 5 * time.Minute, rests: true}
+	for took, want := range map[time.Duration]time.Duration{0: 5 * time.Minute, 10 * time.Second: 4*time.Minute + 50*time.Second, 15 * time.Second: 285 * time.Second, time.Minute: 19 * time.Minute} {
+		if got := j.pause(took); got != want {
+			t.Errorf("after a run of %s it waits %s, want %s", took, got, want)
+		}
+	}
+	prompt := job{every: time.Minute}
+	if got := prompt.pause(2 * time.Minute); got != 0 {
+		t.Errorf("a job that is waited for rests %s", got)
+	}
+}

@@ -152,7 +152,7 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 	}
 	flush := job{every: flushLastUsed, later: true, run: s.stores.catalog.FlushLastUsed}
 	s.jobs.Go(func() { flush.loop(running, s.logger, "last use of keys was not stored") })
-	unattributed := job{every: countUnattributedEvery, run: s.service.CountUnattributed}
+	unattributed := job{every: countUnattributedEvery, rests: true, run: s.service.CountUnattributed}
 	s.jobs.Go(func() { unattributed.loop(running, s.logger, "usage without attribution was not counted") })
 	s.jobs.Go(func() { s.posting.loop(running, s.logger, notPosted) })
 	if s.reporting != nil {

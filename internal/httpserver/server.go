@@ -210,6 +210,11 @@ func (s *Server) handle(x *Exchange) (err error) {
 			err = s.recovered(x, v, debug.Stack())
 		}
 	}()
+	if x.Request.Method == http.MethodGet || x.Request.Method == http.MethodHead {
+		held, release := metering.HoldTurn(x.Request.Context())
+		defer release()
+		x.Request = x.Request.WithContext(held)
+	}
 	err = s.router.Load().dispatch(x, s.service.Load() == nil)
 	if err == nil {
 		return nil

@@ -134,7 +134,8 @@ type UsageQuery struct {
 	AsOf         time.Time // zero = now
 	AsOfSequence uint64    // as the log stood at this entry; 0 = now; not together with AsOf
 	FillZero     bool      // emit empty windows too
-	Limit        int       // rows a page; 0 = Limits.UsageRows
+	Limit        int       // rows a page at most; 0 = Limits.UsageRows
+	All          bool      // every row in one answer, of one view; bounded by Limits.ReadBytes. No Limit, no Cursor
 	Cursor       string
 }
 

@@ -18,6 +18,7 @@ type collector struct {
 	kind    cell.Kind
 	bounds  []int64 // window i is [bounds[i], bounds[i+1]), unix ns
 	limits  Limits
+	room    *reading
 	now     time.Time
 	groups  map[string]int
 	keys    [][]uint64
@@ -47,7 +48,7 @@ func newCollector(qu *question, now time.Time, limits Limits) *collector {
 	if at := qu.asOf.at; at != 0 && at < now.UnixNano() {
 		now = time.Unix(0, at) // samples that had ended by then
 	}
-	c := &collector{m: m, kind: cell.KindFor(m.Aggregation), bounds: qu.bounds, width: len(qu.q.GroupBy), now: now, limits: limits,
+	c := &collector{m: m, kind: cell.KindFor(m.Aggregation), bounds: qu.bounds, width: len(qu.q.GroupBy), now: now, limits: limits, room: qu.room,
 		groups: map[string]int{}, states: map[stateKey]*cell.State{}}
 	if m.Sampled() {
 		width := int64(m.SlotWidth())
@@ -73,6 +74,9 @@ func (c *collector) group(ids []uint64) (int, error) {
 	g := len(c.keys)
 	if g >= c.limits.UsageGroups {
 		return 0, meter.Errorf(meter.KindInvalid, "the answer has more than %d groups; filter, or group by less", c.limits.UsageGroups)
+	}
+	if err := c.room.grow(groupStateBytes + 16*int64(len(ids))); err != nil {
+		return 0, err
 	}
 	c.groups[string(c.keyBuf)] = g
 	c.keys = append(c.keys, slices.Clone(ids))
@@ -107,6 +111,9 @@ func (c *collector) add(group int, t int64, s *cell.State) error {
 			if len(c.states) >= c.limits.UsageWindows {
 				return tooManyRows(c.limits)
 			}
+			if err := c.room.grow(windowStateBytes); err != nil {
+				return err
+			}
 			st = &cell.State{Kind: c.kind}
 			c.states[k] = st
 		}
@@ -125,6 +132,9 @@ func (c *collector) addSample(group int, t int64, s *cell.State) error {
 		if c.samples > maxSamplesHeld {
 			return c.tooManySamples()
 		}
+		if err := c.room.grow(sampleBytes * int64(c.samples)); err != nil {
+			return err
+		}
 		c.total = c.newSeries()
 	}
 	c.total.add(i, s)
@@ -135,14 +145,24 @@ func (c *collector) addSample(group int, t int64, s *cell.State) error {
 		if (len(c.series)+1)*c.samples > maxSamplesHeld {
 			return c.tooManySamples()
 		}
+		if err := c.room.grow(sampleBytes * int64(c.samples)); err != nil {
+			return err
+		}
 		c.series = append(c.series, c.newSeries())
 	}
 	c.series[group].add(i, s)
 	return nil
 }
 
+// What parts of an answer take in memory, about.
+const (
+	groupStateBytes  = 128
+	windowStateBytes = 256 // state, map entry, figure and row
+	sampleBytes      = 32
+)
+
 // maxSamplesHeld bounds the samples of all groups of one question (32 bytes each).
-const maxSamplesHeld = 8 << 20
+const maxSamplesHeld = 7 << 20
 
 func (c *collector) tooManySamples() error {
 	return meter.Errorf(meter.KindInvalid, "the answer needs more than %d samples in memory; filter, group by less or ask for a shorter range", maxSamplesHeld)

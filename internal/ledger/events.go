@@ -42,7 +42,9 @@ func (l *Ledger) Events(ctx context.Context, q EventsQuery) (EventsPage, error) 
 	defer done()
 	v := l.view()
 	defer v.release()
-	e := &eventLister{l: l, q: q, limit: limit, from: math.MinInt64, to: math.MaxInt64}
+	room := &reading{of: l.reads}
+	defer room.release()
+	e := &eventLister{l: l, room: room, q: q, limit: limit, from: math.MinInt64, to: math.MaxInt64}
 	if !q.From.IsZero() {
 		e.from = clampNanos(q.From)
 	}
@@ -95,6 +97,8 @@ func eventsCursor(seq uint64, ord uint32) string {
 
 type eventLister struct {
 	l        *Ledger
+	room     *reading
+	bytes    int64 // of the page
 	q        EventsQuery
 	limit    int
 	from, to int64
@@ -115,10 +119,11 @@ func (e *eventLister) may(h *block.Header) bool {
 
 // block lists one block from an ordinal on; more is false when the page is full.
 func (e *eventLister) block(h *block.Header, start uint32) (more bool, err error) {
-	rows, err := e.l.cachedRows(h)
+	rows, done, err := e.room.rows(h, e.l.cachedRows)
 	if err != nil {
 		return false, err
 	}
+	defer done()
 	verdicts, err := e.l.storedVerdicts(h.Sequence, rows.N)
 	if err != nil {
 		return false, err
@@ -142,8 +147,15 @@ func (e *eventLister) block(h *block.Header, start uint32) (more bool, err error
 	return e.rejections(h, rows, start)
 }
 
+// bytes is what an event takes in a page.
+func (r *EventRecord) bytes() int64 {
+	return int64(len(r.ID)+len(r.Source)+len(r.Type)+len(r.Customer)+len(r.Data)+len(r.Reason)) + 256
+}
+
+// add puts an event into the page; false when the page is full in number or bytes.
 func (e *eventLister) add(r EventRecord) bool {
-	if len(e.page.Events) == e.limit {
+	e.bytes += r.bytes()
+	if len(e.page.Events) == e.limit || len(e.page.Events) > 0 && e.bytes > e.l.limits.PageBytes {
 		e.page.NextCursor = eventsCursor(r.Sequence, r.Ordinal)
 		return false
 	}
@@ -300,7 +312,7 @@ func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows
 	l.mu.RUnlock()
 	e := rows.Event(ord)
 	var eval evaluator
-	eval.reset(rows, newScanTexts())
+	eval.reset(rows, newScanTexts(nil))
 	for _, def := range defs {
 		if def.EventType != e.Type {
 			continue
@@ -335,7 +347,7 @@ func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows
 	return nil
 }
 
-// maxConflictsListed bounds the conflicts that one Lookup lists.
+// maxConflictsListed bounds the conflicts that one Lookup lists, as Limits.PageBytes does.
 const maxConflictsListed = 100
 
 // errEnough ends a scan early.
@@ -369,6 +381,7 @@ func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]EventRecord, error)
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
 	var out []EventRecord
+	var size int64
 	for _, k := range keys[:min(len(keys), maxConflictsListed)] {
 		tail := []byte(k[len(prefix):])
 		if len(tail) != 12 {
@@ -381,6 +394,9 @@ func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]EventRecord, error)
 		r, err := l.recordAt(h, rows, binary.BigEndian.Uint32(tail[8:]))
 		if err != nil {
 			return nil, err
+		}
+		if size += r.bytes(); size > l.limits.PageBytes && len(out) > 0 {
+			break
 		}
 		out = append(out, r)
 	}

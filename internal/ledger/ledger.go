@@ -55,6 +55,7 @@ type Ledger struct {
 	texts    *texts
 
 	staging staging
+	reads   *readBudget
 	queue   *queue
 	tail    logTail // appender only
 	folds   chan *foldItem
@@ -124,6 +125,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}),
 		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1), held: map[string]bool{}}}
 	l.kept.most = l.limits.AnswerBytes
+	l.reads = newReadBudget(l.limits.ReadBytes)
 	l.staging.most = l.limits.StagedBytes
 	if l.fs == nil {
 		l.fs = vfs.Default

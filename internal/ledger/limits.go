@@ -25,6 +25,8 @@ type Limits struct {
 	UsageWindows      int           // windows one query may span
 	UsageGroups       int           // groups one query may hold in memory
 	EventsPage        int           // events in one page
+	PageBytes         int64         // of the texts and data of one page of events or usage; a page has one entry at least
+	ReadBytes         int64         // memory of all queries at work: groups, texts, samples, decoded blocks
 	KeptRejections    int           // rejected events kept per organization, then only counted
 	MetersPerOrg      int
 	SetValues         int   // distinct values a UNIQUE_COUNT slot may hold
@@ -43,7 +45,7 @@ func DefaultLimits() Limits {
 		BytesInFlight: 64 << 20, StagedBytes: 256 << 20, BlocksInFlight: 64, GroupBytes: 4 << 20, GroupBlocks: 256, MergeRows: 500,
 		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
 		CellBytes: 256 << 20, StringCache: 1 << 20, StringBytes: 32 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
-		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, KeptRejections: 100_000,
+		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, PageBytes: 4 << 20, ReadBytes: 256 << 20, KeptRejections: 100_000,
 		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
 		AnswerBytes: 32 << 20, AnswerCells: 256,
 	}
@@ -72,6 +74,8 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.UsageWindows, d.UsageWindows)
 	fill(&l.UsageGroups, d.UsageGroups)
 	fill(&l.EventsPage, d.EventsPage)
+	fill(&l.PageBytes, d.PageBytes)
+	fill(&l.ReadBytes, d.ReadBytes)
 	fill(&l.KeptRejections, d.KeptRejections)
 	fill(&l.MetersPerOrg, d.MetersPerOrg)
 	fill(&l.SetValues, d.SetValues)

@@ -13,15 +13,19 @@ import (
 type scanTexts struct {
 	ids   map[string]uint64
 	texts []string
+	room  *reading
 }
 
-func newScanTexts() *scanTexts {
-	return &scanTexts{ids: map[string]uint64{"": emptyText}, texts: []string{""}}
+func newScanTexts(room *reading) *scanTexts {
+	return &scanTexts{room: room, ids: map[string]uint64{"": emptyText}, texts: []string{""}}
 }
 
 func (s *scanTexts) intern(text []byte) (uint64, error) {
 	if id, ok := s.ids[string(text)]; ok {
 		return id, nil
+	}
+	if err := s.room.grow(int64(len(text)) + addedTextBytes); err != nil {
+		return 0, err
 	}
 	id := uint64(len(s.texts))
 	s.texts = append(s.texts, string(text))
@@ -33,7 +37,7 @@ func (s *scanTexts) text(id uint64) (string, error) { return s.texts[id], nil }
 
 // scanUsage answers a question from the events themselves.
 func (l *Ledger) scanUsage(ctx context.Context, qu *question) (*collector, uint64, error) {
-	in := newScanTexts()
+	in := newScanTexts(qu.room)
 	qu.texts = in.text
 	l.mu.RLock()
 	if !qu.current(l.peekOrg(qu.m.org)) {
@@ -93,10 +97,11 @@ func (s *usageScan) run(ctx context.Context, view *view, from, to int64) error {
 }
 
 func (s *usageScan) block(h *block.Header, from, to int64, applied uint64) error {
-	rows, err := s.l.loadRows(h, false)
+	rows, done, err := s.qu.room.rows(h, func(h *block.Header) (*block.Rows, error) { return s.l.loadRows(h, false) })
 	if err != nil {
 		return err
 	}
+	defer done()
 	if s.take, err = s.l.counting(rows, h.Sequence, applied, s.qu.asOf, s.take); err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ type question struct {
 	after   *usageCursor
 	texts   func(uint64) (string, error)
 	cells   int // that were read to answer it
+	room    *reading
 }
 
 // usageCursor is the last row of the page before.
@@ -70,6 +71,7 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 			return u, nil
 		}
 	}
+	defer qu.room.release()
 	var c *collector
 	u := &Usage{Source: "cells"}
 	ok := false
@@ -99,7 +101,7 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 }
 
 func (l *Ledger) question(q UsageQuery) (*question, error) {
-	qu := &question{q: q, loc: q.Location}
+	qu := &question{q: q, loc: q.Location, room: &reading{of: l.reads}}
 	var org orgRecord
 	l.mu.RLock()
 	o := l.peekOrg(q.Organization)
@@ -188,6 +190,9 @@ func (qu *question) names(lim Limits) error {
 		if g == "" || slices.Contains(q.GroupBy[:i], g) {
 			return meter.Errorf(meter.KindInvalid, "group_by names %q twice or empty", g)
 		}
+	}
+	if q.All && (q.Limit != 0 || q.Cursor != "") {
+		return meter.Errorf(meter.KindInternal, "a question for all rows has no pages")
 	}
 	if q.Limit < 0 || q.Limit > lim.UsageRows {
 		return meter.Errorf(meter.KindInvalid, "limit %d: want 1 to %d", q.Limit, lim.UsageRows)
@@ -279,7 +284,14 @@ func (qu *question) rows(u *Usage, c *collector, lim Limits) error {
 			return err
 		}
 	}
-	rows := make([]UsageRow, 0, len(figs))
+	limit := qu.q.Limit
+	if limit == 0 {
+		limit = lim.UsageRows
+	}
+	if qu.q.All {
+		limit = len(figs)
+	}
+	page := rowPage{most: limit + 1, room: qu.room} // one more, to know of the next page
 	for _, f := range figs {
 		r := UsageRow{Start: time.Unix(0, qu.bounds[f.window]).UTC(), End: time.Unix(0, qu.bounds[f.window+1]).UTC(), Value: f.value}
 		r.Clipped = f.window == 0 && qu.clipLo || f.window == len(qu.bounds)-2 && qu.clipHi
@@ -291,13 +303,15 @@ func (qu *question) rows(u *Usage, c *collector, lim Limits) error {
 			r.Group = append(r.Group, s)
 		}
 		if qu.after == nil || qu.isAfter(&r) {
-			rows = append(rows, r)
+			if err := page.add(r); err != nil {
+				return err
+			}
 		}
 	}
+	rows := page.rows
 	slices.SortFunc(rows, compareRows)
-	limit := qu.q.Limit
-	if limit == 0 {
-		limit = lim.UsageRows
+	if !qu.q.All {
+		limit = min(limit, rowsWithin(rows, lim.PageBytes))
 	}
 	if len(rows) > limit {
 		rows = rows[:limit]
@@ -350,6 +364,9 @@ func (qu *question) fill(figs []figure, lim Limits) ([]figure, error) {
 	}
 	if len(groups)*(len(qu.bounds)-1) > lim.UsageWindows {
 		return nil, tooManyRows(lim)
+	}
+	if err := qu.room.grow(int64(len(groups)*(len(qu.bounds)-1)-len(figs)) * windowStateBytes); err != nil {
+		return nil, err
 	}
 	for k, ids := range groups {
 		for w := range len(qu.bounds) - 1 {

@@ -70,26 +70,19 @@ func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery)
 }
 
 func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]ProductRow, error) {
-	ask := UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters(), AsOfSequence: q.AsOfSequence}
-	scale := q.UsageType.ScaleDecimal()
-	var rows []ProductRow
-	for {
-		u, err := s.ledger.Usage(ctx, ask)
-		if err != nil {
-			return nil, err
-		}
-		for i := range u.Rows {
-			u.Rows[i].Value = scaled(m, u.Rows[i].Value, scale)
-		}
-		rows = append(rows, u.Rows...)
-		if q.most > 0 && len(rows) > q.most {
-			return nil, errManyRows()
-		}
-		if u.NextCursor == "" {
-			return rows, nil
-		}
-		ask.Cursor = u.NextCursor
+	ask := UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters(), AsOfSequence: q.AsOfSequence, All: true}
+	u, err := s.ledger.Usage(ctx, ask)
+	if err != nil {
+		return nil, err
 	}
+	if q.most > 0 && len(u.Rows) > q.most {
+		return nil, errManyRows()
+	}
+	scale := q.UsageType.ScaleDecimal()
+	for i := range u.Rows {
+		u.Rows[i].Value = scaled(m, u.Rows[i].Value, scale)
+	}
+	return u.Rows, nil
 }
 
 // filters are those of the usage type, the scope and the caller; all hold.

@@ -128,6 +128,13 @@ func (s *Service) Authenticate(ctx context.Context, token, organization string) 
 
 // turn waits for a place among the reads at work; done gives it back.
 func (s *Service) turn(ctx context.Context) (done func(), err error) {
+	if h, ok := ctx.Value(heldTurnKey{}).(*heldTurn); ok {
+		return func() {}, h.take(ctx, s)
+	}
+	return s.freeTurn(ctx)
+}
+
+func (s *Service) freeTurn(ctx context.Context) (done func(), err error) {
 	select {
 	case s.reads <- struct{}{}:
 		return s.readDone, nil

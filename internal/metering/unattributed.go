@@ -135,18 +135,11 @@ type unattributed struct {
 
 // rows asks a meter by attributes.
 func (u *unattributed) rows(m meter.Meter, in meter.Period, filters []AttrFilter, by ...string) ([]UsageRow, error) {
-	q := UsageQuery{Meter: m.Key, From: in.From, To: in.To, GroupBy: by, Filters: filters}
-	var rows []UsageRow
-	for {
-		page, err := u.service.Usage(u.ctx, u.asks, q)
-		if err != nil {
-			return nil, err
-		}
-		if rows = append(rows, page.Rows...); page.NextCursor == "" {
-			return rows, nil
-		}
-		q.Cursor = page.NextCursor
+	page, err := u.service.Usage(u.ctx, u.asks, UsageQuery{Meter: m.Key, From: in.From, To: in.To, GroupBy: by, Filters: filters, All: true})
+	if err != nil {
+		return nil, err
 	}
+	return page.Rows, nil
 }
 
 func (u *unattributed) add(reason, customer, value string, m meter.Meter, quantity meter.Decimal, in meter.Period) {

@@ -1,7 +1,10 @@
 package native
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -33,11 +36,6 @@ type voided struct {
 	At       time.Time `json:"at"`
 	Actor    string    `json:"actor"`
 	Reason   string    `json:"reason"`
-}
-
-type eventsPage struct {
-	Events     []event `json:"events"`
-	NextCursor *string `json:"next_cursor"`
 }
 
 type counted struct {
@@ -105,7 +103,38 @@ func (a api) events(x *httpserver.Exchange, q query) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(x, http.StatusOK, eventsPage{Events: eventsOf(page.Events), NextCursor: cursorOf(page.NextCursor)})
+	return writeEvents(x, page)
+}
+
+// writeEvents streams a page: its events are encoded one by one, and no more
+// of the answer is in memory than that.
+func writeEvents(x *httpserver.Exchange, page metering.EventsPage) error {
+	h := x.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w := bufio.NewWriterSize(x, 32<<10)
+	_, err := w.WriteString(`{"events":[`)
+	for i := range page.Events {
+		if i > 0 && err == nil {
+			err = w.WriteByte(',')
+		}
+		var one []byte
+		if err == nil {
+			one, err = json.Marshal(eventOf(&page.Events[i]))
+		}
+		if err == nil {
+			_, err = w.Write(one)
+		}
+		page.Events[i] = metering.EventRecord{} // it is on its way
+	}
+	var cursor []byte
+	if err == nil {
+		cursor, err = json.Marshal(cursorOf(page.NextCursor))
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(w, `],"next_cursor":%s}`+"\n", cursor)
+	}
+	return errors.Join(err, w.Flush())
 }
 
 // lookup answers GET /api/v1/events/lookup.

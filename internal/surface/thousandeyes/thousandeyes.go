@@ -218,24 +218,19 @@ const (
 // uses asks a meter for the customer's units in a period.
 func (s *subject) uses(ctx context.Context, key string, in meter.Period) ([]Use, error) {
 	q := metering.UsageQuery{Meter: key, From: in.From, To: in.To, GroupBy: []string{groupAttribute, testAttribute, agentAttribute},
-		Filters: []metering.AttrFilter{{Attribute: meter.CustomerAttribute, Values: []string{s.id}}}}
-	var uses []Use
-	for {
-		u, err := s.service.Usage(ctx, s.principal, q)
-		if meter.KindOf(err) == meter.KindNotFound && err != nil {
-			return nil, meter.WrapError(meter.KindUnavailable, err, "units are counted with a meter that is gone")
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range u.Rows {
-			uses = append(uses, Use{AccountGroup: r.Group[0], Test: r.Group[1], Agent: r.Group[2], Units: r.Value})
-		}
-		if u.NextCursor == "" {
-			return uses, nil
-		}
-		q.Cursor = u.NextCursor
+		Filters: []metering.AttrFilter{{Attribute: meter.CustomerAttribute, Values: []string{s.id}}}, All: true}
+	u, err := s.service.Usage(ctx, s.principal, q)
+	if meter.KindOf(err) == meter.KindNotFound && err != nil {
+		return nil, meter.WrapError(meter.KindUnavailable, err, "units are counted with a meter that is gone")
 	}
+	if err != nil {
+		return nil, err
+	}
+	uses := make([]Use, 0, len(u.Rows))
+	for _, r := range u.Rows {
+		uses = append(uses, Use{AccountGroup: r.Group[0], Test: r.Group[1], Agent: r.Group[2], Units: r.Value})
+	}
+	return uses, nil
 }
 
 // answer writes a body of 200.

@@ -1,0 +1,68 @@
+package ledger
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"odometer/internal/ledger/block"
+	"odometer/internal/meter"
+)
+
+// readBudget bounds the memory of all queries at work together.
+type readBudget struct {
+	most     int64
+	used     atomic.Int64
+	decoding chan struct{} // blocks being decoded: no more than there are processors
+}
+
+func newReadBudget(most int64) *readBudget {
+	return &readBudget{most: most, decoding: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
+}
+
+// reading is what one query has taken of it.
+type reading struct {
+	of   *readBudget
+	held int64
+}
+
+// grow takes more. A query that is too large by itself is KindInvalid, one
+// that others leave no room for KindOverloaded.
+func (r *reading) grow(n int64) error {
+	if r == nil || n <= 0 {
+		return nil
+	}
+	if r.held+n > r.of.most {
+		return meter.Errorf(meter.KindInvalid, "the answer needs more than %d bytes of memory; filter, group by less or ask for a shorter range", r.of.most)
+	}
+	if r.of.used.Add(n) > r.of.most {
+		r.of.used.Add(-n)
+		return &meter.Error{Kind: meter.KindOverloaded, RetryAfter: time.Second, Message: "queries at work hold too much memory; send this one again"}
+	}
+	r.held += n
+	return nil
+}
+
+func (r *reading) shrink(n int64) {
+	if r != nil {
+		r.held -= n
+		r.of.used.Add(-n)
+	}
+}
+
+func (r *reading) release() { r.shrink(r.held) }
+
+// rows decodes a block for a query; done gives its memory back.
+func (r *reading) rows(h *block.Header, load func(*block.Header) (*block.Rows, error)) (rows *block.Rows, done func(), err error) {
+	r.of.decoding <- struct{}{}
+	rows, err = load(h)
+	<-r.of.decoding
+	if err != nil {
+		return nil, nil, err
+	}
+	size := rowsBytes(rows)
+	if err := r.grow(size); err != nil {
+		return nil, nil, err
+	}
+	return rows, func() { r.shrink(size) }, nil
+}

@@ -1,0 +1,67 @@
+package ledger
+
+import "container/heap"
+
+// rowPage keeps the first rows of many: those of one page.
+type rowPage struct {
+	most int
+	room *reading
+	rows []UsageRow // once there are most of them, a heap with the last one first
+}
+
+func (p *rowPage) add(r UsageRow) error {
+	if len(p.rows) < p.most {
+		if err := p.room.grow(r.bytes()); err != nil {
+			return err
+		}
+		p.rows = append(p.rows, r)
+		if len(p.rows) == p.most {
+			heap.Init((*lastFirst)(p))
+		}
+		return nil
+	}
+	if p.most == 0 || compareRows(r, p.rows[0]) >= 0 {
+		return nil
+	}
+	more := r.bytes() - p.rows[0].bytes()
+	if err := p.room.grow(more); err != nil {
+		return err
+	}
+	p.room.shrink(max(0, -more))
+	p.rows[0] = r
+	heap.Fix((*lastFirst)(p), 0)
+	return nil
+}
+
+// lastFirst is the page as a heap.
+type lastFirst rowPage
+
+func (p *lastFirst) Len() int           { return len(p.rows) }
+func (p *lastFirst) Less(i, j int) bool { return compareRows(p.rows[i], p.rows[j]) > 0 }
+func (p *lastFirst) Swap(i, j int)      { p.rows[i], p.rows[j] = p.rows[j], p.rows[i] }
+func (p *lastFirst) Push(x any)         { p.rows = append(p.rows, x.(UsageRow)) }
+func (p *lastFirst) Pop() any {
+	last := p.rows[len(p.rows)-1]
+	p.rows = p.rows[:len(p.rows)-1]
+	return last
+}
+
+// bytes is what a row takes in a page.
+func (r *UsageRow) bytes() int64 {
+	n := int64(rowOverhead)
+	for _, text := range r.Group {
+		n += int64(len(text)) + textOverhead
+	}
+	return n
+}
+
+// rowsWithin returns how many of the rows fit a page of so many bytes, one at least.
+func rowsWithin(rows []UsageRow, most int64) int {
+	var sum int64
+	for i := range rows {
+		if sum += rows[i].bytes(); sum > most && i > 0 {
+			return i
+		}
+	}
+	return len(rows)
+}
