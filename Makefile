@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test race compat sim fuzz bench crash gen verify-gen build
+.PHONY: help check test race compat sim fuzz bench attack crash gen verify-gen build
 
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -42,6 +42,9 @@ fuzz: ## every fuzz target for TIME= each (default 30s)
 
 bench: build ## the budgets of docs/performance.md on this machine
 	bench/budgets.sh
+
+attack: build ## the dearest events an ingest key may send: the server's memory, then and after kill -9
+	bench/attack.sh
 
 crash: ## ROUNDS= (default 50) rounds of kill -9 under load, then count everything
 	ODOMETER_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 60m -v -run '^TestCrash' ./cmd/odometer

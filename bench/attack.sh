@@ -13,7 +13,9 @@ high() { awk '/VmHWM/ {print int($2/1024)}' "/proc/$server/status" 2>/dev/null |
 # guard ends a server that takes far more than it may, before the machine does.
 guard() {
 	while kill -0 "$1" 2>/dev/null; do
-		if [ "$(awk '/VmRSS/ {print int($2/1024)}' "/proc/$1/status" 2>/dev/null || echo 0)" -gt $((3 * most)) ]; then
+		local now
+		now=$(awk '/VmRSS/ {print int($2/1024)}' "/proc/$1/status" 2>/dev/null || true)
+		if [ "${now:-0}" -gt $((3 * most)) ]; then
 			kill -KILL "$1"
 		fi
 		sleep 0.1

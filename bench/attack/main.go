@@ -78,10 +78,10 @@ var attacks = map[string]attack{
 		}
 		return append(d, '}')
 	}},
-	"many-meters": {meters: manyMeters(999), events: 20000, bodies: 2, event: func(d []byte, n int) []byte {
+	"many-meters": {meters: manyMeters(999), events: 4000, bodies: 3, event: func(d []byte, n int) []byte {
 		return append(fmt.Appendf(plain(d), `,"subject":"c%d","data":{"n":1,"a":"g%d"}`, n, n), ""...)
 	}},
-	"many-organizations": {meters: manyMeters(3), orgs: 500, events: 500, bodies: 4, event: func(d []byte, n int) []byte { return data(d, n, 512) }},
+	"many-organizations": {meters: manyMeters(3), orgs: 300, events: 500, bodies: 3, event: func(d []byte, n int) []byte { return data(d, n, 512) }},
 	"conflicts": {meters: []client.Meter{meter("m", "COUNT", "", "a")}, events: 20000, bodies: 60, event: func(d []byte, n int) []byte {
 		return fmt.Appendf(plain(d), `,"id":"i%d","data":{"n":%d}`, n%20000, n)
 	}},

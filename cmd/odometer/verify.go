@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 
 	"odometer/internal/ledger"
@@ -15,7 +16,7 @@ type VerifyCmd struct {
 	CatalogSettings `embed:""`
 
 	Data   string   `required:"" placeholder:"DIR" help:"The data directory; no server may be using it."`
-	Memory byteSize `default:"512MiB" help:"Memory for sorting identities."`
+	Memory byteSize `default:"512MiB" help:"Memory for sorting identities and adding up cells; with less the log is read more often."`
 	JSON   bool     `name:"json" help:"Print the report as JSON."`
 }
 
@@ -30,6 +31,9 @@ func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
 	data, err := openAtRest(ctx, env, c.Data, c.CatalogSettings)
 	if err != nil {
 		return err
+	}
+	if env.Getenv("GOMEMLIMIT") == "" {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(c.Memory) + verifyBeside))
 	}
 	progress := &verifyProgress{env: env}
 	report, err := data.ledger.Verify(ctx, ledger.VerifyOptions{MemoryBytes: int64(c.Memory), Progress: progress.show})
@@ -86,18 +90,34 @@ func printVerify(w io.Writer, r ledger.VerifyReport, asJSON bool) error {
 	return err
 }
 
-// verifyProgress redraws one line on a terminal.
+// verifyBeside is the memory of the open ledger beside what verification sorts and adds up.
+const verifyBeside = 512 << 20
+
+// verifyProgress redraws one line on a terminal; elsewhere it writes a line for
+// each reading of the log.
 type verifyProgress struct {
 	env   *Env
 	drawn bool
+	last  string // reading told
 }
 
 func (p *verifyProgress) show(at ledger.VerifyProgress) {
+	reading := "verifying " + at.Pass
+	if at.Rounds > 1 {
+		reading += fmt.Sprintf(", reading %d of %d of the log", at.Round, at.Rounds)
+	}
+	if at.Cells > 0 {
+		reading += fmt.Sprintf(", %s cells in all", group(at.Cells))
+	}
 	if !p.env.IsTerminal(p.env.Stderr) {
+		if reading != p.last {
+			fmt.Fprintln(p.env.Stderr, reading)
+		}
+		p.last = reading
 		return
 	}
 	p.drawn = true
-	fmt.Fprintf(p.env.Stderr, "\rverifying %s: block %s of %s   ", at.Pass, group(at.Block), group(at.Blocks))
+	fmt.Fprintf(p.env.Stderr, "\r\x1b[K%s: block %s of %s", reading, group(at.Block), group(at.Blocks))
 }
 
 func (p *verifyProgress) clear() {

@@ -23,6 +23,9 @@ type VerifyOptions struct {
 // VerifyProgress is told now and then.
 type VerifyProgress struct {
 	Pass   string // "chain", "verdicts", "cells"
+	Round  int    // reading of the log within the pass, from 1
+	Rounds int    // as far as is known
+	Cells  uint64 // that are stored, once known
 	Block  uint64
 	Blocks uint64
 }
@@ -36,6 +39,7 @@ type VerifyReport struct {
 	Skipped    []string
 	Problems   []string // at most maxProblems; empty = the state is a fold of the log
 	MoreFound  int      // problems beyond those listed
+	Peak       int64    // bytes held for cells at most
 	Elapsed    time.Duration
 }
 
@@ -93,6 +97,10 @@ type verifier struct {
 	report  VerifyReport
 	damaged map[uint64]bool
 	tallies *tallies
+	round   int
+	rounds  int
+	planned uint64
+	noIndex bool // the identity index cannot be read
 }
 
 func (v *verifier) problem(format string, args ...any) {
@@ -105,7 +113,7 @@ func (v *verifier) problem(format string, args ...any) {
 
 func (v *verifier) progress(pass string, seq uint64) {
 	if v.o.Progress != nil && (seq%256 == 0 || seq == v.last) {
-		v.o.Progress(VerifyProgress{Pass: pass, Block: seq, Blocks: v.last})
+		v.o.Progress(VerifyProgress{Pass: pass, Round: v.round, Rounds: v.rounds, Cells: v.planned, Block: seq, Blocks: v.last})
 	}
 }
 
@@ -211,11 +219,14 @@ func (s *sighting) compare(o *sighting) int {
 
 // verdicts judges every event again, a partition of the identities at a time.
 func (v *verifier) verdicts(ctx context.Context, ids *idset.Sealed) error {
-	// Half the memory for a partition, the rest for sorting and blocks.
+	// Half the memory for a partition, the rest for blocks.
 	parts := uint64(int64(v.report.Events)*sightingBytes/(v.o.MemoryBytes/2) + 1)
+	v.rounds = int(parts) + 1
 	refused := &atomicCheck{conflicts: map[[2]uint64]bool{}}
+	list := make([]sighting, 0, v.report.Events/parts+v.report.Events/parts/16+16) // growing it would take as much again
 	for part := range parts {
-		var list []sighting
+		v.round = int(part) + 1
+		list = list[:0]
 		err := v.blocks(ctx, passVerdicts, func(h *block.Header, rows *block.Rows) error {
 			stored, err := v.state.verdicts(h.Sequence, rows.N)
 			if err != nil {
@@ -244,6 +255,7 @@ func (v *verifier) verdicts(ctx context.Context, ids *idset.Sealed) error {
 			return err
 		}
 	}
+	v.round++
 	if err := v.checkRefused(ctx, refused); err != nil {
 		return err
 	}
@@ -258,7 +270,7 @@ type atomicCheck struct {
 
 // judgeSorted compares stored verdicts with those that follow from the order.
 func (v *verifier) judgeSorted(list []sighting, refused *atomicCheck, ids *idset.Sealed) error {
-	var firsts []sighting
+	firsts := make([]sighting, 0, compareBatch)
 	for i := 0; i < len(list); {
 		j := i + 1
 		for j < len(list) && list[j].hash == list[i].hash {
@@ -286,38 +298,44 @@ func (v *verifier) judgeSorted(list []sighting, refused *atomicCheck, ids *idset
 			if first == nil {
 				first = s
 				firsts = append(firsts, *s)
+				v.report.Identities++
 			}
 		}
 		i = j
+		if len(firsts) == compareBatch {
+			if err := v.compareIndex(firsts, ids); err != nil {
+				return err
+			}
+			firsts = firsts[:0]
+		}
 	}
-	v.report.Identities += uint64(len(firsts))
 	return v.compareIndex(firsts, ids)
 }
 
+// compareBatch is how many identities are looked up together.
+const compareBatch = 4096
+
 // compareIndex checks that the identity index knows each first sighting.
 func (v *verifier) compareIndex(firsts []sighting, ids *idset.Sealed) error {
-	const batch = 4096
-	hashes := make([]block.Hash, 0, batch)
-	found := make([]idset.Found, batch)
-	for lo := 0; lo < len(firsts); lo += batch {
-		part := firsts[lo:min(lo+batch, len(firsts))]
-		hashes = hashes[:0]
-		for i := range part {
-			hashes = append(hashes, part[i].hash)
+	hashes := make([]block.Hash, len(firsts))
+	for i := range firsts {
+		hashes[i] = firsts[i].hash
+	}
+	found := make([]idset.Found, len(firsts))
+	if err := ids.Probe(hashes, found); err != nil {
+		if meter.KindOf(err) != meter.KindCorrupt {
+			return err
 		}
-		clear(found)
-		if err := ids.Probe(hashes, found[:len(part)]); err != nil {
-			if meter.KindOf(err) != meter.KindCorrupt {
-				return err
-			}
+		if !v.noIndex { // once
 			v.problem("the identity index is damaged: %v", err)
-			return nil
 		}
-		for i, s := range part {
-			f := found[i]
-			if !f.OK || f.Entry.Seq != s.seq || f.Entry.Ord != s.ord || f.Entry.Check != s.check {
-				v.problem("the identity of event %d of block %d is missing from the index or differs there", s.ord, s.seq)
-			}
+		v.noIndex = true
+		return nil
+	}
+	for i, s := range firsts {
+		f := found[i]
+		if !f.OK || f.Entry.Seq != s.seq || f.Entry.Ord != s.ord || f.Entry.Check != s.check {
+			v.problem("the identity of event %d of block %d is missing from the index or differs there", s.ord, s.seq)
 		}
 	}
 	return nil

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/block"
@@ -80,26 +82,39 @@ func readCheckpointFrom(snap *pebble.Snapshot) (checkpointRecord, error) {
 	return rec, nil
 }
 
-// naiveKey names a cell by texts.
+// naiveKey names a cell; the group is a number of the pass.
 type naiveKey struct {
-	meter      int
-	projection uint8
-	group      string // texts joined with a byte that no text holds
+	meter      int32
 	slot       int32
+	group      uint32
+	projection uint8
 }
 
 // naiveCell is a cell added up the slow way, in arbitrary precision.
 type naiveCell struct {
-	count  int64
-	sum    meter.Decimal
-	lo, hi meter.Decimal
-	last   meter.Event
-	value  meter.Decimal
-	set    map[string]bool
-	seen   bool // by the comparison
+	count   int64
+	sum     meter.Decimal
+	extreme meter.Decimal // of MIN and MAX
+	last    *naiveLast
+	set     map[string]bool
+	seen    bool // by the comparison
 }
 
-const naiveCellBytes = 320
+// naiveLast is the latest event of a LAST cell.
+type naiveLast struct {
+	identity meter.Identity
+	time     time.Time
+	value    meter.Decimal
+}
+
+// What verification holds in memory for a cell (key, place in the map, two
+// numbers), for a group beside its text, for a value of a set, and for a latest event.
+const (
+	naiveCellBytes  = 288
+	naiveGroupBytes = 96
+	naiveValueBytes = 80
+	naiveLastBytes  = 320
+)
 
 // meters returns the meters as the snapshot has them: those whose backfill was
 // complete in it.
@@ -126,39 +141,128 @@ func (v *verifier) meters() ([]*meterState, error) {
 	return out, nil
 }
 
-// cells adds up every event and compares with the stored cells, as many days
-// at a time as fit the memory.
+// portion is a part of the cells that one reading of the log adds up: those of
+// times in [from, to), unix ns, whose group's hash leaves part when divided by parts.
+type portion struct {
+	from, to    int64
+	part, parts uint64
+}
+
+func (p portion) holds(m int, projection uint8, group string) bool {
+	return p.parts == 1 || (xxhash.Sum64String(group)^uint64(m)<<8^uint64(projection))%p.parts == p.part
+}
+
+// cells adds up every event and compares with the stored cells, in as many
+// readings of the log as the memory asks for.
 func (v *verifier) cells(ctx context.Context) error {
 	meters, err := v.meters()
+	if err != nil || len(meters) == 0 {
+		return err
+	}
+	work, err := v.plan(ctx, meters)
 	if err != nil {
 		return err
 	}
-	from := int64(math.MinInt64)
-	for len(meters) > 0 {
-		pass := &cellPass{v: v, meters: meters, from: from, to: math.MaxInt64, cells: map[naiveKey]*naiveCell{}}
+	v.round, v.rounds = 0, len(work)
+	for len(work) > 0 {
+		v.round++
+		pass := &cellPass{v: v, meters: meters, portion: work[0], bound: v.o.MemoryBytes, cells: map[naiveKey]*naiveCell{}, groups: map[string]uint32{}}
 		if err := v.blocks(ctx, passCells, pass.block); err != nil {
 			return err
 		}
 		if err := pass.compare(); err != nil {
 			return err
 		}
-		if pass.to == math.MaxInt64 {
-			return nil
-		}
-		from = pass.to
+		work = append(pass.left, work[1:]...)
+		v.rounds = v.round + len(work)
+		v.report.Peak = max(v.report.Peak, pass.peak)
 	}
 	return nil
 }
 
-// cellPass handles the event times in [from, to), unix ns; to shrinks when
-// the cells outgrow the memory.
+// plan counts the stored cells by day and lays out what is read when, so that
+// each reading fits the memory. It is only a plan: a pass whose cells outgrow the
+// memory leaves a part of them to a further one.
+func (v *verifier) plan(ctx context.Context, meters []*meterState) ([]portion, error) {
+	days := map[int64]int64{} // bytes, about
+	for _, m := range meters {
+		for _, projection := range m.projections() {
+			s := cell.Scope{Layout: m.layout(), Projection: projection, From: math.MinInt32, To: math.MaxInt32}
+			err := s.Chunks(v.base.snap, func(_ []uint64, slot int32, st *cell.State) error {
+				v.planned++
+				size := int64(naiveCellBytes)
+				if st.Set != nil {
+					size += int64(st.Set.Len()) * naiveValueBytes
+				}
+				if st.Kind == cell.Last {
+					size += naiveLastBytes
+				}
+				days[floorDiv(int64(slot)*int64(m.width), dayNanos)] += size
+				if v.planned%4096 == 0 {
+					return ctx.Err()
+				}
+				return nil
+			})
+			if err != nil && meter.KindOf(err) != meter.KindCorrupt { // damage is found when it is compared
+				return nil, err
+			}
+		}
+	}
+	var work []portion
+	open := portion{from: math.MinInt64, to: math.MaxInt64, parts: 1}
+	most := v.o.MemoryBytes - v.o.MemoryBytes/4 // groups' texts, and what a plan does not know
+	var size int64
+	for _, day := range slices.Sorted(maps.Keys(days)) {
+		if size > 0 && size+days[day] > most {
+			open.to = day * dayNanos
+			work = append(work, open.split(size, most)...)
+			open.from, open.to, size = open.to, math.MaxInt64, 0
+		}
+		size += days[day]
+	}
+	return append(work, open.split(size, most)...), nil
+}
+
+// split cuts a portion of a size into such as fit.
+func (p portion) split(size, most int64) []portion {
+	p.parts = uint64(max(1, (size+most-1)/most))
+	out := make([]portion, p.parts)
+	for i := range out {
+		out[i] = p
+		out[i].part = uint64(i)
+	}
+	return out
+}
+
+// cellPass adds up the cells of one portion; it shrinks when the cells outgrow
+// the memory, and what it gives up is left to other passes.
 type cellPass struct {
-	v        *verifier
-	meters   []*meterState
-	from, to int64
-	cells    map[naiveKey]*naiveCell
-	values   int64 // held in sets
-	kept     map[naiveKey]bool
+	portion
+	v      *verifier
+	meters []*meterState
+	cells  map[naiveKey]*naiveCell
+	groups map[string]uint32 // texts joined with a byte that no text holds
+	names  []string          // of the groups
+	texts  int64             // bytes of the groups
+	values int64             // bytes in sets and latest events
+	kept   map[string]bool
+	left   []portion
+	peak   int64
+	bound  int64 // of held: the memory allowed, or more where one group alone takes more
+}
+
+func (p *cellPass) held() int64 { return int64(len(p.cells))*naiveCellBytes + p.values + p.texts }
+
+// group numbers a group.
+func (p *cellPass) number(group string) uint32 {
+	n, ok := p.groups[group]
+	if !ok {
+		n = uint32(len(p.names))
+		p.groups[group] = n
+		p.names = append(p.names, group)
+		p.texts += int64(len(group)) + naiveGroupBytes
+	}
+	return n
 }
 
 const dayNanos = int64(24 * time.Hour)
@@ -185,14 +289,15 @@ func (p *cellPass) block(h *block.Header, rows *block.Rows) error {
 				p.event(m, &e)
 			}
 		}
-	}
-	if int64(len(p.cells))*naiveCellBytes+p.values*64 > p.v.o.MemoryBytes {
-		p.shrink()
+		if p.peak = max(p.peak, p.held()); p.held() > p.bound {
+			p.shrink()
+			p.bound = max(p.v.o.MemoryBytes, p.held()+p.held()/4)
+		}
 	}
 	return nil
 }
 
-// shrink gives up the later days; another pass takes them.
+// shrink gives up the later days, or half of the groups of one day; other passes take them.
 func (p *cellPass) shrink() {
 	var days []int64
 	seen := map[int64]bool{}
@@ -202,17 +307,37 @@ func (p *cellPass) shrink() {
 			days = append(days, d)
 		}
 	}
-	slices.Sort(days)
-	if len(days) < 2 {
-		return // one day is the least
+	given := p.portion
+	if slices.Sort(days); len(days) > 1 {
+		p.to = days[len(days)/2] * dayNanos
+		given.from = p.to
+	} else {
+		p.parts *= 2
+		given.part, given.parts = given.part+given.parts, p.parts
 	}
-	p.to = days[len(days)/2] * dayNanos
+	p.left = append(p.left, given)
+	p.values = 0
+	groups, names := map[string]uint32{}, p.names
+	cells := map[naiveKey]*naiveCell{}
+	p.groups, p.names, p.texts = groups, nil, 0
 	for k, c := range p.cells {
-		if p.start(k) >= p.to {
-			p.values -= int64(len(c.set))
-			delete(p.cells, k)
+		group := names[k.group]
+		if p.start(k) >= p.to || !p.holds(int(k.meter), k.projection, group) {
+			continue
 		}
+		k.group = p.number(group)
+		cells[k] = c
+		p.values += c.bytes()
 	}
+	p.cells = cells
+}
+
+func (c *naiveCell) bytes() int64 {
+	n := int64(len(c.set)) * naiveValueBytes
+	if c.last != nil {
+		n += naiveLastBytes
+	}
+	return n
 }
 
 func (p *cellPass) start(k naiveKey) int64 { return int64(k.slot) * int64(p.meters[k.meter].width) }
@@ -243,10 +368,14 @@ func (p *cellPass) event(m int, e *meter.Event) {
 	}
 	slot := int32(floorDiv(e.Time.UnixNano(), int64(p.meters[m].width)))
 	for _, projection := range p.meters[m].projections() {
-		k := naiveKey{m, projection.ID, p.group(m, projection, e), slot}
+		group := p.group(m, projection, e)
 		if p.meters[m].record.Crowded && projection.ID == cell.ProjectionAll {
-			k.group = p.crowdedGroup(m, k.group)
+			group = p.crowdedGroup(m, group)
 		}
+		if !p.holds(m, projection.ID, group) {
+			continue
+		}
+		k := naiveKey{int32(m), slot, p.number(group), projection.ID}
 		c := p.cells[k]
 		if c == nil {
 			c = &naiveCell{}
@@ -278,7 +407,7 @@ const overflowText = "\xfe"
 // group: itself if the state lists it, else the one for all others.
 func (p *cellPass) crowdedGroup(m int, group string) string {
 	texts := strings.Split(group, "\xff")
-	key := naiveKey{meter: m, group: group}
+	key := fmt.Sprint(m, "\xff", group)
 	kept, ok := p.kept[key]
 	if !ok {
 		var err error
@@ -286,7 +415,7 @@ func (p *cellPass) crowdedGroup(m int, group string) string {
 			p.v.problem("meter %s of %s: %v", p.meters[m].record.Meter.Key, p.meters[m].org, err)
 		}
 		if p.kept == nil || len(p.kept) >= maxCachedTexts {
-			p.kept = map[naiveKey]bool{}
+			p.kept = map[string]bool{}
 		}
 		p.kept[key] = kept
 	}
@@ -318,7 +447,8 @@ func (s *stateReader) listsGroup(m *meterState, texts []string) (bool, error) {
 	return v != nil, err
 }
 
-func (c *naiveCell) add(a meter.Aggregation, e *meter.Event, q meter.Decimal, text string) (values int64) {
+// add counts an event; it returns how much more memory the cell takes.
+func (c *naiveCell) add(a meter.Aggregation, e *meter.Event, q meter.Decimal, text string) (more int64) {
 	c.count++
 	switch a {
 	case meter.AggUniqueCount:
@@ -327,24 +457,26 @@ func (c *naiveCell) add(a meter.Aggregation, e *meter.Event, q meter.Decimal, te
 		}
 		if !c.set[text] {
 			c.set[text] = true
-			return 1
+			return naiveValueBytes
 		}
 	case meter.AggLast:
-		newer := e.Time.Compare(c.last.Time)
-		if newer == 0 {
-			newer = e.Identity.Compare(c.last.Identity)
+		if c.last == nil {
+			c.last = &naiveLast{e.Identity, e.Time, q}
+			return naiveLastBytes
 		}
-		if c.count == 1 || newer > 0 {
-			c.last, c.value = meter.Event{Identity: e.Identity, Time: e.Time}, q
+		newer := e.Time.Compare(c.last.time)
+		if newer == 0 {
+			newer = e.Identity.Compare(c.last.identity)
+		}
+		if newer > 0 {
+			*c.last = naiveLast{e.Identity, e.Time, q}
+		}
+	case meter.AggMin, meter.AggMax:
+		if sign := q.Cmp(c.extreme); c.count == 1 || a == meter.AggMin && sign < 0 || a == meter.AggMax && sign > 0 {
+			c.extreme = q
 		}
 	default:
 		c.sum = c.sum.Add(q)
-		if c.count == 1 || q.Cmp(c.lo) < 0 {
-			c.lo = q
-		}
-		if c.count == 1 || q.Cmp(c.hi) > 0 {
-			c.hi = q
-		}
 	}
 	return 0
 }
@@ -377,7 +509,7 @@ func (p *cellPass) compare() error {
 		if !c.seen {
 			m := p.meters[k.meter]
 			p.v.problem("meter %s of %s: the cell of group %q at %s is missing; the log has %d events for it",
-				m.record.Meter.Key, m.org, strings.Split(k.group, "\xff"), slotStart(k.slot, m.width).Format(time.RFC3339), c.count)
+				m.record.Meter.Key, m.org, strings.Split(p.names[k.group], "\xff"), slotStart(k.slot, m.width).Format(time.RFC3339), c.count)
 		}
 	}
 	return nil
@@ -399,8 +531,15 @@ func (p *cellPass) compareCell(m int, projection cell.Projection, group []uint64
 		}
 		texts[i] = string(t)
 	}
+	name := strings.Join(texts, "\xff")
+	if !p.holds(m, projection.ID, name) {
+		return nil
+	}
 	p.v.report.Cells++
-	c := p.cells[naiveKey{m, projection.ID, strings.Join(texts, "\xff"), slot}]
+	var c *naiveCell
+	if n, ok := p.groups[name]; ok {
+		c = p.cells[naiveKey{int32(m), slot, n, projection.ID}]
+	}
 	if c != nil {
 		c.seen = true
 	}
@@ -441,11 +580,11 @@ func (c *naiveCell) text(a meter.Aggregation) string {
 	case cell.Numeric:
 		return fmt.Sprintf("%d events, sum %s", c.count, c.sum)
 	case cell.Min:
-		return fmt.Sprintf("%d events, least %s", c.count, c.lo)
+		return fmt.Sprintf("%d events, least %s", c.count, c.extreme)
 	case cell.Max:
-		return fmt.Sprintf("%d events, largest %s", c.count, c.hi)
+		return fmt.Sprintf("%d events, largest %s", c.count, c.extreme)
 	case cell.Last:
-		return fmt.Sprintf("%d events, last %s of %q %q", c.count, c.value, c.last.Source, c.last.ID)
+		return fmt.Sprintf("%d events, last %s of %q %q", c.count, c.last.value, c.last.identity.Source, c.last.identity.ID)
 	default:
 		names := make([]string, 0, len(c.set))
 		for s := range c.set {
