@@ -159,6 +159,9 @@ func (l *Ledger) CreateMeter(ctx context.Context, org string, m meter.Meter, act
 	if err := l.MeterRoom(org, 1); err != nil {
 		return MeterState{}, err
 	}
+	if err := l.definitionRoom(org, &m); err != nil {
+		return MeterState{}, err
+	}
 	v, _, err := l.submitControl(ctx, org, control{Actor: actor, Create: &m})
 	if err != nil {
 		return MeterState{}, err
@@ -172,6 +175,27 @@ func (l *Ledger) CreateMeter(ctx context.Context, org string, m meter.Meter, act
 func (l *Ledger) MeterRoom(org string, more int) error {
 	if n := len(l.Meters(org)); n+more > l.limits.MetersPerOrg {
 		return meter.Errorf(meter.KindInvalid, "the organization has %d meters and cannot have %d more (limit %d)", n, more, l.limits.MetersPerOrg)
+	}
+	return nil
+}
+
+// definitionRoom says whether an organization's definitions leave room for one
+// more; KindInvalid if they would pass Limits.MeterBytes.
+func (l *Ledger) definitionRoom(org string, m *meter.Meter) error {
+	definition, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode a meter: %w", err)
+	}
+	have := 0
+	l.mu.RLock()
+	if o := l.peekOrg(org); o != nil {
+		for _, m := range o.meters {
+			have += m.bytes
+		}
+	}
+	l.mu.RUnlock()
+	if have+len(definition) > l.limits.MeterBytes {
+		return meter.Errorf(meter.KindInvalid, "the organization's meters are defined in %d bytes and cannot have %d more (limit %d)", have, len(definition), l.limits.MeterBytes)
 	}
 	return nil
 }

@@ -29,6 +29,8 @@ type Limits struct {
 	ReadBytes         int64         // memory of all queries at work: groups, texts, samples, decoded blocks
 	KeptRejections    int           // rejected events kept per organization, then only counted
 	MetersPerOrg      int
+	MeterBytes        int // of the definitions of an organization's meters, as JSON
+	VoidCounts        int // meters of an organization times the identities of one void
 	SetValues         int   // distinct values a UNIQUE_COUNT slot may hold
 	DirtyPerFlush     int   // dirty slots recomputed at one checkpoint
 	DirtyBytes        int64 // bytes of blocks read for that at one checkpoint
@@ -46,7 +48,7 @@ func DefaultLimits() Limits {
 		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
 		CellBytes: 256 << 20, StringCache: 1 << 20, StringBytes: 32 << 20, GroupsPerMeter: 1 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
 		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, PageBytes: 4 << 20, ReadBytes: 256 << 20, KeptRejections: 100_000,
-		MetersPerOrg: 1000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
+		MetersPerOrg: 1000, MeterBytes: 8 << 20, VoidCounts: 1_000_000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
 		AnswerBytes: 32 << 20, AnswerCells: 256,
 	}
 }
@@ -78,6 +80,8 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.ReadBytes, d.ReadBytes)
 	fill(&l.KeptRejections, d.KeptRejections)
 	fill(&l.MetersPerOrg, d.MetersPerOrg)
+	fill(&l.MeterBytes, d.MeterBytes)
+	fill(&l.VoidCounts, d.VoidCounts)
 	fill(&l.SetValues, d.SetValues)
 	fill(&l.DirtyPerFlush, d.DirtyPerFlush)
 	fill(&l.DirtyBytes, d.DirtyBytes)

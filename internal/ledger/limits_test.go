@@ -313,3 +313,33 @@ func TestMaxVoids(t *testing.T) {
 		}
 	}
 }
+
+// The definitions of an organization's meters are bounded in bytes, and a void in
+// what it changes: the limit, and one past it.
+func TestMeterBytesAndVoidCounts(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	define := func(key string) meter.Meter { return meter.Meter{Key: key, EventType: "edge.request", Aggregation: meter.AggCount} }
+	one := newMeterState("default", meterRecord{Meter: define("a").Normalize()}).bytes
+	l := openTest(t, Options{FS: vfs.NewMem(), Dir: "/data", Limits: Limits{MeterBytes: 2 * one, VoidCounts: 4}})
+	createMeters(t, l, "default", []meter.Meter{define("a"), define("b")})
+	if _, err := l.CreateMeter(ctx, "default", define("c"), "test"); meter.KindOf(err) != meter.KindInvalid {
+		t.Errorf("one definition past the limit: %v", err)
+	}
+	if _, err := l.CreateMeter(ctx, "other", define("c"), "test"); err != nil {
+		t.Errorf("another organization: %v", err)
+	}
+	var events []testEvent
+	var ids []meter.Identity
+	for i := range 3 {
+		events = append(events, testEvent{id: fmt.Sprint(i), at: testStart})
+		ids = append(ids, meter.Identity{Source: "test", ID: fmt.Sprint(i)})
+	}
+	appendAll(t, l, "default", events)
+	if _, err := l.Void(ctx, "default", ids, "test", ""); meter.KindOf(err) != meter.KindInvalid || !strings.Contains(err.Error(), "at most 2") {
+		t.Errorf("three events of two meters: %v", err)
+	}
+	if r, err := l.Void(ctx, "default", ids[:2], "test", ""); err != nil || r.Voided != 2 {
+		t.Errorf("two events of two meters: %+v %v", r, err)
+	}
+}

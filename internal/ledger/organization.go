@@ -111,10 +111,12 @@ type meterState struct {
 	kind   cell.Kind
 	width  time.Duration
 	order  []string // group_by with the customer first: the order of cell keys
+	bytes  int      // of the definition as JSON
 }
 
 func newMeterState(org string, r meterRecord) *meterState {
-	return &meterState{org: org, record: r, frozen: r, kind: cell.KindFor(r.Meter.Aggregation), width: r.Meter.SlotWidth(), order: cellOrder(r.Meter.GroupBy)}
+	definition, _ := json.Marshal(&r.Meter)
+	return &meterState{bytes: len(definition), org: org, record: r, frozen: r, kind: cell.KindFor(r.Meter.Aggregation), width: r.Meter.SlotWidth(), order: cellOrder(r.Meter.GroupBy)}
 }
 
 // cellOrder puts the customer first so that one customer's cells are neighbours.

@@ -42,6 +42,9 @@ func (l *Ledger) Void(ctx context.Context, org string, ids []meter.Identity, act
 	if len(ids) == 0 || len(ids) > MaxVoids {
 		return VoidResult{}, meter.Errorf(meter.KindInvalid, "%d identities to void: want 1 to %d", len(ids), MaxVoids)
 	}
+	if n := len(l.Meters(org)); len(ids)*n > l.limits.VoidCounts {
+		return VoidResult{}, meter.Errorf(meter.KindInvalid, "%d identities to void: with %d meters, one void takes at most %d", len(ids), n, l.limits.VoidCounts/n)
+	}
 	e := &voidEntry{Reason: reason}
 	for _, id := range ids {
 		e.IDs = append(e.IDs, voidIdentity(id))
