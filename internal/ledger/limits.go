@@ -29,8 +29,8 @@ type Limits struct {
 	ReadBytes         int64         // memory of all queries at work: groups, texts, samples, decoded blocks
 	KeptRejections    int           // rejected events kept per organization, then only counted
 	MetersPerOrg      int
-	MeterBytes        int // of the definitions of an organization's meters, as JSON
-	VoidCounts        int // meters of an organization times the identities of one void
+	MeterBytes        int   // of the definitions of an organization's meters, as JSON
+	VoidCounts        int   // meters of an organization times the identities of one void
 	SetValues         int   // distinct values a UNIQUE_COUNT slot may hold
 	DirtyPerFlush     int   // dirty slots recomputed at one checkpoint
 	DirtyBytes        int64 // bytes of blocks read for that at one checkpoint

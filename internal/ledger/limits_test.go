@@ -319,7 +319,9 @@ func TestMaxVoids(t *testing.T) {
 func TestMeterBytesAndVoidCounts(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	define := func(key string) meter.Meter { return meter.Meter{Key: key, EventType: "edge.request", Aggregation: meter.AggCount} }
+	define := func(key string) meter.Meter {
+		return meter.Meter{Key: key, EventType: "edge.request", Aggregation: meter.AggCount}
+	}
 	one := newMeterState("default", meterRecord{Meter: define("a").Normalize()}).bytes
 	l := openTest(t, Options{FS: vfs.NewMem(), Dir: "/data", Limits: Limits{MeterBytes: 2 * one, VoidCounts: 4}})
 	createMeters(t, l, "default", []meter.Meter{define("a"), define("b")})
