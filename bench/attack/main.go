@@ -164,7 +164,11 @@ func prepare(ctx context.Context, org string, meters []client.Meter) (*client.Cl
 		return nil, err
 	}
 	if org != "" {
-		if _, err := admin.CreateOrganization(ctx, client.NewOrganization{ID: org}); err != nil {
+		operator, err := connect("", os.Getenv("ODOMETER_KEY"))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := operator.CreateOrganization(ctx, client.NewOrganization{ID: org}); err != nil {
 			return nil, err
 		}
 	}
