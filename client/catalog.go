@@ -33,6 +33,7 @@ type OrganizationSettings struct {
 	ID                string `json:"id,omitempty"`
 	Name              string `json:"name,omitempty"`
 	CustomerAttribute string `json:"customer_attribute,omitempty"`
+	AssignTime        *bool  `json:"assign_time,omitempty"` // whether events without a time are taken
 }
 
 // Change is what happens to one noun of the catalogue.

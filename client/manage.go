@@ -178,6 +178,7 @@ type Organization struct {
 	ID                string    `json:"id"`
 	Name              string    `json:"name"`
 	CustomerAttribute string    `json:"customer_attribute"`
+	AssignTime        bool      `json:"assign_time"` // events without a time are taken
 	Created           time.Time `json:"created"`
 }
 
@@ -186,12 +187,14 @@ type NewOrganization struct {
 	ID                string `json:"id"`
 	Name              string `json:"name,omitempty"`               // "" = the id
 	CustomerAttribute string `json:"customer_attribute,omitempty"` // "" = the event's subject
+	AssignTime        *bool  `json:"assign_time,omitempty"`        // nil = true: events without a time are taken
 }
 
 // OrganizationPatch changes an organization; nil leaves a part alone.
 type OrganizationPatch struct {
 	Name              *string `json:"name,omitempty"`
 	CustomerAttribute *string `json:"customer_attribute,omitempty"`
+	AssignTime        *bool   `json:"assign_time,omitempty"`
 }
 
 const organizationsPath = "/api/v1/organizations"

@@ -210,7 +210,11 @@ func printDifference(w io.Writer, d *client.Difference) error {
 		fmt.Fprintf(&out, "%s %s%s\n", map[string]string{"create": "+", "update": "~", "delete": "-"}[action], what, fields)
 	}
 	if o := d.Organization; o != nil {
-		line("update", fmt.Sprintf("organization (name: %s, customer_attribute: %s)", o.Name, o.CustomerAttribute), "")
+		setting := ""
+		if o.AssignTime != nil {
+			setting = fmt.Sprintf(", assign_time: %t", *o.AssignTime)
+		}
+		line("update", fmt.Sprintf("organization (name: %s, customer_attribute: %s%s)", o.Name, o.CustomerAttribute, setting), "")
 	}
 	for _, m := range d.Meters.Create {
 		line("create", "meter "+m.Key, "")

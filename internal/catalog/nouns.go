@@ -24,6 +24,7 @@ type OrganizationSettings struct {
 	ID                string `json:"id,omitempty" yaml:"id,omitempty" strict:"filled"` // "" = the key's own
 	Name              string `json:"name,omitempty" yaml:"name,omitempty"`
 	CustomerAttribute string `json:"customer_attribute,omitempty" yaml:"customer_attribute,omitempty"`
+	AssignTime        *bool  `json:"assign_time,omitempty" yaml:"assign_time,omitempty"` // whether events without a time are taken
 }
 
 // Product is what is sold.

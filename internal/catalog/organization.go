@@ -26,10 +26,13 @@ const DefaultCustomerAttribute = "subject"
 
 // Organization is a tenant: the seller to whom everything else belongs.
 type Organization struct {
-	ID                string    `json:"id"`
-	Name              string    `json:"name"`
-	CustomerAttribute string    `json:"customer_attribute"` // a copy; the log decides
-	Created           time.Time `json:"created"`
+	ID                string `json:"id"`
+	Name              string `json:"name"`
+	CustomerAttribute string `json:"customer_attribute"` // a copy; the log decides
+	// AssignTime says whether events without a time are taken. Only the log has
+	// it: the catalogue leaves it nil, and audits its changes.
+	AssignTime *bool     `json:"assign_time,omitempty"`
+	Created    time.Time `json:"created"`
 }
 
 // NewOrganization is what a caller says of an organization to create.
@@ -37,12 +40,14 @@ type NewOrganization struct {
 	ID                string // 1 to MaxOrganizationIDBytes letters, digits, '.', '_' or '-', the first a letter or digit
 	Name              string // "" = the id
 	CustomerAttribute string // "" = DefaultCustomerAttribute
+	AssignTime        *bool  // nil = true
 }
 
 // OrganizationPatch names what to change; nil leaves a field as it is.
 type OrganizationPatch struct {
 	Name              *string
 	CustomerAttribute *string
+	AssignTime        *bool
 }
 
 // OrganizationPage is a part of the list of organizations, by id.
@@ -126,6 +131,22 @@ func (s *Store) UpdateOrganization(ctx context.Context, id string, p Organizatio
 		return Organization{}, err
 	}
 	return after, nil
+}
+
+// AuditTimeAssigned notes a change of an organization's AssignTime, which the log decides on.
+func (s *Store) AuditTimeAssigned(ctx context.Context, id string, assigned bool, actor string) error {
+	if err := checkActor(actor); err != nil {
+		return err
+	}
+	return s.write(ctx, "note the change of the organization", func(tx *sql.Tx) error {
+		before, err := getOrganization(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		after, was := before, !assigned
+		before.AssignTime, after.AssignTime = &was, &assigned
+		return s.audit(ctx, tx, change{organization: id, actor: actor, action: AuditUpdate, noun: "organization", id: id, before: before, after: after})
+	})
 }
 
 // Organization returns one organization, or KindNotFound.

@@ -249,7 +249,7 @@ func (d *decoder) text(f field, text []byte) bool {
 		}
 		return true
 	default: // fieldContentType
-		if !isJSON(string(text)) {
+		if !IsJSON(string(text)) {
 			return d.fail("datacontenttype %.80q is not JSON", text)
 		}
 		return true
@@ -260,8 +260,8 @@ func (d *decoder) text(f field, text []byte) bool {
 	return true
 }
 
-// isJSON reports whether a media type means JSON.
-func isJSON(mediaType string) bool {
+// IsJSON reports whether a media type means JSON.
+func IsJSON(mediaType string) bool {
 	mediaType, _, _ = strings.Cut(mediaType, ";")
 	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
 	return strings.HasSuffix(mediaType, "/json") || strings.Contains(mediaType, "/") && strings.HasSuffix(mediaType, "+json")

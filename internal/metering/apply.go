@@ -108,6 +108,16 @@ func (s *Service) plan(ctx context.Context, p Principal, doc *Document, o ApplyO
 	if err != nil {
 		return Diff{}, err
 	}
+	if want := doc.Organization; want != nil && want.AssignTime != nil && *want.AssignTime != s.ledger.TimeAssigned(p.Organization) {
+		if d.Organization == nil {
+			o, err := s.catalog.Organization(ctx, p.Organization)
+			if err != nil {
+				return Diff{}, err
+			}
+			d.Organization = &catalog.OrganizationSettings{Name: o.Name, CustomerAttribute: s.customerAttribute(o.ID)}
+		}
+		d.Organization.AssignTime = want.AssignTime
+	}
 	if d.Organization != nil {
 		if err := checkAttribute(d.Organization.CustomerAttribute); err != nil {
 			return Diff{}, err
@@ -160,6 +170,9 @@ func (s *Service) perform(ctx context.Context, p Principal, doc *Document, o App
 		return Diff{}, err
 	}
 	done.Meters = planned.Meters
+	if want := planned.Organization; want != nil && want.AssignTime != nil {
+		done.Organization = want
+	}
 	return done, nil
 }
 
@@ -169,6 +182,12 @@ func (s *Service) performLedger(ctx context.Context, p Principal, planned Diff) 
 	if want := planned.Organization; want != nil && want.CustomerAttribute != s.customerAttribute(p.Organization) {
 		if err := s.ledger.SetCustomerAttribute(ctx, p.Organization, want.CustomerAttribute, p.Actor()); err != nil {
 			return false, err
+		}
+		begun = true
+	}
+	if want := planned.Organization; want != nil && want.AssignTime != nil {
+		if err := s.assignTime(ctx, p, p.Organization, *want.AssignTime); err != nil {
+			return begun, err
 		}
 		begun = true
 	}
@@ -218,6 +237,8 @@ func (s *Service) Export(ctx context.Context, p Principal) (*Document, error) {
 		return nil, err
 	}
 	doc.Organization.CustomerAttribute = s.customerAttribute(p.Organization)
+	assigned := s.ledger.TimeAssigned(p.Organization)
+	doc.Organization.AssignTime = &assigned
 	doc.Meters = nil
 	for _, m := range s.ledger.Meters(p.Organization) {
 		doc.Meters = append(doc.Meters, m.Meter)

@@ -21,6 +21,9 @@ const (
 	NDJSON = cloudevents.NDJSON // one event a line
 )
 
+// IsJSON reports whether a media type means JSON.
+func IsJSON(mediaType string) bool { return cloudevents.IsJSON(mediaType) }
+
 // Result answers one request with events; see ledger.Result.
 type Result = ledger.Result
 

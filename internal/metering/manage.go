@@ -80,6 +80,8 @@ func (s *Service) Organizations(ctx context.Context, p Principal, page Page) (ca
 // catalogue's copy, which a crash between the two leaves behind.
 func (s *Service) asCounted(o Organization) Organization {
 	o.CustomerAttribute = s.customerAttribute(o.ID)
+	assigned := s.ledger.TimeAssigned(o.ID)
+	o.AssignTime = &assigned
 	return o
 }
 
@@ -119,15 +121,19 @@ func (s *Service) CreateOrganization(ctx context.Context, p Principal, n NewOrga
 	// The log takes the setting only once the id is known to be new.
 	n.CustomerAttribute = ""
 	o, err := s.catalog.CreateOrganization(ctx, n, p.Actor())
-	if err != nil || attr == o.CustomerAttribute {
+	if err != nil {
 		return o, err
 	}
+	patch := OrganizationPatch{AssignTime: n.AssignTime}
+	if attr != o.CustomerAttribute {
+		patch.CustomerAttribute = &attr
+	}
 	p.Organization = o.ID
-	return s.UpdateOrganization(ctx, p, o.ID, OrganizationPatch{CustomerAttribute: &attr})
+	return s.UpdateOrganization(ctx, p, o.ID, patch)
 }
 
-// UpdateOrganization changes an organization's name, or which attribute holds
-// the customer of events that are sent from then on.
+// UpdateOrganization changes an organization's name, which attribute holds the
+// customer of events that are sent from then on, or whether they need a time.
 func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string, patch OrganizationPatch) (Organization, error) {
 	o, err := s.Organization(ctx, p, id)
 	if err != nil {
@@ -146,13 +152,30 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string
 			return Organization{}, err
 		}
 	}
+	if patch.AssignTime != nil {
+		if err := s.assignTime(ctx, p, id, *patch.AssignTime); err != nil {
+			return Organization{}, err
+		}
+	}
 	if attr == nil {
-		return o, nil
+		return s.asCounted(o), nil
 	}
 	if err := s.ledger.SetCustomerAttribute(ctx, id, *attr, p.Actor()); err != nil {
 		return Organization{}, err
 	}
-	return s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, OrganizationPatch{CustomerAttribute: attr}, p.Actor())
+	o, err = s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, OrganizationPatch{CustomerAttribute: attr}, p.Actor())
+	return s.asCounted(o), err
+}
+
+// assignTime sets whether an organization's events without a time are taken.
+func (s *Service) assignTime(ctx context.Context, p Principal, id string, assigned bool) error {
+	if assigned == s.ledger.TimeAssigned(id) {
+		return nil
+	}
+	if err := s.ledger.SetTimeAssigned(ctx, id, assigned, p.Actor()); err != nil {
+		return err
+	}
+	return s.catalog.AuditTimeAssigned(context.WithoutCancel(ctx), id, assigned, p.Actor())
 }
 
 // Listings returns what an organization may report to marketplaces. One that

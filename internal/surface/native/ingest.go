@@ -1,17 +1,13 @@
 package native
 
 import (
-	"encoding/json"
 	"mime"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"odometer/internal/httpserver"
-	"odometer/internal/meter"
 	"odometer/internal/metering"
 )
 
@@ -130,21 +126,6 @@ var modes = map[string]metering.Mode{
 	"application/json":                   metering.Auto,
 }
 
-// eventMode tells how the body holds its events. binary means that it is one
-// event's data only, the rest being in ce- headers.
-func eventMode(r *http.Request) (mode metering.Mode, binary bool, err error) {
-	t := contentType(r)
-	if len(r.Header["Ce-Specversion"]) > 0 && (t == "application/json" || t == "") {
-		return metering.Single, true, nil
-	}
-	mode, ok := modes[t]
-	if !ok {
-		return mode, false, meter.Errorf(meter.KindUnsupported, "content type %.60q is not supported here: want %s", t,
-			"application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson or application/json")
-	}
-	return mode, false, nil
-}
-
 // contentType returns the media type of a request's body without parameters,
 // "" if it names none. A charset other than UTF-8 is kept, so that it matches nothing.
 func contentType(r *http.Request) string {
@@ -163,43 +144,4 @@ func contentType(r *http.Request) string {
 		return v[0]
 	}
 	return t
-}
-
-// structured puts an event in binary mode together: its attributes are ce-
-// headers, percent-encoded where they are not plain ASCII, its data is the body.
-func structured(h http.Header, body []byte) ([]byte, error) {
-	if len(body) > 0 && !json.Valid(body) {
-		return nil, meter.Errorf(meter.KindInvalid, "the body of an event in binary mode must be one JSON value")
-	}
-	var names []string
-	for name := range h {
-		if strings.HasPrefix(name, "Ce-") {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	out := make([]byte, 0, len(body)+256)
-	for _, name := range names {
-		if len(h[name]) > 1 {
-			return nil, meter.Errorf(meter.KindInvalid, "header %q is given %d times", name, len(h[name]))
-		}
-		text, err := url.PathUnescape(h[name][0])
-		if err != nil {
-			return nil, meter.Errorf(meter.KindInvalid, "header %q is not percent-encoded", name)
-		}
-		attr := strings.ToLower(name[len("Ce-"):])
-		if attr == "data" {
-			return nil, meter.Errorf(meter.KindInvalid, "header %q: the data of an event in binary mode is the body", name)
-		}
-		out = append(out, ',')
-		out = appendString(out, attr)
-		out = append(out, ':')
-		out = appendString(out, text)
-	}
-	if len(body) > 0 {
-		out = append(out, `,"data":`...)
-		out = append(out, body...)
-	}
-	out[0] = '{'
-	return append(out, '}'), nil
 }

@@ -118,6 +118,81 @@ func TestIngestTells(t *testing.T) {
 	w.want(w.call("POST", "/api/v1/events?require_time=true", "["+testEvent("d", "time", "")+","+testEvent("e")+"]"), 200, `"accepted":1,"duplicates":0,"conflicts":0,"rejected":1`, "time is missing")
 }
 
+// TestBinaryMode holds the forms of the CloudEvents HTTP binding against one event.
+func TestBinaryMode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	n := 0
+	// send returns the stored event; more replaces or adds headers.
+	send := func(body string, more ...string) (answer, string) {
+		n++
+		id := fmt.Sprintf("b-%d", n)
+		header := []string{"Ce-Specversion", "1.0", "Ce-Id", id, "Ce-Source", "edge", "Ce-Type", "edge.request", "Ce-Time", start.Format(time.RFC3339)}
+		return w.call("POST", "/api/v1/events", body, append(header, more...)...), id
+	}
+	stored := func(body string, more ...string) string {
+		t.Helper()
+		a, id := send(body, more...)
+		w.want(a, 200, `"accepted":1,`)
+		return w.want(w.call("GET", "/api/v1/events/lookup?source=edge&id="+id, ""), 200).body
+	}
+	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "application/vnd.x+json", "text/json", "Application/Vnd.X+JSON;charset=UTF-8", ""} {
+		if got := stored(`{"bytes":7}`, "Content-Type", contentType); !strings.Contains(got, `"data":{"bytes":7}`) {
+			t.Errorf("%q: %s", contentType, got)
+		}
+	}
+	if got := stored("\ufeff{\"bytes\":7}"); !strings.Contains(got, `"data":{"bytes":7}`) {
+		t.Errorf("with a byte order mark: %s", got)
+	}
+	for _, contentType := range []string{"", "application/json", "application/x+json"} {
+		if got := stored("", "Content-Type", contentType); !strings.Contains(got, `"data":{},`) {
+			t.Errorf("no body, %q: %s", contentType, got)
+		}
+	}
+	for value, want := range map[string]string{
+		"acme":             `"acme"`,
+		`"acme inc"`:       `"acme inc"`,
+		`"say \"hi\" \\"`:  `"say \"hi\" \\"`,
+		`acme" "inc`:       `"acme inc"`,
+		`""`:               `""`,
+		"acme%20inc":       `"acme inc"`,
+		`"acme%20inc"`:     `"acme inc"`,
+		"Euro%20%E2%82%AC": `"Euro €"`,
+		"%2520":            `"%20"`,
+		"a+b":              `"a+b"`,
+		"\u20ac":           `"€"`,
+		"%22x%22":          `"\"x\""`,
+	} {
+		if got := stored(`{}`, "Ce-Subject", value, "Ce-Tenantid", value); !strings.Contains(got, `"subject":`+want+`,`) || !strings.Contains(got, `"extensions":{"tenantid":`+want+`}`) {
+			t.Errorf("%s: %s, want %s", value, got, want)
+		}
+	}
+	for _, c := range []struct {
+		header []string
+		status int
+		text   string
+	}{
+		{[]string{"Ce-Subject", "%C0%A0"}, 400, "UTF-8"},
+		{[]string{"Ce-Subject", "%ED%A0%80"}, 400, "UTF-8"},
+		{[]string{"Ce-Subject", "\xff"}, 400, "UTF-8"},
+		{[]string{"Ce-Subject", `"acme`}, 400, "double quote"},
+		{[]string{"Ce-Subject", `"acme\`}, 400, "double quote"},
+		{[]string{"Ce-Subject", "100%"}, 400, "percent"},
+		{[]string{"Ce-Data_base64", "e30="}, 400, "is the body"},
+		{[]string{"Content-Type", "text/plain"}, 415, "text/plain"},
+		{[]string{"Content-Type", "application/json; charset=latin1"}, 415, "latin1"},
+		{[]string{"Content-Type", "application/xml"}, 415, "application/xml"},
+	} {
+		a, _ := send(`{}`, c.header...)
+		w.want(a, c.status, c.text)
+	}
+	// A whole event is what its type says, whatever else is in the headers.
+	a, _ := send(testEvent("whole"), "Content-Type", "application/cloudevents+json")
+	w.want(a, 200, `"accepted":1,`)
+	w.want(w.call("GET", "/api/v1/events/lookup?source=edge&id=whole", ""), 200, `"id":"whole"`)
+}
+
 func TestIngestAtomic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})

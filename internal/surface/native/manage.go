@@ -100,12 +100,13 @@ func (a api) createOrganization(x *httpserver.Exchange, _ query) error {
 		ID                string `json:"id"`
 		Name              string `json:"name"`
 		CustomerAttribute string `json:"customer_attribute" strict:"filled"`
+		AssignTime        *bool  `json:"assign_time"`
 	}
 	if err := readJSON(x, &in); err != nil {
 		return err
 	}
 	o, err := a.service.CreateOrganization(x.Request.Context(), x.Principal,
-		metering.NewOrganization{ID: in.ID, Name: in.Name, CustomerAttribute: in.CustomerAttribute})
+		metering.NewOrganization{ID: in.ID, Name: in.Name, CustomerAttribute: in.CustomerAttribute, AssignTime: in.AssignTime})
 	if err != nil {
 		return err
 	}
@@ -117,12 +118,13 @@ func (a api) updateOrganization(x *httpserver.Exchange, _ query) error {
 	var in struct {
 		Name              *string `json:"name"`
 		CustomerAttribute *string `json:"customer_attribute" strict:"filled"`
+		AssignTime        *bool   `json:"assign_time"`
 	}
 	if err := readJSON(x, &in); err != nil {
 		return err
 	}
 	o, err := a.service.UpdateOrganization(x.Request.Context(), x.Principal, x.Param("id"),
-		metering.OrganizationPatch{Name: in.Name, CustomerAttribute: in.CustomerAttribute})
+		metering.OrganizationPatch{Name: in.Name, CustomerAttribute: in.CustomerAttribute, AssignTime: in.AssignTime})
 	if err != nil {
 		return err
 	}

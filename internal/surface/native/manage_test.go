@@ -291,6 +291,28 @@ func TestBoundKeys(t *testing.T) {
 	w.want(w.call("POST", "/api/v1/keys", `{"role":"read"}`, write...), 403)
 }
 
+func TestAssignTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	const org = "/api/v1/organizations/default"
+	w.want(w.call("GET", org, ""), 200, `"assign_time":true`)
+	w.ingest(testEvent("a", "time", ""), 1, 0, 0, 0)
+	w.want(w.call("PATCH", org, `{"assign_time":false}`), 200, `"assign_time":false`)
+	w.want(w.call("GET", "/api/v1/organizations", ""), 200, `"assign_time":false`)
+	w.want(w.call("POST", "/api/v1/events", "["+testEvent("b", "time", "")+","+testEvent("c")+"]"), 200, `"accepted":1,"duplicates":0,"conflicts":0,"rejected":1`, "time is missing")
+	w.want(w.call("GET", "/api/v1/audit?limit=1", ""), 200, `"assign_time":false`)
+	w.want(w.call("GET", "/api/v1/catalog", ""), 200, `"assign_time":false`)
+	w.want(w.call("POST", "/api/v1/catalog?dry_run=true", `{"organization":{"assign_time":true}}`), 200, `"assign_time":true`)
+	w.want(w.call("GET", org, ""), 200, `"assign_time":false`)
+	w.want(w.call("POST", "/api/v1/catalog", `{"organization":{"assign_time":true}}`), 200, `"assign_time":true`)
+	w.want(w.call("GET", org, ""), 200, `"assign_time":true`)
+	w.ingest(testEvent("b", "time", ""), 1, 0, 0, 0)
+	for _, body := range []string{`{"assign_time":null}`, `{"assign_time":"false"}`, `{"assign_time":1}`} {
+		w.want(w.call("PATCH", org, body), 400)
+	}
+	w.want(w.call("POST", "/api/v1/organizations", `{"id":"timed","assign_time":false}`), 201, `"assign_time":false`)
+}
+
 func TestCustomerAttribute(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
