@@ -34,24 +34,35 @@ type Event struct {
 	ID      string
 	Source  string
 	Type    string
-	Subject string // the customer, unless the organization names another attribute; "" = none
-	Time    time.Time
+	Subject string    // the customer, unless the organization names another attribute; "" = none
+	Time    time.Time // zero = when the server accepts the event, where the organization takes such events
 	// Data is encoded as a JSON object. Give quantities that a float cannot
 	// hold, such as 0.1, as json.Number or as strings.
 	Data any
+	// Extensions are further attributes of the envelope: texts, numbers and
+	// booleans. Meters find them by name where Data has no such member.
+	Extensions map[string]any
 }
 
 // MarshalJSON encodes the event as a CloudEvent.
 func (e Event) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
+	b, err := json.Marshal(struct {
 		SpecVersion string    `json:"specversion"`
 		ID          string    `json:"id"`
 		Source      string    `json:"source"`
 		Type        string    `json:"type"`
 		Subject     string    `json:"subject,omitempty"`
-		Time        time.Time `json:"time"`
+		Time        time.Time `json:"time,omitzero"`
 		Data        any       `json:"data,omitempty"`
 	}{"1.0", e.ID, e.Source, e.Type, e.Subject, e.Time, e.Data})
+	if err != nil || len(e.Extensions) == 0 {
+		return b, err
+	}
+	more, err := json.Marshal(e.Extensions)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(b[:len(b)-1], ','), more[1:]...), nil
 }
 
 // Result says what became of the events of one request. Accepted +

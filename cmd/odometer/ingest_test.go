@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -207,6 +209,27 @@ func TestIngestFormats(t *testing.T) {
 	in.check(t, "0 0 0 0, 0", paths...)
 	if want := "known lines"; !strings.Contains(in.stdout.String(), want) || !strings.Contains(in.stdout.String(), "total") {
 		t.Errorf("table\n%s", in.stdout.String())
+	}
+}
+
+// What a file holds did not happen when it is sent: the server is asked to
+// reject events without a time.
+func TestIngestAsksForTimes(t *testing.T) {
+	t.Parallel()
+	var query string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query = r.URL.RawQuery
+		fmt.Fprint(w, `{"accepted":0,"duplicates":0,"conflicts":0,"rejected":1,"errors":[{"index":0,"id":"a","reason":"time is missing"}],"sequence":1}`)
+	}))
+	defer server.Close()
+	c := &IngestCmd{ClientSettings: ClientSettings{URL: server.URL, Key: "odo_x"}, Compress: "none"}
+	send, err := c.newClientSender()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := send(t.Context(), [][]byte{[]byte(`{"specversion":"1.0","id":"a","source":"s","type":"t"}`)})
+	if err != nil || r.Rejected != 1 || query != "require_time=true" {
+		t.Errorf("%+v, %v, query %q", r, err, query)
 	}
 }
 

@@ -317,7 +317,11 @@ func (d *decoder) extension(n *node) bool {
 	case '{', '[':
 		return d.array(n, 0)
 	}
-	return d.scalar(n)
+	leaves := d.leaves // of the data, which this is none of
+	d.leaves = 0
+	ok := d.value(n, 0)
+	d.leaves = leaves
+	return ok
 }
 
 // object stages the members of an object of the data, whose opening brace has
@@ -369,15 +373,7 @@ func (d *decoder) value(n *node, depth int) bool {
 	if !d.leaf() {
 		return false
 	}
-	if c == '[' {
-		return d.array(n, depth)
-	}
-	return d.scalar(n)
-}
-
-// scalar stages an attribute that is no array or object.
-func (d *decoder) scalar(n *node) bool {
-	switch c := d.buf[d.pos]; c {
+	switch c {
 	case '"':
 		text, ok := d.str()
 		if !ok {
@@ -388,6 +384,8 @@ func (d *decoder) scalar(n *node) bool {
 		}
 		d.b.PutString(d.attr(n), text)
 		return true
+	case '[':
+		return d.array(n, depth)
 	case 't', 'f', 'n':
 		size := literalLen(d.buf, d.pos)
 		if size == 0 {

@@ -131,6 +131,42 @@ func TestClientCatalog(t *testing.T) {
 	}
 }
 
+// TestClientEvents sends what an event may leave out or have beside its data.
+func TestClientEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	c := w.client(t, w.admin, "")
+	ctx := context.Background()
+	e := client.Event{ID: "1", Source: "edge", Type: "edge.request", Data: map[string]any{"bytes": json.Number("0.30000000000000004")},
+		Extensions: map[string]any{"tenantid": "t1", "shard": 7}}
+	r, err := c.Ingest(ctx, e)
+	must(t, err)
+	if r.Accepted != 1 || r.TimeAssigned != 1 || len(r.Warnings) != 1 || r.Warnings[0].Meter != "bytes" || r.Warnings[0].ID != "1" || r.WarningsLeftOut != 0 {
+		t.Errorf("%+v", r)
+	}
+	l, err := c.Lookup(ctx, "edge", "1")
+	must(t, err)
+	if !l.Event.Assigned || !l.Event.Time.Equal(l.Event.AcceptedAt) || string(l.Event.Extensions) != `{"shard":7,"tenantid":"t1"}` || string(l.Event.Data) != `{"bytes":0.30000000000000004}` {
+		t.Errorf("%+v", l.Event)
+	}
+	e.ID = "2"
+	line, err := json.Marshal(e)
+	must(t, err)
+	if r, err = c.IngestTimed(ctx, client.ContentNDJSON, line); err != nil || r.Rejected != 1 || r.Errors[0].Reason != "time is missing" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	off := false
+	o, err := c.UpdateOrganization(ctx, "default", client.OrganizationPatch{AssignTime: &off})
+	must(t, err)
+	if o.AssignTime {
+		t.Errorf("%+v", o)
+	}
+	if r, err = c.Ingest(ctx, e); err != nil || r.Rejected != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // TestClientManagement calls what is about organizations, keys and audit in the Go client.
 func TestClientManagement(t *testing.T) {
 	t.Parallel()
