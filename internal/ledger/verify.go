@@ -148,12 +148,25 @@ func (v *verifier) chain(ctx context.Context) error {
 			err = h.CheckBody(body)
 		}
 		if err == nil && h.Kind == block.KindEvents {
-			_, err = block.Decode(body, v.l.key, false, h.Accepted.UnixNano())
+			err = v.times(&h, body)
 		}
 		if err != nil {
 			v.damaged[seq] = true
 			v.problem("%s", v.l.noteDamage(&h, err))
 		}
+	}
+	return nil
+}
+
+// times checks that scans find a block of events by the times that it has.
+func (v *verifier) times(h *block.Header, body []byte) error {
+	rows, err := block.Decode(body, v.l.key, false, h.Accepted.UnixNano())
+	if err != nil {
+		return err
+	}
+	if first, last := rows.TimeRange(); first != h.MinTime || last != h.MaxTime {
+		v.problem("the header of block %d says that its events have times from %d to %d, they are from %d to %d (unix ns): scans would miss some", h.Sequence,
+			h.MinTime, h.MaxTime, first, last)
 	}
 	return nil
 }

@@ -172,3 +172,37 @@ func TestExcessRule(t *testing.T) {
 		t.Error("round takes a text that is no number")
 	}
 }
+
+// FuzzParseNumber: what is shown of a number reads as the same number, and its
+// canonical text is one.
+func FuzzParseNumber(f *testing.F) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 30 {
+		f.Add(randomNearLimits(r), randomNearLimits(r))
+	}
+	f.Add("1e999999999999999999999", "-0.0e-99999999999999999999")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		x, err := ParseNumber(a)
+		if err != nil {
+			return
+		}
+		if x.Kind == Excess && !ValidExcess([]byte(x.Str)) {
+			t.Fatalf("%q has the text %q", a, x.Str)
+		}
+		if again, err := ParseNumber(x.Group()); err != nil || again != x {
+			t.Fatalf("%q is shown as %q, which reads as %+v, %v", a, x.Group(), again, err)
+		}
+		if q, ok := x.Rounded(); ok && !q.Valid() {
+			t.Fatalf("%q rounds to %s", a, q)
+		}
+		y, err := ParseNumber(b)
+		if err != nil {
+			return
+		}
+		c, ok := compareNumbers(x, y)
+		d, _ := compareNumbers(y, x)
+		if !ok || c != -d || (c == 0) != (x == y) {
+			t.Fatalf("%q and %q compare as %d and %d", a, b, c, d)
+		}
+	})
+}
