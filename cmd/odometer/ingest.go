@@ -70,6 +70,8 @@ type sendFunc func(ctx context.Context, events [][]byte) (sendResult, error)
 type sendResult struct {
 	Accepted, Duplicates, Conflicts, Rejected int
 	Problems                                  []sendProblem
+	Warnings                                  []sendProblem // accepted, but a meter skipped them
+	WarningsLeftOut                           int           // further ones
 }
 
 // sendProblem is one event that was rejected or in conflict.

@@ -22,6 +22,7 @@ type fileTotals struct {
 	Duplicates int    `json:"duplicates"`
 	Conflicts  int    `json:"conflicts"`
 	Rejected   int    `json:"rejected"`
+	Warnings   int    `json:"warnings,omitempty"`     // accepted events that a meter skipped, one for each meter
 	Waiting    int64  `json:"waiting_line,omitempty"` // number of a last line without its newline
 	Unclear    bool   `json:"unclear,omitempty"`      // not sent, or not all, for the reason in Note
 	Note       string `json:"note,omitempty"`
@@ -66,6 +67,7 @@ func (t *ingestTotals) sum() fileTotals {
 		sum.Duplicates += f.Duplicates
 		sum.Conflicts += f.Conflicts
 		sum.Rejected += f.Rejected
+		sum.Warnings += f.Warnings
 		if f.Error != "" {
 			sum.failed++
 		}
@@ -121,6 +123,7 @@ type ingestProgress struct {
 	start    time.Time
 	last     time.Time
 	drawn    bool
+	unsaid   int   // warnings not printed
 	total    int64 // bytes on disk of all files, 0 = unknown
 	before   int64 // bytes of files that are done
 	file     *intake.File
@@ -161,6 +164,21 @@ func (p *ingestProgress) done(*fileTotals) {
 		p.write(fmt.Sprintf("%d more lines were not counted; --show-errors prints more", p.left))
 		p.left = 0
 	}
+	if p.unsaid > 0 {
+		p.write(fmt.Sprintf("%d more warnings: lines were accepted, but meters skipped them; --show-errors prints more", p.unsaid))
+		p.unsaid = 0
+	}
+}
+
+// warning tells of an accepted line that a meter skipped.
+func (p *ingestProgress) warning(out *fileTotals, w ingestProblem) {
+	out.Warnings++
+	if p.problems == 0 {
+		p.unsaid++
+		return
+	}
+	p.problems--
+	p.write(fmt.Sprintf("%s:%d: %s", out.File, w.Line, w.Reason))
 }
 
 func (p *ingestProgress) note(file, text string) {

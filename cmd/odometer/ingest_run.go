@@ -178,6 +178,13 @@ func (r *ingestRun) answered(out *fileTotals, b *ingestBatch) {
 			r.progress.problem(out, ingestProblem{b.lines[p.Index], p.Reason})
 		}
 	}
+	for _, w := range b.result.Warnings {
+		if w.Index >= 0 && w.Index < len(b.lines) {
+			r.progress.warning(out, ingestProblem{b.lines[w.Index], w.Reason})
+		}
+	}
+	out.Warnings += b.result.WarningsLeftOut
+	r.progress.unsaid += b.result.WarningsLeftOut
 	r.progress.update()
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/url"
 
@@ -27,6 +28,10 @@ func (c *IngestCmd) newClientSender() (sendFunc, error) {
 		for _, e := range answer.Errors {
 			out.Problems = append(out.Problems, sendProblem{e.Index, e.Reason})
 		}
+		for _, w := range answer.Warnings {
+			out.Warnings = append(out.Warnings, sendProblem{w.Index, fmt.Sprintf("accepted, but meter %s skipped it: %s", w.Meter, w.Reason)})
+		}
+		out.WarningsLeftOut = answer.WarningsLeftOut
 		return out, nil
 	}, nil
 }

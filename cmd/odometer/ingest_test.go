@@ -21,7 +21,7 @@ import (
 
 // countingServer counts events as the server does: an identity once, the same
 // content again is a duplicate, other content is a conflict. An id that starts
-// with "bad" is rejected.
+// with "bad" is rejected, of one that starts with "odd" a meter takes nothing.
 type countingServer struct {
 	mu      sync.Mutex
 	content map[string]string
@@ -64,6 +64,9 @@ func (s *countingServer) send(ctx context.Context, events [][]byte) (sendResult,
 		case !known:
 			s.content[key] = string(event)
 			r.Accepted++
+			if strings.HasPrefix(e.ID, "odd") {
+				r.Warnings = append(r.Warnings, sendProblem{i, "accepted, but meter bytes skipped it"})
+			}
 		case old == string(event):
 			r.Duplicates++
 		default:
@@ -231,6 +234,24 @@ func TestIngestAsksForTimes(t *testing.T) {
 	if err != nil || r.Rejected != 1 || query != "require_time=true" {
 		t.Errorf("%+v, %v, query %q", r, err, query)
 	}
+}
+
+// Lines that are accepted and that a meter skips are told, within the budget of errors.
+func TestIngestTellsWarnings(t *testing.T) {
+	t.Parallel()
+	in := newIngestion(t)
+	in.cmd.ShowErrors = 2
+	var lines strings.Builder
+	for i := range 5 {
+		fmt.Fprintf(&lines, `{"specversion":"1.0","id":"odd-%d","source":"s","type":"t","time":"2026-11-20T10:00:00Z"}`+"\n", i)
+	}
+	path := filepath.Join(t.TempDir(), "odd.ndjson")
+	if err := os.WriteFile(path, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in.check(t, "5 0 0 0, 0", path)
+	in.says(t, "odd.ndjson:1: accepted, but meter bytes skipped it", "odd.ndjson:2: accepted", "3 more warnings")
+	in.check(t, "0 0 0 0, 0", path)
 }
 
 func TestIngestStandardInput(t *testing.T) {
