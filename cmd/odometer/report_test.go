@@ -19,8 +19,8 @@ products: [{id: cdn, name: CDN}]
 customers: [{id: acme, name: Acme}]
 entitlements:
   - {id: e-aws, customer: acme, partner: AWS, product: cdn, starts: 2026-01-01, dimensions: [{key: gb, name: GB}], aws: {product_code: p1, customer_identifier: aws-1}}
-  - {id: e-azure, customer: acme, partner: AZURE, product: cdn, starts: 2026-01-01, dimensions: [{key: gb, name: GB}], azure: {resource_id: azure-1, plan_id: gold}}
-  - {id: e-gcp, customer: acme, partner: GCP, product: cdn, starts: 2026-01-01, dimensions: [{key: gb, name: GB}], gcp: {service: cdn.example.com, usage_reporting_id: gcp-1, metrics: {gb: {name: gb, type: DOUBLE}}}}
+  - {id: e-azure, customer: acme, partner: AZURE, product: cdn, starts: 2026-01-01, dimensions: [{key: gb, name: GB}], azure: {resource_id: 7f2c6f7e-0000-4000-8000-000000000001, plan_id: gold}}
+  - {id: e-gcp, customer: acme, partner: GCP, product: cdn, starts: 2026-01-01, dimensions: [{key: gb, name: GB}], gcp: {service: cdn.example.com, usage_reporting_id: "project:gcp-1", metrics: {gb: {name: gb, type: DOUBLE}}}}
 `
 
 // TestReportToMarketplaces: the commands against a real server and the three
@@ -55,7 +55,7 @@ func TestReportToMarketplaces(t *testing.T) {
 	}
 	backup := filepath.Join(folder, "backup")
 	must(t, s.as(s.adminKey), "backup", backup) // before anything is reported
-	want := map[string]string{"aws-1": "12", "azure-1": "12.25", "gcp-1": "12.25"}
+	want := map[string]string{"aws-1": "12", "7f2c6f7e-0000-4000-8000-000000000001": "12.25", "project:gcp-1": "12.25"}
 	check := func() {
 		t.Helper()
 		for account, q := range want {

@@ -27,9 +27,9 @@ customers: [{id: acme, name: Acme}, {id: beta, name: Beta}]
 entitlements:
 - {id: ent-1, customer: acme, buyer: {id: buyer-1}, partner: AWS, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out, unit_price: "0.25", list_price: "0.5", included: "1"}, {key: seat, name: Seats}],
    terms: [{id: t1, commit: "1", included_per: month}], aws: {product_code: prod1, customer_identifier: aws-1}}
-- {id: ent-2, customer: beta, partner: AZURE, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out}], azure: {resource_id: azure-1, plan_id: gold}}
+- {id: ent-2, customer: beta, partner: AZURE, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out}], azure: {resource_id: 7f2c6f7e-0000-4000-8000-000000000001, plan_id: gold}}
 - {id: ent-3, customer: beta, partner: GCP, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB out}],
-   gcp: {service: cdn.example.com, usage_reporting_id: gcp-1, metrics: {gb: {name: gb, type: DOUBLE}}}}
+   gcp: {service: cdn.example.com, usage_reporting_id: "project:gcp-1", metrics: {gb: {name: gb, type: DOUBLE}}}}
 `
 
 // server is a running odometer, behind a proxy that holds every answer against

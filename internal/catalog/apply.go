@@ -87,9 +87,11 @@ func (s *Store) Edit(ctx context.Context, organization string, opt ApplyOptions,
 func (s *Store) edit(ctx context.Context, organization string, opt ApplyOptions, edit func(*Document) error, dangling func(problems, *Document) error) (Diff, error) {
 	return s.change(ctx, organization, opt, func(have *state) (*Document, error) {
 		edited := have.doc // its own: the state is read anew for each change
+		before := slices.Clone(edited.Entitlements)
 		if err := edit(edited); err != nil {
 			return nil, err
 		}
+		edited.keepListings(before)
 		edited.Meters, edited.Organization = nil, nil
 		if err := edited.Validate(); err != nil {
 			return nil, err
@@ -188,6 +190,9 @@ func (s *Store) change(ctx context.Context, organization string, opt ApplyOption
 			return err
 		}
 		p, err = planChange(have, doc, effective, opt.Prune)
+		if err == nil {
+			err = checkLicences(doc, p.diff.Changes)
+		}
 		if err == nil && p.nouns > s.limits.Nouns {
 			err = meter.Errorf(meter.KindTooLarge, "the organization would have %d nouns, more than %d", p.nouns, s.limits.Nouns)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"odometer/internal/meter"
 )
@@ -70,4 +71,27 @@ func FuzzNounPatch(f *testing.F) {
 			t.Fatalf("%v: %s became %s", err, first, again)
 		}
 	})
+}
+
+// TestOldListingsStay: an entitlement that was taken before its form was checked
+// is in nobody's way until it is changed itself.
+func TestOldListingsStay(t *testing.T) {
+	t.Parallel()
+	old := func() *Document {
+		return &Document{Entitlements: []Entitlement{{ID: "old", Customer: "acme", Product: "cdn", Partner: PartnerAzure, Status: EntitlementActive,
+			Starts: dateOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), Azure: &AzureListing{ResourceID: "azure-1", PlanID: "gold"}}}}
+	}
+	doc := old()
+	if err := doc.Validate(); err == nil {
+		t.Error("taken anew")
+	}
+	doc.keepListings(old().Entitlements)
+	if err := doc.Validate(); err != nil {
+		t.Errorf("left as it was: %v", err)
+	}
+	doc.Entitlements[0].Product = "other"
+	doc.keepListings(old().Entitlements)
+	if err := doc.Validate(); err == nil {
+		t.Error("changed, and not checked")
+	}
 }

@@ -16,7 +16,8 @@ type Document struct {
 	Customers    []Customer            `json:"customers,omitempty" yaml:"customers,omitempty"`
 	Entitlements []Entitlement         `json:"entitlements,omitempty" yaml:"entitlements,omitempty"`
 
-	lines map[string]int // where the text that was parsed has each field
+	lines map[string]int  // where the text that was parsed has each field
+	kept  map[string]bool // entitlements that an edit leaves as they were
 }
 
 // OrganizationSettings is what a document says of its organization; "" leaves it as it is.

@@ -29,7 +29,7 @@ func (doc *Document) Validate() error {
 	v.products(doc.Products)
 	v.units(doc.Units)
 	v.customers(doc.Customers)
-	v.entitlements(doc.Entitlements)
+	v.entitlements(doc.Entitlements, doc.kept)
 	return v.problems.errIn(doc)
 }
 
@@ -205,7 +205,7 @@ func (v *validator) units(u *Units) {
 	}
 }
 
-func (v *validator) entitlements(entitlements []Entitlement) {
+func (v *validator) entitlements(entitlements []Entitlement, kept map[string]bool) {
 	once(v, "entitlements", "id", entitlements, func(e Entitlement) string { return e.ID })
 	for i, e := range entitlements {
 		at := item("entitlements", i)
@@ -230,7 +230,9 @@ func (v *validator) entitlements(entitlements []Entitlement) {
 			v.order(at, t.Starts, t.Ends)
 		}
 		v.dimensions(at+".dimensions", e.Dimensions)
-		v.listing(at, e)
+		if !kept[e.ID] {
+			v.listing(at, e)
+		}
 	}
 }
 
@@ -260,27 +262,15 @@ func (v *validator) listing(at string, e Entitlement) {
 			v.problems.add(at+"."+l.field, "the partner is %s", clip(e.Partner))
 		}
 	}
-	if a := e.AWS; a != nil {
-		v.text(at+".aws.product_code", a.ProductCode)
-		if (a.CustomerIdentifier == "") == (a.AccountID == "" && a.LicenseARN == "") {
-			v.problems.add(at+".aws", "want either customer_identifier, or account_id and license_arn")
-		}
+	if e.AWS != nil {
+		v.awsListing(at+".aws", e)
 	}
 	if a := e.Azure; a != nil {
-		v.text(at+".azure.resource_id", a.ResourceID)
+		v.form(at+".azure.resource_id", a.ResourceID, azureResource, "a GUID, such as 7f2c6f7e-0000-4000-8000-000000000001")
 		v.text(at+".azure.plan_id", a.PlanID)
 	}
-	if g := e.GCP; g != nil {
-		v.text(at+".gcp.service", g.Service)
-		v.text(at+".gcp.usage_reporting_id", g.UsageReportingID)
-		for _, key := range sortedKeys(g.Metrics) {
-			at := at + ".gcp.metrics." + clip(key)
-			v.text(at+".name", g.Metrics[key].Name)
-			v.oneOf(at+".type", g.Metrics[key].Type, "INT64", "DOUBLE")
-			if !slices.ContainsFunc(e.Dimensions, func(d Dimension) bool { return d.Key == key }) {
-				v.problems.add(at, "there is no such dimension")
-			}
-		}
+	if e.GCP != nil {
+		v.gcpListing(at+".gcp", e)
 	}
 }
 

@@ -159,8 +159,8 @@ func TestWhatAMarketplaceCannotHold(t *testing.T) {
 		m := newBetween(t, s)
 		m.set(func(w http.ResponseWriter, r *http.Request) bool {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write([]byte(`{"count":1,"result":[{"status":"Duplicate","resourceId":"azure-1","dimension":"gb","effectiveStartTime":"2026-11-20T10:00:00Z",
-				"error":{"code":"Duplicate","additionalInfo":{"acceptedMessage":{"resourceId":"azure-1","dimension":"gb","quantity":` + held + `}}}}]}`))
+			_, _ = w.Write([]byte(`{"count":1,"result":[{"status":"Duplicate","resourceId":"` + azureResource("azure-1") + `","dimension":"gb","effectiveStartTime":"2026-11-20T10:00:00Z",
+				"error":{"code":"Duplicate","additionalInfo":{"acceptedMessage":{"resourceId":"` + azureResource("azure-1") + `","dimension":"gb","quantity":` + held + `}}}}]}`))
 			return true
 		})
 		r := s.reporter(m.markets, "one")

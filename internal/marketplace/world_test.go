@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/uuid"
 	"google.golang.org/api/option"
 
 	"odometer/internal/catalog"
@@ -101,15 +102,21 @@ func (s *shop) apply(yaml string) {
 // cloudAccount is the account of a cloud's first entitlement.
 func cloudAccount(cloud string) string { return cloud + "-1" }
 
+// azureResource and gcpConsumer are an account of the tests as these clouds name accounts.
+func azureResource(account string) string {
+	return uuid.NewSHA1(uuid.NameSpaceDNS, []byte(account)).String()
+}
+func gcpConsumer(account string) string { return "project:" + account }
+
 // listing is the part of an entitlement that names it in a marketplace.
 func listing(cloud, account string) string {
 	switch cloud {
 	case simulator.AWS:
 		return fmt.Sprintf("partner: AWS, aws: {product_code: prod1, customer_identifier: %s}", account)
 	case simulator.Azure:
-		return fmt.Sprintf("partner: AZURE, azure: {resource_id: %s, plan_id: gold}", account)
+		return fmt.Sprintf("partner: AZURE, azure: {resource_id: %s, plan_id: gold}", azureResource(account))
 	}
-	return fmt.Sprintf("partner: GCP, gcp: {service: cdn.example.com, usage_reporting_id: %s, metrics: {gb: {name: gb, type: INT64}, seat: {name: seat, type: DOUBLE}}}", account)
+	return fmt.Sprintf("partner: GCP, gcp: {service: cdn.example.com, usage_reporting_id: %s, metrics: {gb: {name: gb, type: INT64}, seat: {name: seat, type: DOUBLE}}}", gcpConsumer(account))
 }
 
 const product = `
@@ -199,6 +206,18 @@ func (s *shop) traffic(id string, at time.Time, bytes string) {
 type markets struct {
 	*simulator.Simulator
 	url string
+}
+
+// Total is what was accepted of an account of the tests, whichever cloud it is in.
+func (m *markets) Total(account, dimension string) meter.Decimal {
+	return m.Simulator.Total(account, dimension).Add(m.Simulator.Total(azureResource(account), dimension)).Add(m.Simulator.Total(gcpConsumer(account), dimension))
+}
+
+// Suspend suspends an account of the tests, whichever cloud it is in.
+func (m *markets) Suspend(account string, on bool) {
+	for _, name := range []string{account, azureResource(account), gcpConsumer(account)} {
+		m.Simulator.Suspend(name, on)
+	}
 }
 
 func newMarkets(t testing.TB, c *clock, seed uint64) *markets {

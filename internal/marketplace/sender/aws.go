@@ -126,6 +126,10 @@ func (s *AWS) send(ctx context.Context, lines []Line, results []Result) fault {
 			results[i] = Result{Outcome: Refused, Permanent: true, Reason: "the quantity " + l.Quantity.String() + " is no whole number that AWS takes"}
 			continue
 		}
+		if l.AWS.CustomerIdentifier == "" && l.AWS.AccountID == "" {
+			results[i] = Result{Outcome: Refused, Permanent: true, Reason: "the entitlement names neither a customer identifier nor an account"}
+			continue
+		}
 		places = append(places, i)
 		input.UsageRecords = append(input.UsageRecords, record)
 		results[i].Request = raw(awsRawRequest{ProductCode: l.AWS.ProductCode, UsageRecords: []awsRawRecord{awsRaw(record)}})

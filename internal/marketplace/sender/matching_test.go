@@ -291,3 +291,20 @@ func TestReadBackTimes(t *testing.T) {
 		t.Errorf("%v", at)
 	}
 }
+
+// TestNobodyIsBilled: a line that names no buyer is not sent.
+func TestNobodyIsBilled(t *testing.T) {
+	t.Parallel()
+	f := &fakeCloud{}
+	l := linesOf(simulator.AWS, "a", "b")
+	l[0].AWS = &AWSAccount{ProductCode: "p1", Region: "us-east-1"}
+	l[1].AWS = &AWSAccount{LicenseARN: "arn:aws:license-manager::294406891311:license/l-1", Region: "us-east-1"}
+	for _, got := range f.sender(t, simulator.AWS).Send(context.Background(), l) {
+		if got.Outcome != Refused || !got.Permanent || got.Reason == "" {
+			t.Errorf("%+v", got)
+		}
+	}
+	if f.calls != 0 {
+		t.Errorf("%d calls", f.calls)
+	}
+}

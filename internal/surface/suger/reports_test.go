@@ -24,9 +24,9 @@ const billed = `
 entitlements:
 - {id: r-aws, customer: acme, buyer: {id: buyer-1}, partner: AWS, product: cdn, starts: 2026-01-01, terms: [{id: t1, commit: "1", included_per: month}],
    dimensions: [{key: gb, name: GB, unit_price: "0.5", list_price: "0.75", included: "2"}, {key: seat, name: Seats, unit_price: "1"}], aws: {product_code: prod1, customer_identifier: aws-1}}
-- {id: r-azure, customer: beta, partner: AZURE, product: cdn, starts: 2026-01-01, dimensions: [{key: gb, name: GB}], azure: {resource_id: azure-1, plan_id: gold}}
+- {id: r-azure, customer: beta, partner: AZURE, product: cdn, starts: 2026-01-01, dimensions: [{key: gb, name: GB}], azure: {resource_id: 7f2c6f7e-0000-4000-8000-000000000001, plan_id: gold}}
 - {id: r-gcp, customer: beta, partner: GCP, product: cdn, starts: 2026-01-01, dimensions: [{key: gb, name: GB}],
-   gcp: {service: cdn.example.com, usage_reporting_id: gcp-1, metrics: {gb: {name: gb, type: INT64}}}}
+   gcp: {service: cdn.example.com, usage_reporting_id: "project:gcp-1", metrics: {gb: {name: gb, type: INT64}}}}
 `
 
 // reporter bills at simulated marketplaces.
@@ -88,7 +88,7 @@ func TestReports(t *testing.T) {
 	if want := "map[gb:15.75] map[gb:23 seat:3] map[gb:2] map[gb:0.5] map[gb:0 seat:0] map[gb:0.625 seat:0]"; left != want {
 		t.Errorf("%s, want %s", left, want)
 	}
-	w.want("GET", path+"?partner=AZURE", "", 200, `"reportedRecords":{"gb":1.5}`, `"azureMeteringRequest":{"request":[{"resourceId":"azure-1","planId":"gold","dimension":"gb","quantity":1.5,"effectiveStartTime":"`,
+	w.want("GET", path+"?partner=AZURE", "", 200, `"reportedRecords":{"gb":1.5}`, `"azureMeteringRequest":{"request":[{"resourceId":"7f2c6f7e-0000-4000-8000-000000000001","planId":"gold","dimension":"gb","quantity":1.5,"effectiveStartTime":"`,
 		`"azureMeteringResponse":{"count":1,"result":[{"usageEventId":"`, `"status":"Accepted"`)
 	w.want("GET", path+"?partner=GCP", "", 200, `"reportedRecords":{"gb":4}`, `"gcpMeteringRequest":{"operationId":"`, `"metricValueSets":[{"metricName":"gb","metricValues":[{"int64Value":"4"}]}]`, `"gcpMeteringResponse":{`)
 	w.want("GET", orgPath+"/usageRecordGroup?entitlementId=r-aws", "", 200, `"status":"REPORTED"`, `"reportedTime":"`, `"usageRecordReportID":"`+one[0].ID+`"`)
