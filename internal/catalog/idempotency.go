@@ -17,6 +17,9 @@ const (
 	MaxIdempotencyKeyBytes = 255
 )
 
+// ErrKeyReused says that an idempotency key was used for another request.
+var ErrKeyReused error = meter.Errorf(meter.KindConflict, "the idempotency key was used for another request")
+
 // Idempotency makes a change that is asked for again happen once. The zero
 // value asks for nothing.
 type Idempotency struct {
@@ -46,7 +49,7 @@ func (s *Store) repeated(ctx context.Context, tx *sql.Tx, organization string, i
 	case err != nil:
 		return false, err
 	case request != i.Request:
-		return false, meter.Errorf(meter.KindConflict, "the idempotency key was used for another request")
+		return false, ErrKeyReused
 	}
 	return true, json.Unmarshal([]byte(text), answer)
 }

@@ -181,7 +181,7 @@ func TestOldUsageIsStillPosted(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Events.PastAge, limits.Events.IDBytes, limits.Events.TypeBytes = time.Hour, 1, 1
 	strict := s.service(t, limits)
-	if _, err := strict.ReportGroup(context.Background(), admin, gigabytes("h", "2")); meter.KindOf(err) != meter.KindInvalid {
+	if _, err := strict.ReportGroup(context.Background(), admin, gigabytes("h", "2"), Idempotency{}); meter.KindOf(err) != meter.KindInvalid {
 		t.Errorf("%v", err)
 	}
 	if _, err := strict.PostPending(context.Background()); err != nil || posted(t, strict) != "2" {
@@ -205,7 +205,7 @@ func TestDeletionDuringPosting(t *testing.T) {
 		id := fmt.Sprint("g", i)
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := service.ReportGroup(ctx, admin, gigabytes(id, "1")); err != nil {
+			if _, err := service.ReportGroup(ctx, admin, gigabytes(id, "1"), Idempotency{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -245,7 +245,7 @@ func TestSomebodyElsesEvent(t *testing.T) {
 	service.logger = slog.New(slog.NewTextHandler(&log, nil))
 	g := gigabytes("g", "1")
 	g.Records["seat"] = amount("2")
-	if _, err := service.ReportGroup(ctx, admin, g); err != nil {
+	if _, err := service.ReportGroup(ctx, admin, g, Idempotency{}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "id=g/0") || posted(t, service) != "2" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"odometer/internal/catalog"
@@ -44,19 +45,44 @@ type NewRecordGroup struct {
 // KindConflict, whatever it was used for. When it returns without an error the
 // group is durable, and its events are in the ledger or are posted as soon as
 // the ledger takes them.
-func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup) (RecordGroup, error) {
-	if err := s.unusedGroupID(ctx, p, n.ID); err != nil {
+//
+// With an idempotency key that was used before for the same request it returns
+// the group accepted then, as it is now.
+func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup, once Idempotency) (RecordGroup, error) {
+	if err := s.unusedGroupIDs(ctx, p, []NewRecordGroup{n}, once); err != nil {
 		return RecordGroup{}, err
 	}
 	checked, _, err := s.checkGroups(ctx, p, []NewRecordGroup{n})
 	if err != nil {
 		return RecordGroup{}, err
 	}
-	made, err := s.acceptGroups(ctx, p, checked, catalog.Idempotency{})
+	made, err := s.acceptGroups(ctx, p, checked, catalog.Idempotency{Scope: once.scope("record_group"), Key: once.Key, Request: once.Request})
 	if err != nil {
 		return RecordGroup{}, p.sealConflict(err)
 	}
 	return made[0], nil
+}
+
+// unusedGroupIDs refuses ids that were used, and one that is given twice. What
+// an idempotency key stands for is the store's to say: its request may have
+// used the ids itself.
+func (s *Service) unusedGroupIDs(ctx context.Context, p Principal, groups []NewRecordGroup, once Idempotency) error {
+	seen := make(map[string]int, len(groups))
+	for i, n := range groups {
+		if first, twice := seen[n.ID]; twice && n.ID != "" {
+			return meter.Errorf(meter.KindConflict, "usage record group %d: its id %q is also that of usage record group %d", i, clip(n.ID), first)
+		}
+		seen[n.ID] = i
+		if once.Key != "" {
+			continue
+		}
+		if err := s.unusedGroupID(ctx, p, n.ID); err != nil && len(groups) > 1 {
+			return inGroup(i, err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unusedGroupID refuses an id that was used, before anything else is looked at:
@@ -79,26 +105,34 @@ func (s *Service) unusedGroupID(ctx context.Context, p Principal, id string) err
 // sealConflict keeps from a bound key what became of a group that may be
 // another customer's.
 func (p Principal) sealConflict(err error) error {
-	if p.Customer != "" && meter.KindOf(err) == meter.KindConflict {
+	if p.Customer != "" && meter.KindOf(err) == meter.KindConflict && !errors.Is(err, catalog.ErrKeyReused) {
 		return meter.Errorf(meter.KindConflict, "there is a usage record group of this id already")
 	}
 	return err
 }
 
 // ReportGroups accepts usage record groups in one step, in order; if one is
-// refused none is stored. With an idempotency key that was used before for the
+// refused none is stored. An id that was ever used, or is given twice, is
+// KindConflict. With an idempotency key that was used before for the
 // same request it returns the groups accepted then, as they are now.
 func (s *Service) ReportGroups(ctx context.Context, p Principal, groups []NewRecordGroup, once Idempotency) ([]RecordGroup, error) {
+	if err := s.unusedGroupIDs(ctx, p, groups, once); err != nil {
+		return nil, err
+	}
 	checked, at, err := s.checkGroups(ctx, p, groups)
 	if err != nil {
 		return nil, inGroup(at, err)
 	}
-	return s.acceptGroups(ctx, p, checked, catalog.Idempotency{Scope: once.scope("record_groups"), Key: once.Key, Request: once.Request})
+	made, err := s.acceptGroups(ctx, p, checked, catalog.Idempotency{Scope: once.scope("record_groups"), Key: once.Key, Request: once.Request})
+	return made, p.sealConflict(err)
 }
 
 // ValidateGroups checks groups as ReportGroups does, one by one, and stores
 // nothing. It reports the first that would be refused, or accepted as INVALID.
 func (s *Service) ValidateGroups(ctx context.Context, p Principal, groups []NewRecordGroup) error {
+	if err := s.unusedGroupIDs(ctx, p, groups, Idempotency{}); err != nil {
+		return err
+	}
 	checked, at, err := s.checkGroups(ctx, p, groups)
 	if err != nil {
 		return inGroup(at, err)

@@ -19,7 +19,7 @@ func (a api) reportGroup(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	g, err := a.Service.ReportGroup(x.Request.Context(), x.Principal, newGroup(n))
+	g, err := a.Service.ReportGroup(x.Request.Context(), x.Principal, newGroup(n), idempotency(x, text))
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (a api) batch(x *httpserver.Exchange) ([]metering.NewRecordGroup, []byte, e
 	if err != nil {
 		return nil, nil, err
 	}
-	parsed, err := wire.ParseGroups(text)
+	parsed, err := wire.ParseGroups(text, x.Param("organization"))
 	if err != nil {
 		return nil, nil, err
 	}

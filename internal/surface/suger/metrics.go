@@ -13,6 +13,9 @@ func (a api) createMetric(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
+	if x.Request.Header.Get("Idempotency-Key") != "" {
+		return meter.Errorf(meter.KindInvalid, "Idempotency-Key is not taken here: give the billable metric an id, which exists once")
+	}
 	parsed, err := wire.ParseMetric(text)
 	if err != nil {
 		return err

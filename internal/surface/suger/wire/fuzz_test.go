@@ -27,7 +27,7 @@ func FuzzParseGroups(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		groups, err := ParseGroups(body)
+		groups, err := ParseGroups(body, "default")
 		sound(t, err)
 		if err != nil {
 			return

@@ -96,9 +96,10 @@ func ParseGroup(body []byte, organization, entitlement string) (NewGroup, error)
 	return *g, g.check()
 }
 
-// ParseGroups reads the body of the batch operations. Their groups have no id;
-// one that is sent is ignored.
-func ParseGroups(body []byte) ([]NewGroup, error) {
+// ParseGroups reads the body of the batch operations. The vendor's groups have
+// neither id nor organization there; those that are sent count as in
+// reportUsageRecordGroup.
+func ParseGroups(body []byte, organization string) ([]NewGroup, error) {
 	var raw []json.RawMessage
 	if err := decode(body, &raw); err != nil {
 		return nil, err
@@ -115,13 +116,15 @@ func ParseGroups(body []byte) ([]NewGroup, error) {
 			return nil, meter.Errorf(meter.KindInvalid, "usage record group %d: want an object", i)
 		}
 		err := decode(text, &groups[i])
+		if named := groups[i].Organization; err == nil && named != "" && named != organization {
+			err = meter.Errorf(meter.KindInvalid, "organizationID is %q, the path names %q", clip(named), clip(organization))
+		}
 		if err == nil {
 			err = groups[i].check()
 		}
 		if err != nil {
 			return nil, meter.Errorf(meter.KindOf(err), "usage record group %d: %s", i, err)
 		}
-		groups[i].ID = ""
 	}
 	return groups, nil
 }
