@@ -37,9 +37,9 @@ type Surface struct {
 	Under  []string
 	Refuse func(x *Exchange, status int, detail string)
 
-	// LoosePaths serves paths whose slashes are doubled, and StraySegment, if
-	// it is not "", those that begin with one segment of that name: both
-	// without a redirect, which would turn a POST into a GET. No other
+	// LoosePaths serves paths whose slashes are doubled, or encoded at the edge
+	// of a segment (/%2Forg%2F/default), and StraySegment, if it is not "",
+	// those that begin with one segment of that name: all without a redirect, which would turn a POST into a GET. No other
 	// surface's path is reached that way.
 	LoosePaths   bool
 	StraySegment string
@@ -156,14 +156,30 @@ func (t *router) find(u *url.URL) (*node, []string) {
 func (t *router) findLoose(segs []string) (*node, []string) {
 	last := len(segs) - 1
 	tidy := append(slices.DeleteFunc(slices.Clone(segs[:last]), func(s string) bool { return s == "" }), segs[last])
+	split := splitEdges(tidy)
 	for _, s := range t.loose {
-		for _, path := range [][]string{tidy, withoutStray(tidy, s.StraySegment)} {
+		for _, path := range [][]string{tidy, withoutStray(tidy, s.StraySegment), split, withoutStray(split, s.StraySegment)} {
 			if n, values := t.root.match(path, nil); n != nil && n.surface() == s {
 				return n, values
 			}
 		}
 	}
 	return nil, nil
+}
+
+// splitEdges takes segments apart that begin or end with a slash, which were
+// the literal parts of a path before a client encoded them. A slash within a
+// segment stays: an id may have one.
+func splitEdges(segs []string) []string {
+	var out []string
+	for _, s := range segs {
+		if strings.HasPrefix(s, "/") || strings.HasSuffix(s, "/") {
+			out = append(out, slices.DeleteFunc(strings.Split(s, "/"), func(part string) bool { return part == "" })...)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // withoutStray drops the first segment if it is the stray one.

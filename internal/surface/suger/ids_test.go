@@ -56,6 +56,49 @@ func TestBatchIDs(t *testing.T) {
 	w.want("POST", batchPath, "["+item("own", `"organizationID":"default","records":{"gb":1}`)+"]", 200, `"id":"own"`)
 }
 
+// TestAllocationsAreRefused: what would be dropped on the way to the marketplace
+// is not taken, by either operation.
+func TestAllocationsAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const tags = `{"gb":[{"quantity":1,"tags":[{"key":"team","value":"a"}]}]}`
+	for field, status := range map[string]int{
+		`"usageAllocations":` + tags: 400, `"UsageAllocations":` + tags: 400, `"usageAllocations":[1]`: 400, `"metaInfo":{"usageAllocations":` + tags + `}`: 400,
+		`"usageAllocations":{}`: 200, `"usageAllocations":null`: 200, `"usageAllocations":[ ]`: 200, `"metaInfo":{"usageAllocations":{ }}`: 200, `"metaInfo":[1]`: 200, `"metaInfo":"x"`: 200,
+	} {
+		text := ""
+		if status == 400 {
+			text = "usageAllocations"
+		}
+		group := `{"organizationID":"default","entitlementID":"ent-1","records":{"gb":1},` + field + `}`
+		w.want("POST", reportPath, group, status, text)
+		w.want("POST", batchPath, "["+group+"]", status, text)
+		w.want("POST", validatePath, "["+group+"]", status)
+	}
+}
+
+// TestPathsOfTheJavaClient: it encodes the literal parts of a path.
+func TestPathsOfTheJavaClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.report(v1("g-1", `{"gb":1}`))
+	w.report(v1("/g/2", `{"gb":1}`))
+	for _, c := range []struct{ method, path, body, want string }{
+		{"GET", "/%2Forg%2F/default/%2FusageRecordGroup", "", "g-1"},
+		{"GET", "/%2Forg%2F/default/%2FusageRecordGroup?limit=1", "", "serialID"},
+		{"GET", "/%2forg%2f/default/%2fusageMeteringConfigInfo", "", "partnerUsageMeteringConfigs"},
+		{"GET", "/api.suger.cloud/%2Forg%2F/default/%2FbillableMetric", "", "[]"},
+		{"POST", "/%2Forg%2F/default/%2Fentitlement%2F/ent-1/%2FusageRecordGroup", v1("g-3", `{"gb":1}`), "g-3"},
+		{"DELETE", "/%2Forg%2F/default/%2FusageRecordGroup%2F/g-1", "", "DELETED"},
+		{"DELETE", "/org/default/usageRecordGroup/%2Fg%2F2", "", "DELETED"}, // an id may have slashes
+	} {
+		w.want(c.method, c.path, c.body, 200, c.want)
+	}
+	for _, none := range []string{"/%2Fapi%2Fv1%2F/keys", "/%2Fhealthz"} {
+		w.want("GET", none, "", 404)
+	}
+}
+
 // TestBatchIDsOfBoundKeys: a bound key is not told what became of a group.
 func TestBatchIDsOfBoundKeys(t *testing.T) {
 	t.Parallel()

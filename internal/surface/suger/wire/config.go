@@ -7,9 +7,10 @@ import (
 	"odometer/internal/meter"
 )
 
-// configPartners are the partners that both clients know.
-var configPartners = []string{"ADYEN", "ALIBABA", "AWS", "AWS_CHINA", "AZURE", "DATABRICKS", "GCP", "GOOGLE", "HUBSPOT", "INTUIT", "LAGO",
-	"MARKETO", "METRONOME", "MICROSOFT", "ORACLE", "ORB", "REDHAT", "SALESFORCE", "SLACK", "SNOWFLAKE", "STRIPE", "ZOHO"}
+// configPartners are the partners that both clients know, or that the Python
+// client of 2026 knows: ANTHROPIC, OAUTH2 and OPENAI.
+var configPartners = []string{"ADYEN", "ALIBABA", "ANTHROPIC", "AWS", "AWS_CHINA", "AZURE", "DATABRICKS", "GCP", "GOOGLE", "HUBSPOT", "INTUIT", "LAGO",
+	"MARKETO", "METRONOME", "MICROSOFT", "OAUTH2", "OPENAI", "ORACLE", "ORB", "REDHAT", "SALESFORCE", "SLACK", "SNOWFLAKE", "STRIPE", "ZOHO"}
 
 // The modes of a mapping; "" is ModeQuantity.
 const (

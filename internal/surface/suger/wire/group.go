@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"strings"
 
 	"odometer/internal/meter"
 )
@@ -27,7 +28,9 @@ type NewGroup struct {
 	Billable     []Record `json:"-"`
 	Timestamp    *Time    `json:"timestamp"`
 
-	Sent []sentRecord `json:"billableRecords"` // what Billable is read from
+	Allocations json.RawMessage `json:"usageAllocations"` // refused, see check
+	Meta        json.RawMessage `json:"metaInfo"`         // ignored, but for allocations in it
+	Sent        []sentRecord    `json:"billableRecords"`  // what Billable is read from
 }
 
 // sentRecord is a Record before it is looked at.
@@ -61,11 +64,26 @@ func (s sentRecord) record() (Record, error) {
 // given says whether a field is there and not null.
 func given(text json.RawMessage) bool { return len(text) > 0 && string(text) != "null" }
 
+// someGiven says whether a field is there and not an empty object or array: the
+// Python client sends those for what its user leaves out.
+func someGiven(text json.RawMessage) bool {
+	bare := strings.Join(strings.Fields(string(text)), "")
+	return given(text) && bare != "{}" && bare != "[]"
+}
+
 // check judges the shape of a group.
 func (g *NewGroup) check() error {
 	if g.Entitlement == "" {
 		return meter.Errorf(meter.KindInvalid, "entitlementID is required")
 	}
+	var meta struct {
+		Allocations json.RawMessage `json:"usageAllocations"`
+	}
+	_ = json.Unmarshal(g.Meta, &meta) // whatever else it is
+	if someGiven(g.Allocations) || someGiven(meta.Allocations) {
+		return meter.Errorf(meter.KindInvalid, "usageAllocations are not carried to AWS Marketplace: report the quantity without them, or each tag as a dimension")
+	}
+	g.Allocations, g.Meta = nil, nil
 	for i, sent := range g.Sent {
 		r, err := sent.record()
 		if err != nil {
