@@ -21,8 +21,11 @@ var errDry = errors.New("a dry run")
 // another organization bills the account, and where a meter has usage of an
 // hour before it that was not read.
 func (r *Reporter) Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]catalog.ReportDetail, error) {
-	r.passing.Lock()
-	defer r.passing.Unlock()
+	done, err := r.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	now := r.o.Clock()
 	state, err := r.o.Catalog.Reporter(ctx, organization)
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"odometer/internal/catalog"
@@ -73,7 +72,7 @@ type Reporter struct {
 	timing  Timing
 	logger  *slog.Logger
 	counts  counters
-	passing sync.Mutex           // one pass at a time
+	passing chan struct{}        // holds one while a pass is at work
 	most    int                  // groups of an entitlement in one freeze; 0 = catalog.MaxGroupsPerReport
 	settled settlements          // organizations of which lines were settled since what they carry was looked at
 	read    map[string]time.Time // by organization: hours up to here were read from meters and frozen
@@ -88,23 +87,38 @@ func New(o Options) *Reporter {
 	if o.Fault == nil {
 		o.Fault = func(string) {}
 	}
-	return &Reporter{o: o, timing: o.Timing.orDefault(), logger: logger, read: map[string]time.Time{}}
+	return &Reporter{o: o, timing: o.Timing.orDefault(), logger: logger, passing: make(chan struct{}, 1), read: map[string]time.Time{}}
 }
 
 // RunOnce makes one pass over all organizations as of now: hours that have
 // closed are frozen, lines that are due are sent. An organization that fails
 // does not keep the others; their errors are joined.
 func (r *Reporter) RunOnce(ctx context.Context, now time.Time) error {
-	r.passing.Lock()
-	defer r.passing.Unlock()
-	return r.pass(ctx, now)
-}
-
-func (r *Reporter) pass(ctx context.Context, now time.Time) error {
+	done, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	organizations, err := r.organizations(ctx)
 	if err != nil {
 		return err
 	}
+	return r.pass(ctx, organizations, now)
+}
+
+// turn waits until no other pass is at work; who came first is first. The
+// caller ends the turn by calling done.
+func (r *Reporter) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case r.passing <- struct{}{}:
+		return func() { <-r.passing }, nil
+	case <-ctx.Done():
+		return nil, meter.WrapError(meter.KindUnavailable, ctx.Err(), "the reporter is at work on other organizations")
+	}
+}
+
+// pass freezes and sends for some organizations.
+func (r *Reporter) pass(ctx context.Context, organizations []string, now time.Time) error {
 	var failed []error
 	works := map[string]bool{}
 	for _, id := range organizations {
@@ -153,19 +167,26 @@ func (r *Reporter) organizations(ctx context.Context) ([]string, error) {
 // after the backup, so all of it is taken as perhaps accepted and sent again
 // as it was: the marketplaces answer what they have. Hours that ended before
 // the restore and can no longer be sent are not moved to others: they wait for
-// a person.
+// a person. It makes a pass over this organization alone, in turn with others;
+// if ctx ends before, the reporter's next pass does it.
 func (r *Reporter) Reconcile(ctx context.Context, organization, actor string) error {
 	now := r.o.Clock()
 	state, err := r.o.Catalog.Reporter(ctx, organization)
 	if err != nil {
 		return err
 	}
-	if err := r.o.Catalog.DoubtLines(ctx, organization, now); err != nil {
+	whole := context.WithoutCancel(ctx) // who has begun does not stop half way
+	if err := r.o.Catalog.DoubtLines(whole, organization, now); err != nil {
 		return err
 	}
 	state.Paused, state.Reason = false, "reconciled by "+actor
-	if err := r.o.Catalog.SetReporter(ctx, organization, state, actor); err != nil {
+	if err := r.o.Catalog.SetReporter(whole, organization, state, actor); err != nil {
 		return err
 	}
-	return r.RunOnce(ctx, now)
+	done, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return r.pass(ctx, []string{organization}, r.o.Clock())
 }

@@ -94,9 +94,7 @@ func TestPathsOfTheJavaClient(t *testing.T) {
 	} {
 		w.want(c.method, c.path, c.body, 200, c.want)
 	}
-	for _, none := range []string{"/%2Fapi%2Fv1%2F/keys", "/%2Fhealthz"} {
-		w.want("GET", none, "", 404)
-	}
+	w.want("GET", "/%2Forg%2F/default/%2Fnothing", "", 404)
 }
 
 // TestBatchIDsOfBoundKeys: a bound key is not told what became of a group.
