@@ -87,6 +87,8 @@ var (
 	sqlRecordGroupSerial string
 	//go:embed sql/record_group_get.sql
 	sqlRecordGroupGet string
+	//go:embed sql/record_group_between.sql
+	sqlRecordGroupBetween string
 	//go:embed sql/record_group_list.sql
 	sqlRecordGroupList string
 	//go:embed sql/record_group_list_entitlement.sql

@@ -102,6 +102,7 @@ type RecordGroupFilter struct {
 type RecordGroupPage struct {
 	Items []RecordGroup
 	More  bool // whether there are groups after these
+	Next  int  // the offset of what is after these
 }
 
 // groupSpan is the answer that is kept for an idempotency key.
@@ -240,51 +241,6 @@ func getRecordGroup(ctx context.Context, q queryer, organization, id string) (Re
 		return g, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
 	}
 	return g, err
-}
-
-// RecordGroups lists the groups that the filter chooses, the newest first, from
-// offset on. With Match it reads at most Limits.GroupsMatched groups; more is
-// KindTooLarge.
-func (s *Store) RecordGroups(ctx context.Context, organization string, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
-	most, skip := limit+1, offset
-	if f.Match != nil {
-		most, skip = s.limits.GroupsMatched+1, 0
-	}
-	query := sqlRecordGroupList
-	if f.Entitlement != "" { // the narrowest index
-		query = sqlRecordGroupListEntitlement
-	}
-	rows, err := s.reader.QueryContext(ctx, query, organization, micros(f.From), micros(f.To),
-		f.Partner, f.Buyer, f.Entitlement, f.Status, f.Source, f.Customer, f.Product, most, skip)
-	if err != nil {
-		return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
-	}
-	defer rows.Close()
-	page := RecordGroupPage{Items: []RecordGroup{}}
-	for read := 1; rows.Next(); read++ {
-		g, err := scanRecordGroup(rows)
-		switch {
-		case err != nil:
-			return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
-		case f.Match == nil:
-		case read > s.limits.GroupsMatched:
-			return RecordGroupPage{}, meter.Errorf(meter.KindTooLarge, "more than %d usage record groups would be looked at: choose fewer days", s.limits.GroupsMatched)
-		case !f.Match(&g):
-			continue
-		case offset > 0:
-			offset--
-			continue
-		}
-		if len(page.Items) == limit {
-			page.More = true
-			break
-		}
-		page.Items = append(page.Items, g)
-	}
-	if err := rows.Err(); err != nil {
-		return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
-	}
-	return page, nil
 }
 
 // DeleteRecordGroup deletes a group that is CREATED or INVALID, is not claimed

@@ -18,6 +18,7 @@ var recordGroupCases = []testCase{
 	{"concurrent groups of one id: one is stored", groupsConcurrent},
 	{"a batch of groups is stored whole or not at all, in order", groupsAtomic},
 	{"usage record groups are listed by everything and in pages", groupLists},
+	{"pages pass over no group that stays while others change their status", groupPagesStay},
 	{"a list that looks at too much is refused", groupMatchLimit},
 	{"only what may be deleted is, once", groupsDeleted},
 	{"only what failed is retried", groupsRetried},
@@ -425,5 +426,66 @@ func keysForgotten(b *bench) {
 	}
 	if !create("g3") {
 		b.Error("the new answer was not kept")
+	}
+}
+
+// groupPagesStay reads lists of a status page by page while groups leave it,
+// and others are new.
+func groupPagesStay(b *bench) {
+	for name, change := range map[string]func(*catalog.RecordGroupFilter){
+		"all":         func(*catalog.RecordGroupFilter) {},
+		"entitlement": func(f *catalog.RecordGroupFilter) { f.Entitlement = "ent" },
+		"customer":    func(f *catalog.RecordGroupFilter) { f.Customer = usageGroup("x").Customer },
+		"match":       func(f *catalog.RecordGroupFilter) { f.Match = func(*catalog.RecordGroup) bool { return true } },
+	} {
+		b.organization(name)
+		f := every
+		f.Status = catalog.GroupCreated
+		change(&f)
+		var groups []catalog.RecordGroup
+		for i := range 40 {
+			g := usageGroup(fmt.Sprintf("g%02d", i))
+			g.Entitlement = "ent"
+			if i%7 == 3 {
+				g.Status = catalog.GroupInvalid
+			}
+			groups = append(groups, g)
+		}
+		b.groups(name, groups[:20]...) // all of one instant
+		for _, g := range groups[20:] {
+			b.clock.advance(time.Second)
+			b.groups(name, g)
+		}
+		seen := map[string]bool{}
+		for offset, pages := 0, 0; ; pages++ {
+			page, err := b.store.RecordGroups(b.ctx, name, f, offset, 5)
+			b.must(err)
+			for i, g := range page.Items {
+				if g.Status != catalog.GroupCreated {
+					b.Errorf("%s: %s is %s", name, g.ID, g.Status)
+				}
+				seen[g.ID] = true
+				if i%2 == 0 { // it leaves the list before the next page is read
+					_, err := b.store.DeleteRecordGroup(b.ctx, name, g.ID, actor)
+					b.must(err)
+				}
+			}
+			b.clock.advance(time.Second)
+			g := usageGroup(fmt.Sprint("new", pages))
+			g.Entitlement = "ent"
+			b.groups(name, g)
+			if !page.More {
+				break
+			}
+			if page.Next <= offset || pages > 40 {
+				b.Fatalf("%s: page %d at %d leads to %d", name, pages, offset, page.Next)
+			}
+			offset = page.Next
+		}
+		for _, g := range groups {
+			if g.Status == catalog.GroupCreated && !seen[g.ID] {
+				b.Errorf("%s: %s was there all the time and is not listed", name, g.ID)
+			}
+		}
 	}
 }

@@ -101,8 +101,16 @@ func (a api) groups(x *httpserver.Exchange) error {
 	for i, g := range page.Items {
 		out[i] = groupOf(x.Principal.Organization, g)
 	}
-	encoded, err := wire.EncodeGroupList(out, nextOffset(q.Offset, len(out), page.More))
+	encoded, err := wire.EncodeGroupList(out, next(page))
 	return answer(x, encoded, err)
+}
+
+// next is where the next page of groups begins, 0 if there is none.
+func next(page metering.RecordGroupPage) int32 {
+	if !page.More {
+		return 0
+	}
+	return int32(page.Next)
 }
 
 // nextOffset is where the next page begins, 0 if there is none.
