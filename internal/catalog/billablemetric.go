@@ -49,7 +49,21 @@ func (s *Store) CreateBillableMetric(ctx context.Context, organization string, m
 	return m, err
 }
 
-// DropBillableMetric forgets a metric whose meter could not be created.
+// MetricInUse says whether a group that is not reported has records of a metric.
+func (s *Store) MetricInUse(ctx context.Context, organization, id string) (bool, error) {
+	name, err := json.Marshal(id)
+	if err != nil {
+		return false, err
+	}
+	var n int
+	// As BillableRecord is stored; a wildcard in the id finds too much at worst.
+	if err := s.reader.QueryRowContext(ctx, sqlBillableMetricWaiting, organization, `%"metric":`+string(name)+`%`).Scan(&n); err != nil {
+		return false, s.fail(err, "cannot read the usage of the billable metric")
+	}
+	return n > 0, nil
+}
+
+// DropBillableMetric forgets a metric: its meter could not be created, or goes.
 func (s *Store) DropBillableMetric(ctx context.Context, organization, id string) error {
 	return s.write(ctx, "drop the billable metric", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, sqlBillableMetricDelete, organization, id)

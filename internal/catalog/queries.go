@@ -122,6 +122,8 @@ var (
 	sqlBillableMetricCreate string
 	//go:embed sql/billable_metric_delete.sql
 	sqlBillableMetricDelete string
+	//go:embed sql/billable_metric_waiting.sql
+	sqlBillableMetricWaiting string
 	//go:embed sql/billable_metric_touch.sql
 	sqlBillableMetricTouch string
 	//go:embed sql/billable_metric_get.sql

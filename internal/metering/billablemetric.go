@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -104,6 +105,9 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 	if _, had := s.ledger.Meter(p.Organization, n.ID); had {
 		return BillableMetric{}, meter.Errorf(meter.KindConflict, "there is a meter %q already", n.ID)
 	}
+	if err := s.metricRoom(ctx, p); err != nil {
+		return BillableMetric{}, err
+	}
 	// The catalogue first: a crash before the meter is defined is mended by PostPending.
 	if noted, err = s.catalog.CreateBillableMetric(ctx, p.Organization, noted); err != nil {
 		return BillableMetric{}, err
@@ -118,6 +122,46 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 	}
 	s.copyMeter(ctx, p, state)
 	return metricOf(noted, state)
+}
+
+// metricRoom says whether a key may make a billable metric more. Caller holds changes.
+func (s *Service) metricRoom(ctx context.Context, p Principal) error {
+	have, err := s.catalog.BillableMetrics(ctx, p.Organization)
+	if err != nil {
+		return err
+	}
+	most := cmp.Or(s.limits.BillableMetrics, DefaultLimits().BillableMetrics)
+	switch report := (most + 1) / 2; {
+	case len(have) >= most:
+		return meter.Errorf(meter.KindTooLarge, "the organization has %d billable metrics, the limit: an admin can remove deleted ones", len(have))
+	case len(have) >= report && !p.Role.Allows(catalog.ActionManage):
+		return meter.Errorf(meter.KindTooLarge, "the organization has %d billable metrics, and keys of the role report may make no more than %d: an admin can, or can remove deleted ones", len(have), report)
+	}
+	return nil
+}
+
+// removeMetric removes a billable metric that is deleted, and its meter, for
+// good. Groups that are not reported yet need it. Caller holds changes.
+func (s *Service) removeMetric(ctx context.Context, p Principal, id string) error {
+	m, err := s.billableMetric(ctx, p.Organization, id)
+	if err != nil {
+		return err
+	}
+	if !m.Deleted {
+		return meter.Errorf(meter.KindConflict, "meter %q is a billable metric: set its status to deleted first", id)
+	}
+	waiting, err := s.catalog.MetricInUse(ctx, p.Organization, id)
+	if err != nil {
+		return err
+	}
+	if waiting {
+		return meter.Errorf(meter.KindConflict, "usage record groups of the billable metric %q are not reported yet", id)
+	}
+	// The catalogue first: a meter that is no metric's is an ordinary one.
+	if err := s.catalog.DropBillableMetric(ctx, p.Organization, id); err != nil {
+		return err
+	}
+	return s.deleteMeter(context.WithoutCancel(ctx), p, id)
 }
 
 // meter is the meter that counts the metric's records.

@@ -117,7 +117,7 @@ func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) erro
 		return err
 	}
 	if metric {
-		return meter.Errorf(meter.KindConflict, "meter %q is a billable metric: set its status to deleted instead", key)
+		return s.removeMetric(ctx, p, key)
 	}
 	return s.deleteMeter(ctx, p, key)
 }

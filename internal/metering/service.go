@@ -26,11 +26,16 @@ type Limits struct {
 	ReadWait    time.Duration      // a read waits for its turn before it is answered KindOverloaded
 	GroupBy     int                // attributes a usage query may group by
 	FilterTexts int                // values of all filters of a usage query
+
+	// BillableMetrics are those of an organization, deleted ones too; 0 = the
+	// default. A key whose role is report may make the first half of them, so
+	// that it leaves room for an admin's.
+	BillableMetrics int
 }
 
 // DefaultLimits returns the defaults named in docs/operations.md.
 func DefaultLimits() Limits {
-	return Limits{Events: cloudevents.DefaultLimits(), Reads: 16, ReadWait: 10 * time.Second, GroupBy: 16, FilterTexts: 1000}
+	return Limits{Events: cloudevents.DefaultLimits(), Reads: 16, ReadWait: 10 * time.Second, GroupBy: 16, FilterTexts: 1000, BillableMetrics: 500}
 }
 
 // Options holds what a Service is made of. Ledger, Catalog and Clock are required.

@@ -1,0 +1,3 @@
+SELECT count(*)
+FROM record_groups
+WHERE organization = $1 AND status IN ('CREATED', 'REPORT_PENDING', 'REPORT_FAILED') AND billable LIKE $2
