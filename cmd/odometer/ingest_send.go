@@ -29,7 +29,11 @@ func (c *IngestCmd) newClientSender() (sendFunc, error) {
 			out.Problems = append(out.Problems, sendProblem{e.Index, e.Reason})
 		}
 		for _, w := range answer.Warnings {
-			out.Warnings = append(out.Warnings, sendProblem{w.Index, fmt.Sprintf("accepted, but meter %s skipped it: %s", w.Meter, w.Reason)})
+			who := "a meter" // which one, a key that is bound to a customer is not told
+			if w.Meter != "" {
+				who = "meter " + w.Meter
+			}
+			out.Warnings = append(out.Warnings, sendProblem{w.Index, fmt.Sprintf("accepted, but %s skipped it: %s", who, w.Reason)})
 		}
 		out.WarningsLeftOut = answer.WarningsLeftOut
 		return out, nil

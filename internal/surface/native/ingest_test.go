@@ -118,6 +118,19 @@ func TestIngestTells(t *testing.T) {
 	w.want(w.call("POST", "/api/v1/events?require_time=true", "["+testEvent("d", "time", "")+","+testEvent("e")+"]"), 200, `"accepted":1,"duplicates":0,"conflicts":0,"rejected":1`, "time is missing")
 }
 
+// A key that is bound to a customer is warned of its events, not told which meters there are.
+func TestWarningsOfABoundKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	made := read[struct{ Key string }](w, w.want(w.call("POST", "/api/v1/keys", `{"role":"ingest","customer":"acme"}`), 201))
+	a := w.want(w.call("POST", "/api/v1/events", testEvent("a", "data", `{"bytes":1e-13}`), "Authorization", "Bearer "+made.Key), 200,
+		`"warnings":[{"index":0,"id":"a","reason":"attribute bytes is 0.0000000000001, which has more than 12 digits after the point"}]`)
+	if strings.Contains(a.body, `"meter"`) {
+		t.Errorf("%s", a.body)
+	}
+}
+
 // TestBinaryMode holds the forms of the CloudEvents HTTP binding against one event.
 func TestBinaryMode(t *testing.T) {
 	t.Parallel()
