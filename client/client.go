@@ -96,6 +96,7 @@ const (
 	Unavailable     = "unavailable"
 	Corrupt         = "corrupt"
 	Internal        = "internal"
+	Refused         = "refused" // the request's events, see Result
 )
 
 // Error is what the server said instead of an answer.
@@ -106,6 +107,8 @@ type Error struct {
 	Detail     string
 	RequestID  string
 	RetryAfter time.Duration
+
+	answer []byte // the whole problem
 }
 
 // Error says what went wrong and which request it was.
@@ -239,6 +242,7 @@ func errorOf(resp *http.Response, answer []byte) *Error {
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/problem+json") && json.Unmarshal(answer, &p) == nil {
 		e.Title, e.Detail = p.Title, p.Detail
 		e.Kind, _ = strings.CutPrefix(p.Type, "urn:odometer:problem:")
+		e.answer = answer
 	}
 	if s, err := time.ParseDuration(resp.Header.Get("Retry-After") + "s"); err == nil && s > 0 {
 		e.RetryAfter = s

@@ -74,7 +74,7 @@ type Result struct {
 	Rejected      int          `json:"rejected"`        // not counted: not an event that can be
 	Errors        []EventError `json:"errors"`          // rejections and conflicts in order of index
 	ErrorsLeftOut int          `json:"errors_left_out"` // further ones that did not fit into the answer
-	Sequence      uint64       `json:"sequence"`
+	Sequence      uint64       `json:"sequence"`        // place in the log, as the organization numbers it; 0 for a bound key
 
 	TimeAssigned    int       `json:"time_assigned"`     // accepted events without a time: theirs is when they were accepted
 	Warnings        []Warning `json:"warnings"`          // accepted events that a meter skipped
@@ -159,6 +159,13 @@ func (c *Client) ingestBody(ctx context.Context, contentType string, body []byte
 	}
 	var r Result
 	err = c.do(ctx, k, &r)
+	var said *Error
+	if errors.As(err, &said) && said.Kind == Refused { // nothing counts, or the key is strict: the answer tells what became of each
+		if err := json.Unmarshal(said.answer, &r); err != nil {
+			return Result{}, fmt.Errorf("odometer: cannot read the answer to %s %s: %w", k.method, k.path, err)
+		}
+		return r, nil
+	}
 	return r, err
 }
 
@@ -201,7 +208,7 @@ type StoredEvent struct {
 	Data       json.RawMessage `json:"data"`          // of a rejected event: the beginning of what was sent, as a string
 	Verdict    Verdict         `json:"verdict"`
 	Reason     string          `json:"reason"`
-	Sequence   uint64          `json:"sequence"`
+	Sequence   uint64          `json:"sequence"` // 0 for a bound key
 	Ordinal    uint32          `json:"ordinal"`
 	AcceptedAt time.Time       `json:"accepted_at"`
 	Voided     *Voided         `json:"voided"`
@@ -222,7 +229,7 @@ const (
 type Voided struct {
 	Sequence uint64    `json:"sequence"`
 	At       time.Time `json:"at"`
-	Actor    string    `json:"actor"`
+	Actor    string    `json:"actor"` // "" for a bound key
 	Reason   string    `json:"reason"`
 }
 

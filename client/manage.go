@@ -110,6 +110,9 @@ type Key struct {
 	Kind         string    `json:"kind"`
 	Customer     string    `json:"customer"` // the one customer it sees; "" = all
 	Operator     bool      `json:"operator"`
+	Sources      []string  `json:"sources"`              // how the sources of its events begin; none = any
+	Unrestricted bool      `json:"unrestricted_sources"` // sends a customer's events, of any source
+	Strict       bool      `json:"strict"`               // any event that is refused makes its whole answer an error
 	Created      time.Time `json:"created"`
 	Expires      time.Time `json:"expires"`   // zero = never
 	Revoked      time.Time `json:"revoked"`   // zero = not revoked
@@ -122,6 +125,8 @@ type NewKey struct {
 	Customer   string    `json:"customer,omitempty"`
 	Accounts   []string  `json:"accounts,omitempty"`    // account ids that it may switch to, for Akamai's API
 	DefaultAID string    `json:"default_aid,omitempty"` // account group of requests that name none, for ThousandEyes' API
+	Sources    []string  `json:"sources,omitempty"`     // of a bound ingest key: how the sources of its events begin
+	Strict     bool      `json:"strict,omitempty"`      // any event that is refused makes its whole answer an error
 	Expires    time.Time `json:"expires,omitzero"`
 }
 

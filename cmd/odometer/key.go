@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -63,6 +64,8 @@ type KeyCreateCmd struct {
 	Customer   string   `placeholder:"ID" help:"Bind it to one customer."`
 	Account    []string `placeholder:"ID" help:"Account that it may switch to in Akamai's API; repeatable."`
 	DefaultAID string   `name:"default-aid" placeholder:"AID" help:"Account group of requests to ThousandEyes' API that name none."`
+	Source     []string `placeholder:"PREFIX" sep:"none" help:"How the sources of its events begin, for an ingest key that is bound to a customer; repeatable. No key of another customer may send them."`
+	Strict     bool     `help:"Answer 400 to each of its requests with events of which any is refused."`
 	Expires    string   `placeholder:"TIME" help:"When it ends: RFC 3339, a date (UTC), or a duration from now like 720h."`
 }
 
@@ -81,7 +84,8 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	n := client.NewKey{Role: c.Role, Customer: c.Customer, Accounts: c.Account, DefaultAID: c.DefaultAID, Expires: expires}
+	n := client.NewKey{Role: c.Role, Customer: c.Customer, Accounts: c.Account, DefaultAID: c.DefaultAID,
+		Sources: c.Source, Strict: c.Strict, Expires: expires}
 	if c.Kind == string(catalog.KindEdgeGrid) {
 		key, err := api.CreateEdgeGridKey(ctx, n)
 		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: key.ClientToken, AccessToken: key.AccessToken, Secret: key.ClientSecret}, err)
@@ -92,12 +96,13 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 
 func (c *KeyCreateCmd) createOffline(ctx context.Context, env *Env, store *catalog.Store, organization string, expires time.Time) error {
 	n := catalog.NewKey{Organization: organization, Role: catalog.Role(c.Role), Kind: catalog.KeyKind(c.Kind), Customer: c.Customer,
-		Accounts: c.Account, DefaultAID: c.DefaultAID, Expires: expires}
+		Accounts: c.Account, DefaultAID: c.DefaultAID,
+		Sources: c.Source, Strict: c.Strict, Expires: expires}
 	if n.Kind == catalog.KindEdgeGrid {
 		key, credential, err := store.CreateEdgeGridKey(ctx, n, offlineActor)
 		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: credential.ClientToken, AccessToken: credential.AccessToken, Secret: credential.ClientSecret}, err)
 	}
-	if n.Role == catalog.RoleAdmin && n.Customer == "" && n.DefaultAID == "" && len(n.Accounts) == 0 && expires.IsZero() {
+	if n.Role == catalog.RoleAdmin && n.Customer == "" && n.DefaultAID == "" && len(n.Accounts) == 0 && !n.Strict && expires.IsZero() {
 		key, token, err := store.MintAdminKey(ctx, organization, offlineActor)
 		return printKey(env.Stdout, key.ID, token, err)
 	}
@@ -147,9 +152,9 @@ type KeyListCmd struct {
 // Run prints one line per key, the oldest first.
 func (c *KeyListCmd) Run(ctx context.Context, env *Env) error {
 	table := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "id\trole\tcustomer\tcreated\texpires\trevoked\tlast used")
-	line := func(id, role, customer string, times ...time.Time) {
-		fmt.Fprintf(table, "%s\t%s\t%s", id, role, customer)
+	fmt.Fprintln(table, "id\trole\tcustomer\tsources\tcreated\texpires\trevoked\tlast used")
+	line := func(id, role, customer, sources string, times ...time.Time) {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s", id, role, customer, sources)
 		for _, t := range times {
 			fmt.Fprintf(table, "\t%s", orDash(t))
 		}
@@ -159,12 +164,12 @@ func (c *KeyListCmd) Run(ctx context.Context, env *Env) error {
 	if c.Data != "" {
 		err = c.offline(ctx, env, func(store *catalog.Store, organization string) error {
 			return eachKey(ctx, store, organization, func(k catalog.Key) {
-				line(k.ID, roleName(string(k.Role), k.Operator), k.Customer, k.Created, k.Expires, k.Revoked, k.LastUsed)
+				line(k.ID, roleName(string(k.Role), k.Operator), k.Customer, sourcesText(k.Sources.List(), k.Unrestricted), k.Created, k.Expires, k.Revoked, k.LastUsed)
 			})
 		})
 	} else {
 		err = c.online(ctx, func(k client.Key) {
-			line(k.ID, roleName(k.Role, k.Operator), k.Customer, k.Created, k.Expires, k.Revoked, k.LastUsed)
+			line(k.ID, roleName(k.Role, k.Operator), k.Customer, sourcesText(k.Sources, k.Unrestricted), k.Created, k.Expires, k.Revoked, k.LastUsed)
 		})
 	}
 	if err != nil {
@@ -207,6 +212,14 @@ func roleName(role string, operator bool) string {
 		return role + " (operator)"
 	}
 	return role
+}
+
+// sourcesText is which sources a key may send, as a list shows it.
+func sourcesText(sources []string, unrestricted bool) string {
+	if unrestricted {
+		return "unrestricted"
+	}
+	return strings.Join(sources, ",")
 }
 
 func orDash(t time.Time) string {

@@ -28,10 +28,13 @@ type Key struct {
 	Organization string    `json:"organization"`
 	Role         Role      `json:"role"`
 	Kind         KeyKind   `json:"kind"`
-	Customer     string    `json:"customer,omitempty"`    // the one customer it sees; "" = all
-	Operator     bool      `json:"operator,omitempty"`    // may create organizations and act on any
-	Accounts     Accounts  `json:"accounts,omitempty"`    // that it may switch to
-	DefaultAID   string    `json:"default_aid,omitempty"` // account group of a request that names none
+	Customer     string    `json:"customer,omitempty"`             // the one customer it sees; "" = all
+	Operator     bool      `json:"operator,omitempty"`             // may create organizations and act on any
+	Accounts     Accounts  `json:"accounts,omitempty"`             // that it may switch to
+	DefaultAID   string    `json:"default_aid,omitempty"`          // account group of a request that names none
+	Sources      Sources   `json:"sources,omitempty"`              // how the sources of its events begin; none = any
+	Unrestricted bool      `json:"unrestricted_sources,omitempty"` // sends a customer's events, of any source
+	Strict       bool      `json:"strict,omitempty"`               // any event that is refused makes its answer an error
 	Created      time.Time `json:"created"`
 	Expires      time.Time `json:"expires,omitzero"`   // zero = never; not valid at this instant or after
 	Revoked      time.Time `json:"revoked,omitzero"`   // zero = not revoked
@@ -50,6 +53,8 @@ type NewKey struct {
 	Operator     bool      // admin keys only
 	Accounts     []string  // account ids that it may switch to
 	DefaultAID   string    // account group of a request that names none
+	Sources      []string  // how the sources of its events begin; none = any. Only of an ingest key that is bound
+	Strict       bool      // any event that is refused makes its answer an error
 	Expires      time.Time // zero = never
 }
 
@@ -110,6 +115,9 @@ func (s *Store) storeKey(ctx context.Context, fresh draft, actor string, limits 
 		if have >= limits.KeysPerOrganization {
 			return meter.Errorf(meter.KindTooLarge, "the organization has %d keys, the limit; revoke those that are no longer used", have)
 		}
+		if err := checkSources(ctx, tx, fresh.held.key); err != nil {
+			return err
+		}
 		if s.ring.size() >= limits.Keys {
 			return meter.Errorf(meter.KindTooLarge, "there are %d keys, the limit of this installation", limits.Keys)
 		}
@@ -136,19 +144,28 @@ func (s *Store) draftKey(n NewKey) (draft, error) {
 	if err != nil {
 		return draft{}, err
 	}
+	sources, err := NewSources(n.Sources...)
+	if err != nil {
+		return draft{}, err
+	}
 	k := Key{
-		Accounts: accounts, DefaultAID: n.DefaultAID,
+		Accounts: accounts, DefaultAID: n.DefaultAID, Sources: sources, Strict: n.Strict,
 		ID: randomText(keyIDBytes), Organization: n.Organization, Role: n.Role, Kind: n.Kind, Customer: n.Customer,
 		Operator: n.Operator, Created: now, Expires: n.Expires.UTC().Truncate(time.Microsecond),
 	}
 	if _, err := ParseRole(string(k.Role)); err != nil {
 		return draft{}, err
 	}
+	k.Unrestricted = k.unrestricted()
 	switch {
 	case k.DefaultAID != "" && !validText(k.DefaultAID, MaxNounIDBytes):
 		return draft{}, meter.Errorf(meter.KindInvalid, "default_aid is at most %d bytes of UTF-8 without control characters", MaxNounIDBytes)
 	case k.Customer != "" && !validText(k.Customer, MaxCustomerBytes):
 		return draft{}, meter.Errorf(meter.KindInvalid, "customer is at most %d bytes of UTF-8 without control characters", MaxCustomerBytes)
+	case k.Sources != "" && (k.Customer == "" || k.Role != RoleIngest):
+		return draft{}, meter.Errorf(meter.KindInvalid, "sources are of an ingest key that is bound to a customer")
+	case k.Strict && !k.Role.Allows(ActionIngest):
+		return draft{}, meter.Errorf(meter.KindInvalid, "strict is of a key that may send events")
 	case k.Customer != "" && k.Role == RoleAdmin:
 		return draft{}, meter.Errorf(meter.KindInvalid, "an admin key cannot be bound to a customer")
 	case k.Operator && k.Role != RoleAdmin:
@@ -166,9 +183,11 @@ func (s *Store) draftKey(n NewKey) (draft, error) {
 func (s *Store) insertKey(ctx context.Context, tx *sql.Tx, d draft, actor string) error {
 	k := d.held.key
 	customer := sql.NullString{String: k.Customer, Valid: k.Customer != ""}
-	operator := 0
-	if k.Operator {
-		operator = 1
+	flag := func(set bool) int {
+		if set {
+			return 1
+		}
+		return 0
 	}
 	var hash, client, access any
 	if c := d.held.credential; c != nil {
@@ -176,8 +195,8 @@ func (s *Store) insertKey(ctx context.Context, tx *sql.Tx, d draft, actor string
 	} else {
 		hash = d.held.hash[:]
 	}
-	_, err := tx.ExecContext(ctx, sqlKeyCreate, k.ID, k.Organization, string(k.Role), string(k.Kind), customer, operator,
-		hash, micros(k.Created), micros(k.Expires), string(k.Accounts), k.DefaultAID, client, access, d.sealed)
+	_, err := tx.ExecContext(ctx, sqlKeyCreate, k.ID, k.Organization, string(k.Role), string(k.Kind), customer, flag(k.Operator),
+		hash, micros(k.Created), micros(k.Expires), string(k.Accounts), k.DefaultAID, client, access, d.sealed, string(k.Sources), flag(k.Strict))
 	if err != nil {
 		return err
 	}
@@ -299,8 +318,9 @@ func scanKey(r row) (Key, error) {
 	var k Key
 	var customer sql.NullString
 	var created, expires, revoked, used sql.NullInt64
-	err := r.Scan(&k.ID, &k.Organization, &k.Role, &k.Kind, &customer, &k.Operator, &created, &expires, &revoked, &used, &k.Accounts, &k.DefaultAID)
+	err := r.Scan(&k.ID, &k.Organization, &k.Role, &k.Kind, &customer, &k.Operator, &created, &expires, &revoked, &used, &k.Accounts, &k.DefaultAID, &k.Sources, &k.Strict)
 	k.Customer = customer.String
 	k.Created, k.Expires, k.Revoked, k.LastUsed = fromMicros(created), fromMicros(expires), fromMicros(revoked), fromMicros(used)
+	k.Unrestricted = k.unrestricted()
 	return k, err
 }

@@ -24,6 +24,8 @@ var (
 	sqlKeyList string
 	//go:embed sql/key_live.sql
 	sqlKeyLive string
+	//go:embed sql/key_sources.sql
+	sqlKeySources string
 	//go:embed sql/key_count.sql
 	sqlKeyCount string
 	//go:embed sql/key_revoke.sql

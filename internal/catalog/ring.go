@@ -23,6 +23,7 @@ type ring struct {
 	mu      sync.RWMutex
 	keys    map[string]*ringKey
 	clients map[string]*ringKey // EdgeGrid keys by client token
+	claims  map[string]*claims  // sources by organization
 	decoy   *ringKey            // stands in for unknown ids; no secret has its hash, and nobody its credential
 }
 
@@ -53,7 +54,7 @@ func (s *Store) loadRing(ctx context.Context) (*ring, error) {
 	}
 	// A hash of 256 random bits that nobody knows: the decoy never matches.
 	r := &ring{
-		keys: make(map[string]*ringKey, len(live)), clients: map[string]*ringKey{},
+		keys: make(map[string]*ringKey, len(live)), clients: map[string]*ringKey{}, claims: map[string]*claims{},
 		decoy: newRingKey(Key{}, hashSecret(randomText(secretBytes)), newCredential()),
 	}
 	s.openSecrets(live)
@@ -85,6 +86,7 @@ func (r *ring) add(k *ringKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keys[k.key.ID] = k
+	r.claim(k)
 	if k.credential != nil {
 		r.clients[k.credential.ClientToken] = k
 	}
@@ -93,7 +95,11 @@ func (r *ring) add(k *ringKey) {
 func (r *ring) remove(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if k := r.keys[id]; k != nil && k.credential != nil {
+	k := r.keys[id]
+	if k == nil {
+		return
+	}
+	if r.unclaim(k); k.credential != nil {
 		delete(r.clients, k.credential.ClientToken)
 	}
 	delete(r.keys, id)

@@ -38,6 +38,7 @@ type Limits struct {
 	FutureAge        time.Duration // how far an event's time may lie ahead
 	RequireTime      bool          // events without a time are rejected
 	RefuseExcess     bool          // and so are those with a number beyond the limits of a quantity
+	ReservedSource   string        // sources that begin so are refused; "" = none
 }
 
 // DefaultLimits returns the limits of semantics 3 and those of this package.

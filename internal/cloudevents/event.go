@@ -232,6 +232,9 @@ func (d *decoder) text(f field, text []byte) bool {
 	case fieldID:
 		e.ID, limit = text, d.lim.IDBytes
 	case fieldSource:
+		if d.lim.ReservedSource != "" && bytes.HasPrefix(text, []byte(d.lim.ReservedSource)) {
+			return d.fail("source: %q is kept for usage that is reported against entitlements", d.lim.ReservedSource)
+		}
 		e.Source, limit = text, d.lim.SourceBytes
 	case fieldType:
 		e.Type, limit = text, d.lim.TypeBytes

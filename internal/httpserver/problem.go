@@ -14,6 +14,7 @@ import (
 // Problem is the body of an error answer, RFC 9457.
 type Problem struct {
 	Type      string `json:"type"` // "urn:odometer:problem:" and the kind
+	Kind      string `json:"-"`    // for Exchange.Problem, instead of Type
 	Title     string `json:"title"`
 	Status    int    `json:"status"`
 	Detail    string `json:"detail,omitempty"`
@@ -95,6 +96,25 @@ func writeProblem(x *Exchange, p Problem) {
 	h.Set("Cache-Control", "no-store")
 	x.WriteHeader(p.Status)
 	_, _ = x.Write(append(body, '\n'))
+}
+
+// Problem answers with p and further members of the same object, which are
+// encoded already: `"name":value,...`.
+func (x *Exchange) Problem(p Problem, members []byte) error {
+	p.Type, p.Instance, p.RequestID = problemType+p.Kind, x.Request.URL.Path, x.id
+	body, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	if len(members) > 0 {
+		body = append(append(body[:len(body)-1], ','), append(members, '}')...)
+	}
+	h := x.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	x.WriteHeader(p.Status)
+	_, err = x.Write(append(body, '\n'))
+	return err
 }
 
 // retryAfter renders Error.RetryAfter in whole seconds, at least one.

@@ -12,6 +12,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"odometer/internal/meter"
@@ -84,7 +85,30 @@ type EventError struct {
 	ID      string
 	Source  string
 	Verdict Verdict // Conflict or Rejected
-	Reason  string
+	Reason  string  // of what was sent, and of nothing that is stored
+
+	// What the event conflicts with, which may be another customer's: where it
+	// is, if Sequence is not 0, and what differs, if that was read.
+	First      Place
+	Difference string
+}
+
+// Place is where an event is in the log.
+type Place struct {
+	Sequence uint64
+	Ordinal  uint32
+}
+
+// Text is the whole reason, with what the event conflicts with.
+func (e *EventError) Text() string {
+	text := e.Reason
+	if e.First.Sequence != 0 {
+		text += fmt.Sprintf(" (sequence %d, event %d)", e.First.Sequence, e.First.Ordinal)
+	}
+	if e.Difference != "" {
+		text += ": " + e.Difference
+	}
+	return text
 }
 
 // BackfillState tells how far a meter has been folded over the blocks that

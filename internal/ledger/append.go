@@ -162,6 +162,17 @@ func (l *Ledger) Discard(b *block.Builder) { l.builders.Put(b) }
 // are durable, counted and visible. It consumes b. Errors, before anything
 // was stored: KindOverloaded, KindStorageFull, KindUnavailable.
 func (l *Ledger) Append(ctx context.Context, b *block.Builder) (Result, error) {
+	return l.append(ctx, b, false)
+}
+
+// AppendSealed is Append for a sender who may not see all of the
+// organization's events: its answer is made of what was sent and of verdicts,
+// and nothing that is stored is read for it.
+func (l *Ledger) AppendSealed(ctx context.Context, b *block.Builder) (Result, error) {
+	return l.append(ctx, b, true)
+}
+
+func (l *Ledger) append(ctx context.Context, b *block.Builder, sealed bool) (Result, error) {
 	defer l.builders.Put(b)
 	if err := ctx.Err(); err != nil {
 		return Result{}, meter.WrapError(meter.KindUnavailable, err, "the request was given up")
@@ -191,7 +202,7 @@ func (l *Ledger) Append(ctx context.Context, b *block.Builder) (Result, error) {
 	if a.err != nil {
 		return Result{}, a.err
 	}
-	return l.result(rows, rejections, a), nil
+	return l.result(rows, rejections, a, sealed), nil
 }
 
 // probe looks the identities up in the sealed runs, in parallel with other

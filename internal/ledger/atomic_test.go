@@ -62,7 +62,7 @@ func TestAtomicRequests(t *testing.T) {
 				if x.Index != i || x.Verdict != Rejected {
 					t.Errorf("%s: %+v", name, x)
 				}
-				reasons = append(reasons, x.Reason)
+				reasons = append(reasons, x.Text())
 			}
 			if all := strings.Join(reasons, "\n"); !strings.Contains(all, c.reason) || !strings.Contains(all, "atomic") {
 				t.Errorf("%s: %s", name, all)
@@ -87,8 +87,8 @@ func TestAtomicConflictsAreExplained(t *testing.T) {
 	r := appendAtomic(t, l, []testEvent{e[0], with(e[0], 100), e[1], with(e[1], 101), with(e[3], 103), with(e[0], 104)}, 0)
 	twice := "the request has this source and id twice with different content"
 	for i, want := range map[int]string{1: twice, 3: twice, 4: "data.bytes was 3, now 103", 5: twice} {
-		if !strings.Contains(r.Errors[i].Reason, want) {
-			t.Errorf("event %d: %s; want %s", i, r.Errors[i].Reason, want)
+		if !strings.Contains(r.Errors[i].Text(), want) {
+			t.Errorf("event %d: %s; want %s", i, r.Errors[i].Text(), want)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestSameIDTwiceInARequest(t *testing.T) {
 	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem()})
 	e := sampleEvents(2, "a")
 	r := appendAll(t, l, "default", []testEvent{e[0], e[1], e[0], with(e[1], 7), e[1]})
-	if r.Accepted != 2 || r.Duplicates != 2 || r.Conflicts != 1 || r.Errors[0].Index != 3 || !strings.Contains(r.Errors[0].Reason, "data.bytes was 1, now 7") {
+	if r.Accepted != 2 || r.Duplicates != 2 || r.Conflicts != 1 || r.Errors[0].Index != 3 || !strings.Contains(r.Errors[0].Text(), "data.bytes was 1, now 7") {
 		t.Fatalf("%+v", r)
 	}
 }
@@ -145,7 +145,7 @@ func TestSameIDInConcurrentRequests(t *testing.T) {
 			t.Fatalf("total %s", total)
 		}
 		r := appendAll(t, l, "default", []testEvent{with(sampleEvents(1, "r0")[0], 9)})
-		if r.Conflicts != 1 || !strings.Contains(r.Errors[0].Reason, "data.bytes was 0, now 9") {
+		if r.Conflicts != 1 || !strings.Contains(r.Errors[0].Text(), "data.bytes was 0, now 9") {
 			t.Fatalf("%+v", r)
 		}
 		verifyClean(t, l)
@@ -218,4 +218,28 @@ func TestReadersSeeWhatWasAcknowledged(t *testing.T) {
 	writers.Wait()
 	close(stop)
 	readers.Wait()
+}
+
+// A sealed answer is made of what was sent: it names neither place nor content
+// of what an event conflicts with, in every mode.
+func TestSealedAnswers(t *testing.T) {
+	t.Parallel()
+	for _, merge := range []int{1, 1000} {
+		l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Limits: Limits{MergeRows: merge}})
+		e := sampleEvents(4, "a")
+		appendAll(t, l, "default", e[:2])
+		for _, atomic := range []bool{false, true} {
+			b := stage(t, l, "default", []testEvent{with(e[0], -5), with(e[1], -6), e[2]})
+			b.SetAtomic(atomic)
+			r, err := l.AppendSealed(context.Background(), b)
+			if err != nil || r.Conflicts+r.Rejected < 2 {
+				t.Fatalf("%+v %v", r, err)
+			}
+			for _, x := range r.Errors[:2] {
+				if x.Text() != sealedConflict || x.First != (Place{}) || x.Difference != "" {
+					t.Errorf("atomic %v: %+v", atomic, x)
+				}
+			}
+		}
+	}
 }

@@ -2,7 +2,9 @@ package ledger
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -215,6 +217,15 @@ func (l *Ledger) openMeta() error {
 	l.key = block.Key{K0: binary.LittleEndian.Uint64(key), K1: binary.LittleEndian.Uint64(key[8:])}
 	l.builders = block.NewPool(l.key)
 	return nil
+}
+
+// Secret derives a key for one purpose from the data directory's own, so that
+// it lasts as long as the directory and goes with its backups.
+func (l *Ledger) Secret(purpose string) [sha256.Size]byte {
+	key := binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, l.key.K0), l.key.K1)
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(purpose)) // never fails
+	return [sha256.Size]byte(mac.Sum(nil))
 }
 
 // openState opens the folded state.

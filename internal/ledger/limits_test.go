@@ -171,7 +171,7 @@ func TestErrorsPerAnswer(t *testing.T) {
 			t.Errorf("%d conflicts: %d listed, %d not, counted %d", n, len(r.Errors), r.Truncated, r.Conflicts)
 		}
 		for i, e := range r.Errors {
-			if e.Index != i || e.ID != events[i].id || e.Verdict != Conflict || !strings.Contains(e.Reason, fmt.Sprintf("data.bytes was %d, now -1", i)) {
+			if e.Index != i || e.ID != events[i].id || e.Verdict != Conflict || !strings.Contains(e.Text(), fmt.Sprintf("data.bytes was %d, now -1", i)) {
 				t.Errorf("error %d: %+v", i, e)
 			}
 		}

@@ -28,8 +28,9 @@ func (l *Ledger) limitRejections(rows *block.Rows) []block.Rejection {
 	return all
 }
 
-// result turns the fold's answer into the caller's.
-func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer) Result {
+// result turns the fold's answer into the caller's. Unless it is sealed it
+// says what conflicting events conflict with.
+func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer, sealed bool) Result {
 	r := Result{Sequence: a.seq, WarningsLeftOut: a.skips.more}
 	if len(a.skips.list) > 0 {
 		r.Warnings = warnings(rows, a.skips)
@@ -47,9 +48,12 @@ func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer
 		case v == Conflict:
 			first := a.first[conflicts]
 			var e EventError
-			if a.atomic && first.Seq == a.seq {
+			switch {
+			case sealed:
+				e = l.rowError(rows, i, Conflict, sealedConflict)
+			case a.atomic && first.Seq == a.seq:
 				e = l.rowError(rows, i, Conflict, "conflict: the request has this source and id twice with different content")
-			} else {
+			default:
 				e = l.conflictError(rows, i, first, conflicts < conflictsExplained)
 			}
 			conflicts++
@@ -85,22 +89,26 @@ func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer
 // read back to say what differs.
 const conflictsExplained = 20
 
+// sealedConflict is all that a sealed answer says of a conflict, in every mode.
+const sealedConflict = "conflict: this source and id were used before with other content"
+
 func (l *Ledger) rowError(rows *block.Rows, i int, v Verdict, reason string) EventError {
 	source, _ := rows.Sources.At(i)
 	return EventError{Index: int(rows.Index[i]), ID: string(rows.IDs.At(i)), Source: string(source), Verdict: v, Reason: reason}
 }
 
 func (l *Ledger) conflictError(rows *block.Rows, i int, first idset.Entry, explain bool) EventError {
-	reason := fmt.Sprintf("conflict: this source and id were accepted with other content (sequence %d, event %d)", first.Seq, first.Ord)
+	e := l.rowError(rows, i, Conflict, "conflict: this source and id were accepted with other content")
+	e.First = Place{first.Seq, first.Ord}
 	if explain {
 		if h, err := l.header(first.Seq); err == nil {
 			if old, err := l.cachedRows(&h); err == nil && int(first.Ord) < old.N {
 				a, b := old.Event(int(first.Ord)), rows.Event(i)
-				reason += ": " + difference(&a, &b)
+				e.Difference = difference(&a, &b)
 			}
 		}
 	}
-	return l.rowError(rows, i, Conflict, reason)
+	return e
 }
 
 // difference says what differs between the event counted and the one refused.

@@ -57,44 +57,53 @@ func (s *Service) ingest(ctx context.Context, p Principal, body []byte, mode Mod
 	b.SetAtomic(atomic)
 	limits := s.limits.Events
 	limits.RequireTime = requireTime
+	limits.ReservedSource = eventSource
 	if err := cloudevents.Decode(body, mode, s.now(), limits, b); err != nil {
 		s.ledger.Discard(b)
 		return Result{}, err
 	}
 	if p.Customer != "" {
-		if err := onlyCustomer(b.Rows(), p.Customer); err != nil {
+		if err := s.onlyOwn(b.Rows(), p); err != nil {
 			s.ledger.Discard(b)
 			return Result{}, err
 		}
 	}
-	r, err := s.ledger.Append(ctx, b)
-	if err == nil && p.Customer != "" {
-		sealConflicts(r.Errors)
+	if p.Customer != "" {
+		r, err := s.ledger.AppendSealed(ctx, b)
+		r.Sequence = 0
 		for i := range r.Warnings {
 			r.Warnings[i].Meter = "" // a bound key is told of its events, not of what the organization has
 		}
+		return r, err
+	}
+	r, err := s.ledger.Append(ctx, b)
+	places := s.placesOf(p.Organization)
+	r.Sequence = places.number(r.Sequence)
+	for i := range r.Errors {
+		r.Errors[i].First.Sequence = places.number(r.Errors[i].First.Sequence)
 	}
 	return r, err
 }
 
-// onlyCustomer refuses a request that holds another customer's event, whole:
-// a bound key writes for its customer as it reads for it.
-func onlyCustomer(rows *block.Rows, customer string) error {
+// onlyOwn refuses a request that holds another customer's event, whole: a
+// bound key writes for its customer as it reads for it. An event of a source
+// that is not the customer's would take ids away from whose it is.
+func (s *Service) onlyOwn(rows *block.Rows, p Principal) error {
+	var last string
 	for i := range rows.N {
-		if c, _ := rows.Customers.At(i); string(c) != customer {
+		if c, _ := rows.Customers.At(i); string(c) != p.Customer {
 			return meter.Errorf(meter.KindForbidden,
 				"event %d is of another customer than the key's; nothing of the request was counted", rows.Index[i])
 		}
-	}
-	return nil
-}
-
-// sealConflicts keeps from a bound key what its event conflicts with: the
-// first one may be another customer's.
-func sealConflicts(errs []EventError) {
-	for i := range errs {
-		if errs[i].Verdict == ledger.Conflict {
-			errs[i].Reason = "conflict: an event of this source and id was counted before with other content"
+		source, _ := rows.Sources.At(i)
+		if i > 0 && string(source) == last {
+			continue
+		}
+		last = string(source)
+		if p.Sources != "" && !p.Sources.Holds(last) || p.Sources == "" && s.catalog.ClaimedByOther(p.Organization, p.Customer, last) {
+			return meter.Errorf(meter.KindForbidden,
+				"event %d is of a source that this key may not send; nothing of the request was counted", rows.Index[i])
 		}
 	}
+	return nil
 }

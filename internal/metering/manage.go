@@ -17,6 +17,8 @@ type NewKey struct {
 	Customer   string    // binds it to one customer; "" = all
 	Accounts   []string  // account ids that it may switch to
 	DefaultAID string    // account group of a request that names none
+	Sources    []string  // how the sources of its events begin; none = any. Only of an ingest key that is bound
+	Strict     bool      // any event that is refused makes its answer an error
 	Expires    time.Time // zero = never
 }
 
@@ -27,7 +29,7 @@ const KeyKindEdgeGrid = string(catalog.KindEdgeGrid)
 func (n NewKey) in(p Principal) (catalog.NewKey, error) {
 	role, err := catalog.ParseRole(n.Role)
 	return catalog.NewKey{Organization: p.Organization, Role: role, Kind: catalog.KeyKind(n.Kind), Customer: n.Customer,
-		Accounts: n.Accounts, DefaultAID: n.DefaultAID, Expires: n.Expires}, err
+		Accounts: n.Accounts, DefaultAID: n.DefaultAID, Sources: n.Sources, Strict: n.Strict, Expires: n.Expires}, err
 }
 
 // Keys lists the organization's keys, the oldest first.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"math/bits"
 
 	"odometer/internal/catalog"
 	"odometer/internal/ledger"
@@ -23,7 +24,7 @@ func (s *Service) Meters(_ context.Context, p Principal) ([]MeterState, error) {
 	}
 	list := s.ledger.Meters(p.Organization)
 	for i := range list {
-		list[i] = p.seen(list[i])
+		list[i] = s.seenMeter(p, list[i])
 	}
 	return list, nil
 }
@@ -37,11 +38,26 @@ func (s *Service) Meter(_ context.Context, p Principal, key string) (MeterState,
 	if !ok {
 		return MeterState{}, errNoMeter(key)
 	}
-	return p.seen(m), nil
+	return s.seenMeter(p, m), nil
 }
 
-// seen hides from a bound key what a meter tells of all customers together.
-func (p Principal) seen(m MeterState) MeterState {
+// backfillParts is how finely an answer tells a backfill's progress.
+const backfillParts = 10_000
+
+// seenMeter is a meter as it is answered: without places in the log, and to a
+// bound key without what it tells of all customers together.
+func (s *Service) seenMeter(p Principal, m MeterState) MeterState {
+	m.CreatedSequence = s.placed(p, m.CreatedSequence)
+	b := &m.Backfill
+	switch cursor, target := min(b.Cursor, b.Target), b.Target; {
+	case b.Done || target == 0:
+		b.Cursor = backfillParts
+	default:
+		hi, lo := bits.Mul64(cursor, backfillParts)
+		b.Cursor, _ = bits.Div64(hi, lo, target)
+		b.Cursor = min(b.Cursor, backfillParts-1)
+	}
+	b.Target = backfillParts
 	if p.Customer != "" {
 		m.Skipped, m.Groups = 0, 0
 	}
@@ -68,7 +84,7 @@ func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (
 	if !had {
 		s.copyMeter(ctx, p, state)
 	}
-	return state, !had, nil
+	return s.seenMeter(p, state), !had, nil
 }
 
 // UpdateMeter changes name, description, unit or status.
@@ -78,7 +94,8 @@ func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patc
 	}
 	s.changes.Lock()
 	defer s.changes.Unlock()
-	return s.updateMeter(ctx, p, key, patch)
+	state, err := s.updateMeter(ctx, p, key, patch)
+	return s.seenMeter(p, state), err
 }
 
 // updateMeter changes a meter, also one that is a billable metric's. Caller holds changes.

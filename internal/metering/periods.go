@@ -49,7 +49,14 @@ func (s *Service) ClosePeriod(ctx context.Context, p Principal, customer, month 
 	}
 	s.closing.Lock()
 	defer s.closing.Unlock()
-	return s.closePeriod(ctx, p, customer, month)
+	done, err := s.closePeriod(ctx, p, customer, month)
+	return s.placedPeriod(p, done), err
+}
+
+// placedPeriod is a period as it is answered.
+func (s *Service) placedPeriod(p Principal, of Period) Period {
+	of.Sequence = s.placed(p, of.Sequence)
+	return of
 }
 
 // CloseMonth closes a calendar month of each customer for whom it is open.
@@ -72,7 +79,7 @@ func (s *Service) CloseMonth(ctx context.Context, p Principal, month string) ([]
 		if err != nil {
 			return out, err
 		}
-		out = append(out, done)
+		out = append(out, s.placedPeriod(p, done))
 	}
 	return out, nil
 }
@@ -128,7 +135,11 @@ func (s *Service) Periods(ctx context.Context, p Principal, customer string, pag
 	if err := s.seesCustomer(ctx, p, customer); err != nil {
 		return catalog.PeriodPage{}, err
 	}
-	return s.catalog.Periods(ctx, p.Organization, customer, page)
+	list, err := s.catalog.Periods(ctx, p.Organization, customer, page)
+	for i := range list.Items {
+		list.Items[i] = s.placedPeriod(p, list.Items[i])
+	}
+	return list, err
 }
 
 // Period returns a customer's month with its figures; closed is false, and
@@ -140,7 +151,8 @@ func (s *Service) Period(ctx context.Context, p Principal, customer, month strin
 	if err := s.seesCustomer(ctx, p, customer); err != nil {
 		return Period{}, false, err
 	}
-	return s.catalog.Period(ctx, p.Organization, customer, month)
+	period, closed, err = s.catalog.Period(ctx, p.Organization, customer, month)
+	return s.placedPeriod(p, period), closed, err
 }
 
 func (s *Service) seesCustomer(ctx context.Context, p Principal, customer string) error {

@@ -34,7 +34,7 @@ import (
 const (
 	recordEventType = "suger.record"
 	metricEventType = "suger.metric."
-	eventSource     = "suger/"
+	eventSource     = catalog.InternalSource
 )
 
 const (
@@ -131,7 +131,7 @@ func (s *Service) appendEvents(ctx context.Context, b *block.Builder) error {
 	}
 	for _, e := range r.Errors { // events of this source are ours; somebody else has sent some
 		s.logger.Error("an event of a usage record group was not counted: its identity was taken by an event sent by other means",
-			slog.String("source", e.Source), slog.String("id", e.ID), slog.String("reason", e.Reason))
+			slog.String("source", e.Source), slog.String("id", e.ID), slog.String("reason", e.Text()))
 	}
 	return nil
 }

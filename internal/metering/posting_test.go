@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/meter"
 )
 
@@ -231,15 +232,24 @@ func TestDeletionDuringPosting(t *testing.T) {
 	}
 }
 
-// TestSomebodyElsesEvent: an identity that was taken is told of, and the rest counts.
+// TestSomebodyElsesEvent: nobody else sends events of internal sources; an
+// identity that was taken before that was so is told of, and the rest counts.
 func TestSomebodyElsesEvent(t *testing.T) {
 	t.Parallel()
 	s := openStores(t)
 	service := s.reporting(t)
 	ctx := context.Background()
 	taken := `{"specversion":"1.0","id":"g/0","source":"suger/e1","type":"x","time":"` + testStart.Format(time.RFC3339) + `"}`
-	if _, err := service.Ingest(ctx, admin, []byte(taken), Auto, false); err != nil {
+	r, err := service.Ingest(ctx, admin, []byte(taken), Auto, false)
+	if err != nil || r.Rejected != 1 || !strings.Contains(r.Errors[0].Reason, eventSource) {
+		t.Fatalf("an internal source from outside: %+v %v", r, err)
+	}
+	b := service.ledger.Builder(admin.Organization) // as it was taken before
+	if err := cloudevents.Decode([]byte(taken), Auto, service.now(), cloudevents.Limits{}, b); err != nil {
 		t.Fatal(err)
+	}
+	if r, err := service.ledger.Append(ctx, b); err != nil || r.Accepted != 1 {
+		t.Fatalf("%+v %v", r, err)
 	}
 	var log strings.Builder
 	service.logger = slog.New(slog.NewTextHandler(&log, nil))

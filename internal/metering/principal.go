@@ -23,9 +23,11 @@ type Principal struct {
 	Organization string
 	KeyID        string
 	Role         Role
-	Customer     string // the one customer a bound key sees; "" = all of the organization
-	Operator     bool   // may create organizations and act on any of them
-	DefaultAID   string // account group of a ThousandEyes request that names none; of the key's own organization
+	Customer     string          // the one customer a bound key sees; "" = all of the organization
+	Operator     bool            // may create organizations and act on any of them
+	Sources      catalog.Sources // how the sources of its events begin; none = any
+	Strict       bool            // any event that is refused makes its whole answer an error
+	DefaultAID   string          // account group of a ThousandEyes request that names none; of the key's own organization
 
 	system string // the job that acts, where no key does
 }

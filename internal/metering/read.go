@@ -26,7 +26,9 @@ type (
 func ParseVerdict(name string) (Verdict, error) { return ledger.ParseVerdict(name) }
 
 // Usage answers one meter's usage. Organization and Customer of q are the
-// principal's, whatever q says.
+// principal's, whatever q says. Its sequence is the organization's number of
+// the last entry that reached the asked months, so that it changes by nothing
+// but the organization's own usage.
 func (s *Service) Usage(ctx context.Context, p Principal, q UsageQuery) (*Usage, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return nil, err
@@ -47,7 +49,13 @@ func (s *Service) Usage(ctx context.Context, p Principal, q UsageQuery) (*Usage,
 	}
 	defer done()
 	q.Organization, q.Customer = p.Organization, p.bound()
-	return s.ledger.Usage(ctx, q)
+	u, err := s.ledger.Usage(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	placed := *u // the ledger may keep its answer
+	placed.Sequence = s.placed(p, min(u.Sequence, s.ledger.Reached(q.Organization, q.From, q.To)))
+	return &placed, nil
 }
 
 // Events lists stored events in order of their sequence. Organization and
@@ -62,7 +70,19 @@ func (s *Service) Events(ctx context.Context, p Principal, q EventsQuery) (Event
 	}
 	defer done()
 	q.Organization, q.Customer = p.Organization, p.bound()
-	return s.ledger.Events(ctx, q)
+	places := s.placesOf(p.Organization)
+	if q.Cursor, err = places.open(q.Cursor); err != nil {
+		return EventsPage{}, err
+	}
+	page, err := s.ledger.Events(ctx, q)
+	if err != nil {
+		return EventsPage{}, err
+	}
+	for i := range page.Events {
+		s.seenEvent(p, &page.Events[i])
+	}
+	page.NextCursor, err = places.seal(page.NextCursor)
+	return page, err
 }
 
 // Lookup returns what is known of one identity, KindNotFound if that is
@@ -88,6 +108,10 @@ func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (L
 	}
 	if err != nil {
 		return LookupResult{}, err
+	}
+	s.seenEvent(p, &r.Event)
+	for i := range r.Conflicts {
+		s.seenEvent(p, &r.Conflicts[i])
 	}
 	return r, nil
 }

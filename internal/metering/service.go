@@ -62,6 +62,8 @@ type Service struct {
 	closing  sync.Mutex // held while a period is closed: a closing counts on those before it
 	kept     keptFigures
 
+	placesKey [32]byte // see placesOf
+
 	periodsClosed, periodFailures atomic.Uint64 // since the start
 
 	unattributed atomic.Pointer[[]UnattributedCount]
@@ -85,7 +87,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{ledger: o.Ledger, catalog: o.Catalog, now: o.Clock, logger: o.Logger, limits: o.Limits,
-		reads: make(chan struct{}, o.Limits.Reads)}
+		reads: make(chan struct{}, o.Limits.Reads), placesKey: o.Ledger.Secret(placesPurpose)}
 	if err := s.copyAll(ctx); err != nil {
 		return nil, err
 	}
@@ -114,7 +116,8 @@ func (s *Service) Authenticate(ctx context.Context, token, organization string) 
 	if err != nil {
 		return Principal{}, err
 	}
-	p := Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator, DefaultAID: k.DefaultAID}
+	p := Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator, DefaultAID: k.DefaultAID,
+		Sources: k.Sources, Strict: k.Strict}
 	if organization == "" || organization == k.Organization {
 		return p, nil
 	}

@@ -208,7 +208,7 @@ func (w *world) closeMonth(a arguments, _ part) error {
 	s := w.serve()
 	period, err := s.service.ClosePeriod(context.Background(), s.in(w.org), a.words[0], a.words[1])
 	if err == nil {
-		w.printf("%s of %s closed at sequence %d\n", period.Month, period.Customer, period.Sequence)
+		w.printf("%s of %s closed\n", period.Month, period.Customer)
 	}
 	return err
 }

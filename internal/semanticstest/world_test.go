@@ -292,7 +292,7 @@ func (w *world) sendEach(a arguments, p part) error {
 		case r.Duplicates == 1:
 			w.printf("duplicate\n")
 		default:
-			w.printf("%s: %s\n", r.Errors[0].Verdict, r.Errors[0].Reason)
+			w.printf("%s: %s\n", r.Errors[0].Verdict, r.Errors[0].Text())
 		}
 	}
 	return nil
@@ -336,7 +336,7 @@ func (w *world) ingest(body string, mode cloudevents.Mode, a arguments) error {
 	}
 	w.printf("accepted %d, duplicates %d, conflicts %d, rejected %d, sequence %d\n", r.Accepted, r.Duplicates, r.Conflicts, r.Rejected, r.Sequence)
 	for _, e := range r.Errors {
-		w.printf("  %d %q %s\n", e.Index, e.ID, e.Reason)
+		w.printf("  %d %q %s\n", e.Index, e.ID, e.Text())
 	}
 	if r.Truncated > 0 {
 		w.printf("  %d errors left out\n", r.Truncated)

@@ -111,6 +111,12 @@ func (c *conn) parseAny(n int) (answer, error) {
 	return a, nil
 }
 
+// refused tells whether the server has judged the events and counts none, or
+// the key is strict.
+func (a answer) refused() bool {
+	return a.status == http.StatusBadRequest && bytes.Contains(a.body, []byte(`"accepted":`))
+}
+
 // parseVerdicts reads the four counts from an ingest answer.
 func parseVerdicts(body []byte) (Verdicts, error) {
 	var v Verdicts

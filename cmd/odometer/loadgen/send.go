@@ -275,7 +275,7 @@ func (w *worker) deliver(ctx context.Context, raw []byte) (Verdicts, error) {
 	var deadline time.Time
 	for {
 		a, err := w.conn.exchange(raw)
-		if err == nil && a.status == http.StatusOK {
+		if err == nil && (a.status == http.StatusOK || a.refused()) {
 			return parseVerdicts(a.body)
 		}
 		if deadline.IsZero() {

@@ -19,6 +19,7 @@ var keyCases = []testCase{
 	{"an installation has as many keys as the limit says", keyTotalLimit},
 	{"a lost admin key is replaced also at the limit", keyMinted},
 	{"keys of another organization are as keys that do not exist", keyIsolation},
+	{"sources of one customer are no other's", keySources},
 	{"a revoked key stays as it was revoked", keyRevoked},
 }
 
@@ -275,4 +276,69 @@ func keyRevoked(b *bench) {
 	}
 	_, err = b.store.RevokeKey(b.ctx, "a", k.ID, "")
 	b.wantKind(err, meter.KindInvalid)
+}
+
+func keySources(b *bench) {
+	b.organization("a")
+	b.organization("b")
+	of := func(organization, customer string, sources ...string) catalog.NewKey {
+		return catalog.NewKey{Organization: organization, Role: catalog.RoleIngest, Customer: customer, Sources: sources}
+	}
+	refused := func(kind meter.Kind, n catalog.NewKey) {
+		b.Helper()
+		_, _, err := b.store.CreateKey(b.ctx, n, actor)
+		b.wantKind(err, kind)
+	}
+	one, token := b.key(of("a", "one", "two/", "one/", "one/sub", "edge"))
+	older, _ := b.key(of("a", "two"))
+	strict, strictToken := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest, Strict: true})
+	for range 2 {
+		got, err := b.store.AuthenticateKey(b.ctx, token)
+		b.must(err)
+		if got.Sources != "edge\none/\ntwo/" || got.Unrestricted || got.Strict {
+			b.Fatalf("%+v", got)
+		}
+		for source, held := range map[string]bool{"one/": true, "one/x": true, "edge": true, "edger": true, "edg": false, "one": false, "two": false, "two/é": true, "": false, "z": false} {
+			if got.Sources.Holds(source) != held || b.store.ClaimedByOther("a", "two", source) != held {
+				b.Errorf("source %q: held %v, claimed %v, want %v", source, got.Sources.Holds(source), b.store.ClaimedByOther("a", "two", source), held)
+			}
+			if b.store.ClaimedByOther("a", "one", source) || b.store.ClaimedByOther("b", "two", source) {
+				b.Errorf("source %q is claimed by another", source)
+			}
+		}
+		if k, err := b.store.Key(b.ctx, "a", older.ID); err != nil || !k.Unrestricted {
+			b.Errorf("%+v %v", k, err)
+		}
+		if k, err := b.store.AuthenticateKey(b.ctx, strictToken); err != nil || !k.Strict || k.ID != strict.ID {
+			b.Errorf("%+v %v", k, err)
+		}
+		for _, s := range []string{"one/", "one/x", "o", "edge", "edge/", "e", "two/"} {
+			refused(meter.KindConflict, of("a", "three", "three/", s))
+		}
+		b.reopen(b.limit)
+	}
+	b.key(of("a", "one", "one/", "one/sub/")) // the customer's own
+	b.key(of("b", "three", "one/"))           // another organization's
+	refused(meter.KindInvalid, of("a", "one", ""))
+	refused(meter.KindInvalid, of("a", "one", "a\nb"))
+	refused(meter.KindInvalid, of("a", "one", "\xff"))
+	refused(meter.KindInvalid, of("a", "one", catalog.InternalSource+"e1"))
+	refused(meter.KindInvalid, of("a", "", "x"))
+	refused(meter.KindInvalid, catalog.NewKey{Organization: "a", Role: catalog.RoleReport, Customer: "one", Sources: []string{"x"}})
+	refused(meter.KindInvalid, catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Strict: true})
+	longest := strings.Repeat("l", catalog.MaxSourceBytes)
+	b.key(of("a", "one", longest))
+	refused(meter.KindInvalid, of("a", "one", longest+"l"))
+	most := make([]string, catalog.MaxSources+1)
+	for i := range most {
+		most[i] = string(rune('A'+i)) + "/"
+	}
+	b.key(of("a", "one", most[1:]...))
+	refused(meter.KindTooLarge, of("a", "one", most...))
+	_, err := b.store.RevokeKey(b.ctx, "a", one.ID, actor)
+	b.must(err)
+	b.key(of("a", "three", "edge")) // free again
+	if !b.store.ClaimedByOther("a", "one", "edge") || b.store.ClaimedByOther("a", "three", "edge") {
+		b.Errorf("a revoked key keeps its sources")
+	}
 }

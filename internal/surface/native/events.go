@@ -25,16 +25,16 @@ type event struct {
 	Data       json.RawMessage `json:"data,omitempty"`
 	Verdict    string          `json:"verdict"`
 	Reason     string          `json:"reason,omitempty"`
-	Sequence   uint64          `json:"sequence"`
-	Ordinal    uint32          `json:"ordinal"`
+	Sequence   uint64          `json:"sequence,omitempty"` // 0: the key is told no places in the log
+	Ordinal    *uint32         `json:"ordinal,omitempty"`
 	AcceptedAt time.Time       `json:"accepted_at"`
 	Voided     *voided         `json:"voided,omitempty"`
 }
 
 type voided struct {
-	Sequence uint64    `json:"sequence"`
+	Sequence uint64    `json:"sequence,omitempty"`
 	At       time.Time `json:"at"`
-	Actor    string    `json:"actor"`
+	Actor    string    `json:"actor,omitempty"`
 	Reason   string    `json:"reason"`
 }
 
@@ -59,7 +59,10 @@ type lookupBody struct {
 
 func eventOf(r *metering.EventRecord) event {
 	e := event{ID: r.ID, Source: r.Source, Type: r.Type, Subject: r.Subject, Customer: r.Customer, Time: r.Time.UTC(), Data: r.Data,
-		Assigned: r.TimeAssigned, Extensions: r.Extensions, Verdict: r.Verdict.String(), Reason: r.Reason, Sequence: r.Sequence, Ordinal: r.Ordinal, AcceptedAt: r.AcceptedAt.UTC()}
+		Assigned: r.TimeAssigned, Extensions: r.Extensions, Verdict: r.Verdict.String(), Reason: r.Reason, Sequence: r.Sequence, AcceptedAt: r.AcceptedAt.UTC()}
+	if r.Sequence != 0 {
+		e.Ordinal = &r.Ordinal
+	}
 	if v := r.Voided; v != nil {
 		e.Voided = &voided{Sequence: v.Sequence, At: v.At.UTC(), Actor: v.Actor, Reason: v.Reason}
 	}

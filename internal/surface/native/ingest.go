@@ -1,6 +1,7 @@
 package native
 
 import (
+	"fmt"
 	"mime"
 	"net/http"
 	"strconv"
@@ -18,6 +19,10 @@ func (a api) ingest(x *httpserver.Exchange, q query) error {
 		return err
 	}
 	timed, err := q.flag("require_time")
+	if err != nil {
+		return err
+	}
+	strict, err := q.flag("strict")
 	if err != nil {
 		return err
 	}
@@ -42,24 +47,66 @@ func (a api) ingest(x *httpserver.Exchange, q query) error {
 	if err != nil {
 		return err
 	}
-	return writeResult(x, r)
+	return writeResult(x, r, strict || x.Principal.Strict)
 }
 
 var answerBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
 
-func writeResult(x *httpserver.Exchange, r metering.Result) error {
+// writeResult answers what became of a request's events. Senders of events
+// look at the status alone, so that it tells them of every request of which
+// nothing counts, and of every refusal where strict is set.
+func writeResult(x *httpserver.Exchange, r metering.Result, strict bool) error {
+	refused := r.Conflicts + r.Rejected
+	if refused == 0 && prefersMinimal(x.Request.Header) {
+		x.Header().Set("Preference-Applied", "return=minimal")
+		x.Header().Set("Cache-Control", "no-store")
+		x.WriteHeader(http.StatusNoContent)
+		return nil
+	}
 	buf := answerBuffers.Get().(*[]byte)
-	*buf = appendResult((*buf)[:0], r)
-	err := x.JSON(http.StatusOK, *buf)
+	members := appendResult((*buf)[:0], r)
+	*buf = members
+	var err error
+	if refused > 0 && (strict || r.Accepted+r.Duplicates == 0) {
+		err = x.Problem(refusedProblem(r), members)
+	} else {
+		err = x.JSON(http.StatusOK, append(append([]byte{'{'}, members...), '}', '\n'))
+	}
 	if cap(*buf) <= 64<<10 {
 		answerBuffers.Put(buf)
 	}
 	return err
 }
 
-// appendResult appends the answer to an ingest request.
+// refusedProblem is a request that is answered as refused. It is a 400, which
+// brokers of events put aside for a person to look at; 409 some repeat for ever.
+func refusedProblem(r metering.Result) httpserver.Problem {
+	refused := r.Conflicts + r.Rejected
+	detail := fmt.Sprintf("%d of %d events were not counted", refused, refused+r.Accepted+r.Duplicates)
+	if len(r.Errors) > 0 {
+		e := &r.Errors[0]
+		detail += fmt.Sprintf("; event %d: %s", e.Index, e.Text())
+	}
+	return httpserver.Problem{Kind: "refused", Title: "Events refused", Status: http.StatusBadRequest, Detail: detail}
+}
+
+// prefersMinimal tells whether the client asks for no body, RFC 7240.
+func prefersMinimal(h http.Header) bool {
+	for _, v := range h["Prefer"] {
+		for preference := range strings.SplitSeq(v, ",") {
+			preference, _, _ = strings.Cut(preference, ";")
+			name, value, _ := strings.Cut(preference, "=")
+			if strings.EqualFold(strings.TrimSpace(name), "return") {
+				return strings.Trim(strings.TrimSpace(value), `"`) == "minimal" // the first one counts
+			}
+		}
+	}
+	return false
+}
+
+// appendResult appends the members of the answer to an ingest request.
 func appendResult(dst []byte, r metering.Result) []byte {
-	dst = appendCount(dst, `{"accepted":`, r.Accepted)
+	dst = appendCount(dst, `"accepted":`, r.Accepted)
 	dst = appendCount(dst, `,"duplicates":`, r.Duplicates)
 	dst = appendCount(dst, `,"conflicts":`, r.Conflicts)
 	dst = appendCount(dst, `,"rejected":`, r.Rejected)
@@ -73,7 +120,7 @@ func appendResult(dst []byte, r metering.Result) []byte {
 		dst = append(dst, `,"id":`...)
 		dst = appendString(dst, e.ID)
 		dst = append(dst, `,"reason":`...)
-		dst = appendString(dst, e.Reason)
+		dst = appendString(dst, e.Text())
 		dst = append(dst, '}')
 	}
 	dst = append(dst, ']')
@@ -84,9 +131,15 @@ func appendResult(dst []byte, r metering.Result) []byte {
 		dst = appendCount(dst, `,"time_assigned":`, r.TimeAssigned)
 	}
 	dst = appendWarnings(dst, r)
-	dst = append(dst, `,"sequence":`...)
-	dst = strconv.AppendUint(dst, r.Sequence, 10)
-	return append(dst, '}', '\n')
+	return appendSequence(dst, r.Sequence)
+}
+
+// appendSequence appends a place in the log, if the caller is told any.
+func appendSequence(dst []byte, sequence uint64) []byte {
+	if sequence == 0 {
+		return dst
+	}
+	return strconv.AppendUint(append(dst, `,"sequence":`...), sequence, 10)
 }
 
 // appendWarnings says which accepted events a meter skipped, if any.

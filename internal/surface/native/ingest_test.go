@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,9 +90,9 @@ func TestIngestVerdicts(t *testing.T) {
 		t.Errorf("total %s", got)
 	}
 	exact := w.call("POST", "/api/v1/events", testEvent("x", "id", ""))
-	shape := `{"accepted":0,"duplicates":0,"conflicts":0,"rejected":1,"errors":[{"index":0,"id":"","reason":`
-	if !strings.HasPrefix(exact.body, shape) {
-		t.Errorf("the answer %s does not begin %s", exact.body, shape)
+	shape := `,"accepted":0,"duplicates":0,"conflicts":0,"rejected":1,"errors":[{"index":0,"id":"","reason":`
+	if !strings.Contains(exact.body, shape) {
+		t.Errorf("the answer %s does not hold %s", exact.body, shape)
 	}
 }
 
@@ -212,7 +213,11 @@ func TestIngestAtomic(t *testing.T) {
 	w.meters()
 	post := func(body string, accepted, duplicates, rejected int) {
 		t.Helper()
-		r := read[result](w, w.want(w.call("POST", "/api/v1/events?atomic=true", body), 200))
+		status := 200
+		if accepted+duplicates == 0 {
+			status = 400
+		}
+		r := read[result](w, w.want(w.call("POST", "/api/v1/events?atomic=true", body), status))
 		if r.Accepted != accepted || r.Duplicates != duplicates || r.Conflicts != 0 || r.Rejected != rejected {
 			t.Errorf("%+v", r)
 		}
@@ -225,6 +230,111 @@ func TestIngestAtomic(t *testing.T) {
 		t.Errorf("total %s", got)
 	}
 	w.want(w.call("POST", "/api/v1/events?atomic=yes", testEvent("a")), 400, "atomic")
+}
+
+// TestRefusedEvents: senders of events look at the status alone, so a request
+// of which nothing counts is a 400 with the same members, in every form and
+// mode; with strict, or a strict key, any refusal is.
+func TestRefusedEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	w.ingest(testEvent("a"), 1, 0, 0, 0)
+	strictKey := as(read[struct{ Key string }](w, w.want(w.call("POST", "/api/v1/keys", `{"role":"ingest","strict":true}`), 201, `"strict":true`)).Key)
+	lax := as(w.key("ingest", ""))
+	a, b, bad, other := testEvent("a"), testEvent("b"), testEvent("bad", "time", `"yesterday"`), testEvent("a", "data", `{"bytes":5}`)
+	binary := []string{"Content-Type", "application/json", "Ce-Specversion", "1.0", "Ce-Id", "a", "Ce-Source", "edge", "Ce-Type", "edge.request", "Ce-Subject", "acme"}
+	const single, batch, lines, either = "application/cloudevents+json", "application/cloudevents-batch+json", "application/x-ndjson", "application/json"
+	for _, c := range []struct {
+		name, query, contentType, body            string
+		status                                    int // for a key that is not strict
+		accepted, duplicates, conflicts, rejected int
+	}{
+		{"one that is rejected", "", single, bad, 400, 0, 0, 0, 1},
+		{"one in conflict", "", single, other, 400, 0, 0, 1, 0},
+		{"one that counts", "", single, a, 200, 0, 1, 0, 0},
+		{"all rejected", "", batch, "[" + bad + "," + bad + "]", 400, 0, 0, 0, 2},
+		{"all in conflict or rejected", "", batch, "[" + other + "," + bad + "]", 400, 0, 0, 1, 1},
+		{"lines", "", lines, bad + "\nnonsense\n", 400, 0, 0, 0, 2},
+		{"either form", "", either, bad, 400, 0, 0, 0, 1},
+		{"atomic", "?atomic=true", batch, "[" + a + "," + bad + "]", 400, 0, 0, 0, 2},
+		{"atomic, in conflict", "?atomic=true", single, other, 400, 0, 0, 0, 1},
+		{"a duplicate beside it", "", batch, "[" + a + "," + bad + "]", 200, 0, 1, 0, 1},
+		{"nothing sent", "", batch, "[]", 200, 0, 0, 0, 0},
+		{"binary", "", "", `{"bytes":5}`, 400, 0, 0, 0, 0},
+		{"strict=false", "?strict=false", batch, "[" + a + "," + bad + "]", 200, 0, 1, 0, 1},
+		{"strict", "?strict=true", batch, "[" + b + "," + bad + "]", 400, 1, 0, 0, 1},
+		{"strict, sent again", "?strict=true", batch, "[" + b + "," + bad + "]", 400, 0, 1, 0, 1},
+		{"strict, all good", "?strict=true", batch, "[" + b + "," + a + "]", 200, 0, 2, 0, 0},
+	} {
+		for _, key := range [][]string{lax, strictKey} {
+			header := append([]string{"Content-Type", c.contentType}, key...)
+			if c.contentType == "" {
+				header = append(append(slices.Clone(binary), "Ce-Time", "never"), key...)
+			}
+			if c.accepted > 0 && &key[0] == &strictKey[0] {
+				c.accepted, c.duplicates = 0, c.accepted+c.duplicates // the lax key has sent it
+			}
+			status := c.status
+			if &key[0] == &strictKey[0] && c.conflicts+c.rejected > 0 {
+				status = 400
+			}
+			got := w.call("POST", "/api/v1/events"+c.query, c.body, header...)
+			if got.status != status {
+				t.Errorf("%s: %d %s, want %d", c.name, got.status, got.body, status)
+			}
+			r := read[struct {
+				result
+				Type, Title, Detail, Instance string
+				Status                        int
+			}](w, w.want(got, status))
+			if c.contentType == "" {
+				c.rejected = 1
+			}
+			if r.Accepted != c.accepted || r.Duplicates != c.duplicates || r.Conflicts != c.conflicts || r.Rejected != c.rejected || len(r.Errors) != c.conflicts+c.rejected {
+				t.Errorf("%s: %s", c.name, got.body)
+			}
+			if status == 400 && (r.Type != "urn:odometer:problem:refused" || r.Title == "" || r.Status != 400 || r.Instance != "/api/v1/events" ||
+				!strings.Contains(r.Detail, r.Errors[0].Reason)) {
+				t.Errorf("%s: %s", c.name, got.body)
+			}
+		}
+	}
+	if got := w.total("requests", today); got != "2" {
+		t.Errorf("total %s", got)
+	}
+	w.want(w.call("POST", "/api/v1/events?strict=1", a), 400, "strict")
+}
+
+// TestPreferMinimal: with Prefer: return=minimal a request whose events all
+// count is 204 without a body; any refusal is told.
+func TestPreferMinimal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.meters()
+	a, bad := testEvent("a"), testEvent("bad", "time", `"yesterday"`)
+	for _, c := range []struct {
+		prefer, body string
+		status       int
+	}{
+		{"return=minimal", a, 204},
+		{"return=minimal", a, 204}, // a duplicate now
+		{"respond-async, return=minimal; foo=bar", "[" + a + "]", 204},
+		{`Return="minimal"`, a, 204},
+		{"return=minimal", "[]", 204},
+		{"return=minimal", "[" + a + "," + bad + "]", 200},
+		{"return=minimal", bad, 400},
+		{"return=representation", a, 200},
+		{"return=representation, return=minimal", a, 200},
+		{"minimal", a, 200},
+		{"", a, 200},
+	} {
+		got := w.want(w.call("POST", "/api/v1/events", c.body, "Prefer", c.prefer), c.status)
+		applied := got.header.Get("Preference-Applied")
+		if (got.body == "") != (c.status == 204) || (applied == "return=minimal") != (c.status == 204) {
+			t.Errorf("Prefer: %s: %d, applied %q, %q", c.prefer, got.status, applied, got.body)
+		}
+	}
 }
 
 // TestBadEvents is the issue's list: each is rejected with a reason that says
@@ -371,7 +481,7 @@ func TestTooManyEvents(t *testing.T) {
 	w.want(w.call("POST", "/api/v1/events", batch(20_001)), 413, "20000")
 	// More errors than fit are counted and said to be left out.
 	bad := "[" + strings.Repeat(testEvent("x", "time", `"then"`)+",", 1500) + testEvent("x", "time", `"then"`) + "]"
-	a := w.want(w.call("POST", "/api/v1/events", bad), 200, `"rejected":1501`, `"errors_left_out":501`)
+	a := w.want(w.call("POST", "/api/v1/events", bad), 400, `"rejected":1501`, `"errors_left_out":501`)
 	if r := read[result](w, a); len(r.Errors) != 1000 {
 		t.Errorf("%d errors listed", len(r.Errors))
 	}

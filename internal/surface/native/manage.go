@@ -31,12 +31,15 @@ func (a api) createKey(x *httpserver.Exchange, _ query) error {
 		Customer   string    `json:"customer" strict:"filled"`
 		Accounts   []string  `json:"accounts"`
 		DefaultAID string    `json:"default_aid" strict:"filled"`
+		Sources    []string  `json:"sources" strict:"filled"`
+		Strict     bool      `json:"strict" strict:"filled"`
 		Expires    time.Time `json:"expires" strict:"filled"`
 	}
 	if err := readJSON(x, &in); err != nil {
 		return err
 	}
-	n := metering.NewKey{Role: in.Role, Kind: in.Kind, Customer: in.Customer, Accounts: in.Accounts, DefaultAID: in.DefaultAID, Expires: in.Expires}
+	n := metering.NewKey{Role: in.Role, Kind: in.Kind, Customer: in.Customer, Accounts: in.Accounts, DefaultAID: in.DefaultAID,
+		Sources: in.Sources, Strict: in.Strict, Expires: in.Expires}
 	if n.Kind == metering.KeyKindEdgeGrid {
 		return a.createEdgeGridKey(x, n)
 	}

@@ -17,7 +17,7 @@ import (
 type meterBody struct {
 	meter.Meter
 	Version         uint32    `json:"version"`
-	CreatedSequence uint64    `json:"created_sequence"`
+	CreatedSequence uint64    `json:"created_sequence,omitempty"`
 	CreatedAt       time.Time `json:"created_at"`
 	Backfill        backfill  `json:"backfill"`
 	Skipped         uint64    `json:"skipped"`

@@ -30,7 +30,7 @@ type operation struct {
 var operations = slices.Concat(coreOperations, catalogOperations, nounOperations, periodOperations, unattributedOperations, productOperations, reportOperations, creditOperations)
 
 var coreOperations = []operation{
-	{http.MethodPost, "/api/v1/events", []string{"atomic", "require_time"}, api.ingest},
+	{http.MethodPost, "/api/v1/events", []string{"atomic", "require_time", "strict"}, api.ingest},
 	{http.MethodGet, "/api/v1/events", []string{"from", "to", "type", "subject", "source", "verdict", "limit", "cursor"}, api.events},
 	{http.MethodGet, "/api/v1/events/lookup", []string{"source", "id"}, api.lookup},
 	{http.MethodGet, "/api/v1/meters", nil, api.meters},

@@ -209,7 +209,11 @@ type result struct {
 // ingest sends a body and checks that its verdicts are those wanted.
 func (w *world) ingest(body string, accepted, duplicates, conflicts, rejected int, header ...string) result {
 	w.t.Helper()
-	r := read[result](w, w.want(w.call("POST", "/api/v1/events", body, header...), 200))
+	status := 200
+	if accepted+duplicates == 0 && conflicts+rejected > 0 {
+		status = 400
+	}
+	r := read[result](w, w.want(w.call("POST", "/api/v1/events", body, header...), status))
 	if r.Accepted != accepted || r.Duplicates != duplicates || r.Conflicts != conflicts || r.Rejected != rejected {
 		w.t.Errorf("accepted %d, duplicates %d, conflicts %d, rejected %d; want %d %d %d %d: %v", r.Accepted, r.Duplicates,
 			r.Conflicts, r.Rejected, accepted, duplicates, conflicts, rejected, r.Errors)

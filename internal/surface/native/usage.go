@@ -82,8 +82,7 @@ func appendUsage(dst []byte, q metering.UsageQuery, u *metering.Usage) []byte {
 	}
 	dst = append(dst, `,"source":`...)
 	dst = appendString(dst, u.Source)
-	dst = append(dst, `,"sequence":`...)
-	dst = strconv.AppendUint(dst, u.Sequence, 10)
+	dst = appendSequence(dst, u.Sequence)
 	dst = append(dst, `,"next_cursor":`...)
 	dst = appendCursor(dst, u.NextCursor)
 	return append(dst, '}', '\n')
@@ -135,7 +134,9 @@ func writeUsageCSV(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Us
 	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Odometer-Source", u.Source)
-	h.Set("Odometer-Sequence", strconv.FormatUint(u.Sequence, 10))
+	if u.Sequence != 0 {
+		h.Set("Odometer-Sequence", strconv.FormatUint(u.Sequence, 10))
+	}
 	if u.HasTotal {
 		h.Set("Odometer-Total", u.Total.String())
 	}
