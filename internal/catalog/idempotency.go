@@ -23,9 +23,18 @@ var ErrKeyReused error = meter.Errorf(meter.KindConflict, "the idempotency key w
 // Idempotency makes a change that is asked for again happen once. The zero
 // value asks for nothing.
 type Idempotency struct {
-	Scope   string // the operation: keys of different ones have nothing to do with each other
-	Key     string // the caller's, of at most MaxIdempotencyKeyBytes
-	Request string // a hash of what is asked for; another one under the same key is KindConflict
+	Scope    string // the operation: keys of different ones have nothing to do with each other
+	Customer string // the one that the caller is bound to, and so are its keys; "" = none
+	Key      string // the caller's, of at most MaxIdempotencyKeyBytes
+	Request  string // a hash of what is asked for; another one under the same key is KindConflict
+}
+
+// scope is what the keys of the caller are kept under.
+func (i Idempotency) scope() string {
+	if i.Customer == "" {
+		return i.Scope
+	}
+	return i.Scope + "/" + i.Customer
 }
 
 func (i Idempotency) validate() error {
@@ -42,7 +51,7 @@ func (s *Store) repeated(ctx context.Context, tx *sql.Tx, organization string, i
 	}
 	var request, text string
 	oldest := micros(s.now().Add(-IdempotencyRetention))
-	err := tx.QueryRowContext(ctx, sqlIdempotencyGet, organization, i.Scope, i.Key, oldest).Scan(&request, &text)
+	err := tx.QueryRowContext(ctx, sqlIdempotencyGet, organization, i.scope(), i.Key, oldest).Scan(&request, &text)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
@@ -67,6 +76,6 @@ func (s *Store) keep(ctx context.Context, tx *sql.Tx, organization string, i Ide
 	if _, err := tx.ExecContext(ctx, sqlIdempotencyClean, micros(now.Add(-IdempotencyRetention))); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, sqlIdempotencyPut, organization, i.Scope, i.Key, i.Request, string(text), micros(now))
+	_, err = tx.ExecContext(ctx, sqlIdempotencyPut, organization, i.scope(), i.Key, i.Request, string(text), micros(now))
 	return err
 }

@@ -87,6 +87,8 @@ var (
 	sqlRecordGroupCreate string
 	//go:embed sql/record_group_serial.sql
 	sqlRecordGroupSerial string
+	//go:embed sql/record_group_named.sql
+	sqlRecordGroupNamed string
 	//go:embed sql/record_group_get.sql
 	sqlRecordGroupGet string
 	//go:embed sql/record_group_between.sql

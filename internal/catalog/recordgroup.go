@@ -2,10 +2,13 @@ package catalog
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"odometer/internal/meter"
@@ -44,14 +47,15 @@ const (
 	// MaxGroups bounds the usage record groups that are created in one step.
 	MaxGroups = 1000
 	// groupColumns are the parameters of one group in that statement.
-	groupColumns = 18
+	groupColumns = 19
 )
 
 // RecordGroup is usage that was reported against an entitlement. What was
 // reported never changes; status, Posted, Settled and the report do.
 type RecordGroup struct {
-	ID          string
-	Serial      int32 // 1, 2, 3, ... within the organization
+	ID          string // within the organization, see GroupID
+	Name        string // what its reporter calls it; "" when it is created = ID
+	Serial      int32  // 1, 2, 3, ... within the organization
 	Entitlement string
 	Customer    string
 	Buyer       string
@@ -117,7 +121,10 @@ func (s *Store) CreateRecordGroups(ctx context.Context, organization string, gro
 		return nil, false, meter.Errorf(meter.KindTooLarge, "%d usage record groups: want 1 to %d", len(groups), MaxGroups)
 	}
 	for i := range groups {
-		if !validText(groups[i].ID, MaxGroupIDBytes) {
+		if groups[i].Name == "" {
+			groups[i].Name = groups[i].ID
+		}
+		if !validText(groups[i].ID, MaxGroupIDBytes) || !validText(groups[i].Name, MaxGroupIDBytes) {
 			return nil, false, meter.Errorf(meter.KindInvalid, "the id of a usage record group is 1 to %d bytes of UTF-8 without control characters", MaxGroupIDBytes)
 		}
 	}
@@ -128,6 +135,11 @@ func (s *Store) CreateRecordGroups(ctx context.Context, organization string, gro
 		var span groupSpan
 		if repeated, err = s.repeated(ctx, tx, organization, once, &span); err != nil {
 			return err
+		}
+		if !repeated && once.Customer != "" {
+			if repeated, err = s.repeatedBefore(ctx, tx, organization, once, &span); err != nil {
+				return err
+			}
 		}
 		if repeated {
 			made, err = list(ctx, tx, scanRecordGroup, sqlRecordGroupSpan, organization, span.First, span.Last)
@@ -140,6 +152,26 @@ func (s *Store) CreateRecordGroups(ctx context.Context, organization string, gro
 		return s.keep(ctx, tx, organization, once, groupSpan{made[0].Serial, made[len(made)-1].Serial})
 	})
 	return made, repeated, err
+}
+
+// repeatedBefore looks for what was kept for the organization as a whole: before
+// keys of customers had scopes of their own. It counts if it is the same
+// request, and all that it made is the customer's.
+func (s *Store) repeatedBefore(ctx context.Context, tx *sql.Tx, organization string, once Idempotency, span *groupSpan) (bool, error) {
+	customer := once.Customer
+	once.Customer = ""
+	had, err := s.repeated(ctx, tx, organization, once, span)
+	if meter.KindOf(err) == meter.KindConflict && err != nil { // somebody else's, of which nothing is told
+		return false, nil
+	}
+	if err != nil || !had {
+		return false, err
+	}
+	made, err := list(ctx, tx, scanRecordGroup, sqlRecordGroupSpan, organization, span.First, span.Last)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(made, func(g RecordGroup) bool { return g.Customer != customer }), nil
 }
 
 func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization string, groups []RecordGroup) ([]RecordGroup, error) {
@@ -191,8 +223,11 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 func (s *Store) taken(ctx context.Context, tx *sql.Tx, organization string, groups []RecordGroup) error {
 	for _, g := range groups {
 		had, err := getRecordGroup(ctx, tx, organization, g.ID)
+		if meter.KindOf(err) == meter.KindNotFound && err != nil {
+			had, err = getNamedGroup(ctx, tx, organization, g.Name, g.Entitlement)
+		}
 		if err == nil && had.Serial != g.Serial {
-			return meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(had.ID), had.Status)
+			return meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(had.Name), had.Status)
 		}
 	}
 	return meter.Errorf(meter.KindConflict, "an id is given twice")
@@ -207,7 +242,7 @@ func groupArgs(organization string, g RecordGroup) ([]any, error) {
 	}
 	return []any{organization, g.ID, g.Serial, g.Entitlement, g.Customer, g.Buyer, g.Partner, g.Product, g.Status,
 		micros(g.Usage), micros(g.Created), micros(g.Updated), g.Source, encode(quantities(g.Origin)), encode(quantities(g.Records)),
-		encode(orNone(g.Billable)), g.Message, int64(g.Posted)}, err
+		encode(orNone(g.Billable)), g.Message, int64(g.Posted), g.Name}, err
 }
 
 // orNone is a list also where there is none.
@@ -243,6 +278,62 @@ func getRecordGroup(ctx context.Context, q queryer, organization, id string) (Re
 	return g, err
 }
 
+// GroupID is the id of the group that a reporter calls name: the name itself,
+// or, where the reporter's key is bound to a customer, one that no other
+// customer's reporter can take.
+func GroupID(customer, name string) string {
+	if customer == "" {
+		return name
+	}
+	sum := sha256.Sum256([]byte(customer + "\x00" + name))
+	return "~" + base64.RawURLEncoding.EncodeToString(sum[:])[:boundIDBytes]
+}
+
+// boundIDBytes are those of GroupID after its mark: 186 bits of a hash.
+const boundIDBytes = 31
+
+// NamedGroup returns the group that a reporter calls name. customer is the one
+// that its key is bound to: it sees its own, and those of its customer that
+// others reported; "" sees all, its own first. Where several customers'
+// reporters call one so, and none of them is the asker, that is KindConflict.
+func (s *Store) NamedGroup(ctx context.Context, organization, customer, name string) (RecordGroup, error) {
+	g, err := getRecordGroup(ctx, s.reader, organization, GroupID(customer, name))
+	if err == nil && (customer != "" || g.Name == name) {
+		return g, nil
+	}
+	none := meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(name))
+	switch {
+	case err != nil && meter.KindOf(err) != meter.KindNotFound:
+		return RecordGroup{}, s.fail(err, "cannot read the usage record group")
+	case customer != "":
+		if g, err = getRecordGroup(ctx, s.reader, organization, name); err == nil && g.Name == name && g.Customer == customer {
+			return g, nil
+		}
+	default:
+		if g, err = getNamedGroup(ctx, s.reader, organization, name, ""); err == nil {
+			return g, nil
+		}
+	}
+	if err == nil || meter.KindOf(err) == meter.KindNotFound {
+		return RecordGroup{}, none
+	}
+	return RecordGroup{}, s.fail(err, "cannot read the usage record group")
+}
+
+// getNamedGroup returns the only group of a name, of one entitlement if it is not "".
+func getNamedGroup(ctx context.Context, q queryer, organization, name, entitlement string) (RecordGroup, error) {
+	found, err := list(ctx, q, scanRecordGroup, sqlRecordGroupNamed, organization, name, entitlement)
+	switch {
+	case err != nil:
+		return RecordGroup{}, err
+	case len(found) == 0:
+		return RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(name))
+	case len(found) > 1:
+		return RecordGroup{}, meter.Errorf(meter.KindConflict, "several customers have a usage record group %q: ask with a key that is bound to one", clip(name))
+	}
+	return found[0], nil
+}
+
 // DeleteRecordGroup deletes a group that is CREATED or INVALID, is not claimed
 // by a report and has no settled dimension; its void is then to be posted. One
 // that is DELETED is returned as it is. Any other is KindInvalid. It and the
@@ -252,9 +343,9 @@ func (s *Store) DeleteRecordGroup(ctx context.Context, organization, id, actor s
 		statement: sqlRecordGroupDelete, action: AuditDelete, done: GroupDeleted,
 		refuse: func(g RecordGroup) error {
 			if g.Status == GroupCreated || g.Status == GroupInvalid {
-				return meter.Errorf(meter.KindInvalid, "usage record group %q is claimed by a report or has been billed in part and cannot be deleted", clip(id))
+				return meter.Errorf(meter.KindInvalid, "usage record group %q is claimed by a report or has been billed in part and cannot be deleted", clip(g.Name))
 			}
-			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is CREATED or INVALID can be deleted", clip(id), g.Status)
+			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is CREATED or INVALID can be deleted", clip(g.Name), g.Status)
 		},
 	})
 }
@@ -269,7 +360,7 @@ func (s *Store) RetryRecordGroup(ctx context.Context, organization, id, actor st
 			return s.freeRefused(ctx, tx, organization, before)
 		},
 		refuse: func(g RecordGroup) error {
-			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is REPORT_FAILED can be retried", clip(id), g.Status)
+			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is REPORT_FAILED can be retried", clip(g.Name), g.Status)
 		},
 	})
 }
@@ -314,7 +405,7 @@ func (s *Store) moveGroup(ctx context.Context, organization, id, actor string, m
 				return err
 			}
 		}
-		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: m.action, noun: "record_group", id: id,
+		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: m.action, noun: "record_group", id: before.Name,
 			before: map[string]string{"status": before.Status}, after: map[string]string{"status": g.Status}})
 	})
 	if err != nil {
@@ -369,7 +460,7 @@ func scanGroup(r row, before ...any) (OwnedGroup, error) {
 	var origin, records, billable, settled string
 	var report sql.NullString
 	err := r.Scan(append(before, &g.ID, &g.Serial, &g.Entitlement, &g.Customer, &g.Buyer, &g.Partner, &g.Product, &g.Status,
-		&usage, &created, &updated, &g.Source, &origin, &records, &billable, &g.Message, &g.Posted, &settled, &report, &reported)...)
+		&usage, &created, &updated, &g.Source, &origin, &records, &billable, &g.Message, &g.Posted, &settled, &report, &reported, &g.Name)...)
 	if err != nil {
 		return g, err
 	}

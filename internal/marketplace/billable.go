@@ -150,7 +150,7 @@ func (a *account) aggregate(e *catalog.Entitlement, m meter.Meter, b *bucket, di
 			}
 			if len(r.Properties) > 0 {
 				if err := json.Unmarshal(r.Properties, &record.Properties); err != nil {
-					return nil, meter.WrapError(meter.KindCorrupt, err, "the properties in usage record group %q cannot be read", g.ID)
+					return nil, meter.WrapError(meter.KindCorrupt, err, "the properties in usage record group %q cannot be read", g.Name)
 				}
 			}
 			records = append(records, record)

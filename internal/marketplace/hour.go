@@ -120,7 +120,7 @@ func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[s
 		}
 	}
 	for _, g := range b.groups {
-		info.Groups = append(info.Groups, g.ID)
+		info.Groups = append(info.Groups, g.Name)
 	}
 	f.Info, err = json.Marshal(info)
 	return f, err

@@ -18,7 +18,7 @@ func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string
 		return Credit{}, err
 	}
 	return s.catalog.AddCredit(ctx, p.Organization, entitlement, amount,
-		catalog.Idempotency{Scope: once.scope("credit"), Key: once.Key, Request: once.Request}, p.Actor())
+		once.of(p, "credit"), p.Actor())
 }
 
 // Credits lists an entitlement's credits, the oldest first. One that is not

@@ -88,7 +88,7 @@ func eventHead(body []byte, g *RecordGroup, index int, eventType string) []byte 
 		body = append(body, ',')
 	}
 	body = append(body, `{"specversion":"1.0","id":`...)
-	body = appendText(body, g.ID+"/"+strconv.Itoa(index))
+	body = appendText(body, g.Name+"/"+strconv.Itoa(index))
 	body = append(body, `,"source":`...)
 	body = appendText(body, eventSource+g.Entitlement)
 	body = append(body, `,"type":`...)
@@ -188,7 +188,7 @@ func (s *Service) voidDeleted(ctx context.Context, organization string, groups [
 	next := map[int]int{}
 	for _, i := range owners {
 		if g := &groups[i]; g.Posted == catalog.VoidToPost {
-			ids = append(ids, meter.Identity{Source: eventSource + g.Entitlement, ID: g.ID + "/" + strconv.Itoa(next[i])})
+			ids = append(ids, meter.Identity{Source: eventSource + g.Entitlement, ID: g.Name + "/" + strconv.Itoa(next[i])})
 			next[i]++
 		}
 	}

@@ -42,7 +42,8 @@ type NewRecordGroup struct {
 }
 
 // ReportGroup accepts one usage record group. An id that was ever used is
-// KindConflict, whatever it was used for. When it returns without an error the
+// KindConflict, whatever it was used for; ids are those of the principal's
+// binding, so that one customer's reporter takes none of another's, and of the entitlement. When it returns without an error the
 // group is durable, and its events are in the ledger or are posted as soon as
 // the ledger takes them.
 //
@@ -56,7 +57,7 @@ func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup
 	if err != nil {
 		return RecordGroup{}, err
 	}
-	made, err := s.acceptGroups(ctx, p, checked, catalog.Idempotency{Scope: once.scope("record_group"), Key: once.Key, Request: once.Request})
+	made, err := s.acceptGroups(ctx, p, checked, once.of(p, "record_group"))
 	if err != nil {
 		return RecordGroup{}, p.sealConflict(err)
 	}
@@ -92,11 +93,13 @@ func (s *Service) unusedGroupID(ctx context.Context, p Principal, id string) err
 	if err := p.may(catalog.ActionReport); err != nil || id == "" {
 		return err
 	}
-	g, err := s.catalog.RecordGroup(ctx, p.Organization, id)
+	g, err := s.catalog.NamedGroup(ctx, p.Organization, p.Customer, id)
 	switch {
+	case err == nil && p.Customer == "" && g.ID != id: // a customer's own: the store decides by the entitlement
+		return nil
 	case err == nil:
-		return p.sealConflict(meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(g.ID), g.Status))
-	case meter.KindOf(err) == meter.KindNotFound:
+		return p.sealConflict(meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(g.Name), g.Status))
+	case meter.KindOf(err) == meter.KindNotFound, meter.KindOf(err) == meter.KindConflict: // other customers' own
 		return nil
 	}
 	return err
@@ -123,7 +126,7 @@ func (s *Service) ReportGroups(ctx context.Context, p Principal, groups []NewRec
 	if err != nil {
 		return nil, inGroup(at, err)
 	}
-	made, err := s.acceptGroups(ctx, p, checked, catalog.Idempotency{Scope: once.scope("record_groups"), Key: once.Key, Request: once.Request})
+	made, err := s.acceptGroups(ctx, p, checked, once.of(p, "record_groups"))
 	return made, p.sealConflict(err)
 }
 
@@ -152,11 +155,13 @@ type Idempotency struct {
 	Request string // a hash of the request; another one under the same key is KindConflict
 }
 
-func (i Idempotency) scope(name string) string {
+// of is the key as one of an operation and of the principal's binding: what
+// one customer's key was used for has nothing to do with another's.
+func (i Idempotency) of(p Principal, operation string) catalog.Idempotency {
 	if i.Key == "" {
-		return ""
+		return catalog.Idempotency{}
 	}
-	return name
+	return catalog.Idempotency{Scope: operation, Customer: p.Customer, Key: i.Key, Request: i.Request}
 }
 
 // checkedGroups are groups that may be stored, with their events staged.
@@ -208,10 +213,11 @@ func (s *Service) RecordGroups(ctx context.Context, p Principal, f RecordGroupFi
 // out of every figure. One that is deleted already is answered as it is. If
 // created is not zero, a group that was not created on that day in UTC is KindNotFound.
 func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, created time.Time) (RecordGroup, error) {
-	if err := s.seenGroup(ctx, p, id, created); err != nil {
+	g, err := s.seenGroup(ctx, p, id, created)
+	if err != nil {
 		return RecordGroup{}, err
 	}
-	g, err := s.catalog.DeleteRecordGroup(ctx, p.Organization, id, p.Actor())
+	g, err = s.catalog.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 	if err != nil {
 		return RecordGroup{}, err
 	}
@@ -222,28 +228,30 @@ func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, creat
 // RetryGroup lets the next report claim a group that a marketplace refused;
 // what it accepted of the group is not sent again. created is as in DeleteGroup.
 func (s *Service) RetryGroup(ctx context.Context, p Principal, id string, created time.Time) (RecordGroup, error) {
-	if err := s.seenGroup(ctx, p, id, created); err != nil {
+	g, err := s.seenGroup(ctx, p, id, created)
+	if err != nil {
 		return RecordGroup{}, err
 	}
-	return s.catalog.RetryRecordGroup(ctx, p.Organization, id, p.Actor())
+	return s.catalog.RetryRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 }
 
-// seenGroup returns KindNotFound for a group that the principal does not see.
-func (s *Service) seenGroup(ctx context.Context, p Principal, id string, created time.Time) error {
+// seenGroup returns the group that the principal calls id; KindNotFound for
+// one that it does not see.
+func (s *Service) seenGroup(ctx context.Context, p Principal, id string, created time.Time) (RecordGroup, error) {
 	if err := p.may(catalog.ActionReport); err != nil {
-		return err
+		return RecordGroup{}, err
 	}
-	g, err := s.catalog.RecordGroup(ctx, p.Organization, id)
+	g, err := s.catalog.NamedGroup(ctx, p.Organization, p.Customer, id)
 	if err != nil {
-		return err
+		return RecordGroup{}, err
 	}
 	if p.Customer != "" && g.Customer != p.Customer {
-		return meter.Errorf(meter.KindNotFound, "no usage record group %q", id)
+		return RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
 	}
 	if !created.IsZero() && !g.Created.Truncate(24*time.Hour).Equal(created) {
-		return meter.Errorf(meter.KindNotFound, "no usage record group %q was created on %s", id, created.Format(time.DateOnly))
+		return RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q was created on %s", clip(id), created.Format(time.DateOnly))
 	}
-	return nil
+	return g, nil
 }
 
 // inGroup says which group of a request an error is about; at is -1 for all.

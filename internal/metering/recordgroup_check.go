@@ -79,10 +79,11 @@ func (s *Service) newChecker(ctx context.Context, p Principal) (*groupChecker, e
 
 // group is a new group as it is stored, or why it is refused.
 func (c *groupChecker) group(n NewRecordGroup) (RecordGroup, error) {
-	g := RecordGroup{ID: n.ID, Entitlement: n.Entitlement, Status: catalog.GroupCreated, Source: groupSource, Usage: n.Time.UTC().Truncate(time.Microsecond)}
-	if g.ID == "" {
-		g.ID = newUUID()
+	g := RecordGroup{Name: n.ID, Entitlement: n.Entitlement, Status: catalog.GroupCreated, Source: groupSource, Usage: n.Time.UTC().Truncate(time.Microsecond)}
+	if g.Name == "" {
+		g.Name = newUUID()
 	}
+	g.ID = catalog.GroupID(c.p.Customer, g.Name)
 	if n.Time.IsZero() {
 		g.Usage = c.now
 	}

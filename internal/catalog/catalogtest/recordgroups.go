@@ -15,6 +15,8 @@ import (
 var recordGroupCases = []testCase{
 	{"usage record groups keep what was reported, also after a restart", groupsStay},
 	{"an id of a usage record group is consumed for ever", groupIDs},
+	{"reporters of different customers have ids of their own", groupNames},
+	{"idempotency keys of different customers have nothing to do with each other", groupsRepeatedByCustomer},
 	{"concurrent groups of one id: one is stored", groupsConcurrent},
 	{"a batch of groups is stored whole or not at all, in order", groupsAtomic},
 	{"usage record groups are listed by everything and in pages", groupLists},
@@ -487,5 +489,95 @@ func groupPagesStay(b *bench) {
 				b.Errorf("%s: %s was there all the time and is not listed", name, g.ID)
 			}
 		}
+	}
+}
+
+// namedGroup is what a reporter that is bound to a customer, or "", calls name.
+func namedGroup(bound, customer, entitlement, name string) catalog.RecordGroup {
+	g := usageGroup(catalog.GroupID(bound, name))
+	g.Name, g.Customer, g.Entitlement = name, customer, entitlement
+	return g
+}
+
+func groupNames(b *bench) {
+	b.organization("a")
+	b.groups("a", namedGroup("one", "one", "e1", "g"), namedGroup("two", "two", "e2", "g"), namedGroup("", "three", "e3", "g"),
+		namedGroup("one", "one", "e1", "h"), namedGroup("two", "two", "e2", "h"), namedGroup("", "one", "e1", "u"), namedGroup("two", "two", "e2", "only"))
+	for _, taken := range []catalog.RecordGroup{
+		namedGroup("one", "one", "e1", "g"), namedGroup("one", "one", "e4", "g"), namedGroup("", "one", "e1", "g"), // by whom, and of what
+		namedGroup("", "two", "e2", "h"), namedGroup("one", "one", "e1", "u"), namedGroup("", "four", "e4", "u"),
+	} {
+		_, _, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{namedGroup("", "five", "e5", "fresh"), taken}, catalog.Idempotency{})
+		b.wantKind(err, meter.KindConflict)
+	}
+	for range 2 {
+		for _, c := range []struct{ bound, name, entitlement string }{
+			{"one", "g", "e1"}, {"two", "g", "e2"}, {"", "g", "e3"}, {"one", "u", "e1"}, {"", "only", "e2"},
+		} {
+			g, err := b.store.NamedGroup(b.ctx, "a", c.bound, c.name)
+			b.must(err)
+			if g.Name != c.name || g.Entitlement != c.entitlement {
+				b.Errorf("%+v: %+v", c, g)
+			}
+		}
+		for _, c := range []struct {
+			bound, name string
+			kind        meter.Kind
+		}{{"two", "u", meter.KindNotFound}, {"three", "h", meter.KindNotFound}, {"", "h", meter.KindConflict}, {"", "fresh", meter.KindNotFound},
+			{"", catalog.GroupID("one", "g"), meter.KindNotFound}, {"one", catalog.GroupID("one", "g"), meter.KindNotFound}} {
+			_, err := b.store.NamedGroup(b.ctx, "a", c.bound, c.name)
+			b.wantKind(err, c.kind)
+		}
+		b.reopen(b.limit)
+	}
+	g, err := b.store.DeleteRecordGroup(b.ctx, "a", catalog.GroupID("one", "g"), actor)
+	b.must(err)
+	if g.Name != "g" || g.Entitlement != "e1" || g.Status != catalog.GroupDeleted {
+		b.Errorf("%+v", g)
+	}
+	if e := b.audit("a"); e[len(e)-1].ID != "g" {
+		b.Errorf("audited as %+v", e[len(e)-1])
+	}
+	b.must(b.store.Check(b.ctx))
+}
+
+func groupsRepeatedByCustomer(b *bench) {
+	b.organization("a")
+	create := func(customer, request string, of ...string) (string, bool, error) {
+		var groups []catalog.RecordGroup
+		for i, name := range of {
+			g := namedGroup(customer, customer, "e-"+customer, fmt.Sprint(name, i))
+			if customer == "" {
+				g.Customer, g.Entitlement = "one", "e-one"
+			}
+			groups = append(groups, g)
+		}
+		made, repeated, err := b.store.CreateRecordGroups(b.ctx, "a", groups, catalog.Idempotency{Scope: "batch", Customer: customer, Key: "k", Request: request})
+		names := make([]string, len(made))
+		for i := range made {
+			names[i] = made[i].Name
+		}
+		return strings.Join(names, " "), repeated, err
+	}
+	for _, c := range []struct {
+		customer, request, name, want string
+		repeated                      bool
+	}{
+		{"", "r", "a", "a0", false}, // as a bound key's was kept before
+		{"one", "r", "b", "a0", true},
+		{"two", "r", "c", "c0", false}, // not its customer's
+		{"two", "r", "d", "c0", true},
+		{"three", "other", "e", "e0", false}, // another request
+		{"", "r", "f", "a0", true},
+	} {
+		got, repeated, err := create(c.customer, c.request, c.name)
+		b.must(err)
+		if got != c.want || repeated != c.repeated {
+			b.Errorf("%+v: %q, %v", c, got, repeated)
+		}
+	}
+	for _, customer := range []string{"", "two", "three"} {
+		_, _, err := create(customer, "never", "x")
+		b.wantKind(err, meter.KindConflict)
 	}
 }

@@ -1,4 +1,4 @@
-SELECT id, serial, entitlement, customer, buyer, partner, product, status, usage_us, created_us, updated_us, source, origin, records, billable, message, posted, settled, report, reported_us
+SELECT id, serial, entitlement, customer, buyer, partner, product, status, usage_us, created_us, updated_us, source, origin, records, billable, message, posted, settled, report, reported_us, name
 FROM record_groups
 WHERE organization = $1 AND created_us >= $2 AND created_us < $3
   AND ($4 = '' OR partner = $4) AND ($5 = '' OR buyer = $5) AND ($6 = '' OR entitlement = $6)

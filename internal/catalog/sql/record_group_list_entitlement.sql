@@ -1,5 +1,5 @@
 -- The plus keeps SQLite, which has no statistics, from walking all groups of the time: one entitlement has few.
-SELECT id, serial, entitlement, customer, buyer, partner, product, status, usage_us, created_us, updated_us, source, origin, records, billable, message, posted, settled, report, reported_us
+SELECT id, serial, entitlement, customer, buyer, partner, product, status, usage_us, created_us, updated_us, source, origin, records, billable, message, posted, settled, report, reported_us, name
 FROM record_groups
 WHERE organization = $1 AND entitlement = $6 AND +created_us >= $2 AND +created_us < $3
   AND ($4 = '' OR partner = $4) AND ($5 = '' OR buyer = $5)

@@ -38,7 +38,7 @@ func (a api) reportGroups(x *httpserver.Exchange) error {
 	}
 	out := make([]wire.Group, len(made))
 	for i, g := range made {
-		out[i] = groupOf(x.Principal.Organization, g)
+		out[i] = groupOf(x.Principal, g)
 	}
 	encoded, err := wire.EncodeGroups(out)
 	return answer(x, encoded, err)
@@ -99,7 +99,7 @@ func (a api) groups(x *httpserver.Exchange) error {
 	}
 	out := make([]wire.Group, len(page.Items))
 	for i, g := range page.Items {
-		out[i] = groupOf(x.Principal.Organization, g)
+		out[i] = groupOf(x.Principal, g)
 	}
 	encoded, err := wire.EncodeGroupList(out, next(page))
 	return answer(x, encoded, err)
@@ -148,7 +148,7 @@ func (a api) retryGroup(x *httpserver.Exchange) error {
 }
 
 func answerGroup(x *httpserver.Exchange, g metering.RecordGroup) error {
-	encoded, err := groupOf(x.Principal.Organization, g).Encode()
+	encoded, err := groupOf(x.Principal, g).Encode()
 	return answer(x, encoded, err)
 }
 
@@ -165,8 +165,11 @@ func newGroup(n wire.NewGroup) metering.NewRecordGroup {
 }
 
 // groupOf is a group as it is answered.
-func groupOf(organization string, g metering.RecordGroup) wire.Group {
-	return wire.Group{ID: g.ID, Serial: g.Serial, Organization: organization, Entitlement: g.Entitlement, Buyer: g.Buyer,
+func groupOf(p metering.Principal, g metering.RecordGroup) wire.Group {
+	if p.Customer != "" {
+		g.Serial = 0
+	}
+	return wire.Group{ID: g.Name, Serial: g.Serial, Organization: p.Organization, Entitlement: g.Entitlement, Buyer: g.Buyer,
 		Partner: wire.MarketplacePartner(g.Partner), Status: g.Status, Records: wire.NumbersOf(g.Records), MetaInfo: metaOf(g),
 		Created: wire.TimeOf(g.Created), Updated: wire.TimeOf(g.Updated), Reported: wire.TimeOf(g.Reported), Report: g.Report, Message: g.Message}
 }

@@ -1,6 +1,7 @@
 package suger
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/ledger"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 )
@@ -335,11 +337,93 @@ func TestBoundKeys(t *testing.T) {
 	if got := w.want("GET", orgPath+"/usageRecordGroup", "", 200, "beta-1"); strings.Contains(got, "acme") {
 		t.Error(got)
 	}
-	w.want("POST", orgPath+"/entitlement/ent-2/usageRecordGroup", `{"id":"acme-1","organizationID":"default","entitlementID":"ent-2","records":{"gb":1}}`, 409, "of this id already")
 	w.want("DELETE", orgPath+"/usageRecordGroup/acme-1", "", 404)
 	w.want("POST", orgPath+"/usageRecordGroup/acme-1/retry", "", 404)
 	w.want("DELETE", orgPath+"/usageRecordGroup/beta-1", "", 200)
+	w.want("POST", orgPath+"/entitlement/ent-2/usageRecordGroup", `{"id":"beta-1","organizationID":"default","entitlementID":"ent-2","records":{"gb":1}}`, 409, "of this id already")
 	w.want("POST", metricPath, `{"aggregationType":"SUM"}`, 403)
 	w.want("PATCH", orgPath+"/usageMeteringConfigInfo", `{}`, 403)
 	w.want("GET", metricPath, "", 200)
+}
+
+// TestBoundKeysHaveIDsOfTheirOwn: what one customer's reporter calls its groups
+// and requests has nothing to do with what another's does; what a customer's
+// own group is called stays taken, whoever reported it.
+func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	unbound, acme, beta := w.key, w.newKey(catalog.RoleReport, "acme"), w.newKey(catalog.RoleReport, "beta")
+	as := func(key string, header ...string) http.Header {
+		h := http.Header{"Authorization": {"Key " + key}}
+		for i := 0; i+1 < len(header); i += 2 {
+			h.Set(header[i], header[i+1])
+		}
+		return h
+	}
+	of := map[string]string{acme: "ent-1", beta: "ent-2"}
+	report := func(key, ent, id string, quantity int, status int, texts ...string) {
+		t.Helper()
+		body := fmt.Sprintf(`{"id":%q,"organizationID":"default","entitlementID":%q,"records":{"gb":%d}}`, id, ent, quantity)
+		w.send("POST", orgPath+"/entitlement/"+ent+"/usageRecordGroup", body, as(key)).want(t, id, status, texts...)
+	}
+	longest := strings.Repeat("x", metering.MaxGroupIDBytes)
+	for _, id := range []string{"g", longest, "~g"} {
+		report(acme, "ent-1", id, 1, 200, `"id":"`+id+`"`)
+		report(beta, "ent-2", id, 2, 200, `"id":"`+id+`"`)
+		report(acme, "ent-1", id, 1, 409)
+		report(beta, "ent-2", id, 2, 409)
+		report(unbound, "ent-1", id, 1, 409) // the same usage under another key
+		report(unbound, "ent-2", id, 2, 409)
+	}
+	report(unbound, "ent-1", "u", 1, 200)
+	report(acme, "ent-1", "u", 1, 409)
+	report(beta, "ent-2", "u", 1, 200)
+	report(unbound, "ent-2", "u", 1, 409)
+	// The events have the reporter's ids, and both count.
+	for ent, customer := range map[string]string{"ent-1": "acme", "ent-2": "beta"} {
+		r, err := w.log.Lookup(context.Background(), "default", "suger/"+ent, "g/0")
+		if err != nil || r.Event.Customer != customer || r.Event.Verdict != ledger.Accepted {
+			t.Errorf("%+v %v", r.Event, err)
+		}
+	}
+	// Deleting: one's own, or with a key that sees several, which one is meant has to be said.
+	w.send("DELETE", orgPath+"/usageRecordGroup/g", "", as(unbound)).want(t, "several", 409, "several customers")
+	w.send("DELETE", orgPath+"/usageRecordGroup/u", "", as(unbound)).want(t, "its own first", 200, `"entitlementID":"ent-1"`)
+	w.send("DELETE", orgPath+"/usageRecordGroup/g", "", as(beta)).want(t, "beta's", 200, `"id":"g"`, `"entitlementID":"ent-2"`, "DELETED")
+	for _, list := range []struct{ key, has string }{{acme, "ent-1"}, {beta, "ent-2"}} {
+		a := w.send("GET", orgPath+"/usageRecordGroup", "", as(list.key))
+		if !strings.Contains(a.body, list.has) || strings.Contains(a.body, map[string]string{"ent-1": "ent-2", "ent-2": "ent-1"}[list.has]) || strings.Contains(a.body, "serialID") {
+			t.Errorf("%s", a.body)
+		}
+	}
+	if a := w.send("GET", orgPath+"/usageRecordGroup", "", as(unbound)); strings.Count(a.body, `"id":"g"`) != 2 || !strings.Contains(a.body, "serialID") {
+		t.Errorf("%s", a.body)
+	}
+	// Idempotency-Key: the same one of two customers, and one that was used before.
+	batch := func(key, ent, once string, quantity int, status int, texts ...string) string {
+		t.Helper()
+		body := fmt.Sprintf(`[{"organizationID":"default","entitlementID":%q,"records":{"gb":%d}}]`, ent, quantity)
+		a := w.send("POST", orgPath+"/batchCreateUsageRecordGroups", body, as(key, "Idempotency-Key", once))
+		a.want(t, once, status, texts...)
+		return a.body
+	}
+	for key, ent := range of {
+		first := batch(key, ent, "once", 1, 200, ent)
+		if again := batch(key, ent, "once", 1, 200); again != first {
+			t.Errorf("sent again: %s\nfirst: %s", again, first)
+		}
+		batch(key, ent, "once", 2, 409)
+	}
+	first := batch(unbound, "ent-1", "older", 7, 200) // as a bound key's was kept before keys had scopes of their own
+	if again := batch(acme, "ent-1", "older", 7, 200); idOf(again) != idOf(first) {
+		t.Errorf("sent again: %s\nfirst: %s", again, first)
+	}
+	batch(beta, "ent-2", "older", 7, 200) // another request, which is not told of that one
+}
+
+// idOf is the first id of an answer.
+func idOf(body string) string {
+	_, rest, _ := strings.Cut(body, `"id":"`)
+	id, _, _ := strings.Cut(rest, `"`)
+	return id
 }

@@ -150,7 +150,7 @@ func ParseGroups(body []byte, organization string) ([]NewGroup, error) {
 // Group is a usage record group (MeteringUsageRecordGroup).
 type Group struct {
 	ID           string    `json:"id"`
-	Serial       int32     `json:"serialID"`
+	Serial       int32     `json:"serialID,omitempty"` // not told to a bound key: it counts all customers' groups
 	Organization string    `json:"organizationID"`
 	Entitlement  string    `json:"entitlementID"`
 	Buyer        string    `json:"buyerID"`
