@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"odometer/internal/meter"
@@ -30,6 +31,9 @@ type View struct {
 
 	entitlements map[string]*Entitlement
 	entitled     map[string][]Held[Entitlement] // by id, and then by time
+
+	ownedOnce sync.Once
+	ownedOf   *ownership
 }
 
 // Held is a noun as it was from one instant until another; a zero instant is none.

@@ -228,10 +228,14 @@ func (s *Service) BillableMetrics(ctx context.Context, p Principal) ([]BillableM
 	if err != nil {
 		return nil, err
 	}
+	seen, err := s.meterSeer(ctx, p)
+	if err != nil {
+		return nil, err
+	}
 	list := []BillableMetric{}
 	for _, n := range noted {
 		state, ok := s.ledger.Meter(p.Organization, n.ID)
-		if !ok { // between the note and the meter
+		if !ok || !seen(state.Meter) { // not there: between the note and the meter
 			continue
 		}
 		m, err := metricOf(n, state)
@@ -243,12 +247,26 @@ func (s *Service) BillableMetrics(ctx context.Context, p Principal) ([]BillableM
 	return list, nil
 }
 
-// BillableMetric returns one metric; a meter that is none is KindNotFound.
+// BillableMetric returns one metric; a meter that is none is KindNotFound, and
+// so is one that a bound key may not know of.
 func (s *Service) BillableMetric(ctx context.Context, p Principal, id string) (BillableMetric, error) {
 	if err := p.may(catalog.ActionReport); err != nil {
 		return BillableMetric{}, err
 	}
+	if state, ok := s.ledger.Meter(p.Organization, id); ok {
+		seen, err := s.meterSeer(ctx, p)
+		if err != nil {
+			return BillableMetric{}, err
+		}
+		if !seen(state.Meter) {
+			return BillableMetric{}, errNoMetric(id)
+		}
+	}
 	return s.billableMetric(ctx, p.Organization, id)
+}
+
+func errNoMetric(id string) error {
+	return meter.Errorf(meter.KindNotFound, "no billable metric %q", clip(id))
 }
 
 func (s *Service) billableMetric(ctx context.Context, organization, id string) (BillableMetric, error) {
@@ -258,7 +276,7 @@ func (s *Service) billableMetric(ctx context.Context, organization, id string) (
 	}
 	state, ok := s.ledger.Meter(organization, id)
 	if !ok {
-		return BillableMetric{}, meter.Errorf(meter.KindNotFound, "no billable metric %q", clip(id))
+		return BillableMetric{}, errNoMetric(id)
 	}
 	return metricOf(noted, state)
 }
@@ -318,15 +336,19 @@ func metricOf(noted catalog.BillableMetric, state MeterState) (BillableMetric, e
 	return m, nil
 }
 
-// activeMetrics are the meters of metrics that take usage, by id.
-func (s *Service) activeMetrics(ctx context.Context, organization string) (map[string]meter.Meter, error) {
-	noted, err := s.catalog.BillableMetrics(ctx, organization)
+// activeMetrics are the meters of metrics that take the principal's usage, by id.
+func (s *Service) activeMetrics(ctx context.Context, p Principal) (map[string]meter.Meter, error) {
+	noted, err := s.catalog.BillableMetrics(ctx, p.Organization)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := s.meterSeer(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	active := map[string]meter.Meter{}
 	for _, n := range noted {
-		if state, ok := s.ledger.Meter(organization, n.ID); ok && state.Status != meter.StatusDeleted {
+		if state, ok := s.ledger.Meter(p.Organization, n.ID); ok && state.Status != meter.StatusDeleted && seen(state.Meter) {
 			active[n.ID] = state.Meter
 		}
 	}

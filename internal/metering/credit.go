@@ -35,5 +35,11 @@ func (s *Service) Credits(ctx context.Context, p Principal, entitlement string, 
 	if !ok || p.Customer != "" && e.Customer != p.Customer {
 		return catalog.CreditPage{}, meter.Errorf(meter.KindNotFound, "no entitlement %q", clip(entitlement))
 	}
-	return s.catalog.Credits(ctx, p.Organization, entitlement, page)
+	found, err := s.catalog.Credits(ctx, p.Organization, entitlement, page)
+	if p.Customer != "" {
+		for i := range found.Items {
+			found.Items[i].Actor = "" // whose keys there are is the organization's
+		}
+	}
+	return found, err
 }

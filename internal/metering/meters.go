@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"math/bits"
+	"slices"
 
 	"odometer/internal/catalog"
 	"odometer/internal/ledger"
@@ -17,28 +18,85 @@ type MeterState = ledger.MeterState
 // MeterPatch changes what may change of a meter; see ledger.MeterPatch.
 type MeterPatch = ledger.MeterPatch
 
-// Meters lists the organization's meters in order of their definition.
-func (s *Service) Meters(_ context.Context, p Principal) ([]MeterState, error) {
+// Meters lists the organization's meters in order of their definition; to a
+// bound key those that its customer may know of.
+func (s *Service) Meters(ctx context.Context, p Principal) ([]MeterState, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return nil, err
 	}
 	list := s.ledger.Meters(p.Organization)
+	seen, err := s.meterSeer(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(m MeterState) bool { return !seen(m.Meter) })
 	for i := range list {
 		list[i] = s.seenMeter(p, list[i])
 	}
 	return list, nil
 }
 
-// Meter returns one meter.
-func (s *Service) Meter(_ context.Context, p Principal, key string) (MeterState, error) {
+// Definitions are all meters of the principal's organization, for a surface to
+// make figures of.
+func (s *Service) Definitions(p Principal) ([]meter.Meter, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return nil, err
+	}
+	var out []meter.Meter
+	for _, m := range s.ledger.Meters(p.Organization) {
+		out = append(out, m.Meter)
+	}
+	return out, nil
+}
+
+// Meter returns one meter. One that a bound key may not see is KindNotFound,
+// like one that does not exist.
+func (s *Service) Meter(ctx context.Context, p Principal, key string) (MeterState, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return MeterState{}, err
 	}
 	m, ok := s.ledger.Meter(p.Organization, key)
+	if ok {
+		seen, err := s.meterSeer(ctx, p)
+		if err != nil {
+			return MeterState{}, err
+		}
+		ok = seen(m.Meter)
+	}
 	if !ok {
 		return MeterState{}, errNoMeter(key)
 	}
 	return s.seenMeter(p, m), nil
+}
+
+// meterSeer says which meters the principal may know of. A bound key knows of
+// none that counts only other customers, and of none that the catalogue names
+// for other customers only.
+func (s *Service) meterSeer(ctx context.Context, p Principal) (func(meter.Meter) bool, error) {
+	if p.Customer == "" {
+		return func(meter.Meter) bool { return true }, nil
+	}
+	view, err := s.catalog.View(ctx, p.Organization)
+	if err != nil {
+		return nil, err
+	}
+	return func(m meter.Meter) bool { return mayCount(m, p.Customer) && view.MeterSeenBy(p.Customer, m.Key) }, nil
+}
+
+// mayCount says whether a meter's filters leave anything of a customer.
+func mayCount(m meter.Meter, customer string) bool {
+	for _, alternatives := range m.Filters {
+		none := true
+		for _, f := range alternatives {
+			if f.Attribute != meter.CustomerAttribute || f.Match(meter.StringValue(customer)) {
+				none = false
+			}
+		}
+		if none && len(alternatives) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // backfillParts is how finely an answer tells a backfill's progress.

@@ -74,14 +74,15 @@ func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery)
 			return nil, catalog.NoNoun(NounRef{Kind: NounContract, ID: q.Contract})
 		}
 	}
-	lines, err := reportLines(view, q)
+	lines, err := reportLines(view, q, func(product string) bool { return p.Customer == "" || view.ProductSeenBy(p.Customer, product) })
 	if err != nil {
 		return nil, err
 	}
 	left := MaxProductRows
 	for i := range lines {
 		ask := ProductQuery{Product: lines[i].Product, UsageType: lines[i].UsageType, Customers: []string{q.Customer},
-			From: q.From, To: q.To, Window: q.Window, By: q.By, most: left}
+			From: q.From, To: q.To, Window: q.Window, By: q.By, most: left,
+			named: p.Customer != "" && !view.ProductSeenBy(p.Customer, lines[i].Product)}
 		if q.Service != "" {
 			ask.Filters = []AttrFilter{{Attribute: serviceAttribute, Values: []string{q.Service}}}
 		}
@@ -98,7 +99,27 @@ func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery)
 			return nil, err
 		}
 	}
-	return lines, nil
+	return ownLines(p, view, q, lines)
+}
+
+// ownLines leaves out what a bound key may not know of: products of other
+// customers that no event of its own names. Asked for, they are as unknown.
+func ownLines(p Principal, view *View, q ReportQuery, lines []ReportLine) ([]ReportLine, error) {
+	if p.Customer == "" {
+		return lines, nil
+	}
+	own := slices.DeleteFunc(lines, func(l ReportLine) bool { return len(l.Rows) == 0 && !view.ProductSeenBy(p.Customer, l.Product) })
+	if len(own) == 0 && q.Product != "" && !view.ProductSeenBy(p.Customer, q.Product) {
+		return nil, catalog.NoNoun(NounRef{Kind: NounProduct, ID: q.Product})
+	}
+	if len(own) == 0 && q.UsageType != "" {
+		return nil, errNoUsageType(q.UsageType)
+	}
+	return own, nil
+}
+
+func errNoUsageType(name string) error {
+	return meter.Errorf(meter.KindNotFound, "there is no usage type %.64q", name)
 }
 
 // contractOf is the contract of a query, nil if the customer is not billed under it.
@@ -110,8 +131,9 @@ func contractOf(view *View, q ReportQuery) *Contract {
 	return nil
 }
 
-// reportLines are the usage types that a query asks for.
-func reportLines(view *View, q ReportQuery) ([]ReportLine, error) {
+// reportLines are the usage types that a query asks for. One that is not there
+// is told of a product that is seen only.
+func reportLines(view *View, q ReportQuery, seen func(product string) bool) ([]ReportLine, error) {
 	var lines []ReportLine
 	found := false
 	for _, product := range view.Products() {
@@ -126,10 +148,10 @@ func reportLines(view *View, q ReportQuery) ([]ReportLine, error) {
 		}
 	}
 	switch {
-	case q.Product != "" && !found:
+	case q.Product != "" && (!found || len(lines) == 0 && !seen(q.Product)):
 		return nil, catalog.NoNoun(NounRef{Kind: NounProduct, ID: q.Product})
 	case q.UsageType != "" && len(lines) == 0:
-		return nil, meter.Errorf(meter.KindNotFound, "there is no usage type %.64q", q.UsageType)
+		return nil, errNoUsageType(q.UsageType)
 	}
 	return lines, nil
 }

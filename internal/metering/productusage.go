@@ -30,6 +30,7 @@ type ProductQuery struct {
 	By        []string     // attributes to group by
 
 	AsOfSequence uint64 // as the log stood at this entry; 0 = now
+	named        bool   // only events that name the product
 
 	most int // more rows than this are KindTooLarge; 0 = no bound
 }
@@ -91,7 +92,9 @@ func (q ProductQuery) filters() []AttrFilter {
 	for name, text := range q.UsageType.Where {
 		out = append(out, AttrFilter{Attribute: name, Values: []string{text}})
 	}
-	if _, fixed := q.UsageType.Where[productAttribute]; !fixed {
+	if _, fixed := q.UsageType.Where[productAttribute]; q.named {
+		out = append(out, AttrFilter{Attribute: productAttribute, Values: []string{q.Product}})
+	} else if !fixed {
 		out = append(out, AttrFilter{Attribute: productAttribute, Values: []string{"", q.Product}})
 	}
 	if q.Contracts != nil {

@@ -43,6 +43,11 @@ func (s *Service) Usage(ctx context.Context, p Principal, q UsageQuery) (*Usage,
 	if texts > s.limits.FilterTexts {
 		return nil, meter.Errorf(meter.KindInvalid, "filters name %d values (limit %d)", texts, s.limits.FilterTexts)
 	}
+	if p.Customer != "" {
+		if _, err := s.Meter(ctx, p, q.Meter); err != nil {
+			return nil, err
+		}
+	}
 	done, err := s.turn(ctx)
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func (s *Service) newChecker(ctx context.Context, p Principal) (*groupChecker, e
 	for _, c := range configs {
 		check.mappings[c.Partner] = MappingOf(c)
 	}
-	check.load = func() (map[string]meter.Meter, error) { return s.activeMetrics(ctx, p.Organization) }
+	check.load = func() (map[string]meter.Meter, error) { return s.activeMetrics(ctx, p) }
 	return check, nil
 }
 

@@ -33,7 +33,7 @@ func (l line) additive() bool {
 
 // lines are the statistics that the surface shows of usage types.
 func (r *reader) lines(p metering.Principal, usages []metering.UsageType) ([]line, error) {
-	meters, err := r.service.Meters(r.ctx, p)
+	meters, err := r.service.Definitions(p)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (r *reader) lines(p metering.Principal, usages []metering.UsageType) ([]lin
 		l := line{usage: u}
 		for _, m := range meters { // where it is gone, ContractUsage says so
 			if m.Key == u.Meter {
-				l.meter = m.Meter
+				l.meter = m
 			}
 		}
 		if u.ShownOn(surfaceName) {

@@ -64,14 +64,14 @@ func (a api) account(x *httpserver.Exchange, customer string) (*account, error) 
 
 // newAccount fills in the lines.
 func newAccount(ctx context.Context, c *account) (*account, error) {
-	meters, err := c.service.Meters(ctx, c.asks)
+	meters, err := c.service.Definitions(c.asks)
 	if err != nil {
 		return nil, err
 	}
 	c.meters = map[string]meter.Meter{}
 	for _, m := range meters {
 		if slices.Contains(m.GroupBy, serviceAttribute) {
-			c.meters[m.Key] = m.Meter
+			c.meters[m.Key] = m
 		}
 	}
 	for _, product := range c.view.Products() {

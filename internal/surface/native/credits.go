@@ -24,7 +24,7 @@ type credit struct {
 	Number int64         `json:"number"`
 	Amount meter.Decimal `json:"amount"`
 	Time   time.Time     `json:"time"`
-	Actor  string        `json:"actor"`
+	Actor  string        `json:"actor,omitempty"` // not told to a bound key
 }
 
 // credits answers GET of an entitlement's credits, the oldest first.

@@ -200,3 +200,80 @@ func TestSources(t *testing.T) {
 	create("zeta", 201, nil, "edge/")
 	send(older, 200, "zeta", "acme/6")
 }
+
+// ownedCatalog has a product and a meter of each kind that is one customer's
+// own, the other's, and of nobody in particular.
+const ownedCatalog = `
+meters:
+- {key: hits, event_type: edge.request, aggregation: COUNT, group_by: [customer]}
+- {key: general, event_type: edge.request, aggregation: COUNT}
+- {key: acmes, event_type: edge.request, aggregation: COUNT}
+- {key: zetas, event_type: edge.request, aggregation: COUNT}
+- {key: entitled, event_type: edge.request, aggregation: COUNT}
+- {key: units, event_type: units, aggregation: COUNT}
+- {key: zeta-only, event_type: edge.request, aggregation: COUNT, filters: [[{attribute: customer, op: IS, value: zeta}, {attribute: customer, op: IS, value: omega}]]}
+- {key: not-acme, event_type: edge.request, aggregation: COUNT, filters: [[{attribute: customer, op: NOT_IS, value: acme}]]}
+- {key: maybe, event_type: edge.request, aggregation: COUNT, filters: [[{attribute: customer, op: IS, value: zeta}, {attribute: service, op: IS, value: shop}]]}
+products:
+- {id: cdn, usage_types: [{name: Hits, meter: hits}, {name: Acme, meter: acmes}]}
+- {id: zdn, usage_types: [{name: Hits, meter: hits}, {name: Secret, meter: zetas}]}
+- {id: anybodys, usage_types: [{name: Hits, meter: hits}]}
+units: {cloud: {meter: units}}
+customers:
+- {id: acme, contracts: [{id: K-1, terms: [{products: [cdn], regions: GLOBAL}]}]}
+- {id: zeta, contracts: [{id: K-2, terms: [{products: [zdn], regions: GLOBAL}]}]}
+entitlements:
+- {id: e1, customer: acme, partner: AWS, product: cdn, starts: 2026-01-01, dimensions: [{key: gb}]}
+- {id: e2, customer: zeta, partner: AWS, product: zdn, starts: 2026-01-01, dimensions: [{key: gb, meter: entitled}]}
+`
+
+// TestWhatIsNotOnesOwnIsUnknown: products, usage types and meters that the
+// catalogue names for other customers only answer a bound key as those that do
+// not exist, and no answer to it names who did something.
+func TestWhatIsNotOnesOwnIsUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.want(w.call("POST", "/api/v1/catalog", ownedCatalog, yamlBody...), 200)
+	w.ingest("["+testEvent("a")+","+testEvent("z", "subject", `"zeta"`, "data", `{"product":"zdn"}`)+","+testEvent("o", "data", `{"product":"zdn"}`, "time", `"2026-11-21T10:00:00Z"`)+"]", 3, 0, 0, 0)
+	w.want(w.call("POST", "/api/v1/entitlements/e1/credits", `{"amount":"5"}`), 201, "key:")
+	bound := as(w.key("read", "acme"))
+	compare := func(format, unseen, unknown string) {
+		t.Helper()
+		a, b := w.call("GET", fmt.Sprintf(format, unseen), "", bound...), w.call("GET", fmt.Sprintf(format, unknown), "", bound...)
+		w.want(a, 404)
+		same(t, a, b)
+		if strings.ReplaceAll(detail(a.body), unseen, unknown) != detail(b.body) {
+			t.Errorf("%s\n%s", a.body, b.body)
+		}
+	}
+	for _, query := range []string{"?product=%s&" + today, "?product=%s&usage_type=Hits&" + today, "?product=%s&usage_type=Nothing&" + today, "?product=%s&contract=K-1&" + today} {
+		compare("/api/v1/usage"+query, "zdn", "xyz")
+	}
+	compare("/api/v1/usage?usage_type=%s&"+today, "Secret", "Nobody")
+	for _, key := range []string{"zetas", "entitled", "zeta-only", "not-acme"} {
+		none := strings.Repeat("x", len(key))
+		compare("/api/v1/meters/%s", key, none)
+		compare("/api/v1/meters/%s/usage?"+today, key, none)
+	}
+	var list struct{ Meters []struct{ Key string } }
+	if err := json.Unmarshal([]byte(w.want(w.call("GET", "/api/v1/meters", "", bound...), 200).body), &list); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, m := range list.Meters {
+		keys = append(keys, m.Key)
+		w.want(w.call("GET", "/api/v1/meters/"+m.Key, "", bound...), 200)
+		w.want(w.call("GET", "/api/v1/meters/"+m.Key+"/usage?"+today, "", bound...), 200)
+	}
+	if slices.Sort(keys); !slices.Equal(keys, []string{"acmes", "general", "hits", "maybe", "units"}) {
+		t.Errorf("a bound key sees %v", keys)
+	}
+	// What is its own, or nobody's, or was used, is answered.
+	w.want(w.call("GET", "/api/v1/usage?product=cdn&"+today, "", bound...), 200, `"cdn"`)
+	w.want(w.call("GET", "/api/v1/usage?product=anybodys&"+today, "", bound...), 200, `"rows":[`)
+	w.want(w.call("GET", "/api/v1/usage?product=zdn&from=2026-11-21T00:00:00Z&to=2026-11-22T00:00:00Z", "", bound...), 200, `"zdn"`)
+	w.want(w.call("GET", "/api/v1/usage?product=zdn&"+today, "", as(w.key("read", ""))...), 400, "customer")
+	if a := w.want(w.call("GET", "/api/v1/entitlements/e1/credits", "", bound...), 200, `"amount":"5"`); strings.Contains(a.body, "key:") {
+		t.Errorf("a bound key is told who gave a credit: %s", a.body)
+	}
+}
