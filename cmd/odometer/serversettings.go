@@ -24,6 +24,8 @@ type ServerSettings struct {
 
 	PublicURL string `name:"public-url" placeholder:"URL" setting:"" help:"Address that clients use, with which links in answers begin; empty takes that of each request."`
 
+	WebhookOrigins string `name:"webhook-origins" placeholder:"NAMES" setting:"" help:"Senders of CloudEvents webhooks that may deliver events, by the names they ask with, separated by commas; * is all, empty answers no handshake."`
+
 	CatalogSettings `embed:""`
 
 	TLSCert string `name:"tls-cert" placeholder:"FILE" setting:"" help:"Certificate chain in PEM; with tls-key, HTTPS is served."`
@@ -168,4 +170,15 @@ func defaultServerSettings() (ServerSettings, error) {
 	}
 	_, err = parser.Parse(nil)
 	return settings, err
+}
+
+// webhookOrigins are the names of that setting.
+func (s *ServerSettings) webhookOrigins() []string {
+	var names []string
+	for name := range strings.SplitSeq(s.WebhookOrigins, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -26,12 +26,15 @@ type operation struct {
 	Handle       func(a api, x *httpserver.Exchange, q query) error
 }
 
+// eventsPath is where events are sent and listed.
+const eventsPath = "/api/v1/events"
+
 // operations are all calls of the API.
 var operations = slices.Concat(coreOperations, catalogOperations, nounOperations, periodOperations, unattributedOperations, productOperations, reportOperations, creditOperations)
 
 var coreOperations = []operation{
-	{http.MethodPost, "/api/v1/events", []string{"atomic", "require_time", "strict"}, api.ingest},
-	{http.MethodGet, "/api/v1/events", []string{"from", "to", "type", "subject", "source", "verdict", "limit", "cursor"}, api.events},
+	{http.MethodPost, eventsPath, []string{"atomic", "require_time", "strict"}, api.ingest},
+	{http.MethodGet, eventsPath, []string{"from", "to", "type", "subject", "source", "verdict", "limit", "cursor"}, api.events},
 	{http.MethodGet, "/api/v1/events/lookup", []string{"source", "id"}, api.lookup},
 	{http.MethodGet, "/api/v1/meters", nil, api.meters},
 	{http.MethodPost, "/api/v1/meters", nil, api.createMeter},
@@ -52,8 +55,16 @@ var coreOperations = []operation{
 	{http.MethodGet, "/api/v1/audit", []string{"limit", "cursor"}, api.audit},
 }
 
+// Options configures the surface. The zero value is the default.
+type Options struct {
+	WebhookOrigins []string // whose CloudEvents webhooks may deliver events; "*" is all, none answers no handshake
+}
+
 // Surface returns the API over a service, with its description and docs page.
-func Surface(service *metering.Service) *httpserver.Surface {
+func Surface(service *metering.Service) *httpserver.Surface { return SurfaceWith(service, Options{}) }
+
+// SurfaceWith is Surface with options.
+func SurfaceWith(service *metering.Service, o Options) *httpserver.Surface {
 	a := api{service}
 	s := &httpserver.Surface{
 		Name:         "native",
@@ -67,6 +78,9 @@ func Surface(service *metering.Service) *httpserver.Surface {
 			}
 			return op.Handle(a, x, q)
 		}})
+	}
+	if len(o.WebhookOrigins) > 0 {
+		s.Routes = append(s.Routes, httpserver.Route{Method: http.MethodOptions, Path: eventsPath, Public: true, Handle: webhook(o.WebhookOrigins)})
 	}
 	s.Routes = append(s.Routes,
 		httpserver.Route{Method: http.MethodGet, Path: "/openapi.json", Public: true, Handle: openAPI},

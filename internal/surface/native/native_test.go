@@ -46,6 +46,12 @@ func (w *world) advance(d time.Duration) {
 
 func newWorld(t testing.TB, o httpserver.Options, limits ledger.Limits) *world {
 	t.Helper()
+	return newWorldWith(t, o, limits, Options{})
+}
+
+// newWorldWith is newWorld with options of the surface.
+func newWorldWith(t testing.TB, o httpserver.Options, limits ledger.Limits, of Options) *world {
+	t.Helper()
 	w := &world{t: t, now: start}
 	dir := t.TempDir()
 	ctx, stop := context.WithCancel(context.Background())
@@ -72,7 +78,7 @@ func newWorld(t testing.TB, o httpserver.Options, limits ledger.Limits) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Mount(Surface(service))
+	s.Mount(SurfaceWith(service, of))
 	if err := s.Ready(service); err != nil {
 		t.Fatal(err)
 	}
