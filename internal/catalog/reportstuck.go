@@ -5,6 +5,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"odometer/internal/meter"
@@ -20,16 +22,70 @@ type StuckLine struct {
 }
 
 // StuckLines returns every portion that is not settled, frozen, parked or
-// refused, the oldest hours first.
+// refused, and those that were moved and are held by what waits beside them,
+// the oldest hours first.
 func (s *Store) StuckLines(ctx context.Context, organization string, limit int) ([]StuckLine, error) {
 	all, err := list(ctx, s.reader, scanStuck, sqlPortionStuck, organization, limit)
 	if err != nil {
 		return nil, s.fail(err, "cannot read what is stuck of reports")
 	}
+	reports := map[string]bool{}
+	for _, l := range all {
+		reports[l.Report] = true
+	}
+	beside, err := s.movedBeside(ctx, organization, slices.Sorted(maps.Keys(reports)), all)
+	if err != nil {
+		return nil, s.fail(err, "cannot read what is stuck of reports")
+	}
+	all = append(all, beside...)
+	slices.SortStableFunc(all, func(a, b StuckLine) int { return a.Hour.Compare(b.Hour) })
 	for i := range all {
 		all[i].Organization = organization
 	}
 	return all, nil
+}
+
+// besideReason is why usage that goes to another hour does not go yet.
+const besideReason = "goes to another hour when what waits beside it in the same groups is settled or resolved"
+
+// movedBeside returns what some reports have moved, and still hold: a usage
+// record group is free only when all its dimensions are.
+func (s *Store) movedBeside(ctx context.Context, organization string, reports []string, waiting []StuckLine) ([]StuckLine, error) {
+	var out []StuckLine
+	for some := range slices.Chunk(reports, detailBatch) {
+		args := []any{organization}
+		for _, r := range some {
+			args = append(args, r)
+		}
+		portions, err := list(ctx, s.reader, scanPortion, repeatIn(sqlPortionOfReports, len(some)), args...)
+		if err != nil {
+			return nil, err
+		}
+		for i := range portions {
+			p := &portions[i]
+			if p.State != LineMoved || p.Usage.Sub(p.Metered).IsZero() {
+				continue
+			}
+			groups, err := list(ctx, s.reader, scanRecordGroup, sqlGroupOfReport, organization, p.Report)
+			if err != nil {
+				return nil, err
+			}
+			left := meter.Decimal{}
+			for j := range groups {
+				if len(groups[j].dimensions(portions[i:i+1])) > 0 {
+					left = left.Add(groups[j].Records[p.Dimension])
+				}
+			}
+			if left.IsZero() {
+				continue
+			}
+			x := StuckLine{Report: p.Report, Entitlement: p.Entitlement, Usage: left}
+			at := slices.IndexFunc(waiting, func(l StuckLine) bool { return l.Report == p.Report })
+			x.Partner, x.Account, x.Dimension, x.Hour, x.State, x.Quantity, x.Message = waiting[at].Partner, p.Account, p.Dimension, p.Hour, p.State, left, besideReason
+			out = append(out, x)
+		}
+	}
+	return out, nil
 }
 
 func scanStuck(r row) (StuckLine, error) {

@@ -68,7 +68,7 @@ func (r *Reporter) sendAll(ctx context.Context, now time.Time, lines []catalog.L
 // batch is lines that are sent together, or that have come to their end.
 type batch struct {
 	partner string
-	ended   bool // past their deadline
+	ended   bool // past its deadline: one line
 	lines   []catalog.Line
 	targets []sender.Line
 }
@@ -114,13 +114,14 @@ func targetFor(l *catalog.Line) (sender.Line, error) {
 }
 
 // batchesOf sorts lines by marketplace and by what one call takes together.
+// Lines that have come to their end are asked for one by one.
 func batchesOf(items []item) []batch {
 	slices.SortStableFunc(items, func(a, b item) int {
 		return cmp.Or(cmp.Compare(a.line.Partner, b.line.Partner), boolCompare(a.ended, b.ended), cmp.Compare(a.place, b.place))
 	})
 	var out []batch
 	for i, it := range items {
-		if i == 0 || it.line.Partner != items[i-1].line.Partner || it.ended != items[i-1].ended || it.place != items[i-1].place || len(out[len(out)-1].lines) == sendBatch {
+		if i == 0 || it.ended || it.line.Partner != items[i-1].line.Partner || it.ended != items[i-1].ended || it.place != items[i-1].place || len(out[len(out)-1].lines) == sendBatch {
 			out = append(out, batch{partner: it.line.Partner, ended: it.ended})
 		}
 		b := &out[len(out)-1]
@@ -166,13 +167,11 @@ func (r *Reporter) sendBatch(ctx context.Context, b batch) error {
 	within, cancel := context.WithTimeout(ctx, half)
 	defer cancel()
 	if b.ended {
-		for i := range b.lines {
-			d, err := r.end(within, b.lines[i], b.targets[i])
-			if err != nil {
-				return err
-			}
-			decisions = append(decisions, d)
+		d, err := r.end(within, b.lines[0], b.targets[0])
+		if err != nil {
+			return err
 		}
+		decisions = append(decisions, d)
 	} else {
 		results := r.o.Senders[b.partner].Send(within, b.targets)
 		for i, result := range results {
