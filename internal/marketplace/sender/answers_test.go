@@ -79,3 +79,27 @@ func TestRefusalsOfSomebodyElse(t *testing.T) {
 		}
 	}
 }
+
+// TestAHalvedCallThatMayHaveBeenRecorded: where a call is made again in halves,
+// what its halves are answered says nothing of whether it was recorded.
+func TestAHalvedCallThatMayHaveBeenRecorded(t *testing.T) {
+	t.Parallel()
+	for _, second := range []Result{{NotStored: true, Setup: true}, {Outcome: Refused, Permanent: true}, {Outcome: Refused}, {Outcome: Settled}} {
+		calls := 0
+		results := make([]Result, 2)
+		bisect(context.Background(), make([]Line, 2), results, func(_ context.Context, lines []Line, results []Result) fault {
+			calls++
+			for i := range lines {
+				if results[i] = second; calls == 1 {
+					results[i] = Result{Reason: "HTTP 500"} // recorded, perhaps
+				}
+			}
+			return faultSuspect
+		})
+		for _, r := range results {
+			if calls != 3 || second.Outcome == Settled && r.Outcome != Settled || second.Outcome != Settled && (r.Outcome != Unknown || r.NotStored || r.Permanent) {
+				t.Errorf("%d calls, after %+v: %+v", calls, second, r)
+			}
+		}
+	}
+}

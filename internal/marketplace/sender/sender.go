@@ -136,11 +136,15 @@ const suspectLevels = 2
 // level by level: whatever ails one line, its neighbours do not wait for it.
 func bisect(ctx context.Context, lines []Line, results []Result, send call) {
 	type part struct{ from, to int }
+	maybe := make([]bool, len(lines)) // a call before may have been recorded
 	for level, parts := 0, []part{{0, len(lines)}}; len(parts) > 0; level++ {
 		var next []part
 		through := false // something was answered that does not look like the service's fault
 		for _, p := range parts {
 			found := send(ctx, lines[p.from:p.to], results[p.from:p.to])
+			for i := p.from; i < p.to; i++ {
+				maybe[i] = doubt(&results[i], maybe[i])
+			}
 			through = through || found != faultSuspect
 			if found != faultNone && p.to-p.from > 1 {
 				half := p.from + (p.to-p.from)/2
@@ -152,6 +156,20 @@ func bisect(ctx context.Context, lines []Line, results []Result, send call) {
 		}
 		parts = next
 	}
+}
+
+// doubt keeps a result from saying more than it can: where a call before may
+// have been recorded, one that stored nothing, or was refused, says nothing of
+// that one. It returns whether the line may have been recorded by now.
+func doubt(r *Result, maybe bool) bool {
+	if maybe && r.Outcome == Refused {
+		r.Outcome, r.Permanent, r.Suspended = Unknown, false, false
+		r.Reason += ", but a call before may have been recorded"
+	}
+	if maybe {
+		r.NotStored = false
+	}
+	return r.Outcome == Unknown && !r.NotStored
 }
 
 // grouped sends lines that belong to the same call, at most MaxBatch together,
