@@ -49,14 +49,15 @@ func (p *proof) pass() {
 	}
 	for s, figures := range fresh {
 		for dimension, figure := range figures {
-			k := catalog.DimensionKey{Entitlement: s.id, Dimension: dimension}
-			if cut && p.unmoved(s, dimension, all[k].Mapped).Cmp(s.read[dimension]) == 0 {
+			key := s.id + "/" + dimension
+			mapped := all[catalog.DimensionKey{Entitlement: s.id, Dimension: dimension}].Mapped
+			if cut && mapped.Add(now[key]).Sub(moved[key]).Cmp(figure) != 0 {
 				continue // it was not this one's turn
 			}
 			if again { // by a reporter that was restarted: where all hours are reported, some of it is for the next
-				figure, moved[s.id+"/"+dimension] = all[k].Mapped, now[s.id+"/"+dimension]
+				figure, moved[key] = mapped, now[key]
 			}
-			s.read[dimension], s.movedThen[dimension] = figure, moved[s.id+"/"+dimension]
+			s.read[dimension], s.movedThen[dimension] = figure, moved[key]
 		}
 	}
 }
@@ -114,15 +115,6 @@ func (p *proof) moved() map[string]meter.Decimal {
 	return out
 }
 
-// unmoved adds to an account what was moved since its meter was read last, and
-// will be read again.
-func (p *proof) unmoved(s *seller, dimension string, mapped meter.Decimal) meter.Decimal {
-	if mapped.Cmp(s.read[dimension]) == 0 {
-		return mapped
-	}
-	return mapped.Add(p.moved()[s.id+"/"+dimension]).Sub(s.movedThen[dimension])
-}
-
 func (p *proof) accounts() map[catalog.DimensionKey]catalog.Balance {
 	p.t.Helper()
 	all, err := p.catalog.Balances(context.Background(), org, "")
@@ -151,11 +143,13 @@ func (p *proof) check() map[catalog.DimensionKey]catalog.Balance {
 			p.t.Errorf("%v: the ledger says %s, there is no account", k, q)
 		}
 	}
+	moved := p.moved()
 	for _, s := range p.all {
 		for dimension := range s.fed {
 			b := all[catalog.DimensionKey{Entitlement: s.id, Dimension: dimension}]
 			parts := b.Settled.Add(b.Carry).Add(b.Pending).Add(b.Failed).Add(b.Parked).Add(b.Absorbed)
-			if got := p.unmoved(s, dimension, parts); got.Cmp(s.read[dimension]) != 0 {
+			// What was moved since its meter was read will be read again.
+			if got := parts.Add(moved[s.id+"/"+dimension]).Sub(s.movedThen[dimension]); got.Cmp(s.read[dimension]) != 0 {
 				p.t.Errorf("%s of %s: the ledger said %s when it was read, the accounts %s and moved make %s: %+v", dimension, s.id, s.read[dimension], parts, got, b)
 			}
 		}
