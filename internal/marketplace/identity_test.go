@@ -349,7 +349,7 @@ func (p *proof) postSome() {
 	if p.r.IntN(12) == 0 {
 		n.Records["gb"] = meter.NewDecimal(1e9 * (1 + p.r.Int64N(30)))
 	}
-	if _, err := p.service.ReportGroup(context.Background(), metering.Job(org, "test"), n); err != nil {
+	if _, err := p.service.ReportGroup(context.Background(), metering.Job(org, "test"), n, metering.Idempotency{}); err != nil {
 		p.t.Fatalf("%+v: %v", n, err)
 	}
 	p.note("post %s %v at %s", s.id, n.Records, at.Format("01-02 15:04"))
