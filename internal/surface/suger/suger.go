@@ -55,6 +55,8 @@ func Surface(o Options) *httpserver.Surface {
 		{http.MethodGet, "/billableMetric", a.metrics},
 		{http.MethodGet, "/usageRecordGroup", a.groups},
 		{http.MethodGet, "/usageRecordReport", a.reports},
+		{http.MethodGet, "/usageRecordGroup/aggregate", a.aggregateGroups},
+		{http.MethodGet, "/usageRecordReport/aggregate", a.aggregateReports},
 		{http.MethodPost, "/entitlement/{entitlement}/usageRecordGroup", a.reportGroup},
 		{http.MethodPost, "/usageRecordGroup/{group}/retry", a.retryGroup},
 		{http.MethodPatch, "/billableMetric/{metric}", a.updateMetric},
