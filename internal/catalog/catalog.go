@@ -40,6 +40,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"odometer/internal/catalog/checksum"
 	"odometer/internal/meter"
 )
 
@@ -95,9 +96,11 @@ type Store struct {
 	dsn     string
 	writer  *sql.DB // one connection: writes take turns
 	reader  *sql.DB
-	clock   func() time.Time
-	logger  *slog.Logger
-	limits  Limits
+
+	checksums *checksum.Keeper
+	clock     func() time.Time
+	logger    *slog.Logger
+	limits    Limits
 
 	keysMu sync.Mutex // held from a key's commit until the ring agrees with it
 	ring   *ring
@@ -129,11 +132,12 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	writer, reader, err := d.open(ctx, dsn)
+	sums := checksum.New(checkedTables, func(damage error) { logger.Error("a row of the catalogue is damaged", "error", damage) })
+	writer, reader, err := d.open(ctx, dsn, sums.Wrap)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*View{}, readers: map[string]chan struct{}{}, sealer: sealer{path: o.SecretKeyFile}}
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*View{}, readers: map[string]chan struct{}{}, sealer: sealer{path: o.SecretKeyFile}}
 	if s.sealer.path == "" && d.secretFile != nil {
 		s.sealer.path = d.secretFile(dsn)
 	}

@@ -54,7 +54,10 @@ func (s *Store) AddCredit(ctx context.Context, organization, entitlement string,
 		if have == 0 {
 			return meter.Errorf(meter.KindNotFound, "no entitlement %q", clip(entitlement))
 		}
-		if err := tx.QueryRowContext(ctx, sqlCreditCreate, organization, entitlement, amount.String(), micros(c.Time), actor).Scan(&c.Number); err != nil {
+		if err := tx.QueryRowContext(ctx, sqlCreditNumber, organization, entitlement).Scan(&c.Number); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, sqlCreditCreate, organization, entitlement, c.Number, amount.String(), micros(c.Time), actor); err != nil {
 			return err
 		}
 		if err := s.keep(ctx, tx, organization, once, c.Number); err != nil {

@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"strings"
 
 	"odometer/internal/meter"
@@ -13,7 +15,7 @@ type dialect struct {
 	name   string // folder of its migrations
 	tables string // query: number of tables, and of those named schema_migrations
 	begin  string // statement at the start of each change; "" = none
-	open   func(ctx context.Context, dsn string) (writer, reader *sql.DB, err error)
+	open   func(ctx context.Context, dsn string, wrap wrapper) (writer, reader *sql.DB, err error)
 	kind   func(err error) meter.Kind // of an error of its driver
 	backup func(ctx context.Context, dsn, path string) error
 	check  func(ctx context.Context, db *sql.DB) error
@@ -27,6 +29,9 @@ type dialect struct {
 
 	secretFile func(dsn string) string // where the secret key file is if no other is named; nil = nowhere
 }
+
+// wrapper extends the connections of a database.
+type wrapper func(driver.Connector) driver.Connector
 
 // dialectOf chooses the database that a dsn names.
 func dialectOf(dsn string) (dialect, error) {
@@ -54,10 +59,26 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	return nil
 }
 
-// Check reads the whole database and reports damage or a broken reference as KindCorrupt.
+// Check reads the whole database and reports damage, a broken reference or a
+// row that is not as it was stored as KindCorrupt.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.dialect.check(ctx, s.reader); err != nil {
 		return s.fail(err, "the catalogue is damaged")
 	}
-	return nil
+	var found []error
+	more := 0
+	err := s.CheckRows(ctx, func(problem error) {
+		if len(found) == checkProblems {
+			more++
+			return
+		}
+		found = append(found, problem)
+	})
+	if more > 0 {
+		found = append(found, meter.Errorf(meter.KindCorrupt, "and %d rows more", more))
+	}
+	return errors.Join(append(found, err)...)
 }
+
+// checkProblems is how many damaged rows Check names.
+const checkProblems = 20

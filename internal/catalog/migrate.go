@@ -52,7 +52,10 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.apply(ctx, steps)
+	if err := s.apply(ctx, steps); err != nil {
+		return err
+	}
+	return s.useChecksums(ctx)
 }
 
 // apply brings the schema to the last of steps, each in a transaction of its
@@ -81,7 +84,7 @@ func (s *Store) applyOne(ctx context.Context, step migration) error {
 		if err != nil || have >= step.version {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, step.sql); err != nil {
+		if err := s.applySQL(ctx, tx, step); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, sqlMigrationCreate, step.version, step.name, micros(s.now())); err != nil {
@@ -90,6 +93,39 @@ func (s *Store) applyOne(ctx context.Context, step migration) error {
 		s.logger.Info("catalogue migrated", "step", step.name)
 		return nil
 	})
+}
+
+// applySQL runs a step's statements and gives the rows that it says it changes
+// their checksums, but for those that were damaged before.
+func (s *Store) applySQL(ctx context.Context, tx *sql.Tx, step migration) error {
+	tables := resealed(step.sql)
+	damaged := map[string]map[string]bool{}
+	if len(tables) > 0 && !strings.HasSuffix(step.name, checksumMigration) {
+		key, err := s.checksumKey(ctx, tx)
+		if err != nil {
+			return err
+		}
+		s.checksums.SetKey(key)
+		for _, table := range tables {
+			if damaged[table], err = s.damagedRows(ctx, tx, table); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := tx.ExecContext(ctx, step.sql); err != nil || len(tables) == 0 {
+		return err
+	}
+	key, err := s.ensureChecksumKey(ctx, tx)
+	if err != nil {
+		return err
+	}
+	s.checksums.SetKey(key)
+	for _, table := range tables {
+		if err := s.seal(ctx, tx, table, damaged[table]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // schemaVersion is the number of the last step that the database holds; 0 if

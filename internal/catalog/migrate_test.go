@@ -185,7 +185,7 @@ func TestConcurrentOpensMigrateOnce(t *testing.T) {
 		})
 	}
 	migrating.Wait()
-	db, _, err := openSQLite(t.Context(), path)
+	db, _, err := openSQLite(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestMigrationsKeepKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	have, _ := steps(t)
 	d := sqliteDialect()
-	writer, reader, err := d.open(t.Context(), path)
+	writer, reader, err := d.open(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

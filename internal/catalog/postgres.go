@@ -46,12 +46,12 @@ func postgresDialect() dialect {
 	}
 }
 
-func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err error) {
+func openPostgres(ctx context.Context, dsn string, wrap wrapper) (writer, reader *sql.DB, err error) {
 	config, err := postgresConfig(dsn)
 	if err != nil {
 		return nil, nil, err
 	}
-	writer = stdlib.OpenDB(*config)
+	writer = sql.OpenDB(wrap(stdlib.GetConnector(*config)))
 	writer.SetMaxOpenConns(1)
 	writer.SetMaxIdleConns(1)
 	var version int
@@ -64,7 +64,7 @@ func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err 
 	}
 	reading := config.Copy()
 	reading.RuntimeParams["default_transaction_read_only"] = "on"
-	reader = stdlib.OpenDB(*reading)
+	reader = sql.OpenDB(wrap(stdlib.GetConnector(*reading)))
 	reader.SetMaxOpenConns(postgresReaders)
 	reader.SetMaxIdleConns(postgresReaders)
 	return writer, reader, nil

@@ -110,6 +110,8 @@ var (
 	//go:embed sql/record_group_retry.sql
 	sqlRecordGroupRetry string
 
+	//go:embed sql/credit_number.sql
+	sqlCreditNumber string
 	//go:embed sql/credit_create.sql
 	sqlCreditCreate string
 	//go:embed sql/credit_get.sql
@@ -150,6 +152,11 @@ var (
 	sqlAuditCreateNumbered string
 	//go:embed sql/audit_list.sql
 	sqlAuditList string
+
+	//go:embed sql/checksum_key_list.sql
+	sqlChecksumKeyList string
+	//go:embed sql/checksum_key_create.sql
+	sqlChecksumKeyCreate string
 
 	//go:embed sql/migration_create.sql
 	sqlMigrationCreate string

@@ -55,8 +55,16 @@ func (s *Store) SetReporter(ctx context.Context, organization string, r Reporter
 // restored, and what was reported since the backup is not known here.
 func (s *Store) PauseReporters(ctx context.Context, reason string) error {
 	return s.write(ctx, "pause the reporters", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlReporterPauseAll, micros(s.now()), reason)
-		return err
+		all, err := list(ctx, tx, scanOrganization, sqlOrganizationList, "", maxInt)
+		if err != nil {
+			return err
+		}
+		for _, o := range all {
+			if _, err := tx.ExecContext(ctx, sqlReporterPut, o.ID, 1, micros(s.now()), reason); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

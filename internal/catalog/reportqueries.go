@@ -94,8 +94,6 @@ var (
 	sqlReportSerial string
 	//go:embed sql/reporter_get.sql
 	sqlReporterGet string
-	//go:embed sql/reporter_pause_all.sql
-	sqlReporterPauseAll string
 	//go:embed sql/reporter_put.sql
 	sqlReporterPut string
 	//go:embed sql/seen_create.sql

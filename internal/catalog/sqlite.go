@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	_ "embed" // the statements are files
 	"errors"
 	"net/url"
@@ -44,7 +45,7 @@ func sqliteDialect() dialect {
 }
 
 // openSQLite opens the file at path, which only its owner may read if it is new.
-func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err error) {
+func openSQLite(ctx context.Context, path string, wrap wrapper) (writer, reader *sql.DB, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot find the catalogue's folder")
@@ -52,7 +53,7 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	if err := touchSQLite(path); err != nil {
 		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue %s", path)
 	}
-	writer, err = sqlitePool(path, 1, "_txlock=immediate")
+	writer, err = sqlitePool(path, 1, "_txlock=immediate", wrap)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,7 +61,7 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	if err := writer.PingContext(ctx); err != nil {
 		return nil, nil, errors.Join(meter.WrapError(sqliteKind(err), err, "cannot open the catalogue %s", path), writer.Close())
 	}
-	reader, err = sqlitePool(path, sqliteReaders, "_pragma=query_only(1)")
+	reader, err = sqlitePool(path, sqliteReaders, "_pragma=query_only(1)", wrap)
 	if err != nil {
 		return nil, nil, errors.Join(err, writer.Close())
 	}
@@ -83,7 +84,7 @@ func touchSQLite(path string) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-func sqlitePool(path string, connections int, extra string) (*sql.DB, error) {
+func sqlitePool(path string, connections int, extra string, wrap wrapper) (*sql.DB, error) {
 	// A URL, so that any character may stand in the path.
 	dsn := url.URL{Scheme: "file", Path: path, RawQuery: extra +
 		"&_pragma=busy_timeout(" + strconv.FormatInt(sqliteBusyTimeout.Milliseconds(), 10) + ")" +
@@ -91,6 +92,9 @@ func sqlitePool(path string, connections int, extra string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
 		return nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue")
+	}
+	if wrap != nil { // the pool above has opened nothing yet, and is not used
+		db = sql.OpenDB(wrap(sqliteConnector{db.Driver(), dsn.String()}))
 	}
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
@@ -114,6 +118,18 @@ func sqliteKind(err error) meter.Kind {
 	return meter.KindInternal
 }
 
+// sqliteConnector makes connections of a driver that has no connector.
+type sqliteConnector struct {
+	driver driver.Driver
+	dsn    string
+}
+
+// Connect implements driver.Connector.
+func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+
+// Driver implements driver.Connector.
+func (c sqliteConnector) Driver() driver.Driver { return c.driver }
+
 // backupSQLite writes a compact copy and syncs it. It has a connection of its
 // own, so that the writer's stays free; a reader's may not write a file.
 func backupSQLite(ctx context.Context, dsn, path string) (err error) {
@@ -124,7 +140,7 @@ func backupSQLite(ctx context.Context, dsn, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := sqlitePool(source, 1, "")
+	db, err := sqlitePool(source, 1, "", nil)
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ func newUsageCollector(service *metering.Service) *usageCollector {
 	c.gauge("odometer_disk_low", "1 while free disk is below the floor and usage is refused.", func(s *metering.Stats) float64 { return zeroOrOne(s.DiskLow) })
 	c.gauge("odometer_ledger_failed", "1 once the log could not be written.", func(s *metering.Stats) float64 { return zeroOrOne(s.Failed) })
 	c.gauge("odometer_damaged_blocks", "Damaged blocks found since the start.", func(s *metering.Stats) float64 { return float64(s.Damaged) })
+	c.gauge("odometer_catalog_damaged_rows", "Rows of the catalogue that were read, are not as they were stored, and were not found whole since.", func(s *metering.Stats) float64 { return float64(s.DamagedRows) })
 	c.counter("odometer_log_syncs_total", "Syncs of the log since the start.", func(s *metering.Stats) float64 { return float64(s.Appends) })
 	c.counter("odometer_log_blocks_total", "Blocks appended since the start.", func(s *metering.Stats) float64 { return float64(s.AppendBlocks) })
 	c.counter("odometer_log_sync_seconds_total", "Time spent appending to the log.", func(s *metering.Stats) float64 { return s.AppendTime.Seconds() })

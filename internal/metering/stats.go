@@ -11,6 +11,8 @@ type Stats struct {
 
 	UnpostedGroups int64 // usage record groups that the ledger refused when it was last tried
 
+	DamagedRows int // of the catalogue, that were met and not found whole since
+
 	PeriodsClosed  uint64 // since the start
 	PeriodFailures uint64 // months that automatic closing could not close, counted at each try
 }
@@ -30,7 +32,7 @@ type UnattributedCount struct {
 
 // Stats returns the present figures. It is not for tenants: it names all of them.
 func (s *Service) Stats() Stats {
-	out := Stats{Stats: s.ledger.Stats(), UnpostedGroups: s.unposted.Load(), PeriodsClosed: s.periodsClosed.Load(), PeriodFailures: s.periodFailures.Load()}
+	out := Stats{Stats: s.ledger.Stats(), UnpostedGroups: s.unposted.Load(), DamagedRows: s.catalog.DamagedRows(), PeriodsClosed: s.periodsClosed.Load(), PeriodFailures: s.periodFailures.Load()}
 	if counted := s.unattributed.Load(); counted != nil {
 		out.Unattributed = *counted
 	}

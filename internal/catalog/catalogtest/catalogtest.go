@@ -51,6 +51,10 @@ func newBench(t *testing.T, dsn string) *bench {
 	b := &bench{T: t, ctx: t.Context(), dsn: dsn, file: filepath.Join(t.TempDir(), "secret.key"), clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
 	b.open()
 	t.Cleanup(func() {
+		// Whatever was done, each row is as it was stored.
+		if err := b.store.CheckRows(context.Background(), func(problem error) { t.Error(problem) }); err != nil {
+			t.Errorf("CheckRows: %v", err)
+		}
 		if err := b.store.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}

@@ -1,3 +1,4 @@
+-- damaged rows are left out: the others are told
 SELECT id, name, customer_attribute, created_us
 FROM organizations
 WHERE id > $1

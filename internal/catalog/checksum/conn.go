@@ -1,0 +1,331 @@
+package checksum
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+
+	"odometer/internal/meter"
+)
+
+// Wrap returns a connector whose connections make and check checksums.
+func (k *Keeper) Wrap(c driver.Connector) driver.Connector { return connector{c, k} }
+
+type connector struct {
+	driver.Connector
+	keeper *Keeper
+}
+
+// Connect implements driver.Connector.
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	inner, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	full, ok := inner.(fullConn)
+	if !ok {
+		return nil, errors.Join(meter.Errorf(meter.KindInternal, "the database's driver lacks what checksums need"), inner.Close())
+	}
+	return &conn{full, c.keeper}, nil
+}
+
+// fullConn is what the drivers in use have.
+type fullConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.SessionResetter
+}
+
+// conn is a connection that extends statements. Its transactions are those of
+// the connection below.
+type conn struct {
+	fullConn
+	keeper *Keeper
+}
+
+// IsValid implements driver.Validator.
+func (c *conn) IsValid() bool {
+	if v, ok := c.fullConn.(driver.Validator); ok {
+		return v.IsValid()
+	}
+	return true
+}
+
+// CheckNamedValue implements driver.NamedValueChecker: what is written is one
+// of driver's own types, so that its checksum is that of what will be read.
+func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
+	var err error
+	v.Value, err = driver.DefaultParameterConverter.ConvertValue(v.Value)
+	if b, ok := v.Value.([]byte); ok && b == nil { // which the databases read back as NULL
+		v.Value = nil
+	}
+	return err
+}
+
+// planOf returns nil where there is nothing to do.
+func (c *conn) planOf(query string) (*plan, error) {
+	if c.keeper.macs.Load() == nil {
+		return nil, nil
+	}
+	p := c.keeper.plan(query)
+	if p.plain() {
+		return nil, nil
+	}
+	return p, p.err
+}
+
+// ExecContext implements driver.ExecerContext.
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	p, err := c.planOf(query)
+	switch {
+	case err != nil:
+		return nil, err
+	case p == nil:
+		return c.fullConn.ExecContext(ctx, query, args)
+	case p.update != nil:
+		return c.change(ctx, p, args)
+	case p.insert != nil:
+		if args, err = c.keeper.withSums(p.insert, args); err != nil {
+			return nil, err
+		}
+	}
+	return c.fullConn.ExecContext(ctx, p.text, args)
+}
+
+// QueryContext implements driver.QueryerContext.
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	p, err := c.planOf(query)
+	switch {
+	case err != nil:
+		return nil, err
+	case p == nil:
+		return c.fullConn.QueryContext(ctx, query, args)
+	case p.update != nil:
+		return nil, meter.Errorf(meter.KindInternal, "a change of rows with checksums returns no rows")
+	case p.insert != nil:
+		if args, err = c.keeper.withSums(p.insert, args); err != nil {
+			return nil, err
+		}
+		return c.fullConn.QueryContext(ctx, p.text, args)
+	}
+	rows, err := c.fullConn.QueryContext(ctx, p.text, args)
+	if err != nil {
+		return nil, err
+	}
+	return newCheckedRows(c.keeper, p, rows), nil
+}
+
+// withSums appends the checksum of each inserted row.
+func (k *Keeper) withSums(i *inserting, args []driver.NamedValue) ([]driver.NamedValue, error) {
+	args = args[:len(args):len(args)]
+	given := len(args)
+	values := make([]driver.Value, len(i.at))
+	for _, row := range i.rows {
+		for c, at := range i.at {
+			if at < 0 {
+				values[c] = i.table.Defaulted[i.table.covered[c]]
+				continue
+			}
+			if row[at] >= given {
+				return nil, meter.Errorf(meter.KindInternal, "an insert into %s lacks a parameter", i.table.Name)
+			}
+			values[c] = args[row[at]].Value
+		}
+		sum, err := k.Sum(i.table.Name, values)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, driver.NamedValue{Ordinal: len(args) + 1, Value: sum})
+	}
+	return args, nil
+}
+
+// change checks the rows that an UPDATE will change, changes them, and gives
+// them the checksums of what they are then.
+func (c *conn) change(ctx context.Context, p *plan, args []driver.NamedValue) (driver.Result, error) {
+	u := p.update
+	some := make([]driver.NamedValue, len(u.args))
+	for i, at := range u.args {
+		some[i] = driver.NamedValue{Ordinal: i + 1, Value: args[at].Value}
+	}
+	covered := len(u.table.covered)
+	err := c.each(ctx, u.before, some, covered+1, func(row []driver.Value) error {
+		return c.keeper.Check(u.table.Name, row[:covered], row[covered])
+	})
+	if err != nil {
+		return nil, err
+	}
+	var seals [][]driver.NamedValue
+	err = c.each(ctx, p.text, args, covered+1, func(row []driver.Value) error {
+		sum, err := c.keeper.Sum(u.table.Name, row[:covered])
+		seal := []driver.NamedValue{{Ordinal: 1, Value: sum}}
+		for i := range u.table.Key {
+			seal = append(seal, driver.NamedValue{Ordinal: i + 2, Value: owned(row[i])})
+		}
+		seals = append(seals, seal)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, seal := range seals {
+		if _, err := c.fullConn.ExecContext(ctx, u.seal, seal); err != nil {
+			return nil, err
+		}
+	}
+	return driver.RowsAffected(len(seals)), nil
+}
+
+// each runs a query to its end.
+func (c *conn) each(ctx context.Context, query string, args []driver.NamedValue, columns int, do func([]driver.Value) error) (err error) {
+	rows, err := c.fullConn.QueryContext(ctx, query, args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := make([]driver.Value, columns)
+	for {
+		switch err := rows.Next(row); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := do(row); err != nil {
+			return err
+		}
+	}
+}
+
+// owned is a value that stays when the next row is read.
+func owned(v driver.Value) driver.Value {
+	if b, ok := v.([]byte); ok {
+		return append([]byte{}, b...)
+	}
+	return v
+}
+
+// PrepareContext implements driver.ConnPrepareContext.
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	p, err := c.planOf(query)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return c.fullConn.PrepareContext(ctx, query)
+	}
+	if p.update != nil {
+		return nil, meter.Errorf(meter.KindInternal, "a change of rows with checksums cannot be prepared")
+	}
+	inner, err := c.fullConn.PrepareContext(ctx, p.text)
+	if err != nil {
+		return nil, err
+	}
+	full, ok := inner.(fullStmt)
+	if !ok {
+		return nil, errors.Join(meter.Errorf(meter.KindInternal, "the database's driver lacks what checksums need"), inner.Close())
+	}
+	return &stmt{full, c.keeper, p}, nil
+}
+
+// Prepare implements driver.Conn.
+func (c *conn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+type fullStmt interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+// stmt is a prepared statement of a plan.
+type stmt struct {
+	fullStmt
+	keeper *Keeper
+	plan   *plan
+}
+
+// NumInput implements driver.Stmt: checksums are added below database/sql.
+func (s *stmt) NumInput() int { return -1 }
+
+// ExecContext implements driver.StmtExecContext.
+func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	if s.plan.insert != nil {
+		var err error
+		if args, err = s.keeper.withSums(s.plan.insert, args); err != nil {
+			return nil, err
+		}
+	}
+	return s.fullStmt.ExecContext(ctx, args)
+}
+
+// QueryContext implements driver.StmtQueryContext.
+func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	if s.plan.insert != nil {
+		var err error
+		if args, err = s.keeper.withSums(s.plan.insert, args); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := s.fullStmt.QueryContext(ctx, args)
+	if err != nil || len(s.plan.reads) == 0 {
+		return rows, err
+	}
+	return newCheckedRows(s.keeper, s.plan, rows), nil
+}
+
+// checkedRows are rows without what was added to check them.
+type checkedRows struct {
+	driver.Rows
+	keeper *Keeper
+	plan   *plan
+	names  []string
+	all    []driver.Value
+}
+
+func newCheckedRows(k *Keeper, p *plan, rows driver.Rows) *checkedRows {
+	names := rows.Columns()
+	shown := len(names)
+	for _, r := range p.reads {
+		shown -= len(r.table.covered) + 1
+	}
+	return &checkedRows{rows, k, p, names[:shown], make([]driver.Value, len(names))}
+}
+
+// Columns implements driver.Rows.
+func (r *checkedRows) Columns() []string { return r.names }
+
+// Next implements driver.Rows.
+func (r *checkedRows) Next(dest []driver.Value) error {
+	for {
+		if err := r.Rows.Next(r.all); err != nil {
+			return err
+		}
+		err := r.check()
+		if err == nil {
+			copy(dest, r.all)
+			return nil
+		}
+		if !r.plan.leaveOut || meter.KindOf(err) != meter.KindCorrupt {
+			return err
+		}
+	}
+}
+
+func (r *checkedRows) check() error {
+	at := len(r.names)
+	for _, read := range r.plan.reads {
+		n := len(read.table.covered)
+		if err := r.keeper.Check(read.table.Name, r.all[at:at+n], r.all[at+n]); err != nil {
+			return err
+		}
+		at += n + 1
+	}
+	return nil
+}

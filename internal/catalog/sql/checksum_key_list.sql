@@ -1,0 +1,3 @@
+SELECT key, proof
+FROM checksum_keys
+ORDER BY copy
