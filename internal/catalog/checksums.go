@@ -156,6 +156,8 @@ func (s *Store) eachChecked(ctx context.Context, q queryer, table string, withSu
 	columns := strings.Join(covered, ", ")
 	if withSum {
 		columns += ", " + checksum.Column
+	} else {
+		columns += ", NULL"
 	}
 	var after []any
 	for {
@@ -169,7 +171,7 @@ func (s *Store) eachChecked(ctx context.Context, q queryer, table string, withSu
 			query += "\nWHERE (" + strings.Join(key, ", ") + ") > (" + strings.Join(places, ", ") + ")"
 		}
 		query += "\nORDER BY " + strings.Join(key, ", ") + "\nLIMIT " + strconv.Itoa(checkPage)
-		page, err := list(ctx, q, func(r row) ([]driver.Value, error) { return scanValues(r, len(covered), withSum) }, query, after...)
+		page, err := list(ctx, q, func(r row) ([]driver.Value, error) { return scanValues(r, len(covered)+1) }, query, after...)
 		if err != nil {
 			return err
 		}
@@ -188,49 +190,42 @@ func (s *Store) eachChecked(ctx context.Context, q queryer, table string, withSu
 	}
 }
 
-// scanValues reads a row as the database gives it, with a place for its checksum.
-func scanValues(r row, covered int, withSum bool) ([]driver.Value, error) {
-	read, dest := make([]any, covered+1), make([]any, covered+1)
+// scanValues reads a row of so many values as the database gives it.
+func scanValues(r row, n int) ([]driver.Value, error) {
+	values, read, dest := make([]driver.Value, n), make([]any, n), make([]any, n)
 	for i := range dest {
 		dest[i] = &read[i]
 	}
-	if !withSum {
-		dest = dest[:covered]
-	}
-	if err := r.Scan(dest...); err != nil {
-		return nil, err
-	}
-	row := make([]driver.Value, len(read))
+	err := r.Scan(dest...)
 	for i, v := range read {
-		row[i] = v
+		values[i] = v
 	}
-	return row, nil
+	return values, err
 }
 
 // seal gives all rows of a table their checksums. A row that had another one
 // than it should keeps it: it is damaged, and stays known as that.
 func (s *Store) seal(ctx context.Context, tx *sql.Tx, table string, damaged map[string]bool) error {
-	key := s.checksums.Key(table)
-	var same []string
-	for i, name := range key {
-		same = append(same, name+" = $"+strconv.Itoa(i+2))
-	}
-	statement := "UPDATE " + table + "\nSET " + checksum.Column + " = $1\nWHERE " + strings.Join(same, " AND ")
 	return s.eachChecked(ctx, tx, table, false, func(values []driver.Value, _ driver.Value) error {
-		if damaged[rowID(values[:len(key)])] {
+		if damaged[rowID(values[:len(s.checksums.Key(table))])] {
 			return nil
 		}
-		sum, err := s.checksums.Sum(table, values)
-		if err != nil {
-			return err
-		}
-		args := []any{sum}
-		for i := range key {
-			args = append(args, values[i])
-		}
-		_, err = tx.ExecContext(ctx, statement, args...)
-		return err
+		return s.sealRow(ctx, tx, table, values)
 	})
+}
+
+// sealRow gives one row the checksum of its covered values.
+func (s *Store) sealRow(ctx context.Context, tx *sql.Tx, table string, values []driver.Value) error {
+	sum, err := s.checksums.Sum(table, values)
+	if err != nil {
+		return err
+	}
+	args := []any{sum}
+	for i := range s.checksums.Key(table) {
+		args = append(args, values[i])
+	}
+	_, err = tx.ExecContext(ctx, s.checksums.SealStatement(table), args...)
+	return err
 }
 
 func rowID(key []driver.Value) string { return fmt.Sprintf("%q", key) }

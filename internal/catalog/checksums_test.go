@@ -300,3 +300,18 @@ func TestEveryStatementKeepsChecksums(t *testing.T) {
 		}
 	}
 }
+
+// A damaged line is not sent: it is parked with its reason, for a person.
+func TestADamagedLineIsParked(t *testing.T) {
+	t.Parallel()
+	s, path := filled(t)
+	beside(t, path, `UPDATE report_lines SET quantity = '300', state = 'frozen', next_us = 0, lease_us = 0`)
+	lines, err := s.LeaseLines(t.Context(), "me", testClock(), testClock().Add(time.Minute), 10, func(*Line) bool { return true })
+	if err != nil || len(lines) != 0 {
+		t.Errorf("leased %+v, %v", lines, err)
+	}
+	stuck, err := s.StuckLines(t.Context(), DefaultOrganization, 10)
+	if err != nil || len(stuck) != 1 || stuck[0].State != LineParked || stuck[0].Message != damagedLine {
+		t.Errorf("%+v, %v", stuck, err)
+	}
+}

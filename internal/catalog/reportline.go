@@ -52,6 +52,9 @@ func (s *Store) LeaseLines(ctx context.Context, owner string, now, until time.Ti
 	var leased []Line
 	err := s.write(ctx, "lease lines of reports", func(tx *sql.Tx) error {
 		due, err := dueLines(ctx, tx, now, limit, want)
+		if err == nil && s.checksums.Damaged() > 0 {
+			err = s.parkDamaged(ctx, tx, now)
+		}
 		if err != nil {
 			return err
 		}

@@ -255,17 +255,17 @@ func (k *Keeper) readUpdate(p *plan, text string) {
 		return "$" + strconv.Itoa(at+1)
 	})
 	u.before = "SELECT " + covered + "\nFROM " + t.Name + "\n" + renumbered
-	u.seal = sealStatement(t)
+	u.seal = k.SealStatement(t.Name)
 	p.update, p.text = u, text+"\nRETURNING "+covered
 }
 
-// sealStatement sets the checksum, $1, of the row with a key, $2 and on.
-func sealStatement(t *Table) string {
+// SealStatement sets the checksum, $1, of a table's row with a key, $2 and on.
+func (k *Keeper) SealStatement(table string) string {
 	var same []string
-	for i, name := range t.Key {
+	for i, name := range k.tables[table].Key {
 		same = append(same, name+" = $"+strconv.Itoa(i+2))
 	}
-	return "UPDATE " + t.Name + "\nSET " + Column + " = $1\nWHERE " + strings.Join(same, " AND ")
+	return "UPDATE " + table + "\nSET " + Column + " = $1\nWHERE " + strings.Join(same, " AND ")
 }
 
 // splitList splits at the commas that are in no brackets.
