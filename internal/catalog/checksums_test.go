@@ -310,8 +310,8 @@ func TestADamagedLineIsParked(t *testing.T) {
 	if err != nil || len(lines) != 0 {
 		t.Errorf("leased %+v, %v", lines, err)
 	}
-	stuck, err := s.StuckLines(t.Context(), DefaultOrganization, 10)
-	if err != nil || len(stuck) != 1 || stuck[0].State != LineParked || stuck[0].Message != damagedLine {
-		t.Errorf("%+v, %v", stuck, err)
+	parked, err := s.LinesOfReport(t.Context(), DefaultOrganization, Report{Account: "acc", Hour: testClock().UTC().Truncate(time.Hour).Add(-2 * time.Hour)})
+	if err != nil || len(parked) != 1 || parked[0].State != LineParked || parked[0].Message != damagedLine {
+		t.Errorf("%+v, %v", parked, err)
 	}
 }
