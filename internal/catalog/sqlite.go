@@ -50,6 +50,12 @@ func openSQLite(ctx context.Context, path string, wrap wrapper) (writer, reader 
 	if err != nil {
 		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot find the catalogue's folder")
 	}
+	if err := checkSQLiteWAL(path); err != nil {
+		if meter.KindOf(err) == meter.KindCorrupt {
+			return nil, nil, err
+		}
+		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue %s", path)
+	}
 	if err := touchSQLite(path); err != nil {
 		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue %s", path)
 	}
