@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"odometer/internal/ledger"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
 )
 
 // VerifyCmd checks that what a data directory answers is what its log says.
@@ -66,11 +68,32 @@ func (c *VerifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, re
 		}
 		defer func() { err = errors.Join(err, store.Close()) }()
 	}
-	if problem := store.Check(ctx); problem != nil {
-		report.Problems = append(report.Problems, problem.Error())
+	note := func(problem string) {
+		if len(report.Problems) >= maxProblemsShown {
+			report.MoreFound++
+			return
+		}
+		report.Problems = append(report.Problems, problem)
 	}
-	return nil
+	if problem := store.Check(ctx); problem != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		note(problem.Error())
+		if meter.KindOf(problem) != meter.KindCorrupt {
+			return nil
+		}
+	}
+	err = metering.VerifyReported(ctx, data.ledger, store, note)
+	if meter.KindOf(err) == meter.KindCorrupt {
+		note(err.Error())
+		err = nil
+	}
+	return err
 }
+
+// maxProblemsShown bounds the problems that are listed; the others are counted.
+const maxProblemsShown = 200
 
 func printVerify(w io.Writer, r ledger.VerifyReport, asJSON bool) error {
 	if asJSON {

@@ -93,6 +93,8 @@ var (
 	sqlRecordGroupGet string
 	//go:embed sql/record_group_between.sql
 	sqlRecordGroupBetween string
+	//go:embed sql/record_group_after.sql
+	sqlRecordGroupAfter string
 	//go:embed sql/record_group_list.sql
 	sqlRecordGroupList string
 	//go:embed sql/record_group_list_entitlement.sql

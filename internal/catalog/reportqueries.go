@@ -4,6 +4,8 @@ import _ "embed" // the statements are files
 
 // Statements of reports, one file in sql/ for each.
 var (
+	//go:embed sql/balance_all.sql
+	sqlBalanceAll string
 	//go:embed sql/balance_get.sql
 	sqlBalanceGet string
 	//go:embed sql/balance_carried.sql

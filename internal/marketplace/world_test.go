@@ -263,6 +263,7 @@ func (s *shop) balance(m *markets) map[catalog.DimensionKey]catalog.Balance {
 			s.t.Errorf("%s of %s does not add up: %+v", k.Dimension, k.Entitlement, b)
 		}
 	}
+	s.must(s.catalog.CheckBalances(context.Background(), org, func(problem string) { s.t.Error(problem) }))
 	if v := m.Violations(); len(v) > 0 {
 		s.t.Errorf("the marketplaces complain: %q", v)
 	}

@@ -1,0 +1,98 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+
+	"odometer/internal/meter"
+)
+
+// GroupsAfter returns an organization's groups after a serial, in order.
+func (s *Store) GroupsAfter(ctx context.Context, organization string, serial int32, limit int) ([]RecordGroup, error) {
+	all, err := list(ctx, s.reader, scanRecordGroup, sqlRecordGroupAfter, organization, serial, limit)
+	if err != nil {
+		return nil, s.fail(err, "cannot read usage record groups")
+	}
+	return all, nil
+}
+
+// ownedBalance names a balance of an organization.
+type ownedBalance struct {
+	entitlement string
+	BalanceKey
+}
+
+// CheckBalances adds up what the settled portions of an organization's reports
+// have moved, compares with the balances that are stored, both ways, and with
+// where all usage went, and calls problem with each difference.
+func (s *Store) CheckBalances(ctx context.Context, organization string, problem func(string)) error {
+	err := s.write(ctx, "compare the balances", func(tx *sql.Tx) error { // so that nothing changes meanwhile
+		return checkBalances(ctx, tx, organization, problem)
+	})
+	if meter.KindOf(err) == meter.KindCorrupt {
+		problem(fmt.Sprintf("balances were not compared: %v", err))
+		return nil
+	}
+	return err
+}
+
+func checkBalances(ctx context.Context, tx *sql.Tx, organization string, problem func(string)) error {
+	portions, err := list(ctx, tx, scanPortion, sqlPortionAll, organization, "")
+	if err != nil {
+		return err
+	}
+	moved := map[ownedBalance]meter.Decimal{}
+	for i := range portions {
+		if p := &portions[i]; p.State == LineSettled {
+			p.Each(func(k BalanceKey, by meter.Decimal) {
+				at := ownedBalance{p.Entitlement, k}
+				moved[at] = moved[at].Add(by)
+			})
+		}
+	}
+	type stored struct {
+		ownedBalance
+		amount meter.Decimal
+	}
+	all, err := list(ctx, tx, func(r row) (stored, error) {
+		var b stored
+		var text string
+		err := r.Scan(&b.entitlement, &b.Kind, &b.Term, &b.Dimension, &b.Period, &text)
+		if err == nil {
+			b.amount, err = meter.ParseDecimal(text)
+		}
+		return b, err
+	}, sqlBalanceAll, organization)
+	if err != nil {
+		return err
+	}
+	for _, b := range all {
+		if want := moved[b.ownedBalance]; want.Cmp(b.amount) != 0 {
+			problem(fmt.Sprintf("the %s of entitlement %s (term %q, dimension %q, period %q) is %s, its reports say %s", b.Kind, b.entitlement, b.Term, b.Dimension, b.Period, b.amount, want))
+		}
+		delete(moved, b.ownedBalance)
+	}
+	missing := slices.SortedFunc(maps.Keys(moved), func(a, b ownedBalance) int {
+		return cmp.Or(cmp.Compare(a.entitlement, b.entitlement), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Dimension, b.Dimension))
+	})
+	for _, k := range missing {
+		if !moved[k].IsZero() {
+			problem(fmt.Sprintf("the %s of entitlement %s (term %q, dimension %q, period %q) is missing, its reports say %s", k.Kind, k.entitlement, k.Term, k.Dimension, k.Period, moved[k]))
+		}
+	}
+	totals := map[DimensionKey]*Balance{}
+	if err := addUp(ctx, tx, organization, "", totals); err != nil {
+		return err
+	}
+	for k, b := range totals {
+		if !b.Holds() {
+			problem(fmt.Sprintf("usage of dimension %q of entitlement %s does not add up: %s reported or read; %s billed, %s carried, %s pending, %s failed, %s parked, %s absorbed",
+				k.Dimension, k.Entitlement, b.Mapped, b.Sent, b.Carry, b.Pending, b.Failed, b.Parked, b.Absorbed))
+		}
+	}
+	return nil
+}
