@@ -26,7 +26,7 @@ type ownedBalance struct {
 	BalanceKey
 }
 
-// CheckBalances adds up what the settled portions of an organization's reports
+// CheckBalances adds up what the portions of an organization's reports
 // have moved, compares with the balances that are stored, both ways, and with
 // where all usage went, and calls problem with each difference.
 func (s *Store) CheckBalances(ctx context.Context, organization string, problem func(string)) error {
@@ -47,11 +47,16 @@ func checkBalances(ctx context.Context, tx *sql.Tx, organization string, problem
 	}
 	moved := map[ownedBalance]meter.Decimal{}
 	for i := range portions {
-		if p := &portions[i]; p.State == LineSettled {
-			p.Each(func(k BalanceKey, by meter.Decimal) {
-				at := ownedBalance{p.Entitlement, k}
-				moved[at] = moved[at].Add(by)
-			})
+		p := &portions[i]
+		move := func(k BalanceKey, by meter.Decimal) {
+			at := ownedBalance{p.Entitlement, k}
+			moved[at] = moved[at].Add(by)
+		}
+		if p.State != LineMoved {
+			p.takings(false, move)
+		}
+		if p.State == LineSettled {
+			p.Each(move)
 		}
 	}
 	type stored struct {
