@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -110,5 +111,50 @@ func TestConfigurationPage(t *testing.T) {
 	}
 	if string(page) != must(t, nil, "config", "--markdown") {
 		t.Error("docs/configuration.md is out of date: run make gen")
+	}
+}
+
+// TestZeroIsZeroOrRefused: no limit that is set to 0 becomes its default without a word.
+func TestZeroIsZeroOrRefused(t *testing.T) {
+	t.Parallel()
+	s, err := defaultServerSettings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for prefix, part := range map[string]reflect.Value{"limits.": reflect.ValueOf(&s.Limits).Elem(), "checkpoint.": reflect.ValueOf(&s.Checkpoint).Elem()} {
+		for i := range part.NumField() {
+			field := part.Field(i)
+			if !field.CanInt() {
+				continue
+			}
+			name, before := settingOf(part.Type().Field(i)), field.Int()
+			field.SetInt(0)
+			switch err := s.Validate(); {
+			case zeroIsMeant[name] && err != nil:
+				t.Errorf("%s%s: %v", prefix, name, err)
+			case !zeroIsMeant[name] && (err == nil || !strings.Contains(err.Error(), prefix+name+":")):
+				t.Errorf("%s%s: 0 is taken: %v", prefix, name, err)
+			}
+			field.SetInt(-1)
+			if err := s.Validate(); err == nil {
+				t.Errorf("%s%s: -1 is taken", prefix, name)
+			}
+			field.SetInt(before)
+		}
+	}
+	s.Limits.MinFreeDisk, s.Limits.AnswerBytes, s.Limits.KeptRejections = 0, 0, 0
+	if got := s.ledgerLimits(); !got.NoDiskFloor || got.AnswerBytes >= 0 || got.KeptRejections >= 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestZeroSettings: the command line says which.
+func TestZeroSettings(t *testing.T) {
+	t.Parallel()
+	if code, _, stderr := command(t, nil, "serve", "--data", t.TempDir(), "--limits.meters", "0"); code != exitUsage || !strings.Contains(stderr, "limits.meters: want more than 0") {
+		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -114,12 +117,59 @@ func (s *ServerSettings) ledgerLimits() ledger.Limits {
 	l.MinFreeDisk, l.BytesInFlight = uint64(s.Limits.MinFreeDisk), int64(s.Limits.LogInFlight)
 	l.CellBytes, l.CacheBytes = int64(s.Limits.CellBytes), int64(s.Limits.CacheBytes)
 	l.GroupsPerMeter, l.MetersPerOrg = s.Limits.GroupsPerMeter, s.Limits.Meters
-	l.KeptRejections, l.AnswerBytes = s.Limits.KeptRejections, int64(s.Limits.AnswerBytes)
+	l.KeptRejections, l.AnswerBytes = noneIfZero(s.Limits.KeptRejections), noneIfZero(int64(s.Limits.AnswerBytes))
+	l.NoDiskFloor = s.Limits.MinFreeDisk == 0
 	return l
+}
+
+// noneIfZero is a limit of 0 as the ledger takes it, for which 0 is the default.
+func noneIfZero[T int | int64](limit T) T {
+	if limit == 0 {
+		return -1
+	}
+	return limit
+}
+
+// zeroIsMeant are the limits of which 0 says that there is none, or that
+// nothing is kept. Of all others 0 is refused: it would be no limit that works.
+var zeroIsMeant = map[string]bool{"min-free-disk": true, "answer-bytes": true, "kept-rejections": true}
+
+// refuseZeros refuses settings below 1 that have no meaning, in a struct of settings.
+func refuseZeros(prefix string, settings any) error {
+	v := reflect.ValueOf(settings)
+	for i := range v.NumField() {
+		name := prefix + settingOf(v.Type().Field(i))
+		if !v.Field(i).CanInt() {
+			continue
+		}
+		n := v.Field(i).Int()
+		if n < 0 || n == 0 && !zeroIsMeant[strings.TrimPrefix(name, prefix)] {
+			return fmt.Errorf("%s: want more than 0", name)
+		}
+	}
+	return nil
+}
+
+// settingOf is the name that kong gives a field.
+func settingOf(f reflect.StructField) string {
+	if name := f.Tag.Get("name"); name != "" {
+		return name
+	}
+	var b strings.Builder
+	for i, r := range f.Name {
+		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(rune(f.Name[i-1])) || i+1 < len(f.Name) && unicode.IsLower(rune(f.Name[i+1]))) {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }
 
 // Validate implements kong.Validatable for what no single flag shows.
 func (s *ServerSettings) Validate() error {
+	if err := errors.Join(refuseZeros("checkpoint.", s.Checkpoint), refuseZeros("limits.", s.Limits)); err != nil {
+		return err
+	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return fmt.Errorf("tls-cert and tls-key go together")
 	}

@@ -3,10 +3,13 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	_ "embed" // the statements are files
 	"errors"
+	"io"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -77,7 +80,7 @@ func postgresKind(err error) meter.Kind {
 	var e *pgconn.PgError
 	switch {
 	case !errors.As(err, &e):
-		if errors.As(err, &refused) || errors.As(err, &broken) {
+		if errors.As(err, &refused) || errors.As(err, &broken) || lostConnection(err) {
 			return meter.KindUnavailable
 		}
 		return meter.KindInternal
@@ -88,12 +91,26 @@ func postgresKind(err error) meter.Kind {
 	case e.Code == "22021": // a text that is not UTF-8, or has a zero byte
 		return meter.KindInvalid
 	}
-	for _, class := range []string{"08", "40", "53", "57"} { // connection, rollback, resources, intervention
+	if e.Code == "25006" { // the server has become a standby, which changes nothing
+		return meter.KindUnavailable
+	}
+	for _, class := range []string{"08", "40", "53", "57", "58"} { // connection, rollback, resources, intervention, system
 		if strings.HasPrefix(e.Code, class) {
 			return meter.KindUnavailable
 		}
 	}
 	return meter.KindInternal
+}
+
+// lostConnection says that a connection ended in the middle of something: the
+// server died, was stopped, or something between cut it.
+func lostConnection(err error) bool {
+	for _, lost := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, driver.ErrBadConn, sql.ErrConnDone, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	return pgconn.SafeToRetry(err) || pgconn.Timeout(err)
 }
 
 // backupPostgres refuses: a server is backed up as a whole, by its own tools.

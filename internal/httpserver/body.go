@@ -121,6 +121,27 @@ func (x *Exchange) Body() ([]byte, error) {
 	return *x.body.buf, nil
 }
 
+// maxDrained bounds what is read of a body that was refused for its size, and
+// drainTime for how long.
+const (
+	maxDrained = 256 << 20
+	drainTime  = 10 * time.Second
+)
+
+// drain reads on in a body whose request has been answered already: a client
+// that sends all of it before it reads would else find its connection reset,
+// and never see the answer.
+func (x *Exchange) drain() {
+	r := x.Request
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	if x.control.Flush() != nil || x.control.SetReadDeadline(x.server.now().Add(drainTime)) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxDrained)) // whoever sends more than that, or slower, sees a reset
+}
+
 func tooLarge(what string, limit int64) error {
 	return meter.Errorf(meter.KindTooLarge, "%s is larger than %d bytes", what, limit)
 }

@@ -195,6 +195,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.metrics.observe(x, s.now().Sub(x.start))
 	s.logger.request(x, err, s.now())
 	x.body.release(&s.budget)
+	if meter.KindOf(err) == meter.KindTooLarge {
+		x.drain()
+	}
 	aborted := errors.Is(err, http.ErrAbortHandler)
 	*x = Exchange{}
 	exchanges.Put(x)
@@ -221,6 +224,9 @@ func (s *Server) handle(x *Exchange) (err error) {
 	}
 	if x.status != 0 {
 		return errors.Join(err, http.ErrAbortHandler)
+	}
+	if meter.KindOf(err) == meter.KindTooLarge {
+		_ = x.control.EnableFullDuplex() // the answer goes out before the body is read, see drain
 	}
 	x.fail(err)
 	return err

@@ -12,6 +12,7 @@ type Limits struct {
 	GroupBlocks       int           // requests under one sync
 	MergeRows         int           // requests of fewer rows are merged into one block per organization and group
 	MinFreeDisk       uint64        // bytes free below which Append says KindStorageFull
+	NoDiskFloor       bool          // MinFreeDisk is 0, not its default
 	CheckpointEvents  int           // events between checkpoints
 	CheckpointBytes   int64         // log bytes between checkpoints
 	CheckpointEvery   time.Duration // time between checkpoints while there is something to write
@@ -27,7 +28,7 @@ type Limits struct {
 	EventsPage        int           // events in one page
 	PageBytes         int64         // of the texts and data of one page of events or usage; a page has one entry at least
 	ReadBytes         int64         // memory of all queries at work: groups, texts, samples, decoded blocks
-	KeptRejections    int           // rejected events kept per organization, then only counted
+	KeptRejections    int           // rejected events kept per organization, then only counted; negative = none
 	MetersPerOrg      int
 	MeterBytes        int   // of the definitions of an organization's meters, as JSON
 	VoidCounts        int   // meters of an organization times the identities of one void
@@ -36,7 +37,7 @@ type Limits struct {
 	DirtyBytes        int64 // bytes of blocks read for that at one checkpoint
 	CompactRows       int   // events that make a merged block of cold small ones; negative = small ones stay
 	CacheBytes        int64 // of the stores' block cache, and as much again of decoded blocks
-	AnswerBytes       int64 // of answers kept until something reaches their range
+	AnswerBytes       int64 // of answers kept until something reaches their range; negative = none
 	AnswerCells       int   // an answer that took fewer cells is not kept
 	BlockCacheEntries int   // decoded blocks kept for lookups
 }
@@ -62,7 +63,11 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.GroupBytes, d.GroupBytes)
 	fill(&l.GroupBlocks, d.GroupBlocks)
 	fill(&l.MergeRows, d.MergeRows)
-	fill(&l.MinFreeDisk, d.MinFreeDisk)
+	if l.NoDiskFloor {
+		l.MinFreeDisk = 0
+	} else {
+		fill(&l.MinFreeDisk, d.MinFreeDisk)
+	}
 	fill(&l.CheckpointEvents, d.CheckpointEvents)
 	fill(&l.CheckpointBytes, d.CheckpointBytes)
 	fill(&l.CheckpointEvery, d.CheckpointEvery)

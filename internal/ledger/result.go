@@ -22,7 +22,7 @@ func (l *Ledger) limitRejections(rows *block.Rows) []block.Rejection {
 	req := &rows.Requests[0]
 	all := req.Rejections
 	o := l.peekOrg(rows.Org)
-	if o != nil && o.kept.Load()+uint64(len(all)) > uint64(l.limits.KeptRejections) {
+	if len(all) > 0 && (l.limits.KeptRejections < 0 || o != nil && o.kept.Load()+uint64(len(all)) > uint64(max(l.limits.KeptRejections, 0))) {
 		req.Rejections = nil
 	}
 	return all

@@ -217,6 +217,10 @@ func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, creat
 	if err != nil {
 		return RecordGroup{}, err
 	}
+	// Its void must go to the ledger: what cannot be taken out of the figures is not called deleted.
+	if err := s.ledger.Accepting(p.Organization); err != nil {
+		return RecordGroup{}, err
+	}
 	g, err = s.catalog.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 	if err != nil {
 		return RecordGroup{}, err

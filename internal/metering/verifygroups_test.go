@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -111,5 +112,39 @@ func TestExpectedEventsCompareByValue(t *testing.T) {
 		if got := sameData([]byte(c.a), []byte(c.b)); got != c.same {
 			t.Errorf("%s and %s: %v", c.a, c.b, got)
 		}
+	}
+}
+
+// TestNothingIsDeletedBelowTheDiskFloor: what cannot be taken out of the
+// figures is not called deleted.
+func TestNothingIsDeletedBelowTheDiskFloor(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := openStores(t)
+	service := s.reporting(t)
+	if _, err := service.ReportGroup(ctx, admin, gigabytes("g1", "4")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ledger.Close(); err != nil {
+		t.Fatal(err)
+	}
+	full, err := ledger.Open(ctx, ledger.Options{Dir: t.TempDir(), Limits: ledger.Limits{MinFreeDisk: 1 << 62}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	low := stores{full, s.catalog, s.clock}
+	for !full.Stats().DiskLow { // is looked at in the background
+		runtime.Gosched()
+	}
+	on, err := New(ctx, Options{Ledger: low.ledger, Catalog: low.catalog, Clock: s.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := on.DeleteGroup(ctx, admin, "g1", time.Time{}); meter.KindOf(err) != meter.KindStorageFull {
+		t.Errorf("%v", err)
+	}
+	if g, err := s.catalog.RecordGroup(ctx, admin.Organization, "g1"); err != nil || g.Status != catalog.GroupCreated {
+		t.Errorf("%+v, %v", g, err)
 	}
 }
