@@ -117,6 +117,9 @@ func StartServer(ctx context.Context, env *Env, settings ServerSettings) (*Serve
 	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
+	if err := ledger.CheckRoom(filepath.Join(settings.Data, ledgerFolder)); err != nil {
+		return nil, err
+	}
 	var err error
 	// The lock comes first: a second server must say so, whichever port it was given.
 	if s.release, err = lockData(settings.Data); err != nil {

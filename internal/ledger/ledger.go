@@ -155,6 +155,9 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err := l.lock.take(l.fs, filepath.Join(l.dir, lockName)); err != nil {
 		return err
 	}
+	if err := checkRoom(l.fs, l.dir); err != nil {
+		return err
+	}
 	l.cache = pebble.NewCache(l.limits.CacheBytes)
 	log, err := openLocalLog(l.fs, filepath.Join(l.dir, logFolder), pebbleLogger{l}, l.cache)
 	if err != nil {

@@ -104,7 +104,14 @@ func openLocalLog(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cac
 // storeEvents reports damaged tables instead of ending the process, which is
 // the engine's default: whoever reads the table gets the error.
 func storeEvents(logger pebble.Logger) *pebble.EventListener {
-	return &pebble.EventListener{DataCorruption: func(info pebble.DataCorruptionInfo) { logger.Errorf("%s", info) }}
+	return &pebble.EventListener{
+		DataCorruption: func(info pebble.DataCorruptionInfo) { logger.Errorf("%s", info) },
+		BackgroundError: func(err error) {
+			if p, ok := logger.(pebbleLogger); ok && isFull(err) {
+				p.l.noRoom(err)
+			}
+		},
+	}
 }
 
 func (l *localLog) findLast() error {
