@@ -34,6 +34,7 @@ type CLI struct {
 	Usage                UsageCmd                `cmd:"" help:"Print the usage of a meter."`
 	Key                  KeyCmd                  `cmd:"" help:"Create, list and revoke keys."`
 	Verify               VerifyCmd               `cmd:"" help:"Check a data directory against its log."`
+	Repair               RepairCmd               `cmd:"" help:"Show what damage has stopped, and let it go on where it can be read again."`
 	Backup               BackupCmd               `cmd:"" help:"Take a consistent copy of a data directory."`
 	Restore              RestoreCmd              `cmd:"" help:"Make a data directory of a backup."`
 	Rebind               RebindCmd               `cmd:"" help:"Make a catalogue in PostgreSQL belong to a restored data directory."`

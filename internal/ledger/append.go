@@ -213,7 +213,7 @@ func (l *Ledger) probe(p *pending) error {
 	p.since = view.Version()
 	p.found = make([]idset.Found, p.rows.N)
 	if err := view.Probe(p.rows.Hashes, p.found); err != nil {
-		return fmt.Errorf("look up identities: %w", err)
+		return unreadable(err, "identities cannot be looked up")
 	}
 	return nil
 }

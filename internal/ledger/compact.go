@@ -266,7 +266,7 @@ func (l *localLog) runOf(seq uint64) (*run, error) {
 		last = binary.BigEndian.Uint64(it.Key()[1:9])
 	}
 	if err := it.Close(); err != nil {
-		return nil, meter.WrapError(meter.KindCorrupt, err, "block %d of the log cannot be read", seq)
+		return nil, unreadable(err, "block %d of the log cannot be read", seq)
 	}
 	if last == 0 {
 		return nil, nil

@@ -1,9 +1,13 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
@@ -59,6 +63,9 @@ func (l *Ledger) Damaged() []Damage {
 // header; damage is noted and KindCorrupt.
 func (l *Ledger) loadRows(h *block.Header, hashes bool) (*block.Rows, error) {
 	body, err := l.log.Body(h.Sequence)
+	if err != nil && !isDamage(err) {
+		return nil, err
+	}
 	if err == nil {
 		err = h.CheckBody(body)
 	}
@@ -70,6 +77,28 @@ func (l *Ledger) loadRows(h *block.Header, hashes bool) (*block.Rows, error) {
 	}
 	return nil, meter.WrapError(meter.KindCorrupt, err, "%s", l.noteDamage(h, err))
 }
+
+// isDamage says that an error means that what is stored is not what was
+// written: a checksum fails, bytes do not decode, or something is gone. Any
+// other error of reading, such as one of the disk's controller or a process
+// with too many open files, may pass.
+func isDamage(err error) bool {
+	kind := meter.KindOf(err)
+	return kind == meter.KindCorrupt || kind == meter.KindNotFound || pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist)
+}
+
+// unreadable is an error of reading what is stored: KindCorrupt where it is
+// damaged, else KindUnavailable.
+func unreadable(err error, format string, args ...any) error {
+	kind := meter.KindUnavailable
+	if isDamage(err) {
+		kind = meter.KindCorrupt
+	}
+	return meter.WrapError(kind, err, format, args...)
+}
+
+// readTries is how often a read is tried that fails without damage.
+const readTries = 3
 
 // blockCache keeps the rows of blocks read last, for lookups and voids.
 type blockCache struct {

@@ -293,7 +293,7 @@ func (l *Ledger) dirtySlots(marks []dirtyMark) ([]dirtySlot, error) {
 		ok = it.SeekGE(upperBound(s.key()))
 	}
 	if err := it.Close(); err != nil {
-		return nil, meter.WrapError(meter.KindCorrupt, err, "the state cannot be read")
+		return nil, unreadable(err, "the state cannot be read")
 	}
 	slices.SortFunc(out, dirtySlot.compare)
 	return slices.Compact(out), nil

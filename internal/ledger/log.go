@@ -123,7 +123,7 @@ func (l *localLog) findLast() error {
 		l.last = binary.BigEndian.Uint64(it.Key()[1:9])
 	}
 	if err := it.Close(); err != nil {
-		return meter.WrapError(meter.KindCorrupt, err, "the end of the log cannot be read")
+		return unreadable(err, "the end of the log cannot be read")
 	}
 	return nil
 }
@@ -179,15 +179,18 @@ func (l *localLog) Last() (uint64, []byte, error) {
 
 func (l *localLog) get(key []byte, what string, seq uint64) ([]byte, error) {
 	v, closer, err := l.db.Get(key)
+	for try := 1; try < readTries && err != nil && !errors.Is(err, pebble.ErrNotFound) && !isDamage(err); try++ {
+		v, closer, err = l.db.Get(key)
+	}
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, meter.Errorf(meter.KindNotFound, "%s %d is not in the log", what, seq)
 	}
 	if err != nil {
-		return nil, meter.WrapError(meter.KindCorrupt, err, "%s %d of the log cannot be read", what, seq)
+		return nil, unreadable(err, "%s %d of the log cannot be read", what, seq)
 	}
 	out := append([]byte(nil), v...)
 	if err := closer.Close(); err != nil {
-		return nil, meter.WrapError(meter.KindCorrupt, err, "%s %d of the log cannot be read", what, seq)
+		return nil, unreadable(err, "%s %d of the log cannot be read", what, seq)
 	}
 	return out, nil
 }

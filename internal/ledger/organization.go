@@ -237,7 +237,7 @@ func scanDB(db pebble.Reader, prefix []byte, fn func(key, value []byte) error) e
 		}
 	}
 	if err := it.Close(); err != nil {
-		return meter.WrapError(meter.KindCorrupt, err, "the state cannot be read")
+		return unreadable(err, "the state cannot be read")
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (l *Ledger) readCheckpoint() (checkpointRecord, error) {
 		return rec, nil
 	}
 	if err != nil {
-		return rec, meter.WrapError(meter.KindCorrupt, err, "the checkpoint record cannot be read")
+		return rec, unreadable(err, "the checkpoint record cannot be read")
 	}
 	defer closer.Close()
 	if err := json.Unmarshal(v, &rec); err != nil {
@@ -225,7 +225,7 @@ func (l *Ledger) replayTeller(from, to uint64) func(seq uint64) {
 func (l *Ledger) readBack(seq uint64) replayed {
 	raw, err := l.log.Header(seq)
 	if err != nil {
-		return replayed{err: fmt.Errorf("a block of the log is missing or unreadable, restore a backup: %w", err)}
+		return replayed{err: fmt.Errorf("a block of the log is missing or unreadable: %w", err)}
 	}
 	h, err := block.DecodeHeader(raw)
 	if err != nil {
@@ -233,6 +233,9 @@ func (l *Ledger) readBack(seq uint64) replayed {
 	}
 	it := &foldItem{header: h}
 	body, err := l.log.Body(seq)
+	if err != nil && !isDamage(err) {
+		return replayed{err: fmt.Errorf("block %d: %w", seq, err)}
+	}
 	if err == nil {
 		err = h.CheckBody(body)
 	}

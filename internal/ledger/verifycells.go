@@ -30,7 +30,7 @@ func (s *stateReader) get(key []byte) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, meter.WrapError(meter.KindCorrupt, err, "the state cannot be read")
+		return nil, unreadable(err, "the state cannot be read")
 	}
 	out := append([]byte{}, v...)
 	return out, closer.Close()

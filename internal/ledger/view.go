@@ -72,7 +72,7 @@ func (v *view) headers(org string, from, to uint64, fn func(h *block.Header) (mo
 		}
 	}
 	if err := it.Close(); err != nil {
-		return meter.WrapError(meter.KindCorrupt, err, "block headers cannot be read")
+		return unreadable(err, "block headers cannot be read")
 	}
 	for _, list := range v.recent {
 		for _, n := range list {
@@ -124,7 +124,7 @@ func (l *Ledger) stateValue(key []byte) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, meter.WrapError(meter.KindCorrupt, err, "the state cannot be read")
+		return nil, unreadable(err, "the state cannot be read")
 	}
 	out := append([]byte{}, v...)
 	return out, closer.Close()
@@ -137,7 +137,7 @@ func (l *Ledger) stateHas(key []byte) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, meter.WrapError(meter.KindCorrupt, err, "the state cannot be read")
+		return false, unreadable(err, "the state cannot be read")
 	}
 	return true, closer.Close()
 }
