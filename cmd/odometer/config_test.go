@@ -117,10 +117,11 @@ func TestConfigurationPage(t *testing.T) {
 // TestZeroIsZeroOrRefused: no limit that is set to 0 becomes its default without a word.
 func TestZeroIsZeroOrRefused(t *testing.T) {
 	t.Parallel()
-	s, err := defaultServerSettings()
+	settings, err := defaultServerSettings()
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &ServeCmd{ServerSettings: settings}
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}

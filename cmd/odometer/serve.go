@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 )
@@ -21,6 +22,11 @@ func (c *ServeCmd) Help() string {
 // say otherwise: a third less memory than Go's default of 100, and no
 // difference in events a second or CPU for each that could be measured.
 const gcPercent = 50
+
+// Validate implements kong.Validatable.
+func (c *ServeCmd) Validate() error {
+	return errors.Join(refuseZeros("checkpoint.", c.Checkpoint), refuseZeros("limits.", c.Limits), c.ServerSettings.Validate())
+}
 
 // Run serves until ctx ends.
 func (c *ServeCmd) Run(ctx context.Context, env *Env) error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -167,9 +166,6 @@ func settingOf(f reflect.StructField) string {
 
 // Validate implements kong.Validatable for what no single flag shows.
 func (s *ServerSettings) Validate() error {
-	if err := errors.Join(refuseZeros("checkpoint.", s.Checkpoint), refuseZeros("limits.", s.Limits)); err != nil {
-		return err
-	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return fmt.Errorf("tls-cert and tls-key go together")
 	}
