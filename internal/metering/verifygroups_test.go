@@ -31,7 +31,7 @@ func TestReportedUsageIsVerifiedBothWays(t *testing.T) {
 	service := s.reporting(t)
 	report := func(id string, records map[string]meter.Decimal) {
 		t.Helper()
-		if _, err := service.ReportGroup(ctx, admin, NewRecordGroup{ID: id, Entitlement: "e1", Records: records}); err != nil {
+		if _, err := service.ReportGroup(ctx, admin, NewRecordGroup{ID: id, Entitlement: "e1", Records: records}, Idempotency{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -122,7 +122,7 @@ func TestNothingIsDeletedBelowTheDiskFloor(t *testing.T) {
 	ctx := context.Background()
 	s := openStores(t)
 	service := s.reporting(t)
-	if _, err := service.ReportGroup(ctx, admin, gigabytes("g1", "4")); err != nil {
+	if _, err := service.ReportGroup(ctx, admin, gigabytes("g1", "4"), Idempotency{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.ledger.Close(); err != nil {
