@@ -42,7 +42,7 @@ import (
 var checkedTables = []checksum.Table{
 	{Name: "organizations", Noun: "organization", Key: cols("id"), Columns: cols("name customer_attribute created_us")},
 	{Name: "keys", Noun: "key", Key: cols("id"), Columns: cols("organization role kind customer operator hash created_us expires_us accounts default_aid client_token access_token secret"),
-		Defaulted: values{"revoked_us": nil}},
+		Defaulted: values{"revoked_us": nil, "sources": "", "strict": int64(0)}},
 	{Name: "nouns", Noun: "noun", Key: cols("organization kind customer id from_us"), Columns: cols("body"), Defaulted: values{"to_us": nil}},
 	{Name: "periods", Noun: "closed month", Key: cols("organization customer month"), Columns: cols("closed_us sequence figures")},
 	{Name: "metering_configs", Noun: "metering configuration", Key: cols("organization partner"), Columns: cols("config")},
