@@ -187,27 +187,26 @@ func (p *proof) rest(hours int) map[catalog.DimensionKey]catalog.Balance {
 // settle ends all faults but one and lets everything come to its end.
 func (p *proof) settle() {
 	p.t.Helper()
-	p.crash, p.foreign, p.slow = "", 0, false
-	p.mu.Lock()
-	p.less = ""
-	p.mu.Unlock()
+	p.crash, p.slow = "", false
+	p.answers(func() { p.foreign, p.less = 0, "" })
 	for _, cloud := range clouds {
 		p.m.SetFaults(cloud, simulator.Faults{})
 	}
 	for _, s := range p.all {
 		p.m.Suspend(s.account(), false)
 	}
-	if p.forbidden == "" {
-		p.forbidden = p.all[0].account()
+	held := p.forbidden
+	if held == "" {
+		held = p.all[0].account()
+		p.answers(func() { p.forbidden = held })
 	}
 	p.note("settle")
-	held := p.forbidden
 	for k, b := range p.rest(26) { // the one that is answered 403 keeps no other
 		if "account-"+k.Entitlement != held && !b.Pending.IsZero() && !p.leaves(k) {
 			p.t.Errorf("%v: %s is pending, though only %s is answered 403", k, b.Pending, held)
 		}
 	}
-	p.forbidden = ""
+	p.answers(func() { p.forbidden = "" })
 	p.note("settle, no more 403")
 	p.settled(p.rest(26))
 }

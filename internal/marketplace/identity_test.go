@@ -53,9 +53,8 @@ type proof struct {
 	crash     string
 	cancel    context.CancelFunc
 	through   time.Time  // up to which meters were read
-	mu        sync.Mutex // of r2, less and flying
+	mu        sync.Mutex // of r2, forbidden, less and foreign
 	r2        *rand.Rand // what is drawn in other goroutines
-	flying    map[string]bool
 
 	log []string
 }
@@ -77,7 +76,7 @@ var aggregations = []meter.Aggregation{meter.AggCount, meter.AggSum, meter.AggMi
 
 func newProof(t testing.TB, seed uint64, dsn string) *proof {
 	t.Helper()
-	p := &proof{r: rand.New(rand.NewPCG(seed, 0)), r2: rand.New(rand.NewPCG(seed, 1)), flying: map[string]bool{}}
+	p := &proof{r: rand.New(rand.NewPCG(seed, 0)), r2: rand.New(rand.NewPCG(seed, 1))}
 	c := &clock{}
 	c.set(ten.Add(time.Duration(p.r.IntN(11*24)) * time.Hour)) // some come to the end of the month
 	dir := t.TempDir()
@@ -178,7 +177,7 @@ func (p *proof) intercept(w http.ResponseWriter, r *http.Request) bool {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	p.mu.Lock()
-	foreign, less := p.r2.IntN(100) < p.foreign, p.less
+	foreign, less, forbidden := p.r2.IntN(100) < p.foreign, p.less, p.forbidden
 	p.mu.Unlock()
 	if foreign {
 		w.Header().Set("Content-Type", "text/html")
@@ -198,7 +197,7 @@ func (p *proof) intercept(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	for _, e := range batch.Request {
-		if e["resourceId"] == p.forbidden {
+		if e["resourceId"] == forbidden {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = w.Write([]byte(`{"code":"Forbidden","message":"no"}`))
@@ -213,9 +212,7 @@ func (p *proof) intercept(w http.ResponseWriter, r *http.Request) bool {
 	if half.Sign() <= 0 {
 		return false
 	}
-	p.mu.Lock()
-	p.less = ""
-	p.mu.Unlock()
+	p.answers(func() { p.less = "" })
 	batch.Request[i]["quantity"] = json.Number(half.String())
 	text, err := json.Marshal(batch)
 	if err != nil {
@@ -225,6 +222,13 @@ func (p *proof) intercept(w http.ResponseWriter, r *http.Request) bool {
 	again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
 	p.m.ServeHTTP(httptest.NewRecorder(), again)
 	panic(http.ErrAbortHandler)
+}
+
+// answers changes what intercept does; a call that was given up may still be answered.
+func (p *proof) answers(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
 }
 
 // applyAll makes the catalogue what the sellers say.
@@ -298,13 +302,13 @@ func (p *proof) step() {
 				Unavailable: p.r.IntN(10), Credentials: p.r.IntN(10)})
 		}
 	case n < 60:
-		p.foreign = []int{0, 0, 20, 100}[p.r.IntN(4)]
+		p.answers(func() { p.foreign = []int{0, 0, 20, 100}[p.r.IntN(4)] })
 		p.note("somebody else answers %d in 100", p.foreign)
 	case n < 62:
-		p.forbidden = []string{"", p.all[p.r.IntN(6)].account()}[p.r.IntN(2)]
+		p.answers(func() { p.forbidden = []string{"", p.all[p.r.IntN(6)].account()}[p.r.IntN(2)] })
 		p.note("403 for %q", p.forbidden)
 	case n < 63:
-		p.less = p.all[p.r.IntN(6)].account()
+		p.answers(func() { p.less = p.all[p.r.IntN(6)].account() })
 	case n < 65:
 		p.crash = append([]string{"", ""}, FaultBeforeFreeze, FaultBeforeSend, FaultAfterSend, FaultAfterBook)[p.r.IntN(6)]
 		p.note("crash at %q", p.crash)
