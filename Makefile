@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test race compat sim fuzz bench attack crash gen verify-gen build
+.PHONY: help check test race compat sim fuzz vuln deadcode bench attack crash gen verify-gen build clean
 
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -14,10 +14,12 @@ SUMMARY = $(GO) run ./scripts/testsummary
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: ## format, vet, the repository's rules and the short tests; under a minute
+check: ## format, vet, staticcheck, errcheck, the repository's rules and the short tests; under a minute
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	$(GO) tool -modfile=tools/go.mod errcheck -exclude tools/errcheck.txt ./...
 	$(GO) test -json ./internal/lint/... | $(SUMMARY)
 	$(GO) test -json -short ./... | $(SUMMARY)
 
@@ -40,6 +42,12 @@ sim: ## random histories, disk faults and crashes against a naive model; SEED= r
 fuzz: ## every fuzz target for TIME= each (default 30s)
 	scripts/fuzz.sh $(TIME)
 
+vuln: ## ask the vulnerability database about every module; needs the network
+	$(GO) tool -modfile=tools/go.mod govulncheck ./...
+
+deadcode: ## list functions that no command reaches; the public client's aside
+	@$(GO) tool -modfile=tools/go.mod deadcode ./cmd/... | grep -v '^client/' || true
+
 bench: build ## the budgets of docs/performance.md on this machine
 	bench/budgets.sh
 
@@ -58,3 +66,6 @@ verify-gen: ## fail if something generated is out of date
 
 build: ## a static binary in bin/odometer
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/odometer ./cmd/odometer
+
+clean: ## remove what builds and tests left: bin, and clients and servers in .tmp
+	rm -rf bin .tmp

@@ -285,8 +285,8 @@ func TestUsagePages(t *testing.T) {
 	if KindOf(last) != NotFound {
 		t.Errorf("the iteration ended with %v", last)
 	}
-	for range c.UsageRows(context.Background(), "m", UsageQuery{}) {
-		t.Error("an empty answer has rows")
+	for _, err := range c.UsageRows(context.Background(), "m", UsageQuery{}) {
+		t.Errorf("an empty answer has rows (%v)", err)
 	}
 }
 

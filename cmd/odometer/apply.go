@@ -170,7 +170,7 @@ func readFile(env *Env, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return io.ReadAll(io.LimitReader(f, catalog.MaxDocumentBytes+1))
 }
 

@@ -84,7 +84,7 @@ func packFile(archive *tar.Writer, path, name string, at time.Time) (backupFile,
 	if err != nil {
 		return backupFile{}, err
 	}
-	defer source.Close()
+	defer func() { _ = source.Close() }()
 	info, err := source.Stat()
 	if err != nil {
 		return backupFile{}, err

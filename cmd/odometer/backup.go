@@ -177,7 +177,7 @@ func sendBackup(ctx context.Context, now time.Time, from *stores, data string, w
 	if err != nil {
 		return fmt.Errorf("make a folder for the backup: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	info, err := from.backup(ctx, data, dir)
 	if err != nil {
 		return err

@@ -184,10 +184,10 @@ func TestBackupRefusals(t *testing.T) {
 	flip(t, filepath.Join(damaged, catalogFile))
 	refused("flipped bit", damaged, path("r1"), catalogFile+" is damaged", exitDisagrees)
 	lacking := copyOf("lacking")
-	os.Remove(filepath.Join(lacking, catalogFile))
+	_ = os.Remove(filepath.Join(lacking, catalogFile))
 	refused("missing file", lacking, path("r2"), catalogFile, exitFailed)
 	without := copyOf("without")
-	os.Remove(filepath.Join(without, manifestName))
+	_ = os.Remove(filepath.Join(without, manifestName))
 	refused("no manifest", without, path("r3"), "is not a backup", exitUsage)
 
 	text, err := os.ReadFile(path("good.tar"))
@@ -260,7 +260,7 @@ func flip(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		t.Fatal(err)

@@ -321,7 +321,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
-	os.RemoveAll(binaryFolder)
+	_ = os.RemoveAll(binaryFolder)
 	os.Exit(code)
 }
 
@@ -365,8 +365,7 @@ func startProcess(t *testing.T, binary, data string, flags ...string) *process {
 	}
 	if err != nil {
 		_ = p.cmd.Process.Kill()
-		<-p.exited
-		t.Fatalf("start the server: %v\n%s", err, p.log)
+		t.Fatalf("start the server: %v\n%s", errors.Join(err, <-p.exited), p.log)
 	}
 	return p
 }
@@ -398,7 +397,9 @@ func (p *process) kill(t *testing.T) {
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.exited
+	if err := <-p.exited; err == nil {
+		t.Error("the server ended by itself before it was killed")
+	}
 	p.client.CloseIdleConnections()
 }
 

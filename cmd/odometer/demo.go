@@ -31,7 +31,7 @@ func (c *DemoCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return fmt.Errorf("make a temporary folder: %w", err)
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	markets, err := startDemoMarkets(env)
 	if err != nil {
 		return err

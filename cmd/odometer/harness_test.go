@@ -81,10 +81,10 @@ func serve(t *testing.T, data string, flags ...string) *testServer {
 	args := append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--limits.min-free-disk", "1MiB"}, flags...)
 	go func() {
 		code := Run(ctx, env, args)
-		writer.Close()
+		_ = writer.Close()
 		s.code <- code
 	}()
-	t.Cleanup(func() { cancel(); io.Copy(io.Discard, reader) })
+	t.Cleanup(func() { cancel(); _, _ = io.Copy(io.Discard, reader) })
 	lines := bufio.NewScanner(reader)
 	for s.url == "" && lines.Scan() {
 		switch name, value, _ := strings.Cut(lines.Text(), ": "); name {

@@ -82,7 +82,7 @@ func (r *ingestRun) look(ctx context.Context, name *followed) {
 	for i, f := range name.files {
 		r.lookAt(ctx, f, out)
 		if i < len(name.files)-1 && f.quiet >= followQuietRounds {
-			f.Close()
+			_ = f.Close()
 			continue
 		}
 		kept = append(kept, f)
@@ -138,6 +138,6 @@ func plainPathError(err error) error {
 
 func (n *followed) close() {
 	for _, f := range n.files {
-		f.Close()
+		_ = f.Close()
 	}
 }

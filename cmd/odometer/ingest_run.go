@@ -38,7 +38,7 @@ func (r *ingestRun) path(ctx context.Context, path string) {
 	f, err := intake.Open(path)
 	if err == nil {
 		err = r.file(ctx, f, out)
-		f.Close()
+		_ = f.Close()
 	}
 	r.finish(ctx, out, err)
 }
@@ -105,7 +105,7 @@ func (r *ingestRun) file(ctx context.Context, f *intake.File, out *fileTotals) e
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
+	defer func() { _ = reader.Close() }()
 	r.progress.reading(f)
 	s := &streamRun{run: r, f: f, plan: plan, lineage: lineage, key: key, mapping: opt.Mapping, saved: r.env.Clock()}
 	s.at.Pos, s.at.Probes = plan.Start, plan.Stream.Probes

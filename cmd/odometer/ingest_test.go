@@ -398,8 +398,8 @@ func TestIngestInterruptedStandardInput(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	in.server.before = func(int) error { cancel(); return nil }
 	r, w := io.Pipe() // never closed by the writer
-	defer w.Close()
-	go io.WriteString(w, accessLines(0, 3))
+	defer func() { _ = w.Close() }()
+	go func() { _, _ = io.WriteString(w, accessLines(0, 3)) }()
 	env := in.env
 	env.Stdin, env.Stdout, env.Stderr = r, &in.stdout, &in.stderr
 	if code := report(ctx, &env, in.cmd.Run(ctx, &env)); code != exitInterrupted || len(in.server.content) == 0 {

@@ -24,7 +24,7 @@ func lockData(dir string) (release func(), err error) {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
@@ -33,10 +33,10 @@ func lockData(dir string) (release func(), err error) {
 			dir, strings.TrimSpace(string(holder))))
 	}
 	if err := errors.Join(file.Truncate(0), writeHolder(file)); err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return func() { file.Close() }, nil
+	return func() { _ = file.Close() }, nil
 }
 
 func writeHolder(file *os.File) error {

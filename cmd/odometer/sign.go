@@ -61,7 +61,7 @@ func readEdgeRC(path, section string) (id edgegrid.Identity, err error) {
 	if err != nil {
 		return id, usageErrorf("%v", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	fields := map[string]*string{"client_token": &id.ClientToken, "access_token": &id.AccessToken, "client_secret": &id.Secret}
 	in := ""
 	lines := bufio.NewScanner(file)

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os/exec"
@@ -41,7 +42,11 @@ func startMoto(t *testing.T) string {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+	t.Cleanup(func() {
+		if err := errors.Join(cmd.Process.Kill(), <-ended); err == nil {
+			t.Error("moto ended by itself")
+		}
+	})
 	url := "http://127.0.0.1:" + strconv.Itoa(port)
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()

@@ -189,7 +189,7 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 	if err != nil {
 		return nil, err
 	}
-	defer whole.Close()
+	defer func() { _ = whole.Close() }()
 	for first := 0; first < len(groups); first += bulk {
 		part := groups[first:min(first+bulk, len(groups))]
 		args := make([]any, 0, groupColumns*len(part))

@@ -30,7 +30,7 @@ func BenchmarkReports(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	if _, err := s.EnsureDefault(b.Context(), "test"); err != nil {
 		b.Fatal(err)
 	}

@@ -38,8 +38,6 @@ var (
 	sqlLineDue string
 	//go:embed sql/line_frozen.sql
 	sqlLineFrozen string
-	//go:embed sql/line_get.sql
-	sqlLineGet string
 	//go:embed sql/line_lease.sql
 	sqlLineLease string
 	//go:embed sql/line_of_account.sql

@@ -83,7 +83,7 @@ func watchPostgres(ctx context.Context, dsn string, changed func(context.Context
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if _, err := conn.Exec(ctx, sqlPostgresListen); err != nil {
 		return err
 	}

@@ -158,11 +158,11 @@ func TestBodyBombs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 1 << 8 {
-		g.Write(zeros)
-		z.Write(zeros)
+		_, _ = g.Write(zeros)
+		_, _ = z.Write(zeros)
 	}
-	g.Close()
-	z.Close()
+	_ = g.Close()
+	_ = z.Close()
 	for encoding, bomb := range map[string][]byte{"gzip": gz.Bytes(), "zstd": zs.Bytes()} {
 		resp, text := send(t, s, "POST", "/", bytes.NewReader(bomb), "Content-Encoding", encoding)
 		if resp.StatusCode != 413 || !strings.Contains(text, "67108864") {
@@ -229,7 +229,7 @@ func TestSlowBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := dial(t, s)
-			io.WriteString(c, request)
+			_, _ = io.WriteString(c, request)
 			if text := readStatus(t, c, 400); !strings.Contains(text, "too slowly") {
 				t.Error(text)
 			}
@@ -238,7 +238,7 @@ func TestSlowBodies(t *testing.T) {
 	t.Run("nobody reads it", func(t *testing.T) {
 		t.Parallel()
 		c := dial(t, s)
-		io.WriteString(c, "POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+		_, _ = io.WriteString(c, "POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
 		readStatus(t, c, 200)
 		if _, err := io.Copy(io.Discard, c); err != nil { // ends because the server hangs up
 			t.Log(err)

@@ -348,10 +348,10 @@ func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	s := start(t, Options{Limits: Limits{Connections: 1}}, Route{Method: "POST", Path: "/", Public: true, Handle: echo})
 	first := dial(t, s)
-	io.WriteString(first, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+	_, _ = io.WriteString(first, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
 	readStatus(t, first, 200)
 	second := dial(t, s) // waits in the accept queue
-	io.WriteString(second, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+	_, _ = io.WriteString(second, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
 	first.Close()
 	readStatus(t, second, 200)
 }

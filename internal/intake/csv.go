@@ -139,9 +139,9 @@ func (d *CSVDecoder) Header(record []byte) error {
 	case d.time.index < 0:
 		return errors.New("no column holds the time; give --map time=COLUMN")
 	case d.kind == column{index: -1}:
-		return errors.New("no column holds the type; give --type or --map type=...")
+		return errors.New("no column holds the type; give --type or --map type=TEXT")
 	case !d.Derived() && d.source == column{index: -1}:
-		return errors.New("ids need a source; give --source or --map source=...")
+		return errors.New("ids need a source; give --source or --map source=TEXT")
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func Open(path string) (*File, error) {
 	}
 	in := &File{Path: path, f: f}
 	if err := in.Refresh(); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	return in, nil

@@ -93,7 +93,7 @@ func (f *feed) file(t *testing.T, path string) (out counts) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	d := f.decoder()
 	first, err := First(in, d, f.final)
 	if errors.Is(err, io.EOF) {
@@ -129,7 +129,7 @@ func (f *feed) file(t *testing.T, path string) (out counts) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	at := Progress{Pos: plan.Start, Now: time.Unix(1, 0)}
 	commit := func() {
 		at.Head = r.Head()
@@ -667,7 +667,7 @@ func TestCompressedFileEndsEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	r, err := (&Plan{Stream: &Stream{}}).Read(in, &CombinedDecoder{}, ReadOptions{Source: "s"})
 	for n := 0; err == nil; n++ {
 		var item Item
@@ -702,7 +702,7 @@ func TestStreamsLimit(t *testing.T) {
 func TestOpenRefusesFolders(t *testing.T) {
 	t.Parallel()
 	if f, err := Open(t.TempDir()); err == nil {
-		f.Close()
+		_ = f.Close()
 		t.Error("a folder opens")
 	}
 }

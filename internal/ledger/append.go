@@ -118,12 +118,6 @@ func (q *queue) take(n int, maxBytes int64) [][]*pending {
 	return out
 }
 
-func (q *queue) empty() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.turns) == 0
-}
-
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true

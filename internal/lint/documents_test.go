@@ -12,38 +12,8 @@ import (
 )
 
 var documentRules = []rule{
-	{name: "every package has a comment", check: silentPackages},
 	{name: "every exported name has a comment", check: silentNames},
 	{name: "links of documents lead somewhere", check: deadLinks},
-}
-
-func silentPackages(t *tree) []violation {
-	type silence struct {
-		file *goFile
-		says bool
-	}
-	packages := map[string]*silence{}
-	var order []string
-	for _, f := range t.gos {
-		// A package of tests from outside belongs to the one it tests.
-		if strings.HasSuffix(f.ast.Name.Name, "_test") {
-			continue
-		}
-		p := packages[f.dir]
-		if p == nil {
-			p = &silence{file: f}
-			packages[f.dir] = p
-			order = append(order, f.dir)
-		}
-		p.says = p.says || f.ast.Doc != nil && strings.TrimSpace(f.ast.Doc.Text()) != ""
-	}
-	var found []violation
-	for _, dir := range order {
-		if p := packages[dir]; !p.says {
-			found = append(found, violation{p.file.path, dir, "package " + p.file.ast.Name.Name + " has no comment"})
-		}
-	}
-	return found
 }
 
 func silentNames(t *tree) []violation {

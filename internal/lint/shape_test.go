@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"go/ast"
-	"go/format"
 	"path"
 )
 
@@ -20,7 +19,6 @@ var shapeRules = []rule{
 	{name: "files are short", check: longFiles},
 	{name: "functions are short", check: longFunctions},
 	{name: "interfaces are small", check: largeInterfaces},
-	{name: "gofmt has nothing to say", check: unformatted},
 }
 
 // emptyWords name packages that could hold anything.
@@ -112,16 +110,6 @@ func largeInterfaces(t *tree) []violation {
 			}
 			return true
 		})
-	}
-	return found
-}
-
-func unformatted(t *tree) []violation {
-	var found []violation
-	for _, f := range t.gos {
-		if formatted, err := format.Source(f.source); err == nil && !bytes.Equal(formatted, f.source) {
-			found = append(found, violation{f.path, f.path, "gofmt would change it"})
-		}
 	}
 	return found
 }

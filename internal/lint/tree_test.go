@@ -23,6 +23,7 @@ type tree struct {
 	fset  *token.FileSet
 	gos   []*goFile
 	docs  []*document
+	goMod string          // the text of go.mod
 	paths map[string]bool // every file and folder, with slashes, from the root
 }
 
@@ -73,13 +74,17 @@ func (t *tree) add(name string, read func() ([]byte, error)) error {
 	for dir := name; dir != "."; dir = path.Dir(dir) {
 		t.paths[dir] = true
 	}
-	isGo, isDoc := strings.HasSuffix(name, ".go"), strings.HasSuffix(name, ".md")
-	if !isGo && !isDoc {
+	isGo, isDoc, isMod := strings.HasSuffix(name, ".go"), strings.HasSuffix(name, ".md"), name == "go.mod"
+	if !isGo && !isDoc && !isMod {
 		return nil
 	}
 	source, err := read()
 	if err != nil {
 		return err
+	}
+	if isMod {
+		t.goMod = string(source)
+		return nil
 	}
 	if isDoc {
 		t.docs = append(t.docs, &document{name, string(source)})

@@ -13,9 +13,6 @@ import (
 	"odometer/internal/meter"
 )
 
-// target is a frozen line in the form in which it is stored and sent.
-type target = sender.Line
-
 // send leases lines that are due and sends them, until none is due. The clock
 // is read for each lease: a pass may take longer than a lease lasts.
 func (r *Reporter) send(ctx context.Context, want func(*catalog.Line) bool) error {

@@ -42,7 +42,7 @@ func NewEstate(seed uint64, now time.Time) Estate {
 	return Estate{Seed: seed, Month: month, Now: now, Customers: 200, Services: 10_000, Tests: 100}
 }
 
-// Customer, Contract and AID name what is a customer's.
+// Customer is the id of the i-th customer.
 func (e Estate) Customer(i int) string { return fmt.Sprintf("customer-%04d", i) }
 
 // Contract is the id of a customer's contract.

@@ -280,10 +280,10 @@ func answerAll(listener net.Listener, batch int) {
 					if len(line) == 2 {
 						break
 					}
-					fmt.Sscanf(string(line), "Content-Length: %d", &length)
+					_, _ = fmt.Sscanf(string(line), "Content-Length: %d", &length)
 				}
-				r.Discard(length)
-				c.Write(reply)
+				_, _ = r.Discard(length)
+				_, _ = c.Write(reply)
 			}
 		}()
 	}

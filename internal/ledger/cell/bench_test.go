@@ -308,7 +308,7 @@ func BenchmarkCollect(b *testing.B) {
 			var total State
 			for range b.N {
 				total.Reset(Numeric)
-				err := scope.Collect(db, func(_ []uint64, _ int32, s *State) error {
+				err := scope.collect(db, func(_ []uint64, _ int32, s *State) error {
 					total.Merge(s)
 					return nil
 				})

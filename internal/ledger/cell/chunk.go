@@ -167,7 +167,7 @@ func (r *ChunkReader) Next() bool {
 		r.state.Value, ok = w.quantity()
 	}
 	if !ok {
-		r.fail("value out of range")
+		_ = r.fail("value out of range")
 	}
 	return ok
 }
@@ -176,7 +176,7 @@ func (r *ChunkReader) Next() bool {
 func (r *ChunkReader) step() bool {
 	if r.n == 0 {
 		if r.err == nil && !r.atEnd() {
-			r.fail("bytes left over")
+			_ = r.fail("bytes left over")
 		}
 		return false
 	}
@@ -189,11 +189,11 @@ func (r *ChunkReader) step() bool {
 	r.slot = r.word<<6 + bits.TrailingZeros64(left)
 	r.state.Dirty = 0
 	if r.marking && !r.mark() {
-		r.fail("bad list of dirty slots")
+		_ = r.fail("bad list of dirty slots")
 		return false
 	}
 	if !r.takeNumbers() || r.kind != Numeric && !r.takeRest() {
-		r.fail("bad row")
+		_ = r.fail("bad row")
 		return false
 	}
 	return true
@@ -277,9 +277,4 @@ func (r *ChunkReader) takeRest() bool {
 
 func (r *ChunkReader) atEnd() bool {
 	return len(r.rows) == r.at && !r.marking
-}
-
-// HasDirty tells whether a chunk lists dirty slots, looking at its header only.
-func HasDirty(value []byte) bool {
-	return len(value) > 1 && value[1]&flagDirty != 0
 }

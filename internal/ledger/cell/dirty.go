@@ -1,6 +1,6 @@
 package cell
 
-// Permanent, as a dirty slot's sequence, says that the slot is never
+// Permanent as a dirty slot's sequence, says that the slot is never
 // recomputed: it has more distinct values than a slot may hold, keeps none of
 // them and is answered from the events for good.
 const Permanent = ^uint64(0)

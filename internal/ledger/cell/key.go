@@ -91,28 +91,3 @@ func appendDay(dst []byte, day int32) []byte {
 func takeDay(key []byte) int32 {
 	return int32(binary.BigEndian.Uint32(key[len(key)-dayBytes:]) ^ dayFlip)
 }
-
-// Key is what the key of a chunk says.
-type Key struct {
-	Org        string
-	Version    uint32
-	Projection uint8
-	Group      []uint64
-	Day        int32
-}
-
-// ParseKey reads a key without the caller's prefix. What is no key of a chunk
-// is an error of KindCorrupt.
-func ParseKey(key []byte) (Key, error) {
-	in := decoder{b: key}
-	k := Key{Org: string(in.text())}
-	version, projection := in.bytes(4), in.bytes(1)
-	if in.bad || len(in.b)%8 != dayBytes {
-		return Key{}, corrupt("not a key")
-	}
-	k.Version, k.Projection, k.Day = binary.BigEndian.Uint32(version), projection[0], takeDay(in.b)
-	for b := in.b; len(b) > dayBytes; b = b[8:] {
-		k.Group = append(k.Group, binary.BigEndian.Uint64(b))
-	}
-	return k, nil
-}

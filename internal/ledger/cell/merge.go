@@ -91,7 +91,7 @@ func Merge(values ...[]byte) ([]byte, error) { return merge(0, values...) }
 
 func merge(setValues int, values ...[]byte) ([]byte, error) {
 	m := newMerging(values[0], setValues)
-	defer m.Close()
+	defer func() { _ = m.Close() }() // gives its memory back, and cannot fail
 	for _, v := range values[1:] {
 		if err := m.add(v); err != nil {
 			return nil, err

@@ -231,7 +231,7 @@ func requireCollected(t *testing.T, db *pebble.DB, scope Scope, cut int32, want 
 	got := model{}
 	collect := func() {
 		t.Helper()
-		err := scope.Collect(db, func(group []uint64, slot int32, s *State) error {
+		err := scope.collect(db, func(group []uint64, slot int32, s *State) error {
 			got.add(group, slot, s)
 			return nil
 		}, tables...)

@@ -23,23 +23,6 @@ type Scope struct {
 // group and s are views that hold during the call.
 type VisitFunc func(group []uint64, slot int32, s *State) error
 
-// Collect calls fn for everything that is known about the scope's cells: the
-// chunks in r (nil = none), then the cells of the tables. The states of one group and slot
-// come in as many calls as there are parts; merging them gives the whole.
-func (s *Scope) Collect(r pebble.Reader, fn VisitFunc, tables ...*Table) error {
-	if r != nil {
-		if err := s.Chunks(r, fn); err != nil {
-			return err
-		}
-	}
-	for _, t := range tables {
-		if err := s.Cells(t, fn); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Chunks calls fn for each stored slot of the scope, in order of group and slot.
 func (s *Scope) Chunks(r pebble.Reader, fn VisitFunc) error {
 	var cr ChunkReader

@@ -97,19 +97,19 @@ func TestReadReportsDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		scope := Scope{Layout: layout, From: -1 << 31, To: 1<<31 - 1}
-		err := scope.Collect(db, func([]uint64, int32, *State) error { return nil })
+		err := scope.collect(db, func([]uint64, int32, *State) error { return nil })
 		if meter.KindOf(err) != meter.KindCorrupt {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, slots := range [][2]int32{{0, 0}, {5, 4}, {0, -1 << 31}} {
 		scope := Scope{Layout: layout, From: slots[0], To: slots[1]}
-		if err := scope.Collect(openMem(t), nil); err != nil {
+		if err := scope.collect(openMem(t), nil); err != nil {
 			t.Errorf("no slots: %v", err)
 		}
 	}
 	scope := Scope{Layout: layout, Group: []uint64{1, 2}, To: 1}
-	if err := scope.Collect(openMem(t), nil); err == nil {
+	if err := scope.collect(openMem(t), nil); err == nil {
 		t.Error("more ids than the projection has were accepted")
 	}
 }
@@ -128,7 +128,7 @@ func TestCollectPassesErrorsOn(t *testing.T) {
 	scope := Scope{Layout: plan.Layout, To: 100}
 	for _, r := range []pebble.Reader{db, nil} {
 		calls := 0
-		err := scope.Collect(r, func([]uint64, int32, *State) error {
+		err := scope.collect(r, func([]uint64, int32, *State) error {
 			calls++
 			return stop
 		}, tab)
@@ -138,81 +138,43 @@ func TestCollectPassesErrorsOn(t *testing.T) {
 	}
 }
 
-func TestWindows(t *testing.T) {
-	t.Parallel()
-	rng := newRand(t)
-	for _, kind := range allKinds {
-		bounds := []int32{-50}
-		for range 1 + rng.IntN(20) {
-			bounds = append(bounds, bounds[len(bounds)-1]+int32(rng.IntN(10)))
-		}
-		last := bounds[len(bounds)-1]
-		w, each := NewWindows(kind, bounds), EachSlot(kind, bounds[0], last)
-		for round := range 2 {
-			want := make([]State, w.Len())
-			wantEach := make([]State, each.Len())
-			for i := range want {
-				want[i].Kind = kind
-			}
-			for i := range wantEach {
-				wantEach[i].Kind = kind
-			}
-			tab := NewTable(0)
-			n := tab.Series(1, kind, nil)
-			for i := range 300 {
-				slot := bounds[0] - 3 + int32(rng.IntN(int(last-bounds[0])+6))
-				if round == 1 {
-					slot = bounds[0] + int32(i)
-				}
-				s := add(rng, tab, kind, n, slot)
-				for i := range want {
-					if bounds[i] <= slot && slot < bounds[i+1] {
-						want[i].Merge(s)
-					}
-				}
-				if slot >= bounds[0] && slot < last {
-					wantEach[slot-bounds[0]].Merge(s)
-				}
-				w.Add(slot, s)
-				each.Add(slot, s)
-			}
-			for i := range want {
-				if !sameState(&want[i], w.State(i)) {
-					t.Fatalf("kind %d, window %d of %v: %+v, want %+v", kind, i, bounds, w.State(i), want[i])
-				}
-			}
-			for i := range wantEach {
-				if !sameState(&wantEach[i], each.State(i)) {
-					t.Fatalf("kind %d, slot %d: %+v, want %+v", kind, i, each.State(i), wantEach[i])
-				}
-			}
-			w.Reset()
-			each.Reset()
-		}
-	}
-	if EachSlot(Numeric, 5, 4).Len() != 0 || NewWindows(Numeric, nil).Len() != 0 {
-		t.Fatal("no slots make windows")
-	}
-	NewWindows(Numeric, nil).Add(1, &State{Kind: Numeric})
-}
-
 // TestAddingAllocatesNothing covers what a query does per slot.
 func TestAddingAllocatesNothing(t *testing.T) {
 	rng := newRand(t)
 	for _, kind := range []Kind{Numeric, Min, Max} {
 		chunk := randomChunk(t, rng, kind, 96, 500)
-		w := EachSlot(kind, 0, 96)
+		slots := make([]State, 96)
+		for i := range slots {
+			slots[i].Kind = kind
+		}
 		var r ChunkReader
 		allocs := testing.AllocsPerRun(10, func() {
 			if err := r.Reset(chunk); err != nil {
 				t.Fatal(err)
 			}
 			for r.Next() {
-				w.Add(int32(r.Slot()), r.State())
+				slots[r.Slot()].Merge(r.State())
 			}
 		})
 		if allocs > 0 || r.Err() != nil {
 			t.Errorf("kind %d: %v allocations, %v", kind, allocs, r.Err())
 		}
 	}
+}
+
+// collect calls fn for everything that is known about the scope's cells: the
+// chunks in r (nil = none), then the cells of the tables. The states of one group and slot
+// come in as many calls as there are parts; merging them gives the whole.
+func (s *Scope) collect(r pebble.Reader, fn VisitFunc, tables ...*Table) error {
+	if r != nil {
+		if err := s.Chunks(r, fn); err != nil {
+			return err
+		}
+	}
+	for _, t := range tables {
+		if err := s.Cells(t, fn); err != nil {
+			return err
+		}
+	}
+	return nil
 }

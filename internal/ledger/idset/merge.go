@@ -14,7 +14,6 @@ type Merge struct {
 	set    *Set
 	inputs []*run // each referenced by the merge
 	out    *run   // once run; guarded by Set.mu
-	over   bool   // installed or aborted; guarded by Set.mu
 }
 
 // PlanMerge chooses runs to merge, or returns nil when there is nothing to
