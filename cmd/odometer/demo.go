@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -27,7 +28,22 @@ func (c *DemoCmd) Help() string {
 
 // Run runs the demo.
 func (c *DemoCmd) Run(ctx context.Context, env *Env) error {
-	folder, err := os.MkdirTemp("", "odometer-demo-")
+	// A terminal that is closed ends the demo as Ctrl-C does.
+	hangups, stop := env.hangups()
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-hangups:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := removeOldDemos(os.TempDir()); err != nil {
+		fmt.Fprintf(env.Stderr, "the folder of an earlier demo stays: %s\n", err)
+	}
+	folder, err := os.MkdirTemp("", demoPrefix)
 	if err != nil {
 		return fmt.Errorf("make a temporary folder: %w", err)
 	}
@@ -44,7 +60,32 @@ func (c *DemoCmd) Run(ctx context.Context, env *Env) error {
 	if err := c.show(ctx, env, server, folder); err != nil {
 		return errors.Join(err, server.Close())
 	}
-	return serveUntil(ctx, server)
+	return serveUntil(ctx, server, nil)
+}
+
+// demoPrefix begins the names of the demo's folders.
+const demoPrefix = "odometer-demo-"
+
+// removeOldDemos removes the folders of demos that were killed: those that
+// have a lock that nobody holds.
+func removeOldDemos(dir string) error {
+	folders, err := filepath.Glob(filepath.Join(dir, demoPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, folder := range folders {
+		if info, err := os.Lstat(filepath.Join(folder, lockName)); err != nil || !info.Mode().IsRegular() {
+			continue // not a demo's, or one that is about to begin
+		}
+		release, err := lockData(folder)
+		if err != nil {
+			continue // it runs
+		}
+		failed = errors.Join(failed, os.RemoveAll(folder))
+		release()
+	}
+	return failed
 }
 
 // start starts the server, on a free port if the usual one is busy.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -20,6 +22,9 @@ type Env struct {
 	Getenv func(name string) string
 	Clock  func() time.Time
 
+	// Hangups returns SIGHUPs from now on, until stop; nil = there are none.
+	Hangups func() (signals <-chan os.Signal, stop func())
+
 	// IsTerminal tells whether a stream above is a terminal, where progress
 	// may redraw its line.
 	IsTerminal func(stream any) bool
@@ -28,8 +33,22 @@ type Env struct {
 func osEnv() *Env {
 	return &Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Getenv: os.Getenv, Clock: time.Now, IsTerminal: fileIsTerminal,
+		Getenv: os.Getenv, Clock: time.Now, IsTerminal: fileIsTerminal, Hangups: hangups,
 	}
+}
+
+func hangups() (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
+}
+
+// hangups is Hangups, for an Env that may have none.
+func (e *Env) hangups() (<-chan os.Signal, func()) {
+	if e.Hangups == nil {
+		return nil, func() {}
+	}
+	return e.Hangups()
 }
 
 func fileIsTerminal(stream any) bool {

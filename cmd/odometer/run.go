@@ -73,6 +73,28 @@ func usageErrorf(format string, args ...any) error {
 // Run is the program: it parses args, runs the command they name until it is
 // done or ctx ends, and returns the exit code.
 func Run(ctx context.Context, env *Env, args []string) int {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out := &output{to: env.Stdout, broken: cancel}
+	inner := *env
+	inner.Stdout = out
+	inner.IsTerminal = func(stream any) bool {
+		if stream == any(out) {
+			stream = out.to
+		}
+		return env.IsTerminal(stream)
+	}
+	code := run(ctx, &inner, args)
+	if err := out.failed(); err != nil {
+		if !readerGone(err) {
+			fmt.Fprintf(env.Stderr, "odometer: not everything was printed: %s\n", err)
+		}
+		return exitFailed
+	}
+	return code
+}
+
+func run(ctx context.Context, env *Env, args []string) int {
 	app, err := newApp(env)
 	if err != nil {
 		fmt.Fprintln(env.Stderr, "odometer: "+err.Error())
@@ -84,6 +106,9 @@ func Run(ctx context.Context, env *Env, args []string) int {
 	parsed, err := app.parser.Parse(args)
 	if app.exited { // --help was printed
 		return exitOK
+	}
+	if outputFailed(env) {
+		return exitFailed
 	}
 	if err != nil {
 		err = app.settings.explain(err)
@@ -149,6 +174,9 @@ func hint(parsed *kong.Context, err error) string {
 func report(ctx context.Context, env *Env, err error) int {
 	if err == nil {
 		return exitOK
+	}
+	if outputFailed(env) {
+		return exitFailed // Run says what there is to say
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Fprintln(env.Stderr, "odometer: interrupted")

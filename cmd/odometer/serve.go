@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 )
 
@@ -15,7 +16,7 @@ type ServeCmd struct {
 // Help says what is printed where.
 func (c *ServeCmd) Help() string {
 	return "Prints `listening: URL` on standard output once ready and, on a fresh data directory, `admin key: odo_...` before it: " +
-		"the first key, shown only this once. The log goes to standard error. SIGTERM or SIGINT stops it after the requests in progress."
+		"the first key, shown only this once. The log goes to standard error. SIGTERM or SIGINT stops it after the requests in progress; SIGHUP makes it read its certificates again."
 }
 
 // gcPercent makes garbage at most half of what is in use, where GOGC does not
@@ -33,12 +34,14 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 	if env.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	hangups, stop := env.hangups()
+	defer stop()
 	server, err := StartServer(ctx, env, c.ServerSettings)
 	if err != nil {
 		return err
 	}
 	announce(env, server)
-	return serveUntil(ctx, server)
+	return serveUntil(ctx, server, hangups)
 }
 
 // announce prints what other programs wait for.
@@ -49,11 +52,18 @@ func announce(env *Env, server *Server) {
 	fmt.Fprintf(env.Stdout, "listening: %s\n", server.URL())
 }
 
-// serveUntil waits for ctx or for the server to fail, and closes it.
-func serveUntil(ctx context.Context, server *Server) error {
-	select {
-	case <-ctx.Done():
-	case <-server.Done():
+// serveUntil waits for ctx or for the server to fail, and closes it. At a
+// hangup the server reads its certificates again.
+func serveUntil(ctx context.Context, server *Server, hangups <-chan os.Signal) error {
+	for going := true; going; {
+		select {
+		case <-hangups:
+			server.reload()
+		case <-ctx.Done():
+			going = false
+		case <-server.Done():
+			going = false
+		}
 	}
 	server.logger.Info("stopping")
 	err := server.Close()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,12 +10,14 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -171,6 +175,53 @@ func TestServeTLS(t *testing.T) {
 		t.Errorf("%s answers %s", s.url, response.Status)
 	}
 	s.stop()
+}
+
+// TestServeHangup renews the certificate of a running server, which goes on at SIGHUP.
+func TestServeHangup(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	cert, key := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	writeCertificate(t, cert, key)
+	hangups := make(chan os.Signal)
+	env, _, log := testEnv(nil)
+	reader, writer := io.Pipe()
+	env.Stdout, env.Hangups = writer, func() (<-chan os.Signal, func()) { return hangups, func() {} }
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- Run(ctx, env, []string{"serve", "--data", filepath.Join(folder, "data"), "--listen", "127.0.0.1:0",
+			"--limits.min-free-disk", "1MiB", "--tls-cert", cert, "--tls-key", key})
+		_ = writer.Close()
+	}()
+	var url string
+	for lines := bufio.NewScanner(reader); url == "" && lines.Scan(); {
+		_, url, _ = strings.Cut(lines.Text(), "listening: ")
+	}
+	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	roots := writeCertificate(t, cert, key)
+	hangups <- syscall.SIGHUP
+	hangups <- syscall.SIGHUP // taken once the first is done
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	hangups <- syscall.SIGHUP
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	response, err := client.Get(url + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	client.CloseIdleConnections()
+	cancel()
+	if code := <-ended; code != exitOK {
+		t.Errorf("serve ended with %d", code)
+	}
+	for _, want := range []string{"was read again", "was not read again"} {
+		if !strings.Contains(log.String(), "hangup: the certificate") || !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say that the certificate %s:\n%s", want, log)
+		}
+	}
 }
 
 // writeCertificate makes a self-signed certificate for 127.0.0.1.

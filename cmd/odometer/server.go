@@ -233,6 +233,16 @@ func (s *Server) URL() string { return s.http.URL() }
 // Done is closed when the server no longer serves, by Close or by a failure.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
+// reload reads again what may change while the server runs: its certificates.
+// Where that fails the server goes on with those it has.
+func (s *Server) reload() {
+	if err := s.http.ReloadCertificate(); err != nil {
+		s.logger.Error("hangup: the certificate was not read again; the one before is served on", "error", err)
+		return
+	}
+	s.logger.Info("hangup: the certificate, if there is one, was read again; other settings need a restart")
+}
+
 // Close lets requests in progress finish, writes a last checkpoint and gives
 // the data directory back.
 func (s *Server) Close() error {

@@ -51,6 +51,8 @@ type Server struct {
 	mu       sync.Mutex
 	surfaces []*Surface
 
+	certificate *certificate // nil = plain HTTP
+
 	http     *http.Server
 	listener net.Listener
 	secure   bool
@@ -72,9 +74,13 @@ func New(o Options) (*Server, error) {
 	s.logger = newRequestLog(o.Logger)
 	s.budget.max = s.limits.BodiesInFlight
 	s.metrics.watch(s)
-	config, err := tlsConfig(o.TLSCert, o.TLSKey)
-	if err != nil {
-		return nil, err
+	var config *tls.Config
+	if o.TLSCert != "" || o.TLSKey != "" {
+		var err error
+		if s.certificate, err = newCertificate(o.TLSCert, o.TLSKey, s.now, o.Logger); err != nil {
+			return nil, err
+		}
+		config = &tls.Config{GetCertificate: s.certificate.get, MinVersion: tls.VersionTLS12}
 	}
 	l, err := net.Listen("tcp", o.Listen)
 	if err != nil {
@@ -102,17 +108,6 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-func tlsConfig(cert, key string) (*tls.Config, error) {
-	if cert == "" && key == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("load TLS certificate and key: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
-}
-
 // Addr is the bound address.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
@@ -123,6 +118,15 @@ func (s *Server) URL() string {
 		scheme = "https"
 	}
 	return scheme + "://" + s.Addr().String()
+}
+
+// ReloadCertificate reads the TLS certificate and key again; without TLS it
+// does nothing. After an error the one before is served on.
+func (s *Server) ReloadCertificate() error {
+	if s.certificate == nil {
+		return nil
+	}
+	return s.certificate.load()
 }
 
 // Mount adds surfaces; requests that are under way keep the routes they had.
