@@ -103,7 +103,12 @@ func TestReportToMarketplaces(t *testing.T) {
 // wantMetrics checks that /metrics has some lines.
 func (s *testServer) wantMetrics(lines ...string) {
 	s.t.Helper()
-	response, err := http.Get(s.url + "/metrics")
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+"/metrics", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+s.adminKey)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}

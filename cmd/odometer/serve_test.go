@@ -157,6 +157,62 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestServeWithoutTLS warns where keys would travel readably.
+func TestServeWithoutTLS(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	cert, key := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	writeCertificate(t, cert, key)
+	for _, c := range []struct {
+		flags []string
+		warns bool
+	}{
+		{nil, false},
+		{[]string{"--listen", "0.0.0.0:0"}, true},
+		{[]string{"--listen", "0.0.0.0:0", "--public-url", "http://usage.example"}, true},
+		{[]string{"--listen", "0.0.0.0:0", "--public-url", "https://usage.example"}, false},
+		{[]string{"--listen", "0.0.0.0:0", "--tls-cert", cert, "--tls-key", key}, false},
+	} {
+		s := fresh(t, c.flags...)
+		s.stop()
+		if strings.Contains(s.log.String(), "travel unencrypted") != c.warns {
+			t.Errorf("%v: the log says\n%s", c.flags, s.log)
+		}
+	}
+}
+
+// TestServiceUnit holds the documented unit against the command line and what hardens it.
+func TestServiceUnit(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile("../../docs/odometer.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "UMask=0077", "MemoryMax=4G", "[Install]", "StateDirectory=odometer"} {
+		if !strings.Contains(string(unit), "\n"+line+"\n") {
+			t.Errorf("the unit lacks %s", line)
+		}
+	}
+	_, start, _ := strings.Cut(string(unit), "\nExecStart=")
+	start, _, _ = strings.Cut(start, "\n")
+	config := filepath.Join(t.TempDir(), "odometer.yaml")
+	if err := os.WriteFile(config, []byte("log-format: json\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Fields(strings.ReplaceAll(start, "/etc/odometer/odometer.yaml", config))
+	if args[0] != "/usr/local/bin/odometer" || args[1] != "serve" {
+		t.Fatalf("it starts %v", args)
+	}
+	env, _, _ := testEnv(nil)
+	app, err := newApp(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.parser.Parse(args[1:]); err != nil || app.cli.Serve.Data != "/var/lib/odometer" || app.cli.Serve.LogFormat != "json" {
+		t.Errorf("%v: %v", args, err)
+	}
+}
+
 // TestServeTLS serves HTTPS with a certificate made for the test.
 func TestServeTLS(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -141,6 +142,10 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 	})
 	if err != nil {
 		return err
+	}
+	if t, ok := s.http.Addr().(*net.TCPAddr); ok && !t.IP.IsLoopback() && s.settings.publicScheme() != "https" {
+		s.logger.Warn("keys and usage travel unencrypted beyond this machine: give tls-cert and tls-key, or end TLS in a proxy and set public-url to its https address",
+			"listen", t.String())
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop

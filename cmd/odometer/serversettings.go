@@ -34,7 +34,7 @@ type ServerSettings struct {
 	TLSKey  string `name:"tls-key" placeholder:"FILE" setting:"" help:"Private key in PEM."`
 
 	PprofListen   string `placeholder:"ADDR" setting:"" help:"Loopback address to serve Go profiles on; empty is off."`
-	MetricsAccess string `enum:"auto,open,operator" default:"auto" setting:"" help:"Who may read /metrics: auto is open on a loopback listener and operator elsewhere."`
+	MetricsAccess string `enum:"operator,open" default:"operator" setting:"" help:"Who may read /metrics: operator asks for a key with the operator right, open is anyone who can connect."`
 	LogFormat     string `enum:"text,json" default:"text" setting:"" help:"Form of the log on standard error: text or json."`
 	LogLevel      string `enum:"debug,info,warn,error" default:"info" setting:"" help:"Least level that is logged: debug, info, warn or error."`
 
@@ -57,12 +57,13 @@ type CheckpointSettings struct {
 
 // LimitSettings bound what is taken in and held.
 type LimitSettings struct {
-	BodyBytes         byteSize      `default:"16MiB" setting:"" help:"Largest request body as sent."`
-	DecompressedBytes byteSize      `default:"64MiB" setting:"" help:"Largest request body after gzip or zstd."`
-	BodiesInFlight    byteSize      `default:"160MiB" setting:"" help:"Bytes of all request bodies held at once; beyond it 429."`
-	Connections       int           `default:"8192" setting:"" help:"Open connections; further ones wait."`
-	BodyTimeout       time.Duration `default:"5m" setting:"" help:"Longest time for a whole request body."`
-	ShutdownGrace     time.Duration `default:"10s" setting:"" help:"Time for requests in progress when the server stops."`
+	BodyBytes             byteSize      `default:"16MiB" setting:"" help:"Largest request body as sent."`
+	DecompressedBytes     byteSize      `default:"64MiB" setting:"" help:"Largest request body after gzip or zstd."`
+	BodiesInFlight        byteSize      `default:"160MiB" setting:"" help:"Bytes of all request bodies held at once; beyond it 429."`
+	Connections           int           `default:"8192" setting:"" help:"Open connections; a further one closes the one that has been without a request for longest."`
+	ConnectionsPerAddress int           `default:"4096" setting:"" help:"Open connections from one address, such as a proxy's."`
+	BodyTimeout           time.Duration `default:"5m" setting:"" help:"Longest time for a whole request body."`
+	ShutdownGrace         time.Duration `default:"10s" setting:"" help:"Time for requests in progress when the server stops."`
 
 	EventsPerRequest int           `default:"20000" setting:"" help:"Events in one request."`
 	IDBytes          int           `name:"id-bytes" default:"256" setting:"" help:"Longest id of an event."`
@@ -96,6 +97,7 @@ func (s *ServerSettings) httpLimits() httpserver.Limits {
 	l := httpserver.DefaultLimits()
 	l.BodyBytes, l.DecompressedBytes = int64(s.Limits.BodyBytes), int64(s.Limits.DecompressedBytes)
 	l.BodiesInFlight, l.Connections = int64(s.Limits.BodiesInFlight), s.Limits.Connections
+	l.ConnectionsPerAddress = s.Limits.ConnectionsPerAddress
 	l.BodyTimeout, l.ShutdownGrace = s.Limits.BodyTimeout, s.Limits.ShutdownGrace
 	return l
 }
@@ -200,7 +202,7 @@ func (s *ServerSettings) publicScheme() string {
 func (s *ServerSettings) logger(w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(s.LogLevel)) // one of the flag's enum
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: scrub}
 	if s.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}

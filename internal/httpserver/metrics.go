@@ -2,6 +2,8 @@ package httpserver
 
 import (
 	"net/http"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
+	codes    *prometheus.CounterVec
 	panics   prometheus.Counter
 	unrouted routeTimer
 	page     http.Handler
@@ -27,10 +30,13 @@ func NewMetrics() *Metrics {
 			Name: "odometer_http_request_duration_seconds", Help: "Time from the end of a request's headers to the end of its answer.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
 		}, []string{"surface", "method", "route", "status"}),
+		codes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "odometer_http_requests_total", Help: "Requests that were answered, by status code.",
+		}, []string{"surface", "method", "route", "code"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "odometer_http_panics_total", Help: "Requests that ended in a panic."}),
 	}
 	m.unrouted.m, m.unrouted.surface = m, "none"
-	m.registry.MustRegister(m.requests, m.panics, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.codes, m.panics, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.page = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	return m
@@ -49,12 +55,13 @@ func (m *Metrics) watch(s *Server) {
 	}, func() float64 { return float64(s.budget.max) }))
 }
 
-// routeTimer holds a route's histograms by class of status, each made when it
-// is first needed, so that a request looks nothing up.
+// routeTimer holds a route's histograms by class of status, and its counters by
+// status, each made when it is first needed, so that a request compares no labels.
 type routeTimer struct {
 	m                     *Metrics
 	surface, method, path string
 	classes               [len(statusClasses)]atomic.Pointer[prometheus.Observer]
+	codes                 sync.Map // status -> prometheus.Counter
 }
 
 var statusClasses = [...]string{"", "1xx", "2xx", "3xx", "4xx", "5xx"} // by status/100
@@ -72,13 +79,25 @@ func (t *routeTimer) class(i int) prometheus.Observer {
 	return o
 }
 
+// code is the counter of one status. Statuses come from the handlers, never
+// from a request, so that they are few.
+func (t *routeTimer) code(status int) prometheus.Counter {
+	if c, ok := t.codes.Load(status); ok {
+		return c.(prometheus.Counter)
+	}
+	c := t.m.codes.WithLabelValues(t.surface, t.method, t.path, strconv.Itoa(status))
+	t.codes.Store(status, c)
+	return c
+}
+
 // observe counts one request. Those without a route share one series, so that
 // a scanner of paths cannot make any number of them.
 func (m *Metrics) observe(x *Exchange, took time.Duration) {
-	class := x.status / 100
+	status := x.status
 	if x.counted != 0 {
-		class = x.counted / 100
+		status = x.counted
 	}
+	class := status / 100
 	if class < 2 || class > 5 {
 		class = 5
 	}
@@ -87,4 +106,5 @@ func (m *Metrics) observe(x *Exchange, took time.Duration) {
 		t = x.route.timer
 	}
 	t.class(class).Observe(took.Seconds())
+	t.code(status).Inc()
 }

@@ -92,8 +92,8 @@ func New(o Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	s.access = s.access.resolve(l.Addr())
-	s.listener = newLimitListener(l, s.limits.Connections)
+	accepted := limitConnections(l, s.limits, s.now)
+	s.listener = accepted
 	s.secure = config != nil
 	s.http = &http.Server{
 		Handler:           s,
@@ -102,6 +102,7 @@ func New(o Options) (*Server, error) {
 		WriteTimeout:      s.limits.ResponseTimeout,
 		IdleTimeout:       s.limits.IdleTimeout,
 		MaxHeaderBytes:    s.limits.HeaderBytes,
+		ConnState:         accepted.state,
 		ErrorLog:          log.New(&lineLog{log: s.logger, now: s.now}, "", 0),
 	}
 	s.Mount()

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -13,22 +14,12 @@ import (
 // MetricsAccess says who may read /metrics, which names the organizations.
 type MetricsAccess string
 
-// The settings of MetricsAccess.
+// The settings of MetricsAccess. Nothing is open by itself, not even on
+// loopback: a proxy on the same machine makes loopback public.
 const (
-	MetricsAuto     MetricsAccess = "auto"     // open on a loopback listener, else operator (the default)
+	MetricsOperator MetricsAccess = "operator" // a key with the operator right (the default)
 	MetricsOpen     MetricsAccess = "open"     // anyone who can connect
-	MetricsOperator MetricsAccess = "operator" // a key with the operator right
 )
-
-func (a MetricsAccess) resolve(addr net.Addr) MetricsAccess {
-	if a == MetricsOpen || a == MetricsOperator {
-		return a
-	}
-	if t, ok := addr.(*net.TCPAddr); ok && t.IP.IsLoopback() {
-		return MetricsOpen
-	}
-	return MetricsOperator
-}
 
 const systemName = "system"
 
@@ -63,7 +54,7 @@ func (x *Exchange) text(body string) error {
 }
 
 func (s *Server) metricsPage(x *Exchange) error {
-	if s.access == MetricsOperator {
+	if s.access != MetricsOpen {
 		service := s.service.Load()
 		if service == nil {
 			return errStarting
@@ -110,7 +101,24 @@ func newPprofServer(addr string) (*pprofServer, error) {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return &pprofServer{listener: l, http: &http.Server{Handler: mux, ReadHeaderTimeout: DefaultLimits().HeaderTimeout}}, nil
+	return &pprofServer{listener: l, http: &http.Server{Handler: onlyLocal(mux), ReadHeaderTimeout: DefaultLimits().HeaderTimeout}}, nil
 }
 
 func (p *pprofServer) serve() error { return p.http.Serve(p.listener) }
+
+// onlyLocal refuses requests that were meant for another host than this
+// machine: a page in a browser here can ask for a name of its own that leads
+// to loopback.
+func onlyLocal(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			http.Error(w, "this address answers to localhost only", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
