@@ -25,12 +25,12 @@ func scrub(_ []string, a slog.Attr) slog.Attr {
 		text = v.String()
 	case slog.KindAny:
 		switch x := v.Any().(type) {
+		case *slog.Source, slog.Level:
+			return a
 		case error:
 			text = x.Error()
 		case fmt.Stringer:
 			text = x.String()
-		case *slog.Source, slog.Level:
-			return a
 		default:
 			text = fmt.Sprintf("%+v", x)
 		}

@@ -114,26 +114,26 @@ func mark(rows []bool, n, row int) []bool {
 
 // noteLong makes the measure skip the rows in which the meter's groups or
 // distinct values would be too long.
-func (ms *measure) noteLong(e *evaluator, m *meter.Meter) {
-	for _, name := range m.GroupBy {
-		ms.addLong(e.tooLong(name))
+func (m *measure) noteLong(e *evaluator, of *meter.Meter) {
+	for _, name := range of.GroupBy {
+		m.addLong(e.tooLong(name))
 	}
-	if m.Aggregation == meter.AggUniqueCount {
-		ms.addLong(e.tooLong(m.Value))
+	if of.Aggregation == meter.AggUniqueCount {
+		m.addLong(e.tooLong(of.Value))
 	}
 }
 
-func (ms *measure) addLong(rows []bool) {
+func (m *measure) addLong(rows []bool) {
 	switch {
 	case rows == nil:
-	case ms.long == nil:
-		ms.long = rows
+	case m.long == nil:
+		m.long = rows
 	default:
 		both := make([]bool, len(rows))
 		for i := range rows {
-			both[i] = rows[i] || ms.long[i]
+			both[i] = rows[i] || m.long[i]
 		}
-		ms.long = both
+		m.long = both
 	}
 }
 

@@ -153,7 +153,6 @@ type walker struct {
 type level struct {
 	shape *shape
 	field *field            // of the struct's member whose value comes next
-	value bool              // a member's value comes next
 	has   map[*field]string // the fields that were given, as they were written
 	begun *field            // the field whose value this is
 	empty bool              // nothing in it so far
