@@ -51,7 +51,7 @@ func (r *Reporter) allowed(ctx context.Context) func(*catalog.Line) bool {
 	type key struct{ organization, partner, listing string }
 	known := map[key]bool{}
 	return func(l *catalog.Line) bool {
-		var t target
+		var t sender.Line
 		if err := json.Unmarshal(l.Target, &t); err != nil || listingOf(t) == "" {
 			return true // nobody is billed by it
 		}
