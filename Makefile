@@ -24,7 +24,7 @@ check: ## format, vet, staticcheck, errcheck, the repository's rules and the sho
 	$(GO) test -json -short ./... | $(SUMMARY)
 
 test: ## every test, in random order; installs what the tests need
-	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl initdb:postgresql python3:python3 node:nodejs npm:npm
+	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl initdb:postgresql python3:python3 node:nodejs npm:npm javac:default-jdk-headless mvn:maven
 	$(GO) test -json -count=1 -shuffle=on -timeout 15m ./... | $(SUMMARY)
 
 race: ## the short tests under the race detector
@@ -32,7 +32,7 @@ race: ## the short tests under the race detector
 	CGO_ENABLED=1 $(GO) test -json -race -short -shuffle=on -timeout 30m ./... | $(SUMMARY)
 
 compat: ## other programs against the real binary: nginx's log, the vendors' clients
-	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl python3:python3 node:nodejs npm:npm
+	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl python3:python3 node:nodejs npm:npm javac:default-jdk-headless mvn:maven
 	$(GO) test -json -count=1 ./compat/... | $(SUMMARY)
 
 sim: ## random histories, disk faults and crashes against a naive model; SEED= replays one

@@ -149,3 +149,15 @@ func Go(t testing.TB, folder string) (Client, bool) {
 	})
 	return Client{Name: "go", command: []string{path}}, true
 }
+
+// Java fetches the jars that the pom.xml in a folder of testdata names,
+// compiles its Client.java and returns the client that it is; false if
+// ODOMETER_ALLOW_MISSING has maven.
+func Java(t testing.TB, name, folder string) (Client, bool) {
+	t.Helper()
+	if mayMiss(t, "maven") {
+		return Client{}, false
+	}
+	classes := install(t, "java "+name, script("setup-java.sh", name, filepath.Join("testdata", folder)))
+	return Client{Name: "java", command: []string{"java", "-cp", classes, "Client"}}, true
+}
