@@ -81,7 +81,16 @@ customers:
 // usage of both, and an organization that has nothing. blind closes its ledger.
 func isolated(t *testing.T, clock func() time.Time) (s *server, blind func()) {
 	t.Helper()
+	return isolatedOn(t, "", clock)
+}
+
+// isolatedOn is isolated with its catalogue at a place; "" is a file of its own.
+func isolatedOn(t *testing.T, dsn string, clock func() time.Time) (s *server, blind func()) {
+	t.Helper()
 	dir := t.TempDir()
+	if dsn == "" {
+		dsn = filepath.Join(dir, "catalog.db")
+	}
 	log, err := ledger.Open(context.Background(), ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: clock, Fatal: func(text string) { t.Error(text) }})
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +101,7 @@ func isolated(t *testing.T, clock func() time.Time) (s *server, blind func()) {
 		}
 	})
 	t.Cleanup(blind)
-	s = newServer(t, dir, log, clock)
+	s = newServerOn(t, dsn, log, clock)
 	t.Cleanup(s.close)
 	_, err = s.store.CreateOrganization(context.Background(), catalog.NewOrganization{ID: "stranger"}, "test")
 	s.check(err)

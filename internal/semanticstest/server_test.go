@@ -49,10 +49,16 @@ type server struct {
 // newServer opens the catalogue of a folder over a ledger.
 func newServer(t testing.TB, dir string, log *ledger.Ledger, clock func() time.Time) *server {
 	t.Helper()
+	return newServerOn(t, filepath.Join(dir, "catalog.db"), log, clock)
+}
+
+// newServerOn is newServer with its catalogue at a place.
+func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time.Time) *server {
+	t.Helper()
 	s := &server{t: t, clock: clock, done: make(chan error, 1)}
 	ctx := context.Background()
 	var err error
-	s.store, err = catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: clock})
+	s.store, err = catalog.Open(ctx, dsn, catalog.Options{Clock: clock})
 	s.check(err)
 	s.token, err = s.store.EnsureDefault(ctx, "test")
 	s.check(err)

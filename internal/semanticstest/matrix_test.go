@@ -1,0 +1,516 @@
+package semanticstest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/catalog/postgrestest"
+	"odometer/internal/httpserver"
+	"odometer/internal/ledger"
+	"odometer/internal/marketplace"
+	"odometer/internal/meter"
+	"odometer/internal/metering"
+)
+
+// The matrix asks every operation of the native API and of Suger's with every
+// kind of key about four objects: the key's own, another customer's, another
+// organization's, and one that is nobody's. What is not the key's own answers
+// as what is nobody's, status, headers and body, and nothing that only others
+// know is in any answer. The vendors' reading APIs have TestUnseenIsUnknown.
+
+// object is everything that a request can name of one owner. Its texts are as
+// long as those of the other objects.
+type object struct {
+	organization, customer, id string // id is the digit in all other names
+	key                        string // id of a key
+}
+
+var (
+	own       = object{organization: "default", customer: "one", id: "1"}
+	others    = object{organization: "default", customer: "two", id: "2"}
+	elsewhere = object{organization: "another", customer: "els", id: "4"}
+)
+
+// nobodys is, for each object, one that is nobody's. Each has its own, so that
+// what a stranger creates in its own organization on the way is the same for both.
+var nobodys = map[string]object{
+	own.id:       {organization: "nowher6", customer: "nix", id: "6", key: strings.Repeat("x", 16)},
+	others.id:    {organization: "nowher9", customer: "nil", id: "9", key: strings.Repeat("y", 16)},
+	elsewhere.id: {organization: "nowher8", customer: "nul", id: "8", key: strings.Repeat("z", 16)},
+}
+
+// secret is in everything that another owner is called or has sent.
+const secret = "SECRET"
+
+// fill puts the object's names in the place of braced and dollar words.
+func (o object) fill(text, asker string) string {
+	return strings.NewReplacer("{organization}", o.organization, "$asker", asker, "{customer}", o.customer, "$customer", o.customer, "$n", o.id,
+		"{key}", "m-"+o.id, "{month}", "2026-09", "{entitlement}", "e-"+o.id, "{group}", "g-"+o.id, "{metric}", "b-"+o.id, "$key", o.key).Replace(text)
+}
+
+// neutral makes two objects' answers comparable.
+func neutral(o object, text string) string {
+	text = numbers.ReplaceAllString(text, "sequence")
+	for _, one := range []object{o, nobodys[o.id]} {
+		pairs := []string{one.organization, "#", "\"" + one.customer + "\"", "#", "\\\"" + one.customer + "\\\"", "#", "/" + one.customer, "/#", " " + one.customer, " #", "\"7" + one.id + "\"", "#"}
+		for _, prefix := range []string{"S", "K-", "c", "a", "t", "e-", "p-", "m-", "b-", "g-", "src/", "v-", "u-", "new-", "r-"} {
+			pairs = append(pairs, "\""+prefix+one.id, "\"#", "/"+prefix+one.id, "/#", " "+prefix+one.id, " #")
+		}
+		if one.key != "" {
+			pairs = append(pairs, one.key, "#")
+		}
+		text = strings.NewReplacer(append(pairs, strings.Repeat(one.id, 3), "#", "7"+one.id, "#", strings.Repeat(one.id, 2), "#")...).Replace(text)
+	}
+	return text
+}
+
+// numbers are places in the log of the asker's own organization, where its own
+// requests of this test are.
+var numbers = regexp.MustCompile(`sequence(":| )[0-9]+(, event [0-9]+)?`)
+
+// ask is one form of an operation: what follows the path, and the body.
+type ask struct {
+	query, body string
+	id          string // for {id} in the path
+	header      []string
+	tells       bool // its verdict tells that an identity was used, which identities do; no more than that
+}
+
+const octoberRange = "from=2026-10-01T00:00:00Z&to=2026-11-01T00:00:00Z"
+
+// nounRows are the operations of a kind of noun, with its id and the body that makes one.
+func nounRows(rows map[string][]ask, path, id, create string) {
+	rows["GET "+path] = []ask{{}}
+	rows["POST "+path] = []ask{{body: create}}
+	rows["GET "+path+"/{id}"] = []ask{{id: id}}
+	rows["PATCH "+path+"/{id}"] = []ask{{id: id, body: "{}"}}
+	rows["DELETE "+path+"/{id}"] = []ask{{id: id}}
+}
+
+// matrixRows are the forms of every operation. A route without a row fails the test.
+func matrixRows() map[string][]ask {
+	rows := map[string][]ask{
+		"GET /api/v1/events":          {{}, {query: "subject=$customer"}, {query: "source=src/$n"}, {query: "verdict=conflict"}, {query: "verdict=rejected"}, {query: "verdict=duplicate"}, {query: "type=hit$n"}},
+		"GET /api/v1/events/lookup":   {{query: "source=src/$n&id=v-$n"}, {query: "source=suger/e-$n&id=g-$n/0"}},
+		"GET /api/v1/meters":          {{}},
+		"POST /api/v1/meters":         {{body: `{"key":"new-$n","event_type":"x","aggregation":"COUNT"}`}},
+		"GET /api/v1/meters/{key}":    {{}},
+		"PATCH /api/v1/meters/{key}":  {{body: `{"name":"x"}`}},
+		"DELETE /api/v1/meters/{key}": {{}},
+		"GET /api/v1/meters/{key}/usage": {{query: octoberRange}, {query: octoberRange + "&group_by=customer"}, {query: octoberRange + "&filter[customer]=$customer"},
+			{query: octoberRange + "&as_of=2026-10-30T00:00:00Z"}, {query: octoberRange, header: []string{"Accept", "text/csv"}}},
+		"GET /api/v1/keys":                       {{}},
+		"POST /api/v1/keys":                      {{body: `{"role":"read","customer":"$customer"}`}, {body: `{"role":"ingest","customer":"xyz","sources":["src/$n"]}`}},
+		"DELETE /api/v1/keys/{id}":               {{id: "$key"}},
+		"GET /api/v1/organizations":              {{}},
+		"POST /api/v1/organizations":             {{body: `{"id":"{organization}"}`}},
+		"GET /api/v1/organizations/{id}":         {{id: "{organization}"}},
+		"PATCH /api/v1/organizations/{id}":       {{id: "{organization}", body: `{"name":"x"}`}},
+		"GET /api/v1/audit":                      {{}},
+		"GET /api/v1/catalog":                    {{}},
+		"POST /api/v1/catalog":                   {{query: "dry_run=true", body: `{"customers":[{"id":"$customer","name":"x"}]}`}},
+		"GET /api/v1/units":                      {{}},
+		"PUT /api/v1/units":                      {{body: `{"cloud":{"meter":"m-$n"}}`}},
+		"GET /api/v1/usage":                      {{query: octoberRange + "&customer=$customer"}, {query: octoberRange + "&product=p-$n"}, {query: octoberRange + "&usage_type=u-$n"}, {query: octoberRange + "&contract=K-$n"}, {query: octoberRange + "&service=S$n&product=p-$n"}},
+		"GET /api/v1/unattributed":               {{query: octoberRange}},
+		"GET /api/v1/periods":                    {{query: "customer=$customer"}},
+		"POST /api/v1/periods":                   {{body: `{"customer":"$customer","month":"2026-08"}`}},
+		"GET /api/v1/periods/{customer}/{month}": {{}},
+		"GET /api/v1/reports/stuck":              {{}},
+		"POST /api/v1/reports/reconcile":         {{}},
+		"POST /api/v1/reports/resolve":           {{body: `{"report":"r-$n","dimension":"gb","as":"moved"}`}},
+		"POST /api/v1/reports/run":               {{body: `{"entitlement":"e-$n","hour":"2026-10-20T10:00:00Z","dry_run":true}`}},
+		"GET /api/v1/entitlements/{id}/credits":  {{id: "e-$n"}},
+		"POST /api/v1/entitlements/{id}/credits": {{id: "e-$n", body: `{"amount":"1"}`}},
+
+		"POST /org/{organization}/entitlement/{entitlement}/usageRecordGroup": {{body: sugerGroup("")}, {body: sugerGroup("new-$n")}},
+		"POST /org/{organization}/batchCreateUsageRecordGroups":               {{body: "[" + sugerGroup("") + "]"}, {body: "[" + sugerGroup("") + "]", header: []string{"Idempotency-Key", "once-$n"}}},
+		"POST /org/{organization}/batchValidateUsageRecordGroups":             {{body: "[" + sugerGroup("") + "]"}},
+		"DELETE /org/{organization}/usageRecordGroup/{group}":                 {{}},
+		"POST /org/{organization}/usageRecordGroup/{group}/retry":             {{}},
+		"GET /org/{organization}/usageRecordGroup":                            {{}, {query: "entitlementId=e-$n"}, {query: "filter=buyerID"}},
+		"GET /org/{organization}/usageRecordReport":                           {{}, {query: "entitlementId=e-$n"}},
+		"GET /org/{organization}/billableMetric":                              {{}},
+		"POST /org/{organization}/billableMetric":                             {{body: `{"aggregationType":"COUNT","name":"new metric"}`}},
+		"GET /org/{organization}/billableMetric/{metric}":                     {{}},
+		"PATCH /org/{organization}/billableMetric/{metric}":                   {{body: `{"name":"another name"}`}},
+		"GET /org/{organization}/usageMeteringConfigInfo":                     {{}},
+		"PATCH /org/{organization}/usageMeteringConfigInfo":                   {{body: `{}`}},
+	}
+	of := "/api/v1/customers/{customer}/"
+	nounRows(rows, "/api/v1/products", "p-$n", `{"id":"new-$n"}`)
+	nounRows(rows, "/api/v1/customers", "$customer", `{"id":"new-$n"}`)
+	nounRows(rows, of+"services", "S$n", `{"id":"new-$n"}`)
+	nounRows(rows, of+"contracts", "K-$n", `{"id":"new-$n"}`)
+	nounRows(rows, of+"cp_codes", "7$n", `{"id":8$n,"contract":"K-$n"}`)
+	nounRows(rows, of+"reporting_groups", "$n$n", `{"id":8$n}`)
+	nounRows(rows, of+"account_groups", "$n$n$n", `{"aid":"8$n"}`)
+	nounRows(rows, of+"agents", "a$n", `{"id":"new-$n","kind":"enterprise","account_group":"$n$n$n"}`)
+	nounRows(rows, of+"tests", "t$n", `{"id":"new-$n","type":"page-load","account_group":"$n$n$n"}`)
+	nounRows(rows, "/api/v1/entitlements", "e-$n", `{"id":"new-$n","customer":"$customer","partner":"AWS","product":"p-$n","starts":"2026-01-01"}`)
+	rows["POST /api/v1/events"] = eventAsks()
+	return rows
+}
+
+func sugerGroup(id string) string {
+	if id != "" {
+		id = `"id":"` + id + `",`
+	}
+	return `{` + id + `"organizationID":"{organization}","entitlementID":"e-$n","records":{"gb":1}}`
+}
+
+// eventAsks send, in every mode and form, events of the object's customer, and
+// events of the asker's with the object's identities.
+func eventAsks() []ask {
+	event := func(customer, id string) string {
+		return `{"specversion":"1.0","id":"` + id + `","source":"src/$n","type":"hit","subject":"` + customer + `","time":"2026-10-20T10:00:00Z","data":{"bytes":12345}}`
+	}
+	var asks []ask
+	for _, mode := range []string{"", "atomic=true", "strict=true", "atomic=true&strict=true"} {
+		for _, customer := range []string{"$customer", "$asker"} {
+			one, two := event(customer, "v-$n"), event(customer, "u-$n")
+			tells := customer == "$asker"
+			for _, form := range [][2]string{{"application/json", one}, {"application/cloudevents+json", one},
+				{"application/cloudevents-batch+json", "[" + one + "," + two + "]"}, {"application/x-ndjson", one + "\n" + two}} {
+				asks = append(asks, ask{query: mode, body: form[1], tells: tells, header: []string{"Content-Type", form[0]}})
+			}
+			asks = append(asks, ask{query: mode, body: `{"bytes":12345}`, tells: tells, header: []string{"Content-Type", "application/json", "Ce-Specversion", "1.0", "Ce-Id", "v-$n",
+				"Ce-Source", "src/$n", "Ce-Type", "hit", "Ce-Subject", customer, "Ce-Time", "2026-10-20T10:00:00Z"}})
+			asks = append(asks, ask{query: mode, body: one, tells: tells, header: []string{"Content-Type", "application/json", "Prefer", "return=minimal"}})
+		}
+	}
+	return asks
+}
+
+// matrixCatalogue is an organization's catalogue of owners, of whom the first is the asker's own.
+func matrixCatalogue(owners ...object) string {
+	var meters, products, customers, entitlements strings.Builder
+	for _, o := range owners {
+		name := secret
+		if o == own {
+			name = "Own"
+		}
+		fill := func(text string) string { return strings.ReplaceAll(o.fill(text, ""), "$name", name) }
+		meters.WriteString(fill("  - {key: m-$n, name: $name, event_type: hit, aggregation: COUNT, group_by: [customer, contract, product, service, cp_code]}\n"))
+		products.WriteString(fill("  - {id: p-$n, name: $name, usage_types: [{name: u-$n, meter: m-$n, unit: unit}]}\n"))
+		customers.WriteString(fill(`  - {id: $customer, name: $name, account_id: A-$n, services: [{id: S$n, name: $name}], contracts: [{id: K-$n, terms: [{products: [p-$n], regions: GLOBAL}]}],
+     cp_codes: [{id: 7$n, name: $name, contract: K-$n}], reporting_groups: [{id: $n$n, name: $name, cp_codes: [7$n]}], account_groups: [{aid: "$n$n$n", name: $name}],
+     agents: [{id: a$n, name: $name, kind: enterprise, account_group: "$n$n$n"}], tests: [{id: t$n, name: $name, type: page-load, account_group: "$n$n$n", interval_s: 60}]}` + "\n"))
+		entitlements.WriteString(fill(`  - {id: e-$n, customer: $customer, buyer: {id: $name-$n}, partner: AWS, product: p-$n, starts: 2026-01-01, dimensions: [{key: gb, name: $name}, {key: counted, meter: b-$n}],
+     aws: {product_code: code$n, customer_identifier: c$n}}` + "\n"))
+	}
+	return "meters:\n" + meters.String() + "products:\n" + products.String() + "customers:\n" + customers.String() + "entitlements:\n" + entitlements.String()
+}
+
+// matrixWorld is a server with the owners' things, usage, groups, credits and closed months.
+func matrixWorld(t *testing.T, dsn string) *server {
+	t.Helper()
+	dir := t.TempDir()
+	log, err := ledger.Open(context.Background(), ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: october, Fatal: func(text string) { t.Error(text) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if dsn == "" {
+		dsn = filepath.Join(dir, "catalog.db")
+	}
+	s := newServerOn(t, dsn, log, october)
+	t.Cleanup(s.close)
+	// It freezes, and sends nowhere.
+	s.service.UseReporter(marketplace.New(marketplace.Options{Catalog: s.store, Usage: s.service, Clock: october, Owner: "test"}))
+	ctx := context.Background()
+	for _, id := range []string{elsewhere.organization, "strange"} {
+		_, err := s.store.CreateOrganization(ctx, catalog.NewOrganization{ID: id}, "test")
+		s.check(err)
+	}
+	for organization, owners := range map[string][]object{"default": {own, others}, elsewhere.organization: {elsewhere}} {
+		p := s.in(organization)
+		for _, o := range owners {
+			name := secret + " metric " + o.id
+			if o == own {
+				name = "Own metric"
+			}
+			_, err := s.service.CreateBillableMetric(ctx, p, metering.NewBillableMetric{ID: o.fill("b-$n", ""), Name: name, Aggregation: "COUNT"})
+			s.check(err)
+		}
+		if _, err := s.apply(organization, matrixCatalogue(owners...), metering.ApplyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range owners {
+			s.furnish(p, o)
+		}
+	}
+	return s
+}
+
+// furnish gives an owner usage of every verdict, a group, a credit and a closed month.
+func (s *server) furnish(p metering.Principal, o object) {
+	s.t.Helper()
+	ctx := context.Background()
+	event := func(id, kind, data string) string {
+		return o.fill(`{"specversion":"1.0","id":"`+id+`","source":"src/$n","type":"`+kind+`","subject":"$customer","time":"2026-10-10T10:00:00Z","data":{"service":"S$n","product":"p-$n","text":"`+data+`"}}`, "")
+	}
+	text := secret
+	if o == own {
+		text = "own"
+	}
+	for _, body := range []string{event("v-$n", "hit", text), event("u-$n", "hit", text), event("w-$n", "hit$n", text), event("v-$n", "hit", text), event("v-$n", "hit", text+" again"), event("x-$n", "hit", text) + ","} {
+		if _, err := s.service.Ingest(ctx, p, []byte(body), metering.NDJSON, false); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	_, err := s.service.ReportGroups(ctx, p, []metering.NewRecordGroup{{ID: o.fill("g-$n", ""), Entitlement: o.fill("e-$n", ""),
+		Records: map[string]meter.Decimal{"gb": meter.NewDecimal(5)}, Time: time.Date(2026, 10, 20, 10, 0, 0, 0, time.UTC)}}, metering.Idempotency{})
+	s.check(err)
+	_, err = s.service.AddCredit(ctx, p, o.fill("e-$n", ""), meter.NewDecimal(7), metering.Idempotency{})
+	s.check(err)
+	_, err = s.service.ClosePeriod(ctx, p, o.customer, "2026-09")
+	s.check(err)
+}
+
+// submit sends a request of the matrix.
+func (s *server) submit(vendor string, c credential, method, target, body string, header ...string) *httptest.ResponseRecorder {
+	s.t.Helper()
+	target, query, _ := strings.Cut(target, "?")
+	if query != "" {
+		target += "?" + strings.ReplaceAll(query, " ", "%20")
+	}
+	text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nX-Request-Id: test\r\nContent-Length: %d\r\n\r\n%s", method, target, publicHost, len(body), body)
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, target, err)
+	}
+	r.RemoteAddr = "192.0.2.2:4711"
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	s.authorize(vendor, c, method, target, r.Header)
+	w := httptest.NewRecorder()
+	s.http.ServeHTTP(w, r)
+	return w
+}
+
+// matrixKey is a key that asks.
+type matrixKey struct {
+	name         string
+	organization string
+	customer     string // "" = unbound, of an organization that has nothing
+	credential   credential
+}
+
+func (s *server) matrixKeys() []matrixKey {
+	var keys []matrixKey
+	for _, role := range []catalog.Role{catalog.RoleRead, catalog.RoleIngest, catalog.RoleReport} {
+		n := catalog.NewKey{Organization: "default", Role: role, Customer: own.customer}
+		keys = append(keys, matrixKey{"bound, " + string(role), "default", own.customer, s.bearer(n)})
+		if role == catalog.RoleIngest {
+			n.Sources = []string{"src/1"}
+			keys = append(keys, matrixKey{"bound, with sources", "default", own.customer, s.bearer(n)})
+		}
+	}
+	for _, role := range []catalog.Role{catalog.RoleAdmin, catalog.RoleRead, catalog.RoleIngest, catalog.RoleReport} {
+		keys = append(keys, matrixKey{"of a stranger, " + string(role), "strange", "", s.bearer(catalog.NewKey{Organization: "strange", Role: role})})
+		if role != catalog.RoleAdmin {
+			n := catalog.NewKey{Organization: "strange", Role: role, Customer: own.customer}
+			keys = append(keys, matrixKey{"of a stranger's namesake, " + string(role), "strange", own.customer, s.bearer(n)})
+		}
+	}
+	return keys
+}
+
+// bearer is a token only.
+func (s *server) bearer(n catalog.NewKey) credential {
+	s.t.Helper()
+	_, token, err := s.store.CreateKey(context.Background(), n, "test")
+	s.check(err)
+	return credential{token: token}
+}
+
+// TestIsolationMatrix is every operation, key, mode and object, on SQLite.
+func TestIsolationMatrix(t *testing.T) {
+	t.Parallel()
+	isolationMatrix(t, "")
+}
+
+// TestIsolationMatrixPostgreSQL is the same, and TestUnseenIsUnknown, on PostgreSQL.
+func TestIsolationMatrixPostgreSQL(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Log("not run with -short: it starts a server")
+		return
+	}
+	server, ok := postgrestest.Start(t)
+	if !ok {
+		return
+	}
+	isolationMatrix(t, server.Fresh(t))
+	s, _ := isolatedOn(t, server.Fresh(t), october)
+	s.everythingUnseen(http.StatusOK)
+}
+
+func isolationMatrix(t *testing.T, dsn string) {
+	s := matrixWorld(t, dsn)
+	keyOf := func(o *object, organization string) {
+		k, _, err := s.store.CreateKey(context.Background(), catalog.NewKey{Organization: organization, Role: catalog.RoleRead, Customer: o.customer}, "test")
+		s.check(err)
+		o.key = k.ID
+	}
+	mine, theirs, away := own, others, elsewhere
+	keyOf(&mine, "default")
+	keyOf(&theirs, "default")
+	keyOf(&away, away.organization)
+	keys := s.matrixKeys()
+	rows := matrixRows()
+	answered := map[string]bool{}
+	for _, reads := range []bool{true, false} { // what is read is as it was made, not as this test changes it
+		for _, vendor := range []string{"native", "suger"} {
+			for _, route := range s.surfaces[vendor].Routes {
+				if route.Public || reads != (route.Method == http.MethodGet) {
+					continue
+				}
+				name := route.Method + " " + route.Path
+				asks, ok := rows[name]
+				if !ok {
+					t.Errorf("%s serves %s: there is no row for it", vendor, name)
+					continue
+				}
+				for _, k := range keys {
+					foreign := []object{theirs, away}
+					if k.organization == "strange" {
+						// What a namesake says of its own customer, in its own organization, is its own.
+						if k.customer == "" || name != "POST /api/v1/events" {
+							foreign = append(foreign, mine)
+						}
+					} else {
+						s.askOwn(vendor, route, k, mine, asks, answered)
+					}
+					for _, o := range foreign {
+						for _, a := range asks {
+							s.compare(vendor, route, k, o, a)
+						}
+					}
+				}
+				delete(rows, name)
+			}
+		}
+	}
+	for left := range rows {
+		t.Errorf("there is a row for %s, which no surface serves", left)
+	}
+	for _, must := range []string{"GET /api/v1/events", "GET /api/v1/events/lookup", "GET /api/v1/meters/{key}/usage", "GET /api/v1/usage", "GET /api/v1/periods/{customer}/{month}",
+		"GET /api/v1/customers/{customer}/tests/{id}", "GET /api/v1/entitlements/{id}/credits", "GET /org/{organization}/usageRecordGroup", "GET /org/{organization}/billableMetric/{metric}",
+		"POST /api/v1/events", "POST /org/{organization}/entitlement/{entitlement}/usageRecordGroup"} {
+		if !answered[must] {
+			t.Errorf("%s: nobody was answered of what is its own: the matrix tests nothing", must)
+		}
+	}
+}
+
+// askOwn asks about what is the key's own, and looks for what is not.
+func (s *server) askOwn(vendor string, route httpserver.Route, k matrixKey, o object, asks []ask, answered map[string]bool) {
+	s.t.Helper()
+	if route.Method == http.MethodDelete { // it is asked about again
+		return
+	}
+	for _, a := range asks {
+		got := s.perform(vendor, route, k, o, a)
+		if got.Code < 300 {
+			answered[route.Method+" "+route.Path] = true
+		}
+		s.sealed(vendor, route, k, a, got)
+	}
+}
+
+// sealed fails if an answer holds what only others know.
+func (s *server) sealed(vendor string, route httpserver.Route, k matrixKey, a ask, got *httptest.ResponseRecorder) {
+	s.t.Helper()
+	body := got.Body.String() + headerText(got.Header())
+	for _, told := range []string{secret, `"key:`, `"system:`, "Odometer-Sequence"} {
+		if strings.Contains(body, told) && (told == secret || k.customer != "") {
+			s.t.Errorf("a key %s: %s %s?%s %s: the answer holds %s: %s", k.name, route.Method, route.Path, a.query, a.body, told, body)
+		}
+	}
+	if k.customer != "" && vendor == "native" && strings.Contains(body, `"sequence"`) {
+		s.t.Errorf("a key %s: %s %s?%s: the answer tells a place in the log: %s", k.name, route.Method, route.Path, a.query, body)
+	}
+}
+
+// vendorsFailure is answered 500 for a group that is refused, as the vendor does.
+const vendorsFailure = "/org/{organization}/batchValidateUsageRecordGroups"
+
+// compare asks about an object that is somebody's and about one that is nobody's.
+func (s *server) compare(vendor string, route httpserver.Route, k matrixKey, o object, a ask) {
+	s.t.Helper()
+	got, unknown := s.perform(vendor, route, k, o, a), s.perform(vendor, route, k, nobodys[o.id], a)
+	s.sealed(vendor, route, k, a, got)
+	if got.Code >= 500 && route.Path != vendorsFailure {
+		s.t.Errorf("a key %s: %s %s: %d %s", k.name, route.Method, route.Path, got.Code, got.Body)
+	}
+	if a.tells && k.customer != "" && k.organization == "default" {
+		return
+	}
+	x, y := neutral(o, plainBody(got)), neutral(o, plainBody(unknown))
+	if got.Code != unknown.Code || x != y {
+		s.t.Errorf("a key %s: %s %s?%s %s about %s: %d %s\nabout nobody's: %d %s", k.name, route.Method, route.Path, a.query, a.body, o.customer, got.Code, x, unknown.Code, y)
+	}
+}
+
+// plainBody is a body without what is made anew for each answer.
+func plainBody(w *httptest.ResponseRecorder) string {
+	var v map[string]any
+	if json.Unmarshal(w.Body.Bytes(), &v) != nil || w.Code >= 300 {
+		return w.Body.String()
+	}
+	for _, fresh := range []string{"id", "key", "sequence", "serialID", "created_sequence", "version"} {
+		delete(v, fresh)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return w.Body.String()
+	}
+	return string(text)
+}
+
+func (s *server) perform(vendor string, route httpserver.Route, k matrixKey, o object, a ask) *httptest.ResponseRecorder {
+	s.t.Helper()
+	asker := k.customer
+	if asker == "" {
+		asker = "xyz"
+	}
+	o.organization = s.organizationFor(vendor, k, o)
+	target := o.fill(strings.ReplaceAll(route.Path, "{id}", a.id), asker)
+	if a.query != "" {
+		target += "?" + o.fill(a.query, asker)
+	}
+	header := make([]string, len(a.header))
+	for i := range a.header {
+		header[i] = o.fill(a.header[i], asker)
+	}
+	return s.submit(vendor, k.credential, route.Method, target, o.fill(a.body, asker), header...)
+}
+
+// organizationFor is which organization a path names: of Suger's API the key's
+// own, since another is refused before anything is looked at.
+func (s *server) organizationFor(vendor string, k matrixKey, o object) string {
+	if vendor == "suger" {
+		return k.organization
+	}
+	return o.organization
+}
