@@ -63,7 +63,7 @@ func neutral(o object, text string) string {
 	text = numbers.ReplaceAllString(text, "sequence")
 	for _, one := range []object{o, nobodys[o.id]} {
 		pairs := []string{one.organization, "#", "\"" + one.customer + "\"", "#", "\\\"" + one.customer + "\\\"", "#", "/" + one.customer, "/#", " " + one.customer, " #", "\"7" + one.id + "\"", "#"}
-		for _, prefix := range []string{"S", "K-", "c", "a", "t", "e-", "p-", "m-", "b-", "g-", "src/", "v-", "u-", "new-", "r-"} {
+		for _, prefix := range []string{"S", "K-", "c", "a", "t", "e-", "p-", "m-", "b-", "g-", "src/", "v-", "u-", "q-", "new-", "r-"} {
 			pairs = append(pairs, "\""+prefix+one.id, "\"#", "/"+prefix+one.id, "/#", " "+prefix+one.id, " #")
 		}
 		if one.key != "" {
@@ -109,29 +109,31 @@ func matrixRows() map[string][]ask {
 		"DELETE /api/v1/meters/{key}": {{}},
 		"GET /api/v1/meters/{key}/usage": {{query: octoberRange}, {query: octoberRange + "&group_by=customer"}, {query: octoberRange + "&filter[customer]=$customer"},
 			{query: octoberRange + "&as_of=2026-10-30T00:00:00Z"}, {query: octoberRange, header: []string{"Accept", "text/csv"}}},
-		"GET /api/v1/keys":                       {{}},
-		"POST /api/v1/keys":                      {{body: `{"role":"read","customer":"$customer"}`}, {body: `{"role":"ingest","customer":"xyz","sources":["src/$n"]}`}},
-		"DELETE /api/v1/keys/{id}":               {{id: "$key"}},
-		"GET /api/v1/organizations":              {{}},
-		"POST /api/v1/organizations":             {{body: `{"id":"{organization}"}`}},
-		"GET /api/v1/organizations/{id}":         {{id: "{organization}"}},
-		"PATCH /api/v1/organizations/{id}":       {{id: "{organization}", body: `{"name":"x"}`}},
-		"GET /api/v1/audit":                      {{}},
-		"GET /api/v1/catalog":                    {{}},
-		"POST /api/v1/catalog":                   {{query: "dry_run=true", body: `{"customers":[{"id":"$customer","name":"x"}]}`}},
-		"GET /api/v1/units":                      {{}},
-		"PUT /api/v1/units":                      {{body: `{"cloud":{"meter":"m-$n"}}`}},
-		"GET /api/v1/usage":                      {{query: octoberRange + "&customer=$customer"}, {query: octoberRange + "&product=p-$n"}, {query: octoberRange + "&usage_type=u-$n"}, {query: octoberRange + "&contract=K-$n"}, {query: octoberRange + "&service=S$n&product=p-$n"}},
-		"GET /api/v1/unattributed":               {{query: octoberRange}},
-		"GET /api/v1/periods":                    {{query: "customer=$customer"}},
-		"POST /api/v1/periods":                   {{body: `{"customer":"$customer","month":"2026-08"}`}},
-		"GET /api/v1/periods/{customer}/{month}": {{}},
-		"GET /api/v1/reports/stuck":              {{}},
-		"POST /api/v1/reports/reconcile":         {{}},
-		"POST /api/v1/reports/resolve":           {{body: `{"report":"r-$n","dimension":"gb","as":"moved"}`}},
-		"POST /api/v1/reports/run":               {{body: `{"entitlement":"e-$n","hour":"2026-10-20T10:00:00Z","dry_run":true}`}},
-		"GET /api/v1/entitlements/{id}/credits":  {{id: "e-$n"}},
-		"POST /api/v1/entitlements/{id}/credits": {{id: "e-$n", body: `{"amount":"1"}`}},
+		"GET /api/v1/keys":                        {{}},
+		"POST /api/v1/keys":                       {{body: `{"role":"read","customer":"$customer"}`}, {body: `{"role":"ingest","customer":"xyz","sources":["src/$n"]}`}},
+		"DELETE /api/v1/keys/{id}":                {{id: "$key"}},
+		"GET /api/v1/organizations":               {{}},
+		"POST /api/v1/organizations":              {{body: `{"id":"{organization}"}`}},
+		"GET /api/v1/organizations/{id}":          {{id: "{organization}"}},
+		"PATCH /api/v1/organizations/{id}":        {{id: "{organization}", body: `{"name":"x"}`}},
+		"GET /api/v1/organizations/{id}/listings": {{id: "{organization}"}},
+		"PUT /api/v1/organizations/{id}/listings": {{id: "{organization}", body: `{"listings":[]}`}},
+		"GET /api/v1/audit":                       {{}},
+		"GET /api/v1/catalog":                     {{}},
+		"POST /api/v1/catalog":                    {{query: "dry_run=true", body: `{"customers":[{"id":"$customer","name":"x"}]}`}},
+		"GET /api/v1/units":                       {{}},
+		"PUT /api/v1/units":                       {{body: `{"cloud":{"meter":"m-$n"}}`}},
+		"GET /api/v1/usage":                       {{query: octoberRange + "&customer=$customer"}, {query: octoberRange + "&product=p-$n"}, {query: octoberRange + "&usage_type=u-$n"}, {query: octoberRange + "&contract=K-$n"}, {query: octoberRange + "&service=S$n&product=p-$n"}},
+		"GET /api/v1/unattributed":                {{query: octoberRange}},
+		"GET /api/v1/periods":                     {{query: "customer=$customer"}},
+		"POST /api/v1/periods":                    {{body: `{"customer":"$customer","month":"2026-08"}`}},
+		"GET /api/v1/periods/{customer}/{month}":  {{}},
+		"GET /api/v1/reports/stuck":               {{}},
+		"POST /api/v1/reports/reconcile":          {{}},
+		"POST /api/v1/reports/resolve":            {{body: `{"report":"r-$n","dimension":"gb","as":"moved"}`}},
+		"POST /api/v1/reports/run":                {{body: `{"entitlement":"e-$n","hour":"2026-10-20T10:00:00Z","dry_run":true}`}},
+		"GET /api/v1/entitlements/{id}/credits":   {{id: "e-$n"}},
+		"POST /api/v1/entitlements/{id}/credits":  {{id: "e-$n", body: `{"amount":"1"}`}},
 
 		"POST /org/{organization}/entitlement/{entitlement}/usageRecordGroup": {{body: sugerGroup("")}, {body: sugerGroup("new-$n")}},
 		"POST /org/{organization}/batchCreateUsageRecordGroups":               {{body: "[" + sugerGroup("") + "]"}, {body: "[" + sugerGroup("") + "]", header: []string{"Idempotency-Key", "once-$n"}}},
@@ -178,7 +180,7 @@ func eventAsks() []ask {
 	var asks []ask
 	for _, mode := range []string{"", "atomic=true", "strict=true", "atomic=true&strict=true"} {
 		for _, customer := range []string{"$customer", "$asker"} {
-			one, two := event(customer, "v-$n"), event(customer, "u-$n")
+			one, two := event(customer, "v-$n"), event(customer, "q-$n")
 			tells := customer == "$asker"
 			for _, form := range [][2]string{{"application/json", one}, {"application/cloudevents+json", one},
 				{"application/cloudevents-batch+json", "[" + one + "," + two + "]"}, {"application/x-ndjson", one + "\n" + two}} {
