@@ -100,7 +100,9 @@ func TestSDKs(t *testing.T) {
 	strict := s.NewKey(t, map[string]any{"role": "ingest", "strict": true}).Token
 	lax := s.NewKey(t, map[string]any{"role": "ingest"}).Token
 	for _, install := range []func(testing.TB) (harness.Client, bool){
-		func(t testing.TB) (harness.Client, bool) { return harness.Python(t, "cloudevents", "python.txt", "client.py") },
+		func(t testing.TB) (harness.Client, bool) {
+			return harness.Python(t, "cloudevents", "python.txt", "client.py")
+		},
 		func(t testing.TB) (harness.Client, bool) { return harness.Node(t, "js") },
 		func(t testing.TB) (harness.Client, bool) { return harness.Go(t, "go") },
 		func(t testing.TB) (harness.Client, bool) { return harness.Java(t, "cloudevents", "java") },
