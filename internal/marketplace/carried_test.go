@@ -54,7 +54,7 @@ func TestWhatAzureHoldsLessIsBilled(t *testing.T) {
 	m := newBetween(t, s)
 	r := s.reporter(m.markets, "one")
 	s.post("e-azure", "gb=5.5", ten)
-	m.holds(s, "azure-1", "gb", "2")
+	m.holds("azure-1", "gb", "2")
 	s.hourOf(r, ten)
 	if b := s.gb(m.markets, "e-azure"); b.Carry.String() != "3.5" || b.Sent.String() != "2" {
 		t.Fatalf("%+v", b)
@@ -152,7 +152,7 @@ func TestWhatAMeterReadIsReadAgainWhenItIsMoved(t *testing.T) {
 			s.traffic("1", ten.Add(time.Minute), "9")
 			s.traffic("2", ten.Add(2*time.Minute), "4")
 			if byHand {
-				m.holds(s, "a", "gb", "-1") // a person has to decide
+				m.holds("a", "gb", "-1") // a person has to decide
 				s.hourOf(r, ten)
 				got := s.stuck()
 				if len(got) != 1 || got[0].State != catalog.LineParked {

@@ -197,14 +197,14 @@ func (p *proof) intercept(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	for _, e := range batch.Request {
-		if e["resourceId"] == forbidden {
+		if e["resourceId"] == azureResource(forbidden) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = w.Write([]byte(`{"code":"Forbidden","message":"no"}`))
 			return true
 		}
 	}
-	i := slices.IndexFunc(batch.Request, func(e map[string]any) bool { return e["resourceId"] == less })
+	i := slices.IndexFunc(batch.Request, func(e map[string]any) bool { return e["resourceId"] == azureResource(less) })
 	if i < 0 {
 		return false
 	}
@@ -428,7 +428,7 @@ func (p *proof) resolveSome() {
 // held is what a marketplace holds for a line.
 func (p *proof) held(l catalog.StuckLine) (meter.Decimal, bool) {
 	for _, e := range p.m.Ledger() {
-		if e.Account == "account-"+l.Entitlement && e.Dimension == l.Dimension && e.Hour.Equal(l.Hour) {
+		if account := "account-" + l.Entitlement; slices.Contains([]string{account, azureResource(account), gcpConsumer(account)}, e.Account) && e.Dimension == l.Dimension && e.Hour.Equal(l.Hour) {
 			return e.Quantity, true
 		}
 	}

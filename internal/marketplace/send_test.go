@@ -303,8 +303,9 @@ func ids(i int) string { return "e" + string(rune('a'+i/26)) + string(rune('a'+i
 
 func passOn(http.ResponseWriter, *http.Request) bool { return false }
 
-// holds lets Azure answer that it holds a quantity for the hour of ten.
-func (b *between) holds(s *shop, resource, dimension, quantity string) {
+// holds lets Azure answer that it holds a quantity of an account for the hour of ten.
+func (b *between) holds(account, dimension, quantity string) {
+	resource := azureResource(account)
 	b.set(func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"count":1,"result":[{"status":"Duplicate","resourceId":"` + azureResource(resource) + `","dimension":"` + dimension + `","effectiveStartTime":"2026-11-20T10:00:00Z",
