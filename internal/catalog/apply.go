@@ -63,8 +63,7 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *Document, o
 		return Diff{}, err
 	}
 	if o := doc.Organization; o != nil && o.ID != "" && o.ID != organization {
-		p := problems{{path: "organization.id", text: "the document is not of this organization"}}
-		return Diff{}, p.err(doc.lines)
+		return Diff{}, problemAt("organization.id", "the document is not of this organization").err(doc.lines)
 	}
 	return s.change(ctx, organization, opt, func(have *state) (*Document, error) {
 		if opt.Prune {
@@ -96,7 +95,7 @@ func (s *Store) edit(ctx context.Context, organization string, opt ApplyOptions,
 		if err := edited.Validate(); err != nil {
 			return nil, err
 		}
-		if p := have.checkReferences(edited, edited, nil); len(p) > 0 {
+		if p := have.checkReferences(edited, edited, nil); p.count > 0 {
 			return nil, dangling(p, edited)
 		}
 		return edited, nil
@@ -105,9 +104,13 @@ func (s *Store) edit(ctx context.Context, organization string, opt ApplyOptions,
 
 // Export returns the organization as a document that Apply reproduces exactly.
 func (s *Store) Export(ctx context.Context, organization string) (*Document, error) {
-	have, err := s.readState(ctx, s.reader, organization)
+	var have *state
+	err := s.snapshot(ctx, "read the catalogue", func(q executor) (err error) {
+		have, err = s.readState(ctx, q, organization)
+		return err
+	})
 	if err != nil {
-		return nil, s.fail(err, "cannot read the catalogue")
+		return nil, err
 	}
 	doc := have.doc
 	doc.Organization = &OrganizationSettings{Name: have.organization.Name, CustomerAttribute: have.organization.CustomerAttribute}
@@ -153,13 +156,14 @@ func (s *Store) readState(ctx context.Context, q queryer, organization string) (
 // to meters, but for those that go.
 func (have *state) checkReferences(doc, all *Document, gone []string) problems {
 	var meters []meter.Meter
+	goes := setOf(gone)
 	for i, m := range doc.Meters {
 		if old, ok := have.meters[m.Key]; ok && !old.SameDefinition(m) {
-			return problems{{path: item("meters", i), text: "meter " + m.Key + " exists with another definition; a new definition needs a new key"}}
+			return problemAt(item("meters", i), "meter "+m.Key+" exists with another definition; a new definition needs a new key")
 		}
 	}
 	for key, m := range have.meters {
-		if !slices.Contains(gone, key) {
+		if !goes[key] {
 			meters = append(meters, m)
 		}
 	}
@@ -199,12 +203,14 @@ func (s *Store) change(ctx context.Context, organization string, opt ApplyOption
 		return err
 	}
 	if opt.DryRun {
-		err := makePlan(s.reader)
-		if err == nil {
-			err = s.takeAccounts(ctx, s.reader, p, true)
-		}
+		err := s.snapshot(ctx, "compare the catalogue", func(q executor) error {
+			if err := makePlan(q); err != nil {
+				return err
+			}
+			return s.takeAccounts(ctx, q, p, true)
+		})
 		if err != nil {
-			return Diff{}, s.fail(err, "cannot compare the catalogue")
+			return Diff{}, err
 		}
 		return p.diff, nil
 	}

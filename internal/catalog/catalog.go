@@ -210,6 +210,24 @@ func (s *Store) write(ctx context.Context, what string, do func(tx *sql.Tx) erro
 	return nil
 }
 
+// snapshot runs do on the state of one instant: what is read by several
+// statements fits together, whatever changes meanwhile.
+func (s *Store) snapshot(ctx context.Context, what string, do func(q executor) error) error {
+	tx, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.dialect.snapshot})
+	if err != nil {
+		return s.fail(err, "cannot %s", what)
+	}
+	err = do(tx)
+	// It has changed nothing; the context may have ended it already.
+	if end := tx.Rollback(); end != nil && !errors.Is(end, sql.ErrTxDone) {
+		err = errors.Join(err, end)
+	}
+	if err != nil {
+		return s.fail(err, "cannot %s", what)
+	}
+	return nil
+}
+
 // begin runs do after what the database needs at the start of a change.
 func (s *Store) begin(ctx context.Context, tx *sql.Tx, do func(tx *sql.Tx) error) error {
 	if s.dialect.begin != "" {

@@ -1,14 +1,15 @@
 package catalog
 
 import (
+	"context"
 	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -16,38 +17,41 @@ import (
 	"odometer/internal/strictjson"
 )
 
-// MaxDocumentBytes bounds the text of a document.
-const MaxDocumentBytes = 32 << 20
+// The limits of a document.
+const (
+	MaxDocumentBytes = 32 << 20  // of its text
+	MaxDocumentNodes = 1_000_000 // values and names in it
+	MaxProblems      = 20        // of what is wrong with it, as one error tells
+	maxDepth         = 16        // of its text; no noun needs more
+)
 
-// MaxDocumentNodes bounds the values and names of a document.
-const MaxDocumentNodes = 1_000_000
+// ParseDocument is ReadDocument for callers that nobody waits for.
+func ParseDocument(text []byte) (*Document, error) { return ReadDocument(context.Background(), text) }
 
-// MaxProblems is how many problems of a document one error names.
-const MaxProblems = 20
-
-// maxDepth bounds how deep a document's text may nest; no noun needs more.
-const maxDepth = 16
-
-// ParseDocument reads a document from YAML or JSON. What a
-// document does not have is refused, and so are anchors and a second document.
+// ReadDocument reads a document from YAML or JSON. What a document does not
+// have is refused, and so are anchors, aliases and a second document.
 // It checks all that can be seen from the text alone; what the text refers to
 // may be in the catalogue already, so Apply checks references. Errors are
-// KindInvalid, or KindTooLarge past MaxDocumentBytes; their message has a line
-// for each problem, with its line number.
-func ParseDocument(text []byte) (*Document, error) {
+// KindInvalid, or KindTooLarge past MaxDocumentBytes or MaxDocumentNodes; their
+// message has a line for each problem, with its line number. Time and memory
+// grow with the text only; it ends when ctx does, with KindUnavailable.
+func ReadDocument(ctx context.Context, text []byte) (*Document, error) {
 	if len(text) > MaxDocumentBytes {
 		return nil, meter.Errorf(meter.KindTooLarge, "the document has %d bytes, more than %d", len(text), MaxDocumentBytes)
 	}
-	d := &decoder{lines: map[string]int{}}
-	doc := &Document{lines: d.lines}
-	root, err := parse(text)
+	root, err := parse(ctx, text)
 	if err != nil {
 		return nil, err
 	}
+	d := &decoder{ctx: ctx}
+	doc := &Document{lines: &lineTree{}}
 	if root != nil {
-		d.decode(root, reflect.ValueOf(doc).Elem(), "", 0)
+		d.decode(root, reflect.ValueOf(doc).Elem(), doc.lines, spot{})
 	}
-	if err := d.problems.err(d.lines); err != nil {
+	if err := gone(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.problems.err(doc.lines); err != nil {
 		return nil, err
 	}
 	if err := doc.Validate(); err != nil {
@@ -56,38 +60,26 @@ func ParseDocument(text []byte) (*Document, error) {
 	return doc, nil
 }
 
+// gone says that nobody waits any more.
+func gone(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return meter.WrapError(meter.KindUnavailable, err, "the document was not read to its end")
+	}
+	return nil
+}
+
 // parse returns the root of a text, nil if it is empty.
-func parse(text []byte) (*yaml.Node, error) {
+func parse(ctx context.Context, text []byte) (*yaml.Node, error) {
 	text = strictjson.SkipMark(text)
 	if !json.Valid(text) {
-		return parseYAML(text)
+		return parseYAML(ctx, text)
 	}
-	root, err := parseJSON(text, strictjson.Limits{Bytes: MaxDocumentBytes, Depth: maxDepth, Nodes: MaxDocumentNodes})
+	root, err := parseJSON(ctx, text, strictjson.Limits{Bytes: MaxDocumentBytes, Depth: maxDepth, Nodes: MaxDocumentNodes})
 	err = jsonError(err, "")
 	if err != nil || root.ShortTag() == "!!null" {
 		return nil, err
 	}
 	return root, nil
-}
-
-// parseYAML returns the root of the one document that a text holds, nil if it is empty.
-func parseYAML(text []byte) (*yaml.Node, error) {
-	dec := yaml.NewDecoder(strings.NewReader(string(text)))
-	var root, more yaml.Node
-	err := dec.Decode(&root)
-	if errors.Is(err, io.EOF) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, meter.Errorf(meter.KindInvalid, "%s", strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		return nil, meter.Errorf(meter.KindInvalid, "the text holds more than one document")
-	}
-	if len(root.Content) == 0 || root.Content[0].ShortTag() == "!!null" {
-		return nil, nil
-	}
-	return root.Content[0], nil
 }
 
 // problem is something wrong at a path such as customers[0].contracts[1].id.
@@ -96,22 +88,34 @@ type problem struct {
 	first      string // where else that is, "" if nowhere
 }
 
-// problems are what is wrong with a document.
-type problems []problem
+// problems are what is wrong with a document: the first ones, and how many there are.
+type problems struct {
+	told  []problem
+	count int
+}
 
 func (p *problems) add(path, format string, args ...any) {
-	*p = append(*p, problem{path: path, text: fmt.Sprintf(format, args...)})
+	if p.count++; p.count <= MaxProblems {
+		p.told = append(p.told, problem{path: path, text: fmt.Sprintf(format, args...)})
+	}
 }
 
 // addTwice says that a path has what another has already.
 func (p *problems) addTwice(path string, what any, first string) {
-	*p = append(*p, problem{path: path, text: clip(fmt.Sprint(what)) + " is also that of ", first: first})
+	if p.count++; p.count <= MaxProblems {
+		p.told = append(p.told, problem{path: path, text: clip(fmt.Sprint(what)) + " is also that of ", first: first})
+	}
+}
+
+// problemAt is one problem.
+func problemAt(path, text string) problems {
+	return problems{told: []problem{{path: path, text: text}}, count: 1}
 }
 
 // err makes an error of the problems of a text, nil if there are none.
-func (p problems) err(lines map[string]int) error {
+func (p problems) err(lines *lineTree) error {
 	return p.render(func(path string) string {
-		if n := lineOf(lines, path); n > 0 {
+		if n := lines.of(path); n > 0 {
 			return fmt.Sprintf("line %d: %s", n, path)
 		}
 		return path
@@ -128,15 +132,11 @@ func (p problems) errIn(doc *Document) error {
 }
 
 func (p problems) render(at, other func(path string) string) error {
-	if len(p) == 0 {
+	if p.count == 0 {
 		return nil
 	}
 	var b strings.Builder
-	for i, one := range p {
-		if i == MaxProblems {
-			fmt.Fprintf(&b, "\nand %d more", len(p)-i)
-			break
-		}
+	for i, one := range p.told {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
@@ -148,88 +148,144 @@ func (p problems) render(at, other func(path string) string) error {
 			b.WriteString(other(one.first))
 		}
 	}
+	if more := p.count - len(p.told); more > 0 {
+		fmt.Fprintf(&b, "\nand %d more", more)
+	}
 	return meter.Errorf(meter.KindInvalid, "%s", b.String())
 }
 
 // Line returns the line at which the document's text has a path such as
 // customers[0].contracts[1], or else what is around it; 0 if the document was
 // not read from a text.
-func (doc *Document) Line(path string) int { return lineOf(doc.lines, path) }
+func (doc *Document) Line(path string) int { return doc.lines.of(path) }
 
-// lineOf is the line of a path, or of the nearest thing around it.
-func lineOf(lines map[string]int, path string) int {
-	for {
-		if n, ok := lines[path]; ok {
-			return n
-		}
-		i := strings.LastIndexAny(path, ".[")
-		if i < 0 {
-			return lines[""]
-		}
-		path = path[:i]
-	}
+// lineTree has the lines of a text: of a value and of what is in it.
+type lineTree struct {
+	line  int
+	names []string // of a mapping's members, clipped as in paths; nil for a list
+	items []lineTree
 }
 
-// decoder fills nouns from YAML and notes the line of each field.
+// of is the line of a path, or of the nearest thing around it.
+func (t *lineTree) of(path string) int {
+	if t == nil {
+		return 0
+	}
+	if rest, ok := strings.CutPrefix(path, "["); ok {
+		number, rest, _ := strings.Cut(rest, "]")
+		if i, err := strconv.Atoi(number); err == nil && i < len(t.items) && t.names == nil {
+			return t.items[i].of(strings.TrimPrefix(rest, "."))
+		}
+		return t.line
+	}
+	for i := len(t.names) - 1; i >= 0; i-- { // where one is given twice, the later is what is wrong
+		rest, ok := strings.CutPrefix(path, t.names[i])
+		if ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return t.items[i].of(strings.TrimPrefix(rest, "."))
+		}
+	}
+	return t.line
+}
+
+// spot is a path that is written out only where something is wrong.
+type spot struct {
+	around *spot
+	name   string // "" for an item
+	index  int
+	depth  int
+}
+
+func (p *spot) in(name string) spot { return spot{p, name, 0, p.depth + 1} }
+func (p *spot) at(i int) spot       { return spot{p, "", i, p.depth + 1} }
+
+// String is the path.
+func (p *spot) String() string {
+	switch {
+	case p.around == nil:
+		return ""
+	case p.name == "":
+		return item(p.around.String(), p.index)
+	}
+	return join(p.around.String(), p.name)
+}
+
+// decoder fills nouns from nodes and notes the line of each.
 type decoder struct {
-	lines    map[string]int
+	ctx      context.Context
+	seen     int // nodes
 	problems problems
 }
 
-func (d *decoder) decode(n *yaml.Node, to reflect.Value, path string, depth int) {
-	d.lines[path] = n.Line
+// wrong notes a problem.
+func (d *decoder) wrong(at spot, format string, args ...any) {
+	if d.problems.count >= MaxProblems {
+		d.problems.count++ // told by its number only
+		return
+	}
+	d.problems.add(at.String(), format, args...)
+}
+
+// ended looks now and then whether anybody still waits.
+func (d *decoder) ended() bool {
+	d.seen++
+	return d.ctx != nil && d.seen%4096 == 0 && d.ctx.Err() != nil
+}
+
+func (d *decoder) decode(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
+	lines.line = n.Line
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		d.problems.add(path, "anchors and aliases are not read")
+		d.wrong(at, "anchors and aliases are not read")
 		return
 	}
-	if depth > maxDepth {
-		d.problems.add(path, "nested too deep")
+	if at.depth > maxDepth {
+		d.wrong(at, "nested too deep")
 		return
 	}
-	if n.ShortTag() == "!!null" {
+	if n.ShortTag() == "!!null" || d.ended() {
 		return // as if it were absent
 	}
 	if to.Kind() == reflect.Pointer {
 		to.Set(reflect.New(to.Type().Elem()))
 		to = to.Elem()
 	}
-	if d.decodeOwn(n, to, path) {
+	if d.decodeOwn(n, to, lines, at) {
 		return
 	}
 	switch to.Kind() {
 	case reflect.Struct:
-		d.decodeStruct(n, to, path, depth)
+		d.decodeStruct(n, to, lines, at)
 	case reflect.Slice:
-		if !d.want(n, yaml.SequenceNode, path, "a list") {
-			return
-		}
-		if len(n.Content) == 0 {
-			return // an empty list is as none
-		}
-		to.Set(reflect.MakeSlice(to.Type(), len(n.Content), len(n.Content)))
-		for i, item := range n.Content {
-			at := path + "[" + strconv.Itoa(i) + "]"
-			if item.ShortTag() == "!!null" {
-				d.lines[at] = item.Line
-				d.problems.add(at, "is empty")
-				continue
-			}
-			d.decode(item, to.Index(i), at, depth+1)
-		}
+		d.decodeList(n, to, lines, at)
 	case reflect.Map:
-		d.decodeMap(n, to, path, depth)
+		d.decodeMap(n, to, lines, at)
 	default:
-		d.decodeScalar(n, to, path)
+		d.decodeScalar(n, to, at)
+	}
+}
+
+func (d *decoder) decodeList(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
+	if !d.want(n, yaml.SequenceNode, at, "a list") || len(n.Content) == 0 {
+		return // an empty list is as none
+	}
+	to.Set(reflect.MakeSlice(to.Type(), len(n.Content), len(n.Content)))
+	lines.items = make([]lineTree, len(n.Content))
+	for i, one := range n.Content {
+		if one.ShortTag() == "!!null" {
+			lines.items[i].line = one.Line
+			d.wrong(at.at(i), "is empty")
+			continue
+		}
+		d.decode(one, to.Index(i), &lines.items[i], at.at(i))
 	}
 }
 
 // decodeOwn lets a type that can read itself do so.
-func (d *decoder) decodeOwn(n *yaml.Node, to reflect.Value, path string) bool {
+func (d *decoder) decodeOwn(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) bool {
 	var err error
 	switch own := to.Addr().Interface().(type) {
 	case *meter.Value:
 		if err := checkShape(n, 0); err != "" {
-			d.problems.add(path, "%s", err)
+			d.wrong(at, "%s", err)
 			return true
 		}
 		err = n.Decode(own)
@@ -239,15 +295,15 @@ func (d *decoder) decodeOwn(n *yaml.Node, to reflect.Value, path string) bool {
 			return true
 		}
 		if n.Kind != yaml.MappingNode {
-			d.problems.add(path, "want GLOBAL or {attribute: NAME}")
+			d.wrong(at, "want GLOBAL or {attribute: NAME}")
 			return true
 		}
-		d.decodeStruct(n, reflect.ValueOf((*regionsSplit)(own)).Elem(), path, 0)
+		d.decodeStruct(n, reflect.ValueOf((*regionsSplit)(own)).Elem(), lines, at)
 		if own.Attribute == "" {
-			d.problems.add(path, "want GLOBAL or {attribute: NAME}")
+			d.wrong(at, "want GLOBAL or {attribute: NAME}")
 		}
 	case encoding.TextUnmarshaler:
-		if !d.want(n, yaml.ScalarNode, path, "one value") {
+		if !d.want(n, yaml.ScalarNode, at, "one value") {
 			return true
 		}
 		err = own.UnmarshalText([]byte(n.Value))
@@ -255,7 +311,7 @@ func (d *decoder) decodeOwn(n *yaml.Node, to reflect.Value, path string) bool {
 		return false
 	}
 	if err != nil {
-		d.problems.add(path, "%s", messageOf(err))
+		d.wrong(at, "%s", messageOf(err))
 	}
 	return true
 }
@@ -285,49 +341,56 @@ func messageOf(err error) string {
 	return strings.TrimPrefix(err.Error(), "yaml: ")
 }
 
-func (d *decoder) want(n *yaml.Node, kind yaml.Kind, path, what string) bool {
+func (d *decoder) want(n *yaml.Node, kind yaml.Kind, at spot, what string) bool {
 	if n.Kind != kind {
-		d.problems.add(path, "want %s", what)
+		d.wrong(at, "want %s", what)
 	}
 	return n.Kind == kind
 }
 
-func (d *decoder) decodeStruct(n *yaml.Node, to reflect.Value, path string, depth int) {
-	if !d.want(n, yaml.MappingNode, path, "a mapping of fields") {
+func (d *decoder) decodeStruct(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
+	if !d.want(n, yaml.MappingNode, at, "a mapping of fields") {
 		return
 	}
 	if defaulted, ok := to.Addr().Interface().(interface{ setDefaults() }); ok {
 		defaulted.setDefaults()
 	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
-		at := join(path, clip(key.Value))
-		index, ok := fieldNamed(to.Type(), key.Value)
+	fields := fieldsOf(to.Type())
+	seen := make([]bool, to.NumField())
+	lines.names, lines.items = make([]string, len(n.Content)/2), make([]lineTree, len(n.Content)/2)
+	for i := range len(n.Content) / 2 {
+		key, value := n.Content[2*i], n.Content[2*i+1]
+		f, ok := fields[key.Value]
+		lines.names[i], lines.items[i].line = f.name, key.Line
+		inner := at.in(f.name)
 		switch {
-		case !ok || key.Kind != yaml.ScalarNode:
-			d.lines[at] = key.Line
-			d.problems.add(at, "there is no such field")
-		case seen[key.Value]:
-			d.lines[at] = key.Line
-			d.problems.add(at, "is given twice")
+		case !ok || key.Kind != yaml.ScalarNode || key.Anchor != "":
+			lines.names[i] = clip(key.Value)
+			d.wrong(at.in(lines.names[i]), "there is no such field")
+		case seen[f.index]:
+			d.wrong(inner, "is given twice")
+		case restrictsNothing(f.strict, value):
+			lines.items[i].line = value.Line
+			d.wrong(inner, "is empty, which would restrict nothing; leave it out where nothing is meant")
 		default:
-			d.decodeField(n.Content[i+1], to.Field(index), to.Type().Field(index).Tag.Get("strict"), at, depth)
+			d.decode(value, to.Field(f.index), &lines.items[i], inner)
 		}
-		seen[key.Value] = true
+		if ok {
+			seen[f.index] = true
+		}
 	}
 }
 
-// decodeField is decode of a struct's field. One that restricts what is meant
-// says so in its tag, as strictjson has it, and is not given as nothing.
-func (d *decoder) decodeField(n *yaml.Node, to reflect.Value, strict, path string, depth int) {
-	null := n.ShortTag() == "!!null"
-	if strict != "" && null || strict == "filled" && (n.Kind == yaml.ScalarNode && n.Value == "" || n.Kind != yaml.ScalarNode && len(n.Content) == 0) {
-		d.lines[path] = n.Line
-		d.problems.add(path, "is empty, which would restrict nothing; leave it out where nothing is meant")
-		return
+// restrictsNothing says whether a field that restricts what is meant, as its
+// tag says in strictjson's words, is given as nothing.
+func restrictsNothing(strict string, n *yaml.Node) bool {
+	switch strict {
+	case "given":
+		return n.ShortTag() == "!!null"
+	case "filled":
+		return n.ShortTag() == "!!null" || len(n.Content) == 0 && n.Value == ""
 	}
-	d.decode(n, to, path, depth+1)
+	return false
 }
 
 func join(path, field string) string {
@@ -337,73 +400,95 @@ func join(path, field string) string {
 	return path + "." + field
 }
 
-// fieldNamed finds the field of a struct that a document calls name.
-func fieldNamed(t reflect.Type, name string) (int, bool) {
-	for i := range t.NumField() {
-		tag, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
-		if tag != "" && tag == name {
-			return i, true
-		}
-	}
-	return 0, false
+// docField is a field of a struct as documents name it.
+type docField struct {
+	name   string
+	index  int
+	strict string
 }
 
-func (d *decoder) decodeMap(n *yaml.Node, to reflect.Value, path string, depth int) {
-	if !d.want(n, yaml.MappingNode, path, "a mapping") {
-		return
+var docFields sync.Map // reflect.Type -> map[string]docField
+
+// fieldsOf are the fields of a struct by the names that documents have for them.
+func fieldsOf(t reflect.Type) map[string]docField {
+	if known, ok := docFields.Load(t); ok {
+		return known.(map[string]docField)
 	}
-	if len(n.Content) == 0 {
+	fields := map[string]docField{}
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if name != "" {
+			fields[name] = docField{name, i, t.Field(i).Tag.Get("strict")}
+		}
+	}
+	docFields.Store(t, fields)
+	return fields
+}
+
+func (d *decoder) decodeMap(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
+	if !d.want(n, yaml.MappingNode, at, "a mapping") || len(n.Content) == 0 {
 		return // an empty one is as none
 	}
 	to.Set(reflect.MakeMap(to.Type()))
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
-		at := join(path, clip(key.Value))
+	lines.names, lines.items = make([]string, len(n.Content)/2), make([]lineTree, len(n.Content)/2)
+	for i := range len(n.Content) / 2 {
+		key, value := n.Content[2*i], n.Content[2*i+1]
+		lines.names[i], lines.items[i].line = clip(key.Value), key.Line
+		inner := at.in(lines.names[i])
 		name := reflect.ValueOf(key.Value)
-		if key.Kind != yaml.ScalarNode || key.Value == "" || key.Anchor != "" || key.Value == "<<" || to.MapIndex(name).IsValid() {
-			d.lines[at] = key.Line
-			d.problems.add(at, "is no name, or is given twice")
+		if !isText(key) || key.Value == "" || to.MapIndex(name).IsValid() {
+			d.wrong(inner, "is no name, or is given twice")
 			continue
 		}
-		if n.Content[i+1].ShortTag() == "!!null" {
-			d.lines[at] = n.Content[i+1].Line
-			d.problems.add(at, "is empty")
+		if value.ShortTag() == "!!null" {
+			d.wrong(inner, "is empty")
 			continue
 		}
-		value := reflect.New(to.Type().Elem()).Elem()
-		d.decode(n.Content[i+1], value, at, depth+1)
-		to.SetMapIndex(name, value)
+		one := reflect.New(to.Type().Elem()).Elem()
+		d.decode(value, one, &lines.items[i], inner)
+		to.SetMapIndex(name, one)
 	}
 }
 
-func (d *decoder) decodeScalar(n *yaml.Node, to reflect.Value, path string) {
-	if !d.want(n, yaml.ScalarNode, path, "one value") {
+// isText says whether a node is one value that stands for its text, so that ids
+// need no quotes: a text, a number or a date.
+func isText(n *yaml.Node) bool {
+	if n.Kind != yaml.ScalarNode || n.Anchor != "" {
+		return false
+	}
+	switch n.ShortTag() {
+	case "!!str", "!!int", "!!float", "!!timestamp":
+		return true
+	}
+	return false
+}
+
+func (d *decoder) decodeScalar(n *yaml.Node, to reflect.Value, at spot) {
+	if !d.want(n, yaml.ScalarNode, at, "one value") {
 		return
 	}
 	tag := n.ShortTag()
 	switch to.Kind() {
 	case reflect.Bool:
 		if tag != "!!bool" {
-			d.problems.add(path, "want true or false")
+			d.wrong(at, "want true or false")
 			return
 		}
 		to.SetBool(strings.EqualFold(n.Value, "true"))
 	case reflect.Int, reflect.Int64:
 		v, err := strconv.ParseInt(n.Value, 10, to.Type().Bits())
 		if err != nil || tag != "!!int" {
-			d.problems.add(path, "want a whole number")
+			d.wrong(at, "want a whole number")
 			return
 		}
 		to.SetInt(v)
 	case reflect.String:
-		// A number or a date stands for its text, so that ids need no quotes.
-		switch tag {
-		case "!!str", "!!int", "!!float", "!!timestamp":
-			to.SetString(n.Value)
-		default:
-			d.problems.add(path, "want a text")
+		if !isText(n) {
+			d.wrong(at, "want a text")
+			return
 		}
+		to.SetString(n.Value)
 	default:
-		d.problems.add(path, "cannot be read")
+		d.wrong(at, "cannot be read")
 	}
 }

@@ -15,10 +15,12 @@ type dialect struct {
 	name   string // folder of its migrations
 	tables string // query: number of tables, and of those named schema_migrations
 	begin  string // statement at the start of each change; "" = none
-	open   func(ctx context.Context, dsn string, wrap wrapper) (writer, reader *sql.DB, err error)
-	kind   func(err error) meter.Kind // of an error of its driver
-	backup func(ctx context.Context, dsn, path string) error
-	check  func(ctx context.Context, db *sql.DB) error
+	// snapshot is the isolation of a transaction that reads the state of one instant.
+	snapshot sql.IsolationLevel
+	open     func(ctx context.Context, dsn string, wrap wrapper) (writer, reader *sql.DB, err error)
+	kind     func(err error) meter.Kind // of an error of its driver
+	backup   func(ctx context.Context, dsn, path string) error
+	check    func(ctx context.Context, db *sql.DB) error
 
 	// bulkRows is how many rows insertAll inserts with one statement. SQLite's
 	// driver looks for each parameter by its name among all, so few are faster.

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strconv"
@@ -16,12 +17,12 @@ import (
 // JSON is nearly a part of YAML; but YAML's reader takes no surrogate pairs and
 // no keys over 1,024 bytes, and takes what strictjson refuses. Errors are
 // strictjson's.
-func parseJSON(text []byte, limit strictjson.Limits) (*yaml.Node, error) {
+func parseJSON(ctx context.Context, text []byte, limit strictjson.Limits) (*yaml.Node, error) {
 	r, err := strictjson.NewReader(text, limit)
 	if err != nil {
 		return nil, err
 	}
-	tree := jsonTree{r: r}
+	tree := jsonTree{ctx: ctx, r: r}
 	root, err := tree.next()
 	if err == nil {
 		_, err = r.Next()
@@ -50,13 +51,20 @@ func jsonError(err error, at string) error {
 }
 
 // jsonTree makes nodes of tokens.
-type jsonTree struct{ r *strictjson.Reader }
+type jsonTree struct {
+	ctx  context.Context
+	r    *strictjson.Reader
+	seen int // tokens
+}
 
 var errEnd = errors.New("the end of an array or object")
 
 // next is the next value, errEnd at the end of what is around it.
 func (t *jsonTree) next() (*yaml.Node, error) {
 	token, err := t.r.Next()
+	if t.seen++; err == nil && t.seen%4096 == 0 {
+		err = gone(t.ctx) // now and then
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +113,18 @@ var nounLimits = strictjson.Limits{Bytes: MaxNounBytes, Depth: maxDepth, Nodes: 
 // MaxNounBytes bounds the JSON of one noun.
 const MaxNounBytes = 8 << 20
 
-// nounFields reads a JSON object.
-func nounFields(text []byte) (*yaml.Node, error) {
-	n, err := parseJSON(text, nounLimits)
+// NounFields are the fields of a noun, or some of them, as a JSON object gave them.
+type NounFields struct{ node *yaml.Node }
+
+// ReadNoun reads the fields of a noun from a JSON object. Errors are
+// KindInvalid, or KindTooLarge past MaxNounBytes.
+func ReadNoun(ctx context.Context, text []byte) (NounFields, error) {
+	n, err := parseJSON(ctx, text, nounLimits)
 	if err != nil {
-		return nil, jsonError(err, "body")
+		return NounFields{}, jsonError(err, "body")
 	}
 	if n.Kind != yaml.MappingNode {
-		return nil, meter.Errorf(meter.KindInvalid, "body: want a JSON object")
+		return NounFields{}, meter.Errorf(meter.KindInvalid, "body: want a JSON object")
 	}
-	return n, nil
+	return NounFields{n}, nil
 }

@@ -60,8 +60,8 @@ type NounPage struct {
 // customer whose own they are, nil for what is no customer's own.
 type nounList interface {
 	all(d *Document, c *Customer) []Noun
-	add(d *Document, c *Customer, text []byte) (id string, err error)
-	patch(d *Document, c *Customer, id string, text []byte) error
+	add(d *Document, c *Customer, given NounFields) (id string, err error)
+	patch(d *Document, c *Customer, id string, given NounFields) error
 	remove(d *Document, c *Customer, id string) error
 	everywhere() bool // an id exists once in an organization, whoever has it
 }
@@ -104,13 +104,9 @@ func (n nounsOf[T]) all(d *Document, c *Customer) []Noun {
 	return out
 }
 
-func (n nounsOf[T]) add(d *Document, c *Customer, text []byte) (string, error) {
-	fields, err := nounFields(text)
-	if err != nil {
-		return "", err
-	}
+func (n nounsOf[T]) add(d *Document, c *Customer, given NounFields) (string, error) {
 	var noun T
-	if err := decodeNoun(fields, &noun); err != nil {
+	if err := decodeNoun(given.node, &noun); err != nil {
 		return "", err
 	}
 	list := n.list(d, c)
@@ -127,26 +123,18 @@ func (n nounsOf[T]) index(d *Document, c *Customer, id string) (*[]T, int, error
 	return list, i, nil
 }
 
-// patch lays the fields of text over those of a noun; null takes one away.
-func (n nounsOf[T]) patch(d *Document, c *Customer, id string, text []byte) error {
+// patch lays the fields that are given over those of a noun; null takes one away.
+func (n nounsOf[T]) patch(d *Document, c *Customer, id string, given NounFields) error {
 	list, i, err := n.index(d, c, id)
 	if err != nil {
 		return err
 	}
-	given, err := nounFields(text)
+	have, err := nodeOf(reflect.ValueOf((*list)[i]))
 	if err != nil {
-		return err
-	}
-	var have yaml.Node
-	if err := have.Encode((*list)[i]); err != nil {
 		return meter.WrapError(meter.KindInternal, err, "cannot render %s", NounRef{Kind: n.kind, ID: id})
 	}
-	fields, err := overlaid(&have, given)
-	if err != nil {
-		return err
-	}
 	var noun T
-	if err := decodeNoun(fields, &noun); err != nil {
+	if err := decodeNoun(overlaid(have, given.node), &noun); err != nil {
 		return err
 	}
 	if now := n.id(&noun); now != id {
@@ -170,15 +158,11 @@ func NoNoun(r NounRef) error {
 }
 
 // overlaid returns the fields of have with those that are given in their place.
-func overlaid(have, given *yaml.Node) (*yaml.Node, error) {
+func overlaid(have, given *yaml.Node) *yaml.Node {
 	out := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	named := map[string]bool{}
 	for i := 0; i < len(given.Content); i += 2 {
-		name := given.Content[i].Value
-		if named[name] {
-			return nil, meter.Errorf(meter.KindInvalid, "%s: is given twice", clip(name))
-		}
-		named[name] = true
+		named[given.Content[i].Value] = true
 	}
 	for i := 0; i < len(have.Content); i += 2 {
 		if !named[have.Content[i].Value] {
@@ -186,13 +170,13 @@ func overlaid(have, given *yaml.Node) (*yaml.Node, error) {
 		}
 	}
 	out.Content = append(out.Content, given.Content...)
-	return out, nil
+	return out
 }
 
 // decodeNoun fills a noun from its fields. Problems are named by their field.
 func decodeNoun[T any](fields *yaml.Node, noun *T) error {
-	d := &decoder{lines: map[string]int{}}
-	d.decode(fields, reflect.ValueOf(noun).Elem(), "", 0)
+	d := &decoder{}
+	d.decode(fields, reflect.ValueOf(noun).Elem(), &lineTree{}, spot{})
 	return d.problems.err(nil)
 }
 
@@ -288,16 +272,16 @@ func (s *Store) PageNouns(r NounRef, all []Noun, p Page) (NounPage, error) {
 	return page, nil
 }
 
-// CreateNoun adds a noun that a JSON object describes and returns its id. One
-// that exists is KindConflict; what is wrong with the object is KindInvalid.
-func (s *Store) CreateNoun(ctx context.Context, organization string, r NounRef, text []byte, opt ApplyOptions) (string, error) {
+// CreateNoun adds a noun that fields describe and returns its id. One
+// that exists is KindConflict; what is wrong with them is KindInvalid.
+func (s *Store) CreateNoun(ctx context.Context, organization string, r NounRef, given NounFields, opt ApplyOptions) (string, error) {
 	_, err := s.Edit(ctx, organization, opt, func(doc *Document) error {
 		n, c, err := doc.nouns(r)
 		if err != nil {
 			return err
 		}
 		taken := takenIDs(doc, n, r)
-		if r.ID, err = n.add(doc, c, text); err != nil {
+		if r.ID, err = n.add(doc, c, given); err != nil {
 			return err
 		}
 		if owner, ok := taken[r.ID]; ok {
@@ -329,30 +313,26 @@ func takenIDs(doc *Document, n nounList, r NounRef) map[string]string {
 	return taken
 }
 
-// PatchNoun changes the fields of a noun that a JSON object gives, each as a
+// PatchNoun changes the fields of a noun that are given, each as a
 // whole; one that is null gets its default.
-func (s *Store) PatchNoun(ctx context.Context, organization string, r NounRef, text []byte, opt ApplyOptions) error {
+func (s *Store) PatchNoun(ctx context.Context, organization string, r NounRef, given NounFields, opt ApplyOptions) error {
 	_, err := s.Edit(ctx, organization, opt, func(doc *Document) error {
 		n, c, err := doc.nouns(r)
 		if err != nil {
 			return err
 		}
-		return n.patch(doc, c, r.ID, text)
+		return n.patch(doc, c, r.ID, given)
 	})
 	return err
 }
 
-// PutUnits makes the organization's units what a JSON object says.
-func (s *Store) PutUnits(ctx context.Context, organization string, text []byte, opt ApplyOptions) error {
-	fields, err := nounFields(text)
-	if err != nil {
-		return err
-	}
+// PutUnits makes the organization's units what fields say.
+func (s *Store) PutUnits(ctx context.Context, organization string, given NounFields, opt ApplyOptions) error {
 	var u Units
-	if err := decodeNoun(fields, &u); err != nil {
+	if err := decodeNoun(given.node, &u); err != nil {
 		return err
 	}
-	_, err = s.Edit(ctx, organization, opt, func(doc *Document) error {
+	_, err := s.Edit(ctx, organization, opt, func(doc *Document) error {
 		doc.Units = &u
 		return nil
 	})
@@ -410,16 +390,15 @@ func (doc *Document) named(path string) string {
 // places names the nouns that problems are in, and where in them.
 func (p problems) places(doc *Document) string {
 	var names []string
-	for i, one := range p {
-		if i == MaxProblems {
-			names = append(names, fmt.Sprintf("and %d more", len(p)-i))
-			break
-		}
+	for _, one := range p.told {
 		name, field, _ := strings.Cut(doc.named(one.path), ": ")
 		if field != "" {
 			name += " (" + field + ")"
 		}
 		names = append(names, name)
+	}
+	if more := p.count - len(p.told); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(names, ", ")
 }

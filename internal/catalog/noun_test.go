@@ -53,7 +53,11 @@ func FuzzNounPatch(f *testing.F) {
 		}
 		doc := mustParse(t, string(example))
 		id := list.all(doc, &doc.Customers[0])[0].ID
-		if err := list.patch(doc, &doc.Customers[0], id, text); err != nil {
+		given, err := ReadNoun(t.Context(), text)
+		if err == nil {
+			err = list.patch(doc, &doc.Customers[0], id, given)
+		}
+		if err != nil {
 			if k := meter.KindOf(err); k != meter.KindInvalid {
 				t.Fatalf("%v is of kind %s", err, k)
 			}
@@ -63,7 +67,10 @@ func FuzzNounPatch(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := list.patch(doc, &doc.Customers[0], id, first); err != nil {
+		if given, err = ReadNoun(t.Context(), first); err != nil {
+			t.Fatalf("%v: %s", err, first)
+		}
+		if err := list.patch(doc, &doc.Customers[0], id, given); err != nil {
 			t.Fatalf("%v: %s", err, first)
 		}
 		again, err := json.Marshal(list.all(doc, &doc.Customers[0])[0].Value)

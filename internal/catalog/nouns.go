@@ -16,7 +16,7 @@ type Document struct {
 	Customers    []Customer            `json:"customers,omitempty" yaml:"customers,omitempty"`
 	Entitlements []Entitlement         `json:"entitlements,omitempty" yaml:"entitlements,omitempty"`
 
-	lines map[string]int  // where the text that was parsed has each field
+	lines *lineTree       // where the text that was parsed has each field
 	kept  map[string]bool // entitlements that an edit leaves as they were
 }
 

@@ -43,7 +43,7 @@ var sqlPostgresListen string
 // so that changes take turns among processes as they do in SQLite.
 func postgresDialect() dialect {
 	return dialect{
-		name: "postgres", tables: sqlPostgresTables, begin: sqlPostgresLock,
+		name: "postgres", tables: sqlPostgresTables, begin: sqlPostgresLock, snapshot: sql.LevelRepeatableRead,
 		open: openPostgres, kind: postgresKind, backup: backupPostgres, check: checkPostgres,
 		bulkRows: 200, shared: true, watch: watchPostgres,
 	}

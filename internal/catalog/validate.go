@@ -149,11 +149,13 @@ func onceAmong[T any, ID comparable](v *validator, seen map[ID]string, path, fie
 
 // listed checks the texts of a list.
 func (v *validator) listed(path string, items []string) {
+	seen := make(map[string]bool, len(items))
 	for i, s := range items {
 		v.text(item(path, i), s)
-		if slices.Contains(items[:i], s) {
+		if seen[s] {
 			v.problems.add(item(path, i), "%q is given twice", clip(s))
 		}
+		seen[s] = true
 	}
 }
 
@@ -272,6 +274,15 @@ func (v *validator) listing(at string, e Entitlement) {
 	if e.GCP != nil {
 		v.gcpListing(at+".gcp", e)
 	}
+}
+
+// setOf has the items of a list.
+func setOf(items []string) map[string]bool {
+	set := make(map[string]bool, len(items))
+	for _, one := range items {
+		set[one] = true
+	}
+	return set
 }
 
 // sortedKeys are a map's keys in order.

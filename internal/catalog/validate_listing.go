@@ -3,7 +3,6 @@ package catalog
 import (
 	"reflect"
 	"regexp"
-	"slices"
 
 	"odometer/internal/meter"
 )
@@ -82,11 +81,15 @@ func (v *validator) gcpListing(at string, e Entitlement) {
 	g := e.GCP
 	v.form(at+".service", g.Service, gcpService, "the name of a service, such as cdn.example.com")
 	v.form(at+".usage_reporting_id", g.UsageReportingID, gcpConsumer, "a consumer as the procurement API names it, such as project_number:1")
+	dimensions := make(map[string]bool, len(e.Dimensions))
+	for _, d := range e.Dimensions {
+		dimensions[d.Key] = true
+	}
 	for _, key := range sortedKeys(g.Metrics) {
 		at := at + ".metrics." + clip(key)
 		v.form(at+".name", g.Metrics[key].Name, gcpMetric, "the name of a metric")
 		v.oneOf(at+".type", g.Metrics[key].Type, "INT64", "DOUBLE")
-		if !slices.ContainsFunc(e.Dimensions, func(d Dimension) bool { return d.Key == key }) {
+		if !dimensions[key] {
 			v.problems.add(at, "there is no such dimension")
 		}
 	}

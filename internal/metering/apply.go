@@ -43,18 +43,26 @@ type ApplyOptions struct {
 // itself: there are meters that no product uses yet, or meters that are still to
 // go. The error says so, and applying the document again does the rest.
 //
-// Errors of the document are KindInvalid and name its lines. Documents are
-// applied one at a time.
+// Errors of the document are KindInvalid and name its lines. The documents of
+// an organization are read one at a time, before any change waits for them.
 func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOptions) (Diff, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return Diff{}, err
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
-	doc, err := catalog.ParseDocument(text) // in turn: reading takes several times the text's size
+	read, err := s.readsDocument(ctx, p.Organization)
 	if err != nil {
 		return Diff{}, err
 	}
+	defer read()
+	doc, err := catalog.ReadDocument(ctx, text)
+	if err != nil {
+		return Diff{}, err
+	}
+	done, err := s.changes.take(ctx, p.Organization)
+	if err != nil {
+		return Diff{}, err
+	}
+	defer done()
 	if err := s.agree(ctx, p.Organization); err != nil {
 		return Diff{}, err
 	}
@@ -68,8 +76,28 @@ func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOp
 	return s.perform(context.WithoutCancel(ctx), p, doc, o, planned) // who has begun does not stop half way
 }
 
+// documentsAtOnce bounds the documents in memory: reading one takes several
+// times the text's size, and so does comparing it.
+const documentsAtOnce = 2
+
+// readsDocument waits until the organization has no other document in memory,
+// and few others have.
+func (s *Service) readsDocument(ctx context.Context, organization string) (done func(), err error) {
+	mine, err := s.documents.take(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.documentRoom <- struct{}{}:
+		return func() { <-s.documentRoom; mine() }, nil
+	case <-ctx.Done():
+		mine()
+		return nil, meter.WrapError(meter.KindUnavailable, ctx.Err(), "other catalogue documents were being read")
+	}
+}
+
 // agree mends what the catalogue copies of the log, if it is behind: the
-// difference is told by the copies. Caller holds changes.
+// difference is told by the copies. Caller has the organization's turn.
 func (s *Service) agree(ctx context.Context, organization string) error {
 	if err := s.copyAttribute(ctx, organization); err != nil {
 		return err
@@ -150,7 +178,7 @@ func (s *Service) keepMetrics(ctx context.Context, organization string, d *Diff)
 	return nil
 }
 
-// perform makes the changes of a plan. Caller holds changes.
+// perform makes the changes of a plan. Caller has the organization's turn.
 func (s *Service) perform(ctx context.Context, p Principal, doc *Document, o ApplyOptions, planned Diff) (Diff, error) {
 	begun, err := s.performLedger(ctx, p, planned)
 	var done Diff
@@ -232,6 +260,12 @@ func (s *Service) Export(ctx context.Context, p Principal) (*Document, error) {
 	if p.Customer != "" {
 		return nil, meter.Errorf(meter.KindForbidden, "this key may not do that: it is bound to a customer")
 	}
+	// In turn with changes, of which the ledger's part and the catalogue's are two steps.
+	done, err := s.changes.take(ctx, p.Organization)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	doc, err := s.catalog.Export(ctx, p.Organization)
 	if err != nil {
 		return nil, err

@@ -314,3 +314,63 @@ func TestNounsHoldFromEffective(t *testing.T) {
 		t.Errorf("%+v", page.Items)
 	}
 }
+
+// TestDocumentsWait: a document waits for others of its organization and for
+// room, and ends when nobody waits for it; other changes do not wait for what is being read.
+func TestDocumentsWait(t *testing.T) {
+	t.Parallel()
+	service := openStores(t).service(t, Limits{})
+	done, err := service.readsDocument(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := service.Apply(ctx, admin, []byte("customers: [{id: a}]"), ApplyOptions{}); meter.KindOf(err) != meter.KindUnavailable {
+		t.Errorf("a second document: %v", err)
+	}
+	if _, err := service.CreateNoun(t.Context(), admin, NounRef{Kind: NounCustomer}, []byte(`{"id":"b"}`), time.Time{}); err != nil {
+		t.Errorf("a change beside a document that is read: %v", err)
+	}
+	other, err := service.readsDocument(t.Context(), "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.readsDocument(ctx, "third"); meter.KindOf(err) != meter.KindUnavailable {
+		t.Errorf("a third document at once: %v", err)
+	}
+	other()
+	done()
+	if _, err := service.Apply(t.Context(), admin, []byte("customers: [{id: a}]"), ApplyOptions{}); err != nil {
+		t.Error(err)
+	}
+	if len(service.documents.of) != 0 || len(service.documentRoom) != 0 {
+		t.Errorf("left behind: %v", service.documents.of)
+	}
+}
+
+// TestTurns: one at a time of an organization, and others beside it.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	var turns turns
+	var inside [2]atomic.Int32
+	var group sync.WaitGroup
+	for i := range 64 {
+		group.Go(func() {
+			done, err := turns.take(t.Context(), []string{"a", "b"}[i%2])
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if inside[i%2].Add(1) != 1 {
+				t.Error("two at a time")
+			}
+			inside[i%2].Add(-1)
+			done()
+		})
+	}
+	group.Wait()
+	if len(turns.of) != 0 {
+		t.Errorf("%d turns are left", len(turns.of))
+	}
+}

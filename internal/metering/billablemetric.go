@@ -100,8 +100,11 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 	if noted.Info, err = json.Marshal(n.Info); err != nil {
 		return BillableMetric{}, err
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
+	done, err := s.changes.take(ctx, p.Organization)
+	if err != nil {
+		return BillableMetric{}, err
+	}
+	defer done()
 	if _, had := s.ledger.Meter(p.Organization, n.ID); had {
 		return BillableMetric{}, meter.Errorf(meter.KindConflict, "there is a meter %q already", n.ID)
 	}
@@ -295,8 +298,11 @@ func (s *Service) UpdateBillableMetric(ctx context.Context, p Principal, id stri
 		}
 		change.Status = &status
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
+	done, err := s.changes.take(ctx, p.Organization)
+	if err != nil {
+		return BillableMetric{}, err
+	}
+	defer done()
 	if _, err := s.billableMetric(ctx, p.Organization, id); err != nil {
 		return BillableMetric{}, err
 	}
@@ -358,8 +364,6 @@ func (s *Service) activeMetrics(ctx context.Context, p Principal) (map[string]me
 // defineMetrics defines the meters of metrics that were noted and whose meter
 // a crash kept from the log.
 func (s *Service) defineMetrics(ctx context.Context) error {
-	s.changes.Lock()
-	defer s.changes.Unlock()
 	for page := (catalog.Page{}); ; {
 		list, err := s.catalog.Organizations(ctx, page)
 		if err != nil {
@@ -377,6 +381,11 @@ func (s *Service) defineMetrics(ctx context.Context) error {
 }
 
 func (s *Service) defineMetricsOf(ctx context.Context, organization string) error {
+	done, err := s.changes.take(ctx, organization)
+	if err != nil {
+		return err
+	}
+	defer done()
 	noted, err := s.catalog.BillableMetrics(ctx, organization)
 	if err != nil {
 		return err

@@ -147,8 +147,11 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string
 			return Organization{}, err
 		}
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
+	done, err := s.changes.take(ctx, id)
+	if err != nil {
+		return Organization{}, err
+	}
+	defer done()
 	if patch.Name != nil { // the catalogue's alone, and may be refused
 		if o, err = s.catalog.UpdateOrganization(ctx, id, OrganizationPatch{Name: patch.Name}, p.Actor()); err != nil {
 			return Organization{}, err

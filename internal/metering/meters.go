@@ -132,8 +132,11 @@ func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (
 	if err := p.may(catalog.ActionManage); err != nil {
 		return MeterState{}, false, err
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
+	done, err := s.changes.take(ctx, p.Organization)
+	if err != nil {
+		return MeterState{}, false, err
+	}
+	defer done()
 	_, had := s.ledger.Meter(p.Organization, m.Key)
 	state, err = s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
 	if err != nil {
@@ -150,13 +153,16 @@ func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patc
 	if err := p.may(catalog.ActionManage); err != nil {
 		return MeterState{}, err
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
+	done, err := s.changes.take(ctx, p.Organization)
+	if err != nil {
+		return MeterState{}, err
+	}
+	defer done()
 	state, err := s.updateMeter(ctx, p, key, patch)
 	return s.seenMeter(p, state), err
 }
 
-// updateMeter changes a meter, also one that is a billable metric's. Caller holds changes.
+// updateMeter changes a meter, also one that is a billable metric's. Caller has the organization's turn.
 func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patch MeterPatch) (MeterState, error) {
 	metric, err := s.checkMeterPatch(ctx, p.Organization, key, patch)
 	if err != nil {
@@ -182,8 +188,11 @@ func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) erro
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
+	done, err := s.changes.take(ctx, p.Organization)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := s.checkUnused(ctx, p.Organization, key); err != nil {
 		return err
 	}
@@ -197,7 +206,7 @@ func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) erro
 	return s.deleteMeter(ctx, p, key)
 }
 
-// deleteMeter removes a meter, whatever refers to it. Caller holds changes.
+// deleteMeter removes a meter, whatever refers to it. Caller has the organization's turn.
 func (s *Service) deleteMeter(ctx context.Context, p Principal, key string) error {
 	if err := s.ledger.DeleteMeter(ctx, p.Organization, key, p.Actor()); err != nil {
 		return err
@@ -227,7 +236,7 @@ func meterCopy(organization string, m MeterState, sequence uint64) (catalog.Mete
 	return catalog.MeterCopy{Organization: organization, Key: m.Key, Version: m.Version, Definition: definition, Sequence: sequence}, nil
 }
 
-// mend rebuilds an organization's copy after a change of it failed. Caller holds changes.
+// mend rebuilds an organization's copy after a change of it failed. Caller has the organization's turn.
 func (s *Service) mend(ctx context.Context, organization string, err error) {
 	if err == nil {
 		return
@@ -240,18 +249,13 @@ func (s *Service) mend(ctx context.Context, organization string, err error) {
 
 // copyAll rebuilds the copies of all organizations.
 func (s *Service) copyAll(ctx context.Context) error {
-	s.changes.Lock()
-	defer s.changes.Unlock()
 	for page := (catalog.Page{}); ; {
 		list, err := s.catalog.Organizations(ctx, page)
 		if err != nil {
 			return err
 		}
 		for _, o := range list.Items {
-			if err := s.copyOrganization(ctx, o.ID); err != nil {
-				return err
-			}
-			if err := s.copyAttribute(ctx, o.ID); err != nil {
+			if err := s.copyAllOf(ctx, o.ID); err != nil {
 				return err
 			}
 		}
@@ -259,6 +263,18 @@ func (s *Service) copyAll(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func (s *Service) copyAllOf(ctx context.Context, organization string) error {
+	done, err := s.changes.take(ctx, organization)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := s.copyOrganization(ctx, organization); err != nil {
+		return err
+	}
+	return s.copyAttribute(ctx, organization)
 }
 
 // copyOrganization makes the catalogue's copy of one organization's meters what the log says.

@@ -100,8 +100,8 @@ func (p Principal) sees(view *View, kind string, n Noun) bool {
 // that exists is KindConflict. effective is from when it holds if there was one
 // of its id before; zero = now.
 func (s *Service) CreateNoun(ctx context.Context, p Principal, r NounRef, text []byte, effective time.Time) (Noun, error) {
-	return s.changeNoun(ctx, p, func(ctx context.Context, o catalog.ApplyOptions) (NounRef, error) {
-		id, err := s.catalog.CreateNoun(ctx, p.Organization, r, text, o)
+	return s.changeNoun(ctx, p, text, func(ctx context.Context, fields catalog.NounFields, o catalog.ApplyOptions) (NounRef, error) {
+		id, err := s.catalog.CreateNoun(ctx, p.Organization, r, fields, o)
 		return NounRef{Kind: r.Kind, Customer: r.Customer, ID: id}, err
 	}, effective)
 }
@@ -109,26 +109,35 @@ func (s *Service) CreateNoun(ctx context.Context, p Principal, r NounRef, text [
 // PatchNoun changes the fields of a noun that a JSON object gives, from an
 // instant on, and returns it.
 func (s *Service) PatchNoun(ctx context.Context, p Principal, r NounRef, text []byte, effective time.Time) (Noun, error) {
-	return s.changeNoun(ctx, p, func(ctx context.Context, o catalog.ApplyOptions) (NounRef, error) {
-		return r, s.catalog.PatchNoun(ctx, p.Organization, r, text, o)
+	return s.changeNoun(ctx, p, text, func(ctx context.Context, fields catalog.NounFields, o catalog.ApplyOptions) (NounRef, error) {
+		return r, s.catalog.PatchNoun(ctx, p.Organization, r, fields, o)
 	}, effective)
 }
 
 // PutUnits makes the organization's units what a JSON object says, and returns them.
 func (s *Service) PutUnits(ctx context.Context, p Principal, text []byte, effective time.Time) (Noun, error) {
-	return s.changeNoun(ctx, p, func(ctx context.Context, o catalog.ApplyOptions) (NounRef, error) {
-		return NounRef{Kind: NounUnits, ID: NounUnits}, s.catalog.PutUnits(ctx, p.Organization, text, o)
+	return s.changeNoun(ctx, p, text, func(ctx context.Context, fields catalog.NounFields, o catalog.ApplyOptions) (NounRef, error) {
+		return NounRef{Kind: NounUnits, ID: NounUnits}, s.catalog.PutUnits(ctx, p.Organization, fields, o)
 	}, effective)
 }
 
-// changeNoun makes a change, in turn with those of meters, and returns the noun after it.
-func (s *Service) changeNoun(ctx context.Context, p Principal, do func(context.Context, catalog.ApplyOptions) (NounRef, error), effective time.Time) (Noun, error) {
+// changeNoun reads the fields of a change, makes it in turn with those of
+// meters, and returns the noun after it.
+func (s *Service) changeNoun(ctx context.Context, p Principal, text []byte,
+	do func(context.Context, catalog.NounFields, catalog.ApplyOptions) (NounRef, error), effective time.Time) (Noun, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return Noun{}, err
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
-	r, err := do(ctx, catalog.ApplyOptions{Actor: p.Actor(), Effective: effective})
+	fields, err := catalog.ReadNoun(ctx, text)
+	if err != nil {
+		return Noun{}, err
+	}
+	done, err := s.changes.take(ctx, p.Organization)
+	if err != nil {
+		return Noun{}, err
+	}
+	defer done()
+	r, err := do(ctx, fields, catalog.ApplyOptions{Actor: p.Actor(), Effective: effective})
 	if err != nil {
 		return Noun{}, err
 	}
@@ -145,8 +154,11 @@ func (s *Service) DeleteNoun(ctx context.Context, p Principal, r NounRef, effect
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
 	}
-	s.changes.Lock()
-	defer s.changes.Unlock()
+	done, err := s.changes.take(ctx, p.Organization)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return s.catalog.DeleteNoun(ctx, p.Organization, r, catalog.ApplyOptions{Actor: p.Actor(), Effective: effective})
 }
 

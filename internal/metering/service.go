@@ -72,7 +72,9 @@ type Service struct {
 	postedMu sync.Mutex
 	posted   []postedRange // see notePosted
 
-	changes sync.Mutex // held while meters or settings change, so that log and copy agree on the order
+	changes      turns         // to change meters, settings or nouns, so that log and copy agree on the order
+	documents    turns         // to have a catalogue document in memory
+	documentRoom chan struct{} // holds a token for each document in memory
 }
 
 // New makes a service and brings the catalogue's copy of meters and settings
@@ -87,7 +89,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{ledger: o.Ledger, catalog: o.Catalog, now: o.Clock, logger: o.Logger, limits: o.Limits,
-		reads: make(chan struct{}, o.Limits.Reads), placesKey: o.Ledger.Secret(placesPurpose)}
+		reads: make(chan struct{}, o.Limits.Reads), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce)}
 	if err := s.copyAll(ctx); err != nil {
 		return nil, err
 	}

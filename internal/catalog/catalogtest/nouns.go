@@ -32,6 +32,7 @@ var nounCases = []testCase{
 	{"another process's change is seen", nounsShared},
 	{"an organization has so many nouns and no more", nounsLimited},
 	{"nouns are created, patched and removed one by one", nounsOneByOne},
+	{"nouns are read of one instant", nounsReadTogether},
 }
 
 const sample = `
@@ -77,6 +78,14 @@ func (b *bench) parse(text string) *catalog.Document {
 	doc, err := catalog.ParseDocument([]byte(text))
 	b.must(err)
 	return doc
+}
+
+// fields are those of a noun.
+func (b *bench) fields(text string) catalog.NounFields {
+	b.Helper()
+	given, err := catalog.ReadNoun(b.ctx, []byte(text))
+	b.must(err)
+	return given
 }
 
 // apply applies a text to an organization and wants so many changes of nouns.
@@ -433,8 +442,51 @@ func nounsLimited(b *bench) {
 		_, err := b.store.Apply(b.ctx, "a", b.parse("customers: [{id: gamma}]"), catalog.ApplyOptions{Actor: actor, DryRun: dry})
 		b.wantKind(err, meter.KindTooLarge)
 	}
-	_, err := b.store.CreateNoun(b.ctx, "a", catalog.NounRef{Kind: catalog.NounProduct}, []byte(`{"id":"x"}`), catalog.ApplyOptions{Actor: actor})
+	_, err := b.store.CreateNoun(b.ctx, "a", catalog.NounRef{Kind: catalog.NounProduct}, b.fields(`{"id":"x"}`), catalog.ApplyOptions{Actor: actor})
 	b.wantKind(err, meter.KindTooLarge)
+}
+
+// nounsReadTogether: an export and a dry run are of one instant, while the
+// organization's name and its nouns change together.
+func nounsReadTogether(b *bench) {
+	b.sampled("a")
+	var texts [2]string
+	for i, name := range []string{"one", "two"} {
+		texts[i] = "organization: {name: " + name + "}\nmeters: []\nproducts: [{id: " + name + "}]\ncustomers: [{id: " + name + "}]\n"
+	}
+	_, err := b.store.Apply(b.ctx, "a", b.parse(texts[0]), catalog.ApplyOptions{Prune: true, Actor: actor})
+	b.must(err)
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	docs := [2]*catalog.Document{b.parse(texts[0]), b.parse(texts[1])}
+	go func() {
+		var err error
+		for i := 1; err == nil; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+				_, err = b.store.Apply(b.ctx, "a", docs[i%2], catalog.ApplyOptions{Prune: true, Actor: actor})
+			}
+		}
+		stopped <- err
+	}()
+	for range 100 {
+		got, err := b.store.Export(b.ctx, "a")
+		b.must(err)
+		if len(got.Customers) != 1 || len(got.Products) != 1 || got.Customers[0].ID != got.Organization.Name || got.Products[0].ID != got.Organization.Name {
+			b.Errorf("the export of organization %q has %v and %v", got.Organization.Name, got.Products, got.Customers)
+			break
+		}
+		d, err := b.store.Apply(b.ctx, "a", docs[0], catalog.ApplyOptions{Prune: true, DryRun: true, Actor: actor})
+		b.must(err)
+		if (d.Organization == nil) != (len(d.Changes) == 0) {
+			b.Errorf("a dry run changes the organization to %v, with %d changes of nouns", d.Organization, len(d.Changes))
+			break
+		}
+	}
+	close(stop)
+	b.must(<-stopped)
 }
 
 func nounsOneByOne(b *bench) {
@@ -443,7 +495,7 @@ func nounsOneByOne(b *bench) {
 	ref := func(kind, customer, id string) catalog.NounRef {
 		return catalog.NounRef{Kind: kind, Customer: customer, ID: id}
 	}
-	id, err := b.store.CreateNoun(b.ctx, "a", ref(catalog.NounCPCode, "acme", ""), []byte(`{"id":11,"contract":"K-1"}`), opt)
+	id, err := b.store.CreateNoun(b.ctx, "a", ref(catalog.NounCPCode, "acme", ""), b.fields(`{"id":11,"contract":"K-1"}`), opt)
 	b.must(err)
 	if id != "11" {
 		b.Errorf("id %q", id)
@@ -461,14 +513,14 @@ func nounsOneByOne(b *bench) {
 		{ref(catalog.NounProduct, "", ""), `{"name":"x"}`, meter.KindInvalid},
 		{ref("thing", "", ""), `{"id":"x"}`, meter.KindInternal},
 	} {
-		_, err := b.store.CreateNoun(b.ctx, "a", c.ref, []byte(c.text), opt)
+		_, err := b.store.CreateNoun(b.ctx, "a", c.ref, b.fields(c.text), opt)
 		b.wantKind(err, c.kind)
 	}
 	code := ref(catalog.NounCPCode, "acme", "11")
 	before := len(b.audit("a"))
-	b.must(b.store.PatchNoun(b.ctx, "a", code, []byte(`{"name":"eleven","product":"cdn"}`), opt))
-	b.must(b.store.PatchNoun(b.ctx, "a", code, []byte(`{"name":null}`), opt))
-	b.must(b.store.PatchNoun(b.ctx, "a", code, []byte(`{}`), opt)) // nothing
+	b.must(b.store.PatchNoun(b.ctx, "a", code, b.fields(`{"name":"eleven","product":"cdn"}`), opt))
+	b.must(b.store.PatchNoun(b.ctx, "a", code, b.fields(`{"name":null}`), opt))
+	b.must(b.store.PatchNoun(b.ctx, "a", code, b.fields(`{}`), opt)) // nothing
 	if n := len(b.audit("a")) - before; n != 2 {
 		b.Errorf("%d audit entries", n)
 	}
