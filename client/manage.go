@@ -128,6 +128,7 @@ type NewKey struct {
 	Sources    []string  `json:"sources,omitempty"`     // of a bound ingest key: how the sources of its events begin
 	Strict     bool      `json:"strict,omitempty"`      // any event that is refused makes its whole answer an error
 	Expires    time.Time `json:"expires,omitzero"`
+	Operator   bool      `json:"operator,omitempty"` // with the operator right, which only an operator gives
 }
 
 // CreatedKey is a new key with its token, which cannot be had again.
@@ -176,6 +177,12 @@ func (c *Client) Keys(ctx context.Context) iter.Seq2[Key, error] {
 // RevokeKey ends a key at once.
 func (c *Client) RevokeKey(ctx context.Context, id string) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/api/v1/keys/" + url.PathEscape(id)}, nil)
+}
+
+// ForceRevokeKey is RevokeKey also of an organization's last admin key, and of
+// the last key with the operator right, which RevokeKey refuses as a conflict.
+func (c *Client) ForceRevokeKey(ctx context.Context, id string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/api/v1/keys/" + url.PathEscape(id), query: url.Values{"force": {"true"}}}, nil)
 }
 
 // Organization is a tenant.

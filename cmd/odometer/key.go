@@ -66,6 +66,7 @@ type KeyCreateCmd struct {
 	DefaultAID string   `name:"default-aid" placeholder:"AID" help:"Account group of requests to ThousandEyes' API that name none."`
 	Source     []string `placeholder:"PREFIX" sep:"none" help:"How the sources of its events begin, for an ingest key that is bound to a customer; repeatable. No key of another customer may send them."`
 	Strict     bool     `help:"Answer 400 to each of its requests with events of which any is refused."`
+	Operator   bool     `help:"With the operator right, which only a key that has it gives; of the first organization."`
 	Expires    string   `placeholder:"TIME" help:"When it ends: RFC 3339, a date (UTC), or a duration from now like 720h."`
 }
 
@@ -85,7 +86,7 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	n := client.NewKey{Role: c.Role, Customer: c.Customer, Accounts: c.Account, DefaultAID: c.DefaultAID,
-		Sources: c.Source, Strict: c.Strict, Expires: expires}
+		Sources: c.Source, Strict: c.Strict, Expires: expires, Operator: c.Operator}
 	if c.Kind == string(catalog.KindEdgeGrid) {
 		key, err := api.CreateEdgeGridKey(ctx, n)
 		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: key.ClientToken, AccessToken: key.AccessToken, Secret: key.ClientSecret}, err)
@@ -97,7 +98,7 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 func (c *KeyCreateCmd) createOffline(ctx context.Context, env *Env, store *catalog.Store, organization string, expires time.Time) error {
 	n := catalog.NewKey{Organization: organization, Role: catalog.Role(c.Role), Kind: catalog.KeyKind(c.Kind), Customer: c.Customer,
 		Accounts: c.Account, DefaultAID: c.DefaultAID,
-		Sources: c.Source, Strict: c.Strict, Expires: expires}
+		Sources: c.Source, Strict: c.Strict, Expires: expires, Operator: c.Operator}
 	if n.Kind == catalog.KindEdgeGrid {
 		key, credential, err := store.CreateEdgeGridKey(ctx, n, offlineActor)
 		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: credential.ClientToken, AccessToken: credential.AccessToken, Secret: credential.ClientSecret}, err)
@@ -233,19 +234,23 @@ func orDash(t time.Time) string {
 type KeyRevokeCmd struct {
 	keyTarget `embed:""`
 	ID        string `arg:"" help:"The key's id, as key list shows it."`
+	Force     bool   `help:"Also the last admin key, or the last with the operator right."`
 }
 
 // Run revokes the key.
 func (c *KeyRevokeCmd) Run(ctx context.Context, env *Env) error {
 	if c.Data != "" {
 		return c.offline(ctx, env, func(store *catalog.Store, organization string) error {
-			_, err := store.RevokeKey(ctx, organization, c.ID, offlineActor)
+			_, err := store.RevokeKey(ctx, organization, c.ID, catalog.Revocation{Actor: offlineActor, Operator: true, Force: c.Force})
 			return err
 		})
 	}
 	api, err := newClient(c.ClientSettings, c.Organization)
 	if err != nil {
 		return err
+	}
+	if c.Force {
+		return api.ForceRevokeKey(ctx, c.ID)
 	}
 	return api.RevokeKey(ctx, c.ID)
 }

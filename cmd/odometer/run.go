@@ -103,12 +103,18 @@ func run(ctx context.Context, env *Env, args []string) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	parsed, err := app.parser.Parse(args)
+	var parsed *kong.Context
+	if err = checkText(args); err == nil {
+		parsed, err = app.parser.Parse(args)
+	}
 	if app.exited { // --help was printed
 		return exitOK
 	}
 	if outputFailed(env) {
 		return exitFailed
+	}
+	if err == nil {
+		err = checkGiven(parsed)
 	}
 	if err != nil {
 		err = app.settings.explain(err)

@@ -168,7 +168,7 @@ func (s *Store) draftKey(n NewKey) (draft, error) {
 		return draft{}, meter.Errorf(meter.KindInvalid, "strict is of a key that may send events")
 	case k.Customer != "" && k.Role == RoleAdmin:
 		return draft{}, meter.Errorf(meter.KindInvalid, "an admin key cannot be bound to a customer")
-	case k.Operator && k.Role != RoleAdmin:
+	case k.Operator && (k.Role != RoleAdmin || k.Kind != KindToken):
 		return draft{}, meter.Errorf(meter.KindInvalid, "only an admin key can hold the operator right")
 	case k.expired(now):
 		return draft{}, meter.Errorf(meter.KindInvalid, "expires must be in the future")
@@ -203,10 +203,20 @@ func (s *Store) insertKey(ctx context.Context, tx *sql.Tx, d draft, actor string
 	return s.audit(ctx, tx, change{organization: k.Organization, actor: actor, action: AuditCreate, noun: "key", id: k.ID, after: k})
 }
 
+// Revocation says who revokes a key, and what is allowed.
+type Revocation struct {
+	Actor    string
+	Operator bool // the actor holds the operator right, and may revoke keys that do
+	Force    bool // also the last admin key of the organization, or its last with the operator right
+}
+
 // RevokeKey ends a key's validity at once: when it returns, the key
 // authenticates no more. A key of another organization is KindNotFound, like
-// one that does not exist; a key that is revoked already stays as it is.
-func (s *Store) RevokeKey(ctx context.Context, organization, id, actor string) (Key, error) {
+// one that does not exist; a key that is revoked already stays as it is. The
+// last key that can make others is KindConflict, unless it is forced; an
+// operator's key that no operator revokes is KindForbidden.
+func (s *Store) RevokeKey(ctx context.Context, organization, id string, by Revocation) (Key, error) {
+	actor := by.Actor
 	if err := checkActor(actor); err != nil {
 		return Key{}, err
 	}
@@ -224,6 +234,9 @@ func (s *Store) RevokeKey(ctx context.Context, organization, id, actor string) (
 			return nil
 		}
 		after.Revoked = s.now()
+		if err := s.mayRevoke(ctx, tx, before, by); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, sqlKeyRevoke, organization, id, micros(after.Revoked)); err != nil {
 			return err
 		}
@@ -237,6 +250,27 @@ func (s *Store) RevokeKey(ctx context.Context, organization, id, actor string) (
 	}
 	s.ring.remove(id)
 	return after, nil
+}
+
+// mayRevoke refuses what would lock everybody out, and what is an operator's to do.
+func (s *Store) mayRevoke(ctx context.Context, tx *sql.Tx, k Key, by Revocation) error {
+	if k.Operator && !by.Operator {
+		return meter.Errorf(meter.KindForbidden, "only a key with the operator right may revoke one that has it")
+	}
+	if by.Force || k.Role != RoleAdmin || k.Kind != KindToken || k.expired(s.now()) {
+		return nil
+	}
+	var admins, operators int
+	if err := tx.QueryRowContext(ctx, sqlKeyOthers, k.Organization, k.ID, micros(s.now())).Scan(&admins, &operators); err != nil {
+		return err
+	}
+	switch {
+	case admins == 0:
+		return meter.Errorf(meter.KindConflict, "this is the last admin key of organization %s: create another first, or force it", k.Organization)
+	case k.Operator && operators == 0:
+		return meter.Errorf(meter.KindConflict, "this is the last key with the operator right: create another first, or force it")
+	}
+	return nil
 }
 
 // Key returns one key of an organization, revoked or not. A key of another

@@ -28,6 +28,8 @@ var (
 	sqlKeySources string
 	//go:embed sql/key_count.sql
 	sqlKeyCount string
+	//go:embed sql/key_others.sql
+	sqlKeyOthers string
 	//go:embed sql/key_revoke.sql
 	sqlKeyRevoke string
 	//go:embed sql/key_used.sql

@@ -113,7 +113,7 @@ func TestAcknowledgedChangesSurviveAKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	afterCreate := crashCopy(t, path)
-	if _, err := s.RevokeKey(t.Context(), catalog.DefaultOrganization, k.ID, "test"); err != nil {
+	if _, err := s.RevokeKey(t.Context(), catalog.DefaultOrganization, k.ID, catalog.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	afterRevoke := crashCopy(t, path)
@@ -147,7 +147,7 @@ func TestSecretsAreNotInTheFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		tokens = append(tokens, token)
-		if _, err := s.RevokeKey(t.Context(), catalog.DefaultOrganization, k.ID, "test"); err != nil {
+		if _, err := s.RevokeKey(t.Context(), catalog.DefaultOrganization, k.ID, catalog.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

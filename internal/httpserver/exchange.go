@@ -4,10 +4,12 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -49,6 +51,29 @@ func (x *Exchange) Param(name string) string {
 		}
 	}
 	return ""
+}
+
+// Query is the request's query string, whole: what cannot be decoded is
+// KindInvalid and not left out, and so is what is not UTF-8.
+func (x *Exchange) Query() (url.Values, error) { return ParseQuery(x.Request.URL.RawQuery) }
+
+// ParseQuery is Exchange.Query of a query string.
+func ParseQuery(raw string) (url.Values, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, meter.Errorf(meter.KindInvalid, "query string: %v", err)
+	}
+	for name, given := range values {
+		if !utf8.ValidString(name) {
+			return nil, meter.Errorf(meter.KindInvalid, "query parameter %.80q: its name is not percent-encoded UTF-8", name)
+		}
+		for _, v := range given {
+			if !utf8.ValidString(v) {
+				return nil, meter.Errorf(meter.KindInvalid, "query parameter %.80q is not percent-encoded UTF-8", name)
+			}
+		}
+	}
+	return values, nil
 }
 
 // CountAs makes the metrics count the answer as one with another status: where

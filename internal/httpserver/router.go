@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -274,6 +275,9 @@ func (t *router) dispatch(x *Exchange, starting bool) error {
 		return nil
 	}
 	x.route, x.values = r, values
+	if !utf8.ValidString(x.Request.URL.Path) { // else two ids would become one further in
+		return meter.Errorf(meter.KindInvalid, "the path is not percent-encoded UTF-8")
+	}
 	if !r.Public && r.surface.Authenticate != nil {
 		p, err := r.surface.Authenticate(x)
 		if err != nil {

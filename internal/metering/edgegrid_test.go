@@ -34,7 +34,7 @@ func TestEdgeGridKeys(t *testing.T) {
 	if got, ok := service.EdgeGridKey("akab-unknown"); ok || got.Secret != "" {
 		t.Errorf("an unknown token: %+v", got)
 	}
-	if err := service.RevokeKey(ctx, admin, k.ID); err != nil {
+	if err := service.RevokeKey(ctx, admin, k.ID, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := service.EdgeGridKey(c.ClientToken); ok {

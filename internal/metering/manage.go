@@ -20,6 +20,7 @@ type NewKey struct {
 	Sources    []string  // how the sources of its events begin; none = any. Only of an ingest key that is bound
 	Strict     bool      // any event that is refused makes its answer an error
 	Expires    time.Time // zero = never
+	Operator   bool      // with the operator right, which only an operator gives
 }
 
 // KeyKindEdgeGrid is the NewKey.Kind of what CreateEdgeGridKey creates.
@@ -28,7 +29,13 @@ const KeyKindEdgeGrid = string(catalog.KindEdgeGrid)
 // in is the key as one of the principal's organization.
 func (n NewKey) in(p Principal) (catalog.NewKey, error) {
 	role, err := catalog.ParseRole(n.Role)
-	return catalog.NewKey{Organization: p.Organization, Role: role, Kind: catalog.KeyKind(n.Kind), Customer: n.Customer,
+	switch {
+	case n.Operator && !p.Operator:
+		return catalog.NewKey{}, meter.Errorf(meter.KindForbidden, "only a key with the operator right may create one that has it")
+	case n.Operator && p.Organization != catalog.DefaultOrganization:
+		return catalog.NewKey{}, meter.Errorf(meter.KindInvalid, "keys with the operator right are those of organization %s", catalog.DefaultOrganization)
+	}
+	return catalog.NewKey{Operator: n.Operator, Organization: p.Organization, Role: role, Kind: catalog.KeyKind(n.Kind), Customer: n.Customer,
 		Accounts: n.Accounts, DefaultAID: n.DefaultAID, Sources: n.Sources, Strict: n.Strict, Expires: n.Expires}, err
 }
 
@@ -53,12 +60,13 @@ func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (Key, st
 	return s.catalog.CreateKey(ctx, key, p.Actor())
 }
 
-// RevokeKey ends a key of the organization at once.
-func (s *Service) RevokeKey(ctx context.Context, p Principal, id string) error {
+// RevokeKey ends a key of the organization at once; force also one without
+// which nobody could make another. One with the operator right is an operator's to revoke.
+func (s *Service) RevokeKey(ctx context.Context, p Principal, id string, force bool) error {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
 	}
-	_, err := s.catalog.RevokeKey(ctx, p.Organization, id, p.Actor())
+	_, err := s.catalog.RevokeKey(ctx, p.Organization, id, catalog.Revocation{Actor: p.Actor(), Operator: p.Operator, Force: force})
 	return err
 }
 

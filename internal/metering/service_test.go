@@ -159,7 +159,7 @@ func TestNobodyMayDoAnything(t *testing.T) {
 		"delete meter":  func(p Principal) error { return service.DeleteMeter(ctx, p, "m") },
 		"keys":          func(p Principal) error { _, err := service.Keys(ctx, p, Page{}); return err },
 		"create key":    func(p Principal) error { _, _, err := service.CreateKey(ctx, p, NewKey{Role: "read"}); return err },
-		"revoke key":    func(p Principal) error { return service.RevokeKey(ctx, p, "k") },
+		"revoke key":    func(p Principal) error { return service.RevokeKey(ctx, p, "k", false) },
 		"organizations": func(p Principal) error { _, err := service.Organizations(ctx, p, Page{}); return err },
 		"organization":  func(p Principal) error { _, err := service.Organization(ctx, p, "default"); return err },
 		"create organization": func(p Principal) error {

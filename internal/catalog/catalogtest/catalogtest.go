@@ -34,6 +34,9 @@ type testCase struct {
 // The actor of changes whose actor does not matter.
 const actor = "key:test"
 
+// by may revoke any key.
+var by = catalog.Revocation{Actor: actor, Operator: true, Force: true}
+
 // bench is one open catalogue under test, with its clock.
 type bench struct {
 	*testing.T

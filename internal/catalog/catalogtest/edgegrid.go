@@ -70,7 +70,7 @@ func edgeGridGone(b *bench) {
 	b.organization("a")
 	expired, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.now().Add(time.Hour)})
 	revoked, r := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	_, err := b.store.RevokeKey(b.ctx, "a", revoked.ID, actor)
+	_, err := b.store.RevokeKey(b.ctx, "a", revoked.ID, by)
 	b.must(err)
 	b.clock.set(expired.Expires)
 	var decoy catalog.Credential
@@ -167,6 +167,6 @@ func edgeGridLocked(b *bench) {
 	if got, _, known := b.store.EdgeGridKey(c.ClientToken); !known || got.ID != k.ID {
 		b.Error("the right key file does not help")
 	}
-	_, err = b.store.RevokeKey(b.ctx, "a", k.ID, actor)
+	_, err = b.store.RevokeKey(b.ctx, "a", k.ID, by)
 	b.must(err)
 }

@@ -80,7 +80,7 @@ func (m *model) create(b *bench, r *rand.Rand, organization string) {
 
 func (m *model) revoke(b *bench, token, organization string) {
 	k := m.keys[token]
-	_, err := b.store.RevokeKey(b.ctx, organization, k.id, actor)
+	_, err := b.store.RevokeKey(b.ctx, organization, k.id, by)
 	if organization != k.organization {
 		b.wantKind(err, meter.KindNotFound)
 		return
@@ -125,7 +125,7 @@ func endedContext(b *bench) {
 	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	ctx, cancel := context.WithCancel(b.ctx)
 	cancel()
-	_, err := b.store.RevokeKey(ctx, "a", k.ID, actor)
+	_, err := b.store.RevokeKey(ctx, "a", k.ID, by)
 	b.wantKind(err, meter.KindUnavailable)
 	_, _, err = b.store.CreateKey(ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindUnavailable)

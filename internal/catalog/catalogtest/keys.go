@@ -159,7 +159,7 @@ func keyLimit(b *bench) {
 	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindTooLarge)
 	b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
-	_, err = b.store.RevokeKey(b.ctx, "a", first.ID, actor)
+	_, err = b.store.RevokeKey(b.ctx, "a", first.ID, by)
 	b.must(err)
 	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 }
@@ -172,7 +172,7 @@ func keyTotalLimit(b *bench) {
 	b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
 	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindTooLarge)
-	_, err = b.store.RevokeKey(b.ctx, "a", first.ID, actor)
+	_, err = b.store.RevokeKey(b.ctx, "a", first.ID, by)
 	b.must(err)
 	b.reopen(b.limit)
 	b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
@@ -215,7 +215,7 @@ func keyIsolation(b *bench) {
 	unknown := strings.Repeat("0", len(theirs.ID))
 	for name, do := range map[string]func(id string) error{
 		"Key":       func(id string) error { _, err := b.store.Key(b.ctx, "b", id); return err },
-		"RevokeKey": func(id string) error { _, err := b.store.RevokeKey(b.ctx, "b", id, actor); return err },
+		"RevokeKey": func(id string) error { _, err := b.store.RevokeKey(b.ctx, "b", id, by); return err },
 	} {
 		hidden, none := do(theirs.ID), do(unknown)
 		b.wantKind(hidden, meter.KindNotFound)
@@ -258,7 +258,7 @@ func keyRevoked(b *bench) {
 	want := k
 	want.Revoked, want.LastUsed = b.clock.now(), b.clock.now().Truncate(catalog.LastUsedGrain)
 	for range 2 {
-		got, err := b.store.RevokeKey(b.ctx, "a", k.ID, actor)
+		got, err := b.store.RevokeKey(b.ctx, "a", k.ID, by)
 		b.must(err)
 		if got != want {
 			b.Fatalf("revoked %+v, want %+v", got, want)
@@ -274,7 +274,7 @@ func keyRevoked(b *bench) {
 	if got := len(b.audit("a")); got != 3 {
 		b.Fatalf("%d audit entries, want 3: revoking twice leaves one", got)
 	}
-	_, err = b.store.RevokeKey(b.ctx, "a", k.ID, "")
+	_, err = b.store.RevokeKey(b.ctx, "a", k.ID, catalog.Revocation{})
 	b.wantKind(err, meter.KindInvalid)
 }
 
@@ -335,7 +335,7 @@ func keySources(b *bench) {
 	}
 	b.key(of("a", "one", most[1:]...))
 	refused(meter.KindTooLarge, of("a", "one", most...))
-	_, err := b.store.RevokeKey(b.ctx, "a", one.ID, actor)
+	_, err := b.store.RevokeKey(b.ctx, "a", one.ID, by)
 	b.must(err)
 	b.key(of("a", "three", "edge")) // free again
 	if !b.store.ClaimedByOther("a", "one", "edge") || b.store.ClaimedByOther("a", "three", "edge") {

@@ -23,7 +23,7 @@ func authenticateConstant(b *bench) {
 	_, good := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	_, expired := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.now().Add(time.Second)})
 	gone, revoked := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	_, err := b.store.RevokeKey(b.ctx, "a", gone.ID, actor)
+	_, err := b.store.RevokeKey(b.ctx, "a", gone.ID, by)
 	b.must(err)
 	b.clock.advance(time.Minute)
 	_, err = b.store.AuthenticateKey(b.ctx, good)
@@ -99,7 +99,7 @@ func authenticateRevoked(b *bench) {
 		_, err := b.store.AuthenticateKey(b.ctx, token)
 		b.must(err)
 	}
-	_, err := b.store.RevokeKey(b.ctx, "a", k.ID, actor)
+	_, err := b.store.RevokeKey(b.ctx, "a", k.ID, by)
 	b.must(err)
 	for range 2 {
 		_, err = b.store.AuthenticateKey(b.ctx, token)
@@ -132,7 +132,7 @@ func authenticateConcurrent(b *bench) {
 					valid[w] = append(valid[w], token)
 					continue
 				}
-				if _, err := b.store.RevokeKey(b.ctx, organization, k.ID, actor); err != nil {
+				if _, err := b.store.RevokeKey(b.ctx, organization, k.ID, by); err != nil {
 					b.Error(err)
 				}
 				if _, err := b.store.AuthenticateKey(b.ctx, token); meter.KindOf(err) != meter.KindUnauthenticated {

@@ -101,7 +101,7 @@ func sharedRevoke(b *bench) {
 	other := b.other()
 	_, err := other.AuthenticateKey(b.ctx, token)
 	b.must(err)
-	_, err = b.store.RevokeKey(b.ctx, "a", gone.ID, actor)
+	_, err = b.store.RevokeKey(b.ctx, "a", gone.ID, by)
 	b.must(err)
 	_, err = b.store.AuthenticateKey(b.ctx, token) // at once where it was revoked
 	b.wantKind(err, meter.KindUnauthenticated)
@@ -126,7 +126,7 @@ func sharedReconnect(b *bench) {
 	}
 	b.disconnect()
 	b.eventually("the key can be revoked", func() bool {
-		_, err := b.store.RevokeKey(b.ctx, "a", gone.ID, actor)
+		_, err := b.store.RevokeKey(b.ctx, "a", gone.ID, by)
 		return err == nil
 	})
 	b.eventually("a key revoked after the break is refused", not(b.valid(other, token)))
@@ -141,7 +141,7 @@ func sharedEdgeGrid(b *bench) {
 		return known && got == k && credential == c
 	}
 	b.eventually("the other process knows the credential", known)
-	_, err := b.store.RevokeKey(b.ctx, "a", k.ID, actor)
+	_, err := b.store.RevokeKey(b.ctx, "a", k.ID, by)
 	b.must(err)
 	b.eventually("the other process does not know it any more", not(known))
 }

@@ -287,7 +287,7 @@ func TestKeysSeeOnlyTheirOwn(t *testing.T) {
 	all := append(v2Paths(acme), v3Paths...)
 	k, revoked, err := w.service.CreateKey(t.Context(), w.admin, metering.NewKey{Role: "read", Customer: acme})
 	check(t, err)
-	check(t, w.service.RevokeKey(t.Context(), w.admin, k.ID))
+	check(t, w.service.RevokeKey(t.Context(), w.admin, k.ID, false))
 	for name, c := range map[string]struct {
 		header []string
 		paths  []string

@@ -34,12 +34,13 @@ func (a api) createKey(x *httpserver.Exchange, _ query) error {
 		Sources    []string  `json:"sources" strict:"filled"`
 		Strict     bool      `json:"strict" strict:"filled"`
 		Expires    time.Time `json:"expires" strict:"filled"`
+		Operator   bool      `json:"operator"`
 	}
 	if err := readJSON(x, &in); err != nil {
 		return err
 	}
 	n := metering.NewKey{Role: in.Role, Kind: in.Kind, Customer: in.Customer, Accounts: in.Accounts, DefaultAID: in.DefaultAID,
-		Sources: in.Sources, Strict: in.Strict, Expires: in.Expires}
+		Sources: in.Sources, Strict: in.Strict, Expires: in.Expires, Operator: in.Operator}
 	if n.Kind == metering.KeyKindEdgeGrid {
 		return a.createEdgeGridKey(x, n)
 	}
@@ -67,8 +68,12 @@ func (a api) createEdgeGridKey(x *httpserver.Exchange, n metering.NewKey) error 
 }
 
 // revokeKey answers DELETE /api/v1/keys/{id}.
-func (a api) revokeKey(x *httpserver.Exchange, _ query) error {
-	if err := a.service.RevokeKey(x.Request.Context(), x.Principal, x.Param("id")); err != nil {
+func (a api) revokeKey(x *httpserver.Exchange, q query) error {
+	force, err := q.flag("force")
+	if err != nil {
+		return err
+	}
+	if err := a.service.RevokeKey(x.Request.Context(), x.Principal, x.Param("id"), force); err != nil {
 		return err
 	}
 	x.WriteHeader(http.StatusNoContent)

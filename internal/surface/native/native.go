@@ -45,7 +45,7 @@ var coreOperations = []operation{
 		[]string{"from", "to", "window", "tz", "group_by", "filter[]", "as_of", "fill", "limit", "cursor"}, api.usage},
 	{http.MethodGet, "/api/v1/keys", []string{"limit", "cursor"}, api.keys},
 	{http.MethodPost, "/api/v1/keys", nil, api.createKey},
-	{http.MethodDelete, "/api/v1/keys/{id}", nil, api.revokeKey},
+	{http.MethodDelete, "/api/v1/keys/{id}", []string{"force"}, api.revokeKey},
 	{http.MethodGet, "/api/v1/organizations", []string{"limit", "cursor"}, api.organizations},
 	{http.MethodPost, "/api/v1/organizations", nil, api.createOrganization},
 	{http.MethodGet, "/api/v1/organizations/{id}", nil, api.organization},

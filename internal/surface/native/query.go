@@ -9,6 +9,7 @@ import (
 	"time"
 	_ "time/tzdata" // zones are the same on every machine
 
+	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 )
@@ -24,9 +25,9 @@ func parseQuery(raw string, allowed []string) (query, error) {
 	if raw == "" {
 		return query{}, nil
 	}
-	values, err := url.ParseQuery(raw)
+	values, err := httpserver.ParseQuery(raw)
 	if err != nil {
-		return query{}, meter.Errorf(meter.KindInvalid, "query string: %v", err)
+		return query{}, err
 	}
 	for name, given := range values {
 		param := name

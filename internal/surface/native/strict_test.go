@@ -1,6 +1,7 @@
 package native
 
 import (
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"testing"
@@ -100,3 +101,82 @@ func TestNullIsNoRestriction(t *testing.T) {
 }
 
 func hexOf(c byte) string { return string("0123456789abcdef"[c>>4]) + string("0123456789abcdef"[c&15]) }
+
+// TestTextIsUTF8: what is not UTF-8 is refused in paths and query strings, as in bodies.
+func TestTextIsUTF8(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.createNouns()
+	for _, c := range []struct{ method, path, body string }{
+		{"GET", "/api/v1/customers/a%FFb", ""}, {"PATCH", "/api/v1/customers/a%FFb", `{}`}, {"DELETE", "/api/v1/products/%C0%A0", ""},
+		{"POST", "/api/v1/customers/%ED%A0%80/services", `{"id":"x"}`}, {"GET", "/api/v1/meters/%FF", ""}, {"DELETE", "/api/v1/keys/%FF", ""},
+		{"GET", "/api/v1/organizations/%FF", ""}, {"GET", "/api/v1/periods/a%FF/2026-09", ""},
+		{"GET", "/api/v1/meters/hits/usage?filter[customer]=a%FF", ""}, {"GET", "/api/v1/meters/hits/usage?filter[a%FF]=a", ""}, {"GET", "/api/v1/meters/hits/usage?group_by=%FF", ""},
+		{"GET", "/api/v1/events?subject=%C3", ""}, {"GET", "/api/v1/events?type=%C3&source=%A9", ""}, {"GET", "/api/v1/events/lookup?source=%FF&id=a", ""},
+		{"GET", "/api/v1/usage?customer=%FF&from=2026-11-01T00:00:00Z&to=2026-12-01T00:00:00Z", ""}, {"GET", "/api/v1/periods?customer=%FF", ""}, {"GET", "/api/v1/customers?cursor=%FF", ""},
+		{"GET", "/api/v1/periods?customer=acme&limit=%zz", ""}, {"GET", "/api/v1/periods?customer=acme;limit=1", ""},
+	} {
+		if a := w.call(c.method, c.path, c.body); a.status != http.StatusBadRequest {
+			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
+		}
+	}
+	w.want(w.call("GET", "/api/v1/customers/%C3%A9", ""), http.StatusNotFound)
+}
+
+// TestTheLastAdminKeyStays: nobody locks an organization out by mistake, and an
+// admin does not take the operator right away from who has it.
+func TestTheLastAdminKeyStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	made := func(body string, header ...string) (id, token string) {
+		var k struct{ ID, Key string }
+		if err := json.Unmarshal([]byte(w.want(w.call("POST", "/api/v1/keys", body, header...), 201).body), &k); err != nil {
+			t.Fatal(err)
+		}
+		return k.ID, k.Key
+	}
+	revoke := func(id string, status int, header ...string) {
+		t.Helper()
+		w.want(w.call("DELETE", "/api/v1/keys/"+id, "", header...), status)
+	}
+	w.want(w.call("POST", "/api/v1/organizations", `{"id":"other"}`), 201)
+	inOther := []string{"Odometer-Organization", "other"}
+	first, key := made(`{"role":"admin"}`, inOther...)
+	revoke(first, 409, as(key)...)
+	revoke(first, 409, inOther...)
+	reader, _ := made(`{"role":"read"}`, as(key)...)
+	revoke(reader, 204, as(key)...)
+	second, _ := made(`{"role":"admin","expires":"2026-11-22T12:30:00Z"}`, as(key)...)
+	revoke(second, 204, as(key)...)
+	second, _ = made(`{"role":"admin"}`, as(key)...)
+	revoke(first, 204, as(key)...)
+	revoke(first, 401, as(key)...)
+	revoke(second, 409, inOther...)
+	revoke(second+"?force=maybe", 400, inOther...)
+	revoke(second+"?force=true", 204, inOther...)
+
+	// The first key is the only one with the operator right.
+	var keys struct {
+		Keys []struct {
+			ID       string
+			Operator bool
+		}
+	}
+	if err := json.Unmarshal([]byte(w.want(w.call("GET", "/api/v1/keys", ""), 200).body), &keys); err != nil || len(keys.Keys) != 1 || !keys.Keys[0].Operator {
+		t.Fatalf("%v %+v", err, keys)
+	}
+	operator := keys.Keys[0].ID
+	_, admin := made(`{"role":"admin"}`)
+	revoke(operator, 403, as(admin)...)
+	revoke(operator+"?force=true", 403, as(admin)...)
+	revoke(operator, 409) // an admin key is left, but none that operates
+	w.want(w.call("POST", "/api/v1/keys", `{"role":"admin","operator":true}`, as(admin)...), 403)
+	w.want(w.call("POST", "/api/v1/keys", `{"role":"read","operator":true}`), 400)
+	w.want(w.call("POST", "/api/v1/keys", `{"role":"admin","operator":true,"kind":"edgegrid"}`), 400)
+	w.want(w.call("POST", "/api/v1/keys", `{"role":"admin","operator":true}`, inOther...), 400)
+	// Rotated while running: a new one, which takes the old one away.
+	_, next := made(`{"role":"admin","operator":true}`)
+	revoke(operator, 204, as(next)...)
+	w.want(w.call("POST", "/api/v1/organizations", `{"id":"third"}`, as(next)...), 201)
+	w.want(w.call("GET", "/api/v1/keys", ""), 401)
+}

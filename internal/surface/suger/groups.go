@@ -80,7 +80,11 @@ func (a api) batch(x *httpserver.Exchange) ([]metering.NewRecordGroup, []byte, e
 
 // groups is operation listUsageRecordGroups.
 func (a api) groups(x *httpserver.Exchange) error {
-	q, err := wire.ParseGroupQuery(x.Request.URL.Query(), a.Clock())
+	values, err := x.Query()
+	if err != nil {
+		return err
+	}
+	q, err := wire.ParseGroupQuery(values, a.Clock())
 	if err != nil {
 		return err
 	}
@@ -123,7 +127,11 @@ func nextOffset(offset int32, rows int, more bool) int32 {
 
 // deleteGroup is operation deleteUsageRecordGroup.
 func (a api) deleteGroup(x *httpserver.Exchange) error {
-	day, err := wire.ParseCreationDate(x.Request.URL.Query())
+	values, err := x.Query()
+	if err != nil {
+		return err
+	}
+	day, err := wire.ParseCreationDate(values)
 	if err != nil {
 		return err
 	}
@@ -136,7 +144,11 @@ func (a api) deleteGroup(x *httpserver.Exchange) error {
 
 // retryGroup is operation retryUsageRecordGroup.
 func (a api) retryGroup(x *httpserver.Exchange) error {
-	day, err := wire.ParseCreationDate(x.Request.URL.Query())
+	values, err := x.Query()
+	if err != nil {
+		return err
+	}
+	day, err := wire.ParseCreationDate(values)
 	if err != nil {
 		return err
 	}

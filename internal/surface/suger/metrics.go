@@ -53,7 +53,11 @@ func (a api) metric(x *httpserver.Exchange) error {
 
 // metrics is operation listBillableMetrics, of every status where none is asked for.
 func (a api) metrics(x *httpserver.Exchange) error {
-	status, err := wire.ParseMetricStatus(x.Request.URL.Query())
+	values, err := x.Query()
+	if err != nil {
+		return err
+	}
+	status, err := wire.ParseMetricStatus(values)
 	if err != nil {
 		return err
 	}

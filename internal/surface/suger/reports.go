@@ -12,7 +12,11 @@ import (
 
 // reports is operation listUsageRecordReports.
 func (a api) reports(x *httpserver.Exchange) error {
-	q, err := wire.ParseListQuery(x.Request.URL.Query(), a.Clock())
+	values, err := x.Query()
+	if err != nil {
+		return err
+	}
+	q, err := wire.ParseListQuery(values, a.Clock())
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"odometer/internal/meter"
 )
@@ -143,7 +144,7 @@ func parseQuery(raw string) (query, error) {
 		if err != nil || !parameters[name] {
 			continue
 		}
-		if value, err = url.QueryUnescape(value); err != nil {
+		if value, err = url.QueryUnescape(value); err != nil || !utf8.ValidString(value) {
 			return query{}, meter.Errorf(meter.KindInvalid, "%s is not encoded as a URL's query is", name)
 		}
 		if old, twice := q.values[name]; twice && old != value {

@@ -47,7 +47,7 @@ func TestParseMonths(t *testing.T) {
 		{"start=2020-+7&end=2020-09", "not a month"},
 		{"start= 2020-07&end=2020-09", "not a month"},
 		{"start=2020-07%00&end=2020-09", "not a month"},
-		{"start=%E0%80&end=2020-09", "not a month"},
+		{"start=%E0%80&end=2020-09", "not encoded"},
 		{"start=２020-07&end=2020-09", "not a month"},
 		{"start=2020-07&start=2020-08&end=2020-09", "start is given twice"},
 		{"start=2020-07%&end=2020-09", "start is not encoded"},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"odometer/internal/meter"
 )
@@ -267,7 +268,7 @@ func parseQuery(raw string, known ...string) (values, error) {
 		if err != nil || !slices.Contains(known, name) {
 			continue
 		}
-		if value, err = url.QueryUnescape(value); err != nil {
+		if value, err = url.QueryUnescape(value); err != nil || !utf8.ValidString(value) {
 			return nil, Invalid(CodeInvalid, name, "is not well encoded")
 		}
 		v[name] = append(v[name], value)

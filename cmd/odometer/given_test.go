@@ -1,0 +1,24 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestGivenTexts: a value that is not UTF-8, or empty where it restricts, ends
+// the program before anything is done.
+func TestGivenTexts(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"key", "create", "--customer", ""}, {"key", "create", "--customer", "a\xff"}, {"key", "create", "--expires="}, {"key", "create", "--account", ""},
+		{"key", "revoke", ""}, {"key", "revoke", "a\xff"}, {"key", "list", "--organization", ""},
+		{"usage", ""}, {"usage", "m\xff"}, {"usage", "m", "--from", ""}, {"usage", "m", "--filter", "a=\xff"}, {"usage", "m", "--filter", ""}, {"usage", "m", "--group-by", "\xff"}, {"usage", "m", "--tz", ""},
+		{"ingest", "--subject", "", "f"}, {"ingest", "--subject", "a\xff", "f"}, {"ingest", "--source", "\xed\xa0\x80", "f"},
+		{"apply", "-f", "x", "--effective", ""}, {"apply", "-f", "x", "--organization", "\xff"}, {"report", "run", "--entitlement", "", "--hour", "2026-11-01T00:00:00Z"},
+	} {
+		env, _, stderr := testEnv(nil)
+		if code := Run(t.Context(), env, args); code != exitUsage || !strings.Contains(stderr.String(), "is empty") && !strings.Contains(stderr.String(), "is not UTF-8") {
+			t.Errorf("%q: exit code %d, %s", args, code, stderr)
+		}
+	}
+}
