@@ -22,7 +22,7 @@ start() {
 	ended=$(date +%s%N)
 	milliseconds=$(((ended - began) / 1000000))
 	ODOMETER_URL=$(sed -n 's/^listening: //p' "$work/out")
-	grep -q '^admin key: ' "$work/out" && ODOMETER_KEY=$(sed -n 's/^admin key: //p' "$work/out")
+	grep -q '^admin key file: ' "$work/out" && ODOMETER_KEY=$(cat "$(sed -n 's/^admin key file: //p' "$work/out")")
 	export ODOMETER_URL ODOMETER_KEY
 }
 

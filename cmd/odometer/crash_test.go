@@ -382,8 +382,12 @@ func (p *process) readAnnouncement(stdout io.Reader) error {
 		}
 		name, value, _ := strings.Cut(string(line), ": ")
 		switch name {
-		case "admin key":
-			p.adminKey = value
+		case "admin key file":
+			key, err := os.ReadFile(value)
+			if err != nil {
+				return err
+			}
+			p.adminKey = strings.TrimSpace(string(key))
 		case "listening":
 			p.url = value
 			return nil

@@ -99,6 +99,7 @@ func (c *DemoCmd) start(ctx context.Context, env *Env, folder string, markets *d
 		return nil, usageErrorf("the demo's key is public: it listens on loopback only, not on %q", c.Listen)
 	}
 	settings.Data, settings.Listen, settings.LogLevel = folder, c.Listen, "warn"
+	settings.showAdminKey = true
 	settings.Limits.MinFreeDisk = 64 << 20
 	markets.use(&settings)
 	server, err := StartServer(ctx, env, settings)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -88,8 +89,12 @@ func serve(t *testing.T, data string, flags ...string) *testServer {
 	lines := bufio.NewScanner(reader)
 	for s.url == "" && lines.Scan() {
 		switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
-		case "admin key":
-			s.adminKey = value
+		case "admin key file":
+			key, err := os.ReadFile(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.adminKey = strings.TrimSpace(string(key))
 		case "listening":
 			s.url = value
 		}

@@ -15,8 +15,9 @@ type ServeCmd struct {
 
 // Help says what is printed where.
 func (c *ServeCmd) Help() string {
-	return "Prints `listening: URL` on standard output once ready and, on a fresh data directory, `admin key: odo_...` before it: " +
-		"the first key, shown only this once. The log goes to standard error. SIGTERM or SIGINT stops it after the requests in progress; SIGHUP makes it read its certificates again."
+	return "Prints `listening: URL` on standard output once ready. Before it, on a fresh data directory, the first key: on a terminal " +
+		"`admin key: odo_...`, shown only this once; else `admin key file: FILE`, where it was written for its owner only, " +
+		"so that no log keeps it. The log goes to standard error. SIGTERM or SIGINT stops it after the requests in progress; SIGHUP makes it read its certificates again."
 }
 
 // gcPercent makes garbage at most half of what is in use, where GOGC does not
@@ -46,7 +47,10 @@ func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
 
 // announce prints what other programs wait for.
 func announce(env *Env, server *Server) {
-	if server.AdminKey != "" {
+	switch {
+	case server.AdminKeyFile != "":
+		fmt.Fprintf(env.Stdout, "admin key file: %s\n", server.AdminKeyFile)
+	case server.AdminKey != "" && server.settings.AdminKey == "": // else it is known
 		fmt.Fprintf(env.Stdout, "admin key: %s\n", server.AdminKey)
 	}
 	fmt.Fprintf(env.Stdout, "listening: %s\n", server.URL())

@@ -37,8 +37,9 @@ const (
 
 // Server is one running server over one data directory.
 type Server struct {
-	// AdminKey is the first key of a data directory that was fresh, else "".
-	AdminKey string
+	// AdminKey is the first key of a data directory that was fresh, else "";
+	// AdminKeyFile is where it is kept, "" = nowhere.
+	AdminKey, AdminKeyFile string
 
 	settings  ServerSettings
 	logger    *slog.Logger
@@ -172,6 +173,21 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 	return nil
 }
 
+// ensureFirstKey gives a fresh directory its first key.
+func (s *Server) ensureFirstKey(ctx context.Context, env *Env) error {
+	first, err := s.settings.firstKey(env.IsTerminal != nil && env.IsTerminal(env.Stdout))
+	if err != nil {
+		return err
+	}
+	if s.AdminKey, err = s.stores.catalog.EnsureFirst(ctx, "system:first-start", first.key()); err != nil {
+		return err
+	}
+	if s.AdminKey != "" {
+		s.AdminKeyFile = first.file
+	}
+	return nil
+}
+
 // open reads the stores and lets requests in.
 func (s *Server) open(ctx context.Context, env *Env) error {
 	if err := removeLeftovers(s.settings.Data); err != nil {
@@ -181,7 +197,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	if s.stores, err = openStores(ctx, s.settings.Data, s.settings.CatalogSettings, s.settings.ledgerLimits(), env, s.logger); err != nil {
 		return err
 	}
-	if s.AdminKey, err = s.stores.catalog.EnsureDefault(ctx, "system:first-start"); err != nil {
+	if err := s.ensureFirstKey(ctx, env); err != nil {
 		return errors.Join(err, s.stores.close())
 	}
 	service, err := metering.New(ctx, metering.Options{Ledger: s.stores.ledger, Catalog: s.stores.catalog, Clock: env.Clock,

@@ -24,6 +24,10 @@ type ServerSettings struct {
 	Data   string `default:"odometer-data" placeholder:"DIR" setting:"" help:"Data directory; made if it is not there."`
 	Listen string `default:"127.0.0.1:8080" setting:"" help:"Address to listen on; port 0 takes a free one."`
 
+	AdminKey     string `name:"admin-key" placeholder:"KEY" setting:"" secret:"" help:"First admin key of a fresh data directory, in the form of a key; better given as ODOMETER_ADMIN_KEY. Empty makes one."`
+	AdminKeyFile string `name:"admin-key-file" placeholder:"FILE" setting:"" help:"File (mode 0600) that holds the first admin key of a fresh data directory, or that it is written to; default admin.key in the data directory, where standard output is no terminal."`
+	showAdminKey bool   // print it wherever standard output leads: it is thrown away with the directory
+
 	PublicURL string `name:"public-url" placeholder:"URL" setting:"" help:"Address that clients use, with which links in answers begin; empty takes that of each request."`
 
 	WebhookOrigins string `name:"webhook-origins" placeholder:"NAMES" setting:"" help:"Senders of CloudEvents webhooks that may deliver events, by the names they ask with, separated by commas; * is all, empty answers no handshake."`

@@ -165,8 +165,10 @@ func (s *Server) serve(t testing.TB, path string, args []string) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
-		case "admin key":
-			s.Admin = value
+		case "admin key file":
+			key, err := os.ReadFile(value)
+			Check(t, err)
+			s.Admin = strings.TrimSpace(string(key))
 		case "listening":
 			s.URL = value
 			return

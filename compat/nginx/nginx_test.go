@@ -229,8 +229,12 @@ func startOdometer(t *testing.T) *server {
 	_, before, line := start(t, (*exec.Cmd).StdoutPipe, "listening: ", s.binary, "serve", "--data", filepath.Join(s.dir, "data"), "--listen", "127.0.0.1:0")
 	_, s.url, _ = strings.Cut(line, "listening: ")
 	for _, line := range before {
-		if key, ok := strings.CutPrefix(line, "admin key: "); ok {
-			s.key = key
+		if file, ok := strings.CutPrefix(line, "admin key file: "); ok {
+			key, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.key = strings.TrimSpace(string(key))
 		}
 	}
 	var err error

@@ -307,14 +307,34 @@ func (s *Store) Keys(ctx context.Context, organization string, p Page) (KeyPage,
 	return page, nil
 }
 
-// EnsureDefault gives a catalogue without organizations the default one, which
+// FirstKey is how the first admin key of a catalogue comes about.
+type FirstKey struct {
+	Token string                   // of the key; "" = a new one
+	Keep  func(token string) error // keeps a new one before it is valid; nil = the caller does
+}
+
+// EnsureDefault is EnsureFirst with a new key.
+func (s *Store) EnsureDefault(ctx context.Context, actor string) (token string, err error) {
+	return s.EnsureFirst(ctx, actor, FirstKey{})
+}
+
+// EnsureFirst gives a catalogue without organizations the default one, which
 // may report every listing, and returns the token of its first admin key,
 // which holds the operator right. Later it does nothing and returns "".
-func (s *Store) EnsureDefault(ctx context.Context, actor string) (token string, err error) {
+func (s *Store) EnsureFirst(ctx context.Context, actor string, key FirstKey) (token string, err error) {
 	o := Organization{ID: DefaultOrganization, Name: DefaultOrganization, CustomerAttribute: DefaultCustomerAttribute, Created: s.now()}
 	first, err := s.draftKey(NewKey{Organization: o.ID, Role: RoleAdmin, Kind: KindToken, Operator: true})
 	if err := errors.Join(err, checkActor(actor)); err != nil {
 		return "", err
+	}
+	if key.Token != "" {
+		id, secret, ok := parseToken(key.Token)
+		if !ok {
+			return "", meter.Errorf(meter.KindInvalid, "the first admin key that was given has not the form of a key: odo_, %d letters and digits, _ and %d letters and digits", keyIDBytes, secretBytes)
+		}
+		k := first.held.key
+		k.ID = id
+		first = draft{held: newRingKey(k, hashSecret(secret), nil), token: key.Token}
 	}
 	s.keysMu.Lock()
 	defer s.keysMu.Unlock()
@@ -325,6 +345,11 @@ func (s *Store) EnsureDefault(ctx context.Context, actor string) (token string, 
 			return err
 		}
 		fresh = true
+		if key.Keep != nil && key.Token == "" {
+			if err := key.Keep(first.token); err != nil {
+				return err
+			}
+		}
 		if err := s.insertOrganization(ctx, tx, o, actor); err != nil {
 			return err
 		}
