@@ -214,7 +214,7 @@ func printDifference(w io.Writer, d *client.Difference) error {
 		if o.AssignTime != nil {
 			setting = fmt.Sprintf(", assign_time: %t", *o.AssignTime)
 		}
-		line("update", fmt.Sprintf("organization (name: %s, customer_attribute: %s%s)", o.Name, o.CustomerAttribute, setting), "")
+		line("update", fmt.Sprintf("organization (name: %s, customer_attribute: %s%s)", shown(o.Name), shown(o.CustomerAttribute), setting), "")
 	}
 	for _, m := range d.Meters.Create {
 		line("create", "meter "+m.Key, "")
@@ -223,7 +223,7 @@ func printDifference(w io.Writer, d *client.Difference) error {
 		line("update", "meter "+m.Key, "")
 	}
 	for _, c := range d.Changes {
-		line(c.Action, nameOf(c), differing(c))
+		line(c.Action, shown(nameOf(c)), differing(c))
 	}
 	for _, key := range d.Meters.Remove {
 		line("delete", "meter "+key, "")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
 )
@@ -21,7 +20,7 @@ func (c *ConfigCmd) Run(env *Env, app *app, parsed *kong.Context) error {
 	if c.Markdown {
 		return writeReference(env.Stdout, app.parser.Model)
 	}
-	table := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
+	table := newTable(env.Stdout, false)
 	for _, flag := range parsed.Flags() {
 		if !isSetting(flag) || flag.Name == "config" {
 			continue

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"odometer/client"
@@ -211,10 +210,10 @@ func (c *DemoCmd) table(ctx context.Context, env *Env, api *client.Client, from 
 		values["total"][meter] = usage.Total
 	}
 	fmt.Fprintf(env.Stdout, "Usage of %s (UTC)\n", from.Format("January 2006"))
-	t := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
+	t := newTable(env.Stdout, true)
 	fmt.Fprintf(t, "customer\t%s\t\n", strings.Join(meters, "\t"))
 	for _, customer := range append(customers, "total") {
-		fmt.Fprintf(t, "%s\t", customer)
+		fmt.Fprintf(t, "%s\t", shown(customer))
 		for _, meter := range meters {
 			fmt.Fprintf(t, "%s\t", values[customer][meter])
 		}

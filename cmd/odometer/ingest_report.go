@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/term"
@@ -89,14 +88,14 @@ func (t *ingestTotals) print(w io.Writer, asJSON bool) error {
 			Total fileTotals    `json:"total"`
 		}{t.files, sum})
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	table := newTable(w, true)
 	fmt.Fprintln(table, "events\taccepted\tduplicate\tconflict\trejected\tknown lines\t  file")
 	rows := t.files
 	if len(rows) != 1 {
 		rows = append(append([]*fileTotals(nil), rows...), &sum)
 	}
 	for _, f := range rows {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t  %s\n", f.events(), f.Accepted, f.Duplicates, f.Conflicts, f.Rejected, f.Known, f.remark())
+		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t  %s\n", f.events(), f.Accepted, f.Duplicates, f.Conflicts, f.Rejected, f.Known, shown(f.remark()))
 	}
 	return table.Flush()
 }

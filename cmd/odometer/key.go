@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"odometer/client"
@@ -152,10 +151,10 @@ type KeyListCmd struct {
 
 // Run prints one line per key, the oldest first.
 func (c *KeyListCmd) Run(ctx context.Context, env *Env) error {
-	table := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
+	table := newTable(env.Stdout, false)
 	fmt.Fprintln(table, "id\trole\tcustomer\tsources\tcreated\texpires\trevoked\tlast used")
 	line := func(id, role, customer, sources string, times ...time.Time) {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s", id, role, customer, sources)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s", shownAll(id, role, customer, sources)...)
 		for _, t := range times {
 			fmt.Fprintf(table, "\t%s", orDash(t))
 		}

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
 
 	"odometer/client"
@@ -307,7 +306,7 @@ func (s *surfaceRun) askOnce(ctx context.Context, kind surfaceRequest, customer 
 }
 
 func (r *surfacesReport) print(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	table := newTable(w, false)
 	fmt.Fprintf(table, "profile\t%s, seed %d, %d connections, load average %s\n", r.Profile, r.Seed, r.Connections, loadAverage())
 	fmt.Fprintf(table, "apply\t%s for %s of YAML; again %s; one name changed %s\n", short(r.Apply), mebibytes(int64(r.Document)), short(r.ApplyAgain), short(r.ApplyOne))
 	fmt.Fprintf(table, "events\t%s at %s a second\n", group(r.Events), group(r.EventsPerSecond))

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"odometer/client"
@@ -55,7 +55,7 @@ func printReports(w io.Writer, reports []client.Report) error {
 		_, err := fmt.Fprintln(w, "nothing to report")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w, false)
 	fmt.Fprintln(t, "REPORT\tENTITLEMENT\tDIMENSION\tSTATE\tUSAGE\tCREDIT\tCOMMIT\tINCLUDED\tCARRIED IN\tSENT\tCARRIED OUT\tREASON")
 	for _, r := range reports {
 		name := r.ID
@@ -63,8 +63,8 @@ func printReports(w io.Writer, reports []client.Report) error {
 			name = "(dry run)"
 		}
 		for _, d := range r.Dimensions {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, r.Entitlement, d.Dimension, d.State, d.Usage, d.Credit, d.Commit, d.Included,
-				d.CarryIn, d.Sent, d.CarryOut, d.Reason)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", shownAll(name, r.Entitlement, d.Dimension, d.State, d.Usage, d.Credit, d.Commit, d.Included,
+				d.CarryIn, d.Sent, d.CarryOut, d.Reason)...)
 		}
 	}
 	return t.Flush()
@@ -110,13 +110,13 @@ func (c *ReportStuckCmd) Run(ctx context.Context, env *Env) error {
 
 func printStuck(w io.Writer, s client.StuckReports) error {
 	if s.Paused {
-		fmt.Fprintf(w, "paused: %s\n", s.Reason)
+		fmt.Fprintf(w, "paused: %s\n", shown(s.Reason))
 	}
 	if len(s.Lines)+len(s.Waiting) == 0 {
 		_, err := fmt.Fprintln(w, "nothing is stuck")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w, false)
 	if len(s.Lines) > 0 {
 		fmt.Fprintln(t, "STATE\tREPORT\tENTITLEMENT\tPARTNER\tACCOUNT\tDIMENSION\tHOUR\tUSAGE\tSENT\tATTEMPTS\tDEADLINE\tREASON")
 	}
@@ -125,8 +125,8 @@ func printStuck(w io.Writer, s client.StuckReports) error {
 		if l.Operation != "" {
 			sent, deadline = l.Quantity, l.Deadline.Format(time.RFC3339)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.State, l.Report, l.Entitlement, l.Partner, l.Account, l.Dimension,
-			l.Hour.Format(time.RFC3339), l.Usage, sent, l.Attempts, deadline, l.Reason)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", shownAll(l.State, l.Report, l.Entitlement, l.Partner, l.Account, l.Dimension,
+			l.Hour.Format(time.RFC3339), l.Usage, sent, strconv.Itoa(l.Attempts), deadline, l.Reason)...)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -139,7 +139,7 @@ func printStuck(w io.Writer, s client.StuckReports) error {
 		if e.Reason != "" {
 			what += ": " + e.Reason
 		}
-		fmt.Fprintf(w, "entitlement %s: %s\n", e.Entitlement, what)
+		fmt.Fprintf(w, "entitlement %s: %s\n", shown(e.Entitlement), shown(what))
 	}
 	return nil
 }

@@ -8,10 +8,10 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"odometer/client"
+	"odometer/internal/csvtext"
 )
 
 // UsageCmd asks a running server for a meter's usage.
@@ -121,15 +121,15 @@ func (c *UsageCmd) writer(w io.Writer) usageWriter {
 
 // usageTable aligns columns; values end at the same column.
 type usageTable struct {
-	w      *tabwriter.Writer
+	w      *table
 	groups []string
 }
 
 func newUsageTable(w io.Writer, groups []string) *usageTable {
-	t := &usageTable{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight), groups: groups}
+	t := &usageTable{w: newTable(w, true), groups: groups}
 	fmt.Fprintf(t.w, "start\tend\t")
 	for _, name := range groups {
-		fmt.Fprintf(t.w, "%s\t", name)
+		fmt.Fprintf(t.w, "%s\t", shown(name))
 	}
 	fmt.Fprintln(t.w, "value\t")
 	return t
@@ -138,7 +138,7 @@ func newUsageTable(w io.Writer, groups []string) *usageTable {
 func (t *usageTable) row(r client.UsageRow) error {
 	fmt.Fprintf(t.w, "%s\t%s\t", r.Start.Format(time.RFC3339), r.End.Format(time.RFC3339))
 	for _, name := range t.groups {
-		fmt.Fprintf(t.w, "%s\t", r.Group[name])
+		fmt.Fprintf(t.w, "%s\t", shown(r.Group[name]))
 	}
 	mark := ""
 	if r.Clipped {
@@ -167,7 +167,7 @@ func (c *csvUsage) row(r client.UsageRow) error {
 	}
 	record := []string{r.Start.Format(time.RFC3339), r.End.Format(time.RFC3339)}
 	for _, name := range c.groups {
-		record = append(record, r.Group[name])
+		record = append(record, csvtext.Cell(r.Group[name]))
 	}
 	return c.w.Write(append(record, r.Value, strconv.FormatBool(r.Clipped)))
 }
@@ -178,7 +178,7 @@ func (c *csvUsage) start() error {
 		return nil
 	}
 	c.started = true
-	header := append([]string{"start", "end"}, c.groups...)
+	header := append([]string{"start", "end"}, csvtext.Cells(c.groups)...)
 	return c.w.Write(append(header, "value", "clipped"))
 }
 

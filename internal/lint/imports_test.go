@@ -12,6 +12,7 @@ import (
 // Tests are free, but for the rules further down.
 var importTable = map[string][]string{
 	"internal/strictjson":   {},
+	"internal/csvtext":      {},
 	"internal/meter":        {"internal/strictjson"},
 	"internal/ledger":       {"internal/meter", "internal/ledger/..."},
 	"internal/ledger/block": {"internal/meter"},
@@ -24,7 +25,7 @@ var importTable = map[string][]string{
 	"internal/marketplace/sender":    {"internal/meter"},
 	"internal/marketplace/simulator": {"internal/meter"},
 	"internal/httpserver":            {"internal/meter", "internal/metering"},
-	"internal/surface":               {"internal/meter", "internal/metering", "internal/httpserver", "internal/strictjson"},
+	"internal/surface":               {"internal/meter", "internal/metering", "internal/httpserver", "internal/strictjson", "internal/csvtext"},
 	"internal/console":               {},
 	"internal/intake":                {},
 	"internal/lint":                  {},

@@ -200,7 +200,10 @@ func TestClientManagement(t *testing.T) {
 	if want := "[admin acme default update organization create key create organization]"; fmt.Sprint(seen) != want {
 		t.Errorf("%v, want %s", seen, want)
 	}
-	must(t, own.RevokeKey(ctx, made.ID))
+	if err := own.RevokeKey(ctx, made.ID); err == nil {
+		t.Error("the last admin key was revoked without force")
+	}
+	must(t, own.ForceRevokeKey(ctx, made.ID))
 	if _, err := own.Organization(ctx, "acme"); client.KindOf(err) != client.Unauthenticated {
 		t.Error(err)
 	}

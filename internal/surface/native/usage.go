@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/csvtext"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -115,13 +116,13 @@ func appendRow(dst []byte, q metering.UsageQuery, r *metering.UsageRow) []byte {
 func writeUsageCSV(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Usage) error {
 	var buf bytes.Buffer
 	w := csv.NewWriter(&buf)
-	line := append([]string{"start", "end"}, q.GroupBy...)
+	line := append([]string{"start", "end"}, csvtext.Cells(q.GroupBy)...)
 	line = append(line, "value", "clipped")
 	err := w.Write(line)
 	for i := range u.Rows {
 		r := &u.Rows[i]
 		line = append(line[:0], r.Start.In(q.Location).Format(time.RFC3339Nano), r.End.In(q.Location).Format(time.RFC3339Nano))
-		line = append(line, r.Group...)
+		line = append(line, csvtext.Cells(r.Group)...)
 		line = append(line, r.Value.String(), strconv.FormatBool(r.Clipped))
 		if err == nil {
 			err = w.Write(line)

@@ -1,6 +1,10 @@
 package wire
 
-import "strings"
+import (
+	"strings"
+
+	"odometer/internal/csvtext"
+)
 
 // CSVType is the content type of a CSV answer.
 const CSVType = "text/csv; charset=utf-8"
@@ -31,9 +35,7 @@ func (r CSVRow) Append(dst []byte) []byte {
 
 // appendCell appends a text of a user's.
 func appendCell(dst []byte, text string) []byte {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		text = "'" + text
-	}
+	text = csvtext.Cell(text)
 	if !strings.ContainsAny(text, ",\"\r\n") {
 		return append(dst, text...)
 	}
