@@ -148,6 +148,9 @@ func (s *Server) serveBackup(x *httpserver.Exchange) error {
 	if !x.Principal.Operator {
 		return meter.Errorf(meter.KindForbidden, "only a key with the operator right may take a backup")
 	}
+	if err := s.service.BackupTaken(x.Request.Context(), x.Principal, x.Address()); err != nil {
+		return err
+	}
 	x.Header().Set("Content-Type", "application/x-tar")
 	// A backup may take longer than any other answer; a client that stops reading is still given up.
 	body := &patientWriter{w: x, control: http.NewResponseController(x), patience: backupPatience}

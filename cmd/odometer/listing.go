@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 
 	"odometer/client"
 )
@@ -40,10 +39,10 @@ func printListings(env *Env, all []client.Listing) error {
 		_, err := fmt.Fprintln(env.Stdout, "nothing")
 		return err
 	}
-	table := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
+	table := newTable(env.Stdout, false)
 	fmt.Fprintln(table, "partner\tlisting\tsince")
 	for _, l := range all {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", l.Partner, l.Listing, orDash(l.Created))
+		fmt.Fprintf(table, "%s\t%s\t%s\n", shownAll(l.Partner, l.Listing, orDash(l.Created))...)
 	}
 	return table.Flush()
 }

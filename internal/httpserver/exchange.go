@@ -3,6 +3,7 @@ package httpserver
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -74,6 +75,28 @@ func ParseQuery(raw string) (url.Values, error) {
 		}
 	}
 	return values, nil
+}
+
+// Address is the client's, without its port; a proxy's where one is in between.
+func (x *Exchange) Address() string {
+	host, _, err := net.SplitHostPort(x.Request.RemoteAddr)
+	if err != nil {
+		return x.Request.RemoteAddr
+	}
+	return host
+}
+
+// keyRefused notes a key that was given and refused.
+func (x *Exchange) keyRefused(err error) {
+	service := x.server.service.Load()
+	if service == nil || meter.KindOf(err) != meter.KindUnauthenticated || x.Request.Header.Get("Authorization")+x.Request.Header.Get("Fastly-Key") == "" {
+		return
+	}
+	surface := systemName
+	if x.route != nil {
+		surface = x.route.surface.Name
+	}
+	service.KeyRefused(x.Request.Context(), surface, x.Address())
 }
 
 // CountAs makes the metrics count the answer as one with another status: where

@@ -281,6 +281,7 @@ func (t *router) dispatch(x *Exchange, starting bool) error {
 	if !r.Public && r.surface.Authenticate != nil {
 		p, err := r.surface.Authenticate(x)
 		if err != nil {
+			x.keyRefused(err)
 			return err
 		}
 		x.Principal = p

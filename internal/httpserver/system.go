@@ -61,6 +61,7 @@ func (s *Server) metricsPage(x *Exchange) error {
 		}
 		p, err := x.BearerAuth(service)
 		if err != nil {
+			x.keyRefused(err)
 			return err
 		}
 		if !p.Operator {

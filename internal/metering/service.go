@@ -72,8 +72,9 @@ type Service struct {
 	postedMu sync.Mutex
 	posted   []postedRange // see notePosted
 
-	changes      turns         // to change meters, settings or nouns, so that log and copy agree on the order
-	documents    turns         // to have a catalogue document in memory
+	changes      turns // to change meters, settings or nouns, so that log and copy agree on the order
+	documents    turns // to have a catalogue document in memory
+	refused      refusals
 	documentRoom chan struct{} // holds a token for each document in memory
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 
 	"odometer/internal/httpserver"
@@ -179,4 +180,16 @@ func TestTheLastAdminKeyStays(t *testing.T) {
 	revoke(operator, 204, as(next)...)
 	w.want(w.call("POST", "/api/v1/organizations", `{"id":"third"}`, as(next)...), 201)
 	w.want(w.call("GET", "/api/v1/keys", ""), 401)
+}
+
+// TestRefusedKeysAreAudited: with the address; a request without a key is none.
+func TestRefusedKeysAreAudited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.want(w.call("GET", "/api/v1/meters", "", as("")...), 401)
+	w.want(w.call("GET", "/api/v1/meters", "", as("odo_wrong")...), 401)
+	w.want(w.call("GET", "/api/v1/meters", "", as("odo_wrong")...), 401)
+	if a := w.want(w.call("GET", "/api/v1/audit?limit=1", ""), 200, `"noun":"refused key"`, `"id":"native"`, `"address":"127.0.0.1"`); strings.Contains(a.body, "odo_") {
+		t.Error(a.body)
+	}
 }

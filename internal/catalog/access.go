@@ -1,0 +1,31 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Access is an audit entry of something that changed nothing: a backup that
+// was taken, or requests that were refused for their key.
+type Access struct {
+	Actor  string
+	Noun   string // AccessBackup or AccessRefused
+	ID     string // of the data directory's part, or the surface
+	Detail any    // what is known of it; holds no secrets
+}
+
+// The nouns of accesses.
+const (
+	AccessBackup  = "backup"
+	AccessRefused = "refused key"
+)
+
+// NoteAccess writes an audit entry of an organization.
+func (s *Store) NoteAccess(ctx context.Context, organization string, a Access) error {
+	if err := checkActor(a.Actor); err != nil {
+		return err
+	}
+	return s.write(ctx, "note an access", func(tx *sql.Tx) error {
+		return s.audit(ctx, tx, change{organization: organization, actor: a.Actor, action: AuditCreate, noun: a.Noun, id: a.ID, after: a.Detail})
+	})
+}
