@@ -140,7 +140,7 @@ func TestLongLists(t *testing.T) {
 		"agents of a test":        `{"customers":[{"id":"a","tests":[{"id":"t","type":"x","account_group":"g","interval_s":60,"agents":[` + list(`"c@"`) + `]}]}]}`,
 		"codes of a group":        `{"customers":[{"id":"a","reporting_groups":[{"id":1,"cp_codes":[` + list(`@`) + `]}]}]}`,
 		"metrics of a listing": `{"entitlements":[{"id":"e","customer":"c","product":"p","partner":"GCP","status":"active","starts":"2026-01-01","dimensions":[` + list(`{"key":"d@"}`) +
-			`],"gcp":{"service":"s","usage_reporting_id":"u","metrics":{` + list(`"d@":{"name":"m","type":"INT64"}`) + `}}}]}`,
+			`],"gcp":{"service":"cdn.example.com","usage_reporting_id":"project_number:1","metrics":{` + list(`"d@":{"name":"cdn.example.com/m","type":"INT64"}`) + `}}}]}`,
 		"dimensions": `{"entitlements":[{"id":"e","customer":"c","product":"p","partner":"AWS","status":"active","starts":"2026-01-01","dimensions":[` + list(`{"key":"d@"}`) + `]}]}`,
 		"fields":     `{"units":{"rates":{` + list(`"r@":{"cloud":"1"}`) + `}}}`,
 	} {

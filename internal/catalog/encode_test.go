@@ -31,7 +31,7 @@ func odd(text string) *Document {
 			Tests: []Test{{ID: text, Name: text, Type: text, AccountGroup: text, IntervalS: 60, Agents: []string{text}}}}},
 		Entitlements: []Entitlement{{ID: text, Customer: text, Partner: PartnerGCP, Product: text, Status: EntitlementActive, Starts: must(ParseDate("2026-01-01")),
 			Buyer: &Buyer{ID: text}, Dimensions: []Dimension{{Key: text, Name: text, Meter: text, Where: map[string]string{text: text}}},
-			GCP: &GCPListing{Service: text, UsageReportingID: text, Metrics: map[string]GCPMetric{text: {Name: text, Type: "INT64"}}}}},
+			GCP: &GCPListing{Service: "cdn.example.com", UsageReportingID: "project_number:1", Metrics: map[string]GCPMetric{text: {Name: "cdn.example.com/m", Type: "INT64"}}}}},
 	}
 }
 
