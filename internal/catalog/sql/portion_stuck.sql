@@ -1,3 +1,4 @@
+-- unchecked: it is shown as it is stored; what is damaged of it is parked when it is due
 SELECT p.report, p.dimension, p.entitlement, p.term, p.account, p.hour_us, p.state, p.body, r.partner, r.message,
        coalesce(l.operation, ''), coalesce(l.attempts, 0), coalesce(l.next_us, 0), coalesce(l.deadline_us, 0), coalesce(l.message, ''), coalesce(l.maybe, 0), coalesce(l.state, '')
 FROM report_portions p
