@@ -20,6 +20,7 @@ require (
 	github.com/valyala/fastjson v1.6.10
 	golang.org/x/term v0.48.0
 	google.golang.org/api v0.315.0
+	gopkg.in/ini.v1 v1.68.0
 	gopkg.in/yaml.v3 v3.0.1
 	modernc.org/sqlite v1.62.0
 )

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"odometer/internal/meter"
-	"odometer/internal/surface/akamai/edgegrid"
 )
 
 // demo is a running demo of the built program.
@@ -223,42 +222,6 @@ func (d *demo) checkThousandEyes() {
 	}
 	if p, err := eyes.Usage.CloudUnitsProjected.Int64(); err != nil || p < demoCloudUnits*24*20 || p > demoCloudUnits*24*32 {
 		d.t.Errorf("ThousandEyes: %+v: the units projected do not fit %d an hour", eyes.Usage, demoCloudUnits)
-	}
-}
-
-// TestSign reads credentials as EdgeGrid clients keep them.
-func TestSign(t *testing.T) {
-	t.Parallel()
-	folder := t.TempDir()
-	file := filepath.Join(folder, "edgerc")
-	if err := writeEdgeRC(file, "127.0.0.1:8080", edgegrid.Identity{ClientToken: "akab-c", AccessToken: "akab-a", Secret: "se=cret=="}); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(file)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("%v, %v", info, err)
-	}
-	id, err := readEdgeRC(file, "default")
-	if err != nil || id != (edgegrid.Identity{ClientToken: "akab-c", AccessToken: "akab-a", Secret: "se=cret=="}) {
-		t.Errorf("%+v, %v", id, err)
-	}
-	out := must(t, nil, "sign", "--edgerc", file, "http://127.0.0.1:1/billing/v1/x?start=1")
-	if !regexp.MustCompile(`^Authorization: EG1-HMAC-SHA256 client_token=akab-c;access_token=akab-a;timestamp=\d{8}T\d\d:\d\d:\d\d\+0000;nonce=\w+;signature=\S+\n$`).MatchString(out) {
-		t.Errorf("sign printed %q", out)
-	}
-	if out == must(t, nil, "sign", "--edgerc", file, "http://127.0.0.1:1/billing/v1/x?start=1") {
-		t.Error("two signatures are the same")
-	}
-	for name, args := range map[string][]string{
-		"no file":          {"--edgerc", file + "x", "http://h/"},
-		"no section":       {"--edgerc", file, "--section", "other", "http://h/"},
-		"no host":          {"--edgerc", file, "/billing"},
-		"another protocol": {"--edgerc", file, "ftp://h/"},
-		"fragment":         {"--edgerc", file, "http://h/#x"},
-	} {
-		if code, out, errs := command(t, nil, append([]string{"sign"}, args...)...); code != exitUsage || out != "" || strings.Contains(errs, "se=cret") {
-			t.Errorf("%s: exit code %d: %s%s", name, code, out, errs)
-		}
 	}
 }
 

@@ -202,6 +202,13 @@ func (s *ServerSettings) publicScheme() string {
 	return "http"
 }
 
+// publicHost is the host of the address that clients use, as it was spelled; "" where it is each request's.
+func (s *ServerSettings) publicHost() string {
+	_, rest, _ := strings.Cut(s.PublicURL, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return host
+}
+
 // logger writes the server's log.
 func (s *ServerSettings) logger(w io.Writer) *slog.Logger {
 	var level slog.Level

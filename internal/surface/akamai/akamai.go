@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"odometer/internal/httpserver"
@@ -37,6 +38,7 @@ type Options struct {
 	Credentials edgegrid.Lookup[Caller]
 	Limits      edgegrid.Limits
 	Scheme      string           // that clients use: "http" or "https"
+	Host        string           // that clients use, as the public address spells it; "" = it is not known
 	Clock       func() time.Time // says which month and day it is
 }
 
@@ -98,7 +100,7 @@ func Surface(o Options) *httpserver.Surface {
 func (a api) verify(x *httpserver.Exchange) (Caller, error) {
 	r := x.Request
 	return a.verifier.Verify(r.Context(), r.Header["Authorization"],
-		edgegrid.Request{Method: r.Method, Scheme: a.Scheme, Host: r.Host, Target: r.RequestURI})
+		edgegrid.Request{Method: r.Method, Scheme: a.Scheme, Host: r.Host, Target: r.RequestURI, PublicHost: a.Host})
 }
 
 // deny answers a request that was not let in, in the words of the vendor's gateway.
@@ -117,7 +119,9 @@ func (a api) deny(x *httpserver.Exchange, err error) error {
 		p = wire.Deny(refusal.Error())
 	}
 	r := x.Request
-	p.Instance = a.Scheme + "://" + r.Host + r.RequestURI
+	if p.Instance = r.RequestURI; strings.HasPrefix(p.Instance, "/") {
+		p.Instance = a.Scheme + "://" + r.Host + r.RequestURI
+	}
 	p.Method, p.RequestID, p.RequestTime = r.Method, x.ID(), wire.Instant(a.Clock())
 	p.ClientIP = ip(r.RemoteAddr)
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {

@@ -29,8 +29,12 @@ type Request struct {
 	Method string
 	Scheme string // the public one: "https" also behind a proxy that ends TLS
 	Host   string // the Host header, with its port if it has one
-	Target string // path and query as they stand in the request line
+	Target string // path and query as they stand in the request line; Verify takes a whole URL too
 	Body   []byte // counts for POST only
+
+	// PublicHost is how the server spells its own host, for Verify: clients may
+	// sign that spelling and send another. "" = it has none.
+	PublicHost string
 }
 
 // Identity says who signs. The secret is used as the text it is.

@@ -53,7 +53,7 @@ type world struct {
 }
 
 func newWorld(limits Limits) *world {
-	w := &world{now: at, access: known.AccessToken}
+	w := &world{now: at.Add(-time.Hour), access: known.AccessToken}
 	lookup := func(_ context.Context, token string) (Credential[string], bool, error) {
 		w.asked = append(w.asked, token)
 		if token != known.ClientToken {
@@ -62,6 +62,7 @@ func newWorld(limits Limits) *world {
 		return Credential[string]{AccessToken: w.access, Secret: known.Secret, Owner: "shop"}, true, w.fails
 	}
 	w.Verifier = NewVerifier(lookup, func() time.Time { return w.now }, limits)
+	w.now = at
 	return w
 }
 
@@ -96,13 +97,14 @@ func TestEveryPartIsSigned(t *testing.T) {
 		"letters of method": {get, change(get, func(r *Request) { r.Method = "get" }), nil},
 		"scheme":            {get, change(get, func(r *Request) { r.Scheme = "http" }), WrongSignature},
 		"host":              {get, change(get, func(r *Request) { r.Host = "example.com" }), WrongSignature},
-		"letters of host":   {get, change(get, func(r *Request) { r.Host = strings.ToUpper(r.Host) }), WrongSignature},
-		"port":              {get, change(get, func(r *Request) { r.Host += ":443" }), WrongSignature},
+		"letters of host":   {get, change(get, func(r *Request) { r.Host = strings.ToUpper(r.Host) }), nil},
+		"default port":      {get, change(get, func(r *Request) { r.Host += ":443" }), nil},
+		"another port":      {get, change(get, func(r *Request) { r.Host += ":80" }), WrongSignature},
 		"order of the query": {get, change(get, func(r *Request) {
 			r.Target = strings.Replace(r.Target, "end=2020-09&start=2020-07", "start=2020-07&end=2020-09", 1)
 		}), WrongSignature},
 		"escape in the target": {get, change(get, func(r *Request) { r.Target = strings.Replace(r.Target, "-", "%2D", 1) }), WrongSignature},
-		"empty query":          {change(get, func(r *Request) { r.Target = "/x" }), change(get, func(r *Request) { r.Target = "/x?" }), WrongSignature},
+		"empty query":          {change(get, func(r *Request) { r.Target = "/x" }), change(get, func(r *Request) { r.Target = "/x?" }), nil},
 		"body":                 {post, change(post, func(r *Request) { r.Body = []byte(`{"a":2}`) }), WrongSignature},
 		"no body":              {post, change(post, func(r *Request) { r.Body = nil }), WrongSignature},
 		"body of a GET":        {get, change(get, func(r *Request) { r.Body = []byte("x") }), nil},
@@ -393,4 +395,90 @@ func BenchmarkVerify(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestFormsOfOneRequest signs a request in one form and sends it in another
+// that means the same, or does not.
+func TestFormsOfOneRequest(t *testing.T) {
+	t.Parallel()
+	const host, path = "akab-x.example.net", "/billing/v1/contracts/C/products"
+	for name, c := range map[string]struct {
+		scheme                   string
+		signedHost, signedTarget string
+		sentHost, sentTarget     string
+		public                   string
+		want                     error
+	}{
+		"absolute form":                    {"https", host, path, host, "https://" + host + path, "", nil},
+		"absolute form, query":             {"https", host, path + "?a=b", host, "https://" + host + path + "?a=b", "", nil},
+		"absolute form, another scheme":    {"https", host, path, host, "http://" + host + path, "", nil}, // as through a proxy
+		"absolute form, nothing but host":  {"https", host, "/", host, "https://" + host, "", nil},
+		"absolute form, query only":        {"https", host, "/?a=b", host, "https://" + host + "?a=b", "", nil},
+		"absolute form, another path":      {"https", host, path, host, "https://" + host + "/billing", "", WrongSignature},
+		"absolute form, another query":     {"https", host, path + "?a=b", host, "https://" + host + path + "?a=c", "", WrongSignature},
+		"? signed, not sent":               {"https", host, path + "?", host, path, "", nil},
+		"? sent, not signed":               {"https", host, path, host, path + "?", "", nil},
+		"a query is none":                  {"https", host, path + "?", host, path + "?a", "", WrongSignature},
+		"two ?":                            {"https", host, path, host, path + "??", "", WrongSignature},
+		"default port signed":              {"https", host + ":443", path, host, path, "", nil},
+		"default port sent":                {"https", host, path, host + ":443", path, "", nil},
+		"default port of http":             {"http", host + ":80", path, host, path, "", nil},
+		"the other scheme's port":          {"https", host + ":80", path, host, path, "", WrongSignature},
+		"a port left out":                  {"https", host, path, host + ":8443", path, "", WrongSignature},
+		"small letters signed":             {"https", host, path, "AKAB-X.example.NET", path, "", nil},
+		"great letters signed":             {"https", "AKAB-X.EXAMPLE.NET", path, host, path, "", nil},
+		"the public spelling signed":       {"https", "Akab-X.Example.net", path, host, path, "Akab-X.Example.net", nil},
+		"the public spelling and its port": {"https", "Akab-X.Example.net:443", path, host, path, "Akab-X.Example.net", nil},
+		"another spelling":                 {"https", "aKab-x.example.net", path, host, path, "Akab-X.Example.net", WrongSignature},
+		"the public host, sent to another": {"https", "public.example", path, host, path, "public.example", WrongSignature},
+		"an IPv6 address":                  {"http", "[::1]:80", path, "[::1]", path, "", nil},
+		"all at once":                      {"https", "AKAB-X.EXAMPLE.NET:443", path + "?", host, "https://" + host + path, "", nil},
+		"letters of the path":              {"https", host, path, host, "/Billing/v1/contracts/C/products", "", WrongSignature},
+	} {
+		signed := Request{Method: "GET", Scheme: c.scheme, Host: c.signedHost, Target: c.signedTarget}
+		sent := Request{Method: "GET", Scheme: c.scheme, Host: c.sentHost, Target: c.sentTarget, PublicHost: c.public}
+		w := newWorld(Limits{})
+		header := Sign(known, signed, at, "n")
+		if _, err := w.verify(sent, header); err != c.want {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if _, err := w.verify(sent, header); c.want == nil && err != NonceUsed {
+			t.Errorf("%s, again: %v", name, err)
+		}
+	}
+}
+
+// TestReplaysAfterARestart replays a request to a verifier that was made after it.
+func TestReplaysAfterARestart(t *testing.T) {
+	t.Parallel()
+	before := newWorld(Limits{})
+	header := Sign(known, get, at, "n")
+	if _, err := before.verify(get, header); err != nil {
+		t.Fatal(err)
+	}
+	lookup := func(context.Context, string) (Credential[int], bool, error) {
+		return Credential[int]{AccessToken: known.AccessToken, Secret: known.Secret}, true, nil
+	}
+	now := at.Add(500 * time.Millisecond)
+	after := NewVerifier(lookup, func() time.Time { return now }, Limits{})
+	for _, wait := range []time.Duration{0, time.Second, 29 * time.Second} {
+		now = at.Add(500*time.Millisecond + wait)
+		if _, err := after.Verify(context.Background(), []string{header}, get); err != BadTimestamp {
+			t.Errorf("replayed %s after the restart: %v", wait, err)
+		}
+	}
+	if _, err := after.Verify(context.Background(), []string{Sign(known, get, at.Add(time.Second), "m")}, get); err != nil {
+		t.Errorf("signed after the restart: %v", err)
+	}
+}
+
+func FuzzForms(f *testing.F) {
+	f.Add("https", "h:443", "https://h/x?", "H")
+	f.Add("http", "[::1]:80", "*", "")
+	f.Fuzz(func(t *testing.T, scheme, host, target, public string) {
+		list := forms(Request{Method: "GET", Scheme: scheme, Host: host, Target: target, PublicHost: public})
+		if len(list) == 0 || len(list) > 20 || list[0].Host != host {
+			t.Errorf("%d forms: %+v", len(list), list)
+		}
+	})
 }
