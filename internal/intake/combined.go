@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,8 +13,9 @@ import (
 //	client ident user [02/Jan/2006:15:04:05 -0700] "request" status bytes "referer" "user agent"
 //
 // with an optional "host:port " before it (Apache's vhost_combined), with
-// referer and user agent left out (the common format), or with more fields
-// after them, which are passed over. Text stays as the log has it, escapes
+// referer and user agent left out (the common format), with more fields among
+// or after them, which are passed over, and with what syslog or a container's
+// runtime put before the line; parseCombined has the grammar. Text stays as the log has it, escapes
 // included, so that sums by path agree with what awk shows on the same file.
 type CombinedDecoder struct {
 	// Type is the event type; DefaultAccessType if empty.
@@ -82,6 +82,7 @@ func (d *CombinedDecoder) Append(dst, record []byte, id Identity) ([]byte, error
 	w.time(line.time)
 	w.open("data")
 	w.optional("client", line.client)
+	w.some("forwarded", line.forwarded)
 	w.optional("user", line.user)
 	w.optional("host", line.host)
 	w.some("method", line.method)
@@ -115,162 +116,6 @@ func (l *accessLine) field(name string) []byte {
 		return l.agent
 	}
 	return nil
-}
-
-// accessLine holds slices of the line it was read from.
-type accessLine struct {
-	host, client, user            []byte
-	time                          time.Time
-	request                       []byte
-	method, path, query, protocol []byte // nil if the request is no request line
-	status, bytes                 []byte // digits
-	referer, agent                []byte
-}
-
-func parseCombined(line []byte) (accessLine, error) {
-	var out accessLine
-	rest, err := out.parseHead(line)
-	if err != nil {
-		return out, err
-	}
-	if out.request, rest, err = quoted(rest); err != nil {
-		return out, fmt.Errorf("request: %w", err)
-	}
-	status, rest := word(rest)
-	if len(status) != 3 || !allDigits(status) {
-		return out, errors.New("status is not three digits")
-	}
-	out.status = status
-	out.bytes, rest = word(rest)
-	if bytes.Equal(out.bytes, dash) {
-		out.bytes = []byte("0")
-	}
-	if !allDigits(out.bytes) {
-		return out, errors.New("bytes is not a whole number")
-	}
-	out.parseRequest()
-	if len(rest) == 0 {
-		return out, nil
-	}
-	if out.referer, rest, err = quoted(rest); err != nil {
-		return out, fmt.Errorf("referer: %w", err)
-	}
-	if out.agent, rest, err = quoted(rest); err != nil {
-		return out, fmt.Errorf("user agent: %w", err)
-	}
-	if len(rest) > 0 && rest[0] != ' ' {
-		return out, errors.New("text follows the user agent's closing quote")
-	}
-	return out, nil
-}
-
-// parseHead reads everything up to the bracket that closes the time.
-func (l *accessLine) parseHead(line []byte) (rest []byte, err error) {
-	err = errors.New("no [time] field")
-	for from := 0; ; {
-		i := bytes.Index(line[from:], []byte(" ["))
-		if i < 0 {
-			return nil, err
-		}
-		at := from + i
-		from = at + 1
-		end := at + 2 + len(accessTime)
-		if end >= len(line) || line[end] != ']' {
-			continue
-		}
-		t, ok := parseAccessTime(line[at+2 : end])
-		if !ok {
-			err = fmt.Errorf("time %q is not like %s", line[at+2:end], accessTime)
-			continue
-		}
-		l.time = t
-		return line[end+1:], l.parseWho(line[:at])
-	}
-}
-
-// parseWho reads "[host ]client ident user". A user name may hold spaces; ident
-// is "-" on practically every server, which tells where the host is.
-func (l *accessLine) parseWho(text []byte) error {
-	if words := bytes.SplitN(text, []byte{' '}, 4); len(words) == 4 && len(words[0]) > 0 && len(words[1]) > 0 &&
-		!bytes.Equal(words[1], dash) && bytes.Equal(words[2], dash) {
-		l.host, l.client, l.user = words[0], words[1], words[3]
-		return nil
-	}
-	words := bytes.SplitN(text, []byte{' '}, 3)
-	if len(words) < 3 || len(words[0]) == 0 {
-		return errors.New("client, ident and user do not precede the time")
-	}
-	l.client, l.user = words[0], words[2]
-	return nil
-}
-
-// parseRequest splits "METHOD target PROTOCOL". What is not of that shape, such
-// as "-" or a TLS greeting, stays whole in request.
-func (l *accessLine) parseRequest() {
-	method, rest, found := bytes.Cut(l.request, []byte{' '})
-	if !found || !isMethod(method) {
-		return
-	}
-	target, protocol := rest, []byte(nil)
-	if i := bytes.LastIndexByte(rest, ' '); i >= 0 {
-		if !bytes.HasPrefix(rest[i+1:], []byte("HTTP/")) {
-			return
-		}
-		target, protocol = rest[:i], rest[i+1:]
-	}
-	if target = bytes.Trim(target, " "); len(target) == 0 {
-		return
-	}
-	l.method, l.protocol = method, protocol
-	switch i := bytes.Index(target, []byte("://")); {
-	case i > 0 && bytes.IndexByte(target[:i], '/') < 0:
-		l.host, target = target[i+3:], nil
-		if j := bytes.IndexAny(l.host, "/?"); j >= 0 {
-			l.host, target = l.host[:j], l.host[j:]
-		}
-	case string(method) == "CONNECT":
-		l.host, target = target, nil
-	}
-	l.path, l.query, _ = bytes.Cut(target, []byte{'?'})
-}
-
-// isMethod accepts upper-case tokens; lower-case methods do not exist in
-// practice and binary greetings such as \x16\x03 never match.
-func isMethod(text []byte) bool {
-	for _, c := range text {
-		if (c < 'A' || c > 'Z') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return len(text) > 0 && text[0] != '-'
-}
-
-// quoted reads ` "..."`; a backslash keeps the byte after it from closing.
-func quoted(text []byte) (value, rest []byte, err error) {
-	if len(text) < 2 || text[0] != ' ' || text[1] != '"' {
-		return nil, nil, errors.New("not in quotes")
-	}
-	for i := 2; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return text[2:i], text[i+1:], nil
-		}
-	}
-	return nil, nil, errors.New("the closing quote is missing")
-}
-
-// word reads " word".
-func word(text []byte) (value, rest []byte) {
-	if len(text) == 0 || text[0] != ' ' {
-		return nil, text
-	}
-	text = text[1:]
-	if i := bytes.IndexByte(text, ' '); i >= 0 {
-		return text[:i], text[i:]
-	}
-	return text, nil
 }
 
 // trimZeros makes a JSON number of digits.
