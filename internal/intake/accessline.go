@@ -35,7 +35,7 @@ type accessLine struct {
 // stands in the place. After the bytes nothing refuses a line.
 func parseCombined(line []byte) (accessLine, error) {
 	var out accessLine
-	rest, err := out.parseHead(cutPrefixes(line))
+	rest, err := out.parseHead(cutPrefixes(bytes.TrimPrefix(line, utf8BOM)))
 	if err != nil {
 		return out, err
 	}

@@ -10,9 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// CSVDecoder reads records as RFC 4180 has them, after a header row. The map
+// CSVDecoder reads records as RFC 4180 has them, after a header row; blanks
+// around names and fields are no part of them, unless they are quoted, and
+// columns without a name are passed over. The map
 // says which column becomes which part of the event; its keys are "id",
 // "source", "type", "subject", "time" and "data.NAME", its values are column
 // names, or "const:TEXT" for one text in every event. A column with the name
@@ -116,7 +119,7 @@ func (d *CSVDecoder) Header(record []byte) error {
 	names := make([]string, len(d.fields))
 	for i, f := range d.fields {
 		names[i] = strings.TrimSpace(string(f))
-		if slices.Contains(names[:i], names[i]) {
+		if names[i] != "" && slices.Contains(names[:i], names[i]) {
 			return fmt.Errorf("header: two columns are named %q", names[i])
 		}
 	}
@@ -243,10 +246,11 @@ func (d *CSVDecoder) split(record []byte) error {
 	comma := d.comma()
 	for rest := record; ; {
 		var field []byte
+		rest = d.skipBlanks(rest)
 		if len(rest) > 0 && rest[0] == '"' {
 			from := len(buf)
 			var err error
-			if buf, rest, err = unquote(buf, rest[1:], comma); err != nil {
+			if buf, rest, err = d.unquote(buf, rest[1:]); err != nil {
 				return fmt.Errorf("field %d: %w", len(d.fields)+1, err)
 			}
 			field = buf[from:]
@@ -255,10 +259,13 @@ func (d *CSVDecoder) split(record []byte) error {
 			if i < 0 {
 				i = len(rest)
 			}
-			field, rest = rest[:i], rest[i:]
+			field, rest = d.trimBlanks(rest[:i]), rest[i:]
 			if bytes.IndexByte(field, '"') >= 0 {
 				return fmt.Errorf("field %d: a quote inside a field that does not start with one", len(d.fields)+1)
 			}
+		}
+		if !utf8.Valid(field) {
+			return fmt.Errorf("field %d is not UTF-8: %.60q; convert the file (iconv -f WINDOWS-1252 -t UTF-8, say)", len(d.fields)+1, field)
 		}
 		d.fields = append(d.fields, field)
 		if len(rest) == 0 {
@@ -268,8 +275,20 @@ func (d *CSVDecoder) split(record []byte) error {
 	}
 }
 
+// blanks are what may stand around a field without being part of it.
+func (d *CSVDecoder) blanks() string {
+	if d.comma() == '\t' {
+		return " "
+	}
+	return " \t"
+}
+
+func (d *CSVDecoder) skipBlanks(text []byte) []byte { return bytes.TrimLeft(text, d.blanks()) }
+
+func (d *CSVDecoder) trimBlanks(text []byte) []byte { return bytes.Trim(text, d.blanks()) }
+
 // unquote reads up to the closing quote and expects a comma or the end after it.
-func unquote(buf, text []byte, comma byte) (out, rest []byte, err error) {
+func (d *CSVDecoder) unquote(buf, text []byte) (out, rest []byte, err error) {
 	for {
 		i := bytes.IndexByte(text, '"')
 		if i < 0 {
@@ -277,8 +296,8 @@ func unquote(buf, text []byte, comma byte) (out, rest []byte, err error) {
 		}
 		buf = append(buf, text[:i]...)
 		text = text[i+1:]
-		if len(text) == 0 || text[0] == comma {
-			return buf, text, nil
+		if after := d.skipBlanks(text); len(after) == 0 || after[0] == d.comma() {
+			return buf, after, nil
 		}
 		if text[0] != '"' {
 			return buf, nil, errors.New("text follows the closing quote")
@@ -303,7 +322,7 @@ func (d *CSVDecoder) continues(inside bool, line []byte) bool {
 		case c == '"' && start:
 			inside = true
 		}
-		start = !inside && c == comma
+		start = !inside && (c == comma || start && (c == ' ' || c == '\t'))
 	}
 	return inside
 }

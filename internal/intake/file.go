@@ -2,8 +2,6 @@ package intake
 
 import (
 	"bufio"
-	"bytes"
-
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,9 +10,6 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 // FileID is the device and inode of a file; zero where the system has none.
@@ -42,7 +37,8 @@ type File struct {
 	Stat Stat // as of Open or the last Refresh
 
 	f          *os.File
-	compressed string // "", "gzip" or "zstd"
+	compressed string  // "", "gzip" or "zstd"
+	writing    writing // of a file that is not compressed
 	read       atomic.Int64
 }
 
@@ -73,12 +69,18 @@ func (f *File) Refresh() error {
 		return err
 	}
 	f.Stat = statOf(info)
-	var magic [4]byte
-	n, err := f.f.ReadAt(magic[:], 0)
+	begin := make([]byte, lookBytes)
+	n, err := f.f.ReadAt(begin, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	f.compressed = compressionOf(magic[:n])
+	begin = begin[:n]
+	if f.compressed, err = compressionOf(begin); err == nil && f.compressed == "" {
+		f.writing, err = look(begin)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Path, err)
+	}
 	return nil
 }
 
@@ -93,16 +95,6 @@ func StatPath(path string) (Stat, error) {
 		return Stat{}, err
 	}
 	return statOf(info), nil
-}
-
-func compressionOf(magic []byte) string {
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		return "gzip"
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		return "zstd"
-	}
-	return ""
 }
 
 // Compressed says whether offsets of the stream differ from those on disk.
@@ -121,15 +113,19 @@ func (f *File) Close() error { return f.f.Close() }
 func (f *File) Reader(offset int64) (io.ReadCloser, error) {
 	if f.compressed == "" {
 		f.read.Store(offset)
-		return io.NopCloser(&fileReader{f: f, at: offset}), nil
+		var r io.Reader = &fileReader{f: f, at: offset}
+		if f.writing.carriageReturns {
+			r = &lineFeeds{r}
+		}
+		return io.NopCloser(r), nil
 	}
 	f.read.Store(0)
-	r, err := decompress(&fileReader{f: f}, f.compressed)
+	r, err := NewReader(&fileReader{f: f})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
 	if _, err := io.CopyN(io.Discard, r, offset); err != nil {
-		r.Close()
+		_ = r.Close()
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
 	return r, nil
@@ -155,26 +151,33 @@ func (r *fileReader) Read(p []byte) (int, error) {
 // that is not a file.
 func NewReader(r io.Reader) (io.ReadCloser, error) {
 	b := bufio.NewReader(r)
-	magic, err := b.Peek(4)
+	magic, err := b.Peek(10)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if c := compressionOf(magic); c != "" {
-		return decompress(b, c)
-	}
-	return io.NopCloser(b), nil
+	return unpack(b, magic)
 }
 
-func decompress(r io.Reader, kind string) (io.ReadCloser, error) {
-	if kind == "gzip" {
-		return gzip.NewReader(r)
-	}
-	// The window bound keeps a hostile file from claiming gigabytes.
-	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
+// unpack returns the lines of a stream that begins with magic.
+func unpack(r io.Reader, magic []byte) (io.ReadCloser, error) {
+	kind, err := compressionOf(magic)
 	if err != nil {
 		return nil, err
 	}
-	return d.IOReadCloser(), nil
+	closer := io.NopCloser(r)
+	if kind != "" {
+		if closer, err = decompress(r, kind); err != nil {
+			return nil, err
+		}
+	}
+	lines, err := plainLines(closer)
+	if err != nil {
+		return nil, errors.Join(err, closer.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{lines, closer}, nil
 }
 
 // tail returns a hash of the text before the offset, at most TailBytes of it;

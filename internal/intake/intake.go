@@ -72,9 +72,13 @@ type Decoder interface {
 
 var rotatedSuffix = regexp.MustCompile(`(?i)(\.(gz|zst)|[.-][0-9]+)+$`)
 
-// Detect names the format of a file from its name and its first line. Suffixes
-// that rotation adds (".1", "-20260101", ".gz") are ignored.
-func Detect(name string, first []byte) (Format, error) {
+// DetectLines is how many lines, blank ones aside, decide what a file holds.
+const DetectLines = 32
+
+// Detect names the format of a file from its name and its first lines, of
+// which one may be cut, a comment, or whatever else a log may begin with.
+// Suffixes that rotation adds (".1", "-20260101", ".gz") are ignored.
+func Detect(name string, lines [][]byte) (Format, error) {
 	base := rotatedSuffix.ReplaceAllString(filepath.Base(name), "")
 	switch strings.ToLower(filepath.Ext(base)) {
 	case ".ndjson", ".jsonl":
@@ -82,14 +86,22 @@ func Detect(name string, first []byte) (Format, error) {
 	case ".csv", ".tsv":
 		return CSV, nil
 	}
-	text := bytes.TrimLeft(bytes.TrimPrefix(first, utf8BOM), " \t")
-	if len(text) > 0 && text[0] == '{' {
-		return NDJSON, nil
+	var objects, accesses int
+	for _, line := range lines {
+		line = bytes.TrimPrefix(line, utf8BOM)
+		if text := bytes.TrimLeft(line, " \t"); len(text) > 0 && text[0] == '{' {
+			objects++
+		} else if _, err := parseCombined(trimEnd(line)); err == nil {
+			accesses++
+		}
 	}
-	if _, err := parseCombined(trimEnd(first)); err == nil {
+	switch {
+	case objects > accesses:
+		return NDJSON, nil
+	case accesses > 0:
 		return Combined, nil
 	}
-	return "", fmt.Errorf("the format cannot be told from the name or the first line; give --format")
+	return "", fmt.Errorf("the format cannot be told from the name or the first %d lines; give --format", max(len(lines), 1))
 }
 
 var utf8BOM = []byte("\xef\xbb\xbf")

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -91,16 +92,26 @@ func early(err error) error {
 	return err
 }
 
-// FirstLine returns the first line of a file that is not blank, for Detect; io.EOF
-// if there is none.
-func FirstLine(f *File) ([]byte, error) {
+// FirstLines returns up to DetectLines lines of a file that are not blank, for
+// Detect; io.EOF if there is none.
+func FirstLines(f *File) ([][]byte, error) {
 	r, err := f.Reader(0)
 	if err != nil {
 		return nil, early(err)
 	}
-	defer r.Close()
-	record, err := NewRecords(NewScanner(r, Pos{}), NDJSONDecoder{}, true).Next()
-	return record.Text, early(err)
+	defer func() { _ = r.Close() }()
+	var lines [][]byte
+	for records := NewRecords(NewScanner(r, Pos{}), NDJSONDecoder{}, true); len(lines) < DetectLines; {
+		record, err := records.Next()
+		if err != nil {
+			if len(lines) > 0 && errors.Is(early(err), io.EOF) {
+				break
+			}
+			return nil, early(err)
+		}
+		lines = append(lines, bytes.Clone(record.Text))
+	}
+	return lines, nil
 }
 
 // Resolve compares the file with the streams that start with the same first
@@ -301,6 +312,8 @@ type Progress struct {
 	Probes []Probe
 	Whole  bool // Pos is the end of the file
 	Now    time.Time
+
+	NotCounted int64 // lines before Pos that were rejected or in conflict
 }
 
 // Announce puts a stream that is new into the lineage, for Store.Save before
@@ -338,7 +351,7 @@ func (p *Plan) Commit(f *File, g Progress, mapping string) error {
 			s.Head = append(s.Head, mark)
 		}
 	}
-	s.Path, s.Stat, s.Whole, s.Mapping = f.Path, f.Stat, g.Whole, mapping
+	s.Path, s.Stat, s.Whole, s.Mapping, s.NotCounted = f.Path, f.Stat, g.Whole, mapping, g.NotCounted
 	s.Pos, s.Probes, s.Updated, s.Tail = g.Pos, g.Probes, g.Now.UTC(), ""
 	if f.Compressed() {
 		return nil

@@ -112,9 +112,13 @@ func TestDetect(t *testing.T) {
 		{"a.ndjson", "", NDJSON}, {"a.jsonl.gz", "", NDJSON}, {"usage.csv", "", CSV}, {"usage.csv.2.gz", "", CSV}, {"u.TSV-20250101.zst", "", CSV},
 		{"access.log", access, Combined}, {"access.log.1", access + "\r", Combined}, {"-", "{\"a\":1}", NDJSON}, {"-", "\xef\xbb\xbf {", NDJSON},
 		{"access.log", "what", ""}, {"-", "", ""},
+		{"access.log", "# a comment\n" + access, Combined}, {"access.log", access[30:] + "\n" + access + "\n" + access, Combined},
+		{"access.log", `1.1.1.1 - a [10/Oct/2025:00:00:00 +0000] b ` + access[12:] + "\n" + access, Combined},
+		{"access.log", "\xef\xbb\xbf" + access, Combined}, {"-", "# a comment\n{\"a\":1}\n", NDJSON},
+		{"app.log", "{\"a\":1}\n{\"a\":2}\n" + access, NDJSON}, {"app.log", "starting\nready", ""},
 	}
 	for _, test := range tests {
-		got, err := Detect(test.name, []byte(test.first))
+		got, err := Detect(test.name, bytes.Split([]byte(test.first), []byte("\n")))
 		if got != test.want || (err == nil) != (test.want != "") {
 			t.Errorf("%s %q: %q %v, want %q", test.name, test.first, got, err, test.want)
 		}

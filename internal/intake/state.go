@@ -41,6 +41,8 @@ type Stream struct {
 	Mapping string    `json:"mapping"`        // Fingerprint of the decoder
 	Probes  []Probe   `json:"probes"`         // one of each of the last batches
 	Updated time.Time `json:"updated"`        // when Pos was last moved
+
+	NotCounted int64 `json:"not_counted,omitempty"` // lines before Pos that were rejected or in conflict
 }
 
 // Lineage is the streams whose first record is the same, sent to the same server.
