@@ -21,15 +21,16 @@ type IngestCmd struct {
 
 	Files []string `arg:"" name:"file" help:"Files to send, plain or compressed with gzip or zstd; - is standard input."`
 
-	Format       string            `enum:"auto,ndjson,csv,combined" default:"auto" help:"How the lines are read: ndjson (CloudEvents), csv, or combined (access logs of nginx and Apache); auto looks at the name and the first line."`
-	Type         string            `placeholder:"TYPE" help:"Event type of formats that have none (http.access for combined)."`
-	Subject      string            `placeholder:"CUSTOMER" help:"Subject of events of formats that have none: the customer."`
-	SubjectField string            `placeholder:"FIELD" help:"combined: the field that is the subject: user, host, client, path, referer or user_agent."`
-	Source       string            `placeholder:"NAME" help:"Source of events of formats that have none; needed for standard input. By default it is made from the file's first line."`
-	Map          map[string]string `mapsep:"," placeholder:"PART=COLUMN" help:"csv: the column of id, source, type, subject, time or data.NAME; const:TEXT is the same text for every event."`
-	Delimiter    string            `default:"," help:"csv: what separates fields; \\t is a tab."`
-	TimeFormat   string            `enum:"text,unix,unix-ms" default:"text" help:"csv: how times are written: text (RFC 3339 or date and time), unix (seconds) or unix-ms."`
-	Zone         string            `name:"tz" placeholder:"ZONE" help:"csv: IANA zone of times that name none."`
+	Format            string            `enum:"auto,ndjson,csv,combined" default:"auto" help:"How the lines are read: ndjson (CloudEvents), csv, or combined (access logs of nginx and Apache); auto looks at the name and the first lines."`
+	Type              string            `placeholder:"TYPE" help:"Event type of formats that have none (http.access for combined)."`
+	Subject           string            `placeholder:"CUSTOMER" help:"Subject of events of formats that have none: the customer."`
+	SubjectField      string            `placeholder:"FIELD" help:"combined: the field that is the subject: user, host, client, path, referer or user_agent."`
+	AllowEmptySubject bool              `help:"Take lines whose customer is empty, which count for no customer; by default they are rejected."`
+	Source            string            `placeholder:"NAME" help:"Source of events of formats that have none; needed for standard input. By default it is made from the file's first line."`
+	Map               map[string]string `mapsep:"," placeholder:"PART=COLUMN" help:"csv, the only format with columns: the column of id, source, type, subject, time or data.NAME; const:TEXT is the same text for every event."`
+	Delimiter         string            `default:"," help:"csv: what separates fields; \\t is a tab."`
+	TimeFormat        string            `enum:"text,unix,unix-ms" default:"text" help:"csv: how times are written: text (RFC 3339 or date and time), unix (seconds) or unix-ms."`
+	Zone              string            `name:"tz" placeholder:"ZONE" help:"csv: IANA zone of times that name none."`
 
 	Final     bool   `help:"Take a last line that has no newline; by default it waits until it has one."`
 	FromStart bool   `help:"Send everything again from the start; the server answers duplicate for what it has."`
@@ -131,12 +132,12 @@ func (c *IngestCmd) validate() error {
 }
 
 func (c *IngestCmd) combined() *intake.CombinedDecoder {
-	return &intake.CombinedDecoder{Type: c.Type, Subject: c.Subject, SubjectField: c.SubjectField}
+	return &intake.CombinedDecoder{Type: c.Type, Subject: c.Subject, SubjectField: c.SubjectField, AllowEmptySubject: c.AllowEmptySubject}
 }
 
 // csv returns a new decoder: it keeps the header of one file.
 func (c *IngestCmd) csv() *intake.CSVDecoder {
-	d := &intake.CSVDecoder{Map: c.Map, Type: c.Type, Subject: c.Subject, Source: c.Source, Time: intake.TimeFormat(c.TimeFormat)}
+	d := &intake.CSVDecoder{Map: c.Map, Type: c.Type, Subject: c.Subject, Source: c.Source, Time: intake.TimeFormat(c.TimeFormat), AllowEmptySubject: c.AllowEmptySubject}
 	if c.Delimiter == `\t` {
 		d.Comma = '\t'
 	} else if c.Delimiter != "" {
@@ -148,17 +149,25 @@ func (c *IngestCmd) csv() *intake.CSVDecoder {
 	return d
 }
 
-// decoder returns the decoder of one file, and its policy for text that was rewritten.
-func (c *IngestCmd) decoder(name string, first func() ([]byte, error)) (intake.Decoder, intake.Policy, error) {
+// decoder returns the decoder of one file, and its policy for text that was
+// rewritten. lines returns the file's first ones, as many as it takes until
+// enough says that they tell the format.
+func (c *IngestCmd) decoder(name string, lines func(enough func([][]byte) bool) ([][]byte, error)) (intake.Decoder, intake.Policy, error) {
 	format := intake.Format(c.Format)
 	if format == "auto" {
-		line, err := first()
+		first, err := lines(func(lines [][]byte) bool {
+			_, err := intake.Detect(name, lines)
+			return err == nil
+		})
 		if err != nil {
 			return nil, intake.Policy{}, err
 		}
-		if format, err = intake.Detect(name, line); err != nil {
+		if format, err = intake.Detect(name, first); err != nil {
 			return nil, intake.Policy{}, err
 		}
+	}
+	if err := c.fits(name, format); err != nil {
+		return nil, intake.Policy{}, err
 	}
 	policy := intake.Policy{Fork: c.Rewritten == "count", Edit: c.Rewritten == "count"}
 	switch format {
@@ -171,6 +180,36 @@ func (c *IngestCmd) decoder(name string, first func() ([]byte, error)) (intake.D
 	return c.combined(), policy, nil
 }
 
+// useless are the flags that a format has no use for, and why.
+var useless = map[intake.Format]struct {
+	flags []string
+	why   string
+}{
+	intake.NDJSON:   {[]string{"--map", "--tz", "--subject-field", "--type", "--subject", "--source"}, "its lines are CloudEvents, sent as they are"},
+	intake.CSV:      {[]string{"--subject-field"}, "name the column with --map subject=COLUMN"},
+	intake.Combined: {[]string{"--map", "--tz"}, "an access log has fixed fields"},
+}
+
+// fits refuses a flag that a file's format has no use for, unless another file
+// of the run may have: whoever gives it expects that it does something.
+func (c *IngestCmd) fits(file string, format intake.Format) error {
+	given := map[string]bool{"--map": len(c.Map) > 0, "--tz": c.Zone != "", "--subject-field": c.SubjectField != "",
+		"--type": c.Type != "", "--subject": c.Subject != "", "--source": c.Source != ""}
+	for _, flag := range useless[format].flags {
+		forOthers := slices.ContainsFunc(c.Files, func(other string) bool {
+			if other == file || c.Format != "auto" {
+				return false
+			}
+			byName, err := intake.Detect(other, nil)
+			return err != nil || !slices.Contains(useless[byName].flags, flag)
+		})
+		if given[flag] && !forOthers {
+			return fmt.Errorf("%s does nothing for %s: %s", flag, format, useless[format].why)
+		}
+	}
+	return nil
+}
+
 // newRun makes what one run of the command keeps.
 func (c *IngestCmd) newRun(env *Env) (*ingestRun, error) {
 	send := c.sender
@@ -180,7 +219,7 @@ func (c *IngestCmd) newRun(env *Env) (*ingestRun, error) {
 			return nil, err
 		}
 	}
-	r := &ingestRun{cmd: c, env: env, send: send, progress: newIngestProgress(env, c.ShowErrors), probed: map[*intake.Stream]bool{}}
+	r := &ingestRun{cmd: c, env: env, send: send, target: c.URL + " " + c.Organization + " " + c.Key, progress: newIngestProgress(env, c.ShowErrors), probed: map[*intake.Stream]bool{}}
 	r.progress.totals = &r.totals
 	dir := c.stateDir(env)
 	if dir == "" {
@@ -217,6 +256,8 @@ func (r *ingestRun) outcome(ctx context.Context) error {
 		return fmt.Errorf("%d of %d files could not be sent whole", t.failed, len(r.totals.files))
 	case t.Rejected+t.Conflicts > 0:
 		return exitWith(exitDisagrees, fmt.Errorf("%d rejected, %d in conflict", t.Rejected, t.Conflicts))
+	case t.NotCounted > 0:
+		return exitWith(exitDisagrees, fmt.Errorf("%d lines that were sent before do not count: they were rejected or in conflict (--from-start tries them again)", t.NotCounted))
 	case t.unclear > 0:
 		return exitWith(exitDisagrees, fmt.Errorf("%d of %d files were not, or not all, counted: see above", t.unclear, len(r.totals.files)))
 	}

@@ -21,7 +21,9 @@ type fileTotals struct {
 	Duplicates int    `json:"duplicates"`
 	Conflicts  int    `json:"conflicts"`
 	Rejected   int    `json:"rejected"`
-	Warnings   int    `json:"warnings,omitempty"`     // accepted events that a meter skipped, one for each meter
+	Warnings   int    `json:"warnings,omitempty"` // accepted events that a meter skipped, one for each meter
+
+	NotCounted int64  `json:"not_counted,omitempty"`  // of known_lines: rejected or in conflict in earlier runs
 	Waiting    int64  `json:"waiting_line,omitempty"` // number of a last line without its newline
 	Unclear    bool   `json:"unclear,omitempty"`      // not sent, or not all, for the reason in Note
 	Note       string `json:"note,omitempty"`
@@ -67,6 +69,8 @@ func (t *ingestTotals) sum() fileTotals {
 		sum.Conflicts += f.Conflicts
 		sum.Rejected += f.Rejected
 		sum.Warnings += f.Warnings
+
+		sum.NotCounted += f.NotCounted
 		if f.Error != "" {
 			sum.failed++
 		}
@@ -107,6 +111,8 @@ func (t *fileTotals) remark() string {
 		return t.File + " (failed)"
 	case t.Unclear:
 		return t.File + " (not clear)"
+	case t.NotCounted > 0:
+		return fmt.Sprintf("%s (%d known lines do not count)", t.File, t.NotCounted)
 	case t.Waiting > 0:
 		return fmt.Sprintf("%s (line %d waits for its newline)", t.File, t.Waiting)
 	}

@@ -18,6 +18,7 @@ type ingestRun struct {
 	cmd      *IngestCmd
 	env      *Env
 	send     sendFunc
+	target   string // the server and whom it is asked as, in the state's keys
 	store    *intake.Store
 	progress *ingestProgress
 	totals   ingestTotals
@@ -59,7 +60,7 @@ func (r *ingestRun) finish(ctx context.Context, out *fileTotals, err error) {
 // file sends what is new in an open file.
 func (r *ingestRun) file(ctx context.Context, f *intake.File, out *fileTotals) error {
 	out.Unclear, out.Waiting, out.Error = false, 0, ""
-	d, policy, err := r.cmd.decoder(f.Path, func() ([]byte, error) { return intake.FirstLine(f) })
+	d, policy, err := r.cmd.decoder(f.Path, func(func([][]byte) bool) ([][]byte, error) { return intake.FirstLines(f) })
 	if errors.Is(err, io.EOF) {
 		return nil // empty
 	}
@@ -74,7 +75,8 @@ func (r *ingestRun) file(ctx context.Context, f *intake.File, out *fileTotals) e
 	if err != nil {
 		return err
 	}
-	key := intake.StateKey(r.cmd.URL+" "+r.cmd.Organization+" "+r.cmd.Key, r.cmd.Source, intake.LineageKey(first))
+	start := intake.LineageKey(first)
+	key := intake.StateKey(r.target, r.cmd.Source, start)
 	lineage, err := r.store.Load(key)
 	if err != nil {
 		r.progress.note(out.File, err.Error())
@@ -88,6 +90,10 @@ func (r *ingestRun) file(ctx context.Context, f *intake.File, out *fileTotals) e
 		r.unclear(out, plan.Note)
 		return nil
 	}
+	if other, known := r.otherSource(ctx, f, start, opt); known && plan.Kind == intake.Fresh && !opt.Policy.Edit {
+		r.unclear(out, fmt.Sprintf("its lines were counted as %s: under another source they would count twice; nothing is sent (--rewritten count does it all the same)", other))
+		return nil
+	}
 	skip, err := r.probe(ctx, &plan, out)
 	if err != nil {
 		return err
@@ -97,6 +103,12 @@ func (r *ingestRun) file(ctx context.Context, f *intake.File, out *fileTotals) e
 	}
 	if !out.read {
 		out.Known, out.read = plan.Start.Line, true
+	}
+	if out.NotCounted = 0; plan.Start.Line > 0 {
+		out.NotCounted = plan.Stream.NotCounted
+	}
+	if err := r.store.AddSource(r.target, start, r.cmd.Source); err != nil {
+		r.progress.note(out.File, err.Error())
 	}
 	if err := r.announce(&plan, f, key, lineage); err != nil {
 		return err
@@ -108,8 +120,33 @@ func (r *ingestRun) file(ctx context.Context, f *intake.File, out *fileTotals) e
 	defer func() { _ = reader.Close() }()
 	r.progress.reading(f)
 	s := &streamRun{run: r, f: f, plan: plan, lineage: lineage, key: key, mapping: opt.Mapping, saved: r.env.Clock()}
-	s.at.Pos, s.at.Probes = plan.Start, plan.Stream.Probes
+	s.at.Pos, s.at.Probes, s.at.NotCounted = plan.Start, plan.Stream.Probes, out.NotCounted
 	return s.send(ctx, reader, out)
+}
+
+// otherSource tells under which other name the file's lines were counted.
+func (r *ingestRun) otherSource(ctx context.Context, f *intake.File, start string, opt intake.Options) (name string, known bool) {
+	if !opt.Derived {
+		return "", false
+	}
+	for _, source := range r.store.Sources(r.target, start) {
+		if source == r.cmd.Source {
+			continue
+		}
+		lineage, err := r.store.Load(intake.StateKey(r.target, source, start))
+		if err != nil {
+			continue
+		}
+		opt.FromStart = false
+		plan, err := intake.Resolve(ctx, f, lineage, opt)
+		if err == nil && plan.Stream != nil && (plan.Kind == intake.Resumed || plan.Kind == intake.Again) {
+			if source == "" {
+				return "the source that is made from the file", true
+			}
+			return fmt.Sprintf("source %q", source), true
+		}
+	}
+	return "", false
 }
 
 // announce saves that a new stream is about to be sent.
@@ -196,7 +233,7 @@ func (r *ingestRun) stdin(ctx context.Context, out *fileTotals) error {
 	}
 	defer plain.Close()
 	buffered := bufio.NewReaderSize(plain, 64<<10)
-	d, _, err := r.cmd.decoder("-", func() ([]byte, error) { return peekLine(buffered) })
+	d, _, err := r.cmd.decoder("-", func(enough func([][]byte) bool) ([][]byte, error) { return peekLines(buffered, enough) })
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
@@ -221,17 +258,27 @@ func (r *ingestRun) stdin(ctx context.Context, out *fileTotals) error {
 	return err
 }
 
-// peekLine returns the first line that is not blank, without reading it.
-func peekLine(b *bufio.Reader) ([]byte, error) {
+// peekLines returns the first lines that are not blank, without reading them:
+// no more than are needed, as those after may be long in coming.
+func peekLines(b *bufio.Reader, enough func([][]byte) bool) ([][]byte, error) {
 	for {
 		_, err := b.Peek(b.Buffered() + 1) // waits for more
 		text, _ := b.Peek(b.Buffered())
-		line, _, found := bytes.Cut(bytes.TrimLeft(text, " \t\r\n"), []byte{'\n'})
+		whole := text
+		if err == nil {
+			whole = text[:bytes.LastIndexByte(text, '\n')+1]
+		}
+		var lines [][]byte
+		for line := range bytes.Lines(whole) {
+			if line = bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(line)) > 0 && len(lines) < intake.DetectLines {
+				lines = append(lines, line)
+			}
+		}
 		switch {
-		case found || err != nil && len(line) > 0:
-			return line, nil
-		case err != nil:
+		case err != nil && len(lines) == 0:
 			return nil, io.EOF
+		case err != nil || len(lines) == intake.DetectLines || len(lines) > 0 && enough(lines):
+			return lines, nil
 		}
 	}
 }
@@ -262,6 +309,7 @@ func (s *streamRun) send(ctx context.Context, reader *intake.Reader, out *fileTo
 
 // advance moves the place to go on from behind the batch.
 func (s *streamRun) advance(b *ingestBatch) error {
+	s.at.NotCounted += int64(len(b.rejected) + b.result.Rejected + b.result.Conflicts)
 	s.at.Head = b.head
 	if b.end.Line > 0 {
 		s.at.Pos = b.end

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,6 +25,14 @@ type CombinedDecoder struct {
 	Subject string
 	// SubjectField names the field to take the subject from instead; one of SubjectFields.
 	SubjectField string
+	// AllowEmptySubject takes lines whose SubjectField is empty; they count for
+	// no customer. Otherwise they are rejected.
+	AllowEmptySubject bool
+}
+
+// emptySubject refuses a line that should name its customer.
+func emptySubject(where string) error {
+	return fmt.Errorf("the customer is empty: %s has none; --allow-empty-subject counts such lines for no customer", where)
 }
 
 // DefaultAccessType is the event type of access log lines.
@@ -70,6 +79,10 @@ func (d *CombinedDecoder) Append(dst, record []byte, id Identity) ([]byte, error
 	if err != nil {
 		return dst, err
 	}
+	subject := line.field(d.SubjectField)
+	if d.SubjectField != "" && !d.AllowEmptySubject && (len(subject) == 0 || bytes.Equal(subject, dash)) {
+		return dst, emptySubject("the field " + d.SubjectField)
+	}
 	w := startEvent(dst)
 	w.text("id", id.ID)
 	w.text("source", id.Source)
@@ -77,7 +90,7 @@ func (d *CombinedDecoder) Append(dst, record []byte, id Identity) ([]byte, error
 	if d.Subject != "" {
 		w.text("subject", d.Subject)
 	} else {
-		w.optional("subject", line.field(d.SubjectField))
+		w.optional("subject", subject)
 	}
 	w.time(line.time)
 	w.open("data")

@@ -36,6 +36,9 @@ type CSVDecoder struct {
 	Time TimeFormat
 	// Zone is the zone of times that name none; without it they are rejected.
 	Zone *time.Location
+	// AllowEmptySubject takes rows whose subject column is empty; they count for
+	// no customer. Otherwise they are rejected.
+	AllowEmptySubject bool
 
 	id, source, kind, subject, time column
 	data                            []dataColumn
@@ -207,6 +210,10 @@ func (d *CSVDecoder) Append(dst, record []byte, id Identity) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
+	subject := d.value(d.subject)
+	if d.subject.index >= 0 && len(subject) == 0 && !d.AllowEmptySubject {
+		return dst, emptySubject(fmt.Sprintf("field %d, the subject", d.subject.index+1))
+	}
 	w := startEvent(dst)
 	if d.Derived() {
 		w.text("id", id.ID)
@@ -219,7 +226,7 @@ func (d *CSVDecoder) Append(dst, record []byte, id Identity) ([]byte, error) {
 		w.text("source", id.Source)
 	}
 	w.bytes("type", d.value(d.kind))
-	w.some("subject", d.value(d.subject))
+	w.some("subject", subject)
 	w.time(at)
 	w.open("data")
 	for _, c := range d.data {

@@ -68,12 +68,67 @@ func (l *Lineage) add(s *Stream) {
 	l.Streams = append(l.Streams, s)
 }
 
+// MaxSources is how many sources the state remembers for streams with one and
+// the same first line; the first one is forgotten first.
+const MaxSources = 64
+
+// sources is under which names streams with one first line were sent.
+type sources struct {
+	Version int      `json:"version"`
+	Sources []string `json:"sources"`
+}
+
+// Sources returns the names, "" for the one made from the file, under which
+// streams with this first line were sent to this server.
+func (s *Store) Sources(target, lineage string) []string {
+	key := sourcesKey(target, lineage)
+	if s.dir == "" {
+		return s.names[key]
+	}
+	var known sources
+	text, err := os.ReadFile(s.path(key))
+	if err != nil || json.Unmarshal(text, &known) != nil || known.Version != stateVersion {
+		return nil // it only sharpens messages
+	}
+	return known.Sources
+}
+
+// AddSource remembers one more name.
+func (s *Store) AddSource(target, lineage, source string) error {
+	known := s.Sources(target, lineage)
+	if slices.Contains(known, source) {
+		return nil
+	}
+	known = append(slices.Clone(known), source)
+	known = known[max(0, len(known)-MaxSources):]
+	key := sourcesKey(target, lineage)
+	s.names[key] = known
+	if s.dir == "" {
+		return nil
+	}
+	text, err := json.Marshal(sources{stateVersion, known})
+	if err == nil {
+		err = replaceFile(s.path(key), text)
+	}
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	return nil
+}
+
+func sourcesKey(target, lineage string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "sources %q %q", target, lineage))
+	return hex.EncodeToString(sum[:16])
+}
+
 // Store keeps one file per lineage in a directory, each replaced atomically.
 // It only saves work and sharpens messages: what is lost or outdated is sent
 // again and answered as duplicate. Two processes may share the directory.
 type Store struct {
 	dir string
 	mem map[string]*Lineage
+
+	names map[string][]string // sources, where there is no directory
 }
 
 // OpenStore makes the directory if it is absent. With an empty dir the store
@@ -84,7 +139,7 @@ func OpenStore(dir string) (*Store, error) {
 			return nil, fmt.Errorf("state directory: %w", err)
 		}
 	}
-	return &Store{dir: dir, mem: map[string]*Lineage{}}, nil
+	return &Store{dir: dir, mem: map[string]*Lineage{}, names: map[string][]string{}}, nil
 }
 
 // StateKey names the lineage's file. Target is the server and whom it is asked

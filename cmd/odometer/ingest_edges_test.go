@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// TestIngestEmptyCustomer: lines that should name a customer and do not.
+func TestIngestEmptyCustomer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log, table := filepath.Join(dir, "access.log"), filepath.Join(dir, "usage.csv")
+	writeLog(t, log, accessLines(0, 3)+"www.example.com "+accessLine(3)+strings.Replace(accessLine(4), " - - ", " - bob ", 1))
+	writeLog(t, table, "id,time,who,q\n1,2025-01-02T03:04:05Z,,1\n2,2025-01-02T03:04:05Z, ,1\n3,2025-01-02T03:04:05Z,acme,1\n")
+	for _, c := range []struct {
+		field, want string
+		allow       bool
+	}{{"host", "1 0 0 4, 3", false}, {"user", "1 0 0 4, 3", false}, {"host", "5 0 0 0, 0", true}, {"client", "5 0 0 0, 0", false}} {
+		in := newIngestion(t)
+		in.cmd.SubjectField, in.cmd.AllowEmptySubject = c.field, c.allow
+		in.check(t, c.want, log)
+		if strings.HasSuffix(c.want, "3") {
+			in.says(t, "access.log:1: the customer is empty: the field "+c.field+" has none")
+		}
+	}
+	for allow, want := range map[bool]string{false: "1 0 0 2, 3", true: "3 0 0 0, 0"} {
+		in := newIngestion(t)
+		in.cmd.Map, in.cmd.Type, in.cmd.Source, in.cmd.AllowEmptySubject = map[string]string{"subject": "who"}, "t", "erp", allow
+		in.check(t, want, table)
+	}
+}
+
+// TestIngestUnderAnotherSource: lines that were counted under one name are held under another.
+func TestIngestUnderAnotherSource(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "access.log")
+	writeLog(t, log, accessLines(0, 20))
+	in := newIngestion(t)
+	in.check(t, "20 0 0 0, 0", log)
+	in.cmd.Source = "web-1"
+	in.check(t, "0 0 0 0, 3", log)
+	in.says(t, "its lines were counted as the source that is made from the file: under another source they would count twice")
+	in.cmd.Rewritten = "count"
+	in.check(t, "20 0 0 0, 0", log)
+	in.cmd.Source, in.cmd.Rewritten = "web-2", "auto"
+	in.check(t, "0 0 0 0, 3", log)
+	in.cmd.Source = "web-1"
+	appendLog(t, log, accessLines(20, 22))
+	in.check(t, "2 0 0 0, 0", log)
+	// Another log that starts with the same line is another machine's.
+	other := filepath.Join(t.TempDir(), "access.log")
+	writeLog(t, other, accessLine(0)+accessLines(50, 60))
+	in.cmd.Source = "web-3"
+	in.check(t, "11 0 0 0, 0", other)
+}
+
+// TestIngestFirstLineCannotBeRead: one bad line is one bad line, also for auto.
+func TestIngestFirstLineCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]string{
+		"a comment": "#Fields: date time\n", "a cut line": `.1 200 5 "-" "ua"` + "\n",
+		"a name with a time": `10.0.0.1 - x [10/Oct/2025:00:00:00 +0000] y [10/Oct/2025:00:00:00 +0000] "GET / HTTP/1.1" 200 1` + "\n",
+	} {
+		log := filepath.Join(t.TempDir(), "access.log")
+		writeLog(t, log, first+accessLines(0, 3))
+		in := newIngestion(t)
+		in.check(t, "3 0 0 1, 3", log)
+		in.cmd.Source, in.stdin = "pipe", first+accessLines(0, 3)
+		in.check(t, "3 0 0 1, 3", "-")
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
+
+// TestIngestUselessFlags: a flag that a format has no use for is an error, not silence.
+func TestIngestUselessFlags(t *testing.T) {
+	t.Parallel()
+	events := filepath.Join(t.TempDir(), "plain.ndjson")
+	writeLog(t, events, "{\"account\":\"acme\",\"q\":1}\n")
+	in := newIngestion(t)
+	in.cmd.Map = map[string]string{"subject": "account"}
+	in.check(t, "0 0 0 0, 1", events)
+	in.says(t, "--map does nothing for ndjson: its lines are CloudEvents")
+	in = newIngestion(t)
+	in.cmd.Subject = "acme"
+	in.check(t, "0 0 0 0, 1", events)
+	in.says(t, "--subject does nothing for ndjson")
+}
+
+// TestIngestEncodings: how the bytes of a file are written.
+func TestIngestEncodings(t *testing.T) {
+	t.Parallel()
+	lines := accessLines(0, 3)
+	utf16 := func(order string) string {
+		var b strings.Builder
+		for _, c := range []byte(lines) {
+			if order == "little" {
+				b.Write([]byte{c, 0})
+			} else {
+				b.Write([]byte{0, c})
+			}
+		}
+		return b.String()
+	}
+	var packed bytes.Buffer
+	z, err := zstd.NewWriter(&packed, zstd.WithWindowSize(128<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := z.Write([]byte(lines)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ text, want, says string }{
+		"LF":                   {lines, "3 0 0 0, 0", ""},
+		"CR LF":                {strings.ReplaceAll(lines, "\n", "\r\n"), "3 0 0 0, 0", ""},
+		"CR":                   {strings.ReplaceAll(lines, "\n", "\r"), "3 0 0 0, 0", ""},
+		"a byte order mark":    {"\ufeff" + lines, "3 0 0 0, 0", ""},
+		"UTF-16 LE":            {"\xff\xfe" + utf16("little"), "0 0 0 0, 1", "iconv -f UTF-16"},
+		"UTF-16 BE":            {"\xfe\xff" + utf16("big"), "0 0 0 0, 1", "iconv -f UTF-16"},
+		"UTF-16 without mark":  {utf16("little"), "0 0 0 0, 1", "iconv -f UTF-16"},
+		"zstd, window 128 MiB": {packed.String(), "3 0 0 0, 0", ""},
+		"pzstd":                {"\x50\x2a\x4d\x18\x04\x00\x00\x00\x10\x00\x00\x00" + packed.String(), "3 0 0 0, 0", ""},
+		"xz":                   {"\xfd7zXZ\x00\x00\x04", "0 0 0 0, 1", "compressed with xz, which is not read: unpack it (xz -dc FILE"},
+		"bzip2":                {"BZh91AY&SY", "0 0 0 0, 1", "compressed with bzip2"},
+		"lz4":                  {"\x04\x22\x4d\x18\x64\x40", "0 0 0 0, 1", "compressed with lz4"},
+		"zip":                  {"PK\x03\x04\x14\x00", "0 0 0 0, 1", "compressed with zip"},
+	} {
+		for _, path := range []string{filepath.Join(t.TempDir(), "access.log"), "-"} {
+			in := newIngestion(t)
+			in.cmd.Format = "combined"
+			if in.stdin = c.text; path == "-" {
+				in.cmd.Source = "pipe"
+			} else {
+				writeLog(t, path, c.text)
+			}
+			in.check(t, c.want, path)
+			if in.says(t, c.says); t.Failed() {
+				t.Fatalf("%s, %s", name, path)
+			}
+			if path != "-" && strings.HasSuffix(c.want, "0") {
+				in.check(t, "0 0 0 0, 0", path) // known
+			}
+		}
+	}
+}
+
+// TestIngestTables reads tables as spreadsheets and people write them.
+func TestIngestTables(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, want, subject, says string }{
+		"blanks after commas": {"id, subject, time, q\n1, acme, 2025-01-02T03:04:05Z, 5\n", "1 0 0 0, 0", "acme", ""},
+		"blanks and quotes":   {"id , \"subject\" ,time,q\n1 , \"acme inc\" ,2025-01-02T03:04:05Z, \" 5\"\n", "1 0 0 0, 0", "acme inc", ""},
+		"names without text":  {"id,subject,time,q,,\n1,acme,2025-01-02T03:04:05Z,5,,\n", "1 0 0 0, 0", "acme", ""},
+		"Windows-1252":        {"id,subject,time,q\n1,Caf\xe9,2025-01-02T03:04:05Z,5\n2,acme,2025-01-02T03:04:05Z,5\n", "1 0 0 1, 3", "", `field 2 is not UTF-8: "Caf\xe9"`},
+		"CR alone":            {"id,subject,time,q\r1,acme,2025-01-02T03:04:05Z,5\r", "1 0 0 0, 0", "acme", ""},
+		"a quoted line break": {"id,subject,time,q\n1, \"acme\ninc\",2025-01-02T03:04:05Z,5\n", "1 0 0 0, 0", `acme\u000Ainc`, ""},
+		"two equal names":     {"id,q,time,q\n1,1,2025-01-02T03:04:05Z,5\n", "0 0 0 0, 1", "", `two columns are named "q"`},
+	} {
+		table := filepath.Join(t.TempDir(), "usage.csv")
+		writeLog(t, table, c.text)
+		in := newIngestion(t)
+		in.cmd.Type, in.cmd.Source = "t", "erp"
+		in.check(t, c.want, table)
+		in.says(t, c.says)
+		if event := in.server.content["erp 1"]; c.subject != "" && !strings.Contains(event, `"subject":"`+c.subject+`"`) {
+			t.Errorf("event %s", event)
+		}
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
