@@ -43,6 +43,9 @@ func (r *refusals) add(at time.Time, address string) (noted bool, before int64, 
 // default organization with the client's address, once an hour for an address
 // and for so many; what is beyond is noted by its number when the hour is over.
 func (s *Service) KeyRefused(ctx context.Context, surface, address string) {
+	if s.catalog == nil { // a service without stores, as tests of the listener have it
+		return
+	}
 	noted, before, hour := s.refused.add(s.now().UTC(), address)
 	ctx = context.WithoutCancel(ctx)
 	if before > 0 {
