@@ -12,7 +12,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"odometer/internal/ledger"
+	"odometer/internal/meter"
 )
 
 // A backup is a tar stream, or the same files in a directory: those of a data
@@ -80,6 +84,12 @@ func tarHeader(name string, size int64, at time.Time) *tar.Header {
 }
 
 func packFile(archive *tar.Writer, path, name string, at time.Time) (backupFile, error) {
+	// Before it is opened: a pipe would be waited for.
+	if info, err := os.Lstat(path); err != nil {
+		return backupFile{}, err
+	} else if !info.Mode().IsRegular() {
+		return backupFile{}, fmt.Errorf("%s is not a file of a backup", path)
+	}
 	source, err := os.Open(path)
 	if err != nil {
 		return backupFile{}, err
@@ -101,10 +111,10 @@ func packFile(archive *tar.Writer, path, name string, at time.Time) (backupFile,
 
 // readBackup hands each file of a tar stream to keep and checks it against
 // the manifest at the end. Nothing is complete before it returns nil.
-func readBackup(stream io.Reader, keep func(name string, content io.Reader) error) (backupManifest, error) {
+func readBackup(stream io.Reader, keep func(name string, size int64, content io.Reader) error) (backupManifest, error) {
 	var m backupManifest
 	found := map[string]backupFile{}
-	archive := tar.NewReader(stream)
+	archive, names := tar.NewReader(stream), 0
 	for {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -113,22 +123,48 @@ func readBackup(stream io.Reader, keep func(name string, content io.Reader) erro
 		if err != nil {
 			return m, fmt.Errorf("the backup cannot be read to its end: %w", err)
 		}
+		if isSparse(header) {
+			return m, fmt.Errorf("the backup holds %.200q as a sparse file of %d bytes, which no backup does", header.Name, header.Size)
+		}
+		if header.Typeflag != tar.TypeReg || !filepath.IsLocal(header.Name) {
+			return m, fmt.Errorf("the backup holds %.200q, which is not a file of a backup", header.Name)
+		}
+		if _, twice := found[header.Name]; twice || header.Name == manifestName && m.Format != 0 {
+			return m, fmt.Errorf("the backup holds %.200q twice", header.Name)
+		}
+		if names += len(header.Name); names > maxManifest {
+			return m, fmt.Errorf("the backup holds more files than a manifest of %d bytes can name", maxManifest)
+		}
 		if header.Name == manifestName {
+			if header.Size > maxManifest {
+				return m, fmt.Errorf("the backup's manifest has %d bytes, the limit is %d", header.Size, maxManifest)
+			}
 			if err := json.NewDecoder(io.LimitReader(archive, maxManifest)).Decode(&m); err != nil {
 				return m, fmt.Errorf("the backup's manifest: %w", err)
 			}
 			continue
 		}
-		if header.Typeflag != tar.TypeReg || !filepath.IsLocal(header.Name) {
-			return m, fmt.Errorf("the backup holds %q, which is not a file of a backup", header.Name)
-		}
 		sum := sha256.New()
-		if err := keep(header.Name, io.TeeReader(archive, sum)); err != nil {
+		if err := keep(header.Name, header.Size, io.TeeReader(archive, sum)); err != nil {
 			return m, err
 		}
 		found[header.Name] = backupFile{Path: header.Name, Bytes: header.Size, SHA256: hex.EncodeToString(sum.Sum(nil))}
 	}
 	return m, m.check(found)
+}
+
+// isSparse says that a file of a tar stream is larger than what the stream
+// holds of it: a few bytes can name a file that fills any disk.
+func isSparse(header *tar.Header) bool {
+	if header.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for name := range header.PAXRecords {
+		if strings.HasPrefix(name, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // check compares what was found with what the manifest says.
@@ -156,7 +192,7 @@ func (m backupManifest) check(found map[string]backupFile) error {
 
 // checkBackup reads a whole stream and keeps nothing.
 func checkBackup(stream io.Reader) (backupManifest, error) {
-	m, err := readBackup(stream, func(_ string, content io.Reader) error {
+	m, err := readBackup(stream, func(_ string, _ int64, content io.Reader) error {
 		_, err := io.Copy(io.Discard, content)
 		return err
 	})
@@ -174,7 +210,10 @@ func unpackBackup(stream io.Reader, dir string) (backupManifest, error) {
 	if err != nil {
 		return backupManifest{}, err
 	}
-	m, err := readBackup(stream, func(name string, content io.Reader) error {
+	m, err := readBackup(stream, func(name string, size int64, content io.Reader) error {
+		if free, ok := ledger.FreeDisk(partial); ok && uint64(size) > free {
+			return meter.Errorf(meter.KindStorageFull, "the backup's file %.200q has %d bytes, of which the disk of %s has room for %d", name, size, dir, free)
+		}
 		return writeSynced(filepath.Join(partial, filepath.FromSlash(name)), content)
 	})
 	if err == nil {
@@ -256,7 +295,11 @@ func syncDir(path string) error {
 // packDirectory writes the backup in a directory as a stream: the files its
 // manifest names, then the manifest as it stands.
 func packDirectory(w io.Writer, dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, manifestName))
+	path := filepath.Join(dir, manifestName)
+	if info, err := os.Stat(path); err == nil && (!info.Mode().IsRegular() || info.Size() > maxManifest) {
+		return usageErrorf("%s is not a backup: its manifest has %d bytes, the limit is %d", dir, info.Size(), maxManifest)
+	}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return usageErrorf("%s is not a backup: %v", dir, err)
 	}

@@ -39,6 +39,9 @@ func claimData(dir string) (release func(), err error) {
 			return nil, usageErrorf("%s is not a data directory: %v", dir, err)
 		}
 	}
+	if err := checkPrivate(dir); err != nil {
+		return nil, err
+	}
 	if err := ledger.CheckRoom(filepath.Join(dir, ledgerFolder)); err != nil {
 		return nil, err
 	}

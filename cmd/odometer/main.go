@@ -18,6 +18,7 @@ func main() {
 	// A reader of the output that went away is an error of a write, which ends
 	// the command in order, and not a signal that leaves things behind.
 	signal.Ignore(syscall.SIGPIPE)
+	keepPrivate()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := Run(ctx, osEnv(), os.Args[1:])
 	stop()

@@ -78,6 +78,9 @@ func (m *MarketplaceSettings) senders(ctx context.Context, timeout time.Duration
 	if m.GCP.Endpoint != "" || m.GCP.Credentials != "" {
 		options := []option.ClientOption{option.WithoutAuthentication()}
 		if m.GCP.Credentials != "" {
+			if err := checkSecretFile("marketplace.gcp.credentials", m.GCP.Credentials); err != nil {
+				return nil, err
+			}
 			options = []option.ClientOption{option.WithAuthCredentialsFile(option.ServiceAccount, m.GCP.Credentials), option.WithScopes(servicecontrol.ServicecontrolScope)}
 		}
 		if m.GCP.Endpoint != "" {
@@ -120,6 +123,9 @@ func secretParts(setting, value, otherwise string, n int) ([]string, error) {
 		value = otherwise
 	}
 	if text, err := os.ReadFile(value); err == nil {
+		if err := checkSecretFile(setting, value); err != nil {
+			return nil, err
+		}
 		value = strings.TrimSpace(string(text))
 	}
 	parts := strings.SplitN(value, ":", n)

@@ -119,6 +119,10 @@ func StartServer(ctx context.Context, env *Env, settings ServerSettings) (*Serve
 	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
+	if err := checkPrivate(settings.Data); err != nil {
+		return nil, err
+	}
+	s.warnOfOpenFiles()
 	if err := ledger.CheckRoom(filepath.Join(settings.Data, ledgerFolder)); err != nil {
 		return nil, err
 	}
@@ -132,6 +136,17 @@ func StartServer(ctx context.Context, env *Env, settings ServerSettings) (*Serve
 		return nil, err
 	}
 	return s, nil
+}
+
+// warnOfOpenFiles tells of a private key that others may read. It is no
+// refusal: it is not ours, and others may have to read it.
+func (s *Server) warnOfOpenFiles() {
+	if s.settings.TLSKey == "" {
+		return
+	}
+	if err := checkSecretFile("tls-key", s.settings.TLSKey); err != nil {
+		s.logger.Warn(err.Error())
+	}
 }
 
 func (s *Server) start(ctx context.Context, env *Env) error {

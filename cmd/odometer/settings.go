@@ -105,8 +105,19 @@ func (s *settings) load(ctx *kong.Context) error {
 	if err != nil {
 		return fmt.Errorf("configuration file: %w", err)
 	}
-	s.file, err = parseSettings(path, text)
-	return err
+	if s.file, err = parseSettings(path, text); err != nil {
+		return err
+	}
+	for _, flag := range allFlags(ctx.Model.Node) {
+		v := s.file[flag.Name]
+		if !isSecret(flag) || !holdsSecret(flag.Name, v.text) {
+			continue
+		}
+		if err := checkSecretFile(v.place+": "+flag.Name, path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // parseSettings reads the YAML of a configuration file: nested maps stand for

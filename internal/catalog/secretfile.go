@@ -94,7 +94,7 @@ func readSecretKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, meter.Errorf(meter.KindInvalid, "others may read the secret key file %s: make its mode 0600", path)
+		return nil, meter.Errorf(meter.KindInvalid, "others may read the secret key file %s: make its mode 0600, chmod 600 %s", path, path)
 	}
 	key, err := os.ReadFile(path)
 	if err == nil && len(key) != secretKeyBytes {

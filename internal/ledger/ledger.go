@@ -130,7 +130,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l.reads = newReadBudget(l.limits.ReadBytes)
 	l.staging.most = l.limits.StagedBytes
 	if l.fs == nil {
-		l.fs = vfs.Default
+		l.fs = privateFS{vfs.Default}
 	}
 	if l.clock == nil {
 		l.clock = time.Now

@@ -42,7 +42,7 @@ func makeDir(fs vfs.FS, dir string) error {
 		}
 		parents = append(parents, up)
 	}
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory %s: %w", dir, err)
 	}
 	for _, d := range parents {

@@ -54,6 +54,13 @@ func checkRoom(fsys vfs.FS, dir string) error {
 // where, if the ledger in dir cannot be opened for want of free disk space.
 func CheckRoom(dir string) error { return checkRoom(vfs.Default, dir) }
 
+// FreeDisk returns the free bytes of the disk that dir is on; ok is false
+// where that cannot be told.
+func FreeDisk(dir string) (free uint64, ok bool) {
+	usage, err := vfs.Default.GetDiskUsage(dir)
+	return usage.AvailBytes, err == nil
+}
+
 // isFull says that an error is a full disk's.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)

@@ -433,7 +433,7 @@ func (s *Set) path(name string) string { return s.fs.PathJoin(s.dir, name) }
 
 // makeDir makes a directory, durably as far as its parent exists.
 func (s *Set) makeDir(dir string) error {
-	if err := s.fs.MkdirAll(dir, 0o755); err != nil {
+	if err := s.fs.MkdirAll(dir, 0o700); err != nil {
 		return storageError(err, "create %s", dir)
 	}
 	return s.syncDir(s.fs.PathDir(dir))
