@@ -251,7 +251,8 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	if err := s.posting.run(ctx); err != nil {
 		s.logger.Warn(notPosted, "error", err)
 	}
-	s.http.Mount(native.SurfaceWith(service, native.Options{WebhookOrigins: s.settings.webhookOrigins()}), s.backupSurface(service),
+	s.http.Mount(native.SurfaceWith(service, native.Options{
+		WebhookOrigins: s.settings.webhookOrigins(), Clock: env.Clock, RequestsPerMinute: s.settings.Limits.KeyRequests}), s.backupSurface(service),
 		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}),
 		thousandeyes.Surface(thousandeyes.Options{Service: service, CursorKey: cursors, Clock: env.Clock,
 			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.ThousandEyes.RateLimit}),

@@ -63,7 +63,7 @@ type CheckpointSettings struct {
 type LimitSettings struct {
 	BodyBytes             byteSize      `default:"16MiB" setting:"" help:"Largest request body as sent."`
 	DecompressedBytes     byteSize      `default:"64MiB" setting:"" help:"Largest request body after gzip or zstd."`
-	BodiesInFlight        byteSize      `default:"160MiB" setting:"" help:"Bytes of all request bodies held at once; beyond it 429."`
+	BodiesInFlight        byteSize      `default:"160MiB" setting:"" help:"Bytes of all request bodies held at once, shared by organization and key; beyond it 429."`
 	Connections           int           `default:"8192" setting:"" help:"Open connections; a further one closes the one that has been without a request for longest."`
 	ConnectionsPerAddress int           `default:"4096" setting:"" help:"Open connections from one address, such as a proxy's."`
 	BodyTimeout           time.Duration `default:"5m" setting:"" help:"Longest time for a whole request body."`
@@ -84,7 +84,10 @@ type LimitSettings struct {
 	GroupsPerMeter int      `default:"1048576" setting:"" help:"Groups a meter folds; beyond it answers come from scanning."`
 	Meters         int      `default:"1000" setting:"" help:"Meters of one organization."`
 	KeptRejections int      `default:"100000" setting:"" help:"Rejected events kept per organization, then only counted."`
-	Reads          int      `default:"16" setting:"" help:"Usage and event queries at work at once."`
+	Reads          int      `default:"16" setting:"" help:"Usage and event queries at work at once; shared by organization and key."`
+
+	QueryTime   time.Duration `default:"2m" setting:"" help:"Longest time for the queries of one request; beyond it 503."`
+	KeyRequests int           `default:"0" setting:"" help:"Native API requests of one key in a minute; beyond it 429. 0 is no limit."`
 }
 
 // PeriodSettings say when months are closed.
@@ -108,7 +111,7 @@ func (s *ServerSettings) httpLimits() httpserver.Limits {
 
 func (s *ServerSettings) meteringLimits() metering.Limits {
 	l := metering.DefaultLimits()
-	l.Reads = s.Limits.Reads
+	l.Reads, l.QueryTime = s.Limits.Reads, s.Limits.QueryTime
 	l.Events = cloudevents.DefaultLimits()
 	l.Events.EventsPerRequest, l.Events.IDBytes = s.Limits.EventsPerRequest, s.Limits.IDBytes
 	l.Events.Attributes, l.Events.Depth = s.Limits.Attributes, s.Limits.Depth

@@ -3,36 +3,21 @@ package httpserver
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"odometer/internal/meter"
+	"odometer/internal/share"
 )
 
 const maxWindow = 8 << 20 // of a zstd frame, RFC 8878 section 3.1.1.1.2
-
-// budget bounds the bytes of all bodies in memory.
-type budget struct {
-	used atomic.Int64
-	max  int64
-}
-
-func (b *budget) take(n int64) bool {
-	if b.used.Add(n) > b.max {
-		b.used.Add(-n)
-		return false
-	}
-	return true
-}
-
-func (b *budget) give(n int64) { b.used.Add(-n) }
 
 // classes are the sizes of pooled buffers: a single event, small batches,
 // large ones. What is larger still is left to the garbage collector.
@@ -67,15 +52,16 @@ func putBuffer(b *[]byte) {
 // body is one request's bytes in a pooled buffer.
 type body struct {
 	buf   *[]byte // nil until it is read
-	taken int64   // from the budget
+	who   share.Who
+	taken int64 // from the budget
 }
 
 // grow makes room for size bytes, taking from the budget what the buffer
 // itself takes, whatever it will hold.
-func (b *body) grow(size int64, from *budget) error {
+func (b *body) grow(size int64, from *share.Budget) error {
 	next := getBuffer(size)
 	more := int64(cap(*next)) - b.taken
-	if !from.take(more) {
+	if !from.Take(b.who, b.taken, more) {
 		putBuffer(next)
 		return &meter.Error{Kind: meter.KindOverloaded, RetryAfter: time.Second,
 			Message: "too many request bodies in progress; send this one again"}
@@ -89,10 +75,10 @@ func (b *body) grow(size int64, from *budget) error {
 	return nil
 }
 
-func (b *body) release(from *budget) {
+func (b *body) release(from *share.Budget) {
 	if b.buf != nil {
 		putBuffer(b.buf)
-		from.give(b.taken)
+		from.Give(b.who, b.taken)
 	}
 	*b = body{}
 }
@@ -114,6 +100,7 @@ func (x *Exchange) Body() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.body.who = x.sender()
 	if err := x.readBody(&x.body, encoding); err != nil {
 		return nil, err
 	}
@@ -140,6 +127,19 @@ func (x *Exchange) drain() {
 		return
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxDrained)) // whoever sends more than that, or slower, sees a reset
+}
+
+// sender is in whose share of the budget the body is: the key's and its
+// organization's, or, where it is read before the key is known, the address's.
+func (x *Exchange) sender() share.Who {
+	if x.Principal.Organization != "" {
+		return share.Who{Organization: x.Principal.Organization, Key: x.Principal.KeyID}
+	}
+	host, _, err := net.SplitHostPort(x.Request.RemoteAddr)
+	if err != nil {
+		host = x.Request.RemoteAddr
+	}
+	return share.Who{Key: host}
 }
 
 func tooLarge(what string, limit int64) error {
@@ -187,7 +187,7 @@ func (x *Exchange) readBody(b *body, encoding string) error {
 func (s *Server) slurp(b *body, src io.Reader, promised int64, what string, limit int64) error {
 	size := min(max(promised, 0), classes[len(classes)-1]-1) + 1 // one more, to read the end
 	for {
-		if err := b.grow(size, &s.budget); err != nil {
+		if err := b.grow(size, s.budget); err != nil {
 			return err
 		}
 		buf := *b.buf

@@ -14,6 +14,9 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"odometer/internal/meter"
+	"odometer/internal/metering"
 )
 
 func gzipped(t testing.TB, b []byte) []byte {
@@ -99,7 +102,7 @@ func TestBodiesArriveWhole(t *testing.T) {
 			}
 		}
 	}
-	if n := s.budget.used.Load(); n != 0 {
+	if n := s.budget.Used(); n != 0 {
 		t.Errorf("%d bytes were not given back", n)
 	}
 }
@@ -141,7 +144,7 @@ func TestBodyLimits(t *testing.T) {
 			}
 		}
 	}
-	if n := s.budget.used.Load(); n != 0 {
+	if n := s.budget.Used(); n != 0 {
 		t.Errorf("%d bytes were not given back", n)
 	}
 }
@@ -174,7 +177,7 @@ func TestBodyBombs(t *testing.T) {
 	if resp.StatusCode == 500 {
 		t.Errorf("a large window: %d %s", resp.StatusCode, text)
 	}
-	if n := s.budget.used.Load(); n != 0 {
+	if n := s.budget.Used(); n != 0 {
 		t.Errorf("%d bytes were not given back", n)
 	}
 }
@@ -207,7 +210,7 @@ func TestBodiesInFlightAreBounded(t *testing.T) {
 	}
 	close(leave)
 	<-done
-	if n := s.budget.used.Load(); n != 0 {
+	if n := s.budget.Used(); n != 0 {
 		t.Errorf("%d bytes were not given back", n)
 	}
 }
@@ -299,8 +302,60 @@ func FuzzBodies(f *testing.F) {
 		if resp.StatusCode >= 500 {
 			t.Errorf("status %d", resp.StatusCode)
 		}
-		if n := s.budget.used.Load(); n != 0 {
+		if n := s.budget.Used(); n != 0 {
 			t.Errorf("%d bytes were not given back", n)
 		}
 	})
+}
+
+// Slow bodies of one key, as many as it may have and more, leave room to other
+// keys of its organization and to other organizations.
+func TestBodiesAreShared(t *testing.T) {
+	t.Parallel()
+	const most, slow = 64 << 10, 30 // the smallest buffer has a sixteenth
+	refused := make(chan string, 4*slow)
+	s := start(t, Options{Limits: Limits{BodiesInFlight: most, BodyGrace: time.Hour, BodyTimeout: time.Hour, ShutdownGrace: time.Millisecond}})
+	s.Mount(&Surface{
+		Name: "shared",
+		Routes: []Route{{Method: "POST", Path: "/shared", Handle: func(x *Exchange) error {
+			if _, err := x.Body(); err != nil {
+				refused <- meter.KindOf(err).String()
+				return err
+			}
+			return x.text("ok")
+		}}},
+		Authenticate: func(x *Exchange) (metering.Principal, error) {
+			token, err := x.bearer()
+			organization, key, _ := strings.Cut(token, "/")
+			return metering.Principal{Organization: organization, KeyID: key}, err
+		},
+	})
+	flood := func(token string, held int) {
+		for range slow {
+			fmt.Fprintf(dial(t, s), "POST /shared HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", token)
+		}
+		for range slow - held {
+			if kind := <-refused; kind != "overloaded" {
+				t.Errorf("one past the share of %s: %s", token, kind)
+			}
+		}
+	}
+	served := func(when string, tokens ...string) {
+		for _, token := range tokens {
+			if resp, text := send(t, s, "POST", "/shared", strings.NewReader("{}"), "Authorization", "Bearer "+token); resp.StatusCode != 200 {
+				t.Errorf("%s %s: %d %s", token, when, resp.StatusCode, text)
+			}
+		}
+	}
+	flood("a/1", 9)
+	if used := s.budget.Used(); used != 9*most/16 {
+		t.Errorf("one key holds %d of %d bytes", used, most)
+	}
+	served("beside the flood of a key", "a/2", "b/1", "c/1")
+	if resp, _ := send(t, s, "POST", "/shared", strings.NewReader("{}"), "Authorization", "Bearer a/1"); resp.StatusCode != 429 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("the flooding key itself: %d", resp.StatusCode)
+	}
+	<-refused
+	flood("a/2", 2)
+	served("beside the flood of an organization", "b/1", "c/1")
 }

@@ -49,10 +49,10 @@ func (m *Metrics) Register(c prometheus.Collector) error { return m.registry.Reg
 func (m *Metrics) watch(s *Server) {
 	_ = m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "odometer_http_body_bytes", Help: "Bytes of request bodies held in memory.",
-	}, func() float64 { return float64(s.budget.used.Load()) }))
+	}, func() float64 { return float64(s.budget.Used()) }))
 	_ = m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "odometer_http_body_bytes_limit", Help: "Limit of odometer_http_body_bytes; beyond it requests are answered 429.",
-	}, func() float64 { return float64(s.budget.max) }))
+	}, func() float64 { return float64(s.budget.Most()) }))
 }
 
 // routeTimer holds a route's histograms by class of status, and its counters by

@@ -21,6 +21,7 @@ import (
 
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/share"
 )
 
 // Options configures a Server.
@@ -43,7 +44,7 @@ type Server struct {
 	now     func() time.Time
 	metrics *Metrics
 	access  MetricsAccess
-	budget  budget
+	budget  *share.Budget // bytes of bodies
 	ids     *requestIDs
 	router  atomic.Pointer[router]
 	service atomic.Pointer[metering.Service] // nil until ready
@@ -72,7 +73,7 @@ func New(o Options) (*Server, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s.logger = newRequestLog(o.Logger)
-	s.budget.max = s.limits.BodiesInFlight
+	s.budget = share.NewBudget(s.limits.BodiesInFlight)
 	s.metrics.watch(s)
 	var config *tls.Config
 	if o.TLSCert != "" || o.TLSKey != "" {
@@ -199,7 +200,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := s.handle(x)
 	s.metrics.observe(x, s.now().Sub(x.start))
 	s.logger.request(x, err, s.now())
-	x.body.release(&s.budget)
+	x.body.release(s.budget)
 	if meter.KindOf(err) == meter.KindTooLarge {
 		x.drain()
 	}

@@ -61,13 +61,13 @@ type usageScan struct {
 	c    *collector
 	eval evaluator
 	take []bool
-	want [][]uint64 // per filter: wanted group numbers
+	want []map[uint64]bool // per filter: wanted group numbers
 }
 
 // run scans [from, to) in unix ns.
 func (s *usageScan) run(ctx context.Context, view *view, from, to int64) error {
 	for _, f := range s.qu.filters {
-		var ids []uint64
+		ids := make(map[uint64]bool, len(f.Values))
 		for _, v := range f.Values {
 			if s.eval.digest && len(v) > meter.MaxGroupBytes {
 				v = digestOf([]byte(v))
@@ -77,7 +77,7 @@ func (s *usageScan) run(ctx context.Context, view *view, from, to int64) error {
 				return err
 			}
 			if id != unknownText {
-				ids = append(ids, id)
+				ids[id] = true
 			}
 		}
 		s.want = append(s.want, ids)
@@ -146,8 +146,9 @@ func (s *usageScan) filter() error {
 		if err != nil {
 			return err
 		}
-		for row := range s.take {
-			s.take[row] = s.take[row] && slices.Contains(s.want[i], ids[row])
+		want := s.want[i]
+		for row, take := range s.take {
+			s.take[row] = take && want[ids[row]]
 		}
 	}
 	return nil

@@ -62,12 +62,13 @@ func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery)
 	if !ok {
 		return nil, meter.Errorf(meter.KindUnavailable, "product %s counts with a meter that is gone", q.Product)
 	}
-	done, err := s.turn(ctx)
+	turn, err := s.turn(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	return s.productRows(ctx, p.Organization, q, state.Meter)
+	defer turn.done()
+	rows, err := s.productRows(turn.ctx, p.Organization, q, state.Meter)
+	return rows, turn.because(err)
 }
 
 func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]ProductRow, error) {

@@ -48,15 +48,15 @@ func (s *Service) Usage(ctx context.Context, p Principal, q UsageQuery) (*Usage,
 			return nil, err
 		}
 	}
-	done, err := s.turn(ctx)
+	turn, err := s.turn(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer turn.done()
 	q.Organization, q.Customer = p.Organization, p.bound()
-	u, err := s.ledger.Usage(ctx, q)
+	u, err := s.ledger.Usage(turn.ctx, q)
 	if err != nil {
-		return nil, err
+		return nil, turn.because(err)
 	}
 	placed := *u // the ledger may keep its answer
 	placed.Sequence = s.placed(p, min(u.Sequence, s.ledger.Reached(q.Organization, q.From, q.To)))
@@ -69,19 +69,19 @@ func (s *Service) Events(ctx context.Context, p Principal, q EventsQuery) (Event
 	if err := p.may(catalog.ActionRead); err != nil {
 		return EventsPage{}, err
 	}
-	done, err := s.turn(ctx)
+	turn, err := s.turn(ctx, p)
 	if err != nil {
 		return EventsPage{}, err
 	}
-	defer done()
+	defer turn.done()
 	q.Organization, q.Customer = p.Organization, p.bound()
 	places := s.placesOf(p.Organization)
 	if q.Cursor, err = places.open(q.Cursor); err != nil {
 		return EventsPage{}, err
 	}
-	page, err := s.ledger.Events(ctx, q)
+	page, err := s.ledger.Events(turn.ctx, q)
 	if err != nil {
-		return EventsPage{}, err
+		return EventsPage{}, turn.because(err)
 	}
 	for i := range page.Events {
 		s.seenEvent(p, &page.Events[i])
@@ -96,12 +96,12 @@ func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (L
 	if err := p.may(catalog.ActionRead); err != nil {
 		return LookupResult{}, err
 	}
-	done, err := s.turn(ctx)
+	turn, err := s.turn(ctx, p)
 	if err != nil {
 		return LookupResult{}, err
 	}
-	defer done()
-	r, err := s.ledger.Lookup(ctx, p.Organization, source, id)
+	defer turn.done()
+	r, err := s.ledger.Lookup(turn.ctx, p.Organization, source, id)
 	if err == nil && p.Customer != "" {
 		if r.Event.Customer != p.Customer {
 			err = meter.Errorf(meter.KindNotFound, "")
@@ -112,7 +112,7 @@ func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (L
 		return LookupResult{}, meter.Errorf(meter.KindNotFound, "no event with this source and id")
 	}
 	if err != nil {
-		return LookupResult{}, err
+		return LookupResult{}, turn.because(err)
 	}
 	s.seenEvent(p, &r.Event)
 	for i := range r.Conflicts {

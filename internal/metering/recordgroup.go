@@ -200,13 +200,14 @@ func (s *Service) RecordGroups(ctx context.Context, p Principal, f RecordGroupFi
 	if err := p.may(catalog.ActionReport); err != nil {
 		return RecordGroupPage{}, err
 	}
-	done, err := s.turn(ctx)
+	turn, err := s.turn(ctx, p)
 	if err != nil {
 		return RecordGroupPage{}, err
 	}
-	defer done()
+	defer turn.done()
 	f.Customer = p.Customer
-	return s.catalog.RecordGroups(ctx, p.Organization, f, offset, limit)
+	page, err := s.catalog.RecordGroups(turn.ctx, p.Organization, f, offset, limit)
+	return page, turn.because(err)
 }
 
 // DeleteGroup deletes a group that no report has claimed and takes its events

@@ -17,13 +17,15 @@ import (
 	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
+	"odometer/internal/share"
 )
 
 // Limits bounds what the service does at once. The zero value of a field means its default.
 type Limits struct {
 	Events      cloudevents.Limits // of requests with events
-	Reads       int                // usage, event and lookup queries at work
+	Reads       int                // usage, event and lookup queries at work; shared by organization and key
 	ReadWait    time.Duration      // a read waits for its turn before it is answered KindOverloaded
+	QueryTime   time.Duration      // a request's queries, from its turn on
 	GroupBy     int                // attributes a usage query may group by
 	FilterTexts int                // values of all filters of a usage query
 
@@ -35,7 +37,7 @@ type Limits struct {
 
 // DefaultLimits returns the defaults named in docs/operations.md.
 func DefaultLimits() Limits {
-	return Limits{Events: cloudevents.DefaultLimits(), Reads: 16, ReadWait: 10 * time.Second, GroupBy: 16, FilterTexts: 1000, BillableMetrics: 500}
+	return Limits{Events: cloudevents.DefaultLimits(), Reads: 16, ReadWait: 10 * time.Second, QueryTime: 2 * time.Minute, GroupBy: 16, FilterTexts: 1000, BillableMetrics: 500}
 }
 
 // Options holds what a Service is made of. Ledger, Catalog and Clock are required.
@@ -55,7 +57,7 @@ type Service struct {
 	logger  *slog.Logger
 	limits  Limits
 
-	reads    chan struct{}
+	reads    *share.Places
 	known    sync.Map // ids of organizations that exist; they are never removed
 	books    []Book
 	reporter Reporter   // nil = none
@@ -84,13 +86,14 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	d := DefaultLimits()
 	fill(&o.Limits.Reads, d.Reads)
 	fill(&o.Limits.ReadWait, d.ReadWait)
+	fill(&o.Limits.QueryTime, d.QueryTime)
 	fill(&o.Limits.GroupBy, d.GroupBy)
 	fill(&o.Limits.FilterTexts, d.FilterTexts)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{ledger: o.Ledger, catalog: o.Catalog, now: o.Clock, logger: o.Logger, limits: o.Limits,
-		reads: make(chan struct{}, o.Limits.Reads), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce)}
+		reads: share.NewPlaces(o.Limits.Reads), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce)}
 	if err := s.copyAll(ctx); err != nil {
 		return nil, err
 	}
@@ -136,33 +139,3 @@ func (s *Service) Authenticate(ctx context.Context, token, organization string) 
 	p.Organization, p.DefaultAID = organization, ""
 	return p, nil
 }
-
-// turn waits for a place among the reads at work; done gives it back.
-func (s *Service) turn(ctx context.Context) (done func(), err error) {
-	if h, ok := ctx.Value(heldTurnKey{}).(*heldTurn); ok {
-		return func() {}, h.take(ctx, s)
-	}
-	return s.freeTurn(ctx)
-}
-
-func (s *Service) freeTurn(ctx context.Context) (done func(), err error) {
-	select {
-	case s.reads <- struct{}{}:
-		return s.readDone, nil
-	default:
-	}
-	wait, cancel := context.WithTimeout(ctx, s.limits.ReadWait)
-	defer cancel()
-	select {
-	case s.reads <- struct{}{}:
-		return s.readDone, nil
-	case <-wait.Done():
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, meter.WrapError(meter.KindUnavailable, err, "the query was given up")
-	}
-	return nil, &meter.Error{Kind: meter.KindOverloaded, RetryAfter: time.Second,
-		Message: "too many queries at work; send this one again"}
-}
-
-func (s *Service) readDone() { <-s.reads }

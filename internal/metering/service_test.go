@@ -194,7 +194,7 @@ func TestReadsAreBounded(t *testing.T) {
 	if _, err := service.Events(ctx, admin, EventsQuery{}); err != nil {
 		t.Fatal(err)
 	}
-	done, err := service.turn(ctx) // a query at work
+	turn, err := service.turn(ctx, admin) // a query at work
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestReadsAreBounded(t *testing.T) {
 	if _, err := service.Lookup(gone, admin, "s", "i"); meter.KindOf(err) != meter.KindUnavailable {
 		t.Errorf("a caller that left: %v", err)
 	}
-	done()
+	turn.done()
 	if _, err := service.Events(ctx, admin, EventsQuery{}); err != nil {
 		t.Errorf("after it is done: %v", err)
 	}

@@ -2,7 +2,9 @@ package metering
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"odometer/internal/meter"
 )
@@ -11,25 +13,101 @@ import (
 // is written, however many reads it is made of.
 func TestHeldTurn(t *testing.T) {
 	t.Parallel()
-	s := &Service{reads: make(chan struct{}, 1)}
+	s := openStores(t).service(t, Limits{Reads: 1, ReadWait: time.Millisecond})
 	ctx, release := HoldTurn(context.Background())
 	for range 3 {
-		done, err := s.turn(ctx)
+		turn, err := s.turn(ctx, admin)
 		if err != nil {
 			t.Fatal(err)
 		}
-		done()
+		turn.done()
 	}
 	other, releaseOther := HoldTurn(context.Background())
-	if _, err := s.turn(other); meter.KindOf(err) != meter.KindOverloaded {
+	if _, err := s.turn(other, admin); meter.KindOf(err) != meter.KindOverloaded {
 		t.Errorf("beside a request whose answer is being written: %v", err)
 	}
 	release()
-	if _, err := s.turn(other); err != nil {
+	if _, err := s.turn(other, admin); err != nil {
 		t.Errorf("after its end: %v", err)
 	}
 	releaseOther()
-	if len(s.reads) != 0 {
+	if s.reads.Taken() != 0 {
+		t.Error("a place is held by nobody")
+	}
+}
+
+// A key that takes all the places it can get leaves some to other keys of its
+// organization and to other organizations; one past its share it is refused itself.
+func TestReadsAreShared(t *testing.T) {
+	t.Parallel()
+	s := openStores(t).service(t, Limits{Reads: 16, ReadWait: time.Millisecond})
+	ctx := context.Background()
+	flood := func(p Principal) (held int) {
+		for {
+			if _, err := s.turn(ctx, p); meter.KindOf(err) == meter.KindOverloaded && err != nil {
+				return held
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			held++
+		}
+	}
+	one, another := admin, admin
+	one.KeyID, another.KeyID = "one", "another"
+	if n := flood(one); n != 9 {
+		t.Errorf("one key holds %d of 16 places, want 9", n)
+	}
+	if _, err := s.Events(ctx, one, EventsQuery{}); meter.KindOf(err) != meter.KindOverloaded {
+		t.Errorf("the key that floods: %v", err)
+	}
+	if _, err := s.Events(ctx, another, EventsQuery{}); err != nil {
+		t.Errorf("another key of the organization: %v", err)
+	}
+	flood(another)
+	stranger := Principal{Organization: "elsewhere", KeyID: "theirs", Role: admin.Role}
+	for range 3 {
+		if _, err := s.Events(ctx, stranger, EventsQuery{}); err != nil {
+			t.Errorf("another organization: %v", err)
+		}
+	}
+}
+
+// A query ends with its time, in words that say so; so does each further one of its request.
+func TestQueryTime(t *testing.T) {
+	t.Parallel()
+	stores := openStores(t)
+	if _, err := stores.service(t, Limits{}).Events(context.Background(), admin, EventsQuery{}); err != nil {
+		t.Fatal(err)
+	}
+	s := stores.service(t, Limits{QueryTime: time.Nanosecond})
+	for name, read := range map[string]func(ctx context.Context) error{
+		"record groups": func(ctx context.Context) error {
+			reporter := admin
+			reporter.Role = "report"
+			_, err := s.RecordGroups(ctx, reporter, RecordGroupFilter{}, 0, 10)
+			return err
+		},
+	} {
+		ctx, release := HoldTurn(context.Background())
+		for range 2 {
+			if err := read(ctx); meter.KindOf(err) != meter.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		release()
+	}
+	turn, err := s.turn(context.Background(), admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-turn.ctx.Done()
+	for given, kind := range map[error]meter.Kind{turn.ctx.Err(): meter.KindUnavailable, meter.Errorf(meter.KindInvalid, "wrong"): meter.KindInvalid} {
+		if got := meter.KindOf(turn.because(given)); got != kind {
+			t.Errorf("%v became %s", given, got)
+		}
+	}
+	turn.done()
+	if s.reads.Taken() != 0 {
 		t.Error("a place is held by nobody")
 	}
 }

@@ -46,22 +46,22 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f ReportFilter,
 	if err := p.may(catalog.ActionReport); err != nil {
 		return UsageReportPage{}, err
 	}
-	done, err := s.turn(ctx)
+	turn, err := s.turn(ctx, p)
 	if err != nil {
 		return UsageReportPage{}, err
 	}
-	defer done()
+	defer turn.done()
 	var found catalog.ReportPage
 	if p.Customer == "" {
-		found, err = s.catalog.Reports(ctx, p.Organization, f, offset, limit)
+		found, err = s.catalog.Reports(turn.ctx, p.Organization, f, offset, limit)
 	} else {
-		found, err = s.reportsOfCustomer(ctx, p, f, offset, limit)
+		found, err = s.reportsOfCustomer(turn.ctx, p, f, offset, limit)
 	}
 	if err != nil {
-		return UsageReportPage{}, err
+		return UsageReportPage{}, turn.because(err)
 	}
 	page := UsageReportPage{Items: []UsageReport{}, More: found.More}
-	details, err := s.catalog.ReportDetails(ctx, p.Organization, found.Items)
+	details, err := s.catalog.ReportDetails(turn.ctx, p.Organization, found.Items)
 	if err != nil {
 		return UsageReportPage{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"time"
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
@@ -58,6 +59,10 @@ var coreOperations = []operation{
 // Options configures the surface. The zero value is the default.
 type Options struct {
 	WebhookOrigins []string // whose CloudEvents webhooks may deliver events; "*" is all, none answers no handshake
+
+	// RequestsPerMinute is what each key may send, by Clock; 0 = no limit.
+	RequestsPerMinute int
+	Clock             func() time.Time
 }
 
 // Surface returns the API over a service, with its description and docs page.
@@ -66,9 +71,16 @@ func Surface(service *metering.Service) *httpserver.Surface { return SurfaceWith
 // SurfaceWith is Surface with options.
 func SurfaceWith(service *metering.Service, o Options) *httpserver.Surface {
 	a := api{service}
+	rate := rateLimit{most: o.RequestsPerMinute, now: o.Clock}
 	s := &httpserver.Surface{
-		Name:         "native",
-		Authenticate: func(x *httpserver.Exchange) (metering.Principal, error) { return x.BearerAuth(service) },
+		Name: "native",
+		Authenticate: func(x *httpserver.Exchange) (metering.Principal, error) {
+			p, err := x.BearerAuth(service)
+			if err == nil {
+				err = rate.take(x.Header(), p.KeyID)
+			}
+			return p, err
+		},
 	}
 	for _, op := range operations {
 		s.Routes = append(s.Routes, httpserver.Route{Method: op.Method, Path: op.Path, Handle: func(x *httpserver.Exchange) error {
