@@ -43,6 +43,25 @@ type MeterState struct {
 	Backfill        Backfill  `json:"backfill"`
 	Skipped         uint64    `json:"skipped"` // events whose value could not be taken
 	Groups          uint64    `json:"groups"`
+	// Preview is what the meter makes of the latest events; CreateMeter sets it
+	// for a meter that it has made.
+	Preview *MeterPreview `json:"preview"`
+}
+
+// MeterPreview is what a meter makes of the latest events.
+type MeterPreview struct {
+	Events     int            `json:"events"`   // that were looked at
+	Complete   bool           `json:"complete"` // there are no older ones
+	From       time.Time      `json:"from"`
+	To         time.Time      `json:"to"`
+	OfType     int            `json:"of_type"`
+	LeftOut    int            `json:"left_out"` // by the filters
+	Skipped    map[string]int `json:"skipped"`  // by reason
+	Counted    int            `json:"counted"`
+	Sum        string         `json:"sum"`        // of the counted values, where numbers are taken
+	Types      map[string]int `json:"types"`      // events by type
+	Attributes []string       `json:"attributes"` // of the events of its type
+	Hints      []string       `json:"hints"`
 }
 
 // Backfill tells how far older usage has been folded into a meter. Queries

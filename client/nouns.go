@@ -72,20 +72,24 @@ func (c *Client) DeleteNoun(ctx context.Context, l NounList, id string, effectiv
 	return c.do(ctx, k, nil)
 }
 
-// ProductQuery asks what a customer used of products in [From, To).
+// ProductQuery asks what customers used of products in [From, To).
 type ProductQuery struct {
-	Customer  string // "" = that of a bound key
-	Product   string // "" = all
-	UsageType string // by name; "" = all
-	Contract  string // "" = whatever contract usage names
-	Service   string // "" = all
+	Customer  string   // "" = Customers, or that of a bound key
+	Customers []string // up to 100, with Customer
+	Product   string   // "" = all
+	UsageType string   // by name; "" = all
+	Contract  string   // "" = whatever contract usage names
+	Service   string   // "" = all
 	From, To  time.Time
 	Window    string // as UsageQuery
+	TimeZone  string // as UsageQuery
 	GroupBy   []string
+	AsOf      time.Time // as known then, closings too; zero = now
 }
 
 // ProductUsageRow is one window of one group of a usage type.
 type ProductUsageRow struct {
+	Customer  string            `json:"customer"`
 	Product   string            `json:"product"`
 	UsageType string            `json:"usage_type"`
 	Unit      string            `json:"unit"`
@@ -95,9 +99,12 @@ type ProductUsageRow struct {
 	Group     map[string]string `json:"group"`
 	Value     string            `json:"value"`   // a decimal, in Unit
 	Clipped   bool              `json:"clipped"` // the window reaches beyond the asked range
+	Month     string            `json:"month"`   // the calendar month of the usage, such as 2026-01; "" if the row is of several
+	Late      bool              `json:"late"`    // it came after Month was closed, and is billed in the month of Start
+	Closed    bool              `json:"closed"`  // it was kept when the month was closed, and never changes
 }
 
-// ProductUsage returns a customer's usage by product and usage type; the
+// ProductUsage returns customers' usage by product and usage type; the
 // server answers at most 10,000 rows, and TooLarge past that.
 func (c *Client) ProductUsage(ctx context.Context, q ProductQuery) ([]ProductUsageRow, error) {
 	v := url.Values{}
@@ -105,8 +112,13 @@ func (c *Client) ProductUsage(ctx context.Context, q ProductQuery) ([]ProductUsa
 		"contract": q.Contract, "service": q.Service, "window": q.Window} {
 		setText(v, name, text)
 	}
+	for _, customer := range q.Customers {
+		v.Add("customer", customer)
+	}
 	setTime(v, "from", q.From)
 	setTime(v, "to", q.To)
+	setText(v, "tz", q.TimeZone)
+	setTime(v, "as_of", q.AsOf)
 	for _, g := range q.GroupBy {
 		v.Add("group_by", g)
 	}

@@ -51,10 +51,32 @@ type Usage struct {
 	Rows []UsageRow `json:"rows"`
 	// Total is the aggregation over the whole range, ungrouped, as a decimal;
 	// "" where there was nothing to aggregate.
-	Total      string `json:"total"`
-	Source     string `json:"source"` // cells or events; both are exact
-	Sequence   uint64 `json:"sequence"`
-	NextCursor string `json:"next_cursor"` // "" at the end
+	Total    string `json:"total"`
+	Source   string `json:"source"` // cells or events; both are exact
+	Sequence uint64 `json:"sequence"`
+	Unit     string `json:"unit"` // the meter's
+	// ClosedMonths says which calendar months of the range are closed, and for
+	// whom. Meter usage stays by event time all the same.
+	ClosedMonths []ClosedMonth `json:"closed_months"`
+	// Skipped is how many events the meter could not take, at any time, and
+	// why; nil if none, or if the key is bound to a customer.
+	Skipped *SkippedEvents `json:"skipped"`
+	// Hints say what may be wrong with a question that finds nothing.
+	Hints      []string `json:"hints"`
+	NextCursor string   `json:"next_cursor"` // "" at the end
+}
+
+// SkippedEvents are those that a meter could not take.
+type SkippedEvents struct {
+	Events uint64 `json:"events"`
+	Reason string `json:"reason"`
+}
+
+// ClosedMonth is a calendar month that is closed for customers.
+type ClosedMonth struct {
+	Month     string   `json:"month"` // such as 2026-01
+	Customers []string `json:"customers"`
+	More      bool     `json:"more"` // and for others
 }
 
 // UsageRow is the usage of one group in one window.

@@ -16,6 +16,7 @@ import (
 
 	"odometer/client"
 	"odometer/internal/catalog"
+	"odometer/internal/meter"
 )
 
 // ApplyCmd makes an organization's catalogue what files say.
@@ -32,8 +33,8 @@ type ApplyCmd struct {
 func (c *ApplyCmd) Run(ctx context.Context, env *Env) error {
 	o := client.ApplyOptions{DryRun: c.DryRun, Prune: c.Prune}
 	if c.Effective != "" {
-		var err error
-		if o.Effective, err = parseTime(c.Effective, time.UTC); err != nil {
+		var ok bool
+		if o.Effective, ok = meter.ParseTime(c.Effective, time.UTC); !ok {
 			return usageErrorf("--effective %q: want RFC 3339, like 2026-11-01T00:00:00Z, or a date", c.Effective)
 		}
 	}

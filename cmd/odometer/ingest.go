@@ -8,9 +8,9 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"odometer/internal/intake"
+	"odometer/internal/meter"
 )
 
 // IngestCmd sends usage from files to a running server. docs/ingest.md has its
@@ -121,7 +121,7 @@ func (c *IngestCmd) validate() error {
 		return errors.New("--follow waits for newlines, --final does not: give one of them")
 	}
 	if c.Zone != "" {
-		if _, err := time.LoadLocation(c.Zone); err != nil {
+		if _, err := meter.LoadZone(c.Zone); err != nil {
 			return fmt.Errorf("--tz: %w", err)
 		}
 	}
@@ -144,7 +144,7 @@ func (c *IngestCmd) csv() *intake.CSVDecoder {
 		d.Comma = c.Delimiter[0]
 	}
 	if c.Zone != "" {
-		d.Zone, _ = time.LoadLocation(c.Zone) // validate has tried it
+		d.Zone, _ = meter.LoadZone(c.Zone) // validate has tried it
 	}
 	return d
 }

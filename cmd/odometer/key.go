@@ -11,6 +11,7 @@ import (
 
 	"odometer/client"
 	"odometer/internal/catalog"
+	"odometer/internal/meter"
 	"odometer/internal/surface/akamai/edgegrid"
 )
 
@@ -137,8 +138,8 @@ func parseExpiry(text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil {
 		return now.Add(d).UTC().Truncate(time.Second), nil
 	}
-	t, err := parseTime(text, time.UTC)
-	if err != nil {
+	t, ok := meter.ParseTime(text, time.UTC)
+	if !ok {
 		return t, usageErrorf("--expires %q: want RFC 3339, a date, or a duration like 720h", text)
 	}
 	return t, nil

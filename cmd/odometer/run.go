@@ -31,7 +31,7 @@ type CLI struct {
 	Ingest               IngestCmd               `cmd:"" help:"Send usage from files: access logs, CSV, NDJSON."`
 	Apply                ApplyCmd                `cmd:"" help:"Make the catalogue what files say: meters, products, customers, contracts."`
 	Catalog              CatalogCmd              `cmd:"" help:"Print the catalogue as one YAML document, which apply takes."`
-	Usage                UsageCmd                `cmd:"" help:"Print the usage of a meter."`
+	Usage                UsageCmd                `cmd:"" help:"Print the usage of a meter, or of products."`
 	Key                  KeyCmd                  `cmd:"" help:"Create, list and revoke keys."`
 	Verify               VerifyCmd               `cmd:"" help:"Check a data directory against its log."`
 	Repair               RepairCmd               `cmd:"" help:"Show what damage has stopped, and let it go on where it can be read again."`

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"odometer/internal/meter"
 )
 
 func TestServeFreshThenAgain(t *testing.T) {
@@ -152,7 +154,7 @@ func TestHelp(t *testing.T) {
 	if out := must(t, nil, "load", "--help"); !strings.Contains(out, "many-customers") {
 		t.Errorf("load --help does not list the profiles:\n%s", out)
 	}
-	if out := must(t, nil, "version"); !strings.HasPrefix(out, "odometer ") {
+	if out := must(t, nil, "version"); !strings.HasPrefix(out, "odometer ") || !strings.HasSuffix(out, "time zones "+meter.ZoneVersion()+"\n") {
 		t.Errorf("version: %q", out)
 	}
 }

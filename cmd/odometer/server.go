@@ -225,7 +225,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		return errors.Join(err, s.stores.close())
 	}
 	s.service = service
-	service.KeepBooks(fastly.Book(service), akamai.Book(service))
+	service.KeepBooks(metering.ProductBook(service), fastly.Book(service), akamai.Book(service))
 	if days := s.settings.Periods.CloseAfterDays; days > 0 {
 		s.closing = &job{every: closeDueEvery, run: func(ctx context.Context) error {
 			_, err := service.CloseDue(ctx, time.Duration(days)*24*time.Hour)

@@ -12,14 +12,20 @@ import (
 
 	"odometer/client"
 	"odometer/internal/csvtext"
+	"odometer/internal/meter"
 )
 
-// UsageCmd asks a running server for a meter's usage.
+// UsageCmd asks a running server for a meter's usage, or for customers' usage of products.
 type UsageCmd struct {
 	ClientSettings `embed:""`
 	Organization   string   `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
-	Meter          string   `arg:"" help:"Key of the meter."`
-	From           string   `placeholder:"TIME" help:"Start: RFC 3339, or a date (midnight in --tz). Default: the first of this month."`
+	Meter          string   `arg:"" optional:"" help:"Key of the meter. Without one, but with --customer or another of the flags for products: usage of products, with what came late for closed months."`
+	Customer       []string `sep:"none" placeholder:"ID" help:"Products: of this customer; repeatable. Default: that of a bound key."`
+	Product        string   `placeholder:"ID" help:"Products: only this one."`
+	UsageType      string   `placeholder:"NAME" help:"Products: only usage types of this name."`
+	Contract       string   `placeholder:"ID" help:"Products: only usage under this contract."`
+	Service        string   `placeholder:"ID" help:"Products: only usage that names this service."`
+	From           string   `placeholder:"TIME" help:"Start: RFC 3339, or a date (its first instant in --tz) or local time. Default: the first of this month."`
 	To             string   `placeholder:"TIME" help:"End, not included. Default: now."`
 	Window         string   `help:"One row per 5m, 15m, hour, day, week, month or year; default: one row for the whole range."`
 	TZ             string   `name:"tz" default:"UTC" placeholder:"ZONE" help:"IANA time zone of windows and dates."`
@@ -37,6 +43,12 @@ func (c *UsageCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
+	if products, err := c.products(); err != nil || products {
+		if err != nil {
+			return err
+		}
+		return c.runProducts(ctx, env, query)
+	}
 	api, err := newClient(c.ClientSettings, c.Organization)
 	if err != nil {
 		return err
@@ -49,6 +61,7 @@ func (c *UsageCmd) Run(ctx context.Context, env *Env) error {
 		}
 		for _, row := range page.Rows {
 			if c.Limit > 0 && printed == c.Limit {
+				tellAbout(env, page)
 				return out.end(page)
 			}
 			if err := out.row(row); err != nil {
@@ -57,6 +70,7 @@ func (c *UsageCmd) Run(ctx context.Context, env *Env) error {
 			printed++
 		}
 		if page.NextCursor == "" {
+			tellAbout(env, page)
 			return out.end(page)
 		}
 		query.Cursor = page.NextCursor
@@ -64,13 +78,13 @@ func (c *UsageCmd) Run(ctx context.Context, env *Env) error {
 }
 
 func (c *UsageCmd) query(now time.Time) (client.UsageQuery, error) {
-	zone, err := time.LoadLocation(c.TZ)
+	zone, err := meter.LoadZone(c.TZ)
 	if err != nil {
-		return client.UsageQuery{}, usageErrorf("tz %q: %v", c.TZ, err)
+		return client.UsageQuery{}, usageErrorf("--tz: %v", err)
 	}
 	now = now.In(zone)
 	q := client.UsageQuery{Window: c.Window, TimeZone: c.TZ, GroupBy: c.GroupBy, FillZero: c.FillZero,
-		From: time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, zone), To: now.Truncate(time.Second).Add(time.Second)}
+		From: meter.LocalDate(now.Year(), now.Month(), 1, zone), To: now.Truncate(time.Second).Add(time.Second)}
 	for _, t := range []struct {
 		name, text string
 		into       *time.Time
@@ -78,7 +92,8 @@ func (c *UsageCmd) query(now time.Time) (client.UsageQuery, error) {
 		if t.text == "" {
 			continue
 		}
-		if *t.into, err = parseTime(t.text, zone); err != nil {
+		var ok bool
+		if *t.into, ok = meter.ParseTime(t.text, zone); !ok {
 			return q, usageErrorf("--%s %q: want RFC 3339, like 2026-11-01T00:00:00Z, or a date", t.name, t.text)
 		}
 	}
@@ -93,14 +108,6 @@ func (c *UsageCmd) query(now time.Time) (client.UsageQuery, error) {
 		q.Filters[name] = append(q.Filters[name], value)
 	}
 	return q, nil
-}
-
-// parseTime reads an instant, or a date as its midnight in the zone.
-func parseTime(text string, zone *time.Location) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	return time.ParseInLocation(time.DateOnly, text, zone)
 }
 
 // usageWriter writes rows in one of the formats.

@@ -4,17 +4,19 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"odometer/internal/meter"
 )
 
 // version is set by `make build`; a `go run` or `go install` build names its commit instead.
 var version = "dev"
 
-// VersionCmd prints which build this is.
+// VersionCmd prints which build this is, and of which release its time zones are.
 type VersionCmd struct{}
 
 // Run prints one line.
 func (c *VersionCmd) Run(env *Env) error {
-	_, err := fmt.Fprintf(env.Stdout, "odometer %s %s/%s %s\n", buildVersion(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+	_, err := fmt.Fprintf(env.Stdout, "odometer %s %s/%s %s, time zones %s\n", buildVersion(), runtime.GOOS, runtime.GOARCH, runtime.Version(), meter.ZoneVersion())
 	return err
 }
 

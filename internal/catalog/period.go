@@ -111,6 +111,41 @@ func (s *Store) ClosedMonths(ctx context.Context, organization, customer string)
 	return months, nil
 }
 
+// ClosedFor says for whom a month is closed.
+type ClosedFor struct {
+	Month     string   `json:"month"`
+	Customers []string `json:"customers"` // the first of them, in order of their ids
+	More      bool     `json:"more,omitempty"`
+}
+
+// ClosedFor lists the months from one to another that are closed for any
+// customer, both included, at most so many, the oldest first, each with at most
+// so many of the customers. Its cost depends on what it answers, not on how
+// many periods there are.
+func (s *Store) ClosedFor(ctx context.Context, organization, from, to string, months, customers int) ([]ClosedFor, error) {
+	var out []ClosedFor
+	for next := from; len(out) < months && next <= to; {
+		var month sql.NullString
+		if err := s.reader.QueryRowContext(ctx, sqlPeriodNextMonth, organization, next, to).Scan(&month); err != nil {
+			return nil, s.fail(err, "cannot list closed months")
+		}
+		if !month.Valid {
+			break
+		}
+		ids, err := list(ctx, s.reader, scanText, sqlPeriodCustomers, organization, month.String, customers+1)
+		if err != nil {
+			return nil, s.fail(err, "cannot list closed months")
+		}
+		one := ClosedFor{Month: month.String, Customers: ids}
+		if len(ids) > customers {
+			one.Customers, one.More = ids[:customers], true
+		}
+		out = append(out, one)
+		next = month.String + "~" // after the month, before the next
+	}
+	return out, nil
+}
+
 // CustomersCreated returns when each customer that there ever was came into
 // the catalogue, by id.
 func (s *Store) CustomersCreated(ctx context.Context, organization string) (map[string]time.Time, error) {
@@ -174,4 +209,9 @@ func scanCreation(r row) (creation, error) {
 	var c creation
 	err := r.Scan(&c.id, &c.at)
 	return c, err
+}
+
+func scanText(r row) (text string, err error) {
+	err = r.Scan(&text)
+	return text, err
 }

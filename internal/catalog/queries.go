@@ -81,6 +81,10 @@ var (
 	sqlPeriodGet string
 	//go:embed sql/period_list.sql
 	sqlPeriodList string
+	//go:embed sql/period_next_month.sql
+	sqlPeriodNextMonth string
+	//go:embed sql/period_customers.sql
+	sqlPeriodCustomers string
 
 	//go:embed sql/noun_current.sql
 	sqlNounCurrent string

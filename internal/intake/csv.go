@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"odometer/internal/meter"
 )
 
 // CSVDecoder reads records as RFC 4180 has them, after a header row; blanks
@@ -355,7 +357,7 @@ func (d *CSVDecoder) parseTime(text []byte) (time.Time, error) {
 	if d.Zone == nil {
 		return time.Time{}, fmt.Errorf("time %q has no zone; give --tz", text)
 	}
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), d.Zone), nil
+	return meter.LocalTime(t, d.Zone), nil
 }
 
 // parseUnix reads a count of seconds (digits = 9) or milliseconds (6) with up to

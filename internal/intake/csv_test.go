@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"odometer/internal/meter"
 )
 
 // readCSV returns one text per record: data as JSON, or "line N: reason".
@@ -66,6 +68,9 @@ func TestCSVMapping(t *testing.T) {
 			[]string{`line 2: time "2025-01-02 03:04:05" has no zone; give --tz`, `line 3: time "yesterday" is not like 2006-01-02T15:04:05Z`}},
 		{"zone given", CSVDecoder{Type: "t", Source: "s", Zone: time.FixedZone("x", 19800)}, "id,time\n1,2025-01-02 03:04:05\n",
 			[]string{`1 s t  2025-01-01T21:34:05Z {}`}},
+		{"local times that are skipped or come twice", CSVDecoder{Type: "t", Source: "s", Zone: zone(t, "America/Santiago")},
+			"id,time\n1,2026-09-06 00:30:00\n2,2026-09-06T01:00:00.5\n3,2026-04-04 23:30:00\n",
+			[]string{`1 s t  2026-09-06T04:00:00Z {}`, `2 s t  2026-09-06T04:00:00.5Z {}`, `3 s t  2026-04-05T02:30:00Z {}`}},
 		{"bad records do not stop the rest", CSVDecoder{Type: "t", Source: "s"},
 			"id,time,a\n1,2025-01-02T03:04:05Z\n2,2025-01-02T03:04:05Z,\"a\"b\n3,2025-01-02T03:04:05Z,a\"b\n\n5,2025-01-02T03:04:05Z,ok\n",
 			[]string{"line 2: 2 fields; the header has 3", "line 3: field 3: text follows the closing quote",
@@ -211,4 +216,13 @@ func FuzzNDJSON(f *testing.F) {
 			t.Fatalf("%q became %q", line, event)
 		}
 	})
+}
+
+func zone(t *testing.T, name string) *time.Location {
+	t.Helper()
+	loc, err := meter.LoadZone(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loc
 }

@@ -28,7 +28,7 @@ var importTable = map[string][]string{
 	"internal/httpserver":            {"internal/meter", "internal/metering", "internal/share"},
 	"internal/surface":               {"internal/meter", "internal/metering", "internal/httpserver", "internal/strictjson", "internal/csvtext"},
 	"internal/console":               {},
-	"internal/intake":                {},
+	"internal/intake":                {"internal/meter"},
 	"internal/lint":                  {},
 	"client":                         {},
 	"cmd":                            {"*"},

@@ -109,6 +109,11 @@ var broken = []struct {
 		"internal/meter/x_test.go": "import \"time\"\nvar a = time.Now()",
 		"cmd/odometer":             "import \"time\"\nvar a = time.Now",
 	}, []string{"internal/ledger/x.go:3", "internal/meter/x.go:3", "internal/meter/x.go:4"}},
+	{"time zones are the embedded ones", map[string]string{
+		"cmd/odometer":             "import \"time\"\nvar a, _ = time.LoadLocation(\"\")\nvar b = time.UTC",
+		"client":                   "import \"time\"\nvar a = time.Local",
+		"internal/meter/x_test.go": "import \"time\"\nvar a, _ = time.LoadLocation(\"\")",
+	}, []string{"client/x.go:3", "cmd/odometer/x.go:3"}},
 	{"no test sleeps", map[string]string{
 		"internal/meter/x_test.go":     "import \"time\"\nfunc f() { time.Sleep(1) }",
 		"internal/catalog/catalogtest": "import \"time\"\nvar f = time.Sleep",

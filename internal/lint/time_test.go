@@ -10,6 +10,7 @@ var timeRules = []rule{
 		"internal/ledger/ledger.go default":     "the clock of a ledger that is opened without one",
 		"internal/httpserver/server.go default": "the clock of a server that is made without one",
 	}},
+	{name: "time zones are the embedded ones", check: machineZones},
 	{name: "no test sleeps", check: sleeps},
 	{name: "no test is skipped", check: skips},
 }
@@ -33,6 +34,25 @@ func clocks(t *tree) []violation {
 				key += " default"
 			}
 			found = append(found, violation{t.at(f, s.Pos()), key, "uses " + name + " and not a clock that it is given"})
+		})
+	}
+	return found
+}
+
+// zoneNames depend on the machine's zones, or read local times by a rule of
+// their own; see meter.LoadZone and meter.LocalTime.
+var zoneNames = map[string]bool{"time.LoadLocation": true, "time.ParseInLocation": true, "time.Local": true}
+
+func machineZones(t *tree) []violation {
+	var found []violation
+	for _, f := range t.gos {
+		if f.isTestSupport() {
+			continue
+		}
+		f.eachSelector(func(s *ast.SelectorExpr, name string) {
+			if zoneNames[name] {
+				found = append(found, violation{t.at(f, s.Pos()), f.path, "uses " + name + " and not the embedded zones of internal/meter"})
+			}
 		})
 	}
 	return found

@@ -3,8 +3,10 @@ package metering
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
@@ -13,9 +15,10 @@ import (
 // ClosedMonth is a closed month without its figures.
 type ClosedMonth struct {
 	meter.Period
-	Name     string // such as 2026-10
-	Sequence uint64 // of the log, as of which its figures are
-	Late     bool   // something that was stored since may be usage of it
+	Name     string    // such as 2026-10
+	Sequence uint64    // of the log, as of which its figures are
+	Late     bool      // something that was stored since may be usage of it
+	At       time.Time // when it was closed
 }
 
 // Closed are a customer's closed months as of one moment.
@@ -45,7 +48,7 @@ func (s *Service) closed(ctx context.Context, organization, customer string) (Cl
 		if !ok {
 			return Closed{}, meter.Errorf(meter.KindCorrupt, "a closed month is called %q", p.Month)
 		}
-		c.months[i] = ClosedMonth{in, p.Month, p.Sequence, s.ledger.Reached(organization, in.From, in.To) > p.Sequence}
+		c.months[i] = ClosedMonth{in, p.Month, p.Sequence, s.ledger.Reached(organization, in.From, in.To) > p.Sequence, p.Closed}
 	}
 	return c, nil
 }
@@ -156,4 +159,58 @@ func (k *keptFigures) put(key string, all map[string]json.RawMessage, bytes int)
 	}
 	k.by[key] = all
 	k.bytes += bytes
+}
+
+// The bounds of what a meter's usage says of closed months.
+const (
+	MaxClosedMonths    = 120 // months
+	MaxClosedCustomers = 100 // customers of each
+)
+
+// ClosedFor says for whom a month is closed; see catalog.ClosedFor.
+type ClosedFor = catalog.ClosedFor
+
+// ClosedFor says which calendar months that lie in a range are closed, and for
+// whom: of the customers that the filters name, else of all. A bound key hears
+// of its customer's only. Both are cut at the bounds above, the oldest months first.
+func (s *Service) ClosedFor(ctx context.Context, p Principal, in meter.Period, filters []AttrFilter) ([]ClosedFor, error) {
+	if err := p.may(catalog.ActionRead); err != nil {
+		return nil, err
+	}
+	from, to := in.MonthName(), meter.Month(in.To.Add(-1)).MonthName()
+	var named []string
+	if i := slices.IndexFunc(filters, func(f AttrFilter) bool { return f.Attribute == meter.CustomerAttribute }); i >= 0 {
+		named = filters[i].Values
+	}
+	if p.Customer != "" {
+		named = []string{p.Customer}
+	}
+	if len(named) == 0 || len(named) > MaxClosedCustomers {
+		return s.catalog.ClosedFor(ctx, p.Organization, from, to, MaxClosedMonths, MaxClosedCustomers)
+	}
+	by := map[string]*ClosedFor{}
+	for _, customer := range slices.Sorted(slices.Values(named)) {
+		months, err := s.catalog.ClosedMonths(ctx, p.Organization, customer)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range months {
+			if m.Month < from || m.Month > to {
+				continue
+			}
+			if by[m.Month] == nil {
+				by[m.Month] = &ClosedFor{Month: m.Month}
+			}
+			if one := by[m.Month]; !slices.Contains(one.Customers, customer) {
+				one.Customers = append(one.Customers, customer)
+			}
+		}
+	}
+	var out []ClosedFor
+	for _, month := range slices.Sorted(maps.Keys(by)) {
+		if len(out) < MaxClosedMonths {
+			out = append(out, *by[month])
+		}
+	}
+	return out, nil
 }

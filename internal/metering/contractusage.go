@@ -177,7 +177,7 @@ func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery
 	if !ok && len(parts) > 0 { // it says so in its words
 		return s.ProductUsage(ctx, asks, parts[0])
 	}
-	sum := sums{from: q.From, window: q.Window}
+	sum := sums{from: q.From, window: q.Window, loc: q.Location}
 	scale := q.UsageType.Scale
 	switch {
 	case m.Aggregation == meter.AggCount, m.Aggregation == meter.AggSum:
@@ -185,12 +185,13 @@ func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery
 		if sum.window = windowOf(m.SlotWidth()); sum.window == "" {
 			return nil, cannotJoin(q)
 		}
-		scale = "" // at the end, once
+		scale = ""                     // at the end, once
+		sum.loc, q.Location = nil, nil // samples lie on UTC
 	default:
 		return nil, cannotJoin(q)
 	}
 	for _, part := range parts {
-		part.Window, part.UsageType.Scale = sum.window, scale
+		part.Window, part.UsageType.Scale, part.Location = sum.window, scale, sum.loc
 		rows, err := s.ProductUsage(ctx, asks, part)
 		if err != nil {
 			return nil, err
@@ -203,7 +204,11 @@ func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery
 		}
 	}
 	if m.Sampled() {
-		return sum.elements(m.Meter, q, s.now()), nil
+		now := s.now()
+		if !q.AsOf.IsZero() && q.AsOf.Before(now) {
+			now = q.AsOf
+		}
+		return sum.elements(m.Meter, q, now), nil
 	}
 	return sum.sorted(q), nil
 }
@@ -231,6 +236,7 @@ func cannotJoin(q ProductQuery) error {
 type sums struct {
 	from   time.Time
 	window meter.Window
+	loc    *time.Location
 	rows   []ProductRow
 	at     map[string]int
 }
@@ -238,7 +244,7 @@ type sums struct {
 func (s *sums) add(r *ProductRow) {
 	start := s.from
 	if s.window != "" { // a scope may begin inside a window
-		start = latest(s.window.Start(r.Start, time.UTC), s.from)
+		start = latest(s.window.Start(r.Start, s.loc), s.from)
 	}
 	key := meter.JoinPath(append([]string{start.String()}, r.Group...)...)
 	if s.at == nil {
@@ -258,8 +264,8 @@ func (s *sums) sorted(q ProductQuery) []ProductRow {
 		r := &s.rows[i]
 		r.End = q.To
 		if s.window != "" {
-			r.End = earliest(q.To, s.window.Next(r.Start, time.UTC))
-			r.Clipped = !s.window.Start(r.Start, time.UTC).Equal(r.Start) || !s.window.Next(r.Start, time.UTC).Equal(r.End)
+			r.End = earliest(q.To, s.window.Next(r.Start, s.loc))
+			r.Clipped = !s.window.Start(r.Start, s.loc).Equal(r.Start) || !s.window.Next(r.Start, s.loc).Equal(r.End)
 		}
 	}
 	slices.SortFunc(s.rows, func(a, b ProductRow) int {

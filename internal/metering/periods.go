@@ -59,29 +59,31 @@ func (s *Service) placedPeriod(p Principal, of Period) Period {
 	return of
 }
 
-// CloseMonth closes a calendar month of each customer for whom it is open.
-func (s *Service) CloseMonth(ctx context.Context, p Principal, month string) ([]Period, error) {
+// CloseMonth closes a calendar month of each customer for whom it is open, and
+// tells of each with its figures.
+func (s *Service) CloseMonth(ctx context.Context, p Principal, month string, tell func(Period) error) error {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return nil, err
+		return err
 	}
 	view, err := s.catalog.View(ctx, p.Organization)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.closing.Lock()
 	defer s.closing.Unlock()
-	out := []Period{}
 	for _, c := range view.Customers() {
 		done, err := s.closePeriod(ctx, p, c.ID, month)
 		if meter.KindOf(err) == meter.KindConflict && err != nil {
 			continue
 		}
-		if err != nil {
-			return out, err
+		if err == nil {
+			err = tell(s.placedPeriod(p, done))
 		}
-		out = append(out, s.placedPeriod(p, done))
+		if err != nil {
+			return err
+		}
 	}
-	return out, nil
+	return nil
 }
 
 // closePeriod closes one month. s.closing is held: a closing counts on those

@@ -9,8 +9,13 @@ import (
 	"odometer/internal/meter"
 )
 
-// MaxProductRows bounds the rows of one ProductReport.
-const MaxProductRows = 10_000
+// The bounds of one ProductReport.
+const (
+	MaxProductRows      = 10_000   // rows of the answer
+	MaxProductCustomers = 100      // customers that a question names
+	MaxProductReads     = 10_000   // figures that it is made of
+	maxProductBytes     = 16 << 20 // of the texts of its groups
+)
 
 // maxSampleRows bounds the rows that one line of a contract is made of: a
 // percentile is put together from its samples.
@@ -23,141 +28,136 @@ func errManyRows() error {
 // serviceAttribute says by which service something was used.
 const serviceAttribute = "service"
 
-// ReportQuery asks what a customer used of products in [From, To).
+// ReportQuery asks what customers used of products in [From, To).
 type ReportQuery struct {
-	Customer  string // "" = that of a bound key
-	Product   string // "" = all
-	UsageType string // by name; "" = all
-	Contract  string // usage under it only; "" = all usage, whatever contract it names
-	Service   string // usage that names it only; "" = all
+	Customers []string // none = that of a bound key
+	Product   string   // "" = all
+	UsageType string   // by name; "" = all
+	Contract  string   // usage under it only; "" = all usage, whatever contract it names
+	Service   string   // usage that names it only; "" = all
 	From, To  time.Time
-	Window    meter.Window // "" = one row a group for the whole range
-	By        []string     // attributes to group by
+	Window    meter.Window   // "" = one row a group for the whole range
+	Location  *time.Location // of the windows; nil = UTC
+	By        []string       // attributes to group by
+	AsOf      time.Time      // as known then, closings too; zero = now
 }
 
-// ReportLine is the usage of one usage type of a product.
+// ReportLine is the usage of one usage type of a product by one customer.
 type ReportLine struct {
+	Customer  string
 	Product   string
-	UsageType UsageType
-	Rows      []ProductRow
+	UsageType UsageType // as it is now; that of a removed product as its last closing had it
+	Rows      []ReportRow
+	hidden    bool // from a bound key, but for what its own events say
 }
 
-// ProductReport answers a customer's usage by product and usage type, which
-// the vendor surfaces are made of; lines without usage have no rows. Lines are
-// ordered by product, and by usage type as the product has them. Under a
-// contract is what names it while it has the product, and what names none
-// while it is the customer's only contract with the product.
+// ReportRow is one window of one group. What came late for a closed month is a
+// row of its own, in the window in which the month begins that it is booked to.
+type ReportRow struct {
+	ProductRow
+	Unit     string
+	Billable bool
+	Month    string // the calendar month of the usage; "" if the row is of several
+	Late     bool   // it came after Month was closed
+	Closed   bool   // it is kept by closings and never changes
+}
+
+// ProductReport answers customers' usage by product and usage type, which the
+// vendor surfaces are made of; lines without usage have no rows. Lines are
+// ordered by customer as asked, by product, and by usage type as the product
+// has them. Under a contract is what names it while it has the product, and
+// what names none while it is the customer's only contract with the product.
+//
+// Closed months answer what their book says, or, by groups and windows that it
+// has not, what the log held when they were closed, read as it was read then.
 //
 // Errors: KindNotFound for a customer, product, usage type or contract that
-// there is not, or that the key may not see; KindTooLarge past MaxProductRows;
-// KindUnavailable as ProductUsage and ContractUsage say.
+// there is not, or that the key may not see; KindTooLarge past the bounds
+// above; KindUnavailable as ProductUsage and ContractUsage say.
 func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery) ([]ReportLine, error) {
 	view, err := s.Catalogue(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	if q.Customer == "" {
-		q.Customer = p.Customer
+	if len(q.Customers) == 0 {
+		if p.Customer == "" {
+			return nil, meter.Errorf(meter.KindInvalid, "name a customer: the key is bound to none")
+		}
+		q.Customers = []string{p.Customer}
 	}
-	if q.Customer == "" {
-		return nil, meter.Errorf(meter.KindInvalid, "name a customer: the key is bound to none")
+	if len(q.Customers) > MaxProductCustomers {
+		return nil, meter.Errorf(meter.KindInvalid, "%d customers are named (limit %d)", len(q.Customers), MaxProductCustomers)
 	}
-	if _, ok := view.Customer(q.Customer); !ok || p.Customer != "" && p.Customer != q.Customer {
-		return nil, catalog.NoNoun(NounRef{Kind: NounCustomer, ID: q.Customer})
+	for i, customer := range q.Customers {
+		if _, ok := view.Customer(customer); !ok || p.Customer != "" && p.Customer != customer {
+			return nil, catalog.NoNoun(NounRef{Kind: NounCustomer, ID: customer})
+		}
+		if slices.Contains(q.Customers[:i], customer) {
+			return nil, meter.Errorf(meter.KindInvalid, "customer %.64q is named twice", customer)
+		}
 	}
 	if len(q.By) > s.limits.GroupBy {
 		return nil, meter.Errorf(meter.KindInvalid, "group_by names %d attributes (limit %d)", len(q.By), s.limits.GroupBy)
 	}
-	var contract *Contract
-	if q.Contract != "" {
-		if contract = contractOf(view, q); contract == nil {
-			return nil, catalog.NoNoun(NounRef{Kind: NounContract, ID: q.Contract})
-		}
-	}
-	lines, err := reportLines(view, q, func(product string) bool { return p.Customer == "" || view.ProductSeenBy(p.Customer, product) })
-	if err != nil {
-		return nil, err
-	}
-	left := MaxProductRows
-	for i := range lines {
-		ask := ProductQuery{Product: lines[i].Product, UsageType: lines[i].UsageType, Customers: []string{q.Customer},
-			From: q.From, To: q.To, Window: q.Window, By: q.By, most: left,
-			named: p.Customer != "" && !view.ProductSeenBy(p.Customer, lines[i].Product)}
-		if q.Service != "" {
-			ask.Filters = []AttrFilter{{Attribute: serviceAttribute, Values: []string{q.Service}}}
-		}
-		if contract == nil {
-			lines[i].Rows, err = s.ProductUsage(ctx, p, ask)
-		} else {
-			ask.most = maxSampleRows
-			lines[i].Rows, err = s.ContractUsage(ctx, p, ask, customerScopes(view, contract, q.Customer, ask))
-		}
-		if left -= len(lines[i].Rows); err == nil && left < 0 {
-			err = errManyRows()
-		}
+	r := &reportReader{service: s, ctx: ctx, principal: p, view: view, q: q,
+		rowsLeft: MaxProductRows, readsLeft: MaxProductReads, bytesLeft: maxProductBytes}
+	var out []ReportLine
+	found := q.Contract == ""
+	for _, customer := range q.Customers {
+		closed, err := s.closed(ctx, p.Organization, customer)
 		if err != nil {
 			return nil, err
 		}
+		lines, has, err := r.customer(closed.knownAt(q.AsOf))
+		if err != nil {
+			return nil, err
+		}
+		found = found || has
+		out = append(out, lines...)
 	}
-	return ownLines(p, view, q, lines)
+	if !found {
+		return nil, catalog.NoNoun(NounRef{Kind: NounContract, ID: q.Contract})
+	}
+	if out = r.seen(out); len(out) == 0 {
+		switch {
+		case q.Product != "" && (!r.known(q.Product) || r.hides(q.Product)):
+			return nil, catalog.NoNoun(NounRef{Kind: NounProduct, ID: q.Product})
+		case q.UsageType != "":
+			return nil, meter.Errorf(meter.KindNotFound, "there is no usage type %.64q", q.UsageType)
+		}
+	}
+	return out, nil
 }
 
-// ownLines leaves out what a bound key may not know of: products of other
-// customers that no event of its own names. Asked for, they are as unknown.
-func ownLines(p Principal, view *View, q ReportQuery, lines []ReportLine) ([]ReportLine, error) {
-	if p.Customer == "" {
-		return lines, nil
-	}
-	own := slices.DeleteFunc(lines, func(l ReportLine) bool { return len(l.Rows) == 0 && !view.ProductSeenBy(p.Customer, l.Product) })
-	if len(own) == 0 && q.Product != "" && !view.ProductSeenBy(p.Customer, q.Product) {
-		return nil, catalog.NoNoun(NounRef{Kind: NounProduct, ID: q.Product})
-	}
-	if len(own) == 0 && q.UsageType != "" {
-		return nil, errNoUsageType(q.UsageType)
-	}
-	return own, nil
+// known says whether there is such a product now.
+func (r *reportReader) known(product string) bool {
+	_, ok := r.view.Product(product)
+	return ok
 }
 
-func errNoUsageType(name string) error {
-	return meter.Errorf(meter.KindNotFound, "there is no usage type %.64q", name)
+// hides says whether a bound key may not know of a product by the catalogue: it
+// is other customers'. Its events that name the product are told all the same.
+func (r *reportReader) hides(product string) bool {
+	return r.principal.Customer != "" && !r.view.ProductSeenBy(r.principal.Customer, product)
 }
 
-// contractOf is the contract of a query, nil if the customer is not billed under it.
-func contractOf(view *View, q ReportQuery) *Contract {
-	of := view.ContractsOf(q.Customer)
-	if i := slices.IndexFunc(of, func(c *Contract) bool { return c.ID == q.Contract }); i >= 0 {
+// seen leaves out the lines that a bound key may not know of: products of
+// other customers that no event of its own names, and removed ones that were so.
+func (r *reportReader) seen(lines []ReportLine) []ReportLine {
+	return slices.DeleteFunc(lines, func(l ReportLine) bool { return len(l.Rows) == 0 && l.hidden })
+}
+
+// contractOf is a contract under which a customer is billed, nil if it is none.
+func contractOf(view *View, customer, contract string) *Contract {
+	of := view.ContractsOf(customer)
+	if i := slices.IndexFunc(of, func(c *Contract) bool { return c.ID == contract }); i >= 0 {
 		return of[i]
 	}
 	return nil
 }
 
-// reportLines are the usage types that a query asks for. One that is not there
-// is told of a product that is seen only.
-func reportLines(view *View, q ReportQuery, seen func(product string) bool) ([]ReportLine, error) {
-	var lines []ReportLine
-	found := false
-	for _, product := range view.Products() {
-		if q.Product != "" && product.ID != q.Product {
-			continue
-		}
-		found = true
-		for _, u := range product.UsageTypes {
-			if q.UsageType == "" || u.Name == q.UsageType {
-				lines = append(lines, ReportLine{Product: product.ID, UsageType: u})
-			}
-		}
-	}
-	switch {
-	case q.Product != "" && (!found || len(lines) == 0 && !seen(q.Product)):
-		return nil, catalog.NoNoun(NounRef{Kind: NounProduct, ID: q.Product})
-	case q.UsageType != "" && len(lines) == 0:
-		return nil, errNoUsageType(q.UsageType)
-	}
-	return lines, nil
-}
-
 // customerScopes says which of one customer's events of a product are under a contract.
-func customerScopes(view *View, c *Contract, customer string, q ProductQuery) []Scope {
+func customerScopes(view *View, c *Contract, customer, product string, in meter.Period) []Scope {
 	a := Agreement{Owner: customer, Contract: &Contract{ID: c.ID, Starts: c.Starts, Ends: c.Ends, Terms: c.Terms}}
 	known := []Agreement{a}
 	for _, other := range view.ContractsOf(customer) {
@@ -166,16 +166,16 @@ func customerScopes(view *View, c *Contract, customer string, q ProductQuery) []
 		}
 	}
 	var within []meter.Period // the spans, those that follow each other as one
-	for _, span := range Spans(c, q.Product, meter.Period{From: q.From, To: q.To}) {
+	for _, span := range Spans(c, product, in) {
 		if n := len(within); n > 0 && within[n-1].To.Equal(span.From) {
 			within[n-1].To = span.To
 			continue
 		}
 		within = append(within, span.Period)
 	}
-	var scopes []Scope
+	scopes := []Scope{}
 	for _, period := range within {
-		scopes = append(scopes, ContractScopes(a, known, q.Product, period)...)
+		scopes = append(scopes, ContractScopes(a, known, product, period)...)
 	}
 	return scopes
 }

@@ -29,8 +29,11 @@ type ProductQuery struct {
 	Window    meter.Window // "" = one row a group for the whole range
 	By        []string     // attributes to group by
 
-	AsOfSequence uint64 // as the log stood at this entry; 0 = now
-	named        bool   // only events that name the product
+	AsOfSequence uint64         // as the log stood at this entry; 0 = now
+	AsOf         time.Time      // as known then; zero = now; not together with AsOfSequence
+	Location     *time.Location // of the windows; nil = UTC
+
+	named bool // only events that name the product
 
 	most int // more rows than this are KindTooLarge; 0 = no bound
 }
@@ -42,7 +45,7 @@ type ProductRow = UsageRow
 // usage type's meter where its fixed attributes, the product, the customers
 // and the contracts match, times its scale. An event that names no product is
 // of each product whose usage type takes it. Rows are ordered by start, then
-// group; windows and groups without events have none. UTC.
+// group; windows and groups without events have none.
 //
 // Errors: KindUnavailable if the usage type's meter is gone.
 func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery) ([]ProductRow, error) {
@@ -72,7 +75,8 @@ func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery)
 }
 
 func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]ProductRow, error) {
-	ask := UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters(), AsOfSequence: q.AsOfSequence, All: true}
+	ask := UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters(),
+		AsOfSequence: q.AsOfSequence, AsOf: q.AsOf, Location: q.Location, All: true}
 	u, err := s.ledger.Usage(ctx, ask)
 	if err != nil {
 		return nil, err

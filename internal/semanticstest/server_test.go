@@ -64,7 +64,7 @@ func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time
 	s.check(err)
 	s.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: s.store, Clock: clock})
 	s.check(err)
-	s.service.KeepBooks(fastly.Book(s.service), akamai.Book(s.service))
+	s.service.KeepBooks(metering.ProductBook(s.service), fastly.Book(s.service), akamai.Book(s.service))
 	s.admin = metering.Principal{Organization: "default", KeyID: "test", Role: catalog.RoleAdmin, Operator: true}
 	s.http, err = httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
 	s.check(err)

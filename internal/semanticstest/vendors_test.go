@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,10 +162,14 @@ func (w *world) ask(a arguments, p part) error {
 	r := w.serve().send(vendor, c, a.words[0], a.words[1])
 	w.printf("%d\n", r.Code)
 	if r.Body.Len() > 0 {
-		w.printf("%s\n", strings.TrimSuffix(layout(r.Body.Bytes(), ""), "\n"))
+		w.printf("%s\n", strings.TrimSuffix(layout(sequences.ReplaceAll(r.Body.Bytes(), []byte(`"sequence":"N"`)), ""), "\n"))
 	}
 	return nil
 }
+
+// sequences are places in the log as they are answered, whose numbers follow
+// from an organization's own key.
+var sequences = regexp.MustCompile(`"sequence":[0-9]+`)
 
 // report sends a request to the Suger surface with a key that may report:
 // METHOD TARGET, and the lines of the body.
@@ -208,7 +213,9 @@ func (w *world) closeMonth(a arguments, _ part) error {
 	s := w.serve()
 	period, err := s.service.ClosePeriod(context.Background(), s.in(w.org), a.words[0], a.words[1])
 	if err == nil {
-		w.printf("%s of %s closed\n", period.Month, period.Customer)
+		kept, _, keptErr := metering.KeptFigures(period)
+		err = keptErr
+		w.printf("%s of %s closed, %d figures of products kept\n", period.Month, period.Customer, kept)
 	}
 	return err
 }

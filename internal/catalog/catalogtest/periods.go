@@ -2,6 +2,7 @@ package catalogtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -141,6 +142,22 @@ func periodPages(b *bench) {
 	}
 	_, err = b.store.Periods(b.ctx, "a", "acme", catalog.Page{Cursor: "x"})
 	b.wantKind(err, meter.KindInvalid)
+	for _, c := range []struct {
+		organization, from, to string
+		months, customers      int
+		want                   string
+	}{
+		{"a", "2025-12", "2026-01", 9, 9, "[{2025-12 [acme] false} {2026-01 [acme beta] false}]"},
+		{"a", "2025-10", "2026-12", 2, 9, "[{2025-10 [acme] false} {2025-11 [acme] false}]"},
+		{"a", "2026-01", "2026-01", 9, 1, "[{2026-01 [acme] true}]"},
+		{"a", "2026-03", "2026-12", 9, 9, "[]"},
+		{"b", "2025-01", "2026-12", 9, 9, "[]"},
+	} {
+		got, err := b.store.ClosedFor(b.ctx, c.organization, c.from, c.to, c.months, c.customers)
+		if err != nil || fmt.Sprint(got) != c.want {
+			b.Errorf("%+v: %v %v", c, got, err)
+		}
+	}
 }
 
 func customersCreated(b *bench) {

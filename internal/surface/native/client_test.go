@@ -126,8 +126,25 @@ func TestClientCatalog(t *testing.T) {
 	w.ingest(testEvent("1"), 1, 0, 0, 0)
 	rows, err := c.ProductUsage(ctx, client.ProductQuery{Customer: "acme", Product: "cdn", From: start.Add(-time.Hour), To: start, Window: "hour", GroupBy: []string{"service"}})
 	must(t, err)
-	if len(rows) != 1 || rows[0].Value != "0.5" || rows[0].Group["service"] != "shop" || rows[0].UsageType != "Hits" {
+	if len(rows) != 1 || rows[0].Value != "0.5" || rows[0].Group["service"] != "shop" || rows[0].UsageType != "Hits" || rows[0].Customer != "acme" {
 		t.Errorf("%+v", rows)
+	}
+	// The month is closed, and more comes for it.
+	october := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+	w.want(w.call("POST", "/api/v1/periods", `{"customer":"acme","month":"2026-10"}`), 201, `"kept":0`)
+	w.ingest(testEvent("2", "time", `"2026-10-05T00:00:00Z"`), 1, 0, 0, 0)
+	rows, err = c.ProductUsage(ctx, client.ProductQuery{Customers: []string{"acme"}, UsageType: "Hits", From: october, To: start.AddDate(0, 1, 0), Window: "month", TimeZone: "Europe/Oslo"})
+	must(t, err)
+	if len(rows) != 2 || rows[1].Month != "2026-10" || !rows[1].Late || rows[1].Closed || rows[1].Start.Day() != 1 {
+		t.Errorf("%+v", rows)
+	}
+	rows, err = c.ProductUsage(ctx, client.ProductQuery{Customer: "acme", UsageType: "Hits", From: october, To: start.AddDate(0, 1, 0), AsOf: october})
+	if err != nil || len(rows) != 0 {
+		t.Errorf("%+v %v", rows, err)
+	}
+	u, err := c.Usage(ctx, "hits", client.UsageQuery{From: october, To: start})
+	if err != nil || len(u.ClosedMonths) != 1 || u.ClosedMonths[0].Customers[0] != "acme" {
+		t.Errorf("%+v %v", u, err)
 	}
 }
 

@@ -22,6 +22,39 @@ type meterBody struct {
 	Backfill        backfill  `json:"backfill"`
 	Skipped         uint64    `json:"skipped"`
 	Groups          uint64    `json:"groups"`
+	Preview         *preview  `json:"preview,omitempty"` // of a meter that was just made
+}
+
+// preview is what a meter makes of the latest events.
+type preview struct {
+	Events     int            `json:"events"` // that were looked at
+	Complete   bool           `json:"complete"`
+	From       time.Time      `json:"from,omitzero"`
+	To         time.Time      `json:"to,omitzero"`
+	OfType     int            `json:"of_type"`
+	LeftOut    int            `json:"left_out"` // by the filters
+	Skipped    map[string]int `json:"skipped"`  // by reason
+	Counted    int            `json:"counted"`
+	Sum        *string        `json:"sum,omitempty"` // of the counted values, where numbers are taken
+	Types      map[string]int `json:"types"`
+	Attributes []string       `json:"attributes"`
+	Hints      []string       `json:"hints"`
+}
+
+func previewOf(m meter.Meter, s *metering.Sample, hints []string) *preview {
+	p := &preview{Events: s.Events, Complete: s.Complete, From: s.From, To: s.To, OfType: s.OfType, LeftOut: s.LeftOut, Skipped: s.Skipped,
+		Counted: s.Counted, Types: s.Types, Attributes: s.Names, Hints: hints}
+	if m.Value != "" && m.Aggregation != meter.AggUniqueCount {
+		sum := s.Sum.String()
+		p.Sum = &sum
+	}
+	if p.Attributes == nil {
+		p.Attributes = []string{}
+	}
+	if p.Hints == nil {
+		p.Hints = []string{}
+	}
+	return p
 }
 
 // backfill tells how far the log before the meter's definition has been folded into it.
@@ -89,7 +122,12 @@ func (a api) createMeter(x *httpserver.Exchange, _ query) error {
 	if !created {
 		return writeJSON(x, http.StatusOK, meterOf(state))
 	}
-	return writeCreated(x, "/api/v1/meters/"+url.PathEscape(state.Key), meterOf(state))
+	answer := meterOf(state)
+	sample, hints, err := a.service.PreviewMeter(x.Request.Context(), x.Principal, state.Meter)
+	if err == nil { // the meter is made, whatever becomes of its preview
+		answer.Preview = previewOf(state.Meter, sample, hints)
+	}
+	return writeCreated(x, "/api/v1/meters/"+url.PathEscape(state.Key), answer)
 }
 
 // definition are the fields that PATCH refuses.

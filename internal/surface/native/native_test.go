@@ -71,6 +71,7 @@ func newWorldWith(t testing.TB, o httpserver.Options, limits ledger.Limits, of O
 	if err != nil {
 		t.Fatal(err)
 	}
+	service.KeepBooks(metering.ProductBook(service))
 	// It freezes, and sends nowhere.
 	service.UseReporter(marketplace.New(marketplace.Options{Catalog: store, Usage: service, Clock: w.clock, Owner: "test"}))
 	o.Listen = "127.0.0.1:0"

@@ -40,6 +40,7 @@ func (s schemas) at(ref string) (map[string]any, error) {
 	var v any = s.doc
 	for part := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
 		m, ok := v.(map[string]any)
+		part = strings.ReplaceAll(part, "~1", "/")
 		if !ok || m[part] == nil {
 			return nil, fmt.Errorf("%s leads nowhere", ref)
 		}
@@ -233,7 +234,7 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 			name := m["name"].(string)
 			switch m["in"] {
 			case "query":
-				if m["style"] == "deepObject" {
+				if name == "filter" {
 					name += "[]"
 				}
 				query = append(query, name)
@@ -241,7 +242,10 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 				path = append(path, "{"+name+"}")
 			}
 		}
-		want := slices.Clone(op.Params)
+		var want []string
+		for _, name := range op.Params {
+			want = append(want, strings.TrimSuffix(name, several))
+		}
 		slices.Sort(query)
 		slices.Sort(want)
 		if !slices.Equal(query, want) {
@@ -333,6 +337,23 @@ func (s schemas) described(method, route string, a answer) error {
 	return s.check(form["schema"].(map[string]any), v, route)
 }
 
+// told is described for an answer in the form that a header asks for: of a form
+// beside JSON the description says in words that it is there.
+func (s schemas) told(method, route string, a answer, header []string) error {
+	if len(header) != 2 || header[0] != "Accept" {
+		return s.described(method, route, a)
+	}
+	operation, err := s.at("#/paths/" + strings.ReplaceAll(route, "/", "~1") + "/" + strings.ToLower(method))
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(operation)
+	if err == nil && (a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), header[1]) || !strings.Contains(string(text), "Accept: "+header[1])) {
+		err = fmt.Errorf("%d, %s", a.status, a.header.Get("Content-Type"))
+	}
+	return err
+}
+
 // TestAnswersAreAsDescribed makes every call once and more, and validates
 // what really comes back, errors included.
 func TestAnswersAreAsDescribed(t *testing.T) {
@@ -349,7 +370,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	call := func(method, route, path, body string, header ...string) {
 		a := w.call(method, path, body, header...)
 		covered[method+" "+route] = true
-		if err := s.described(method, route, a); err != nil {
+		if err := s.told(method, route, a, header); err != nil {
 			t.Errorf("%s %s: %v in %s", method, path, err, a.body)
 		}
 	}
@@ -486,7 +507,30 @@ func TestDocsPage(t *testing.T) {
 			t.Errorf("the page lacks %s %s", op.Method, op.Path)
 		}
 	}
-	if regexp.MustCompile(`(?i)<script|src=|https?://`).Match(page) {
+	// Every link of the contents and of the schemas leads somewhere, and the
+	// examples of bodies and answers are there.
+	ids := map[string]bool{}
+	for _, m := range regexp.MustCompile(` id="([^"]+)"`).FindAllStringSubmatch(string(page), -1) {
+		if ids[m[1]] {
+			t.Errorf("two parts of the page are called %s", m[1])
+		}
+		ids[m[1]] = true
+	}
+	links := regexp.MustCompile(`href="#([^"]+)"`).FindAllStringSubmatch(string(page), -1)
+	for _, m := range links {
+		if !ids[m[1]] {
+			t.Errorf("a link leads nowhere: #%s", m[1])
+		}
+	}
+	for _, want := range []string{"specversion&#34;: &#34;1.0&#34;", "usage_type&#34;: &#34;Total GB&#34;", "<h4>Body</h4>", "<h4>Parameters</h4>", `name="viewport"`, "overflow-x:auto"} {
+		if !bytes.Contains(page, []byte(want)) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if len(links) < 2*len(operations) {
+		t.Errorf("%d links", len(links))
+	}
+	if regexp.MustCompile(`(?i)<script|src=|href="https?:|url\(|@import`).Match(page) {
 		t.Error("the page is not self-contained")
 	}
 }

@@ -30,20 +30,34 @@ type periodBody struct {
 	Status   string          `json:"status"`
 	Closed   time.Time       `json:"closed,omitzero"`
 	Sequence uint64          `json:"sequence,omitempty"` // of the log, as of which the figures are
-	Figures  json.RawMessage `json:"figures,omitempty"`  // by surface
+	Kept     *int            `json:"kept,omitempty"`     // figures of product usage; absent in lists, and where none were kept then
+	Warning  string          `json:"warning,omitempty"`
+	Figures  json.RawMessage `json:"figures,omitempty"` // by surface
 }
 
+// periodOf is a closed month as it is listed.
 func periodOf(p metering.Period) periodBody {
-	return periodBody{p.Customer, p.Month, periodFinalized, p.Closed, p.Sequence, p.Figures}
+	return periodBody{Customer: p.Customer, Month: p.Month, Status: periodFinalized, Closed: p.Closed, Sequence: p.Sequence}
 }
 
 func periodsOf(list []metering.Period) []periodBody {
 	out := make([]periodBody, len(list))
 	for i, p := range list {
-		p.Figures = nil
 		out[i] = periodOf(p)
 	}
 	return out
+}
+
+// keptOf is a closed month with what it has kept, and a warning if that is nothing.
+func keptOf(p metering.Period) (periodBody, error) {
+	body := periodOf(p)
+	n, ok, err := metering.KeptFigures(p)
+	if ok {
+		if body.Kept = &n; n == 0 {
+			body.Warning = "nothing is kept: no usage type of the catalogue's products has usage of this customer in " + p.Month
+		}
+	}
+	return body, err
 }
 
 // periods answers GET /api/v1/periods: a customer's closed months.
@@ -76,17 +90,26 @@ func (a api) closePeriod(x *httpserver.Exchange, _ query) error {
 	}
 	ctx := x.Request.Context()
 	if in.Customer == nil {
-		closed, err := a.service.CloseMonth(ctx, x.Principal, in.Month)
+		bodies := []periodBody{}
+		err := a.service.CloseMonth(ctx, x.Principal, in.Month, func(p metering.Period) error {
+			body, err := keptOf(p)
+			bodies = append(bodies, body)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		return writeJSON(x, http.StatusCreated, map[string]any{"periods": periodsOf(closed)})
+		return writeJSON(x, http.StatusCreated, map[string]any{"periods": bodies})
 	}
 	p, err := a.service.ClosePeriod(ctx, x.Principal, *in.Customer, in.Month)
 	if err != nil {
 		return err
 	}
-	return writeCreated(x, "/api/v1/periods/"+url.PathEscape(p.Customer)+"/"+p.Month, map[string]any{"periods": periodsOf([]metering.Period{p})})
+	body, err := keptOf(p)
+	if err != nil {
+		return err
+	}
+	return writeCreated(x, "/api/v1/periods/"+url.PathEscape(p.Customer)+"/"+p.Month, map[string]any{"periods": []periodBody{body}})
 }
 
 // period answers GET /api/v1/periods/{customer}/{month} with the figures.
@@ -99,5 +122,10 @@ func (a api) period(x *httpserver.Exchange, _ query) error {
 	if !closed {
 		return writeJSON(x, http.StatusOK, periodBody{Customer: customer, Month: month, Status: periodCollecting})
 	}
-	return writeJSON(x, http.StatusOK, periodOf(p))
+	body, err := keptOf(p)
+	if err != nil {
+		return err
+	}
+	body.Figures = p.Figures
+	return writeJSON(x, http.StatusOK, body)
 }

@@ -18,7 +18,7 @@ func TestPeriods(t *testing.T) {
 	if got := created.header.Get("Location"); got != path+"/a%2Fb/2026-09" {
 		t.Error(got)
 	}
-	w.want(w.call("GET", path+"/a%2Fb/2026-09", ""), 200, `"status":"FINALIZED"`, `"figures":{}`)
+	w.want(w.call("GET", path+"/a%2Fb/2026-09", ""), 200, `"status":"FINALIZED"`, `"kept":0,"warning":"nothing is kept: `, `"figures":{"native":{"lines":[]}}`)
 	w.want(w.call("POST", path, `{"customer":"a/b","month":"2026-09"}`), 409, "is closed")
 	w.want(w.call("POST", path, `{"month":"2026-09"}`), 201, `"customer":"acme"`, `"customer":"zeta"`)
 	w.want(w.call("POST", path, `{"month":"2026-09"}`), 201, `{"periods":[]}`)

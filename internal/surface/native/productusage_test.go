@@ -146,6 +146,19 @@ func TestProductUsageOfOthers(t *testing.T) {
 	w.want(w.call("GET", "/api/v1/usage?customer=acme&"+today, "", as(w.key("ingest", ""))...), 403)
 }
 
+// TestProductUsageAsCSV asks for lines, in which no text is a formula.
+func TestProductUsageAsCSV(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.want(w.call("POST", "/api/v1/catalog", strings.Replace(smallCatalog, `"where":{"service":"shop"},`, "", 1)), 200)
+	w.ingest(testEvent("1", "data", `{"service":"=1+1"}`), 1, 0, 0, 0)
+	body := w.want(w.call("GET", "/api/v1/usage?customer=acme&group_by=service&"+today, "", "Accept", "text/csv"), 200).body
+	head, lines, _ := strings.Cut(body, "\n")
+	if head != "customer,product,usage_type,unit,billable,start,end,service,value,clipped,month,late,closed" || !strings.Contains(lines, ",'=1+1,0.5,") {
+		t.Errorf("%q", body)
+	}
+}
+
 // TestProductUsageLimit asks for as many rows as there may be, and for more.
 func TestProductUsageLimit(t *testing.T) {
 	t.Parallel()
@@ -157,7 +170,7 @@ func TestProductUsageLimit(t *testing.T) {
 	}
 	w.ingest("["+strings.Join(events, ",")+"]", len(events), 0, 0, 0)
 	const query = "/api/v1/usage?customer=acme&group_by=service&" + today
-	if rows := strings.Count(w.want(w.call("GET", query, ""), 200).body, `"usage_type"`); rows != metering.MaxProductRows {
+	if rows := strings.Count(w.want(w.call("GET", query, ""), 200).body, `"value"`); rows != metering.MaxProductRows {
 		t.Errorf("%d rows", rows)
 	}
 	w.ingest(testEvent("more", "data", `{"service":"more"}`), 1, 0, 0, 0)

@@ -1,13 +1,12 @@
 package native
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-	_ "time/tzdata" // zones are the same on every machine
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
@@ -20,6 +19,9 @@ type query struct{ values url.Values }
 // repeatable parameters may be given several times.
 var repeatable = map[string]bool{"group_by": true, "filter[]": true}
 
+// several marks a parameter in an operation's list that it, and not each, takes several times.
+const several = "*"
+
 // parseQuery refuses parameters that are not in allowed, and most that are given twice.
 func parseQuery(raw string, allowed []string) (query, error) {
 	if raw == "" {
@@ -31,15 +33,21 @@ func parseQuery(raw string, allowed []string) (query, error) {
 	}
 	for name, given := range values {
 		param := name
-		if attr, ok := filterAttribute(name); ok {
-			if param = "filter[]"; attr == "" {
+		if attr, ok := filterAttribute(name); ok || name == "filter" {
+			if param = "filter[]"; ok && attr == "" {
 				return query{}, meter.Errorf(meter.KindInvalid, "query parameter %q names no attribute", name)
 			}
 		}
-		if !slices.Contains(allowed, param) {
+		for _, v := range given {
+			if attr, _, ok := strings.Cut(v, "="); name == "filter" && (!ok || attr == "") {
+				return query{}, meter.Errorf(meter.KindInvalid, "filter %.80q: want attribute=value", v)
+			}
+		}
+		many := slices.Contains(allowed, param+several)
+		if !many && !slices.Contains(allowed, param) {
 			return query{}, meter.Errorf(meter.KindInvalid, "unknown query parameter %.80q", name)
 		}
-		if len(given) > 1 && !repeatable[param] {
+		if len(given) > 1 && !many && !repeatable[param] {
 			return query{}, meter.Errorf(meter.KindInvalid, "query parameter %q is given %d times", name, len(given))
 		}
 	}
@@ -53,6 +61,19 @@ func filterAttribute(name string) (string, bool) {
 		return "", false
 	}
 	return rest[:len(rest)-1], true
+}
+
+// given refuses a parameter that restricts the answer and is empty: that would
+// be no restriction.
+func (q query) given(names ...string) error {
+	for _, name := range names {
+		for _, v := range q.values[name] {
+			if v == "" {
+				return meter.Errorf(meter.KindInvalid, "query parameter %q is empty: leave it out, or name what is meant", name)
+			}
+		}
+	}
+	return nil
 }
 
 // require names the first of the parameters that is absent or empty.
@@ -112,18 +133,21 @@ var (
 )
 
 // time is the zero time when the parameter is absent.
-func (q query) time(name string) (time.Time, error) {
+func (q query) time(name string) (time.Time, error) { return q.timeIn(name, time.UTC) }
+
+// timeIn reads an RFC 3339 time, or a date or local time in a zone.
+func (q query) timeIn(name string, loc *time.Location) (time.Time, error) {
 	v := q.optional(name)
 	if v == nil {
 		return time.Time{}, nil
 	}
-	t, err := time.Parse(time.RFC3339Nano, *v)
-	if err != nil {
+	t, ok := meter.ParseTime(*v, loc)
+	if !ok {
 		hint := ""
 		if strings.Contains(*v, " ") {
 			hint = " (a + in a query string is written %2B)"
 		}
-		return time.Time{}, meter.Errorf(meter.KindInvalid, "%s %.60q: want an RFC 3339 time such as 2026-01-31T00:00:00Z%s", name, *v, hint)
+		return time.Time{}, meter.Errorf(meter.KindInvalid, "%s %.60q: want an RFC 3339 time such as 2026-01-31T00:00:00Z%s, or a date such as 2026-01-31", name, *v, hint)
 	}
 	if t.Before(earliest) || t.After(latest) {
 		return time.Time{}, meter.Errorf(meter.KindInvalid, "%s %.60q: want a time from %d to %d", name, *v, earliest.Year(), latest.Year())
@@ -132,11 +156,14 @@ func (q query) time(name string) (time.Time, error) {
 }
 
 // span reads from and to, which form a half-open range where both are given.
-func (q query) span() (from, to time.Time, err error) {
-	if from, err = q.time("from"); err != nil {
+func (q query) span() (from, to time.Time, err error) { return q.spanIn(time.UTC) }
+
+// spanIn reads dates and local times in a zone.
+func (q query) spanIn(loc *time.Location) (from, to time.Time, err error) {
+	if from, err = q.timeIn("from", loc); err != nil {
 		return from, to, err
 	}
-	if to, err = q.time("to"); err != nil {
+	if to, err = q.timeIn("to", loc); err != nil {
 		return from, to, err
 	}
 	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
@@ -145,28 +172,16 @@ func (q query) span() (from, to time.Time, err error) {
 	return from, to, nil
 }
 
-// zones keeps loaded zones; only names that exist get in, so it is bounded.
-var zones sync.Map // string -> *time.Location
-
 // location is UTC when tz is absent.
 func (q query) location() (*time.Location, error) {
 	v := q.optional("tz")
 	if v == nil {
 		return time.UTC, nil
 	}
-	if loc, ok := zones.Load(*v); ok {
-		return loc.(*time.Location), nil
+	loc, err := meter.LoadZone(*v)
+	if err != nil {
+		return nil, meter.Errorf(meter.KindInvalid, "tz %.60q: want an IANA time zone such as Europe/Oslo", *v)
 	}
-	var loc *time.Location
-	err := meter.Errorf(meter.KindInvalid, "tz %.60q: want an IANA time zone such as Europe/Oslo", *v)
-	if *v == "" || strings.EqualFold(*v, "local") { // the server's own zone means nothing to a client
-		return nil, err
-	}
-	loc, unknown := time.LoadLocation(*v)
-	if unknown != nil {
-		return nil, err
-	}
-	zones.Store(*v, loc)
 	return loc, nil
 }
 
@@ -187,14 +202,22 @@ func (q query) groupBy() ([]string, error) {
 	return out, nil
 }
 
-// filters reads filter[attribute]=value; values of one attribute are alternatives.
+// filters reads filter[attribute]=value and filter=attribute=value; values of
+// one attribute are alternatives.
 func (q query) filters() []metering.AttrFilter {
-	var out []metering.AttrFilter
+	by := map[string][]string{}
 	for name, values := range q.values {
 		if attr, ok := filterAttribute(name); ok {
-			out = append(out, metering.AttrFilter{Attribute: attr, Values: values})
+			by[attr] = append(by[attr], values...)
 		}
 	}
-	slices.SortFunc(out, func(a, b metering.AttrFilter) int { return strings.Compare(a.Attribute, b.Attribute) })
+	for _, v := range q.values["filter"] {
+		attr, value, _ := strings.Cut(v, "=")
+		by[attr] = append(by[attr], value)
+	}
+	var out []metering.AttrFilter
+	for _, attr := range slices.Sorted(maps.Keys(by)) {
+		out = append(out, metering.AttrFilter{Attribute: attr, Values: by[attr]})
+	}
 	return out
 }

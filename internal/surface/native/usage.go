@@ -25,16 +25,43 @@ func (a api) usage(x *httpserver.Exchange, q query) error {
 	if err != nil {
 		return err
 	}
-	if wantsCSV(x.Request.Header) {
-		return writeUsageCSV(x, uq, u)
+	told, err := a.tellOf(x, uq, u)
+	if err != nil {
+		return err
 	}
-	return x.JSON(http.StatusOK, appendUsage(nil, uq, u))
+	if wantsCSV(x.Request.Header) {
+		return writeUsageCSV(x, uq, u, told)
+	}
+	return x.JSON(http.StatusOK, appendUsage(nil, uq, u, told))
+}
+
+// usageTold is what an answer says besides its figures.
+type usageTold struct {
+	unit    string
+	closed  []metering.ClosedFor
+	skipped uint64 // of all events of the meter's type, at any time
+	reason  string // why
+	hints   []string
+}
+
+func (a api) tellOf(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Usage) (t usageTold, err error) {
+	m, err := a.service.Meter(x.Request.Context(), x.Principal, q.Meter)
+	if err != nil {
+		return t, err
+	}
+	t.unit, t.skipped, t.reason = m.Unit, m.Skipped, metering.SkipReason(m.Meter)
+	t.hints = a.service.UsageHints(x.Request.Context(), x.Principal, q, u)
+	t.closed, err = a.service.ClosedFor(x.Request.Context(), x.Principal, meter.Period{From: q.From, To: q.To}, q.Filters)
+	return t, err
 }
 
 // usageQuery reads all parameters of a usage query.
 func usageQuery(key string, q query) (uq metering.UsageQuery, err error) {
 	uq = metering.UsageQuery{Meter: key, Filters: q.filters(), Cursor: q.text("cursor")}
-	if uq.From, uq.To, err = q.span(); err != nil {
+	if uq.Location, err = q.location(); err != nil {
+		return uq, err
+	}
+	if uq.From, uq.To, err = q.spanIn(uq.Location); err != nil {
 		return uq, err
 	}
 	if err = q.require("from", "to"); err != nil {
@@ -45,13 +72,10 @@ func usageQuery(key string, q query) (uq metering.UsageQuery, err error) {
 			return uq, err
 		}
 	}
-	if uq.Location, err = q.location(); err != nil {
-		return uq, err
-	}
 	if uq.GroupBy, err = q.groupBy(); err != nil {
 		return uq, err
 	}
-	if uq.AsOf, err = q.time("as_of"); err != nil {
+	if uq.AsOf, err = q.timeIn("as_of", uq.Location); err != nil {
 		return uq, err
 	}
 	if f := q.optional("fill"); f != nil {
@@ -65,9 +89,11 @@ func usageQuery(key string, q query) (uq metering.UsageQuery, err error) {
 }
 
 // appendUsage appends the JSON answer; times are in the asked zone.
-func appendUsage(dst []byte, q metering.UsageQuery, u *metering.Usage) []byte {
+func appendUsage(dst []byte, q metering.UsageQuery, u *metering.Usage, told usageTold) []byte {
 	dst = append(dst, `{"meter":`...)
 	dst = appendString(dst, q.Meter)
+	dst = append(dst, `,"unit":`...)
+	dst = appendString(dst, told.unit)
 	dst = append(dst, `,"rows":[`...)
 	for i := range u.Rows {
 		if i > 0 {
@@ -84,9 +110,50 @@ func appendUsage(dst []byte, q metering.UsageQuery, u *metering.Usage) []byte {
 	dst = append(dst, `,"source":`...)
 	dst = appendString(dst, u.Source)
 	dst = appendSequence(dst, u.Sequence)
-	dst = append(dst, `,"next_cursor":`...)
+	dst = append(dst, `,"closed_months":[`...)
+	for i, m := range told.closed {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendClosedFor(dst, m)
+	}
+	dst = append(dst, `],"skipped":`...)
+	if told.skipped > 0 {
+		dst = append(dst, `{"events":`...)
+		dst = strconv.AppendUint(dst, told.skipped, 10)
+		dst = append(dst, `,"reason":`...)
+		dst = appendString(dst, told.reason)
+		dst = append(dst, '}')
+	} else {
+		dst = append(dst, "null"...)
+	}
+	dst = append(dst, `,"hints":[`...)
+	for i, hint := range told.hints {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, hint)
+	}
+	dst = append(dst, `],"next_cursor":`...)
 	dst = appendCursor(dst, u.NextCursor)
 	return append(dst, '}', '\n')
+}
+
+func appendClosedFor(dst []byte, m metering.ClosedFor) []byte {
+	dst = append(dst, `{"month":`...)
+	dst = appendString(dst, m.Month)
+	dst = append(dst, `,"customers":[`...)
+	for i, customer := range m.Customers {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, customer)
+	}
+	dst = append(dst, ']')
+	if m.More {
+		dst = append(dst, `,"more":true`...)
+	}
+	return append(dst, '}')
 }
 
 func appendRow(dst []byte, q metering.UsageQuery, r *metering.UsageRow) []byte {
@@ -113,7 +180,7 @@ func appendRow(dst []byte, q metering.UsageQuery, r *metering.UsageRow) []byte {
 
 // writeUsageCSV answers a header line and one line per row; what belongs to
 // the whole answer is in headers.
-func writeUsageCSV(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Usage) error {
+func writeUsageCSV(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Usage, told usageTold) error {
 	var buf bytes.Buffer
 	w := csv.NewWriter(&buf)
 	line := append([]string{"start", "end"}, csvtext.Cells(q.GroupBy)...)
@@ -135,6 +202,13 @@ func writeUsageCSV(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Us
 	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Odometer-Source", u.Source)
+	h.Set("Odometer-Unit", told.unit)
+	for _, m := range told.closed {
+		h.Add("Odometer-Closed-Month", m.Month)
+	}
+	if told.skipped > 0 {
+		h.Set("Odometer-Skipped", strconv.FormatUint(told.skipped, 10))
+	}
 	if u.Sequence != 0 {
 		h.Set("Odometer-Sequence", strconv.FormatUint(u.Sequence, 10))
 	}

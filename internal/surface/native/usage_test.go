@@ -80,6 +80,8 @@ func TestUsage(t *testing.T) {
 		{"by hour and service", "from=2026-11-22T02:00:00Z&to=2026-11-22T03:00:00Z&window=hour&group_by=service", []string{"service"},
 			[]string{"2026-11-22T02:00:00Z a 0.1", "2026-11-22T02:00:00Z b 2"}, "2.1"},
 		{"filter", today + "&filter[service]=b", nil, []string{"2026-11-22T00:00:00Z 12"}, "12"},
+		{"filter in one parameter", today + "&filter=service=b", nil, []string{"2026-11-22T00:00:00Z 12"}, "12"},
+		{"filters in both forms", today + "&filter=service=b&filter=customer=zeta&filter[service]=a&filter=service=x=y", nil, []string{"2026-11-22T00:00:00Z 12"}, "12"},
 		{"filter of alternatives", today + "&filter[service]=b&filter[service]=a", nil, []string{"2026-11-22T00:00:00Z 13.2"}, "13.2"},
 		{"filters of two attributes", today + "&filter[service]=b&filter[customer]=acme", nil, nil, "0"},
 		{"escaped filter", today + "&filter%5Bservice%5D=b", nil, []string{"2026-11-22T00:00:00Z 12"}, "12"},
@@ -183,7 +185,7 @@ func TestUsageRefused(t *testing.T) {
 		{"", "from"},
 		{"from=2026-11-22T00:00:00Z", `to\" is missing`},
 		{"to=2026-11-22T00:00:00Z", `from\" is missing`},
-		{"from=2026-11-22&to=2026-11-23", "RFC 3339"},
+		{"from=2026-11-22T&to=2026-11-23", "from"},
 		{"from=2026-11-22T00:00:00+01:00&to=2026-11-23T00:00:00Z", "%2B"},
 		{"from=2026-11-23T00:00:00Z&to=2026-11-22T00:00:00Z", "before"},
 		{"from=2026-11-22T00:00:00Z&to=2026-11-22T00:00:00Z", "before"},
@@ -203,6 +205,8 @@ func TestUsageRefused(t *testing.T) {
 		{today + "&filter[]=x", "attribute"},
 		{today + "&filter=x", "filter"},
 		{today + "&filter[service=x", "filter"},
+		{today + "&filter=service", "attribute=value"},
+		{today + "&filter==x", "attribute=value"},
 		{today + strings.Repeat("&filter[service]=x", 1001), "1000"},
 		{today + "&as_of=now", "as_of"},
 		{today + "&fill=one", "fill"},
@@ -242,4 +246,34 @@ func FuzzUsageQuery(f *testing.F) {
 			t.Errorf("%+v", uq)
 		}
 	})
+}
+
+// TestLocalTimesOfQueries names dates and local times that the clock skips or
+// shows twice.
+func TestLocalTimesOfQueries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w.want(w.call("POST", "/api/v1/catalog", smallCatalog), 200)
+	for _, c := range []struct{ from, to, tz, start, end string }{
+		{"2026-09-06", "2026-09-07", "America/Santiago", "2026-09-06T01:00:00-03:00", "2026-09-07T00:00:00-03:00"},
+		{"2026-09-06T00:30:00", "2026-09-06T01:00:01", "America/Santiago", "2026-09-06T01:00:00-03:00", "2026-09-06T01:00:01-03:00"},
+		{"2026-04-04T23:30", "2026-04-05", "America/Santiago", "2026-04-04T23:30:00-03:00", "2026-04-05T00:00:00-04:00"},
+		{"2026-04-24", "2026-04-25", "Africa/Cairo", "2026-04-24T01:00:00+03:00", "2026-04-25T00:00:00+03:00"},
+		{"2018-09-30T00:30", "2018-10-01", "Pacific/Apia", "2018-09-30T00:30:00+13:00", "2018-10-01T00:00:00+14:00"},
+		{"2026-02-01", "2026-03-01", "UTC", "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"},
+	} {
+		at, err := time.Parse(time.RFC3339, c.start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.ingest(testEvent(c.from+c.tz, "time", quote(at.Format(time.RFC3339))), 1, 0, 0, 0)
+		query := "from=" + c.from + "&to=" + c.to + "&tz=" + c.tz
+		for _, path := range []string{"/api/v1/meters/hits/usage?", "/api/v1/usage?customer=acme&"} {
+			w.want(w.call("GET", path+query, ""), 200, `"start":"`+c.start+`","end":"`+c.end+`"`)
+		}
+	}
+	for _, wrong := range []string{"2026-13-01", "2026-02-30", "2026-09-06T25:00", "2026-09", "today"} {
+		w.want(w.call("GET", "/api/v1/meters/hits/usage?from="+wrong+"&to=2026-12-01", ""), 400, "from")
+	}
+	w.want(w.call("GET", "/api/v1/meters/hits/usage?from=2026-11-01&to=2026-12-01&tz=Local", ""), 400, "tz")
 }

@@ -1,0 +1,1 @@
+import "./out/client.js"; // which the test compiles of client.ts
