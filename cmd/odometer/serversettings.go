@@ -140,7 +140,7 @@ func noneIfZero[T int | int64](limit T) T {
 
 // zeroIsMeant are the limits of which 0 says that there is none, or that
 // nothing is kept. Of all others 0 is refused: it would be no limit that works.
-var zeroIsMeant = map[string]bool{"min-free-disk": true, "answer-bytes": true, "kept-rejections": true}
+var zeroIsMeant = map[string]bool{"min-free-disk": true, "answer-bytes": true, "kept-rejections": true, "key-requests": true}
 
 // refuseZeros refuses settings below 1 that have no meaning, in a struct of settings.
 func refuseZeros(prefix string, settings any) error {
