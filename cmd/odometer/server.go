@@ -16,6 +16,7 @@ import (
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
 	"odometer/internal/surface/akamai"
+	"odometer/internal/surface/akamai/edgegrid"
 	"odometer/internal/surface/fastly"
 	"odometer/internal/surface/native"
 	"odometer/internal/surface/suger"
@@ -256,12 +257,22 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}),
 		thousandeyes.Surface(thousandeyes.Options{Service: service, CursorKey: cursors, Clock: env.Clock,
 			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.ThousandEyes.RateLimit}),
-		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Host: s.settings.publicHost(), Clock: env.Clock}),
+		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Host: s.settings.publicHost(), Clock: env.Clock, Limits: s.edgeGridLimits(env)}),
 		suger.Surface(suger.Options{Service: service, Clock: env.Clock}))
 	if err := s.http.Ready(service); err != nil {
 		return errors.Join(err, s.stores.close())
 	}
 	return nil
+}
+
+// edgeGridLimits refuses requests that a process before this one may have let
+// in. A fresh directory had none.
+func (s *Server) edgeGridLimits(env *Env) edgegrid.Limits {
+	limits := edgegrid.DefaultLimits()
+	if s.AdminKey == "" {
+		limits.NotBefore = env.Clock()
+	}
+	return limits
 }
 
 // URL is where the server answers.

@@ -142,6 +142,8 @@ func matrixRows() map[string][]ask {
 		"POST /org/{organization}/usageRecordGroup/{group}/retry":             {{}},
 		"GET /org/{organization}/usageRecordGroup":                            {{}, {query: "entitlementId=e-$n"}, {query: "filter=buyerID"}},
 		"GET /org/{organization}/usageRecordReport":                           {{}, {query: "entitlementId=e-$n"}},
+		"GET /org/{organization}/usageRecordGroup/aggregate":                  {{}, {query: "partner=AWS&granularity=DAY"}},
+		"GET /org/{organization}/usageRecordReport/aggregate":                 {{}, {query: "partner=AWS&granularity=MONTH"}},
 		"GET /org/{organization}/billableMetric":                              {{}},
 		"POST /org/{organization}/billableMetric":                             {{body: `{"aggregationType":"COUNT","name":"new metric"}`}},
 		"GET /org/{organization}/billableMetric/{metric}":                     {{}},

@@ -53,7 +53,7 @@ type world struct {
 }
 
 func newWorld(limits Limits) *world {
-	w := &world{now: at.Add(-time.Hour), access: known.AccessToken}
+	w := &world{now: at, access: known.AccessToken}
 	lookup := func(_ context.Context, token string) (Credential[string], bool, error) {
 		w.asked = append(w.asked, token)
 		if token != known.ClientToken {
@@ -62,7 +62,6 @@ func newWorld(limits Limits) *world {
 		return Credential[string]{AccessToken: w.access, Secret: known.Secret, Owner: "shop"}, true, w.fails
 	}
 	w.Verifier = NewVerifier(lookup, func() time.Time { return w.now }, limits)
-	w.now = at
 	return w
 }
 
@@ -460,7 +459,7 @@ func TestReplaysAfterARestart(t *testing.T) {
 		return Credential[int]{AccessToken: known.AccessToken, Secret: known.Secret}, true, nil
 	}
 	now := at.Add(500 * time.Millisecond)
-	after := NewVerifier(lookup, func() time.Time { return now }, Limits{})
+	after := NewVerifier(lookup, func() time.Time { return now }, Limits{NotBefore: now})
 	for _, wait := range []time.Duration{0, time.Second, 29 * time.Second} {
 		now = at.Add(500*time.Millisecond + wait)
 		if _, err := after.Verify(context.Background(), []string{header}, get); err != BadTimestamp {

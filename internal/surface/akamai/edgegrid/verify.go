@@ -44,6 +44,10 @@ type Limits struct {
 	Skew            time.Duration // between the clock and a timestamp, either way
 	Nonces          int           // remembered at once, for 2*Skew each
 	NoncesPerClient int
+
+	// NotBefore refuses requests that were signed before: another verifier,
+	// before a restart, may have let them in. Zero where there was none.
+	NotBefore time.Time
 }
 
 // DefaultLimits returns the defaults. Skew is the vendor's.
@@ -86,15 +90,13 @@ type Verifier[T any] struct {
 	now    func() time.Time
 	limits Limits
 	nonces *nonces
-	since  time.Time // what was signed before may have been used before: nonces do not survive a restart
 }
 
-// NewVerifier returns a Verifier over credentials and a clock. It refuses
-// requests that were signed before it was made: another one, before a restart,
-// may have let them in.
+// NewVerifier returns a Verifier over credentials and a clock. Nonces do not
+// survive it; see Limits.NotBefore.
 func NewVerifier[T any](lookup Lookup[T], clock func() time.Time, limits Limits) *Verifier[T] {
 	limits = limits.withDefaults()
-	return &Verifier[T]{lookup: lookup, now: clock, limits: limits, nonces: newNonces(2*limits.Skew, limits.Nonces, limits.NoncesPerClient), since: clock()}
+	return &Verifier[T]{lookup: lookup, now: clock, limits: limits, nonces: newNonces(2*limits.Skew, limits.Nonces, limits.NoncesPerClient)}
 }
 
 // decoy is the secret of a client that does not exist: finding that out takes
@@ -113,7 +115,7 @@ func (v *Verifier[T]) Verify(ctx context.Context, authorization []string, r Requ
 		return nobody, BadHeader
 	}
 	now := v.now()
-	if t, ok := parseTimestamp(h.timestamp); !ok || now.Sub(t).Abs() > v.limits.Skew || t.Before(v.since) {
+	if t, ok := parseTimestamp(h.timestamp); !ok || now.Sub(t).Abs() > v.limits.Skew || t.Before(v.limits.NotBefore) {
 		return nobody, BadTimestamp
 	}
 	c, known, err := v.lookup(ctx, h.client)
