@@ -353,6 +353,9 @@ func (l *Ledger) appendItems(items []*foldItem) error {
 	start := l.now()
 	err := l.log.Append(entries)
 	l.timing.appended(len(entries), l.now().Sub(start))
+	if err == nil {
+		l.noteTail(l.tail.seq, 0, false)
+	}
 	return err
 }
 

@@ -320,6 +320,7 @@ func (l *Ledger) writeDelta(d *delta) error {
 	if err := b.Commit(pebble.Sync); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	l.noteTail(0, d.applied, true)
 	next := newBase(l.state)
 	l.mu.Lock()
 	old := l.base

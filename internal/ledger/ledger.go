@@ -47,14 +47,16 @@ type Ledger struct {
 	limits Limits
 	onFail func(string)
 
-	lock     dirLock
-	cache    *pebble.Cache
-	log      Log
-	state    *pebble.DB
-	key      block.Key
-	ids      *idset.Set
-	builders *block.Pool
-	texts    *texts
+	lock       dirLock
+	mark       tailMark
+	cache      *pebble.Cache
+	log        Log
+	state      *pebble.DB
+	freshState bool // made by this start
+	key        block.Key
+	ids        *idset.Set
+	builders   *block.Pool
+	texts      *texts
 
 	staging staging
 	reads   *readBudget
@@ -167,6 +169,8 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err := l.openMeta(); err != nil {
 		return err
 	}
+	_, noState := l.fs.Stat(filepath.Join(l.dir, stateFolder))
+	l.freshState = noState != nil
 	if l.state, err = openState(l.fs, filepath.Join(l.dir, stateFolder), pebbleLogger{l}, l.cache, l.limits.SetValues); err != nil {
 		return corruptIfDamaged(err)
 	}
@@ -244,6 +248,9 @@ func openState(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache,
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	if err := checkWAL(fs, dir); err != nil {
+		return nil, err
 	}
 	db, err := openStore(dir, opts)
 	if err != nil {
@@ -427,6 +434,7 @@ func (l *Ledger) closeStores() error {
 	if l.cache != nil {
 		l.cache.Unref()
 	}
+	errs = append(errs, l.mark.close())
 	return errors.Join(append(errs, l.lock.release())...)
 }
 

@@ -95,7 +95,11 @@ func openLocalLog(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cac
 		return nil, fmt.Errorf("open the log in %s: %w", dir, err)
 	}
 	l := &localLog{db: db}
-	if err := l.findLast(); err != nil {
+	err = l.findLast()
+	if err == nil {
+		err = l.checkReach()
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return l, nil

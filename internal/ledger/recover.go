@@ -30,6 +30,9 @@ func (l *Ledger) recover(ctx context.Context) error {
 	if rec.Applied > last {
 		return meter.Errorf(meter.KindCorrupt, "the state has block %d applied but the log ends at %d: the log has lost its end; restore a backup", rec.Applied, last)
 	}
+	if err := l.checkTail(last, rec.Applied, l.freshState); err != nil {
+		return err
+	}
 	l.ids, err = idset.Open(l.fs, filepath.Join(l.dir, runFolder), rec.Runs, l.idOptions())
 	if err != nil {
 		return fmt.Errorf("open the identity index: %w", err)

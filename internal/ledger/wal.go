@@ -51,6 +51,9 @@ func openStore(dir string, opts *pebble.Options) (*pebble.DB, error) {
 			return nil, err
 		}
 	}
+	if err := checkLogs(opts.FS, dir); err != nil {
+		return nil, err
+	}
 	return pebble.Open(dir, opts)
 }
 

@@ -280,6 +280,9 @@ func (s *Service) copyAllOf(ctx context.Context, organization string) error {
 // copyOrganization makes the catalogue's copy of one organization's meters what the log says.
 func (s *Service) copyOrganization(ctx context.Context, organization string) error {
 	sequence := s.ledger.Stats().Last
+	if err := s.checkCopied(ctx, organization, sequence); err != nil {
+		return err
+	}
 	var copies []catalog.MeterCopy
 	for _, m := range s.ledger.Meters(organization) {
 		c, err := meterCopy(organization, m, max(sequence, 1))
@@ -289,6 +292,22 @@ func (s *Service) copyOrganization(ctx context.Context, organization string) err
 		copies = append(copies, c)
 	}
 	return s.catalog.ReplaceMeters(ctx, organization, copies, sequence)
+}
+
+// checkCopied tells of a log that ends before the place to which the
+// catalogue has followed it. A backup may be so, whose ledger is copied first; a log that is empty is none.
+func (s *Service) checkCopied(ctx context.Context, organization string, last uint64) error {
+	copied, err := s.catalog.MetersSequence(ctx, organization)
+	if err != nil || copied <= last {
+		return err
+	}
+	if last == 0 {
+		return meter.Errorf(meter.KindCorrupt, "the catalogue knows meters of organization %q as of block %d of a log that is empty: files of the ledger are missing; put them back or restore a backup",
+			organization, copied)
+	}
+	s.logger.Error("the log ends before what the catalogue knows of it: unless this is a restored backup, files of the ledger are missing",
+		"organization", organization, "log_ends_at", last, "catalogue_is_as_of", copied)
+	return nil
 }
 
 // systemActor names the server itself in audit entries.
