@@ -228,7 +228,7 @@ func TestADamagedKeyIsNotLet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer again.Close()
+	defer func() { _ = again.Close() }()
 	if _, err := again.AuthenticateKey(t.Context(), token); meter.KindOf(err) != meter.KindUnauthenticated {
 		t.Errorf("the damaged key: %v", err)
 	}

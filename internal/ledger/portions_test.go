@@ -177,7 +177,7 @@ func TestUncheckpointedMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			if name != "too long" && name != "sources" && c.Stats().Checkpointed == 0 {
 				t.Error("the tail was folded without a checkpoint")
 			}

@@ -275,4 +275,4 @@ func (s *sim) checkLookup(o *simOrg) {
 }
 
 // Identity is what the record is looked up by.
-func (e *EventRecord) Identity() meter.Identity { return meter.Identity{Source: e.Source, ID: e.ID} }
+func (r *EventRecord) Identity() meter.Identity { return meter.Identity{Source: r.Source, ID: r.ID} }

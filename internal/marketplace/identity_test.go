@@ -62,7 +62,6 @@ type proof struct {
 // seller is an entitlement and what is known of it.
 type seller struct {
 	id, cloud  string
-	terms      int
 	ends       time.Time
 	fed        map[string]meter.Aggregation // by dimension
 	read       map[string]meter.Decimal     // by dimension: the ledger's figure when it was read last

@@ -132,7 +132,7 @@ func TestNothingIsDeletedBelowTheDiskFloor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer full.Close()
+	defer func() { _ = full.Close() }()
 	low := stores{full, s.catalog, s.clock}
 	for !full.Stats().DiskLow { // is looked at in the background
 		runtime.Gosched()
