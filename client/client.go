@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,10 @@ type Retry struct {
 	Attempts int           // in all, at least 1; default 8
 	First    time.Duration // pause after the first attempt, doubled after each; default 100 ms
 	Longest  time.Duration // pause at most, also when the server asks for longer; default 15 s
+
+	// OnlyReached: a server that has never answered this client is given up at
+	// once, most often because the address is wrong or nothing runs there.
+	OnlyReached bool
 }
 
 // Client calls one server with one key. Its methods may be called from many
@@ -48,6 +53,8 @@ type Client struct {
 	o     Options
 	http  *http.Client
 	pause func(ctx context.Context, d time.Duration) error
+
+	reached atomic.Bool // the server has answered once
 }
 
 // New checks the options; it does not connect.
@@ -190,6 +197,8 @@ func (c *Client) try(ctx context.Context, k call) ([]byte, error) {
 		again := !k.once
 		if errors.As(err, &said) {
 			again = said.temporary()
+		} else if c.o.Retry.OnlyReached && !c.reached.Load() {
+			again = false
 		}
 		if !again || attempt >= c.o.Retry.Attempts || ctx.Err() != nil {
 			return nil, err
@@ -223,6 +232,7 @@ func (c *Client) once(ctx context.Context, k call) ([]byte, error) {
 		return nil, fmt.Errorf("odometer: %w", err)
 	}
 	defer resp.Body.Close()
+	c.reached.Store(true)
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("odometer: the answer broke off: %w", err)

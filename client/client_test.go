@@ -203,6 +203,21 @@ func TestUnknownOutcome(t *testing.T) {
 	}
 }
 
+// A server that has never answered is given up at once where that is asked
+// for; one that has is waited for.
+func TestOnlyReached(t *testing.T) {
+	t.Parallel()
+	o := Options{Retry: Retry{Attempts: 4, OnlyReached: true}}
+	api, s, _ := scripted(t, o, lost, ok(`{"accepted":1}`))
+	if _, err := api.Ingest(context.Background(), testEvent); err == nil || s.count() != 1 {
+		t.Errorf("one that never answered: %v after %d requests", err, s.count())
+	}
+	api, s, _ = scripted(t, o, problem(503, Unavailable, "starting"), lost, ok(`{"accepted":1}`))
+	if r, err := api.Ingest(context.Background(), testEvent); err != nil || r.Accepted != 1 || s.count() != 3 {
+		t.Errorf("one that answered: %+v %v after %d requests", r, err, s.count())
+	}
+}
+
 func TestRetryPauses(t *testing.T) {
 	t.Parallel()
 	r := Retry{Attempts: 99, First: 100 * time.Millisecond, Longest: 10 * time.Second}

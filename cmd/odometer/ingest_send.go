@@ -15,7 +15,8 @@ func (c *IngestCmd) newClientSender() (sendFunc, error) {
 	if _, err := newClient(c.ClientSettings, c.Organization); err != nil {
 		return nil, err // in the words of every command
 	}
-	to, err := client.New(client.Options{URL: c.URL, Key: c.Key, Organization: c.Organization, Compression: c.compression()})
+	to, err := client.New(client.Options{URL: c.URL, Key: c.Key, Organization: c.Organization, Compression: c.compression(),
+		Retry: client.Retry{OnlyReached: !c.Follow}}) // what follows files may start before the server
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,8 @@ const (
 
 // CLI is the whole command line.
 type CLI struct {
-	ConfigFile string `name:"config" placeholder:"FILE" setting:"" help:"Read settings from a YAML file."`
+	ConfigFile  string           `name:"config" placeholder:"FILE" setting:"" help:"Read settings from a YAML file."`
+	ShowVersion kong.VersionFlag `name:"version" short:"V" help:"Print the version."`
 
 	Serve                ServeCmd                `cmd:"" help:"Run the server."`
 	Demo                 DemoCmd                 `cmd:"" help:"Show everything at work on two months of made-up usage."`
@@ -45,6 +46,8 @@ type CLI struct {
 	Load                 LoadCmd                 `cmd:"" help:"Measure a running server."`
 	Config               ConfigCmd               `cmd:"" help:"Print the effective settings and where each came from."`
 	Version              VersionCmd              `cmd:"" help:"Print the version."`
+	Completion           CompletionCmd           `cmd:"" help:"Print a script that completes commands and flags in a shell."`
+	Help                 HelpCmd                 `cmd:"" help:"Show what a command does and takes."`
 }
 
 // ClientSettings say which running server a command talks to, and as whom.
@@ -143,7 +146,7 @@ func newApp(env *Env) (*app, error) {
 		kong.Resolvers(a.settings),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpWithEnv),
-		kong.Vars{"profiles": loadgen.ProfileNames()},
+		kong.Vars{"profiles": loadgen.ProfileNames(), "version": versionLine()},
 	)
 	if err != nil {
 		return nil, err
@@ -188,8 +191,9 @@ func report(ctx context.Context, env *Env, err error) int {
 		fmt.Fprintln(env.Stderr, "odometer: interrupted")
 		return exitInterrupted
 	}
+	text, wrong := told(err)
 	// The client's errors begin with the program's name already.
-	fmt.Fprintln(env.Stderr, "odometer: "+strings.TrimPrefix(strings.TrimSpace(err.Error()), "odometer: "))
+	fmt.Fprintln(env.Stderr, "odometer: "+strings.TrimPrefix(strings.TrimSpace(text), "odometer: "))
 	var withCode *exitError
 	if errors.As(err, &withCode) {
 		return withCode.code
@@ -199,6 +203,9 @@ func report(ctx context.Context, env *Env, err error) int {
 		return exitUsage
 	case meter.KindCorrupt:
 		return exitDisagrees
+	}
+	if wrong {
+		return exitUsage
 	}
 	return exitFailed
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -37,6 +38,7 @@ type settings struct {
 	origin map[string]string // setting -> "environment ODOMETER_X" or "file:line"
 	file   map[string]fileValue
 	loaded bool
+	failed error // to read the file
 }
 
 type fileValue struct {
@@ -86,9 +88,20 @@ func (s *settings) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 // load reads the file that --config or ODOMETER_CONFIG names, once.
 func (s *settings) load(ctx *kong.Context) error {
 	if s.loaded {
+		return s.failed
+	}
+	if node := ctx.Selected(); node != nil && needsNoSettings[node.Name] {
 		return nil
 	}
 	s.loaded = true
+	s.failed = s.read(ctx)
+	return s.failed
+}
+
+// needsNoSettings are the commands that work whatever the configuration is.
+var needsNoSettings = map[string]bool{"help": true, "completion": true, "version": true}
+
+func (s *settings) read(ctx *kong.Context) error {
 	path := s.getenv(envName("config"))
 	for _, flag := range ctx.Flags() {
 		if flag.Name != "config" {
@@ -103,7 +116,11 @@ func (s *settings) load(ctx *kong.Context) error {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("configuration file: %w", err)
+		var reason *fs.PathError
+		if errors.As(err, &reason) {
+			err = reason.Err
+		}
+		return fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	if s.file, err = parseSettings(path, text); err != nil {
 		return err
@@ -188,6 +205,9 @@ func (s *settings) source(ctx *kong.Context, flag *kong.Flag) string {
 // explain adds where a bad value came from to an error about it: kong only
 // names the flag, which the user may never have typed.
 func (s *settings) explain(err error) error {
+	if s.failed != nil {
+		return s.failed // the parser puts a flag before it that has nothing to do with it
+	}
 	text := err.Error()
 	for name, from := range s.origin {
 		if strings.HasPrefix(text, "--"+name+":") || strings.HasPrefix(text, "--"+name+"=") ||

@@ -82,6 +82,14 @@ func (c *UsageCmd) query(now time.Time) (client.UsageQuery, error) {
 	if err != nil {
 		return client.UsageQuery{}, usageErrorf("--tz: %v", err)
 	}
+	if c.Window != "" {
+		if _, err := meter.ParseWindow(c.Window); err != nil {
+			return client.UsageQuery{}, usageErrorf("--window: %v", err)
+		}
+	}
+	if c.Limit < 0 {
+		return client.UsageQuery{}, usageErrorf("--limit %d: want 0 or more", c.Limit)
+	}
 	now = now.In(zone)
 	q := client.UsageQuery{Window: c.Window, TimeZone: c.TZ, GroupBy: c.GroupBy, FillZero: c.FillZero,
 		From: meter.LocalDate(now.Year(), now.Month(), 1, zone), To: now.Truncate(time.Second).Add(time.Second)}

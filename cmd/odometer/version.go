@@ -16,8 +16,12 @@ type VersionCmd struct{}
 
 // Run prints one line.
 func (c *VersionCmd) Run(env *Env) error {
-	_, err := fmt.Fprintf(env.Stdout, "odometer %s %s/%s %s, time zones %s\n", buildVersion(), runtime.GOOS, runtime.GOARCH, runtime.Version(), meter.ZoneVersion())
+	_, err := fmt.Fprintln(env.Stdout, versionLine())
 	return err
+}
+
+func versionLine() string {
+	return fmt.Sprintf("odometer %s %s/%s %s, time zones %s", buildVersion(), runtime.GOOS, runtime.GOARCH, runtime.Version(), meter.ZoneVersion())
 }
 
 // buildVersion is the version with the commit it was built from, when known.
