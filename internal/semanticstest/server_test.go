@@ -58,7 +58,11 @@ func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time
 	s := &server{t: t, clock: clock, done: make(chan error, 1)}
 	ctx := context.Background()
 	var err error
-	s.store, err = catalog.Open(ctx, dsn, catalog.Options{Clock: clock})
+	options := catalog.Options{Clock: clock}
+	if strings.HasPrefix(dsn, "postgres") { // no folder of its own
+		options.SecretKeyFile = filepath.Join(t.TempDir(), "secret.key")
+	}
+	s.store, err = catalog.Open(ctx, dsn, options)
 	s.check(err)
 	s.token, err = s.store.EnsureDefault(ctx, "test")
 	s.check(err)
