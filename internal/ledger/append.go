@@ -40,25 +40,30 @@ type answer struct {
 
 // queue holds the pendings of each organization; organizations take turns.
 type queue struct {
-	mu     sync.Mutex
-	orgs   map[string][]*pending
-	turns  []string
-	bytes  int64
-	count  int
-	closed bool
-	ready  chan struct{} // capacity 1: something was added
-	maxB   int64
-	maxN   int
+	mu      sync.Mutex
+	orgs    map[string][]*pending
+	turns   []string
+	bytes   int64
+	count   int
+	closed  bool
+	failed  error
+	waiting map[*pending]struct{} // pushed and not yet answered
+	ready   chan struct{}         // capacity 1: something was added
+	maxB    int64
+	maxN    int
 }
 
 func newQueue(maxBytes int64, maxBlocks int) *queue {
-	return &queue{orgs: map[string][]*pending{}, ready: make(chan struct{}, 1), maxB: maxBytes, maxN: maxBlocks}
+	return &queue{orgs: map[string][]*pending{}, waiting: map[*pending]struct{}{}, ready: make(chan struct{}, 1), maxB: maxBytes, maxN: maxBlocks}
 }
 
 // push adds p, or says why it cannot.
 func (q *queue) push(p *pending) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.failed != nil {
+		return q.failed
+	}
 	if q.closed {
 		return meter.Errorf(meter.KindUnavailable, "the server is shutting down")
 	}
@@ -71,6 +76,7 @@ func (q *queue) push(p *pending) error {
 		q.turns = append(q.turns, p.org)
 	}
 	q.orgs[p.org] = append(q.orgs[p.org], p)
+	q.waiting[p] = struct{}{}
 	q.bytes += p.size
 	q.count++
 	select {
@@ -81,9 +87,10 @@ func (q *queue) push(p *pending) error {
 }
 
 // release gives back what an answered pending held.
-func (q *queue) release(size int64) {
+func (q *queue) release(p *pending) {
 	q.mu.Lock()
-	q.bytes -= size
+	delete(q.waiting, p)
+	q.bytes -= p.size
 	q.count--
 	q.mu.Unlock()
 }
@@ -167,7 +174,11 @@ func (l *Ledger) AppendSealed(ctx context.Context, b *block.Builder) (Result, er
 }
 
 func (l *Ledger) append(ctx context.Context, b *block.Builder, sealed bool) (Result, error) {
-	defer l.builders.Put(b)
+	defer func() {
+		if l.stopped() == nil { // else the appender may be at work on its rows
+			l.builders.Put(b)
+		}
+	}()
 	if err := ctx.Err(); err != nil {
 		return Result{}, meter.WrapError(meter.KindUnavailable, err, "the request was given up")
 	}
@@ -192,7 +203,7 @@ func (l *Ledger) append(ctx context.Context, b *block.Builder, sealed bool) (Res
 	// From here on the outcome is the log's: waiting is not given up, the
 	// answer comes within one sync and one fold.
 	a := <-p.done
-	l.queue.release(p.size)
+	l.queue.release(p)
 	if a.err != nil {
 		return Result{}, a.err
 	}
@@ -229,7 +240,7 @@ func (l *Ledger) submitControl(ctx context.Context, org string, c control) (any,
 		return nil, 0, err
 	}
 	a := <-p.done
-	l.queue.release(p.size)
+	l.queue.release(p)
 	return a.control, a.seq, a.err
 }
 
@@ -248,7 +259,7 @@ type foldItem struct {
 // appender is the one goroutine that numbers blocks and syncs them.
 func (l *Ledger) appender() {
 	defer close(l.folds)
-	for {
+	for l.stopped() == nil {
 		groups := l.queue.take(l.limits.GroupBlocks, int64(l.limits.GroupBytes))
 		if len(groups) == 0 {
 			if l.queue.isClosed() {
@@ -260,7 +271,7 @@ func (l *Ledger) appender() {
 		items := l.number(groups)
 		if err := l.appendItems(items); err != nil {
 			// The outcome is unknown: answering either way could lie.
-			l.fatal(fmt.Sprintf("append to the log: %v", err))
+			l.fatal(fmt.Sprintf("append to the log: %v", err), err)
 			return
 		}
 		for _, it := range items {
@@ -350,8 +361,15 @@ func (l *Ledger) appendItems(items []*foldItem) error {
 		l.tail.sum = it.header.Sum()
 		entries[i] = Entry{Sequence: l.tail.seq, Header: it.header.Append(nil), Body: body}
 	}
+	// After the rows were read for the last time: from a failure on they are their requests' again.
+	if err := l.stopped(); err != nil {
+		return err
+	}
 	start := l.now()
 	err := l.log.Append(entries)
+	if err == nil {
+		err = l.stopped() // the engine tells a failed commit by ending the process
+	}
 	l.timing.appended(len(entries), l.now().Sub(start))
 	if err == nil {
 		l.noteTail(l.tail.seq, 0, false)

@@ -145,7 +145,7 @@ func (l *Ledger) foldBackfill(b *backfillBatch) {
 	}
 	if err != nil {
 		err = fmt.Errorf("backfill block %d: %w", b.seq, err)
-		l.fatal(err.Error())
+		l.fatal(err.Error(), err)
 	}
 	b.folded <- err
 }

@@ -278,7 +278,7 @@ func (l *Ledger) flush(d *delta, done chan struct{}) {
 	start := l.now()
 	if err := l.writeDelta(d); err != nil {
 		l.ckpt.failed = err
-		l.fatal(fmt.Sprintf("checkpoint at block %d: %v", d.applied, err))
+		l.fatal(fmt.Sprintf("checkpoint at block %d: %v", d.applied, err), err)
 		return
 	}
 	l.timing.checkpointed(l.now(), l.now().Sub(start))
@@ -319,6 +319,9 @@ func (l *Ledger) writeDelta(d *delta) error {
 	defer l.ckpt.copying.Unlock()
 	if err := b.Commit(pebble.Sync); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	if err := l.stopped(); err != nil { // the engine tells a failed commit by ending the process
+		return err
 	}
 	l.noteTail(0, d.applied, true)
 	next := newBase(l.state)
@@ -488,7 +491,13 @@ func (l *Ledger) Checkpoint() error {
 func (l *Ledger) onFold(fn func() error) error {
 	result := make(chan error, 1)
 	select {
-	case l.foldJobs <- func() { result <- fn() }:
+	case l.foldJobs <- func() {
+		if err := l.stopped(); err != nil {
+			result <- err
+			return
+		}
+		result <- fn()
+	}:
 		return <-result
 	case <-l.folded:
 		return errClosed

@@ -343,6 +343,9 @@ func (l *Ledger) compactLoop() {
 			return
 		case <-timer.C:
 		}
+		if l.stopped() != nil {
+			return
+		}
 		// The last entry is never merged: the log's end is found by its key.
 		var more bool
 		if done := l.checkpointed.Load(); done > 0 && !l.diskLow.Load() {

@@ -40,8 +40,14 @@ func (l *Ledger) foldLoop() {
 			if !ok {
 				return
 			}
-			l.foldOne(it)
+			if l.stopped() == nil { // no block may be folded after one that was not
+				l.foldOne(it)
+			}
 		case batch := <-l.backfill.ready:
+			if err := l.stopped(); err != nil {
+				batch.folded <- err
+				continue
+			}
 			l.foldBackfill(batch)
 		case job := <-l.foldJobs:
 			job()
@@ -52,19 +58,19 @@ func (l *Ledger) foldLoop() {
 // foldOne folds one block and answers those who wait for it.
 func (l *Ledger) foldOne(it *foldItem) {
 	if err := l.makeRoom(it); err != nil {
-		l.fatal(fmt.Sprintf("checkpoint before block %d: %v", it.header.Sequence, err))
+		l.fatal(fmt.Sprintf("checkpoint before block %d: %v", it.header.Sequence, err), err)
 		return
 	}
 	answers, err := l.foldBlock(it)
 	if err != nil {
 		// The log holds the block but the state cannot take it in: serving on
 		// would answer from a state that is not a fold of the log.
-		l.fatal(fmt.Sprintf("fold block %d: %v", it.header.Sequence, err))
+		l.fatal(fmt.Sprintf("fold block %d: %v", it.header.Sequence, err), err)
 		return
 	}
 	for i, p := range it.waiting {
 		answers[i].seq = it.header.Sequence
-		p.done <- answers[i]
+		p.answer(answers[i])
 	}
 	if it.merged != nil {
 		l.builders.Put(it.merged)

@@ -33,8 +33,9 @@ type Options struct {
 	Logger *slog.Logger     // nil = discard
 	Limits Limits
 	// Fatal ends the process: a sync failed or the state can no longer follow
-	// the log, so nothing may be answered any more. It must not return
-	// normally in a server. nil = panic.
+	// the log, so nothing may be answered any more. It is called once. If it
+	// returns, the ledger has failed: whoever waits is answered with an error,
+	// nothing is folded, stored or read, and only Close is left. nil = panic.
 	Fatal func(message string)
 }
 
@@ -85,7 +86,7 @@ type Ledger struct {
 	spareTable   atomic.Pointer[cell.Table] // empty, for the next freeze
 	applied      atomic.Uint64
 	checkpointed atomic.Uint64
-	failed       atomic.Pointer[string]
+	failed       atomic.Pointer[meter.Error]
 	diskLow      atomic.Bool
 	damaged      damageList
 	blocks       blockCache
@@ -131,6 +132,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l.kept.most = l.limits.AnswerBytes
 	l.reads = newReadBudget(l.limits.ReadBytes)
 	l.staging.most = l.limits.StagedBytes
+	l.queue = newQueue(l.limits.BytesInFlight, l.limits.BlocksInFlight*64)
 	if l.fs == nil {
 		l.fs = privateFS{vfs.Default}
 	}
@@ -141,7 +143,11 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		l.logger = slog.New(slog.DiscardHandler)
 	}
 	l.closing, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if err := l.open(ctx); err != nil {
+	err := l.open(ctx)
+	if err == nil {
+		err = l.stopped() // by a checkpoint of the replay
+	}
+	if err != nil {
 		l.cancel()
 		l.awaitFlush() // that the replay started
 		return nil, errors.Join(err, l.closeStores())
@@ -261,7 +267,6 @@ func openState(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache,
 
 // start runs the goroutines.
 func (l *Ledger) start() {
-	l.queue = newQueue(l.limits.BytesInFlight, l.limits.BlocksInFlight*64)
 	l.folds = make(chan *foldItem, l.limits.BlocksInFlight)
 	go l.appender()
 	go l.foldLoop()
@@ -346,8 +351,8 @@ func (l *Ledger) rest() {
 
 // accepting says why nothing can be appended now, or nil.
 func (l *Ledger) accepting(org string) error {
-	if msg := l.failed.Load(); msg != nil {
-		return meter.Errorf(meter.KindUnavailable, "the ledger has stopped")
+	if err := l.stopped(); err != nil {
+		return err
 	}
 	if l.closing.Err() != nil {
 		return errClosed
@@ -362,16 +367,6 @@ func (l *Ledger) accepting(org string) error {
 }
 
 func (l *Ledger) now() time.Time { return l.clock() }
-
-// fatal stops serving and ends the process through Options.Fatal.
-func (l *Ledger) fatal(message string) {
-	l.failed.CompareAndSwap(nil, &message)
-	l.logger.Error("the ledger stops", "reason", message)
-	if l.onFail == nil {
-		panic("odometer ledger: " + message)
-	}
-	l.onFail(message)
-}
 
 // Close answers what has been accepted and asked, writes a last checkpoint and releases the directory.
 func (l *Ledger) Close() error {
@@ -395,7 +390,7 @@ func (l *Ledger) close() error {
 	l.reading.Lock()
 	defer l.reading.Unlock()
 	l.closed = true
-	return errors.Join(err, l.ckpt.failed, l.closeStores())
+	return errors.Join(err, l.stopped(), l.ckpt.failed, l.closeStores())
 }
 
 // read keeps the stores open until done is called; errClosed when they are not.
@@ -405,6 +400,10 @@ func (l *Ledger) read() (done func(), err error) {
 	if l.closed {
 		l.reading.RUnlock()
 		return nil, errClosed
+	}
+	if err := l.stopped(); err != nil {
+		l.reading.RUnlock()
+		return nil, err
 	}
 	return l.reading.RUnlock, nil
 }
@@ -452,5 +451,11 @@ func (p pebbleLogger) Errorf(format string, args ...any) {
 }
 
 func (p pebbleLogger) Fatalf(format string, args ...any) {
-	p.l.fatal("store: " + fmt.Sprintf(format, args...))
+	var cause error
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			cause = err
+		}
+	}
+	p.l.fatal("store: "+fmt.Sprintf(format, args...), cause)
 }

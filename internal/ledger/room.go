@@ -73,5 +73,5 @@ func (l *Ledger) noRoom(err error) {
 	if usage, failed := l.fs.GetDiskUsage(l.dir); failed == nil {
 		message = fmt.Sprintf("the disk of %s is full, %d bytes are free: %v", l.dir, usage.AvailBytes, err)
 	}
-	go l.fatal(message) // the engine waits for us, and holds its lock
+	go l.fatal(message, nil) // the engine waits for us, and holds its lock
 }
