@@ -27,6 +27,7 @@ import (
 const (
 	ledgerFolder     = "ledger"
 	catalogFile      = "catalog.db"
+	noncesFile       = "nonces"    // of signed requests, for a minute
 	backupPrefix     = "backup-"   // folders of backups being sent; left over by a crash
 	flushLastUsed    = time.Minute // keeps the times of keys from being lost by a crash
 	closeDueEvery    = time.Hour
@@ -48,6 +49,7 @@ type Server struct {
 	http      *httpserver.Server
 	metrics   *httpserver.Metrics
 	stores    *stores
+	nonces    *edgegrid.Journal
 	stop      context.CancelFunc
 	jobs      sync.WaitGroup
 	service   *metering.Service
@@ -225,6 +227,9 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	if err != nil {
 		return errors.Join(err, s.stores.close())
 	}
+	if s.nonces, err = edgegrid.OpenJournal(filepath.Join(s.settings.Data, noncesFile), env.Clock()); err != nil {
+		return errors.Join(fmt.Errorf("open the file of nonces: %w", err), s.stores.close())
+	}
 	s.service = service
 	service.KeepBooks(metering.ProductBook(service), fastly.Book(service), akamai.Book(service))
 	if days := s.settings.Periods.CloseAfterDays; days > 0 {
@@ -257,22 +262,12 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}),
 		thousandeyes.Surface(thousandeyes.Options{Service: service, CursorKey: cursors, Clock: env.Clock,
 			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.ThousandEyes.RateLimit}),
-		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Host: s.settings.publicHost(), Clock: env.Clock, Limits: s.edgeGridLimits(env)}),
+		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Host: s.settings.publicHost(), Clock: env.Clock, Nonces: s.nonces}),
 		suger.Surface(suger.Options{Service: service, Clock: env.Clock}))
 	if err := s.http.Ready(service); err != nil {
 		return errors.Join(err, s.stores.close())
 	}
 	return nil
-}
-
-// edgeGridLimits refuses requests that a process before this one may have let
-// in. A fresh directory had none.
-func (s *Server) edgeGridLimits(env *Env) edgegrid.Limits {
-	limits := edgegrid.DefaultLimits()
-	if s.AdminKey == "" {
-		limits.NotBefore = env.Clock()
-	}
-	return limits
 }
 
 // URL is where the server answers.
@@ -297,7 +292,7 @@ func (s *Server) Close() error {
 	s.stop()
 	<-s.done
 	s.jobs.Wait()
-	err := errors.Join(s.err, s.stores.close())
+	err := errors.Join(s.err, s.nonces.Close(), s.stores.close())
 	s.release()
 	return err
 }

@@ -109,7 +109,7 @@ func (s *sim) ask(o *simOrg, m *simMeter, q UsageQuery) {
 
 // usageOfEvents answers from the events although the cells could.
 func (l *Ledger) usageOfEvents(q UsageQuery) (*Usage, error) {
-	q.All = true // a page is bounded in bytes too
+	q.All = q.Limit == 0 && q.Cursor == "" // a page is bounded in bytes too
 	qu, err := l.question(q)
 	if err != nil {
 		return nil, err

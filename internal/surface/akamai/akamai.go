@@ -37,6 +37,7 @@ type Options struct {
 	Service     *metering.Service
 	Credentials edgegrid.Lookup[Caller]
 	Limits      edgegrid.Limits
+	Nonces      *edgegrid.Journal // nil = they are forgotten when the server ends
 	Scheme      string           // that clients use: "http" or "https"
 	Host        string           // that clients use, as the public address spells it; "" = it is not known
 	Clock       func() time.Time // says which month and day it is
@@ -65,7 +66,7 @@ type request struct {
 
 // Surface returns the API.
 func Surface(o Options) *httpserver.Surface {
-	a := api{o, edgegrid.NewVerifier(o.Credentials, o.Clock, o.Limits)}
+	a := api{o, edgegrid.NewVerifier(o.Credentials, o.Clock, o.Limits, o.Nonces)}
 	s := &httpserver.Surface{Name: surfaceName, Fail: fail, Under: []string{"/billing/v1/"}, Refuse: refuse}
 	for _, r := range []struct {
 		path   string

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -61,7 +63,7 @@ func newWorld(limits Limits) *world {
 		}
 		return Credential[string]{AccessToken: w.access, Secret: known.Secret, Owner: "shop"}, true, w.fails
 	}
-	w.Verifier = NewVerifier(lookup, func() time.Time { return w.now }, limits)
+	w.Verifier = NewVerifier(lookup, func() time.Time { return w.now }, limits, nil)
 	return w
 }
 
@@ -254,7 +256,7 @@ func TestReplays(t *testing.T) {
 
 func TestNonceWindow(t *testing.T) {
 	t.Parallel()
-	n := newNonces(time.Minute, 3, 2)
+	n := newNonces(time.Minute, 3, 2, nil)
 	for i, c := range []struct {
 		client, nonce string
 		after         time.Duration
@@ -283,7 +285,7 @@ func TestNonceWindow(t *testing.T) {
 // TestNonceMemory uses many more nonces than are remembered.
 func TestNonceMemory(t *testing.T) {
 	t.Parallel()
-	n := newNonces(time.Minute, 1000, 1000)
+	n := newNonces(time.Minute, 1000, 1000, nil)
 	for i := range 100_000 {
 		if err := n.use("a", fmt.Sprint(i), at.Add(time.Duration(i)*time.Minute/500)); err != nil {
 			t.Fatal(i, err)
@@ -300,7 +302,7 @@ func TestOneOfManyReplays(t *testing.T) {
 	lookup := func(context.Context, string) (Credential[int], bool, error) {
 		return Credential[int]{AccessToken: known.AccessToken, Secret: known.Secret}, true, nil
 	}
-	v := NewVerifier(lookup, func() time.Time { return at }, Limits{})
+	v := NewVerifier(lookup, func() time.Time { return at }, Limits{}, nil)
 	header := Sign(known, get, at, "n")
 	var wg sync.WaitGroup
 	results := make(chan error, 32)
@@ -447,28 +449,104 @@ func TestFormsOfOneRequest(t *testing.T) {
 	}
 }
 
-// TestReplaysAfterARestart replays a request to a verifier that was made after it.
+// TestReplaysAfterARestart replays requests to verifiers that were made after
+// the one that let them in, also after a torn write.
 func TestReplaysAfterARestart(t *testing.T) {
 	t.Parallel()
-	before := newWorld(Limits{})
-	header := Sign(known, get, at, "n")
-	if _, err := before.verify(get, header); err != nil {
-		t.Fatal(err)
+	path := filepath.Join(t.TempDir(), "nonces")
+	now := at
+	restart := func() *Verifier[int] {
+		t.Helper()
+		journal, err := OpenJournal(path, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = journal.Close() })
+		return NewVerifier(func(context.Context, string) (Credential[int], bool, error) {
+			return Credential[int]{AccessToken: known.AccessToken, Secret: known.Secret}, true, nil
+		}, func() time.Time { return now }, Limits{}, journal)
 	}
-	lookup := func(context.Context, string) (Credential[int], bool, error) {
-		return Credential[int]{AccessToken: known.AccessToken, Secret: known.Secret}, true, nil
+	verify := func(v *Verifier[int], header string) error {
+		_, err := v.Verify(context.Background(), []string{header}, get)
+		return err
 	}
-	now := at.Add(500 * time.Millisecond)
-	after := NewVerifier(lookup, func() time.Time { return now }, Limits{NotBefore: now})
-	for _, wait := range []time.Duration{0, time.Second, 29 * time.Second} {
-		now = at.Add(500*time.Millisecond + wait)
-		if _, err := after.Verify(context.Background(), []string{header}, get); err != BadTimestamp {
-			t.Errorf("replayed %s after the restart: %v", wait, err)
+	early, ahead := Sign(known, get, at, "n"), Sign(known, get, at.Add(30*time.Second), "n2") // by a clock that is ahead
+	before := restart()
+	for _, header := range []string{early, ahead} {
+		if err := verify(before, header); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if _, err := after.Verify(context.Background(), []string{Sign(known, get, at.Add(time.Second), "m")}, get); err != nil {
-		t.Errorf("signed after the restart: %v", err)
+	if err := os.WriteFile(path, append(must(os.ReadFile(path)), "torn"...), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	for i, wait := range []time.Duration{0, time.Second, 29 * time.Second} {
+		now = at.Add(wait)
+		after := restart()
+		if err := verify(after, early); err != NonceUsed {
+			t.Errorf("replayed %s later: %v", wait, err)
+		}
+		if err := verify(after, Sign(known, get, now, fmt.Sprint("new", i))); err != nil {
+			t.Errorf("a new one %s later: %v", wait, err)
+		}
+	}
+	now = at.Add(60 * time.Second)
+	if err := verify(restart(), ahead); err != NonceUsed {
+		t.Errorf("replayed at the end of the window: %v", err)
+	}
+	now = at.Add(3 * time.Minute)
+	restart()
+	if left := must(os.ReadFile(path)); len(left) != 0 {
+		t.Errorf("%d bytes are left of what counts no more", len(left))
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// TestJournalIsBounded uses many more nonces than count at once.
+func TestJournalIsBounded(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "nonces")
+	journal, err := OpenJournal(path, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := newNonces(time.Minute, 1000, 1000, journal)
+	for i := range 100_000 {
+		if err := n.use("a", fmt.Sprint(i), at.Add(time.Duration(i)*time.Minute/100)); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	info := must(os.Stat(path))
+	if most := int64(journalSlack + 3*102*recordBytes); info.Size() > most || info.Size() != journal.size || info.Mode().Perm() != 0o600 {
+		t.Errorf("%d bytes, %v; want at most %d", info.Size(), info.Mode(), most)
+	}
+	if err := journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if again := must(OpenJournal(path, at.Add(100_000*time.Minute/100))); len(again.left) != 100 {
+		t.Errorf("%d nonces are left, want 100", len(again.left))
+	}
+}
+
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte("0123456789abcdef\x7fxxxxxxx0123"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "nonces")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		journal, err := OpenJournal(path, at)
+		if err != nil || len(journal.left) > len(text)/recordBytes {
+			t.Fatalf("%+v, %v", journal, err)
+		}
+		_ = journal.Close()
+	})
 }
 
 func FuzzForms(f *testing.F) {

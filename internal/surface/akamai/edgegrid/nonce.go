@@ -12,6 +12,7 @@ import (
 // in twice.
 type nonces struct {
 	window          time.Duration
+	journal         *Journal // nil = they are kept in memory only
 	most, perClient int
 
 	mu      sync.Mutex
@@ -30,8 +31,16 @@ type nonceUse struct {
 	until  time.Time
 }
 
-func newNonces(window time.Duration, most, perClient int) *nonces {
-	return &nonces{window: window, most: most, perClient: perClient, seen: map[nonceKey]struct{}{}, clients: map[string]int{}}
+func newNonces(window time.Duration, most, perClient int, journal *Journal) *nonces {
+	n := &nonces{window: window, journal: journal, most: most, perClient: perClient, seen: map[nonceKey]struct{}{}, clients: map[string]int{}}
+	if journal != nil { // whose they were is not in the file; they count for all
+		for _, u := range journal.left {
+			n.seen[u.key] = struct{}{}
+			n.clients[u.client]++
+		}
+		n.queue, journal.left = journal.left, nil
+	}
+	return n
 }
 
 func newNonceKey(client, nonce string) nonceKey {
@@ -54,6 +63,9 @@ func (n *nonces) use(client, nonce string, now time.Time) error {
 	n.seen[key] = struct{}{}
 	n.clients[client]++
 	n.queue = append(n.queue, nonceUse{key, client, now.Add(n.window)})
+	if n.journal != nil {
+		n.journal.note(&n.queue[len(n.queue)-1], n.queue[n.head:])
+	}
 	return nil
 }
 

@@ -44,10 +44,6 @@ type Limits struct {
 	Skew            time.Duration // between the clock and a timestamp, either way
 	Nonces          int           // remembered at once, for 2*Skew each
 	NoncesPerClient int
-
-	// NotBefore refuses requests that were signed before: another verifier,
-	// before a restart, may have let them in. Zero where there was none.
-	NotBefore time.Time
 }
 
 // DefaultLimits returns the defaults. Skew is the vendor's.
@@ -92,11 +88,11 @@ type Verifier[T any] struct {
 	nonces *nonces
 }
 
-// NewVerifier returns a Verifier over credentials and a clock. Nonces do not
-// survive it; see Limits.NotBefore.
-func NewVerifier[T any](lookup Lookup[T], clock func() time.Time, limits Limits) *Verifier[T] {
+// NewVerifier returns a Verifier over credentials and a clock. It remembers
+// nonces in journal too, so that they survive it; nil = they do not.
+func NewVerifier[T any](lookup Lookup[T], clock func() time.Time, limits Limits, journal *Journal) *Verifier[T] {
 	limits = limits.withDefaults()
-	return &Verifier[T]{lookup: lookup, now: clock, limits: limits, nonces: newNonces(2*limits.Skew, limits.Nonces, limits.NoncesPerClient)}
+	return &Verifier[T]{lookup: lookup, now: clock, limits: limits, nonces: newNonces(2*limits.Skew, limits.Nonces, limits.NoncesPerClient, journal)}
 }
 
 // decoy is the secret of a client that does not exist: finding that out takes
@@ -115,7 +111,7 @@ func (v *Verifier[T]) Verify(ctx context.Context, authorization []string, r Requ
 		return nobody, BadHeader
 	}
 	now := v.now()
-	if t, ok := parseTimestamp(h.timestamp); !ok || now.Sub(t).Abs() > v.limits.Skew || t.Before(v.limits.NotBefore) {
+	if t, ok := parseTimestamp(h.timestamp); !ok || now.Sub(t).Abs() > v.limits.Skew {
 		return nobody, BadTimestamp
 	}
 	c, known, err := v.lookup(ctx, h.client)
