@@ -38,9 +38,9 @@ type Options struct {
 	Credentials edgegrid.Lookup[Caller]
 	Limits      edgegrid.Limits
 	Nonces      *edgegrid.Journal // nil = they are forgotten when the server ends
-	Scheme      string           // that clients use: "http" or "https"
-	Host        string           // that clients use, as the public address spells it; "" = it is not known
-	Clock       func() time.Time // says which month and day it is
+	Scheme      string            // that clients use: "http" or "https"
+	Host        string            // that clients use, as the public address spells it; "" = it is not known
+	Clock       func() time.Time  // says which month and day it is
 }
 
 // Credentials looks callers up among the service's EdgeGrid keys.
