@@ -335,7 +335,8 @@ type process struct {
 	log      *bytes.Buffer // read after exited only
 }
 
-const startWithin = time.Minute
+// startWithin ends what hangs. It decides about nothing else.
+const startWithin = 30 * time.Minute
 
 // startProcess starts `serve` on a free port and waits until it is ready.
 func startProcess(t *testing.T, binary, data string, flags ...string) *process {

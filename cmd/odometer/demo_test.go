@@ -34,7 +34,7 @@ func startDemo(t *testing.T) *demo {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), startWithin*4)
+	ctx, cancel := context.WithTimeout(t.Context(), startWithin)
 	cmd := exec.CommandContext(ctx, program, "demo", "--listen", "127.0.0.1:0")
 	var errs strings.Builder
 	cmd.Stderr = &errs

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // startedOnce runs serve over a fresh directory until it is ready, and returns what it printed.
@@ -16,7 +15,7 @@ func startedOnce(t *testing.T, terminal bool, vars map[string]string, flags ...s
 	env, _, stderr := testEnv(vars)
 	env.IsTerminal = func(any) bool { return terminal }
 	var printed bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), startWithin)
 	defer cancel()
 	env.Stdout = writerFunc(func(p []byte) (int, error) {
 		if strings.Contains(string(p), "listening: ") {

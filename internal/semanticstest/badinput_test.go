@@ -39,7 +39,7 @@ func (s *server) bytes(method, text string) answered {
 	conn, err := net.Dial("tcp", s.http.Addr().String())
 	s.check(err)
 	defer conn.Close()
-	s.check(conn.SetDeadline(time.Now().Add(time.Minute)))
+	s.check(conn.SetDeadline(time.Now().Add(30 * time.Minute)))
 	_, err = io.WriteString(conn, text)
 	s.check(err)
 	r, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
