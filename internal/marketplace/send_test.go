@@ -308,8 +308,8 @@ func (b *between) holds(account, dimension, quantity string) {
 	resource := azureResource(account)
 	b.set(func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"count":1,"result":[{"status":"Duplicate","resourceId":"` + azureResource(resource) + `","dimension":"` + dimension + `","effectiveStartTime":"2026-11-20T10:00:00Z",
-			"error":{"code":"Duplicate","additionalInfo":{"acceptedMessage":{"resourceId":"` + azureResource(resource) + `","dimension":"` + dimension + `","quantity":` + quantity + `}}}}]}`))
+		_, _ = w.Write([]byte(`{"count":1,"result":[{"status":"Duplicate","resourceId":"` + resource + `","dimension":"` + dimension + `","effectiveStartTime":"2026-11-20T10:00:00Z",
+			"error":{"code":"Duplicate","additionalInfo":{"acceptedMessage":{"resourceId":"` + resource + `","dimension":"` + dimension + `","quantity":` + quantity + `}}}}]}`))
 		return true
 	})
 }
