@@ -3,7 +3,6 @@ package ledger
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -84,15 +83,15 @@ func parseEventsCursor(s string) (uint64, uint32, error) {
 	if s == "" {
 		return 0, 0, nil
 	}
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != 12 {
+	b, ok := meter.ReadCursor(s)
+	if !ok || len(b) != 12 {
 		return 0, 0, meter.Errorf(meter.KindInvalid, "the cursor is not one of this list")
 	}
 	return binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:]), nil
 }
 
 func eventsCursor(seq uint64, ord uint32) string {
-	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, seq), ord))
+	return meter.WriteCursor(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, seq), ord))
 }
 
 type eventLister struct {

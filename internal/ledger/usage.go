@@ -1,9 +1,9 @@
 package ledger
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -38,6 +38,17 @@ type question struct {
 type usageCursor struct {
 	Start int64    `json:"s"`
 	Group []string `json:"g"`
+}
+
+// parseUsageCursor reads the text that an answer of so many groups gave, and no other form of it.
+func parseUsageCursor(text string, groups int) (*usageCursor, bool) {
+	var c *usageCursor
+	raw, ok := meter.ReadCursor(text)
+	if !ok || json.Unmarshal(raw, &c) != nil || c == nil || len(c.Group) != groups {
+		return nil, false
+	}
+	again, err := json.Marshal(c)
+	return c, err == nil && bytes.Equal(again, raw)
 }
 
 // Usage answers a question about one meter. Cells answer where the grouping,
@@ -202,11 +213,8 @@ func (qu *question) names(lim Limits) error {
 		qu.filters = append(qu.filters, AttrFilter{Attribute: customerAttribute, Values: []string{*q.Customer}})
 	}
 	if q.Cursor != "" {
-		raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-		if err == nil {
-			err = json.Unmarshal(raw, &qu.after)
-		}
-		if err != nil || qu.after == nil || len(qu.after.Group) != len(q.GroupBy) {
+		var ok bool
+		if qu.after, ok = parseUsageCursor(q.Cursor, len(q.GroupBy)); !ok {
 			return meter.Errorf(meter.KindInvalid, "the cursor is not one of this question")
 		}
 	}
@@ -320,7 +328,7 @@ func (qu *question) rows(u *Usage, c *collector, lim Limits) error {
 		if err != nil {
 			return err
 		}
-		u.NextCursor = base64.RawURLEncoding.EncodeToString(raw)
+		u.NextCursor = meter.WriteCursor(raw)
 	}
 	u.Rows = rows
 	return nil

@@ -5,7 +5,6 @@ import (
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 
 	"odometer/internal/meter"
@@ -72,13 +71,13 @@ func (p placesOf) seal(cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(raw) != aes.BlockSize-len(cursorMark) {
+	raw, ok := meter.ReadCursor(cursor)
+	if !ok || len(raw) != aes.BlockSize-len(cursorMark) {
 		return "", meter.Errorf(meter.KindInternal, "the ledger's cursor %q is not a place", cursor)
 	}
 	sealed := append(raw, cursorMark[:]...)
 	p.block.Encrypt(sealed, sealed)
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
+	return meter.WriteCursor(sealed), nil
 }
 
 // open is the ledger's cursor again.
@@ -86,8 +85,8 @@ func (p placesOf) open(cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(raw) != aes.BlockSize {
+	raw, ok := meter.ReadCursor(cursor)
+	if !ok || len(raw) != aes.BlockSize {
 		return "", errCursor
 	}
 	p.block.Decrypt(raw, raw)
@@ -95,7 +94,7 @@ func (p placesOf) open(cursor string) (string, error) {
 	if [4]byte(mark) != cursorMark {
 		return "", errCursor
 	}
-	return base64.RawURLEncoding.EncodeToString(place), nil
+	return meter.WriteCursor(place), nil
 }
 
 // placed is a log sequence as the principal is told it; 0 = not.

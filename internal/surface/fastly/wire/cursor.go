@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"time"
 
@@ -56,7 +55,7 @@ func (c *Cursors) Sign(s Scope, p Position) string {
 	b = binary.AppendVarint(b, epochDay(p.Window.First))
 	b = binary.AppendVarint(b, epochDay(p.Window.Last))
 	b = appendTexts(b, p.After.Service, p.After.Product, p.After.UsageType, p.After.Late)
-	return base64.RawURLEncoding.EncodeToString(append(b, c.sum(s, b)...))
+	return meter.WriteCursor(append(b, c.sum(s, b)...))
 }
 
 // Open returns the position of a cursor that Sign made for the same scope.
@@ -66,16 +65,16 @@ func (c *Cursors) Open(s Scope, cursor string) (Position, error) {
 	if len(cursor) > MaxCursorBytes {
 		return Position{}, refused
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(b) < 1+sha256.Size || b[0] != cursorVersion {
+	b, ok := meter.ReadCursor(cursor)
+	if !ok || len(b) < 1+sha256.Size || b[0] != cursorVersion {
 		return Position{}, refused
 	}
 	b, sum := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
 	if !hmac.Equal(sum, c.sum(s, b)) {
 		return Position{}, refused
 	}
-	p, ok := readPosition(b[1:])
-	if !ok {
+	p, read := readPosition(b[1:])
+	if !read {
 		return Position{}, refused
 	}
 	return p, nil

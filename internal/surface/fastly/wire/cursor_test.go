@@ -133,6 +133,7 @@ func FuzzCursor(f *testing.F) {
 	c := NewCursors([]byte("a key of these tests"))
 	scope := metricsV3(f, "").Scope("o", "c")
 	f.Add(c.Sign(scope, Position{metricsV3(f, "").Window, Row{"a", "b", "c", "d"}}), []byte{4, 4, 1, 'a', 0, 0, 0})
+	f.Add("\n"+c.Sign(scope, Position{metricsV3(f, "").Window, Row{"a", "b", "c", "d"}})+"\r\n", []byte{})
 	f.Add("AAAA", []byte{0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, text string, position []byte) {
 		if p, err := c.Open(scope, text); err == nil && c.Sign(scope, p) != text {

@@ -3,7 +3,6 @@ package wire
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"time"
 
@@ -52,7 +51,7 @@ func (c *CursorCodec) encode(r UnitsRequest, next Position) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := base64.RawURLEncoding.EncodeToString(append(body, c.tag(r.Operation, r.Scope, body)...))
+	text := meter.WriteCursor(append(body, c.tag(r.Operation, r.Scope, body)...))
 	if len(text) > MaxCursorBytes {
 		return "", meter.Errorf(meter.KindTooLarge, "the ids of a row make a cursor of %d bytes (limit %d)", len(text), MaxCursorBytes)
 	}
@@ -64,8 +63,8 @@ func (c *CursorCodec) decode(op Operation, scope, text string) (cursor, bool) {
 	if len(text) > MaxCursorBytes {
 		return out, false
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) <= cursorTag {
+	raw, canonical := meter.ReadCursor(text)
+	if !canonical || len(raw) <= cursorTag {
 		return out, false
 	}
 	body, tag := raw[:len(raw)-cursorTag], raw[len(raw)-cursorTag:]

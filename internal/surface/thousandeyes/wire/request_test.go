@@ -270,6 +270,7 @@ func FuzzCursor(f *testing.F) {
 	r, _ := ParseUnits(TestsOperation, "o", "startDate=2026-11-01T00:00:00Z", testCodec, now)
 	cursor, _ := testCodec.encode(r, Position{"1", "2"})
 	f.Add(cursor)
+	f.Add(cursor[:4] + "\r\n" + cursor[4:] + "\n")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
 		if _, ok := testCodec.decode(TestsOperation, "o", text); ok && text != cursor {
