@@ -70,6 +70,9 @@ type docOperation struct {
 	Responses map[string]docResponse
 }
 
+// Steps are the parts of the path, between which its line may be broken.
+func (o docOperation) Steps() []string { return strings.SplitAfter(o.Path, "/") }
+
 type docResponse struct {
 	Ref         string `json:"$ref"`
 	Description string
