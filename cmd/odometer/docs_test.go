@@ -47,10 +47,19 @@ func docCommands(t *testing.T, program string) []docCommand {
 			}
 		}
 	}
-	read("../../README.md")
+	for _, path := range docPages(t) {
+		read(path)
+	}
+	return out
+}
+
+// docPages are README and the pages of docs.
+func docPages(t *testing.T) []string {
+	t.Helper()
+	out := []string{"../../README.md"}
 	err := filepath.WalkDir("../../docs", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".md" {
-			read(path)
+			out = append(out, path)
 		}
 		return err
 	})
