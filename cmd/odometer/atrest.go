@@ -66,12 +66,17 @@ func openAtRest(ctx context.Context, env *Env, dir string, where CatalogSettings
 	if elsewhere {
 		open = openLedger
 	}
-	s, err := open(ctx, dir, where, ledger.DefaultLimits(), env, logger)
+	s, err := open(ctx, dir, where, ledger.DefaultLimits(), env, logger, sayDamage(logger))
 	if err != nil {
 		release()
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
 	return &atRest{stores: s, release: release}, nil
+}
+
+// sayDamage lets a command at rest end in order, with the exit code of damage.
+func sayDamage(logger *slog.Logger) func(string) {
+	return func(message string) { logger.Error("stored data is damaged", "reason", message) }
 }
 
 func (a *atRest) close() error {

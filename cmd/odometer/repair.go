@@ -61,7 +61,8 @@ func (c *RepairCmd) Run(ctx context.Context, env *Env) error {
 }
 
 func (c *RepairCmd) ledger(ctx context.Context, env *Env) (*stores, error) {
-	return openLedger(ctx, c.Data, c.CatalogSettings, ledger.DefaultLimits(), env, slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
+	logger := slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	return openLedger(ctx, c.Data, c.CatalogSettings, ledger.DefaultLimits(), env, logger, sayDamage(logger))
 }
 
 func (c *RepairCmd) stops(ctx context.Context, env *Env) ([]ledger.Stop, error) {

@@ -72,8 +72,8 @@ type stores struct {
 }
 
 // openStores opens or makes the parts of a data directory whose lock is held.
-func openStores(ctx context.Context, dir string, where CatalogSettings, limits ledger.Limits, env *Env, logger *slog.Logger) (*stores, error) {
-	s, err := openLedger(ctx, dir, where, limits, env, logger)
+func openStores(ctx context.Context, dir string, where CatalogSettings, limits ledger.Limits, env *Env, logger *slog.Logger, damaged func(string)) (*stores, error) {
+	s, err := openLedger(ctx, dir, where, limits, env, logger, damaged)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +84,13 @@ func openStores(ctx context.Context, dir string, where CatalogSettings, limits l
 	return s, nil
 }
 
-// openLedger opens or makes the ledger only.
-func openLedger(ctx context.Context, dir string, where CatalogSettings, limits ledger.Limits, env *Env, logger *slog.Logger) (*stores, error) {
+// openLedger opens or makes the ledger only. damaged is called when damage is
+// why the ledger can go on no more; nil ends the process.
+func openLedger(ctx context.Context, dir string, where CatalogSettings, limits ledger.Limits, env *Env, logger *slog.Logger, damaged func(string)) (*stores, error) {
 	s := &stores{secretKeyPath: where.secretKeyPath(dir)}
 	var err error
 	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, ledgerFolder), Clock: env.Clock, Logger: logger,
-		Limits: limits, Fatal: dieBecause(logger)})
+		Limits: limits, Fatal: dieBecause(logger), Damage: damaged})
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
@@ -212,7 +213,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		return err
 	}
 	var err error
-	if s.stores, err = openStores(ctx, s.settings.Data, s.settings.CatalogSettings, s.settings.ledgerLimits(), env, s.logger); err != nil {
+	if s.stores, err = openStores(ctx, s.settings.Data, s.settings.CatalogSettings, s.settings.ledgerLimits(), env, s.logger, nil); err != nil {
 		return err
 	}
 	if err := s.ensureFirstKey(ctx, env); err != nil {

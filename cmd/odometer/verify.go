@@ -43,7 +43,12 @@ func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
 	if err == nil {
 		err = c.checkCatalog(ctx, env, data, &report)
 	}
-	if err = errors.Join(err, data.close()); err != nil {
+	closed := data.close()
+	if err == nil && meter.KindOf(closed) == meter.KindCorrupt { // damage that only the closing met
+		report.Problems = append(report.Problems, closed.Error())
+		closed = nil
+	}
+	if err = errors.Join(err, closed); err != nil {
 		return fmt.Errorf("verify %s: %w", c.Data, err)
 	}
 	if err := printVerify(env.Stdout, report, c.JSON); err != nil {

@@ -48,7 +48,7 @@ func newUsageCollector(service *metering.Service) *usageCollector {
 	c.gauge("odometer_cell_memory_bytes", "Memory of totals that the next checkpoint writes.", func(s *metering.Stats) float64 { return float64(s.CellBytes) })
 	c.gauge("odometer_disk_low", "1 while free disk is below the floor and usage is refused.", func(s *metering.Stats) float64 { return zeroOrOne(s.DiskLow) })
 	c.gauge("odometer_ledger_failed", "1 once the log could not be written.", func(s *metering.Stats) float64 { return zeroOrOne(s.Failed) })
-	c.gauge("odometer_damaged_blocks", "Damaged blocks found since the start.", func(s *metering.Stats) float64 { return float64(s.Damaged) })
+	c.gauge("odometer_damaged_blocks", "Damaged blocks of the log, and damaged tables and pages of the ledger's stores, found since the start.", func(s *metering.Stats) float64 { return float64(s.Damaged) })
 	c.gauge("odometer_catalog_damaged_rows", "Rows of the catalogue that were read, are not as they were stored, and were not found whole since.", func(s *metering.Stats) float64 { return float64(s.DamagedRows) })
 	c.counter("odometer_log_syncs_total", "Syncs of the log since the start.", func(s *metering.Stats) float64 { return float64(s.Appends) })
 	c.counter("odometer_log_blocks_total", "Blocks appended since the start.", func(s *metering.Stats) float64 { return float64(s.AppendBlocks) })

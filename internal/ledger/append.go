@@ -218,7 +218,7 @@ func (l *Ledger) probe(p *pending) error {
 	p.since = view.Version()
 	p.found = make([]idset.Found, p.rows.N)
 	if err := view.Probe(p.rows.Hashes, p.found); err != nil {
-		return unreadable(err, "identities cannot be looked up")
+		return l.tellDamage(p.org, unreadable(err, "identities cannot be looked up"))
 	}
 	return nil
 }

@@ -30,8 +30,9 @@ func (d Damage) String() string {
 
 // damageList holds the damaged blocks found since the start.
 type damageList struct {
-	mu   sync.Mutex
-	list []Damage
+	mu     sync.Mutex
+	list   []Damage
+	places map[string]bool // tables, pages and other parts of the stores
 }
 
 const maxDamageListed = 1000
@@ -57,6 +58,43 @@ func (l *Ledger) Damaged() []Damage {
 	l.damaged.mu.Lock()
 	defer l.damaged.mu.Unlock()
 	return append([]Damage(nil), l.damaged.list...)
+}
+
+// notePlace remembers a damaged part of the stores that is no block of the log.
+func (l *Ledger) notePlace(place string) {
+	l.damaged.mu.Lock()
+	defer l.damaged.mu.Unlock()
+	if l.damaged.places == nil {
+		l.damaged.places = map[string]bool{}
+	}
+	if len(l.damaged.places) < maxDamageListed {
+		l.damaged.places[place] = true
+	}
+}
+
+// tellDamage gives an error of the engine its kind, and makes sure that damage
+// for which a request is refused is counted: the engine tells of most places
+// itself, blocks and stopped organizations are counted already.
+func (l *Ledger) tellDamage(org string, err error) error {
+	err = corruptIfDamaged(err)
+	if meter.KindOf(err) != meter.KindCorrupt || l.stopped() != nil {
+		return err
+	}
+	if o := l.peekOrg(org); o != nil && o.stoppedError() != nil {
+		return err
+	}
+	if l.damagedCount() == 0 {
+		l.logger.Error("stored data is damaged", "organization", org, "error", err)
+		l.notePlace(clip(err.Error()))
+	}
+	return err
+}
+
+// damagedCount counts the damaged blocks and places found since the start.
+func (l *Ledger) damagedCount() int {
+	l.damaged.mu.Lock()
+	defer l.damaged.mu.Unlock()
+	return len(l.damaged.list) + len(l.damaged.places)
 }
 
 // loadRows reads the rows of one stored block of events, verified against its

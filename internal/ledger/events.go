@@ -63,7 +63,7 @@ func (l *Ledger) Events(ctx context.Context, q EventsQuery) (EventsPage, error) 
 		}
 		return e.block(h, start)
 	})
-	return e.page, corruptIfDamaged(err)
+	return e.page, l.tellDamage(q.Organization, err)
 }
 
 func clampNanos(t time.Time) int64 {
@@ -232,7 +232,7 @@ func (l *Ledger) Lookup(_ context.Context, org, source, id string) (LookupResult
 	}
 	defer done()
 	out, err := l.lookup(org, source, id)
-	return out, corruptIfDamaged(err)
+	return out, l.tellDamage(org, err)
 }
 
 func (l *Ledger) lookup(org, source, id string) (LookupResult, error) {

@@ -15,10 +15,14 @@ func (l *Ledger) fatal(message string, cause error) {
 	if !first {
 		return
 	}
-	if l.onFail == nil {
+	tell := l.onFail
+	if kind == meter.KindCorrupt && l.onDamage != nil {
+		tell = l.onDamage
+	}
+	if tell == nil {
 		panic("odometer ledger: " + message)
 	}
-	l.onFail(message)
+	tell(message)
 	l.queue.fail(answer{err: l.stopped()})
 }
 

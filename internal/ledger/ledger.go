@@ -37,16 +37,20 @@ type Options struct {
 	// returns, the ledger has failed: whoever waits is answered with an error,
 	// nothing is folded, stored or read, and only Close is left. nil = panic.
 	Fatal func(message string)
+	// Damage is called in place of Fatal where stored data that is damaged is
+	// the reason. nil = Fatal.
+	Damage func(message string)
 }
 
 // Ledger is one shard: its log and the fold of it.
 type Ledger struct {
-	dir    string
-	fs     vfs.FS
-	clock  func() time.Time
-	logger *slog.Logger
-	limits Limits
-	onFail func(string)
+	dir      string
+	fs       vfs.FS
+	clock    func() time.Time
+	logger   *slog.Logger
+	limits   Limits
+	onFail   func(string)
+	onDamage func(string)
 
 	lock       dirLock
 	mark       tailMark
@@ -126,7 +130,7 @@ const Format = 2
 // starts the appender and the fold. It is ready when it returns. A directory
 // that another process holds is KindUnavailable; damage is KindCorrupt.
 func Open(ctx context.Context, o Options) (*Ledger, error) {
-	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal,
+	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal, onDamage: o.Damage,
 		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}),
 		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1), held: map[string]bool{}}}
 	l.kept.most = l.limits.AnswerBytes
@@ -390,7 +394,7 @@ func (l *Ledger) close() error {
 	l.reading.Lock()
 	defer l.reading.Unlock()
 	l.closed = true
-	return errors.Join(err, l.stopped(), l.ckpt.failed, l.closeStores())
+	return errors.Join(corruptIfDamaged(err), l.stopped(), corruptIfDamaged(l.ckpt.failed), l.closeStores())
 }
 
 // read keeps the stores open until done is called; errClosed when they are not.
@@ -419,21 +423,21 @@ func (l *Ledger) awaitFlush() {
 func (l *Ledger) closeStores() error {
 	var errs []error
 	if l.base != nil {
-		errs = append(errs, l.base.release())
+		errs = append(errs, corruptIfDamaged(l.base.release()))
 	}
 	if l.ids != nil {
-		errs = append(errs, l.ids.Close())
+		errs = append(errs, corruptIfDamaged(l.ids.Close()))
 	}
 	if l.state != nil {
-		errs = append(errs, l.state.Close())
+		errs = append(errs, corruptIfDamaged(l.state.Close()))
 	}
 	if l.log != nil {
-		errs = append(errs, l.log.Close())
+		errs = append(errs, corruptIfDamaged(l.log.Close()))
 	}
 	if l.cache != nil {
 		l.cache.Unref()
 	}
-	errs = append(errs, l.mark.close())
+	errs = append(errs, corruptIfDamaged(l.mark.close()))
 	return errors.Join(append(errs, l.lock.release())...)
 }
 

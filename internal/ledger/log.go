@@ -109,7 +109,12 @@ func openLocalLog(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cac
 // the engine's default: whoever reads the table gets the error.
 func storeEvents(logger pebble.Logger) *pebble.EventListener {
 	return &pebble.EventListener{
-		DataCorruption: func(info pebble.DataCorruptionInfo) { logger.Errorf("%s", info) },
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			logger.Errorf("%s", info)
+			if p, ok := logger.(pebbleLogger); ok {
+				p.l.notePlace(info.Path)
+			}
+		},
 		BackgroundError: func(err error) {
 			if p, ok := logger.(pebbleLogger); ok && isFull(err) {
 				p.l.noRoom(err)

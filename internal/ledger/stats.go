@@ -16,7 +16,7 @@ type Stats struct {
 	CellBytes      int64  // of the active cells
 	DiskLow        bool
 	Failed         bool
-	Damaged        int
+	Damaged        int           // blocks of the log, tables and pages of the stores
 	Appends        uint64        // syncs of the log
 	AppendTime     time.Duration // spent in them
 	AppendBlocks   uint64
@@ -67,7 +67,7 @@ func (t *timing) checkpointed(at time.Time, d time.Duration) {
 // Stats returns the ledger's standing.
 func (l *Ledger) Stats() Stats {
 	s := Stats{Last: l.applied.Load(), Checkpointed: l.checkpointed.Load(), Identities: l.ids.Memory(),
-		DiskLow: l.diskLow.Load(), Failed: l.failed.Load() != nil, Damaged: len(l.Damaged())}
+		DiskLow: l.diskLow.Load(), Failed: l.failed.Load() != nil, Damaged: l.damagedCount()}
 	s.WaitingBytes, s.Waiting = l.queue.load()
 	l.timing.mu.Lock()
 	t := &l.timing

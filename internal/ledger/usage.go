@@ -62,7 +62,7 @@ func (l *Ledger) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	for {
 		u, err := l.usage(ctx, q)
 		if !errors.Is(err, errMoved) {
-			return u, corruptIfDamaged(err)
+			return u, l.tellDamage(q.Organization, err)
 		}
 	}
 }
@@ -202,11 +202,11 @@ func (qu *question) names(lim Limits) error {
 			return meter.Errorf(meter.KindInvalid, "group_by names %q twice or empty", g)
 		}
 	}
-	if q.All && (q.Limit != 0 || q.Cursor != "") {
-		return meter.Errorf(meter.KindInternal, "a question for all rows has no pages")
-	}
 	if q.Limit < 0 || q.Limit > lim.UsageRows {
 		return meter.Errorf(meter.KindInvalid, "limit %d: want 1 to %d", q.Limit, lim.UsageRows)
+	}
+	if q.All && (q.Limit != 0 || q.Cursor != "") {
+		return meter.Errorf(meter.KindInternal, "a question for all rows has no pages")
 	}
 	qu.filters = slices.Clone(q.Filters)
 	if q.Customer != nil {
