@@ -253,17 +253,13 @@ func (s *monthSums) part(ctx context.Context, f fed, from, to time.Time) (meter.
 	if known == nil {
 		known = &groupedSums{}
 		who := metering.Job(s.pass.organization, "reporter")
-		for {
-			u, err := s.pass.r.o.Usage.Usage(ctx, who, q)
-			if err != nil {
-				return meter.Decimal{}, 0, err
-			}
-			known.rows, known.sequence = append(known.rows, u.Rows...), u.Sequence
-			if u.NextCursor == "" {
-				break
-			}
-			q.Cursor = u.NextCursor
+		// In one view: pages while usage comes in would be of several places in the log.
+		q.All = true
+		u, err := s.pass.r.o.Usage.Usage(ctx, who, q)
+		if err != nil {
+			return meter.Decimal{}, 0, err
 		}
+		known.rows, known.sequence = u.Rows, u.Sequence
 		s.known[strings.Join(key, "\xff")] = known
 	}
 	total := meter.Decimal{}
