@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 )
@@ -41,11 +42,26 @@ func FuzzState(f *testing.F) {
 	})
 }
 
+// onlyBlanks says whether each line is blank after the NUL bytes that it begins with.
+func onlyBlanks(text string) bool {
+	for line := range strings.SplitSeq(text, "\n") {
+		if !blank([]byte(strings.TrimLeft(line, "\x00"))) {
+			return false
+		}
+	}
+	return true
+}
+
 // FuzzRecords reads any text as CSV: records follow one another, and together
 // they hold every line that is not blank.
 func FuzzRecords(f *testing.F) {
 	f.Add("a,b\n\"x\ny\",z\n\n\"open\n1,2", true)
 	f.Add("\x00\x00\"\"\"\n\"\n", false)
+	f.Add("\x00 \n\x00 \na,b\n\x00\t\n \x00", true)
+	f.Add("\ufeff\n\ufeffa,b\n", true)
+	f.Add("\ufeff", true)
+	f.Add("\xff\xfea\x00\n\x00", true)
+	f.Add(" \x00 \n\"\x00\n\x00", false)
 	f.Fuzz(func(t *testing.T, text string, final bool) {
 		d := &CSVDecoder{}
 		r := NewRecords(NewScanner(bytes.NewReader([]byte(text)), Pos{}), d, final)
@@ -58,12 +74,12 @@ func FuzzRecords(f *testing.F) {
 			if err != nil || record.Start.Offset < at || record.End.Offset <= record.Start.Offset || n > len(text) {
 				t.Fatalf("%v, record %+v after %d", err, record, at)
 			}
-			if !blank(bytes.Trim([]byte(text[at:record.Start.Offset]), "\x00\r\n")) {
+			if !onlyBlanks(text[at:record.Start.Offset]) {
 				t.Fatalf("%q is passed over", text[at:record.Start.Offset])
 			}
 			at = record.End.Offset
 		}
-		if !blank(bytes.Trim([]byte(text[at:]), "\x00\r\n")) {
+		if !onlyBlanks(text[at:]) {
 			t.Fatalf("%q is passed over at the end", text[at:])
 		}
 	})

@@ -42,6 +42,7 @@ type answer struct {
 type queue struct {
 	mu      sync.Mutex
 	orgs    map[string][]*pending
+	held    map[string]int // requests of an organization that are not answered
 	turns   []string
 	bytes   int64
 	count   int
@@ -54,7 +55,7 @@ type queue struct {
 }
 
 func newQueue(maxBytes int64, maxBlocks int) *queue {
-	return &queue{orgs: map[string][]*pending{}, waiting: map[*pending]struct{}{}, ready: make(chan struct{}, 1), maxB: maxBytes, maxN: maxBlocks}
+	return &queue{orgs: map[string][]*pending{}, held: map[string]int{}, waiting: map[*pending]struct{}{}, ready: make(chan struct{}, 1), maxB: maxBytes, maxN: maxBlocks}
 }
 
 // push adds p, or says why it cannot.
@@ -67,8 +68,9 @@ func (q *queue) push(p *pending) error {
 	if q.closed {
 		return meter.Errorf(meter.KindUnavailable, "the server is shutting down")
 	}
-	// One request larger than the whole budget must still get its turn.
-	if q.count > 0 && (q.bytes+p.size > q.maxB || q.count >= q.maxN) {
+	// One request larger than the whole budget must still get its turn, and so
+	// must one of an organization that others leave no room.
+	if q.held[p.org] > 0 && (q.bytes+p.size > q.maxB || q.count >= q.maxN) {
 		return &meter.Error{Kind: meter.KindOverloaded, RetryAfter: time.Second,
 			Message: fmt.Sprintf("too much usage is waiting to be stored (limit %d bytes or %d requests); try again", q.maxB, q.maxN)}
 	}
@@ -79,6 +81,7 @@ func (q *queue) push(p *pending) error {
 	q.waiting[p] = struct{}{}
 	q.bytes += p.size
 	q.count++
+	q.held[p.org]++
 	select {
 	case q.ready <- struct{}{}:
 	default:
@@ -92,6 +95,9 @@ func (q *queue) release(p *pending) {
 	delete(q.waiting, p)
 	q.bytes -= p.size
 	q.count--
+	if q.held[p.org]--; q.held[p.org] == 0 {
+		delete(q.held, p.org)
+	}
 	q.mu.Unlock()
 }
 

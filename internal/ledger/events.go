@@ -41,7 +41,7 @@ func (l *Ledger) Events(ctx context.Context, q EventsQuery) (EventsPage, error) 
 	defer done()
 	v := l.view()
 	defer v.release()
-	room := &reading{of: l.reads}
+	room := l.newReading(q.Organization)
 	defer room.release()
 	e := &eventLister{l: l, room: room, q: q, limit: limit, from: math.MinInt64, to: math.MaxInt64}
 	if !q.From.IsZero() {

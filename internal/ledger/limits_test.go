@@ -71,7 +71,20 @@ func TestInFlightLimits(t *testing.T) {
 			if _, err := l.CreateMeter(context.Background(), "default", testMeters()[1], "x"); meter.KindOf(err) != meter.KindOverloaded {
 				t.Errorf("a definition past the limit: %v", err)
 			}
+			// The first request of another organization is let in; its second is one past.
+			others := make(chan error, 1)
+			go func() {
+				_, err := l.CreateMeter(context.Background(), "other", testMeters()[0], "x")
+				others <- err
+			}()
+			waitFor(t, func() bool { return l.Stats().Waiting == int(most)+1 })
+			if _, err := l.CreateMeter(context.Background(), "other", testMeters()[1], "x"); meter.KindOf(err) != meter.KindOverloaded {
+				t.Errorf("another organization's second: %v", err)
+			}
 			release()
+			if err := <-others; err != nil {
+				t.Errorf("another organization beside the flood: %v", err)
+			}
 			a.wg.Wait()
 			if a.accepted.Load() != most || l.Stats().Waiting != 0 || l.Stats().WaitingBytes != 0 {
 				t.Fatalf("%d accepted, %+v", a.accepted.Load(), l.Stats())

@@ -2,41 +2,46 @@ package ledger
 
 import (
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
+	"odometer/internal/share"
 )
 
 // readBudget bounds the memory of all queries at work together.
 type readBudget struct {
-	most     int64
-	used     atomic.Int64
-	decoding chan struct{} // blocks being decoded: no more than there are processors
+	*share.Budget               // by organization
+	decoding      chan struct{} // blocks being decoded: no more than there are processors
 }
 
 func newReadBudget(most int64) *readBudget {
-	return &readBudget{most: most, decoding: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
+	return &readBudget{Budget: share.NewBudget(most), decoding: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
 }
 
 // reading is what one query has taken of it.
 type reading struct {
 	of   *readBudget
+	who  share.Who
 	held int64
 }
 
-// grow takes more. A query that is too large by itself is KindInvalid, one
-// that others leave no room for KindOverloaded.
+// newReading begins a query of an organization.
+func (l *Ledger) newReading(organization string) *reading {
+	return &reading{of: l.reads, who: share.Who{Organization: organization}}
+}
+
+// grow takes more. A query that is too large by itself, for the share of an
+// organization that is alone, is KindInvalid, one that others leave no room
+// for KindOverloaded.
 func (r *reading) grow(n int64) error {
 	if r == nil || n <= 0 {
 		return nil
 	}
-	if r.held+n > r.of.most {
-		return meter.Errorf(meter.KindInvalid, "the answer needs more than %d bytes of memory; filter, group by less or ask for a shorter range", r.of.most)
+	if most := r.of.Most() / 4 * 3; r.held+n > most {
+		return meter.Errorf(meter.KindInvalid, "the answer needs more than %d bytes of memory; filter, group by less or ask for a shorter range", most)
 	}
-	if r.of.used.Add(n) > r.of.most {
-		r.of.used.Add(-n)
+	if !r.of.Take(r.who, 0, n) {
 		return &meter.Error{Kind: meter.KindOverloaded, RetryAfter: time.Second, Message: "queries at work hold too much memory; send this one again"}
 	}
 	r.held += n
@@ -44,9 +49,9 @@ func (r *reading) grow(n int64) error {
 }
 
 func (r *reading) shrink(n int64) {
-	if r != nil {
+	if r != nil && n != 0 {
 		r.held -= n
-		r.of.used.Add(-n)
+		r.of.Give(r.who, n)
 	}
 }
 

@@ -52,7 +52,7 @@ func TestEventsPageBytes(t *testing.T) {
 	if len(ids) != len(events) || !slices.IsSorted(ids) || pages < 10 {
 		t.Fatalf("%d of %d events on %d pages: %q", len(ids), len(events), pages, ids)
 	}
-	if n := l.reads.used.Load(); n != 0 {
+	if n := l.reads.Used(); n != 0 {
 		t.Errorf("%d bytes are held by no query", n)
 	}
 }
@@ -124,19 +124,34 @@ func TestReadBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ meter, by string }{{"n", "service"}, {"n", "path"}, {"p95", "service"}} {
-		if err := ask(c.meter, c.by); meter.KindOf(err) != meter.KindInvalid || !strings.Contains(err.Error(), "262144 bytes of memory") {
+		if err := ask(c.meter, c.by); meter.KindOf(err) != meter.KindInvalid || !strings.Contains(err.Error(), "196608 bytes of memory") {
 			t.Errorf("%s by %s: %v", c.meter, c.by, err)
 		}
 	}
-	other := &reading{of: l.reads}
-	if err := other.grow(255 << 10); err != nil {
+	other, another := l.newReading("other"), l.newReading("other")
+	if err := other.grow(150 << 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := another.grow(42<<10 + 1); meter.KindOf(err) != meter.KindOverloaded {
+		t.Errorf("one past the share of an organization: %v", err)
+	}
+	if err := another.grow(42 << 10); err != nil {
+		t.Errorf("at the share of an organization: %v", err)
+	}
+	if err := ask("n"); err != nil {
+		t.Errorf("beside an organization that has its share: %v", err)
+	}
+	third := l.newReading("third")
+	if err := third.grow(63 << 10); err != nil {
 		t.Fatal(err)
 	}
 	if err := ask("p95"); meter.KindOf(err) != meter.KindOverloaded {
 		t.Errorf("beside a large query: %v", err)
 	}
 	other.release()
-	if err := ask("n"); err != nil || l.reads.used.Load() != 0 {
-		t.Errorf("afterwards: %v, %d bytes held", err, l.reads.used.Load())
+	another.release()
+	third.release()
+	if err := ask("n"); err != nil || l.reads.Used() != 0 {
+		t.Errorf("afterwards: %v, %d bytes held", err, l.reads.Used())
 	}
 }

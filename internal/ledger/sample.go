@@ -62,7 +62,7 @@ func (l *Ledger) Sample(ctx context.Context, q SampleQuery) (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	room := &reading{of: l.reads}
+	room := l.newReading(q.Organization)
 	defer room.release()
 	s := &sampler{l: l, q: q, room: room, out: &Sample{Complete: complete, Skipped: map[string]int{}, Types: map[string]int{}, Present: map[string]int{}, Known: map[string][]string{}},
 		names: map[string]bool{}, met: map[string]map[string]bool{}}

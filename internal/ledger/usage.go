@@ -112,7 +112,7 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 }
 
 func (l *Ledger) question(q UsageQuery) (*question, error) {
-	qu := &question{q: q, loc: q.Location, room: &reading{of: l.reads}}
+	qu := &question{q: q, loc: q.Location, room: l.newReading(q.Organization)}
 	var org orgRecord
 	l.mu.RLock()
 	o := l.peekOrg(q.Organization)

@@ -15,7 +15,7 @@ var importTable = map[string][]string{
 	"internal/csvtext":      {},
 	"internal/share":        {},
 	"internal/meter":        {"internal/strictjson"},
-	"internal/ledger":       {"internal/meter", "internal/ledger/..."},
+	"internal/ledger":       {"internal/meter", "internal/share", "internal/ledger/..."},
 	"internal/ledger/block": {"internal/meter"},
 	"internal/rating":       {"internal/meter"},
 	"internal/cloudevents":  {"internal/meter", "internal/ledger/block"},

@@ -75,7 +75,7 @@ func (a *account) fits(who Who, own, n int64) bool {
 		return true
 	case org+n > part*(free-n):
 		return false
-	case key == own:
+	case key == own, who.Key == "": // without a key an organization is one
 		return true
 	}
 	room := (part*free - org) / (part + 1) // what the organization may take before it comes to its share
