@@ -15,7 +15,8 @@ import (
 type docCommand struct{ page, line string }
 
 // docCommands are the lines of README and docs that begin with a program's
-// name, in code blocks and indented, with their continuations.
+// name, or in which it is what a pipe leads to, in code blocks and indented, with
+// their continuations.
 func docCommands(t *testing.T, program string) []docCommand {
 	t.Helper()
 	var out []docCommand
@@ -37,6 +38,9 @@ func docCommands(t *testing.T, program string) []docCommand {
 			inside, ok := strings.CutPrefix(line, "    ")
 			if fenced {
 				inside, ok = strings.TrimLeft(line, " $"), true
+			}
+			if _, after, piped := strings.Cut(inside, " | "+program+" "); ok && piped {
+				inside = program + " " + after
 			}
 			switch {
 			case !ok || !strings.HasPrefix(inside, program+" "):

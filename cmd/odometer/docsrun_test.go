@@ -14,6 +14,9 @@ import (
 // which test does what it shows: <!-- not run: LINE: REASON (TestName) -->.
 var docMark = regexp.MustCompile(`<!-- not run: (odometer .+?): (.+) \((Test\w+)\) -->`)
 
+// docLogLine is a line of an access log.
+const docLogLine = `192.0.2.1 - - [22/Nov/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-"` + "\n"
+
 // docWorld is what the pages' command lines are run in: a server, and folders
 // for those that they name.
 type docWorld struct {
@@ -31,7 +34,7 @@ func newDocWorld(t *testing.T) *docWorld {
 	}
 	_, example, _ := strings.Cut(string(page), "```yaml\n")
 	example, _, _ = strings.Cut(example, "```")
-	line := `192.0.2.1 - - [22/Nov/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-"` + "\n"
+	line := docLogLine
 	for name, text := range map[string]string{
 		"catalog.yaml":   example,
 		"access.log":     line,
@@ -107,6 +110,7 @@ func (w *docWorld) run(args []string) (code int, log string) {
 		}
 		return out.Write(p)
 	})
+	env.Stdin = strings.NewReader(docLogLine) // of those that a pipe leads to
 	code = Run(ctx, env, w.here(args))
 	serves := args[0] == "serve" || args[0] == "simulate-marketplaces"
 	if serves != strings.Contains(out.String(), "listening: ") {
