@@ -26,6 +26,7 @@ type IngestCmd struct {
 	Subject           string            `placeholder:"CUSTOMER" help:"Subject of events of formats that have none: the customer."`
 	SubjectField      string            `placeholder:"FIELD" help:"combined: the field that is the subject: user, host, client, path, referer or user_agent."`
 	AllowEmptySubject bool              `help:"Take lines whose customer is empty, which count for no customer; by default they are rejected."`
+	KnownCustomers    bool              `help:"Reject lines whose customer the catalogue does not have; by default they are sent, and counted in a warning. The key must be allowed to read customers."`
 	Source            string            `placeholder:"NAME" help:"Source of events of formats that have none; needed for standard input. By default it is made from the file's first line."`
 	Map               map[string]string `mapsep:"," placeholder:"PART=COLUMN" help:"csv, the only format with columns: the column of id, source, type, subject, time or data.NAME; const:TEXT is the same text for every event."`
 	Delimiter         string            `default:"," help:"csv: what separates fields; \\t is a tab."`
@@ -43,6 +44,8 @@ type IngestCmd struct {
 	ShowErrors  int    `default:"100" placeholder:"N" help:"Most rejected lines and conflicts to print; all are counted."`
 	Compress    string `enum:"auto,none,gzip,zstd" default:"auto" help:"Compression of requests; auto is none on this machine and zstd over a network."`
 	JSON        bool   `name:"json" help:"Print the totals in JSON."`
+
+	customers func(ctx context.Context, customer string) (bool, error) // nil: the server that ClientSettings name
 
 	sender sendFunc                    // nil: the server that ClientSettings name
 	wait   func(context.Context) error // between two looks at followed files; nil: followInterval
@@ -102,6 +105,9 @@ func (c *IngestCmd) Run(ctx context.Context, env *Env) error {
 		}
 	}
 	r.progress.clear()
+	if warning := r.customers.warning(); warning != "" {
+		r.progress.note("", warning)
+	}
 	return cmp.Or(err, r.totals.print(env.Stdout, c.JSON), r.outcome(ctx))
 }
 
@@ -221,11 +227,14 @@ func (c *IngestCmd) newRun(env *Env) (*ingestRun, error) {
 	}
 	r := &ingestRun{cmd: c, env: env, send: send, target: c.URL + " " + c.Organization + " " + c.Key, progress: newIngestProgress(env, c.ShowErrors), probed: map[*intake.Stream]bool{}}
 	r.progress.totals = &r.totals
+	var err error
+	if r.customers, err = c.newCustomerCheck(); err != nil {
+		return nil, err
+	}
 	dir := c.stateDir(env)
 	if dir == "" {
 		r.progress.note("", "neither --state, XDG_STATE_HOME nor HOME is set: how far files are read is not remembered")
 	}
-	var err error
 	if r.store, err = intake.OpenStore(dir); err != nil {
 		r.progress.note("", "how far files are read is not remembered: "+err.Error())
 		r.store, err = intake.OpenStore("")

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,6 +34,60 @@ func TestIngestEmptyCustomer(t *testing.T) {
 		in.cmd.Map, in.cmd.Type, in.cmd.Source, in.cmd.AllowEmptySubject = map[string]string{"subject": "who"}, "t", "erp", allow
 		in.check(t, want, table)
 	}
+}
+
+// TestIngestUnknownCustomers: a name that was typed wrong is told, or refused.
+func TestIngestUnknownCustomers(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "access.log")
+	writeLog(t, log, "www.example.com "+accessLine(1)+"ac\"me.example "+accessLine(2)+"rival.example "+accessLine(3)+"rival.example "+accessLine(4))
+	asked := 0
+	catalogue := func(err error) func(context.Context, string) (bool, error) {
+		return func(_ context.Context, customer string) (bool, error) {
+			asked++
+			return customer == "www.example.com", err
+		}
+	}
+	in := newIngestion(t)
+	in.cmd.SubjectField, in.cmd.customers = "host", catalogue(nil)
+	in.check(t, "3 0 0 1, 3", log) // a quote is no part of a host
+	in.says(t, `2 lines name customers that the catalogue does not have: "rival.example" (2)`)
+	if asked != 2 {
+		t.Errorf("%d look-ups", asked)
+	}
+	in = newIngestion(t)
+	in.cmd.SubjectField, in.cmd.customers, in.cmd.KnownCustomers = "host", catalogue(nil), true
+	in.check(t, "1 0 0 3, 3", log)
+	in.says(t, `access.log:3: customer "rival.example" is not in the catalogue`)
+	in = newIngestion(t)
+	in.cmd.Subject, in.cmd.customers = "acmee", catalogue(errors.New("forbidden"))
+	in.check(t, "3 0 0 1, 3", log) // it cannot be told
+	in.cmd.KnownCustomers, in.cmd.FromStart = true, true
+	in.check(t, "0 0 0 0, 1", log)
+	in.says(t, `cannot look customer "acmee" up`)
+}
+
+// TestIngestServerKnowsCustomers asks a real server.
+func TestIngestServerKnowsCustomers(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	log := filepath.Join(t.TempDir(), "access.log")
+	writeLog(t, log, accessLines(0, 3))
+	ingest := func(flags ...string) (int, string) {
+		code, _, errs := command(t, s.as(s.adminKey), append([]string{"ingest", "--state", t.TempDir(), "--subject", "acmee", log}, flags...)...)
+		return code, errs
+	}
+	if code, errs := ingest(); code != exitOK || strings.Contains(errs, "catalogue") {
+		t.Errorf("without customers: %d %s", code, errs)
+	}
+	s.post("/api/v1/customers", s.adminKey, "application/json", `{"id":"acme"}`)
+	if code, errs := ingest(); code != exitOK || !strings.Contains(errs, `"acmee" (3)`) {
+		t.Errorf("a warning: %d %s", code, errs)
+	}
+	if code, errs := ingest("--known-customers"); code != exitDisagrees || !strings.Contains(errs, `customer "acmee" is not in the catalogue`) {
+		t.Errorf("refused: %d %s", code, errs)
+	}
+	s.stop()
 }
 
 // TestIngestUnderAnotherSource: lines that were counted under one name are held under another.

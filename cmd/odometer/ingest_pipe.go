@@ -111,8 +111,8 @@ func outlast(ctx context.Context, grace time.Duration) (context.Context, context
 }
 
 // fill reads records into the batch until it is full, or until the input would
-// make it wait.
-func (b *ingestBatch) fill(r *intake.Reader, limit int, slow bool) error {
+// make it wait. check, if there is one, says why an event is not sent.
+func (b *ingestBatch) fill(r *intake.Reader, limit int, slow bool, check func(event []byte) (string, error)) error {
 	for len(b.events)+len(b.rejected) < limit && len(b.buf) < maxBatchBytes {
 		if slow && len(b.events)+len(b.rejected) > 0 && !r.Ready() {
 			return nil
@@ -129,6 +129,16 @@ func (b *ingestBatch) fill(r *intake.Reader, limit int, slow bool) error {
 		if item.Err != nil {
 			b.rejected = append(b.rejected, ingestProblem{item.Line, item.Err.Error()})
 			continue
+		}
+		if check != nil {
+			refused, err := check(item.Event[len(b.buf):])
+			if err != nil {
+				return err
+			}
+			if refused != "" {
+				b.rejected = append(b.rejected, ingestProblem{item.Line, refused})
+				continue
+			}
 		}
 		b.events = append(b.events, item.Event[len(b.buf):])
 		b.lines = append(b.lines, item.Line)

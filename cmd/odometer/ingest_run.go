@@ -15,14 +15,15 @@ import (
 
 // ingestRun is one run of the command.
 type ingestRun struct {
-	cmd      *IngestCmd
-	env      *Env
-	send     sendFunc
-	target   string // the server and whom it is asked as, in the state's keys
-	store    *intake.Store
-	progress *ingestProgress
-	totals   ingestTotals
-	probed   map[*intake.Stream]bool // streams that the server was asked about in this run
+	cmd       *IngestCmd
+	env       *Env
+	send      sendFunc
+	target    string // the server and whom it is asked as, in the state's keys
+	customers *customerCheck
+	store     *intake.Store
+	progress  *ingestProgress
+	totals    ingestTotals
+	probed    map[*intake.Stream]bool // streams that the server was asked about in this run
 }
 
 // saveInterval is how often the state file is replaced during a long file.
@@ -119,9 +120,18 @@ func (r *ingestRun) file(ctx context.Context, f *intake.File, out *fileTotals) e
 	}
 	defer func() { _ = reader.Close() }()
 	r.progress.reading(f)
-	s := &streamRun{run: r, f: f, plan: plan, lineage: lineage, key: key, mapping: opt.Mapping, saved: r.env.Clock()}
+	s := &streamRun{run: r, f: f, decoder: d, plan: plan, lineage: lineage, key: key, mapping: opt.Mapping, saved: r.env.Clock()}
 	s.at.Pos, s.at.Probes, s.at.NotCounted = plan.Start, plan.Stream.Probes, out.NotCounted
 	return s.send(ctx, reader, out)
+}
+
+// checkOf checks the customers of a format that the command gives them to; in
+// CloudEvents they are the sender's.
+func (r *ingestRun) checkOf(ctx context.Context, d intake.Decoder) func(event []byte) (string, error) {
+	if _, theirs := d.(intake.NDJSONDecoder); theirs {
+		return nil
+	}
+	return func(event []byte) (string, error) { return r.customers.line(ctx, event) }
 }
 
 // otherSource tells under which other name the file's lines were counted.
@@ -247,7 +257,7 @@ func (r *ingestRun) stdin(ctx context.Context, out *fileTotals) error {
 	if d.Derived() && r.cmd.Source == "" {
 		return errors.New("standard input has no identity of its own: name it with --source")
 	}
-	next := func(b *ingestBatch) error { return b.fill(reader, r.cmd.Batch, true) }
+	next := func(b *ingestBatch) error { return b.fill(reader, r.cmd.Batch, true, r.checkOf(ctx, d)) }
 	pipe := &ingestPipe{r.send, r.cmd.Connections}
 	err = pipe.run(ctx, next, func(b *ingestBatch) { r.answered(out, b) }, func(*ingestBatch) error { return nil })
 	if err == nil && reader.Waiting != nil {
@@ -290,6 +300,7 @@ type streamRun struct {
 	plan    intake.Plan
 	lineage *intake.Lineage
 	key     string
+	decoder intake.Decoder
 	mapping string
 	at      intake.Progress
 	saved   time.Time
@@ -297,7 +308,7 @@ type streamRun struct {
 
 func (s *streamRun) send(ctx context.Context, reader *intake.Reader, out *fileTotals) error {
 	r := s.run
-	next := func(b *ingestBatch) error { return b.fill(reader, r.cmd.Batch, false) }
+	next := func(b *ingestBatch) error { return b.fill(reader, r.cmd.Batch, false, r.checkOf(ctx, s.decoder)) }
 	pipe := &ingestPipe{r.send, r.cmd.Connections}
 	err := pipe.run(ctx, next, func(b *ingestBatch) { r.answered(out, b) }, s.advance)
 	if err == nil {
