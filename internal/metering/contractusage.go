@@ -190,7 +190,11 @@ func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery
 	default:
 		return nil, cannotJoin(q)
 	}
+	if q.AsOfSequence == 0 && q.AsOf.IsZero() { // usage that comes in between the parts is in all of them or in none
+		q.AsOfSequence = s.ledger.Stats().Last
+	}
 	for _, part := range parts {
+		part.AsOfSequence = q.AsOfSequence
 		part.Window, part.UsageType.Scale, part.Location = sum.window, scale, sum.loc
 		rows, err := s.ProductUsage(ctx, asks, part)
 		if err != nil {
