@@ -20,6 +20,7 @@ type stores struct {
 	ledger  *ledger.Ledger
 	catalog *catalog.Store
 	clock   func() time.Time
+	dir     string // of the ledger
 }
 
 func openStores(t testing.TB) stores {
@@ -56,7 +57,7 @@ func openStoresOf(t testing.TB, clock, catalogClock func() time.Time) stores {
 			t.Error(err)
 		}
 	})
-	return stores{l, c, clock}
+	return stores{l, c, clock, filepath.Join(dir, "ledger")}
 }
 
 func (s stores) service(t testing.TB, limits Limits) *Service {

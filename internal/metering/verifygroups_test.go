@@ -128,16 +128,15 @@ func TestNothingIsDeletedBelowTheDiskFloor(t *testing.T) {
 	if err := s.ledger.Close(); err != nil {
 		t.Fatal(err)
 	}
-	full, err := ledger.Open(ctx, ledger.Options{Dir: t.TempDir(), Limits: ledger.Limits{MinFreeDisk: 1 << 62}})
+	full, err := ledger.Open(ctx, ledger.Options{Dir: s.dir, Clock: s.clock, Limits: ledger.Limits{MinFreeDisk: 1 << 62}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = full.Close() }()
-	low := stores{full, s.catalog, s.clock}
 	for !full.Stats().DiskLow { // is looked at in the background
 		runtime.Gosched()
 	}
-	on, err := New(ctx, Options{Ledger: low.ledger, Catalog: low.catalog, Clock: s.clock})
+	on, err := New(ctx, Options{Ledger: full, Catalog: s.catalog, Clock: s.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
