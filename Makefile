@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check test race compat sim fuzz vuln deadcode bench attack crash gen verify-gen build clean
+.PHONY: help check test race compat sim fuzz vuln deadcode bench attack bounds crash gen verify-gen build clean
 
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -55,6 +55,9 @@ bench: build ## the budgets of docs/performance.md on this machine
 
 attack: build ## the dearest events an ingest key may send: the server's memory, then and after kill -9
 	bench/attack.sh
+
+bounds: build ## the dearest request of every operation against a real server: docs/bounds.md
+	$(GO) run ./bench/bounds
 
 crash: ## ROUNDS= (default 50) rounds of kill -9 under load, then count everything
 	ODOMETER_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 6h -v -run '^TestCrash' ./cmd/odometer
