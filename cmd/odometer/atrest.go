@@ -30,6 +30,9 @@ func claimData(dir string) (release func(), err error) {
 	if err := refuseBackup(dir); err != nil {
 		return nil, err
 	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, usageErrorf("%s is not a data directory: it is a file", dir)
+	}
 	if _, err := os.Stat(catalogPath(dir)); err != nil {
 		elsewhere, wrong := inPostgres(dir)
 		if wrong != nil {

@@ -127,6 +127,7 @@ func TestCommandLineErrors(t *testing.T) {
 		"bad zone":           {nil, "usage m --key k --tz Mars/Olympus", "Mars/Olympus"},
 		"bad filter":         {nil, "usage m --key k --filter region", "want ATTRIBUTE=VALUE"},
 		"not a directory":    {nil, "verify --data " + folder, "is not a data directory"},
+		"a file":             {nil, "verify --data " + file("plain", "x"), "is not a data directory: it is a file"},
 		"demo in public":     {nil, "demo --listen 0.0.0.0:8080", "loopback only"},
 		"nothing to restore": {nil, "restore " + folder + "/none --data " + folder + "/x", "none"},
 	} {

@@ -154,6 +154,9 @@ func (n nounsOf[T]) remove(d *Document, c *Customer, id string) error {
 
 // NoNoun says that there is no such noun, or none that a caller may see.
 func NoNoun(r NounRef) error {
+	if r.ID == "" { // there is only one of its kind
+		return meter.Errorf(meter.KindNotFound, "there are no %s", kindName(r.Kind))
+	}
 	return meter.Errorf(meter.KindNotFound, "there is no %s %q", kindName(r.Kind), clip(r.ID))
 }
 

@@ -137,10 +137,7 @@ func (d *decoder) nameOf(parent, n *node) string {
 }
 
 // displayPath shows a path as a meter's definition would name it.
-func displayPath(path []byte) string {
-	path = bytes.TrimPrefix(path, []byte(meter.ExtensionPrefix))
-	return strings.ReplaceAll(string(path), meter.PathSeparator, ".")
-}
+func displayPath(path []byte) string { return meter.PathName(string(path)) }
 
 // attribute reads the value of a member of the envelope.
 func (d *decoder) attribute(n *node) bool {

@@ -159,15 +159,33 @@ func (x *Exchange) bearer() (string, error) {
 	return token, nil
 }
 
+// IdempotencyKey is the key under which the sender may send its request again, "" if it gives none.
+func (x *Exchange) IdempotencyKey() (string, error) { return x.once("Idempotency-Key") }
+
+// once returns a header that is left out or has one value. An empty one, or a
+// second, was meant to keep a request from something, and would be passed over.
+func (x *Exchange) once(name string) (string, error) {
+	v := x.Request.Header[name]
+	switch {
+	case len(v) == 0:
+		return "", nil
+	case len(v) > 1:
+		return "", meter.Errorf(meter.KindInvalid, "header %q is given %d times", name, len(v))
+	case v[0] == "":
+		return "", meter.Errorf(meter.KindInvalid, "header %q is empty: leave it out, or name what is meant", name)
+	}
+	return v[0], nil
+}
+
 // BearerAuth reads a native key and the operator's choice of organization.
 func (x *Exchange) BearerAuth(s *metering.Service) (metering.Principal, error) {
 	token, err := x.bearer()
 	if err != nil {
 		return metering.Principal{}, err
 	}
-	var org string
-	if v := x.Request.Header["Odometer-Organization"]; len(v) > 0 {
-		org = v[0]
+	org, err := x.once("Odometer-Organization")
+	if err != nil {
+		return metering.Principal{}, err
 	}
 	return s.Authenticate(x.Request.Context(), token, org)
 }

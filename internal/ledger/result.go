@@ -134,8 +134,7 @@ func difference(first, now *meter.Event) string {
 		for _, a := range e.Data {
 			if !seen[a.Path] && !meter.IsExtension(a.Path) {
 				seen[a.Path] = true
-				name := strings.ReplaceAll(a.Path, meter.PathSeparator, ".")
-				add("data."+name, text(valueAt(first, a.Path)), text(valueAt(now, a.Path)))
+				add("data."+meter.PathName(a.Path), text(valueAt(first, a.Path)), text(valueAt(now, a.Path)))
 			}
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -193,7 +192,7 @@ func (s *sampler) block(h *block.Header, rows *block.Rows) error {
 func (s *sampler) attributes(rows *block.Rows, take []bool) {
 	for i := range rows.Columns {
 		if len(s.names) < sampleNames && s.has(&rows.Columns[i], take) {
-			s.names[strings.ReplaceAll(rows.Columns[i].Path, meter.PathSeparator, ".")] = true
+			s.names[meter.PathName(rows.Columns[i].Path)] = true
 		}
 	}
 	look := append(slices.Clone(s.q.Attributes), s.q.Meter.GroupBy...)

@@ -20,6 +20,11 @@ const ExtensionPrefix = "\xfe"
 // IsExtension reports whether a path is that of an extension attribute.
 func IsExtension(path string) bool { return strings.HasPrefix(path, ExtensionPrefix) }
 
+// PathName is a stored path as meters and filters name it, for texts that people read.
+func PathName(path string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(path, ExtensionPrefix), PathSeparator, ".")
+}
+
 // Identity is what makes an event unique within its organization.
 type Identity struct {
 	Source string `json:"source"`

@@ -53,6 +53,11 @@ func TestAttributePaths(t *testing.T) {
 	if got := AttributePaths("a.b.c"); !slices.Equal(got, []string{"a.b.c", JoinPath("a", "b", "c"), ExtensionPrefix + "a.b.c"}) {
 		t.Errorf("%q", got)
 	}
+	for path, want := range map[string]string{"plain": "plain", JoinPath("a", "b"): "a.b", ExtensionPrefix + "tenantid": "tenantid"} {
+		if got := PathName(path); got != want {
+			t.Errorf("%q is named %q, want %q", path, got, want)
+		}
+	}
 	if !Inside(JoinPath("a", "b"), "a") || Inside("ab", "a") || Inside("a", "a") || Inside("", "a") {
 		t.Error("Inside is wrong")
 	}

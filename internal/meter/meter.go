@@ -49,7 +49,7 @@ type Meter struct {
 	Aggregation Aggregation `json:"aggregation" yaml:"aggregation"`
 	Value       string      `json:"value,omitempty" yaml:"value,omitempty"`                    // attribute to aggregate; none for COUNT
 	GroupBy     []string    `json:"group_by,omitempty" yaml:"group_by,omitempty"`              // attributes
-	Filters     [][]Filter  `json:"filters,omitempty" yaml:"filters,omitempty" strict:"given"` // see MatchAny
+	Filters     [][]Filter  `json:"filters,omitempty" yaml:"filters,omitempty" strict:"filled"` // see MatchAny
 	Percentile  Percentage  `json:"percentile,omitempty" yaml:"percentile,omitempty"`          // PERCENTILE only
 	Sample      Duration    `json:"sample,omitempty" yaml:"sample,omitempty"`                  // PERCENTILE and PEAK only
 	Rate        bool        `json:"rate,omitempty" yaml:"rate,omitempty"`                      // divide samples by their seconds

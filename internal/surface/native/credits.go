@@ -57,7 +57,11 @@ func (a api) addCredit(x *httpserver.Exchange, _ query) error {
 		return meter.Errorf(meter.KindInvalid, "body: amount is required")
 	}
 	var once metering.Idempotency
-	if key := x.Request.Header.Get("Idempotency-Key"); key != "" {
+	key, err := x.IdempotencyKey()
+	if err != nil {
+		return err
+	}
+	if key != "" {
 		sum := sha256.Sum256([]byte(x.Param("id") + "\n" + asked.Amount.String()))
 		once = metering.Idempotency{Key: key, Request: hex.EncodeToString(sum[:])}
 	}

@@ -42,6 +42,11 @@ func TestHints(t *testing.T) {
 		t.Error(a.header)
 	}
 
+	// An extension attribute has the name that meters take it by.
+	w.ingest("["+testEvent("5", "type", `"traced"`, "tenantid", `"a"`, "data", `{"size":{"bytes":1}}`)+"]", 1, 0, 0, 0)
+	meter(`{"key":"traced","event_type":"traced","aggregation":"COUNT","group_by":["tenant"]}`, `"attributes":["size.bytes","tenantid"]`, `they have the attributes \"size.bytes\", \"tenantid\"`)
+	usage("traced/usage?"+today+"&group_by=tenant", `they have the attributes \"size.bytes\", \"tenantid\"`)
+
 	// A bound key hears of its customer's events only.
 	zeta := []string{"Authorization", "Bearer " + w.key("read", "zeta")}
 	w.want(w.call("GET", "/api/v1/meters/typo/usage?"+today, "", zeta...), 200, `"skipped":null`, `"hints":["1 of the latest 1 events`, `they have the attributes \"bytes\", \"region\""`)

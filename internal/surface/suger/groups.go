@@ -19,7 +19,11 @@ func (a api) reportGroup(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	g, err := a.Service.ReportGroup(x.Request.Context(), x.Principal, newGroup(n), idempotency(x, text))
+	once, err := idempotency(x, text)
+	if err != nil {
+		return err
+	}
+	g, err := a.Service.ReportGroup(x.Request.Context(), x.Principal, newGroup(n), once)
 	if err != nil {
 		return err
 	}
@@ -32,7 +36,11 @@ func (a api) reportGroups(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	made, err := a.Service.ReportGroups(x.Request.Context(), x.Principal, groups, idempotency(x, text))
+	once, err := idempotency(x, text)
+	if err != nil {
+		return err
+	}
+	made, err := a.Service.ReportGroups(x.Request.Context(), x.Principal, groups, once)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package suger
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -134,6 +135,16 @@ func TestIdempotencyKeys(t *testing.T) {
 	send(batchPath, "["+item("y", `"records":{"gb":8}`)+","+item("y", `"records":{"gb":8}`)+"]", "k5", 409, `"y"`)
 	send(reportPath, v1("", `{"gb":1}`), strings.Repeat("k", 256), 400, "255")
 	send(metricPath, `{"name":"Some metric","aggregationType":"COUNT"}`, "k1", 400, "Idempotency-Key")
+	if got := w.usage("posted"); got != "13" {
+		t.Errorf("usage %s", got)
+	}
+	// A key that is empty, or one of two, keeps nothing from counting twice.
+	for _, keys := range [][]string{{""}, {"k6", "k6"}, {"k6", "k7"}} {
+		h := http.Header{"Authorization": {w.key}, "Idempotency-Key": keys}
+		w.send("POST", reportPath, v1("", `{"gb":1}`), h).want(t, fmt.Sprintf("%q", keys), 400, "Idempotency-Key")
+		w.send("POST", batchPath, "["+item("z", `"records":{"gb":8}`)+"]", h).want(t, fmt.Sprintf("%q", keys), 400, "Idempotency-Key")
+		w.send("POST", metricPath, `{"name":"Some metric","aggregationType":"COUNT"}`, h).want(t, fmt.Sprintf("%q", keys), 400, "Idempotency-Key")
+	}
 	if got := w.usage("posted"); got != "13" {
 		t.Errorf("usage %s", got)
 	}

@@ -13,7 +13,7 @@ func (a api) createMetric(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if x.Request.Header.Get("Idempotency-Key") != "" {
+	if len(x.Request.Header["Idempotency-Key"]) > 0 {
 		return meter.Errorf(meter.KindInvalid, "Idempotency-Key is not taken here: give the billable metric an id, which exists once")
 	}
 	parsed, err := wire.ParseMetric(text)

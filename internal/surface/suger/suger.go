@@ -120,11 +120,11 @@ func body(x *httpserver.Exchange) ([]byte, error) {
 }
 
 // idempotency is the caller's key, if the request has one, and what it stands for.
-func idempotency(x *httpserver.Exchange, text []byte) metering.Idempotency {
-	key := x.Request.Header.Get("Idempotency-Key")
-	if key == "" {
-		return metering.Idempotency{}
+func idempotency(x *httpserver.Exchange, text []byte) (metering.Idempotency, error) {
+	key, err := x.IdempotencyKey()
+	if key == "" || err != nil {
+		return metering.Idempotency{}, err
 	}
 	sum := sha256.Sum256(text)
-	return metering.Idempotency{Key: key, Request: hex.EncodeToString(sum[:])}
+	return metering.Idempotency{Key: key, Request: hex.EncodeToString(sum[:])}, nil
 }
