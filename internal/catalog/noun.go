@@ -154,8 +154,8 @@ func (n nounsOf[T]) remove(d *Document, c *Customer, id string) error {
 
 // NoNoun says that there is no such noun, or none that a caller may see.
 func NoNoun(r NounRef) error {
-	if r.ID == "" { // there is only one of its kind
-		return meter.Errorf(meter.KindNotFound, "there are no %s", kindName(r.Kind))
+	if r.Kind == NounUnits { // which have no id
+		return meter.Errorf(meter.KindNotFound, "the organization has no units")
 	}
 	return meter.Errorf(meter.KindNotFound, "there is no %s %q", kindName(r.Kind), clip(r.ID))
 }
@@ -221,7 +221,7 @@ func (v *View) Nouns(r NounRef) ([]Noun, error) {
 func (v *View) Noun(r NounRef) (Noun, error) {
 	if r.Kind == NounUnits {
 		if v.doc.Units == nil {
-			return Noun{}, meter.Errorf(meter.KindNotFound, "the organization has no units")
+			return Noun{}, NoNoun(r)
 		}
 		return Noun{NounUnits, v.doc.Units}, nil
 	}

@@ -47,13 +47,13 @@ type Meter struct {
 	Description string      `json:"description,omitempty" yaml:"description,omitempty"`
 	EventType   string      `json:"event_type" yaml:"event_type"`
 	Aggregation Aggregation `json:"aggregation" yaml:"aggregation"`
-	Value       string      `json:"value,omitempty" yaml:"value,omitempty"`                    // attribute to aggregate; none for COUNT
-	GroupBy     []string    `json:"group_by,omitempty" yaml:"group_by,omitempty"`              // attributes
+	Value       string      `json:"value,omitempty" yaml:"value,omitempty"`                     // attribute to aggregate; none for COUNT
+	GroupBy     []string    `json:"group_by,omitempty" yaml:"group_by,omitempty"`               // attributes
 	Filters     [][]Filter  `json:"filters,omitempty" yaml:"filters,omitempty" strict:"filled"` // see MatchAny
-	Percentile  Percentage  `json:"percentile,omitempty" yaml:"percentile,omitempty"`          // PERCENTILE only
-	Sample      Duration    `json:"sample,omitempty" yaml:"sample,omitempty"`                  // PERCENTILE and PEAK only
-	Rate        bool        `json:"rate,omitempty" yaml:"rate,omitempty"`                      // divide samples by their seconds
-	Excess      ExcessRule  `json:"excess,omitempty" yaml:"excess,omitempty"`                  // of values with too many digits; "" = ExcessSkip
+	Percentile  Percentage  `json:"percentile,omitempty" yaml:"percentile,omitempty"`           // PERCENTILE only
+	Sample      Duration    `json:"sample,omitempty" yaml:"sample,omitempty"`                   // PERCENTILE and PEAK only
+	Rate        bool        `json:"rate,omitempty" yaml:"rate,omitempty"`                       // divide samples by their seconds
+	Excess      ExcessRule  `json:"excess,omitempty" yaml:"excess,omitempty"`                   // of values with too many digits; "" = ExcessSkip
 	Unit        string      `json:"unit,omitempty" yaml:"unit,omitempty"`
 	Status      string      `json:"status,omitempty" yaml:"status,omitempty"`
 }

@@ -177,7 +177,11 @@ func TestNounLists(t *testing.T) {
 func TestUnits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
-	w.want(w.call("GET", "/api/v1/units", ""), 404, `"there are no units"`)
+	none := w.want(w.call("GET", "/api/v1/units", ""), 404, `"the organization has no units"`)
+	bound := w.want(w.call("GET", "/api/v1/units", "", as(w.key("read", "acme"))...), 404, `"the organization has no units"`)
+	if len(bound.body) != len(none.body) {
+		t.Errorf("%s, but %s to a bound key", none.body, bound.body)
+	}
 	w.want(w.call("PUT", "/api/v1/units", `{"cloud":{"meter":"requests"}}`), 400, `units.cloud.meter: there is no meter`)
 	w.meters()
 	w.want(w.call("PUT", "/api/v1/units", `{"cloud":{"meter":"requests"},"rates":{"ping":{"cloud":"1.5"}}}`), 200, `"rates":{"ping":{"cloud":"1.5"}}`)
