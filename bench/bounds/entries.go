@@ -75,8 +75,8 @@ func fastlyEntries() []entry {
 		{route: "GET /billing/v2/account_customers/{customer_id}/service-usage-metrics", key: "read", what: "5,000 services by day, CSV of all usage types", make: func(w *world) request {
 			return request{target: fmt.Sprintf("/billing/v2/account_customers/%s/service-usage-metrics?limit=10000&time_granularity=day&start_date=%s-01&end_date=%s-31", w.estate.Customer(0), month(w), month(w)), header: map[string]string{"Accept": "text/csv"}}
 		}},
-		{route: "GET /billing/v2/account_customers/{customer_id}/service-usage-metrics", key: "read", what: "5,000 services, one usage type, a month", make: func(w *world) request {
-			return request{target: fmt.Sprintf("/billing/v2/account_customers/%s/service-usage-metrics?limit=1000&product_id=cdn&usage_type_name=Requests&time_granularity=month&start_month=%s&end_month=%s", w.estate.Customer(0), month(w), month(w))}
+		{route: "GET /billing/v2/account_customers/{customer_id}/service-usage-metrics", key: "read", what: "a page of 5,000 services, one usage type, a month", make: func(w *world) request {
+			return request{target: fmt.Sprintf("/billing/v2/account_customers/%s/service-usage-metrics?limit=100&product_id=cdn&usage_type_name=Requests&time_granularity=month&start_month=%s&end_month=%s", w.estate.Customer(0), month(w), month(w))}
 		}},
 		{route: "GET /billing/v2/account_customers/{customer_id}/service-usage-types", key: "read", what: "1,000 usage types", make: func(w *world) request {
 			return request{target: "/billing/v2/account_customers/" + w.estate.Customer(0) + "/service-usage-types"}
@@ -93,12 +93,12 @@ func fastlyEntries() []entry {
 func akamaiEntries() []entry {
 	var out []entry
 	for _, o := range []struct{ path, what string }{
-		{"/contracts/{contract}/products/{product}/usage/monthly-summary", "18 months, four statistics"},
-		{"/reporting-groups/{group}/products/{product}/usage/monthly-summary", "18 months"},
-		{"/contracts/{contract}/products/{product}/usage/by-cp-code/monthly-summary", "18 months by CP code"},
+		{"/contracts/{contract}/products/{product}/usage/monthly-summary", "15 months, four statistics"},
+		{"/reporting-groups/{group}/products/{product}/usage/monthly-summary", "15 months"},
+		{"/contracts/{contract}/products/{product}/usage/by-cp-code/monthly-summary", "15 months by CP code"},
 		{"/contracts/{contract}/products/{product}/usage/daily", "a month by day"},
 		{"/reporting-groups/{group}/products/{product}/usage/daily", "a month by day"},
-		{"/contracts/{contract}/products", "18 months"},
+		{"/contracts/{contract}/products", "15 months"},
 	} {
 		out = append(out, entry{route: "GET /billing/v1" + o.path, key: "read", what: o.what, make: func(w *world) request {
 			path := strings.NewReplacer("{contract}", w.estate.Contract(0), "{group}", "1", "{product}", "cdn").Replace("/billing/v1" + o.path)
@@ -118,7 +118,7 @@ func thousandEyesEntries() []entry {
 	}
 	return []entry{
 		{route: "GET /v7/usage", key: "read", what: "2,000 tests, everything expanded", make: func(w *world) request {
-			return request{target: "/v7/usage?aid=" + w.estate.AID(0, 0) + "&expand=test&expand=enterprise-agent-units&expand=test-units&expand=endpoint-agents&expand=endpoint-agents-essentials&expand=enterprise-agents"}
+			return request{target: "/v7/usage?aid=" + w.estate.AID(0, 0) + "&expand=test&expand=enterprise-agent&expand=enterprise-agent-unit&expand=endpoint-agent&expand=endpoint-agent-essential&expand=endpoint-agent-embedded"}
 		}},
 		{route: "GET /v7/usage/units/tests", key: "read", what: "2,000 tests, five years", make: func(w *world) request {
 			return request{target: "/v7/usage/units/tests?aid=" + w.estate.AID(0, 0) + window(w)}
@@ -208,7 +208,7 @@ func sugerEntries() []entry {
 		{route: "POST " + org + "/batchValidateUsageRecordGroups", key: "report", what: "1,000 groups of 20 records", make: send("/batchValidateUsageRecordGroups", records(7, 1000))},
 		{route: "POST " + org + "/batchCreateUsageRecordGroups", key: "report", what: "1,000 groups of 20 records", make: send("/batchCreateUsageRecordGroups", records(8, 1000))},
 		{route: "POST " + org + "/entitlement/{entitlement}/usageRecordGroup", key: "report", what: "10,000 records", make: send("/entitlement/wide/usageRecordGroup",
-			`{"id":"single","records":{`+list(10_000, func(i int) string { return fmt.Sprintf(`"d%05d":1`, i) })+`}}`)},
+			`{"id":"single","organizationID":"big","entitlementID":"wide","records":{`+list(10_000, func(i int) string { return fmt.Sprintf(`"d%05d":1`, i) })+`}}`)},
 		{route: "POST " + org + "/usageRecordGroup/{group}/retry", key: "report", what: "a group that did not fail", want: 400, make: at("/usageRecordGroup/g0-0000/retry")},
 		{route: "DELETE " + org + "/usageRecordGroup/{group}", key: "report", what: "a group of 20 records", make: at("/usageRecordGroup/g0-0000")},
 		{route: "POST " + org + "/billableMetric", key: "report", what: "-", make: send("/billableMetric", fmt.Sprintf(metric, "metric", strings.Repeat("d", 300)))},
@@ -256,24 +256,24 @@ func eventEntries() []entry {
 
 // definition is a meter with as many conditions as it may have.
 func definition(key string) string {
-	group := "[" + list(64, func(i int) string { return fmt.Sprintf(`{"attribute":"a","op":"NOT_IS","value":"%s"}`, text(i, 512)) }) + "]"
+	group := "[" + list(64, func(i int) string { return fmt.Sprintf(`{"attribute":"a","op":"NOT_IS","value":"%s"}`, text(i, 256)) }) + "]"
 	return `{"key":"` + key + `","event_type":"t","aggregation":"SUM","value":"n","group_by":["customer","a","b1","b2","b3","b4","b5","b6"],"filters":[` + list(16, func(int) string { return group }) + `]}`
 }
 
 func changeEntries() []entry {
 	return []entry{
-		{route: "POST /api/v1/meters", key: "admin", what: "16 x 64 conditions of 512 bytes, all events are counted again", want: 201, make: send("/api/v1/meters", definition("dear"))},
+		{route: "POST /api/v1/meters", key: "admin", what: "16 x 64 conditions of 256 bytes, all events are counted again", want: 201, make: send("/api/v1/meters", definition("dear"))},
 		{route: "PATCH /api/v1/meters/{key}", key: "admin", what: "-", make: send("/api/v1/meters/dear", `{"description":"changed"}`)},
 		{route: "DELETE /api/v1/meters/{key}", key: "admin", what: "100,000 groups", want: 204, make: at("/api/v1/meters/dear")},
 		{route: "POST /api/v1/keys", key: "admin", what: "1,000 accounts of 256 bytes", want: 201, make: send("/api/v1/keys", `{"role":"read","kind":"edgegrid","accounts":[`+list(1000, func(i int) string { return `"` + text(i, 256) + `"` })+`]}`)},
 		{route: "DELETE /api/v1/keys/{id}", key: "admin", what: "-", want: 204, make: func(w *world) request { return request{target: "/api/v1/keys/" + w.spare} }},
 		{route: "POST /api/v1/organizations", key: "operator", what: "-", want: 201, make: send("/api/v1/organizations", `{"id":"one-more"}`)},
 		{route: "PATCH /api/v1/organizations/{id}", key: "admin", what: "-", make: send("/api/v1/organizations/big", `{"name":"Big"}`)},
-		{route: "PUT /api/v1/organizations/{id}/listings", key: "operator", what: "4,000 listings of 200 bytes", make: send("/api/v1/organizations/big/listings", `{"listings":[`+list(4000, func(i int) string { return `{"partner":"AWS","listing":"` + text(i, 200) + `"}` })+`]}`)},
+		{route: "PUT /api/v1/organizations/{id}/listings", key: "operator", what: "4,000 listings of 200 bytes", make: send("/api/v1/organizations/big/listings", `{"listings":[{"partner":"AWS","listing":"p-wide"},`+list(4000, func(i int) string { return `{"partner":"AWS","listing":"` + text(i, 200) + `"}` })+`]}`)},
 		{route: "GET /api/v1/organizations/{id}/listings", key: "admin", what: "4,000 listings of 200 bytes", make: at("/api/v1/organizations/big/listings")},
 		{route: "PUT /api/v1/units", key: "admin", what: "8,000 rates", make: send("/api/v1/units", `{"cloud":{"meter":"estate_cloud"},"enterprise":{"meter":"estate_enterprise"},"rates":{`+list(8000, func(i int) string { return fmt.Sprintf(`"type %d":{"cloud":"1","enterprise":"0.5"}`, i) })+`}}`)},
 		{route: "POST /api/v1/entitlements/{id}/credits", key: "admin", what: "-", want: 201, make: send("/api/v1/entitlements/ent/credits", `{"amount":"100.5"}`)},
-		{route: "POST /api/v1/reports/run", key: "admin", what: "an hour of 10,000 dimensions; it may not report to the listing", want: 403, make: func(w *world) request {
+		{route: "POST /api/v1/reports/run", key: "admin", what: "an hour of 10,000 dimensions, only shown", make: func(w *world) request {
 			return request{target: "/api/v1/reports/run", body: []byte(`{"entitlement":"wide","hour":"` + time.Now().UTC().Truncate(time.Hour).Add(-2*time.Hour).Format(time.RFC3339) + `","dry_run":true}`)}
 		}},
 		{route: "POST /api/v1/reports/reconcile", key: "admin", what: "-", make: at("/api/v1/reports/reconcile")},
@@ -287,10 +287,10 @@ func lastEntries() []entry {
 		{route: "POST /api/v1/catalog", key: "admin", what: "a document of 10 MiB: every service of 40,000 has another name", make: func(w *world) request {
 			return request{target: "/api/v1/catalog", body: w.document("y"), header: map[string]string{"Content-Type": "application/yaml"}}
 		}},
-		{route: "POST /api/v1/periods", key: "admin", what: "a month of all customers", want: 201, make: func(w *world) request {
+		{route: "POST /api/v1/periods", key: "admin", what: "a month of five customers, 5,000 services each, 1,007 usage types", want: 201, make: func(w *world) request {
 			return request{target: "/api/v1/periods", body: []byte(`{"month":"` + month(w) + `"}`)}
 		}},
-		{route: "GET /api/v1/periods", key: "read", what: "a page of 1,000", make: at("/api/v1/periods?limit=1000")},
+		{route: "GET /api/v1/periods", key: "read", what: "a customer's months", make: at("/api/v1/periods?customer=customer-0000&limit=1000")},
 		{route: "GET /api/v1/periods/{customer}/{month}", key: "read", what: "figures of 5,000 services", make: func(w *world) request {
 			return request{target: "/api/v1/periods/" + w.estate.Customer(0) + "/" + month(w)}
 		}},

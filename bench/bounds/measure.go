@@ -132,6 +132,9 @@ func (w *world) request(ctx context.Context, e entry, r request) (*http.Request,
 	case strings.HasPrefix(e.route, "GET /billing/v1/"):
 		host := strings.TrimPrefix(w.server.url, "http://")
 		w.nonce++
+		if err := w.server.signable(ctx); err != nil {
+			return nil, err
+		}
 		q.Header.Set("Authorization", edgegrid.Sign(w.signer, edgegrid.Request{Method: e.method(), Scheme: "http", Host: host, Target: r.target}, time.Now(), fmt.Sprint("bounds-", w.nonce)))
 	case strings.Contains(e.route, " /billing/"):
 		q.Header.Set("Fastly-Key", key)

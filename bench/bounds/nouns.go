@@ -51,7 +51,7 @@ func nounReads() (out []entry) {
 	for _, n := range nouns() {
 		out = append(out,
 			entry{route: "GET " + n.path, key: "read", what: "a page of 1,000", make: at(wideOf(n.path) + "?limit=1000")},
-			entry{route: "GET " + n.path + "/{id}", key: "read", what: n.what, make: at(wideOf(n.path) + "/" + n.one)})
+			entry{route: "GET " + n.path + "/{id}", key: "read", what: "the largest that is stored", make: at(wideOf(n.path) + "/" + n.one)})
 	}
 	return out
 }

@@ -18,6 +18,7 @@ type server struct {
 	binary, dir string
 	url, key    string
 	process     *exec.Cmd
+	ready       time.Time // when it began to answer
 }
 
 // restarted is what a start took.
@@ -61,13 +62,13 @@ func (s *server) start(ctx context.Context) (restarted, error) {
 		text, _ := os.ReadFile(log.Name())
 		return restarted{}, fmt.Errorf("the server ended: %.2000s", text)
 	}
-	ready := time.Since(began)
-	return restarted{ready, s.status("VmHWM")}, s.rest(ctx)
+	s.ready = time.Now()
+	return restarted{s.ready.Sub(began), s.status("VmHWM")}, s.rest(ctx)
 }
 
 // kill ends the process at once.
 func (s *server) kill() {
-	if s.process != nil {
+	if s.process != nil && s.process.Process != nil {
 		_ = s.process.Process.Kill()
 		_ = s.process.Wait()
 		s.process = nil
@@ -131,4 +132,15 @@ func (s *server) rest(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// signable waits until the server has answered for two seconds: it refuses what
+// was signed before it started, and signatures tell whole seconds.
+func (s *server) signable(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Until(s.ready.Add(2 * time.Second))):
+		return nil
+	}
 }
