@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -485,6 +486,34 @@ func FuzzPaths(f *testing.F) {
 		}
 		if u.Path != want || len(values) == 1 && (values[0] == "" || strings.Count(u.EscapedPath(), "/") != 3) {
 			ft.Fatalf("%q was taken for %q", target, want)
+		}
+	})
+}
+
+// FuzzParseQuery reads query strings: what is taken is text, and nothing is left out.
+func FuzzParseQuery(f *testing.F) {
+	for _, seed := range []string{"a=b&c", "a=%zz", "a=%C0%A0", "%ff=1", "a;b", "a=1&a=2&&", "+=+"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		values, err := ParseQuery(raw)
+		if err != nil {
+			if meter.KindOf(err) != meter.KindInvalid {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		given, taken := 0, 0
+		for part := range strings.SplitSeq(raw, "&") {
+			if part != "" {
+				given++
+			}
+		}
+		for _, list := range values {
+			taken += len(list)
+		}
+		if again, err := ParseQuery(values.Encode()); err != nil || given != taken || !reflect.DeepEqual(values, again) {
+			t.Errorf("%d of %d, %v, %v, %v", taken, given, values, again, err)
 		}
 	})
 }

@@ -254,11 +254,11 @@ func quality(params string) int {
 		if whole != "0" {
 			return 1000
 		}
-		n, err := strconv.Atoi((fraction + "000")[:3])
+		n, err := strconv.ParseUint((fraction + "000")[:3], 10, 16)
 		if err != nil {
 			return 0
 		}
-		return n
+		return int(n)
 	}
 	return 1000
 }
