@@ -76,7 +76,7 @@ var models = map[string]map[string]string{
 	"Filter": {"name": text, "operation": "=IS NOT_IS CONTAINS NOT_CONTAINS EXISTS NOT_EXISTS GT GTE LT LTE EQ NOT_EQ", "value": object,
 		"valueType": "=STRING FLOAT"},
 	"Config": {"partnerUsageMeteringConfigs": "[]PartnerConfig"},
-	"PartnerConfig": {"partner": "=ADYEN ALIBABA AWS AWS_CHINA AZURE DATABRICKS GCP GOOGLE HUBSPOT INTUIT LAGO MARKETO METRONOME MICROSOFT ORACLE ORB REDHAT SALESFORCE SLACK SNOWFLAKE STRIPE ZOHO",
+	"PartnerConfig": {"partner": "=ADYEN ALIBABA ANTHROPIC AWS AWS_CHINA AZURE DATABRICKS GCP GOOGLE HUBSPOT INTUIT LAGO MARKETO METRONOME MICROSOFT OAUTH2 OPENAI ORACLE ORB REDHAT SALESFORCE SLACK SNOWFLAKE STRIPE ZOHO",
 		"enableDimensionMapping": boolean, "dimensionMapping": "{}Mapping", "dimensionMappingV2": "{}[]Mapping",
 		"enableCommitWithAdditionalUsageMetering": boolean, "enableCommitWithAdditionalUsageAtListPrice": boolean, "enableBillableDimension": boolean},
 	"Mapping": {"dimensionKey": text, "mappingMode": "=QUANTITY AMOUNT", "convertionMultiplier": number},

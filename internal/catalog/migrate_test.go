@@ -220,7 +220,7 @@ func TestMigrationsAreNumberedWithoutGaps(t *testing.T) {
 func TestConnectionSettings(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, filepath.Join(t.TempDir(), "catalog.db"))
-	want := map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"}
+	want := map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "30000"}
 	for pragma, value := range want {
 		var writer, reader string
 		if err := s.writer.QueryRow(`PRAGMA ` + pragma).Scan(&writer); err != nil {

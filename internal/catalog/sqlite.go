@@ -21,7 +21,7 @@ import (
 // Settings of the SQLite connections.
 const (
 	sqliteReaders     = 4               // connections that read
-	sqliteBusyTimeout = 5 * time.Second // wait for another process's lock
+	sqliteBusyTimeout = 30 * time.Second // wait for another process's lock
 )
 
 //go:embed sql/sqlite_tables.sql

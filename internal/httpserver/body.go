@@ -45,6 +45,7 @@ func putBuffer(b *[]byte) {
 		if int64(cap(*b)) == c {
 			*b = (*b)[:0]
 			pools[i].Put(b)
+			return // another request may have it by now
 		}
 	}
 }

@@ -34,14 +34,14 @@ type Metric struct {
 
 // MetricInfo is BillableMetricInfo.
 type MetricInfo struct {
-	FilterGroups     []FilterGroup `json:"filterGroups,omitempty" strict:"given"`
+	FilterGroups     []FilterGroup `json:"filterGroups,omitempty"` // null is none: the vendor's Go client sends it
 	GroupBys         []string      `json:"groupBys,omitempty"`
 	PropertyUniqueOn string        `json:"propertyUniqueOn,omitempty"`
 }
 
 // FilterGroup is a list of alternatives.
 type FilterGroup struct {
-	Filters []Filter `json:"filters,omitempty" strict:"given"`
+	Filters []Filter `json:"filters,omitempty"` // null as above
 }
 
 // Filter is one condition on a property.
