@@ -20,7 +20,7 @@ import (
 
 // Settings of the SQLite connections.
 const (
-	sqliteReaders     = 4               // connections that read
+	sqliteReaders     = 4                // connections that read
 	sqliteBusyTimeout = 30 * time.Second // wait for another process's lock
 )
 
