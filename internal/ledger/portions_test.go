@@ -137,6 +137,8 @@ func TestUncheckpointedMemory(t *testing.T) {
 			held := func(l *Ledger) {
 				_ = l.onFold(func() error {
 					n := l.held()
+					l.mu.RLock() // the flush lets go of what is frozen under the lock
+					defer l.mu.RUnlock()
 					if l.frozen != nil {
 						n += l.frozen.table.Bytes() + l.frozen.side + l.frozen.texts.bytes
 					}
