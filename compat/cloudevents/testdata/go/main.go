@@ -125,7 +125,11 @@ func (c call) send(j job) (value, error) {
 		body, err := io.ReadAll(answer.Body)
 		return value{answer.StatusCode < 300, answer.StatusCode, string(body)}, err
 	}
-	client, err := cloudevents.NewClientHTTP(cloudevents.WithHeader("Authorization", "Bearer "+j.Token))
+	protocol, err := cloudevents.NewHTTP(cloudevents.WithHeader("Authorization", "Bearer "+j.Token))
+	if err != nil {
+		return value{}, err
+	}
+	client, err := cloudevents.NewClient(protocol) // NewClientHTTP's gives an event the time of now where none is said
 	if err != nil {
 		return value{}, err
 	}
