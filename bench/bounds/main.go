@@ -36,7 +36,7 @@ func run(ctx context.Context, binary, only string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	s := &server{binary: binary, dir: dir}
 	defer s.kill()
 	if _, err := s.start(ctx); err != nil {

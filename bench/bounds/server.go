@@ -33,7 +33,7 @@ func (s *server) start(ctx context.Context) (restarted, error) {
 	if err != nil {
 		return restarted{}, err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	began := time.Now()
 	s.process = exec.CommandContext(ctx, s.binary, "serve", "--data", filepath.Join(s.dir, "data"), "--listen", "127.0.0.1:0", "--log-level", "warn", "--thousandeyes.rate-limit", "0")
 	s.process.Stderr = log
