@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,22 +32,27 @@ customers:
 // monthsWorld is a service over stores whose clock tests move.
 type monthsWorld struct {
 	*Service
-	t   *testing.T
-	now time.Time
-	n   int
-	of  stores
+	t  *testing.T
+	at atomic.Int64 // nanoseconds since 1970; the ledger looks at it meanwhile
+	n  int
+	of stores
 }
 
 func newMonthsWorld(t *testing.T, books bool) *monthsWorld {
 	t.Helper()
-	w := &monthsWorld{t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	w.of = openStoresAt(t, func() time.Time { return w.now })
+	w := &monthsWorld{t: t}
+	w.setNow(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	w.of = openStoresAt(t, w.now)
 	w.reopen(books)
 	if _, err := w.Apply(context.Background(), admin, []byte(monthsCatalog), ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
+
+func (w *monthsWorld) now() time.Time { return time.Unix(0, w.at.Load()).UTC() }
+
+func (w *monthsWorld) setNow(at time.Time) { w.at.Store(at.UnixNano()) }
 
 func (w *monthsWorld) reopen(books bool) {
 	w.Service = w.of.service(w.t, Limits{})
@@ -138,8 +144,8 @@ func TestMonthsOfRandomHistories(t *testing.T) {
 		said := map[string]string{}
 		at := func(days int) time.Time { return begin.Add(time.Duration(r.IntN(days*24)) * time.Hour) }
 		for step := range 30 {
-			w.now = w.now.Add(time.Duration(r.IntN(10*24)+1) * time.Hour)
-			days := int(w.now.Sub(begin)/(24*time.Hour)) + 1
+			w.setNow(w.now().Add(time.Duration(r.IntN(10*24)+1) * time.Hour))
+			days := int(w.now().Sub(begin)/(24*time.Hour)) + 1
 			for range r.IntN(3) + 1 {
 				w.send([]string{"acme", "zeta"}[r.IntN(2)], fmt.Sprintf("s%d", r.IntN(3)), []string{"", "K-1", "K-2"}[r.IntN(3)], at(days), r.IntN(1000))
 			}
@@ -148,7 +154,7 @@ func TestMonthsOfRandomHistories(t *testing.T) {
 			}
 			if r.IntN(3) == 0 {
 				in := meter.Month(at(days))
-				if !in.To.After(w.now) {
+				if !in.To.After(w.now()) {
 					_, err := w.ClosePeriod(context.Background(), admin, "acme", in.MonthName())
 					if err != nil && meter.KindOf(err) != meter.KindConflict {
 						t.Fatal(err)
@@ -230,9 +236,9 @@ func TestMonthsClosedBeforeTheBook(t *testing.T) {
 	w := newMonthsWorld(t, false)
 	w.KeepBooks(vendorBook{})
 	january := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
-	w.now = january
+	w.setNow(january)
 	w.send("zeta", "s1", "", january, 1000)
-	w.now = january.AddDate(0, 1, 0)
+	w.setNow(january.AddDate(0, 1, 0))
 	w.close("zeta", "2026-01")
 	p, _, err := w.Period(context.Background(), admin, "zeta", "2026-01")
 	if err != nil {
@@ -253,7 +259,7 @@ func TestMonthsClosedBeforeTheBook(t *testing.T) {
 	// The scale is that of the vendor's book, not the catalogue's of today.
 	closed := "zeta Volume 2026-01-01T00:00:00Z [] 10MB 2026-01 late=false"
 	check(closed, "zeta Volume 2026-02-01T00:00:00Z [] 40MB 2026-01 late=true")
-	w.now = january.AddDate(0, 2, 0)
+	w.setNow(january.AddDate(0, 2, 0))
 	w.close("zeta", "2026-02")
 	w.send("zeta", "s1", "", january, 5000)
 	check(closed, "zeta Volume 2026-02-01T00:00:00Z [] 40MB 2026-01 late=true", "zeta Volume 2026-03-01T00:00:00Z [] 50MB 2026-01 late=true")
@@ -274,9 +280,9 @@ func TestFiguresOfARemovedProduct(t *testing.T) {
 	t.Parallel()
 	w := newMonthsWorld(t, true)
 	january := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
-	w.now = january
+	w.setNow(january)
 	w.send("zeta", "s1", "", january, 1000)
-	w.now = january.AddDate(0, 1, 0)
+	w.setNow(january.AddDate(0, 1, 0))
 	w.close("zeta", "2026-01")
 	ctx := context.Background()
 	if _, err := w.Apply(ctx, admin, []byte("products: []\ncustomers: [{id: acme}, {id: zeta}]"), ApplyOptions{Prune: true}); err != nil {
@@ -300,7 +306,7 @@ func TestBoundKeysAreSealedInReports(t *testing.T) {
 	t.Parallel()
 	w := newMonthsWorld(t, true)
 	at := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
-	w.now = at
+	w.setNow(at)
 	w.send("acme", "s1", "", at, 1000)
 	zeta := Principal{Organization: "default", KeyID: "z", Role: catalog.RoleRead, Customer: "zeta"}
 	q := ReportQuery{From: at, To: at.AddDate(0, 1, 0)}
@@ -334,7 +340,7 @@ func TestBoundKeysAreSealedInReports(t *testing.T) {
 		}
 	}
 	own("open")
-	w.now = at.AddDate(0, 1, 0)
+	w.setNow(at.AddDate(0, 1, 0))
 	w.close("zeta", "2026-01")
 	own("closed")
 	w.sendData("zeta", at, `{"service":"s1","bytes":4000}`)
@@ -359,7 +365,7 @@ func TestReportBounds(t *testing.T) {
 	if _, err := w.Apply(context.Background(), admin, []byte("customers:\n"+document.String()), ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	q := ReportQuery{Customers: names[:MaxProductCustomers], From: w.now, To: w.now.AddDate(0, 1, 0)}
+	q := ReportQuery{Customers: names[:MaxProductCustomers], From: w.now(), To: w.now().AddDate(0, 1, 0)}
 	w.report(q)
 	ask := func(p Principal, q ReportQuery) meter.Kind {
 		_, err := w.ProductReport(context.Background(), p, q)
@@ -374,7 +380,7 @@ func TestReportBounds(t *testing.T) {
 		t.Errorf("twice: %v", kind)
 	}
 	reads := &reportReader{service: w.Service, ctx: context.Background(), principal: admin, who: "acme", readsLeft: 1, rowsLeft: 1,
-		q: ReportQuery{From: w.now, To: w.now.AddDate(0, 1, 0)}}
+		q: ReportQuery{From: w.now(), To: w.now().AddDate(0, 1, 0)}}
 	page := &productPage{Product: "cdn", UsageType: UsageType{Name: "Hits", Meter: "hits"}}
 	in := meter.Period{From: reads.q.From, To: reads.q.To}
 	if _, err := reads.ask(&reportLine{}, page, in, 0, ""); err != nil {
@@ -399,7 +405,7 @@ func TestReportBounds(t *testing.T) {
 func TestClosedFor(t *testing.T) {
 	t.Parallel()
 	w := newMonthsWorld(t, true)
-	w.now = w.now.AddDate(0, 4, 0)
+	w.setNow(w.now().AddDate(0, 4, 0))
 	w.close("acme", "2026-01")
 	w.close("zeta", "2026-01")
 	w.close("zeta", "2026-03")
