@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -87,7 +88,13 @@ func TestDamagedStores(t *testing.T) {
 	}
 }
 
-const knownEvent = `{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"c"}`
+// knownEvents is how many events are asked for again: their pages are those of
+// their hashes, of which some are always in the part that is spoiled.
+const knownEvents = 40
+
+func knownEvent(i int) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":"s","type":"t","subject":"c"}`, i)
+}
 
 // TestDamageIsCounted: while requests are refused for damaged tables or pages,
 // the gauge says that there is damage.
@@ -95,7 +102,9 @@ func TestDamageIsCounted(t *testing.T) {
 	t.Parallel()
 	first := fresh(t)
 	must(t, first.as(first.adminKey), "load", "--profile", "batch-1000", "--connections", "1", "--events", "3000")
-	first.post("/api/v1/events", first.adminKey, "application/cloudevents+json", knownEvent)
+	for i := range knownEvents {
+		first.post("/api/v1/events", first.adminKey, "application/cloudevents+json", knownEvent(i))
+	}
 	first.stop()
 	must(t, nil, "verify", "--data", first.data) // opening it writes what the log had into tables
 	for _, pattern := range []string{"state/*.sst", "ids/*.run"} {
@@ -110,11 +119,15 @@ func TestDamageIsCounted(t *testing.T) {
 		}
 		s := serve(t, data)
 		refused := 0
-		for _, request := range []struct{ method, path, body string }{
+		type request struct{ method, path, body string }
+		requests := []request{
 			{http.MethodGet, "/api/v1/meters/load-requests/usage?from=2020-01-01T00:00:00Z&to=2030-01-01T00:00:00Z", ""},
 			{http.MethodGet, "/api/v1/events?limit=10", ""},
-			{http.MethodPost, "/api/v1/events", knownEvent},
-		} {
+		}
+		for i := range knownEvents {
+			requests = append(requests, request{http.MethodPost, "/api/v1/events", knownEvent(i)})
+		}
+		for _, request := range requests {
 			status, _ := ask(t, s, first.adminKey, request.method, request.path, request.body)
 			if status == http.StatusServiceUnavailable {
 				refused++
