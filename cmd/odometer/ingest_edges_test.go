@@ -97,6 +97,7 @@ func TestIngestUnderAnotherSource(t *testing.T) {
 	writeLog(t, log, accessLines(0, 20))
 	in := newIngestion(t)
 	in.check(t, "20 0 0 0, 0", log)
+	in.says(t, "neither --subject nor --subject-field is given")
 	in.cmd.Source = "web-1"
 	in.check(t, "0 0 0 0, 3", log)
 	in.says(t, "its lines were counted as the source that is made from the file: under another source they would count twice")

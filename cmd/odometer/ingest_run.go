@@ -18,6 +18,7 @@ type ingestRun struct {
 	cmd       *IngestCmd
 	env       *Env
 	send      sendFunc
+	told      bool   // that lines name no customer
 	target    string // the server and whom it is asked as, in the state's keys
 	customers *customerCheck
 	store     *intake.Store
@@ -68,6 +69,7 @@ func (r *ingestRun) file(ctx context.Context, f *intake.File, out *fileTotals) e
 	if err != nil {
 		return err
 	}
+	r.noteNoCustomer(d)
 	first, err := intake.First(f, d, r.cmd.Final)
 	if errors.Is(err, io.EOF) {
 		r.wait(out, &intake.Waiting{Line: 1})
@@ -132,6 +134,16 @@ func (r *ingestRun) checkOf(ctx context.Context, d intake.Decoder) func(event []
 		return nil
 	}
 	return func(event []byte) (string, error) { return r.customers.line(ctx, event) }
+}
+
+// noteNoCustomer says once that lines of access logs name no customer.
+func (r *ingestRun) noteNoCustomer(d intake.Decoder) {
+	c, log := d.(*intake.CombinedDecoder)
+	if !log || c.Subject != "" || c.SubjectField != "" || c.AllowEmptySubject || r.told {
+		return
+	}
+	r.told = true
+	r.progress.note("", "neither --subject nor --subject-field is given: lines count for no customer, unless the organization's customer_attribute names one of their fields")
 }
 
 // otherSource tells under which other name the file's lines were counted.
@@ -250,6 +262,7 @@ func (r *ingestRun) stdin(ctx context.Context, out *fileTotals) error {
 	if err != nil {
 		return err
 	}
+	r.noteNoCustomer(d)
 	reader, err := intake.ReadStream(buffered, d, intake.ReadOptions{Source: r.cmd.Source, Final: r.cmd.Final})
 	if err != nil {
 		return err
