@@ -103,7 +103,15 @@ func TestLocalTimesOfEveryZone(t *testing.T) {
 			if end.IsZero() {
 				break
 			}
+			if !end.After(at) { // Go ends a year's rule a day early in leap years, and goes no further
+				at = at.Add(24 * time.Hour)
+				continue
+			}
 			at = end
+			_, before := at.Add(-1).Zone()
+			if _, after := at.Zone(); before == after {
+				continue // only the name changes, or a rule's year ends
+			}
 			changes++
 			shows := map[string]time.Time{} // the first instant of each minute's reading
 			begin := at.Add(-26 * time.Hour)
