@@ -93,7 +93,8 @@ func (r *ingestRun) file(ctx context.Context, f *intake.File, out *fileTotals) e
 		r.unclear(out, plan.Note)
 		return nil
 	}
-	if other, known := r.otherSource(ctx, f, start, opt); known && plan.Kind == intake.Fresh && !opt.Policy.Edit {
+	// Only a stream that is new is looked for elsewhere: it takes a reading of the file.
+	if other, known := r.otherSource(ctx, f, start, opt, plan.Kind); known {
 		r.unclear(out, fmt.Sprintf("its lines were counted as %s: under another source they would count twice; nothing is sent (--rewritten count does it all the same)", other))
 		return nil
 	}
@@ -147,8 +148,8 @@ func (r *ingestRun) noteNoCustomer(d intake.Decoder) {
 }
 
 // otherSource tells under which other name the file's lines were counted.
-func (r *ingestRun) otherSource(ctx context.Context, f *intake.File, start string, opt intake.Options) (name string, known bool) {
-	if !opt.Derived {
+func (r *ingestRun) otherSource(ctx context.Context, f *intake.File, start string, opt intake.Options, kind intake.Kind) (name string, known bool) {
+	if !opt.Derived || kind != intake.Fresh || opt.Policy.Edit {
 		return "", false
 	}
 	for _, source := range r.store.Sources(r.target, start) {
