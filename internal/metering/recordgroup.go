@@ -36,6 +36,9 @@ const (
 type NewRecordGroup struct {
 	ID          string // "" = one that is made here
 	Entitlement string
+	Buyer       string // this and the next two: "" = the entitlement's, which is all that they may be
+	Partner     string
+	Product     string
 	Records     map[string]meter.Decimal
 	Billable    []BillableRecord
 	Time        time.Time // of the usage; zero = now

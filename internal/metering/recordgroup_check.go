@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"odometer/internal/catalog"
@@ -95,6 +96,9 @@ func (c *groupChecker) group(n NewRecordGroup) (RecordGroup, error) {
 		return g, err
 	}
 	g.Customer, g.Buyer, g.Partner, g.Product = e.Customer, e.BuyerID(), e.Partner, e.Product
+	if err := n.agrees(g); err != nil {
+		return g, err
+	}
 	switch {
 	case len(n.Records) > 0 && len(n.Billable) > 0:
 		return g, meter.Errorf(meter.KindInvalid, "records and billableRecords are both given: want one of them")
@@ -105,6 +109,18 @@ func (c *groupChecker) group(n NewRecordGroup) (RecordGroup, error) {
 		return g, err
 	}
 	return g, meter.Errorf(meter.KindInvalid, "neither records nor billableRecords are given")
+}
+
+// agrees refuses a group that names another party than its entitlement has: it
+// would be billed to somebody whom its sender did not mean.
+func (n NewRecordGroup) agrees(g RecordGroup) error {
+	for _, named := range []struct{ field, given, is string }{{"buyerID", n.Buyer, g.Buyer}, {"partner", strings.ToUpper(n.Partner), g.Partner}, {"productID", n.Product, g.Product}} {
+		if named.given != "" && named.given != named.is {
+			return meter.Errorf(meter.KindInvalid, "%s is %q, but that of entitlement %q is %q: leave it out, or name the entitlement that is meant",
+				named.field, clip(named.given), clip(g.Entitlement), clip(named.is))
+		}
+	}
+	return nil
 }
 
 // entitlement returns the entitlement as it was at the start of the hour of

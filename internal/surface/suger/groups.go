@@ -174,7 +174,7 @@ func answerGroup(x *httpserver.Exchange, g metering.RecordGroup) error {
 
 // newGroup is usage to report as the funnel takes it.
 func newGroup(n wire.NewGroup) metering.NewRecordGroup {
-	g := metering.NewRecordGroup{ID: n.ID, Entitlement: n.Entitlement, Records: n.Records.Decimals()}
+	g := metering.NewRecordGroup{ID: n.ID, Entitlement: n.Entitlement, Buyer: n.Buyer, Partner: n.Partner, Product: n.Product, Records: n.Records.Decimals()}
 	for _, r := range n.Billable {
 		g.Billable = append(g.Billable, metering.BillableRecord{Metric: r.Key, Properties: r.Properties, Quantity: (*meter.Decimal)(r.Quantity)})
 	}

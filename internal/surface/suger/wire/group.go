@@ -24,6 +24,9 @@ type NewGroup struct {
 	ID           string   `json:"id" strict:"given"`
 	Organization string   `json:"organizationID"`
 	Entitlement  string   `json:"entitlementID"`
+	Buyer        string   `json:"buyerID"`   // this and the next two are the entitlement's;
+	Partner      string   `json:"partner"`   // who names another one means another
+	Product      string   `json:"productID"` // entitlement
 	Records      Numbers  `json:"records"`
 	Billable     []Record `json:"-"`
 	Timestamp    *Time    `json:"timestamp"`
