@@ -142,8 +142,8 @@ type Key struct {
 type NewKey struct {
 	Role       string    `json:"role"` // admin, report, ingest or read
 	Customer   string    `json:"customer,omitempty"`
-	Accounts   []string  `json:"accounts,omitempty"`    // account ids that it may switch to, for Akamai's API
-	DefaultAID string    `json:"default_aid,omitempty"` // account group of requests that name none, for ThousandEyes' API
+	Accounts   []string  `json:"accounts,omitempty"`    // of an EdgeGrid key: account ids that it may switch to
+	DefaultAID string    `json:"default_aid,omitempty"` // of an unbound token that reads: account group of requests to ThousandEyes' API that name none
 	Sources    []string  `json:"sources,omitempty"`     // of a bound ingest key: how the sources of its events begin
 	Strict     bool      `json:"strict,omitempty"`      // any event that is refused makes its whole answer an error
 	Expires    time.Time `json:"expires,omitzero"`

@@ -22,3 +22,26 @@ func TestGivenTexts(t *testing.T) {
 		}
 	}
 }
+
+// TestIdleKeyFlags: a flag of `key create` that could do nothing beside the
+// others is refused before a server or a data directory is asked.
+func TestIdleKeyFlags(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		"--kind: ":        {"--kind", "edgegrid", "--role", "ingest"},
+		"--account: ":     {"--role", "read", "--account", "A-1"},
+		"--default-aid: ": {"--role", "read", "--customer", "acme", "--default-aid", "7"},
+		"--source: ":      {"--role", "ingest", "--source", "edge/"},
+		"--strict: ":      {"--role", "read", "--strict"},
+		"--customer: ":    {"--customer", "acme"},
+		"--operator: ":    {"--role", "read", "--operator"},
+	} {
+		for _, place := range [][]string{{"--data", "missing"}, {"--key", "odo_x"}} {
+			env, _, stderr := testEnv(nil)
+			all := append(append([]string{"key", "create"}, place...), args...)
+			if code := Run(t.Context(), env, all); code != exitUsage || !strings.Contains(stderr.String(), want) {
+				t.Errorf("%q: exit code %d, %s", all, code, stderr)
+			}
+		}
+	}
+}

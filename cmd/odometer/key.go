@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -62,8 +63,8 @@ type KeyCreateCmd struct {
 	Role       string   `enum:"admin,ingest,report,read" default:"admin" help:"What it may do: admin, ingest, report or read."`
 	Kind       string   `enum:"token,edgegrid" default:"token" help:"token, or edgegrid for Akamai's API: printed as clients keep it in ~/.edgerc."`
 	Customer   string   `placeholder:"ID" help:"Bind it to one customer."`
-	Account    []string `placeholder:"ID" help:"Account that it may switch to in Akamai's API; repeatable."`
-	DefaultAID string   `name:"default-aid" placeholder:"AID" help:"Account group of requests to ThousandEyes' API that name none."`
+	Account    []string `placeholder:"ID" help:"Account that it may switch to in Akamai's API, for kind edgegrid; repeatable."`
+	DefaultAID string   `name:"default-aid" placeholder:"AID" help:"Account group of requests to ThousandEyes' API that name none, for a token that reads and is bound to no customer."`
 	Source     []string `placeholder:"PREFIX" sep:"none" help:"How the sources of its events begin, for an ingest key that is bound to a customer; repeatable. No key of another customer may send them."`
 	Strict     bool     `help:"Answer 400 to each of its requests with events of which any is refused."`
 	Operator   bool     `help:"With the operator right, which only a key that has it gives; of the first organization."`
@@ -74,6 +75,9 @@ type KeyCreateCmd struct {
 func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 	expires, err := parseExpiry(c.Expires, env.Clock())
 	if err != nil {
+		return err
+	}
+	if err := c.checkIdle(); err != nil {
 		return err
 	}
 	if c.Data != "" {
@@ -95,10 +99,25 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 	return printKey(env.Stdout, key.ID, key.Token, err)
 }
 
+// draft is the key that the command line says, of no organization yet.
+func (c *KeyCreateCmd) draft() catalog.NewKey {
+	return catalog.NewKey{Role: catalog.Role(c.Role), Kind: catalog.KeyKind(c.Kind), Customer: c.Customer,
+		Accounts: c.Account, DefaultAID: c.DefaultAID, Sources: c.Source, Strict: c.Strict, Operator: c.Operator}
+}
+
+// checkIdle refuses a flag that could do nothing beside the others.
+func (c *KeyCreateCmd) checkIdle() error {
+	member, why := c.draft().Idle()
+	if member == "" {
+		return nil
+	}
+	flag := map[string]string{"accounts": "account", "default_aid": "default-aid", "sources": "source"}[member]
+	return usageErrorf("--%s: %s", cmp.Or(flag, member), why)
+}
+
 func (c *KeyCreateCmd) createOffline(ctx context.Context, env *Env, store *catalog.Store, organization string, expires time.Time) error {
-	n := catalog.NewKey{Organization: organization, Role: catalog.Role(c.Role), Kind: catalog.KeyKind(c.Kind), Customer: c.Customer,
-		Accounts: c.Account, DefaultAID: c.DefaultAID,
-		Sources: c.Source, Strict: c.Strict, Expires: expires, Operator: c.Operator}
+	n := c.draft()
+	n.Organization, n.Expires = organization, expires
 	if n.Kind == catalog.KindEdgeGrid {
 		key, credential, err := store.CreateEdgeGridKey(ctx, n, offlineActor)
 		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: credential.ClientToken, AccessToken: credential.AccessToken, Secret: credential.ClientSecret}, err)

@@ -74,7 +74,7 @@ func secretKeyLife(t *testing.T, folder, data, file string, flags []string) {
 	if status := s.edgeGridStatus(id); status != http.StatusNotFound {
 		t.Errorf("a new key: %d", status)
 	}
-	s.wantCredential(must(t, s.as(s.adminKey), "key", "create", "--kind", "edgegrid", "--role", "read", "--account", "A-1", "--account", "A-2", "--default-aid", "7"))
+	s.wantCredential(must(t, s.as(s.adminKey), "key", "create", "--kind", "edgegrid", "--role", "read", "--account", "A-1", "--account", "A-2"))
 	info, err := os.Stat(file)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)

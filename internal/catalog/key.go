@@ -30,8 +30,8 @@ type Key struct {
 	Kind         KeyKind   `json:"kind"`
 	Customer     string    `json:"customer,omitempty"`             // the one customer it sees; "" = all
 	Operator     bool      `json:"operator,omitempty"`             // may create organizations and act on any
-	Accounts     Accounts  `json:"accounts,omitempty"`             // that it may switch to
-	DefaultAID   string    `json:"default_aid,omitempty"`          // account group of a request that names none
+	Accounts     Accounts  `json:"accounts,omitempty"`             // that it may switch to; of KindEdgeGrid
+	DefaultAID   string    `json:"default_aid,omitempty"`          // account group of a request that names none; of KindToken
 	Sources      Sources   `json:"sources,omitempty"`              // how the sources of its events begin; none = any
 	Unrestricted bool      `json:"unrestricted_sources,omitempty"` // sends a customer's events, of any source
 	Strict       bool      `json:"strict,omitempty"`               // any event that is refused makes its answer an error
@@ -44,7 +44,8 @@ type Key struct {
 // Allows says whether the key's role may do the action.
 func (k Key) Allows(a Action) bool { return k.Role.Allows(a) }
 
-// NewKey is what a caller says of a key to create.
+// NewKey is what a caller says of a key to create. What could do nothing
+// beside the rest is refused: see Idle.
 type NewKey struct {
 	Organization string
 	Role         Role
@@ -156,20 +157,15 @@ func (s *Store) draftKey(n NewKey) (draft, error) {
 	if _, err := ParseRole(string(k.Role)); err != nil {
 		return draft{}, err
 	}
+	if err := n.checkIdle(); err != nil {
+		return draft{}, err
+	}
 	k.Unrestricted = k.unrestricted()
 	switch {
 	case k.DefaultAID != "" && !validText(k.DefaultAID, MaxNounIDBytes):
 		return draft{}, meter.Errorf(meter.KindInvalid, "default_aid is at most %d bytes of UTF-8 without control characters", MaxNounIDBytes)
 	case k.Customer != "" && !validText(k.Customer, MaxCustomerBytes):
 		return draft{}, meter.Errorf(meter.KindInvalid, "customer is at most %d bytes of UTF-8 without control characters", MaxCustomerBytes)
-	case k.Sources != "" && (k.Customer == "" || k.Role != RoleIngest):
-		return draft{}, meter.Errorf(meter.KindInvalid, "sources are of an ingest key that is bound to a customer")
-	case k.Strict && !k.Role.Allows(ActionIngest):
-		return draft{}, meter.Errorf(meter.KindInvalid, "strict is of a key that may send events")
-	case k.Customer != "" && k.Role == RoleAdmin:
-		return draft{}, meter.Errorf(meter.KindInvalid, "an admin key cannot be bound to a customer")
-	case k.Operator && (k.Role != RoleAdmin || k.Kind != KindToken):
-		return draft{}, meter.Errorf(meter.KindInvalid, "only an admin key can hold the operator right")
 	case k.expired(now):
 		return draft{}, meter.Errorf(meter.KindInvalid, "expires must be in the future")
 	}

@@ -94,6 +94,10 @@ func keyRefused(b *bench) {
 		"long customer":      {Role: catalog.RoleRead, Customer: longest + "x"},
 		"customer not UTF-8": {Role: catalog.RoleRead, Customer: "\xff"},
 		"customer with line": {Role: catalog.RoleRead, Customer: "a\nb"},
+		"default aid, lines": {Role: catalog.RoleRead, DefaultAID: "a\nb"},
+		"bound, default aid": {Role: catalog.RoleRead, Customer: "c", DefaultAID: "7"},
+		"default aid unread": {Role: catalog.RoleReport, DefaultAID: "7"},
+		"accounts of token":  {Role: catalog.RoleRead, Accounts: []string{"A"}},
 		"expired":            {Role: catalog.RoleRead, Expires: b.clock.now()},
 		"expired long ago":   {Role: catalog.RoleRead, Expires: time.Unix(0, 0)},
 	} {

@@ -105,6 +105,10 @@ func TestKeys(t *testing.T) {
 	for body, text := range map[string]string{
 		`{}`: "role", `{"role":"king"}`: "role", `{"role":"read","kind":"x"}`: "kind", `{"role":"read","kind":"edgegrid","accounts":["a:b"]}`: "account", `{"role":"admin","customer":"acme"}`: "admin",
 		`{"role":"read","expires":"2020-01-01T00:00:00Z"}`: "expires", `{"role":"read","expires":"soon"}`: "", `{"role":"read","operator":true}`: "operator",
+		`{"role":"ingest","kind":"edgegrid"}`: "kind: ", `{"role":"report","kind":"edgegrid","customer":"acme"}`: "kind: ", `{"role":"read","accounts":["A"]}`: "accounts: ",
+		`{"role":"read","kind":"edgegrid","default_aid":"7"}`: "default_aid: ", `{"role":"ingest","default_aid":"7"}`: "default_aid: ",
+		`{"role":"read","customer":"acme","default_aid":"7"}`: "default_aid: ", `{"role":"ingest","sources":["edge/"]}`: "sources: ",
+		`{"role":"report","strict":true}`: "strict: ", `{"role":"admin","kind":"edgegrid","strict":true}`: "strict: ",
 		`{"role":"read"`: "", `{"role":"read"}x`: "", `"read"`: "",
 	} {
 		w.want(w.call("POST", "/api/v1/keys", body), 400, text)
@@ -361,8 +365,8 @@ func TestMethods(t *testing.T) {
 func TestEdgeGridKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
-	a := w.want(w.call("POST", "/api/v1/keys", `{"role":"read","kind":"edgegrid","customer":"acme","accounts":["A-2","A-1"],"default_aid":"1234"}`), 201,
-		`"accounts":["A-1","A-2"]`, `"default_aid":"1234"`, `"kind":"edgegrid"`)
+	a := w.want(w.call("POST", "/api/v1/keys", `{"role":"read","kind":"edgegrid","customer":"acme","accounts":["A-2","A-1"]}`), 201,
+		`"accounts":["A-1","A-2"]`, `"kind":"edgegrid"`)
 	k := read[map[string]any](w, a)
 	for _, name := range []string{"client_token", "access_token"} {
 		if text, _ := k[name].(string); !strings.HasPrefix(text, "akab-") {
