@@ -68,18 +68,21 @@ type documentFiles []documentFile
 
 func readFiles(env *Env, names []string) (documentFiles, error) {
 	var files documentFiles
+	var wrong []error // of each file
 	for _, name := range names {
 		f := documentFile{name: name}
 		var err error
 		if f.text, err = readFile(env, name); err != nil {
-			return nil, usageErrorf("%v", err)
-		}
-		if len(names) > 1 {
+			wrong = append(wrong, err)
+		} else if len(names) > 1 {
 			if f.doc, err = catalog.ParseDocument(f.text); err != nil {
-				return nil, usageErrorf("%s:\n%v", name, err)
+				wrong = append(wrong, fmt.Errorf("%s:\n%w", name, err))
 			}
 		}
 		files = append(files, f)
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, usageErrorf("%w", err)
 	}
 	return files, nil
 }

@@ -45,3 +45,17 @@ func TestIdleKeyFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestWrongRange: a range that ends before it starts is told before a server is asked.
+func TestWrongRange(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"usage", "m", "--from", "2026-11-02", "--to", "2026-11-01"}, {"usage", "m", "--from", "2026-11-01", "--to", "2026-11-01"}, {"usage", "m", "--from", "2999-01-01"},
+		{"usage", "--customer", "acme", "--from", "2026-11-02", "--to", "2026-11-01"},
+	} {
+		env, _, stderr := testEnv(nil)
+		if code := Run(t.Context(), env, append(args, "--key", "odo_x")); code != exitUsage || !strings.Contains(stderr.String(), "is not before --to") {
+			t.Errorf("%q: exit code %d, %s", args, code, stderr)
+		}
+	}
+}

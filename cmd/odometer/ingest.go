@@ -210,7 +210,7 @@ func (c *IngestCmd) fits(file string, format intake.Format) error {
 			return err != nil || !slices.Contains(useless[byName].flags, flag)
 		})
 		if given[flag] && !forOthers {
-			return fmt.Errorf("%s does nothing for %s: %s", flag, format, useless[format].why)
+			return usageErrorf("%s does nothing for %s: %s", flag, format, useless[format].why)
 		}
 	}
 	return nil
@@ -261,6 +261,8 @@ func (r *ingestRun) outcome(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil && !r.cmd.Follow:
 		return exitWith(exitInterrupted, errors.New("interrupted; the same command goes on from here"))
+	case t.failed > 0 && t.failed == t.misused && t.failed == len(r.totals.files) && t.events() == 0:
+		return usageErrorf("nothing was sent: the flags do not fit the files")
 	case t.failed > 0:
 		return fmt.Errorf("%d of %d files could not be sent whole", t.failed, len(r.totals.files))
 	case t.Rejected+t.Conflicts > 0:

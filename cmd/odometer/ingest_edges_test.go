@@ -141,12 +141,20 @@ func TestIngestUselessFlags(t *testing.T) {
 	writeLog(t, events, "{\"account\":\"acme\",\"q\":1}\n")
 	in := newIngestion(t)
 	in.cmd.Map = map[string]string{"subject": "account"}
-	in.check(t, "0 0 0 0, 1", events)
+	in.check(t, "0 0 0 0, 2", events)
 	in.says(t, "--map does nothing for ndjson: its lines are CloudEvents")
 	in = newIngestion(t)
 	in.cmd.Subject = "acme"
-	in.check(t, "0 0 0 0, 1", events)
+	in.check(t, "0 0 0 0, 2", events)
 	in.says(t, "--subject does nothing for ndjson")
+	table, other := filepath.Join(t.TempDir(), "t.csv"), filepath.Join(t.TempDir(), "u.csv")
+	writeLog(t, table, "time,type\n2026-11-01T00:00:00Z,x\n")
+	writeLog(t, other, "when,type\n2026-11-01T00:00:00Z,x\n")
+	in = newIngestion(t)
+	in.cmd.Map = map[string]string{"time": "when"}
+	in.check(t, "0 0 0 0, 2", table)
+	in.says(t, `map: time=when: the header has no column "when"`)
+	in.check(t, "1 0 0 0, 1", table, other) // one was sent
 }
 
 // TestIngestEncodings: how the bytes of a file are written.

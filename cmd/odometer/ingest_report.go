@@ -32,7 +32,9 @@ type fileTotals struct {
 	Problems []ingestProblem `json:"problems,omitempty"` // as many as --show-errors allows
 
 	read            bool // Known is set
+	wrongFlags      bool // the command line does not fit the file
 	failed, unclear int  // in a sum
+	misused         int  // of those that failed, in a sum: wrongFlags
 }
 
 func (t *fileTotals) add(b *ingestBatch) {
@@ -73,6 +75,9 @@ func (t *ingestTotals) sum() fileTotals {
 		sum.NotCounted += f.NotCounted
 		if f.Error != "" {
 			sum.failed++
+			if f.wrongFlags {
+				sum.misused++
+			}
 		}
 		if f.Unclear {
 			sum.unclear++

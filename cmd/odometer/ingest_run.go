@@ -55,6 +55,8 @@ func (r *ingestRun) finish(ctx context.Context, out *fileTotals, err error) {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the compressed file ends early: it is damaged, or still being written")
 	}
+	var misuse *exitError
+	out.wrongFlags = errors.Is(err, intake.ErrMap) || errors.As(err, &misuse) && misuse.code == exitUsage
 	out.Error = err.Error()
 	r.progress.note(out.File, "failed: "+out.Error)
 }

@@ -102,7 +102,7 @@ func secretKeyLife(t *testing.T, folder, data, file string, flags []string) {
 	if status := r.edgeGridStatus(id); status != http.StatusUnauthorized {
 		t.Errorf("restored without the file: %d", status)
 	}
-	if log := r.log.String(); !strings.Contains(log, "an EdgeGrid key cannot be used") || !strings.Contains(log, "secret.key") || strings.Contains(log, id.Secret) {
+	if log := r.log.String(); strings.Count(log, "EdgeGrid keys cannot be used") != 1 || !strings.Contains(log, "count=3") || !strings.Contains(log, "secret.key") || strings.Contains(log, id.Secret) {
 		t.Errorf("the log says %s", log)
 	}
 	r.stop()

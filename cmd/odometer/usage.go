@@ -105,6 +105,9 @@ func (c *UsageCmd) query(now time.Time) (client.UsageQuery, error) {
 			return q, usageErrorf("--%s %q: want RFC 3339, like 2026-11-01T00:00:00Z, or a date", t.name, t.text)
 		}
 	}
+	if !q.From.Before(q.To) {
+		return q, usageErrorf("--from %s is not before --to %s", q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))
+	}
 	for _, f := range c.Filter {
 		name, value, ok := strings.Cut(f, "=")
 		if !ok {

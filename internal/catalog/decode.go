@@ -1,12 +1,14 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,10 +53,9 @@ func ReadDocument(ctx context.Context, text []byte) (*Document, error) {
 	if err := gone(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.problems.err(doc.lines); err != nil {
-		return nil, err
-	}
-	if err := doc.Validate(); err != nil {
+	all := d.problems.with(doc.check())
+	all.sort(doc.lines)
+	if err := all.err(doc.lines); err != nil {
 		return nil, err
 	}
 	return doc, nil
@@ -106,6 +107,54 @@ func (p *problems) addTwice(path string, what any, first string) {
 		p.told = append(p.told, problem{path: path, text: clip(fmt.Sprint(what)) + " is also that of ", first: first})
 	}
 }
+
+// with adds what is wrong with the fields that could be read, without what only
+// follows from a field that could not. Of a text with more problems than are
+// told, it adds nothing: which of them follow cannot be said.
+func (p problems) with(checked problems) problems {
+	if p.count == 0 {
+		return checked
+	}
+	if p.count > MaxProblems {
+		return p
+	}
+	unread := p.told
+	for _, one := range checked.told {
+		if slices.ContainsFunc(unread, one.followsFrom) {
+			continue
+		}
+		if p.count++; p.count <= MaxProblems {
+			p.told = append(slices.Clip(p.told), one)
+		}
+	}
+	p.count += checked.count - len(checked.told)
+	return p
+}
+
+// followsFrom says whether a problem may be there only because a field of the
+// text was not read: it is of that field or of what is in it, of what is around
+// it as a whole, or that a field beside it is missing, as its name may be misspelled.
+func (p problem) followsFrom(unread problem) bool {
+	rest, inside := strings.CutPrefix(p.path, unread.path)
+	around := pathAround(unread.path)
+	return inside && (rest == "" || rest[0] == '.' || rest[0] == '[') ||
+		p.path == around && unread.text != noSuchField ||
+		p.text == isRequired && pathAround(p.path) == around
+}
+
+// pathAround is the path of what a field is in.
+func pathAround(path string) string { return path[:max(0, strings.LastIndexByte(path, '.'))] }
+
+// sort puts the problems in the order of their lines.
+func (p problems) sort(lines *lineTree) {
+	slices.SortStableFunc(p.told, func(a, b problem) int { return cmp.Compare(lines.of(a.path), lines.of(b.path)) })
+}
+
+// What is wrong with a name that no field has, and with a field that is not there.
+const (
+	noSuchField = "there is no such field"
+	isRequired  = "is required"
+)
 
 // problemAt is one problem.
 func problemAt(path, text string) problems {
@@ -366,7 +415,7 @@ func (d *decoder) decodeStruct(n *yaml.Node, to reflect.Value, lines *lineTree, 
 		switch {
 		case !ok || key.Kind != yaml.ScalarNode || key.Anchor != "":
 			lines.names[i] = clip(key.Value)
-			d.wrong(at.in(lines.names[i]), "there is no such field")
+			d.wrong(at.in(lines.names[i]), noSuchField)
 		case seen[f.index]:
 			d.wrong(inner, "is given twice")
 		case restrictsNothing(f.strict, value):

@@ -122,9 +122,14 @@ func (s *Store) UseKey(id string) {
 	}
 }
 
+// toldKeys is how many keys a line of the log names.
+const toldKeys = 10
+
 // openSecrets decrypts the secrets of EdgeGrid keys that were read. One that
-// cannot be decrypted does not authenticate, and says so in the log.
+// cannot be decrypted does not authenticate. The log has a line for each reason:
+// a key file that is missing is one fault, however many keys there are.
 func (s *Store) openSecrets(keys []*ringKey) {
+	closed := map[string][]string{} // reason -> keys
 	for _, k := range keys {
 		if k.credential == nil {
 			continue
@@ -132,11 +137,15 @@ func (s *Store) openSecrets(keys []*ringKey) {
 		secret, err := s.sealer.open(k.sealed, k.key.ID)
 		k.sealed = nil
 		if err != nil {
-			s.logger.Error("an EdgeGrid key cannot be used", "key", k.key.ID, "organization", k.key.Organization, "error", err)
+			closed[err.Error()] = append(closed[err.Error()], k.key.Organization+"/"+k.key.ID)
 			k.credential = nil
 			continue
 		}
 		k.credential.ClientSecret = secret
+	}
+	for _, reason := range sortedKeys(closed) {
+		which := closed[reason]
+		s.logger.Error("EdgeGrid keys cannot be used", "count", len(which), "keys", which[:min(len(which), toldKeys)], "error", reason)
 	}
 }
 

@@ -194,6 +194,38 @@ func TestWrongReferences(t *testing.T) {
 	}
 }
 
+// TestUnreadAndWrongAreToldTogether: what cannot be read does not hide what is
+// wrong elsewhere, and what only follows from it is not told.
+func TestUnreadAndWrongAreToldTogether(t *testing.T) {
+	t.Parallel()
+	_, err := ParseDocument([]byte(`meters: [{key: m, event_type: t, aggregation: MEDIAN, colour: red}, {key: n, event_type: 7, aggregation: {}}]
+products:
+- {id: p, usage_types: [{name: a, metre: m}, {name: a, meter: m}]}
+customers:
+- {id: [], cycle_day: 40}
+- {id: c, pricing: x, tests: [{id: t, type: x, account_group: '1', interval_s: soon}]}
+`))
+	want := []string{
+		`line 1: meters[0].colour: there is no such field`, `line 1: meters[1].aggregation: want one value`, `line 1: meters[0]: aggregation`,
+		`line 3: products[0].usage_types[0].metre: there is no such field`, `line 3: products[0].usage_types[1].name: a is also that of`,
+		`line 5: customers[0].id: want one value`, `line 5: customers[0].cycle_day: 40 is not between`,
+		`line 6: customers[1].tests[0].interval_s: `, `line 6: customers[1].pricing: "x": want one of`,
+	}
+	lines := strings.Split(fmt.Sprint(err), "\n")
+	if len(lines) != len(want) {
+		t.Fatalf("%d lines, want %d:\n%v", len(lines), len(want), err)
+	}
+	for i, line := range lines {
+		if !strings.HasPrefix(line, want[i]) {
+			t.Errorf("%s\nwant %s", line, want[i])
+		}
+	}
+	many := strings.Repeat("- {id: a, nam: b}\n", MaxProblems+2)
+	if _, err := ParseDocument([]byte("customers:\n" + many)); err == nil || !strings.HasSuffix(err.Error(), "\nand 2 more") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestManyProblemsAreOneError(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

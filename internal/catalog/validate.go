@@ -17,7 +17,9 @@ const (
 
 // Validate fills in what may be left out, such as a name, and reports what is
 // wrong with the document by itself as KindInvalid. Apply checks references.
-func (doc *Document) Validate() error {
+func (doc *Document) Validate() error { return doc.check().errIn(doc) }
+
+func (doc *Document) check() problems {
 	doc.complete()
 	v := &validator{}
 	if o := doc.Organization; o != nil {
@@ -30,7 +32,7 @@ func (doc *Document) Validate() error {
 	v.units(doc.Units)
 	v.customers(doc.Customers)
 	v.entitlements(doc.Entitlements, doc.kept)
-	return v.problems.errIn(doc)
+	return v.problems
 }
 
 // complete names what has no name by its id.
@@ -82,7 +84,7 @@ func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]"
 // text checks an id or a name that must be there.
 func (v *validator) text(path, s string) {
 	if s == "" {
-		v.problems.add(path, "is required")
+		v.problems.add(path, isRequired)
 		return
 	}
 	v.optional(path, s)
@@ -217,7 +219,7 @@ func (v *validator) entitlements(entitlements []Entitlement, kept map[string]boo
 		v.oneOf(at+".partner", e.Partner, PartnerAWS, PartnerAzure, PartnerGCP)
 		v.oneOf(at+".status", e.Status, EntitlementActive, EntitlementSuspended, EntitlementCancelled)
 		if e.Starts.IsZero() {
-			v.problems.add(at+".starts", "is required")
+			v.problems.add(at+".starts", isRequired)
 		}
 		v.order(at, e.Starts, e.Ends)
 		if e.Buyer != nil {

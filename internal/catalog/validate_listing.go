@@ -25,7 +25,7 @@ const maxDimension = 255
 // form checks a text that must be there in a marketplace's form.
 func (v *validator) form(path, s string, want *regexp.Regexp, words string) {
 	if s == "" {
-		v.problems.add(path, "is required")
+		v.problems.add(path, isRequired)
 		return
 	}
 	if len(s) > MaxNounIDBytes || !want.MatchString(s) {

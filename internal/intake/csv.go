@@ -78,6 +78,9 @@ const (
 
 var csvParts = []string{"id", "source", "type", "subject", "time"}
 
+// ErrMap is a map that a file has no columns for.
+var ErrMap = errors.New("map")
+
 // Validate says whether the map makes sense, before any file is read.
 func (d *CSVDecoder) Validate() error {
 	for _, key := range slices.Sorted(maps.Keys(d.Map)) {
@@ -163,7 +166,7 @@ func find(names []string, mapped, part, fallback string) (column, error) {
 		return column{index: i}, nil
 	}
 	if mapped != "" {
-		return column{}, fmt.Errorf("map: %s=%s: the header has no column %q", part, mapped, mapped)
+		return column{}, fmt.Errorf("%w: %s=%s: the header has no column %q", ErrMap, part, mapped, mapped)
 	}
 	return column{index: -1, text: fallback, fixed: fallback != ""}, nil
 }
