@@ -197,6 +197,9 @@ func (s *Store) change(ctx context.Context, organization string, opt ApplyOption
 		if err == nil {
 			err = checkLicences(doc, p.diff.Changes)
 		}
+		if err == nil {
+			err = checkMoves(ctx, q, organization, have, p.diff.Changes)
+		}
 		if err == nil && p.nouns > s.limits.Nouns {
 			err = meter.Errorf(meter.KindTooLarge, "the organization would have %d nouns, more than %d", p.nouns, s.limits.Nouns)
 		}

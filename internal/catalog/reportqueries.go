@@ -117,6 +117,8 @@ var (
 	sqlAccountHolder string
 	//go:embed sql/account_take.sql
 	sqlAccountTake string
+	//go:embed sql/entitlement_used.sql
+	sqlEntitlementUsed string
 	//go:embed sql/entitlements_of.sql
 	sqlEntitlementsOf string
 )

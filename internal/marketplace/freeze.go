@@ -237,6 +237,9 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 		for _, g := range a.state.Groups[id] {
 			usage := g.Usage.UTC().Truncate(time.Hour)
 			to, ok := a.target(id, usage, false)
+			if ok {
+				to = a.others(id, to, usage, meantBy(&g))
+			}
 			if !ok || !usage.Before(until) || !a.wanted(to) {
 				continue
 			}
@@ -255,6 +258,9 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 			to, ok := a.target(id, m.hour, true)
 			if e, _ := a.latest(id); m.late && e.Partner == catalog.PartnerGCP {
 				to, ok = place{hour: m.hour, parked: closedHour}, true
+			}
+			if ok {
+				to = a.others(id, to, m.hour, a.countedFor(id, m.hour))
 			}
 			if !ok {
 				continue
