@@ -2,6 +2,7 @@ package semanticstest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,11 +23,11 @@ import (
 	"odometer/internal/metering"
 )
 
-// The matrix asks every operation of the native API and of Suger's with every
+// The matrix asks every operation of every surface with every
 // kind of key about four objects: the key's own, another customer's, another
 // organization's, and one that is nobody's. What is not the key's own answers
 // as what is nobody's, status, headers and body, and nothing that only others
-// know is in any answer. The vendors' reading APIs have TestUnseenIsUnknown.
+// know is in any answer. Of the vendors' reading APIs TestUnseenIsUnknown also compares headers.
 
 // object is everything that a request can name of one owner. Its texts are as
 // long as those of the other objects.
@@ -63,6 +64,7 @@ func neutral(o object, text string) string {
 	text = numbers.ReplaceAllString(text, "sequence")
 	for _, one := range []object{o, nobodys[o.id]} {
 		pairs := []string{one.organization, "#", "\"" + one.customer + "\"", "#", "\\\"" + one.customer + "\\\"", "#", "/" + one.customer, "/#", " " + one.customer, " #", "\"7" + one.id + "\"", "#"}
+		pairs = append(pairs, "=A-"+one.id, "=#")
 		for _, prefix := range []string{"S", "K-", "c", "a", "t", "e-", "p-", "m-", "b-", "g-", "src/", "v-", "u-", "q-", "new-", "r-"} {
 			pairs = append(pairs, "\""+prefix+one.id, "\"#", "/"+prefix+one.id, "/#", " "+prefix+one.id, " #")
 		}
@@ -82,6 +84,7 @@ var numbers = regexp.MustCompile(`sequence(":| )[0-9]+(, event [0-9]+)?`)
 type ask struct {
 	query, body string
 	id          string // for {id} in the path
+	path        string // in place of the route's; "" = that
 	header      []string
 	tells       bool // its verdict tells that an identity was used, which identities do; no more than that
 }
@@ -163,6 +166,7 @@ func matrixRows() map[string][]ask {
 	nounRows(rows, of+"tests", "t$n", `{"id":"new-$n","type":"page-load","account_group":"$n$n$n"}`)
 	nounRows(rows, "/api/v1/entitlements", "e-$n", `{"id":"new-$n","customer":"$customer","partner":"AWS","product":"p-$n","starts":"2026-01-01"}`)
 	rows["POST /api/v1/events"] = eventAsks()
+	vendorRows(rows)
 	return rows
 }
 
@@ -213,7 +217,8 @@ func matrixCatalogue(owners ...object) string {
 		entitlements.WriteString(fill(`  - {id: e-$n, customer: $customer, buyer: {id: $name-$n}, partner: AWS, product: p-$n, starts: 2026-01-01, dimensions: [{key: gb, name: $name}, {key: counted, meter: b-$n}],
      aws: {product_code: code$n, customer_identifier: c$n}}` + "\n"))
 	}
-	return "meters:\n" + meters.String() + "products:\n" + products.String() + "customers:\n" + customers.String() + "entitlements:\n" + entitlements.String()
+	meters.WriteString("  - {key: units, event_type: units, aggregation: SUM, value: units, group_by: [customer, account_group, test, agent]}\n")
+	return "units: {cloud: {meter: units}, enterprise: {meter: units}}\nmeters:\n" + meters.String() + "products:\n" + products.String() + "customers:\n" + customers.String() + "entitlements:\n" + entitlements.String()
 }
 
 // matrixWorld is a server with the owners' things, usage, groups, credits and closed months.
@@ -266,13 +271,14 @@ func (s *server) furnish(p metering.Principal, o object) {
 	s.t.Helper()
 	ctx := context.Background()
 	event := func(id, kind, data string) string {
-		return o.fill(`{"specversion":"1.0","id":"`+id+`","source":"src/$n","type":"`+kind+`","subject":"$customer","time":"2026-10-10T10:00:00Z","data":{"service":"S$n","product":"p-$n","text":"`+data+`"}}`, "")
+		return o.fill(`{"specversion":"1.0","id":"`+id+`","source":"src/$n","type":"`+kind+`","subject":"$customer","time":"2026-10-10T10:00:00Z","data":{"service":"S$n","product":"p-$n","cp_code":7$n,"text":"`+data+`"}}`, "")
 	}
 	text := secret
 	if o == own {
 		text = "own"
 	}
-	for _, body := range []string{event("v-$n", "hit", text), event("u-$n", "hit", text), event("w-$n", "hit$n", text), event("v-$n", "hit", text), event("v-$n", "hit", text+" again"), event("x-$n", "hit", text) + ","} {
+	units := o.fill(`{"specversion":"1.0","id":"z-$n","source":"src/$n","type":"units","subject":"$customer","time":"2026-10-10T10:00:00Z","data":{"units":$n,"account_group":"$n$n$n","test":"t$n","agent":"a$n"}}`, "")
+	for _, body := range []string{units, event("v-$n", "hit", text), event("u-$n", "hit", text), event("w-$n", "hit$n", text), event("v-$n", "hit", text), event("v-$n", "hit", text+" again"), event("x-$n", "hit", text) + ","} {
 		if _, err := s.service.Ingest(ctx, p, []byte(body), metering.NDJSON, false); err != nil {
 			s.t.Fatal(err)
 		}
@@ -317,34 +323,27 @@ type matrixKey struct {
 	organization string
 	customer     string // "" = unbound, of an organization that has nothing
 	credential   credential
+	all          bool // unbound, and sees all customers of its organization
 }
 
 func (s *server) matrixKeys() []matrixKey {
 	var keys []matrixKey
 	for _, role := range []catalog.Role{catalog.RoleRead, catalog.RoleIngest, catalog.RoleReport} {
 		n := catalog.NewKey{Organization: "default", Role: role, Customer: own.customer}
-		keys = append(keys, matrixKey{"bound, " + string(role), "default", own.customer, s.bearer(n)})
+		keys = append(keys, matrixKey{name: "bound, " + string(role), organization: "default", customer: own.customer, credential: s.key(n)})
 		if role == catalog.RoleIngest {
 			n.Sources = []string{"src/1"}
-			keys = append(keys, matrixKey{"bound, with sources", "default", own.customer, s.bearer(n)})
+			keys = append(keys, matrixKey{name: "bound, with sources", organization: "default", customer: own.customer, credential: s.key(n)})
 		}
 	}
 	for _, role := range []catalog.Role{catalog.RoleAdmin, catalog.RoleRead, catalog.RoleIngest, catalog.RoleReport} {
-		keys = append(keys, matrixKey{"of a stranger, " + string(role), "strange", "", s.bearer(catalog.NewKey{Organization: "strange", Role: role})})
+		keys = append(keys, matrixKey{name: "of a stranger, " + string(role), organization: "strange", credential: s.key(catalog.NewKey{Organization: "strange", Role: role})})
 		if role != catalog.RoleAdmin {
 			n := catalog.NewKey{Organization: "strange", Role: role, Customer: own.customer}
-			keys = append(keys, matrixKey{"of a stranger's namesake, " + string(role), "strange", own.customer, s.bearer(n)})
+			keys = append(keys, matrixKey{name: "of a stranger's namesake, " + string(role), organization: "strange", customer: own.customer, credential: s.key(n)})
 		}
 	}
-	return keys
-}
-
-// bearer is a token only.
-func (s *server) bearer(n catalog.NewKey) credential {
-	s.t.Helper()
-	_, token, err := s.store.CreateKey(context.Background(), n, "test")
-	s.check(err)
-	return credential{token: token}
+	return append(keys, s.vendorKeys()...)
 }
 
 // TestIsolationMatrix is every operation, key, mode and object, on SQLite.
@@ -371,22 +370,17 @@ func TestIsolationMatrixPostgreSQL(t *testing.T) {
 
 func isolationMatrix(t *testing.T, dsn string) {
 	s := matrixWorld(t, dsn)
-	keyOf := func(o *object, organization string) {
-		k, _, err := s.store.CreateKey(context.Background(), catalog.NewKey{Organization: organization, Role: catalog.RoleRead, Customer: o.customer}, "test")
-		s.check(err)
-		o.key = k.ID
-	}
 	mine, theirs, away := own, others, elsewhere
-	keyOf(&mine, "default")
-	keyOf(&theirs, "default")
-	keyOf(&away, away.organization)
+	s.keyOf(&mine, "default")
+	s.keyOf(&theirs, "default")
+	s.keyOf(&away, away.organization)
 	keys := s.matrixKeys()
 	rows := matrixRows()
 	answered := map[string]bool{}
 	for _, reads := range []bool{true, false} { // what is read is as it was made, not as this test changes it
-		for _, vendor := range []string{"native", "suger"} {
+		for _, vendor := range []string{"native", "suger", "fastly", "akamai", "thousandeyes"} {
 			for _, route := range s.surfaces[vendor].Routes {
-				if route.Public || reads != (route.Method == http.MethodGet) {
+				if route.Public && vendor != "akamai" || reads != (route.Method == http.MethodGet) {
 					continue
 				}
 				name := route.Method + " " + route.Path
@@ -397,12 +391,18 @@ func isolationMatrix(t *testing.T, dsn string) {
 				}
 				for _, k := range keys {
 					foreign := []object{theirs, away}
-					if k.organization == "strange" {
+					switch {
+					case k.all && !reads:
+						continue // what it makes stays, and is its own
+					case k.all:
+						foreign = []object{away}
+						s.askOwn(vendor, route, k, theirs, asks, answered)
+					case k.organization == "strange":
 						// What a namesake says of its own customer, in its own organization, is its own.
 						if k.customer == "" || name != "POST /api/v1/events" {
 							foreign = append(foreign, mine)
 						}
-					} else {
+					default:
 						s.askOwn(vendor, route, k, mine, asks, answered)
 					}
 					for _, o := range foreign {
@@ -418,9 +418,9 @@ func isolationMatrix(t *testing.T, dsn string) {
 	for left := range rows {
 		t.Errorf("there is a row for %s, which no surface serves", left)
 	}
-	for _, must := range []string{"GET /api/v1/events", "GET /api/v1/events/lookup", "GET /api/v1/meters/{key}/usage", "GET /api/v1/usage", "GET /api/v1/periods/{customer}/{month}",
+	for _, must := range append(vendorAnswered, "GET /api/v1/events", "GET /api/v1/events/lookup", "GET /api/v1/meters/{key}/usage", "GET /api/v1/usage", "GET /api/v1/periods/{customer}/{month}",
 		"GET /api/v1/customers/{customer}/tests/{id}", "GET /api/v1/entitlements/{id}/credits", "GET /org/{organization}/usageRecordGroup", "GET /org/{organization}/billableMetric/{metric}",
-		"POST /api/v1/events", "POST /org/{organization}/entitlement/{entitlement}/usageRecordGroup"} {
+		"POST /api/v1/events", "POST /org/{organization}/entitlement/{entitlement}/usageRecordGroup") {
 		if !answered[must] {
 			t.Errorf("%s: nobody was answered of what is its own: the matrix tests nothing", must)
 		}
@@ -435,7 +435,7 @@ func (s *server) askOwn(vendor string, route httpserver.Route, k matrixKey, o ob
 	}
 	for _, a := range asks {
 		got := s.perform(vendor, route, k, o, a)
-		if got.Code < 300 {
+		if got.Code < 300 && got.Code != http.StatusNoContent && !k.all {
 			answered[route.Method+" "+route.Path] = true
 		}
 		s.sealed(vendor, route, k, a, got)
@@ -445,6 +445,9 @@ func (s *server) askOwn(vendor string, route httpserver.Route, k matrixKey, o ob
 // sealed fails if an answer holds what only others know.
 func (s *server) sealed(vendor string, route httpserver.Route, k matrixKey, a ask, got *httptest.ResponseRecorder) {
 	s.t.Helper()
+	if k.all { // it is told of the other customers; compare judges the rest
+		return
+	}
 	body := got.Body.String() + headerText(got.Header())
 	for _, told := range []string{secret, `"key:`, `"system:`, "Odometer-Sequence"} {
 		if strings.Contains(body, told) && (told == secret || k.customer != "") {
@@ -499,7 +502,11 @@ func (s *server) perform(vendor string, route httpserver.Route, k matrixKey, o o
 		asker = "xyz"
 	}
 	o.organization = s.organizationFor(vendor, k, o)
-	target := o.fill(strings.ReplaceAll(route.Path, "{id}", a.id), asker)
+	path := cmp.Or(a.path, route.Path)
+	if names := vendorPaths[vendor]; names != nil {
+		path = names.Replace(path)
+	}
+	target := o.fill(strings.ReplaceAll(path, "{id}", a.id), asker)
 	if a.query != "" {
 		target += "?" + o.fill(a.query, asker)
 	}

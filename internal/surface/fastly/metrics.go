@@ -44,13 +44,18 @@ func (a api) metrics(x *httpserver.Exchange, customer string, parse func(string,
 	if request.Cursor != "" {
 		position, err := a.cursors.Open(scope, request.Cursor)
 		if err != nil {
-			return err
+			return c.unlessHidden(lines, err)
 		}
 		request.Window, after = position.Window, position.After
 	}
 	rows, err := c.rows(x.Request.Context(), request, lines, now)
 	if err != nil {
 		return err
+	}
+	if len(rows) == 0 {
+		if err := c.unlessHidden(lines, nil); err != nil {
+			return err
+		}
 	}
 	if request.CSV {
 		return c.writeCSV(x, request, rows)
@@ -71,9 +76,22 @@ func (c *account) named(m wire.Metrics) ([]line, error) {
 		}
 	}
 	if found == nil && (m.Product != "" || m.UsageType != "") {
-		return nil, meter.Errorf(meter.KindInvalid, "product_id and usage_type_name do not name a usage type")
+		return nil, errNoUsageType
 	}
 	return found, nil
+}
+
+var errNoUsageType = meter.Errorf(meter.KindInvalid, "product_id and usage_type_name do not name a usage type")
+
+// unlessHidden is err, or for a bound key that names only products which are
+// other customers', the error of products that there are not: no event of the
+// key's customer has named one of them.
+func (c *account) unlessHidden(lines []line, err error) error {
+	seen := func(l line) bool { return c.asks.Customer == "" || c.view.ProductSeenBy(c.asks.Customer, l.product) }
+	if len(lines) == 0 || slices.ContainsFunc(lines, seen) {
+		return err
+	}
+	return errNoUsageType
 }
 
 // row is the usage of one service in one line.
