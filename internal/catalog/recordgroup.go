@@ -352,12 +352,13 @@ func (s *Store) DeleteRecordGroup(ctx context.Context, organization, id, actor s
 
 // RetryRecordGroup makes a group that is REPORT_FAILED one that is CREATED, for
 // the next report to claim. Its settled dimensions stay settled, and what was
-// refused of it waits there no longer. Any other is KindInvalid.
+// refused of it waits there no longer. Any other is KindInvalid. The groups that
+// share a figure with it that is not the sum of theirs go with it.
 func (s *Store) RetryRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
 	return s.moveGroup(ctx, organization, id, actor, groupMove{
 		statement: sqlRecordGroupRetry, action: AuditUpdate,
 		after: func(ctx context.Context, tx *sql.Tx, before RecordGroup) error {
-			return s.freeRefused(ctx, tx, organization, before)
+			return s.retryTogether(ctx, tx, organization, before)
 		},
 		refuse: func(g RecordGroup) error {
 			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is REPORT_FAILED can be retried", clip(g.Name), g.Status)

@@ -94,6 +94,7 @@ type Portion struct {
 	UnitPrice meter.Decimal `json:"unit_price"`
 	ListPrice meter.Decimal `json:"list_price"`
 	Metrics   []string      `json:"metrics,omitempty"` // billable metrics in it
+	Whole     []string      `json:"whole,omitempty"`   // of those: whose figure is not the sum of its groups' figures, such as MAX
 	Reads     []MeterRead   `json:"reads,omitempty"`
 	Seen      []SeenItem    `json:"seen,omitempty"`
 
@@ -366,8 +367,8 @@ func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization strin
 	if err := insertSeen(ctx, tx, organization, r.Entitlement, "", r.ID, r.Unbilled); err != nil {
 		return err
 	}
+	concludeGroups(r.Groups, r.Portions, "", r.Created)
 	for _, g := range r.Groups {
-		g.conclude(r.Portions, "", r.Created)
 		settled, err := json.Marshal(g.Settled)
 		if err != nil {
 			return err

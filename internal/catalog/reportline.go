@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -248,9 +247,9 @@ func (s *Store) concludeReport(ctx context.Context, tx *sql.Tx, organization, re
 	if err != nil {
 		return err
 	}
+	concludeGroups(groups, portions, message, s.now())
 	for i := range groups {
 		g := &groups[i]
-		g.conclude(portions, message, s.now())
 		settled, err := json.Marshal(g.Settled)
 		if err != nil {
 			return err
@@ -295,32 +294,6 @@ func (g *RecordGroup) dimensions(portions []Portion) []Portion {
 		}
 	}
 	return mine
-}
-
-// conclude gives a group the status that the portions of its report lead to. A
-// dimension that was moved frees the group for the next report; one that was
-// refused waits for a retry, and with it what was moved.
-func (g *RecordGroup) conclude(portions []Portion, message string, now time.Time) {
-	has, reasons := map[string]bool{}, map[string]string{}
-	for _, p := range g.dimensions(portions) {
-		has[p.State] = true
-		reasons[p.State] = cmp.Or(reasons[p.State], p.Reason)
-		if p.State == LineSettled {
-			g.Settled = append(g.Settled, p.Dimension)
-		}
-	}
-	slices.Sort(g.Settled)
-	g.Message = ""
-	switch {
-	case has[LineParked] || has[LineFrozen]:
-		g.Status, g.Message = GroupReportPending, cmp.Or(reasons[LineParked], message)
-	case has[LineRefused]:
-		g.Status, g.Message = GroupReportFailed, cmp.Or(reasons[LineRefused], message)
-	case has[LineMoved]:
-		g.Status, g.Report = GroupReportPending, ""
-	default:
-		g.Status, g.Reported = GroupReported, now
-	}
 }
 
 // LinesOfDay returns the lines of an account's dimension on a UTC day.

@@ -136,29 +136,38 @@ func (s *Store) LineCounts(ctx context.Context) ([]LineCount, error) {
 	return all, nil
 }
 
-// freeRefused takes a group that is retried out of the refused portions of its
-// report. A portion of which nothing is left waits no longer.
-func (s *Store) freeRefused(ctx context.Context, tx *sql.Tx, organization string, g RecordGroup) error {
-	portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, g.Report)
+// freeRefused takes groups that are retried out of the refused portions of
+// their report. A portion of which nothing is left waits no longer.
+func (s *Store) freeRefused(ctx context.Context, tx *sql.Tx, organization, report string, groups []RecordGroup) error {
+	portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, report)
 	if err != nil {
 		return err
 	}
-	for _, p := range g.dimensions(portions) {
+	for i := range portions {
+		p, freed := &portions[i], 0
 		if p.State != LineRefused {
 			continue
 		}
-		p.Freed++
-		p.Retried = p.Retried.Add(g.Records[p.Dimension])
+		for j := range groups {
+			if len(groups[j].dimensions(portions[i:i+1])) > 0 {
+				freed++
+				p.Retried = p.Retried.Add(groups[j].Records[p.Dimension])
+			}
+		}
+		if freed == 0 {
+			continue
+		}
+		p.Freed += freed
 		left := p.Groups - p.Freed
 		if p.Groups == 0 { // frozen before groups were counted
-			if left, err = s.groupsLeft(ctx, tx, organization, &p); err != nil {
+			if left, err = s.groupsLeft(ctx, tx, organization, p); err != nil {
 				return err
 			}
 		}
 		if left <= 0 && p.Metered.IsZero() && len(p.Taken) == 0 {
 			p.State = LineMoved
 		}
-		if err := putPortion(ctx, tx, organization, &p); err != nil {
+		if err := putPortion(ctx, tx, organization, p); err != nil {
 			return err
 		}
 	}

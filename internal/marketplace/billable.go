@@ -85,6 +85,9 @@ func (a *account) billable(e *catalog.Entitlement, b *bucket, portion func(strin
 			quantity := convert(total).Records[dimension]
 			p.Usage, p.Billable = p.Usage.Add(quantity), p.Billable.Add(quantity)
 			p.Metrics = append(p.Metrics, m.Key)
+			if m.Aggregation != meter.AggCount && m.Aggregation != meter.AggSum {
+				p.Whole = append(p.Whole, m.Key)
+			}
 			p.Late = p.Late || b.late[""]
 			p.Seen = append(p.Seen, a.saw(e.ID, dimension, m.Key, splits)...)
 		}
