@@ -134,7 +134,7 @@ func (s *Store) readState(ctx context.Context, q queryer, organization string) (
 		return nil, err
 	}
 	have := &state{organization: o, meters: map[string]meter.Meter{}}
-	copies, err := list(ctx, q, scanMeter, sqlMeterList, organization, "", maxInt)
+	copies, err := list(ctx, q, scanMeter, stmt.MeterList, organization, "", maxInt)
 	if err != nil {
 		return nil, err
 	}
@@ -391,7 +391,7 @@ func (s *Store) perform(ctx context.Context, tx *sql.Tx, p *plan, actor string) 
 		if err := p.new.validate(); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, sqlOrganizationUpdate, id, p.new.Name, p.new.CustomerAttribute); err != nil {
+		if _, err := tx.ExecContext(ctx, stmt.OrganizationUpdate, id, p.new.Name, p.new.CustomerAttribute); err != nil {
 			return err
 		}
 		if err := s.audit(ctx, tx, change{id, actor, AuditUpdate, "organization", id, p.old, p.new}); err != nil {
@@ -418,7 +418,7 @@ func (s *Store) perform(ctx context.Context, tx *sql.Tx, p *plan, actor string) 
 	if err := s.auditAll(ctx, tx, id, entries); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, sqlNounsChanged, id)
+	_, err := tx.ExecContext(ctx, stmt.NounsChanged, id)
 	return err
 }
 
@@ -442,5 +442,5 @@ func (s *Store) makeSteps(ctx context.Context, tx *sql.Tx, p *plan) error {
 			return err
 		}
 	}
-	return s.insertAll(ctx, tx, sqlNounCreate, nounColumns, fresh)
+	return s.insertAll(ctx, tx, stmt.NounCreate, nounColumns, fresh)
 }

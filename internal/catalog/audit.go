@@ -59,7 +59,7 @@ func (s *Store) AuditEntries(ctx context.Context, organization string, p Page) (
 			return AuditPage{}, errCursor()
 		}
 	}
-	items, err := list(ctx, s.reader, scanAudit, sqlAuditList, organization, before, limit+1)
+	items, err := list(ctx, s.reader, scanAudit, stmt.AuditList, organization, before, limit+1)
 	if err != nil {
 		return AuditPage{}, s.fail(err, "cannot list audit entries")
 	}
@@ -86,17 +86,17 @@ func (s *Store) audit(ctx context.Context, tx *sql.Tx, c change) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, sqlAuditCreate, c.organization, micros(s.now()), c.actor, string(c.action), c.noun, c.id, before, after)
+	_, err = tx.ExecContext(ctx, stmt.AuditCreate, c.organization, micros(s.now()), c.actor, string(c.action), c.noun, c.id, before, after)
 	return err
 }
 
-// auditColumns is how many parameters sqlAuditCreateNumbered has.
+// auditColumns is how many parameters stmt.AuditCreateNumbered has.
 const auditColumns = 9
 
 // auditAll writes the entries of one organization, in order.
 func (s *Store) auditAll(ctx context.Context, tx *sql.Tx, organization string, entries []change) error {
 	var number int64
-	if err := tx.QueryRowContext(ctx, sqlAuditLast, organization).Scan(&number); err != nil {
+	if err := tx.QueryRowContext(ctx, stmt.AuditLast, organization).Scan(&number); err != nil {
 		return err
 	}
 	now := micros(s.now())
@@ -113,7 +113,7 @@ func (s *Store) auditAll(ctx context.Context, tx *sql.Tx, organization string, e
 		number++
 		args = append(args, organization, number, now, c.actor, string(c.action), c.noun, c.id, before, after)
 	}
-	return s.insertAll(ctx, tx, sqlAuditCreateNumbered, auditColumns, args)
+	return s.insertAll(ctx, tx, stmt.AuditCreateNumbered, auditColumns, args)
 }
 
 func jsonOrNull(v any) (sql.NullString, error) {

@@ -37,7 +37,7 @@ func (s *Store) CreateBillableMetric(ctx context.Context, organization string, m
 		if _, err := getOrganization(ctx, tx, organization); err != nil {
 			return err
 		}
-		done, err := tx.ExecContext(ctx, sqlBillableMetricCreate, organization, m.ID, string(m.Definition), string(m.Info), micros(m.Created))
+		done, err := tx.ExecContext(ctx, stmtRecords.BillableMetricCreate, organization, m.ID, string(m.Definition), string(m.Info), micros(m.Created))
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (s *Store) MetricInUse(ctx context.Context, organization, id string) (bool,
 	}
 	var n int
 	// As BillableRecord is stored; a wildcard in the id finds too much at worst.
-	if err := s.reader.QueryRowContext(ctx, sqlBillableMetricWaiting, organization, `%"metric":`+string(name)+`%`).Scan(&n); err != nil {
+	if err := s.reader.QueryRowContext(ctx, stmtRecords.BillableMetricWaiting, organization, `%"metric":`+string(name)+`%`).Scan(&n); err != nil {
 		return false, s.fail(err, "cannot read the usage of the billable metric")
 	}
 	return n > 0, nil
@@ -66,7 +66,7 @@ func (s *Store) MetricInUse(ctx context.Context, organization, id string) (bool,
 // DropBillableMetric forgets a metric: its meter could not be created, or goes.
 func (s *Store) DropBillableMetric(ctx context.Context, organization, id string) error {
 	return s.write(ctx, "drop the billable metric", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlBillableMetricDelete, organization, id)
+		_, err := tx.ExecContext(ctx, stmtRecords.BillableMetricDelete, organization, id)
 		return err
 	})
 }
@@ -75,14 +75,14 @@ func (s *Store) DropBillableMetric(ctx context.Context, organization, id string)
 // that is no metric's is left alone.
 func (s *Store) TouchBillableMetric(ctx context.Context, organization, id string) error {
 	return s.write(ctx, "change the billable metric", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlBillableMetricTouch, organization, id, micros(s.now()))
+		_, err := tx.ExecContext(ctx, stmtRecords.BillableMetricTouch, organization, id, micros(s.now()))
 		return err
 	})
 }
 
 // BillableMetric returns one metric, or KindNotFound.
 func (s *Store) BillableMetric(ctx context.Context, organization, id string) (BillableMetric, error) {
-	m, err := scanBillableMetric(s.reader.QueryRowContext(ctx, sqlBillableMetricGet, organization, id))
+	m, err := scanBillableMetric(s.reader.QueryRowContext(ctx, stmtRecords.BillableMetricGet, organization, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return BillableMetric{}, meter.Errorf(meter.KindNotFound, "no billable metric %q", clip(id))
 	}
@@ -95,7 +95,7 @@ func (s *Store) BillableMetric(ctx context.Context, organization, id string) (Bi
 // BillableMetrics returns an organization's metrics, the oldest first. They
 // are as many as its meters at most.
 func (s *Store) BillableMetrics(ctx context.Context, organization string) ([]BillableMetric, error) {
-	all, err := list(ctx, s.reader, scanBillableMetric, sqlBillableMetricList, organization)
+	all, err := list(ctx, s.reader, scanBillableMetric, stmtRecords.BillableMetricList, organization)
 	if err != nil {
 		return nil, s.fail(err, "cannot list billable metrics")
 	}

@@ -181,7 +181,7 @@ func (s *Store) closePools() error {
 // Ping reports whether the catalogue can be read now.
 func (s *Store) Ping(ctx context.Context) error {
 	var n int
-	if err := s.reader.QueryRowContext(ctx, sqlOrganizationCount).Scan(&n); err != nil {
+	if err := s.reader.QueryRowContext(ctx, stmt.OrganizationCount).Scan(&n); err != nil {
 		return s.fail(err, "cannot read the catalogue")
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 
 // GroupsAfter returns an organization's groups after a serial, in order.
 func (s *Store) GroupsAfter(ctx context.Context, organization string, serial int32, limit int) ([]RecordGroup, error) {
-	all, err := list(ctx, s.reader, scanRecordGroup, sqlRecordGroupAfter, organization, serial, limit)
+	all, err := list(ctx, s.reader, scanRecordGroup, stmtRecords.RecordGroupAfter, organization, serial, limit)
 	if err != nil {
 		return nil, s.fail(err, "cannot read usage record groups")
 	}
@@ -41,7 +41,7 @@ func (s *Store) CheckBalances(ctx context.Context, organization string, problem 
 }
 
 func checkBalances(ctx context.Context, tx *sql.Tx, organization string, problem func(string)) error {
-	portions, err := list(ctx, tx, scanPortion, sqlPortionAll, organization, "")
+	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionAll, organization, "")
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func checkBalances(ctx context.Context, tx *sql.Tx, organization string, problem
 			b.amount, err = meter.ParseDecimal(text)
 		}
 		return b, err
-	}, sqlBalanceAll, organization)
+	}, stmtRecords.BalanceAll, organization)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (s *Store) checksumKey(ctx context.Context, q queryer) ([]byte, error) {
 		var c stored
 		err := r.Scan(&c.key, &c.proof)
 		return c, err
-	}, sqlChecksumKeyList)
+	}, stmt.ChecksumKeyList)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (s *Store) ensureChecksumKey(ctx context.Context, tx *sql.Tx) ([]byte, erro
 	key = make([]byte, checksum.KeyBytes)
 	_, _ = rand.Read(key) // never fails
 	for i := range checksumKeyCopies {
-		if _, err := tx.ExecContext(ctx, sqlChecksumKeyCreate, i+1, hex.EncodeToString(key), proofOf(key)); err != nil {
+		if _, err := tx.ExecContext(ctx, stmt.ChecksumKeyCreate, i+1, hex.EncodeToString(key), proofOf(key)); err != nil {
 			return nil, err
 		}
 	}

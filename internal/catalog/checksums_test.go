@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog/checksum"
+	"odometer/internal/catalog/sqlfile"
 	"odometer/internal/meter"
 )
 
@@ -55,7 +55,7 @@ func filled(t *testing.T) (s *Store, path string) {
 	_, err = s.ClosePeriod(ctx, org, Period{Customer: "acme", Month: month, Figures: json.RawMessage(`{"gb":1}`)}, "test")
 	must(err)
 	must(s.write(ctx, "give a credit", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlCreditCreate, org, "e1", 1, "9", micros(testClock()), "test")
+		_, err := tx.ExecContext(ctx, stmtRecords.CreditCreate, org, "e1", 1, "9", micros(testClock()), "test")
 		return err
 	}))
 	groups, _, err := s.CreateRecordGroups(ctx, org, []RecordGroup{{ID: "g1", Entitlement: "e1", Customer: "acme", Buyer: "b", Partner: PartnerAWS, Product: "cdn",
@@ -285,18 +285,15 @@ func TestMigrationsKeepDamageVisible(t *testing.T) {
 func TestEveryStatementKeepsChecksums(t *testing.T) {
 	t.Parallel()
 	k := checksum.New(checkedTables, nil)
-	files := os.DirFS("sql")
-	names, err := fs.Glob(files, "*.sql")
-	if err != nil || len(names) < 100 {
-		t.Fatal(names, err)
-	}
-	for _, name := range names {
-		text, err := fs.ReadFile(files, name)
-		if err != nil {
-			t.Fatal(err)
+	for _, folder := range []string{"sql", "sql/keys", "sql/records"} {
+		all, err := sqlfile.Read(os.DirFS("."), folder)
+		if err != nil || len(all) == 0 {
+			t.Fatal(folder, len(all), err)
 		}
-		if err := k.Explain(string(text)); err != nil {
-			t.Errorf("%s: %v", name, err)
+		for name, text := range all {
+			if err := k.Explain(text); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	}
 }

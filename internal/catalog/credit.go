@@ -44,20 +44,20 @@ func (s *Store) AddCredit(ctx context.Context, organization, entitlement string,
 			return err
 		}
 		if had {
-			c, err = scanCredit(tx.QueryRowContext(ctx, sqlCreditGet, organization, entitlement, number))
+			c, err = scanCredit(tx.QueryRowContext(ctx, stmtRecords.CreditGet, organization, entitlement, number))
 			return err
 		}
 		var have int
-		if err := tx.QueryRowContext(ctx, sqlNounCurrent, organization, NounEntitlement, "", entitlement).Scan(&have); err != nil {
+		if err := tx.QueryRowContext(ctx, stmt.NounCurrent, organization, NounEntitlement, "", entitlement).Scan(&have); err != nil {
 			return err
 		}
 		if have == 0 {
 			return meter.Errorf(meter.KindNotFound, "no entitlement %q", clip(entitlement))
 		}
-		if err := tx.QueryRowContext(ctx, sqlCreditNumber, organization, entitlement).Scan(&c.Number); err != nil {
+		if err := tx.QueryRowContext(ctx, stmtRecords.CreditNumber, organization, entitlement).Scan(&c.Number); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, sqlCreditCreate, organization, entitlement, c.Number, amount.String(), micros(c.Time), actor); err != nil {
+		if _, err := tx.ExecContext(ctx, stmtRecords.CreditCreate, organization, entitlement, c.Number, amount.String(), micros(c.Time), actor); err != nil {
 			return err
 		}
 		if err := s.keep(ctx, tx, organization, once, c.Number); err != nil {
@@ -95,7 +95,7 @@ func (s *Store) Credits(ctx context.Context, organization, entitlement string, p
 			return CreditPage{}, errCursor()
 		}
 	}
-	items, err := list(ctx, s.reader, scanCredit, sqlCreditList, organization, entitlement, after, limit+1)
+	items, err := list(ctx, s.reader, scanCredit, stmtRecords.CreditList, organization, entitlement, after, limit+1)
 	if err != nil {
 		return CreditPage{}, s.fail(err, "cannot list credits")
 	}

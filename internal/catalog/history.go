@@ -78,7 +78,7 @@ func (v version) current() bool { return v.to == forever }
 // loadNouns reads all versions of an organization's nouns, in the order of
 // compareKeys and then of time.
 func loadNouns(ctx context.Context, q queryer, organization string) ([]version, error) {
-	versions, err := list(ctx, q, scanVersion, sqlNounList, organization)
+	versions, err := list(ctx, q, scanVersion, stmt.NounList, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func extend[T any](items *[]T, v version) error {
 	return err
 }
 
-// nounColumns is how many parameters sqlNounCreate has.
+// nounColumns is how many parameters stmt.NounCreate has.
 const nounColumns = 6
 
 // replaceVersion makes a body hold from an instant on, whatever was planned
@@ -251,15 +251,15 @@ func replaceVersion(ctx context.Context, tx *sql.Tx, organization string, k noun
 	if err := endVersion(ctx, tx, organization, k, from); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, sqlNounCreate, organization, k.kind, k.customer, k.id, from, body)
+	_, err := tx.ExecContext(ctx, stmt.NounCreate, organization, k.kind, k.customer, k.id, from, body)
 	return err
 }
 
 // endVersion makes a noun not hold from an instant on.
 func endVersion(ctx context.Context, tx *sql.Tx, organization string, k nounKey, at int64) error {
-	if _, err := tx.ExecContext(ctx, sqlNounSupersede, organization, k.kind, k.customer, k.id, at); err != nil {
+	if _, err := tx.ExecContext(ctx, stmt.NounSupersede, organization, k.kind, k.customer, k.id, at); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, sqlNounEnd, organization, k.kind, k.customer, k.id, at)
+	_, err := tx.ExecContext(ctx, stmt.NounEnd, organization, k.kind, k.customer, k.id, at)
 	return err
 }

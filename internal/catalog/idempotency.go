@@ -51,7 +51,7 @@ func (s *Store) repeated(ctx context.Context, tx *sql.Tx, organization string, i
 	}
 	var request, text string
 	oldest := micros(s.now().Add(-IdempotencyRetention))
-	err := tx.QueryRowContext(ctx, sqlIdempotencyGet, organization, i.scope(), i.Key, oldest).Scan(&request, &text)
+	err := tx.QueryRowContext(ctx, stmtRecords.IdempotencyGet, organization, i.scope(), i.Key, oldest).Scan(&request, &text)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
@@ -73,9 +73,9 @@ func (s *Store) keep(ctx context.Context, tx *sql.Tx, organization string, i Ide
 		return err
 	}
 	now := s.now()
-	if _, err := tx.ExecContext(ctx, sqlIdempotencyClean, micros(now.Add(-IdempotencyRetention))); err != nil {
+	if _, err := tx.ExecContext(ctx, stmtRecords.IdempotencyClean, micros(now.Add(-IdempotencyRetention))); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, sqlIdempotencyPut, organization, i.scope(), i.Key, i.Request, string(text), micros(now))
+	_, err = tx.ExecContext(ctx, stmtRecords.IdempotencyPut, organization, i.scope(), i.Key, i.Request, string(text), micros(now))
 	return err
 }

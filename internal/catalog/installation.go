@@ -29,7 +29,7 @@ func (s *Store) BindLedger(ctx context.Context, id string) error {
 		if bound != "" {
 			return errOtherLedger(bound, id)
 		}
-		_, err = tx.ExecContext(ctx, sqlLedgerSet, id)
+		_, err = tx.ExecContext(ctx, stmt.LedgerSet, id)
 		return err
 	})
 	if err == nil {
@@ -53,7 +53,7 @@ func (s *Store) RebindLedger(ctx context.Context, id string) (before string, err
 		if before, err = boundLedger(ctx, tx); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, sqlLedgerSet, id)
+		_, err = tx.ExecContext(ctx, stmt.LedgerSet, id)
 		return err
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Store) checkBound(ctx context.Context, tx *sql.Tx) error {
 }
 
 func boundLedger(ctx context.Context, q queryer) (id string, err error) {
-	err = q.QueryRowContext(ctx, sqlLedgerGet).Scan(&id)
+	err = q.QueryRowContext(ctx, stmt.LedgerGet).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: the table installation is empty")
 	}

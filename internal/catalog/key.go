@@ -110,7 +110,7 @@ func (s *Store) storeKey(ctx context.Context, fresh draft, actor string, limits 
 			return err
 		}
 		var have int
-		if err := tx.QueryRowContext(ctx, sqlKeyCount, organization).Scan(&have); err != nil {
+		if err := tx.QueryRowContext(ctx, stmtKeys.KeyCount, organization).Scan(&have); err != nil {
 			return err
 		}
 		if have >= limits.KeysPerOrganization {
@@ -191,7 +191,7 @@ func (s *Store) insertKey(ctx context.Context, tx *sql.Tx, d draft, actor string
 	} else {
 		hash = d.held.hash[:]
 	}
-	_, err := tx.ExecContext(ctx, sqlKeyCreate, k.ID, k.Organization, string(k.Role), string(k.Kind), customer, flag(k.Operator),
+	_, err := tx.ExecContext(ctx, stmtKeys.KeyCreate, k.ID, k.Organization, string(k.Role), string(k.Kind), customer, flag(k.Operator),
 		hash, micros(k.Created), micros(k.Expires), string(k.Accounts), k.DefaultAID, client, access, d.sealed, string(k.Sources), flag(k.Strict))
 	if err != nil {
 		return err
@@ -233,10 +233,10 @@ func (s *Store) RevokeKey(ctx context.Context, organization, id string, by Revoc
 		if err := s.mayRevoke(ctx, tx, before, by); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, sqlKeyRevoke, organization, id, micros(after.Revoked)); err != nil {
+		if _, err := tx.ExecContext(ctx, stmtKeys.KeyRevoke, organization, id, micros(after.Revoked)); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, sqlKeyUsed, id, micros(after.LastUsed)); err != nil {
+		if _, err := tx.ExecContext(ctx, stmtKeys.KeyUsed, id, micros(after.LastUsed)); err != nil {
 			return err
 		}
 		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: AuditRevoke, noun: "key", id: id, before: before, after: after})
@@ -257,7 +257,7 @@ func (s *Store) mayRevoke(ctx context.Context, tx *sql.Tx, k Key, by Revocation)
 		return nil
 	}
 	var admins, operators int
-	if err := tx.QueryRowContext(ctx, sqlKeyOthers, k.Organization, k.ID, micros(s.now())).Scan(&admins, &operators); err != nil {
+	if err := tx.QueryRowContext(ctx, stmtKeys.KeyOthers, k.Organization, k.ID, micros(s.now())).Scan(&admins, &operators); err != nil {
 		return err
 	}
 	switch {
@@ -291,7 +291,7 @@ func (s *Store) Keys(ctx context.Context, organization string, p Page) (KeyPage,
 	if err != nil {
 		return KeyPage{}, err
 	}
-	items, err := list(ctx, s.reader, scanKey, sqlKeyList, organization, after.number, after.text, limit+1)
+	items, err := list(ctx, s.reader, scanKey, stmtKeys.KeyList, organization, after.number, after.text, limit+1)
 	if err != nil {
 		return KeyPage{}, s.fail(err, "cannot list keys")
 	}
@@ -337,7 +337,7 @@ func (s *Store) EnsureFirst(ctx context.Context, actor string, key FirstKey) (to
 	fresh := false
 	err = s.write(ctx, "create the default organization", func(tx *sql.Tx) error {
 		var have int
-		if err := tx.QueryRowContext(ctx, sqlOrganizationCount).Scan(&have); err != nil || have > 0 {
+		if err := tx.QueryRowContext(ctx, stmt.OrganizationCount).Scan(&have); err != nil || have > 0 {
 			return err
 		}
 		fresh = true
@@ -362,7 +362,7 @@ func (s *Store) EnsureFirst(ctx context.Context, actor string, key FirstKey) (to
 }
 
 func getKey(ctx context.Context, q queryer, organization, id string) (Key, error) {
-	k, err := scanKey(q.QueryRowContext(ctx, sqlKeyGet, organization, id))
+	k, err := scanKey(q.QueryRowContext(ctx, stmtKeys.KeyGet, organization, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return k, meter.Errorf(meter.KindNotFound, "no key %q", id)
 	}

@@ -64,7 +64,7 @@ func (s *Store) Listings(ctx context.Context, organization string) ([]Listing, e
 	if _, err := getOrganization(ctx, s.reader, organization); err != nil {
 		return nil, s.fail(err, "cannot read the listings")
 	}
-	all, err := list(ctx, s.reader, scanListing, sqlListingList, organization)
+	all, err := list(ctx, s.reader, scanListing, stmt.ListingList, organization)
 	if err != nil {
 		return nil, s.fail(err, "cannot read the listings")
 	}
@@ -90,7 +90,7 @@ func (s *Store) SetListings(ctx context.Context, organization string, listings [
 		if _, err := getOrganization(ctx, tx, organization); err != nil {
 			return err
 		}
-		had, err := list(ctx, tx, scanListing, sqlListingList, organization)
+		had, err := list(ctx, tx, scanListing, stmt.ListingList, organization)
 		if err != nil {
 			return err
 		}
@@ -116,11 +116,11 @@ func (s *Store) SetListings(ctx context.Context, organization string, listings [
 }
 
 func putListings(ctx context.Context, tx *sql.Tx, organization string, listings []Listing) error {
-	if _, err := tx.ExecContext(ctx, sqlListingClear, organization); err != nil {
+	if _, err := tx.ExecContext(ctx, stmt.ListingClear, organization); err != nil {
 		return err
 	}
 	for _, l := range listings {
-		if _, err := tx.ExecContext(ctx, sqlListingCreate, organization, l.Partner, l.Listing, micros(l.Created)); err != nil {
+		if _, err := tx.ExecContext(ctx, stmt.ListingCreate, organization, l.Partner, l.Listing, micros(l.Created)); err != nil {
 			return err
 		}
 	}
@@ -172,7 +172,7 @@ func mayReport(ctx context.Context, q queryer, organization, partner, listing st
 	holders, err := list(ctx, q, func(r row) (holder, error) {
 		var h holder
 		return h, r.Scan(&h.organization, &h.listing)
-	}, sqlListingHolders, partner, listing, organization)
+	}, stmt.ListingHolders, partner, listing, organization)
 	if err != nil {
 		return false, err
 	}
@@ -189,7 +189,7 @@ func (s *Store) TakeAccounts(ctx context.Context, organization string, entitleme
 	held, err := list(ctx, s.reader, func(r row) (string, error) {
 		var account string
 		return account, r.Scan(&account)
-	}, sqlAccountOf, organization)
+	}, stmt.AccountOf, organization)
 	if err != nil {
 		return nil, s.fail(err, "cannot read who bills an account")
 	}
@@ -277,7 +277,7 @@ func (s *Store) taker(q executor, organization string) *accountTaker {
 // and, for good, notes that this one does.
 func (t *accountTaker) take(ctx context.Context, e *Entitlement, forGood bool) error {
 	var holder string
-	err := t.q.QueryRowContext(ctx, sqlAccountHolder, e.Account()).Scan(&holder)
+	err := t.q.QueryRowContext(ctx, stmt.AccountHolder, e.Account()).Scan(&holder)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
@@ -296,7 +296,7 @@ func (t *accountTaker) take(ctx context.Context, e *Entitlement, forGood bool) e
 	if !forGood {
 		return nil
 	}
-	_, err = t.q.ExecContext(ctx, sqlAccountTake, e.Account(), t.organization, micros(t.s.now()))
+	_, err = t.q.ExecContext(ctx, stmt.AccountTake, e.Account(), t.organization, micros(t.s.now()))
 	return err
 }
 
@@ -308,7 +308,7 @@ func (t *accountTaker) holds(ctx context.Context, holder string, e *Entitlement)
 		return false, err
 	}
 	if t.theirs[holder] == nil {
-		accounts, err := list(ctx, t.q, scanAccount, sqlEntitlementsOf, holder)
+		accounts, err := list(ctx, t.q, scanAccount, stmt.EntitlementsOf, holder)
 		if err != nil {
 			return false, err
 		}

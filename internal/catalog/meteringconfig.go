@@ -46,7 +46,7 @@ func (s *Store) PutMeteringConfigs(ctx context.Context, organization string, con
 		if _, err := getOrganization(ctx, tx, organization); err != nil {
 			return err
 		}
-		had, err := list(ctx, tx, scanMeteringConfig, sqlMeteringConfigList, organization)
+		had, err := list(ctx, tx, scanMeteringConfig, stmtRecords.MeteringConfigList, organization)
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (s *Store) PutMeteringConfigs(ctx context.Context, organization string, con
 			if err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, sqlMeteringConfigPut, organization, c.Partner, string(text)); err != nil {
+			if _, err := tx.ExecContext(ctx, stmtRecords.MeteringConfigPut, organization, c.Partner, string(text)); err != nil {
 				return err
 			}
 			told := change{organization: organization, actor: actor, action: AuditCreate, noun: "metering_config", id: c.Partner, after: c}
@@ -68,7 +68,7 @@ func (s *Store) PutMeteringConfigs(ctx context.Context, organization string, con
 				return err
 			}
 		}
-		all, err = list(ctx, tx, scanMeteringConfig, sqlMeteringConfigList, organization)
+		all, err = list(ctx, tx, scanMeteringConfig, stmtRecords.MeteringConfigList, organization)
 		return err
 	})
 	return all, err
@@ -76,7 +76,7 @@ func (s *Store) PutMeteringConfigs(ctx context.Context, organization string, con
 
 // MeteringConfigs returns an organization's configs by partner.
 func (s *Store) MeteringConfigs(ctx context.Context, organization string) ([]MeteringConfig, error) {
-	all, err := list(ctx, s.reader, scanMeteringConfig, sqlMeteringConfigList, organization)
+	all, err := list(ctx, s.reader, scanMeteringConfig, stmtRecords.MeteringConfigList, organization)
 	if err != nil {
 		return nil, s.fail(err, "cannot read the metering configuration")
 	}

@@ -66,7 +66,7 @@ func (s *Store) DeleteMeter(ctx context.Context, organization, key string, seque
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, sqlMeterDelete, organization, key); err != nil {
+		if _, err := tx.ExecContext(ctx, stmt.MeterDelete, organization, key); err != nil {
 			return err
 		}
 		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: AuditDelete, noun: "meter", id: key, before: before.Definition})
@@ -94,7 +94,7 @@ func (s *Store) ReplaceMeters(ctx context.Context, organization string, meters [
 		if _, err := getOrganization(ctx, tx, organization); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, sqlMeterClear, organization); err != nil {
+		if _, err := tx.ExecContext(ctx, stmt.MeterClear, organization); err != nil {
 			return err
 		}
 		for _, m := range meters {
@@ -102,7 +102,7 @@ func (s *Store) ReplaceMeters(ctx context.Context, organization string, meters [
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, sqlMetersSequenceSet, organization, int64(sequence))
+		_, err := tx.ExecContext(ctx, stmt.MetersSequenceSet, organization, int64(sequence))
 		return err
 	})
 }
@@ -133,7 +133,7 @@ func (s *Store) Meters(ctx context.Context, organization string, p Page) (MeterC
 	if err != nil {
 		return MeterCopyPage{}, err
 	}
-	items, err := list(ctx, s.reader, scanMeter, sqlMeterList, organization, p.Cursor, limit+1)
+	items, err := list(ctx, s.reader, scanMeter, stmt.MeterList, organization, p.Cursor, limit+1)
 	if err != nil {
 		return MeterCopyPage{}, s.fail(err, "cannot list meters")
 	}
@@ -165,13 +165,13 @@ func advance(ctx context.Context, tx *sql.Tx, organization string, sequence uint
 	if sequence <= have {
 		return meter.Errorf(meter.KindConflict, "the copy of the meters is as of sequence %d, the change is of %d", have, sequence)
 	}
-	_, err = tx.ExecContext(ctx, sqlMetersSequenceSet, organization, int64(sequence))
+	_, err = tx.ExecContext(ctx, stmt.MetersSequenceSet, organization, int64(sequence))
 	return err
 }
 
 func metersSequence(ctx context.Context, q queryer, organization string) (uint64, error) {
 	var sequence int64
-	err := q.QueryRowContext(ctx, sqlMetersSequence, organization).Scan(&sequence)
+	err := q.QueryRowContext(ctx, stmt.MetersSequence, organization).Scan(&sequence)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, meter.Errorf(meter.KindNotFound, "no organization %q", organization)
 	}
@@ -179,12 +179,12 @@ func metersSequence(ctx context.Context, q queryer, organization string) (uint64
 }
 
 func putMeter(ctx context.Context, tx *sql.Tx, m MeterCopy) error {
-	_, err := tx.ExecContext(ctx, sqlMeterPut, m.Organization, m.Key, int64(m.Version), string(m.Definition), int64(m.Sequence))
+	_, err := tx.ExecContext(ctx, stmt.MeterPut, m.Organization, m.Key, int64(m.Version), string(m.Definition), int64(m.Sequence))
 	return err
 }
 
 func getMeter(ctx context.Context, q queryer, organization, key string) (MeterCopy, error) {
-	m, err := scanMeter(q.QueryRowContext(ctx, sqlMeterGet, organization, key))
+	m, err := scanMeter(q.QueryRowContext(ctx, stmt.MeterGet, organization, key))
 	if errors.Is(err, sql.ErrNoRows) {
 		return m, meter.Errorf(meter.KindNotFound, "no meter %q", key)
 	}

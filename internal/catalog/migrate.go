@@ -87,7 +87,7 @@ func (s *Store) applyOne(ctx context.Context, step migration) error {
 		if err := s.applySQL(ctx, tx, step); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, sqlMigrationCreate, step.version, step.name, micros(s.now())); err != nil {
+		if _, err := tx.ExecContext(ctx, stmt.MigrationCreate, step.version, step.name, micros(s.now())); err != nil {
 			return err
 		}
 		s.logger.Info("catalogue migrated", "step", step.name)
@@ -142,7 +142,7 @@ func (s *Store) schemaVersion(ctx context.Context, q queryer) (int, error) {
 		return 0, meter.Errorf(meter.KindInvalid, "the database is not a catalogue of odometer: it holds other tables")
 	}
 	var version int
-	if err := q.QueryRowContext(ctx, sqlMigrationLatest).Scan(&version); err != nil {
+	if err := q.QueryRowContext(ctx, stmt.MigrationLatest).Scan(&version); err != nil {
 		return 0, s.fail(err, "cannot read the catalogue's schema")
 	}
 	return version, nil

@@ -62,7 +62,7 @@ func checkMoves(ctx context.Context, q queryer, organization string, have *state
 			continue
 		}
 		var holds string
-		if err := q.QueryRowContext(ctx, sqlEntitlementUsed, organization, c.ID).Scan(&holds); err != nil {
+		if err := q.QueryRowContext(ctx, stmt.EntitlementUsed, organization, c.ID).Scan(&holds); err != nil {
 			return err
 		}
 		if holds != "" {

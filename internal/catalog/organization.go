@@ -79,7 +79,7 @@ func (s *Store) CreateOrganization(ctx context.Context, n NewOrganization, actor
 
 func (s *Store) insertOrganization(ctx context.Context, tx *sql.Tx, o Organization, actor string) error {
 	var have int
-	if err := tx.QueryRowContext(ctx, sqlOrganizationCount).Scan(&have); err != nil {
+	if err := tx.QueryRowContext(ctx, stmt.OrganizationCount).Scan(&have); err != nil {
 		return err
 	}
 	_, err := getOrganization(ctx, tx, o.ID)
@@ -91,7 +91,7 @@ func (s *Store) insertOrganization(ctx context.Context, tx *sql.Tx, o Organizati
 	case have >= s.limits.Organizations:
 		return meter.Errorf(meter.KindTooLarge, "there are %d organizations, the limit", s.limits.Organizations)
 	}
-	if _, err := tx.ExecContext(ctx, sqlOrganizationCreate, o.ID, o.Name, o.CustomerAttribute, micros(o.Created)); err != nil {
+	if _, err := tx.ExecContext(ctx, stmt.OrganizationCreate, o.ID, o.Name, o.CustomerAttribute, micros(o.Created)); err != nil {
 		return err
 	}
 	return s.audit(ctx, tx, change{organization: o.ID, actor: actor, action: AuditCreate, noun: "organization", id: o.ID, after: o})
@@ -122,7 +122,7 @@ func (s *Store) UpdateOrganization(ctx context.Context, id string, p Organizatio
 		if err := after.validate(); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, sqlOrganizationUpdate, id, after.Name, after.CustomerAttribute); err != nil {
+		if _, err := tx.ExecContext(ctx, stmt.OrganizationUpdate, id, after.Name, after.CustomerAttribute); err != nil {
 			return err
 		}
 		return s.audit(ctx, tx, change{organization: id, actor: actor, action: AuditUpdate, noun: "organization", id: id, before: before, after: after})
@@ -167,7 +167,7 @@ func (s *Store) Organizations(ctx context.Context, p Page) (OrganizationPage, er
 	if p.Cursor != "" && !validOrganizationID(p.Cursor) {
 		return OrganizationPage{}, errCursor()
 	}
-	items, err := list(ctx, s.reader, scanOrganization, sqlOrganizationList, p.Cursor, limit+1)
+	items, err := list(ctx, s.reader, scanOrganization, stmt.OrganizationList, p.Cursor, limit+1)
 	if err != nil {
 		return OrganizationPage{}, s.fail(err, "cannot list organizations")
 	}
@@ -211,7 +211,7 @@ func validText(s string, most int) bool {
 }
 
 func getOrganization(ctx context.Context, q queryer, id string) (Organization, error) {
-	o, err := scanOrganization(q.QueryRowContext(ctx, sqlOrganizationGet, id))
+	o, err := scanOrganization(q.QueryRowContext(ctx, stmt.OrganizationGet, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return o, meter.Errorf(meter.KindNotFound, "no organization %q", id)
 	}

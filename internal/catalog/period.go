@@ -45,7 +45,7 @@ func (s *Store) ClosePeriod(ctx context.Context, organization string, p Period, 
 	}
 	err := s.write(ctx, "close the period", func(tx *sql.Tx) error {
 		var have int
-		if err := tx.QueryRowContext(ctx, sqlCustomerCount, organization, p.Customer).Scan(&have); err != nil {
+		if err := tx.QueryRowContext(ctx, stmt.CustomerCount, organization, p.Customer).Scan(&have); err != nil {
 			return err
 		}
 		if have == 0 {
@@ -58,7 +58,7 @@ func (s *Store) ClosePeriod(ctx context.Context, organization string, p Period, 
 		if closed {
 			return meter.Errorf(meter.KindConflict, "month %s of customer %q is closed", p.Month, clip(p.Customer))
 		}
-		_, err = tx.ExecContext(ctx, sqlPeriodCreate, organization, p.Customer, p.Month, micros(p.Closed), int64(p.Sequence), string(p.Figures))
+		_, err = tx.ExecContext(ctx, stmt.PeriodCreate, organization, p.Customer, p.Month, micros(p.Closed), int64(p.Sequence), string(p.Figures))
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (s *Store) Period(ctx context.Context, organization, customer, month string
 // ClosedMonths returns all closed months of a customer, the oldest first,
 // without their figures. An unknown organization or customer has none.
 func (s *Store) ClosedMonths(ctx context.Context, organization, customer string) ([]Period, error) {
-	months, err := list(ctx, s.reader, scanPeriod, sqlPeriodList, organization, customer, "", maxInt)
+	months, err := list(ctx, s.reader, scanPeriod, stmt.PeriodList, organization, customer, "", maxInt)
 	if err != nil {
 		return nil, s.fail(err, "cannot list periods")
 	}
@@ -126,13 +126,13 @@ func (s *Store) ClosedFor(ctx context.Context, organization, from, to string, mo
 	var out []ClosedFor
 	for next := from; len(out) < months && next <= to; {
 		var month sql.NullString
-		if err := s.reader.QueryRowContext(ctx, sqlPeriodNextMonth, organization, next, to).Scan(&month); err != nil {
+		if err := s.reader.QueryRowContext(ctx, stmt.PeriodNextMonth, organization, next, to).Scan(&month); err != nil {
 			return nil, s.fail(err, "cannot list closed months")
 		}
 		if !month.Valid {
 			break
 		}
-		ids, err := list(ctx, s.reader, scanText, sqlPeriodCustomers, organization, month.String, customers+1)
+		ids, err := list(ctx, s.reader, scanText, stmt.PeriodCustomers, organization, month.String, customers+1)
 		if err != nil {
 			return nil, s.fail(err, "cannot list closed months")
 		}
@@ -149,7 +149,7 @@ func (s *Store) ClosedFor(ctx context.Context, organization, from, to string, mo
 // CustomersCreated returns when each customer that there ever was came into
 // the catalogue, by id.
 func (s *Store) CustomersCreated(ctx context.Context, organization string) (map[string]time.Time, error) {
-	rows, err := list(ctx, s.reader, scanCreation, sqlCustomersCreated, organization)
+	rows, err := list(ctx, s.reader, scanCreation, stmt.CustomersCreated, organization)
 	if err != nil {
 		return nil, s.fail(err, "cannot list customers")
 	}
@@ -172,7 +172,7 @@ func (s *Store) Periods(ctx context.Context, organization, customer string, page
 			return PeriodPage{}, errCursor()
 		}
 	}
-	items, err := list(ctx, s.reader, scanPeriod, sqlPeriodList, organization, customer, page.Cursor, limit+1)
+	items, err := list(ctx, s.reader, scanPeriod, stmt.PeriodList, organization, customer, page.Cursor, limit+1)
 	if err != nil {
 		return PeriodPage{}, s.fail(err, "cannot list periods")
 	}
@@ -182,7 +182,7 @@ func (s *Store) Periods(ctx context.Context, organization, customer string, page
 }
 
 func getPeriod(ctx context.Context, q queryer, organization, customer, month string) (Period, bool, error) {
-	p, err := scanPeriod(q.QueryRowContext(ctx, sqlPeriodGet, organization, customer, month))
+	p, err := scanPeriod(q.QueryRowContext(ctx, stmt.PeriodGet, organization, customer, month))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Period{}, false, nil
 	}

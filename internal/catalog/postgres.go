@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	_ "embed" // the statements are files
 	"errors"
 	"io"
 	"net"
@@ -23,27 +22,12 @@ const postgresReaders = 4
 // oldestPostgres is the oldest server that is used, as PostgreSQL numbers its versions.
 const oldestPostgres = 150000
 
-//go:embed sql/postgres_tables.sql
-var sqlPostgresTables string
-
-//go:embed sql/postgres_lock.sql
-var sqlPostgresLock string
-
-//go:embed sql/postgres_version.sql
-var sqlPostgresVersion string
-
-//go:embed sql/postgres_check.sql
-var sqlPostgresCheck string
-
-//go:embed sql/postgres_listen.sql
-var sqlPostgresListen string
-
 // postgresDialect keeps a catalogue in the current schema of a PostgreSQL
 // database. A change holds a lock of that schema from its start to its commit,
 // so that changes take turns among processes as they do in SQLite.
 func postgresDialect() dialect {
 	return dialect{
-		name: "postgres", tables: sqlPostgresTables, begin: sqlPostgresLock, snapshot: sql.LevelRepeatableRead,
+		name: "postgres", tables: stmt.PostgresTables, begin: stmt.PostgresLock, snapshot: sql.LevelRepeatableRead,
 		open: openPostgres, kind: postgresKind, backup: backupPostgres, check: checkPostgres,
 		bulkRows: 200, shared: true, watch: watchPostgres,
 	}
@@ -58,7 +42,7 @@ func openPostgres(ctx context.Context, dsn string, wrap wrapper) (writer, reader
 	writer.SetMaxOpenConns(1)
 	writer.SetMaxIdleConns(1)
 	var version int
-	if err := writer.QueryRowContext(ctx, sqlPostgresVersion).Scan(&version); err != nil {
+	if err := writer.QueryRowContext(ctx, stmt.PostgresVersion).Scan(&version); err != nil {
 		return nil, nil, errors.Join(meter.WrapError(postgresKind(err), err, "cannot open the catalogue in PostgreSQL"), writer.Close())
 	}
 	if version < oldestPostgres {
@@ -121,5 +105,5 @@ func backupPostgres(context.Context, string, string) error {
 // checkPostgres reads every row. References hold by constraint.
 func checkPostgres(ctx context.Context, db *sql.DB) error {
 	var rows int64
-	return db.QueryRowContext(ctx, sqlPostgresCheck).Scan(&rows)
+	return db.QueryRowContext(ctx, stmt.PostgresCheck).Scan(&rows)
 }

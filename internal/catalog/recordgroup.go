@@ -142,7 +142,7 @@ func (s *Store) CreateRecordGroups(ctx context.Context, organization string, gro
 			}
 		}
 		if repeated {
-			made, err = list(ctx, tx, scanRecordGroup, sqlRecordGroupSpan, organization, span.First, span.Last)
+			made, err = list(ctx, tx, scanRecordGroup, stmtRecords.RecordGroupSpan, organization, span.First, span.Last)
 			return err
 		}
 		made, err = s.insertGroups(ctx, tx, organization, groups)
@@ -167,7 +167,7 @@ func (s *Store) repeatedBefore(ctx context.Context, tx *sql.Tx, organization str
 	if err != nil || !had {
 		return false, err
 	}
-	made, err := list(ctx, tx, scanRecordGroup, sqlRecordGroupSpan, organization, span.First, span.Last)
+	made, err := list(ctx, tx, scanRecordGroup, stmtRecords.RecordGroupSpan, organization, span.First, span.Last)
 	if err != nil {
 		return false, err
 	}
@@ -176,7 +176,7 @@ func (s *Store) repeatedBefore(ctx context.Context, tx *sql.Tx, organization str
 
 func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization string, groups []RecordGroup) ([]RecordGroup, error) {
 	var serial int64
-	if err := tx.QueryRowContext(ctx, sqlRecordGroupSerial, organization).Scan(&serial); err != nil {
+	if err := tx.QueryRowContext(ctx, stmtRecords.RecordGroupSerial, organization).Scan(&serial); err != nil {
 		return nil, err
 	}
 	if serial+int64(len(groups)) > math.MaxInt32 {
@@ -185,7 +185,7 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 	now := s.now()
 	made := make([]RecordGroup, len(groups))
 	bulk := max(1, s.dialect.bulkRows*nounColumns/groupColumns) // about as many parameters as for nouns
-	whole, err := tx.PrepareContext(ctx, repeatValues(sqlRecordGroupCreate, groupColumns, bulk))
+	whole, err := tx.PrepareContext(ctx, repeatValues(stmtRecords.RecordGroupCreate, groupColumns, bulk))
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 		if len(part) == bulk {
 			done, err = whole.ExecContext(ctx, args...)
 		} else {
-			done, err = tx.ExecContext(ctx, repeatValues(sqlRecordGroupCreate, groupColumns, len(part)), args...)
+			done, err = tx.ExecContext(ctx, repeatValues(stmtRecords.RecordGroupCreate, groupColumns, len(part)), args...)
 		}
 		if err != nil {
 			return nil, err
@@ -271,7 +271,7 @@ func (s *Store) RecordGroup(ctx context.Context, organization, id string) (Recor
 }
 
 func getRecordGroup(ctx context.Context, q queryer, organization, id string) (RecordGroup, error) {
-	g, err := scanRecordGroup(q.QueryRowContext(ctx, sqlRecordGroupGet, organization, id))
+	g, err := scanRecordGroup(q.QueryRowContext(ctx, stmtRecords.RecordGroupGet, organization, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return g, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
 	}
@@ -322,7 +322,7 @@ func (s *Store) NamedGroup(ctx context.Context, organization, customer, name str
 
 // getNamedGroup returns the only group of a name, of one entitlement if it is not "".
 func getNamedGroup(ctx context.Context, q queryer, organization, name, entitlement string) (RecordGroup, error) {
-	found, err := list(ctx, q, scanRecordGroup, sqlRecordGroupNamed, organization, name, entitlement)
+	found, err := list(ctx, q, scanRecordGroup, stmtRecords.RecordGroupNamed, organization, name, entitlement)
 	switch {
 	case err != nil:
 		return RecordGroup{}, err
@@ -340,7 +340,7 @@ func getNamedGroup(ctx context.Context, q queryer, organization, name, entitleme
 // claim of a report exclude each other.
 func (s *Store) DeleteRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
 	return s.moveGroup(ctx, organization, id, actor, groupMove{
-		statement: sqlRecordGroupDelete, action: AuditDelete, done: GroupDeleted,
+		statement: stmtRecords.RecordGroupDelete, action: AuditDelete, done: GroupDeleted,
 		refuse: func(g RecordGroup) error {
 			if g.Status == GroupCreated || g.Status == GroupInvalid {
 				return meter.Errorf(meter.KindInvalid, "usage record group %q is claimed by a report or has been billed in part and cannot be deleted", clip(g.Name))
@@ -356,7 +356,7 @@ func (s *Store) DeleteRecordGroup(ctx context.Context, organization, id, actor s
 // share a figure with it that is not the sum of theirs go with it.
 func (s *Store) RetryRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
 	return s.moveGroup(ctx, organization, id, actor, groupMove{
-		statement: sqlRecordGroupRetry, action: AuditUpdate,
+		statement: stmtRecords.RecordGroupRetry, action: AuditUpdate,
 		after: func(ctx context.Context, tx *sql.Tx, before RecordGroup) error {
 			return s.retryTogether(ctx, tx, organization, before)
 		},
@@ -420,7 +420,7 @@ func (s *Store) moveGroup(ctx context.Context, organization, id, actor string, m
 // meanwhile has its void to post.
 func (s *Store) MarkPosted(ctx context.Context, organization string, first, last int32, from, to Posted) error {
 	return s.write(ctx, "note what was posted", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlRecordGroupPosted, organization, first, last, int64(to), int64(from))
+		_, err := tx.ExecContext(ctx, stmtRecords.RecordGroupPosted, organization, first, last, int64(to), int64(from))
 		return err
 	})
 }
@@ -430,7 +430,7 @@ func (s *Store) MarkPosted(ctx context.Context, organization string, first, last
 // a ledger that may be older. What the ledger has already it counts once.
 func (s *Store) RepostGroups(ctx context.Context, since time.Time) error {
 	return s.write(ctx, "have usage record groups posted again", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlRecordGroupRepost, since.UnixMicro())
+		_, err := tx.ExecContext(ctx, stmtRecords.RecordGroupRepost, since.UnixMicro())
 		return err
 	})
 }
@@ -438,7 +438,7 @@ func (s *Store) RepostGroups(ctx context.Context, since time.Time) error {
 // UnpostedGroups lists groups whose events or void are still to be posted, in
 // order of organization and serial, after the place given; "" and 0 is the start.
 func (s *Store) UnpostedGroups(ctx context.Context, organization string, serial int32, limit int) ([]OwnedGroup, error) {
-	groups, err := list(ctx, s.reader, scanOwnedGroup, sqlRecordGroupUnposted, organization, serial, limit)
+	groups, err := list(ctx, s.reader, scanOwnedGroup, stmtRecords.RecordGroupUnposted, organization, serial, limit)
 	if err != nil {
 		return nil, s.fail(err, "cannot list usage record groups to post")
 	}

@@ -47,9 +47,9 @@ func (s *Store) listGroups(ctx context.Context, organization string, f RecordGro
 	if from == (place{}) {
 		from = place{math.MaxInt64, math.MaxInt32}
 	}
-	query := sqlRecordGroupList
+	query := stmtRecords.RecordGroupList
 	if f.Entitlement != "" { // the narrowest index
-		query = sqlRecordGroupListEntitlement
+		query = stmtRecords.RecordGroupListEntitlement
 	}
 	groups, err := list(ctx, s.reader, scanRecordGroup, query, organization, micros(f.From), micros(f.To),
 		f.Partner, f.Buyer, f.Entitlement, f.Status, f.Source, f.Customer, f.Product, limit, skip, from.created, from.serial)
@@ -77,7 +77,7 @@ func (s *Store) groupsOfStatus(ctx context.Context, organization string, f Recor
 	if page.More {
 		last := placeOf(page.Items[limit-1])
 		var passed int
-		err = s.reader.QueryRowContext(ctx, sqlRecordGroupBetween, organization, f.Partner, f.Buyer, f.Entitlement, f.Source, f.Customer, f.Product,
+		err = s.reader.QueryRowContext(ctx, stmtRecords.RecordGroupBetween, organization, f.Partner, f.Buyer, f.Entitlement, f.Source, f.Customer, f.Product,
 			from.created, from.serial, last.created, last.serial).Scan(&passed)
 		if err != nil {
 			return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
@@ -89,9 +89,9 @@ func (s *Store) groupsOfStatus(ctx context.Context, organization string, f Recor
 
 // matchGroups is RecordGroups where each group is looked at.
 func (s *Store) matchGroups(ctx context.Context, organization string, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
-	query := sqlRecordGroupList
+	query := stmtRecords.RecordGroupList
 	if f.Entitlement != "" {
-		query = sqlRecordGroupListEntitlement
+		query = stmtRecords.RecordGroupListEntitlement
 	}
 	rows, err := s.reader.QueryContext(ctx, query, organization, micros(f.From), micros(f.To),
 		f.Partner, f.Buyer, f.Entitlement, "", f.Source, f.Customer, f.Product, s.limits.GroupsMatched+1, 0, int64(math.MaxInt64), int32(math.MaxInt32))

@@ -226,7 +226,7 @@ func (s *Store) Freeze(ctx context.Context, organization string, q FreezeQuery, 
 			return err
 		}
 		var serial int64
-		if err := tx.QueryRowContext(ctx, sqlReportSerial, organization).Scan(&serial); err != nil {
+		if err := tx.QueryRowContext(ctx, stmtRecords.ReportSerial, organization).Scan(&serial); err != nil {
 			return err
 		}
 		for i := range reports {
@@ -255,7 +255,7 @@ func freezeState(ctx context.Context, tx *sql.Tx, organization string, q FreezeQ
 		}
 	}
 	for _, account := range q.Accounts {
-		hours, err := list(ctx, tx, scanMicros, sqlReportHours, organization, account, micros(q.HoursFrom))
+		hours, err := list(ctx, tx, scanMicros, stmtRecords.ReportHours, organization, account, micros(q.HoursFrom))
 		if err != nil {
 			return nil, err
 		}
@@ -270,7 +270,7 @@ func freezeState(ctx context.Context, tx *sql.Tx, organization string, q FreezeQ
 // load reads what is known of one entitlement.
 func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitlement string, q FreezeQuery) error {
 	most := cmp.Or(q.MaxGroups, MaxGroupsPerReport)
-	groups, err := list(ctx, tx, scanRecordGroup, sqlGroupUnclaimed, organization, entitlement, micros(q.Before), most+1)
+	groups, err := list(ctx, tx, scanRecordGroup, stmtRecords.GroupUnclaimed, organization, entitlement, micros(q.Before), most+1)
 	if err != nil {
 		return err
 	}
@@ -278,10 +278,10 @@ func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitl
 		f.Until[entitlement] = wholeHours(&groups, most)
 	}
 	f.Groups[entitlement] = groups
-	if f.Open[entitlement], err = list(ctx, tx, scanPortion, sqlPortionOpen, organization, entitlement); err != nil {
+	if f.Open[entitlement], err = list(ctx, tx, scanPortion, stmtRecords.PortionOpen, organization, entitlement); err != nil {
 		return err
 	}
-	balances, err := list(ctx, tx, scanBalance, sqlBalanceList, organization, entitlement)
+	balances, err := list(ctx, tx, scanBalance, stmtRecords.BalanceList, organization, entitlement)
 	if err != nil {
 		return err
 	}
@@ -289,14 +289,14 @@ func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitl
 	for _, b := range balances {
 		f.Balances[entitlement][b.key] = b.amount
 	}
-	amounts, err := list(ctx, tx, scanDecimal, sqlCreditAmounts, organization, entitlement, micros(q.Before))
+	amounts, err := list(ctx, tx, scanDecimal, stmtRecords.CreditAmounts, organization, entitlement, micros(q.Before))
 	if err != nil {
 		return err
 	}
 	for _, a := range amounts {
 		f.Credits[entitlement] = f.Credits[entitlement].Add(a)
 	}
-	reads, err := list(ctx, tx, scanRead, sqlReadList, organization, entitlement)
+	reads, err := list(ctx, tx, scanRead, stmtRecords.ReadList, organization, entitlement)
 	if err != nil {
 		return err
 	}
@@ -327,7 +327,7 @@ func (f *FreezeState) loadSeen(ctx context.Context, tx *sql.Tx, organization, en
 		if len(g.Billable) == 0 {
 			continue
 		}
-		seen, err := list(ctx, tx, scanSeen, sqlSeenList, organization, entitlement, g.Usage.UTC().Format(time.DateOnly))
+		seen, err := list(ctx, tx, scanSeen, stmtRecords.SeenList, organization, entitlement, g.Usage.UTC().Format(time.DateOnly))
 		if err != nil {
 			return err
 		}
@@ -340,7 +340,7 @@ func (f *FreezeState) loadSeen(ctx context.Context, tx *sql.Tx, organization, en
 }
 
 func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization string, r *FrozenReport) error {
-	_, err := tx.ExecContext(ctx, sqlReportCreate, organization, r.ID, r.Serial, r.Entitlement, r.Term, r.Buyer, r.Product, r.Partner, r.Account,
+	_, err := tx.ExecContext(ctx, stmtRecords.ReportCreate, organization, r.ID, r.Serial, r.Entitlement, r.Term, r.Buyer, r.Product, r.Partner, r.Account,
 		micros(r.Hour), micros(r.Created), micros(r.Created), r.Status, r.Message, string(r.Info))
 	if err != nil {
 		return err
@@ -357,7 +357,7 @@ func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization strin
 		if err != nil {
 			return err
 		}
-		if _, err = tx.ExecContext(ctx, sqlPortionCreate, organization, r.ID, p.Dimension, r.Entitlement, r.Term, r.Account, micros(r.Hour), p.State, string(body)); err != nil {
+		if _, err = tx.ExecContext(ctx, stmtRecords.PortionCreate, organization, r.ID, p.Dimension, r.Entitlement, r.Term, r.Account, micros(r.Hour), p.State, string(body)); err != nil {
 			return err
 		}
 		if err := s.bookPortion(ctx, tx, organization, p); err != nil {
@@ -373,7 +373,7 @@ func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization strin
 		if err != nil {
 			return err
 		}
-		done, err := tx.ExecContext(ctx, sqlGroupClaim, organization, g.ID, r.ID, g.Status, micros(r.Created), micros(g.Reported), string(settled), g.Message)
+		done, err := tx.ExecContext(ctx, stmtRecords.GroupClaim, organization, g.ID, r.ID, g.Status, micros(r.Created), micros(g.Reported), string(settled), g.Message)
 		if err != nil {
 			return err
 		}
@@ -409,7 +409,7 @@ func (s *Store) bookPortion(ctx context.Context, tx *sql.Tx, organization string
 
 func insertSeen(ctx context.Context, tx *sql.Tx, organization, entitlement, dimension, report string, items []SeenItem) error {
 	for _, i := range items {
-		if _, err := tx.ExecContext(ctx, sqlSeenCreate, organization, entitlement, dimension, i.Metric, i.Split, i.Day, i.Value, report); err != nil {
+		if _, err := tx.ExecContext(ctx, stmtRecords.SeenCreate, organization, entitlement, dimension, i.Metric, i.Split, i.Day, i.Value, report); err != nil {
 			return err
 		}
 	}
@@ -421,7 +421,7 @@ func addRead(ctx context.Context, tx *sql.Tx, organization string, p *Portion, r
 	var through sql.NullInt64
 	var text string
 	value := meter.Decimal{}
-	err := tx.QueryRowContext(ctx, sqlReadGet, organization, p.Entitlement, p.Dimension, r.Period).Scan(&through, &text)
+	err := tx.QueryRowContext(ctx, stmtRecords.ReadGet, organization, p.Entitlement, p.Dimension, r.Period).Scan(&through, &text)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
@@ -437,7 +437,7 @@ func addRead(ctx context.Context, tx *sql.Tx, organization string, p *Portion, r
 	} else if value = value.Add(r.Value); r.Through.After(until) {
 		until = r.Through
 	}
-	_, err = tx.ExecContext(ctx, sqlReadPut, organization, p.Entitlement, p.Dimension, r.Period, micros(until), value.String())
+	_, err = tx.ExecContext(ctx, stmtRecords.ReadPut, organization, p.Entitlement, p.Dimension, r.Period, micros(until), value.String())
 	return err
 }
 
@@ -451,7 +451,7 @@ func moveBalances(ctx context.Context, tx *sql.Tx, organization, entitlement str
 		}
 		amount := meter.Decimal{}
 		var text string
-		err := tx.QueryRowContext(ctx, sqlBalanceGet, organization, entitlement, k.Kind, k.Term, k.Dimension, k.Period).Scan(&text)
+		err := tx.QueryRowContext(ctx, stmtRecords.BalanceGet, organization, entitlement, k.Kind, k.Term, k.Dimension, k.Period).Scan(&text)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 		case err != nil:
@@ -462,7 +462,7 @@ func moveBalances(ctx context.Context, tx *sql.Tx, organization, entitlement str
 				return
 			}
 		}
-		_, failed = tx.ExecContext(ctx, sqlBalancePut, organization, entitlement, k.Kind, k.Term, k.Dimension, k.Period, amount.Add(by).String())
+		_, failed = tx.ExecContext(ctx, stmtRecords.BalancePut, organization, entitlement, k.Kind, k.Term, k.Dimension, k.Period, amount.Add(by).String())
 	})
 	return failed
 }
@@ -483,14 +483,14 @@ type ReportPage struct {
 
 // Reports lists the reports that the filter chooses, the newest first, from offset on.
 func (s *Store) Reports(ctx context.Context, organization string, f ReportFilter, offset, limit int) (ReportPage, error) {
-	query := sqlReportList
+	query := stmtRecords.ReportList
 	switch { // the narrowest index
 	case f.Entitlement != "":
-		query = sqlReportListEntitlement
+		query = stmtRecords.ReportListEntitlement
 	case f.Buyer != "":
-		query = sqlReportListBuyer
+		query = stmtRecords.ReportListBuyer
 	case f.Partner != "":
-		query = sqlReportListPartner
+		query = stmtRecords.ReportListPartner
 	}
 	items, err := list(ctx, s.reader, scanReport, query, organization, micros(f.From), micros(f.To), f.Partner, f.Buyer, f.Entitlement, limit+1, offset)
 	if err != nil {
@@ -503,7 +503,7 @@ func (s *Store) Reports(ctx context.Context, organization string, f ReportFilter
 
 // Report returns one report, or KindNotFound.
 func (s *Store) Report(ctx context.Context, organization, id string) (Report, error) {
-	r, err := scanReport(s.reader.QueryRowContext(ctx, sqlReportGet, organization, id))
+	r, err := scanReport(s.reader.QueryRowContext(ctx, stmtRecords.ReportGet, organization, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Report{}, meter.Errorf(meter.KindNotFound, "no report %q", clip(id))
 	}
@@ -537,14 +537,14 @@ func (s *Store) ReportDetails(ctx context.Context, organization string, reports 
 		for _, r := range some {
 			args = append(args, r.ID)
 		}
-		portions, err := list(ctx, s.reader, scanPortion, repeatIn(sqlPortionOfReports, len(some)), args...)
+		portions, err := list(ctx, s.reader, scanPortion, repeatIn(stmtRecords.PortionOfReports, len(some)), args...)
 		if err != nil {
 			return nil, s.fail(err, "cannot read reports")
 		}
 		for _, p := range portions {
 			out[at[p.Report]].Portions = append(out[at[p.Report]].Portions, p)
 		}
-		lines, err := list(ctx, s.reader, scanReportLine, repeatIn(sqlLineOfReports, len(some)), args...)
+		lines, err := list(ctx, s.reader, scanReportLine, repeatIn(stmtRecords.LineOfReports, len(some)), args...)
 		if err != nil {
 			return nil, s.fail(err, "cannot read reports")
 		}
@@ -557,7 +557,7 @@ func (s *Store) ReportDetails(ctx context.Context, organization string, reports 
 
 // ReportsOf returns the reports of an account for one hour, the newest first.
 func (s *Store) ReportsOf(ctx context.Context, organization, account string, hour time.Time) ([]Report, error) {
-	all, err := list(ctx, s.reader, scanReport, sqlReportOfAccount, organization, account, micros(hour))
+	all, err := list(ctx, s.reader, scanReport, stmtRecords.ReportOfAccount, organization, account, micros(hour))
 	if err != nil {
 		return nil, s.fail(err, "cannot read reports")
 	}
@@ -567,7 +567,7 @@ func (s *Store) ReportsOf(ctx context.Context, organization, account string, hou
 // MeterReads returns what was read of the meters of an entitlement's
 // dimensions, by dimension and period joined by a slash.
 func (s *Store) MeterReads(ctx context.Context, organization, entitlement string) (map[string]MeterRead, error) {
-	all, err := list(ctx, s.reader, scanRead, sqlReadList, organization, entitlement)
+	all, err := list(ctx, s.reader, scanRead, stmtRecords.ReadList, organization, entitlement)
 	if err != nil {
 		return nil, s.fail(err, "cannot read what was read of meters")
 	}
@@ -580,7 +580,7 @@ func (s *Store) MeterReads(ctx context.Context, organization, entitlement string
 
 // ReportPortions returns the portions of a report, by dimension.
 func (s *Store) ReportPortions(ctx context.Context, organization, report string) ([]Portion, error) {
-	all, err := list(ctx, s.reader, scanPortion, sqlPortionOfReport, organization, report)
+	all, err := list(ctx, s.reader, scanPortion, stmtRecords.PortionOfReport, organization, report)
 	if err != nil {
 		return nil, s.fail(err, "cannot read the report")
 	}

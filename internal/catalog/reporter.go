@@ -21,7 +21,7 @@ type ReporterState struct {
 func (s *Store) Reporter(ctx context.Context, organization string) (ReporterState, error) {
 	var r ReporterState
 	var restored sql.NullInt64
-	err := s.reader.QueryRowContext(ctx, sqlReporterGet, organization).Scan(&r.Paused, &restored, &r.Reason)
+	err := s.reader.QueryRowContext(ctx, stmtRecords.ReporterGet, organization).Scan(&r.Paused, &restored, &r.Reason)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ReporterState{}, nil
 	}
@@ -44,7 +44,7 @@ func (s *Store) SetReporter(ctx context.Context, organization string, r Reporter
 		if !r.Restored.IsZero() {
 			restored = r.Restored.UnixMicro()
 		}
-		if _, err := tx.ExecContext(ctx, sqlReporterPut, organization, flag(r.Paused), restored, r.Reason); err != nil {
+		if _, err := tx.ExecContext(ctx, stmtRecords.ReporterPut, organization, flag(r.Paused), restored, r.Reason); err != nil {
 			return err
 		}
 		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: AuditUpdate, noun: "reporter", id: organization, after: r})
@@ -55,12 +55,12 @@ func (s *Store) SetReporter(ctx context.Context, organization string, r Reporter
 // restored, and what was reported since the backup is not known here.
 func (s *Store) PauseReporters(ctx context.Context, reason string) error {
 	return s.write(ctx, "pause the reporters", func(tx *sql.Tx) error {
-		all, err := list(ctx, tx, scanOrganization, sqlOrganizationList, "", maxInt)
+		all, err := list(ctx, tx, scanOrganization, stmt.OrganizationList, "", maxInt)
 		if err != nil {
 			return err
 		}
 		for _, o := range all {
-			if _, err := tx.ExecContext(ctx, sqlReporterPut, o.ID, 1, micros(s.now()), reason); err != nil {
+			if _, err := tx.ExecContext(ctx, stmtRecords.ReporterPut, o.ID, 1, micros(s.now()), reason); err != nil {
 				return err
 			}
 		}
@@ -84,7 +84,7 @@ func (s *Store) WaitingGroups(ctx context.Context, organization string, before t
 		err := r.Scan(&w.Entitlement, &w.Groups, &oldest)
 		w.Oldest = fromMicros(oldest)
 		return w, err
-	}, sqlGroupWaiting, organization, micros(before))
+	}, stmtRecords.GroupWaiting, organization, micros(before))
 	if err != nil {
 		return nil, s.fail(err, "cannot list what is to be reported")
 	}
@@ -138,11 +138,11 @@ func addUp(ctx context.Context, tx *sql.Tx, organization, entitlement string, ou
 		}
 		return out[k]
 	}
-	portions, err := list(ctx, tx, scanPortion, sqlPortionAll, organization, entitlement)
+	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionAll, organization, entitlement)
 	if err != nil {
 		return err
 	}
-	groups, err := list(ctx, tx, scanRecordGroup, sqlGroupOfEntitlement, organization, entitlement)
+	groups, err := list(ctx, tx, scanRecordGroup, stmtRecords.GroupOfEntitlement, organization, entitlement)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func addUp(ctx context.Context, tx *sql.Tx, organization, entitlement string, ou
 		}
 	}
 	for id := range entitlements {
-		balances, err := list(ctx, tx, scanBalance, sqlBalanceList, organization, id)
+		balances, err := list(ctx, tx, scanBalance, stmtRecords.BalanceList, organization, id)
 		if err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func addUp(ctx context.Context, tx *sql.Tx, organization, entitlement string, ou
 				b.Carry = b.Carry.Add(had.amount)
 			}
 		}
-		reads, err := list(ctx, tx, scanRead, sqlReadList, organization, id)
+		reads, err := list(ctx, tx, scanRead, stmtRecords.ReadList, organization, id)
 		if err != nil {
 			return err
 		}

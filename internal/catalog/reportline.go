@@ -38,7 +38,7 @@ type Line struct {
 }
 
 func insertLine(ctx context.Context, tx *sql.Tx, l *Line) error {
-	_, err := tx.ExecContext(ctx, sqlLineCreate, l.Organization, l.Operation, l.Partner, l.Account, l.Dimension, micros(l.Hour), l.Quantity.String(), string(l.Target),
+	_, err := tx.ExecContext(ctx, stmtRecords.LineCreate, l.Organization, l.Operation, l.Partner, l.Account, l.Dimension, micros(l.Hour), l.Quantity.String(), string(l.Target),
 		LineFrozen, "", 0, 0, 0, micros(l.Next), micros(l.Deadline), "", 0, 0, "", "", "")
 	return err
 }
@@ -58,7 +58,7 @@ func (s *Store) LeaseLines(ctx context.Context, owner string, now, until time.Ti
 			return err
 		}
 		for _, l := range due {
-			done, err := tx.ExecContext(ctx, sqlLineLease, l.Organization, l.Operation, owner, micros(until), l.Fence)
+			done, err := tx.ExecContext(ctx, stmtRecords.LineLease, l.Organization, l.Operation, owner, micros(until), l.Fence)
 			if err != nil {
 				return err
 			}
@@ -80,7 +80,7 @@ func (s *Store) LeaseLines(ctx context.Context, owner string, now, until time.Ti
 
 // dueLines reads on past lines that are not wanted.
 func dueLines(ctx context.Context, tx *sql.Tx, now time.Time, limit int, want func(*Line) bool) ([]Line, error) {
-	rows, err := tx.QueryContext(ctx, sqlLineDue, micros(now))
+	rows, err := tx.QueryContext(ctx, stmtRecords.LineDue, micros(now))
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from st
 	if d.To == LineSettled {
 		accepted = d.Accepted.String()
 	}
-	done, err := tx.ExecContext(ctx, sqlLineDecide, d.Organization, d.Operation, d.Fence, d.To, accepted, flag(d.Maybe), flag(d.Grace), micros(d.Next), micros(d.Deadline),
+	done, err := tx.ExecContext(ctx, stmtRecords.LineDecide, d.Organization, d.Operation, d.Fence, d.To, accepted, flag(d.Maybe), flag(d.Grace), micros(d.Next), micros(d.Deadline),
 		d.Message, string(d.Request), string(d.Response), from)
 	if err != nil {
 		return false, err
@@ -164,7 +164,7 @@ func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from st
 	if d.To == from {
 		return true, nil
 	}
-	portions, err := list(ctx, tx, scanPortion, sqlPortionOfLine, d.Organization, d.Account, d.Dimension, micros(d.Hour), from)
+	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfLine, d.Organization, d.Account, d.Dimension, micros(d.Hour), from)
 	if err != nil {
 		return false, err
 	}
@@ -213,7 +213,7 @@ func (s *Store) decidePortion(ctx context.Context, tx *sql.Tx, organization stri
 			return err
 		}
 	case LineMoved, LineRefused: // what it counted is new again
-		if _, err := tx.ExecContext(ctx, sqlSeenForget, organization, p.Entitlement, p.Dimension, p.Report); err != nil {
+		if _, err := tx.ExecContext(ctx, stmtRecords.SeenForget, organization, p.Entitlement, p.Dimension, p.Report); err != nil {
 			return err
 		}
 	}
@@ -232,7 +232,7 @@ func (s *Store) decidePortion(ctx context.Context, tx *sql.Tx, organization stri
 
 // concludeReport brings a report and its groups to what its portions say.
 func (s *Store) concludeReport(ctx context.Context, tx *sql.Tx, organization, report, message string) error {
-	portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, report)
+	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, report)
 	if err != nil {
 		return err
 	}
@@ -240,10 +240,10 @@ func (s *Store) concludeReport(ctx context.Context, tx *sql.Tx, organization, re
 	if status == ReportSuccess {
 		message = ""
 	}
-	if _, err := tx.ExecContext(ctx, sqlReportDecide, organization, report, status, message, micros(s.now())); err != nil || status == ReportPending {
+	if _, err := tx.ExecContext(ctx, stmtRecords.ReportDecide, organization, report, status, message, micros(s.now())); err != nil || status == ReportPending {
 		return err
 	}
-	groups, err := list(ctx, tx, scanRecordGroup, sqlGroupOfReport, organization, report)
+	groups, err := list(ctx, tx, scanRecordGroup, stmtRecords.GroupOfReport, organization, report)
 	if err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func (s *Store) concludeReport(ctx context.Context, tx *sql.Tx, organization, re
 			return err
 		}
 		claim := sql.NullString{String: g.Report, Valid: g.Report != ""}
-		if _, err := tx.ExecContext(ctx, sqlGroupDecide, organization, g.ID, g.Status, claim, micros(s.now()), micros(g.Reported), string(settled), g.Message); err != nil {
+		if _, err := tx.ExecContext(ctx, stmtRecords.GroupDecide, organization, g.ID, g.Status, claim, micros(s.now()), micros(g.Reported), string(settled), g.Message); err != nil {
 			return err
 		}
 	}
@@ -299,17 +299,17 @@ func (g *RecordGroup) dimensions(portions []Portion) []Portion {
 // LinesOfDay returns the lines of an account's dimension on a UTC day.
 func (s *Store) LinesOfDay(ctx context.Context, l Line) ([]Line, error) {
 	day := l.Hour.UTC().Truncate(24 * time.Hour)
-	return s.lines(ctx, sqlLineOfKey, l.Organization, l.Account, l.Dimension, micros(day), micros(day.Add(24*time.Hour)))
+	return s.lines(ctx, stmtRecords.LineOfKey, l.Organization, l.Account, l.Dimension, micros(day), micros(day.Add(24*time.Hour)))
 }
 
 // LinesOfReport returns the lines that bill the dimensions of a report.
 func (s *Store) LinesOfReport(ctx context.Context, organization string, r Report) ([]Line, error) {
-	return s.lines(ctx, sqlLineOfAccount, organization, r.Account, micros(r.Hour))
+	return s.lines(ctx, stmtRecords.LineOfAccount, organization, r.Account, micros(r.Hour))
 }
 
 // FrozenLines returns lines that are not decided, the oldest hours first.
 func (s *Store) FrozenLines(ctx context.Context, organization string, limit int) ([]Line, error) {
-	return s.lines(ctx, sqlLineFrozen, organization, limit)
+	return s.lines(ctx, stmtRecords.LineFrozen, organization, limit)
 }
 
 func (s *Store) lines(ctx context.Context, query string, args ...any) ([]Line, error) {
@@ -323,7 +323,7 @@ func (s *Store) lines(ctx context.Context, query string, args ...any) ([]Line, e
 // HastenLines makes the lines of an account's hour that are not decided due now.
 func (s *Store) HastenLines(ctx context.Context, organization, account string, hour, now time.Time) error {
 	return s.write(ctx, "hasten the lines of reports", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlLineHasten, organization, account, micros(hour), micros(now))
+		_, err := tx.ExecContext(ctx, stmtRecords.LineHasten, organization, account, micros(hour), micros(now))
 		return err
 	})
 }
@@ -364,7 +364,7 @@ func scanLineAfter(r row, before ...any) (Line, error) {
 // perhaps accepted and due now, and ends their leases.
 func (s *Store) DoubtLines(ctx context.Context, organization string, now time.Time) error {
 	return s.write(ctx, "doubt the lines of reports", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlLineDoubt, organization, micros(now))
+		_, err := tx.ExecContext(ctx, stmtRecords.LineDoubt, organization, micros(now))
 		return err
 	})
 }

@@ -1,124 +1,56 @@
 package catalog
 
-import _ "embed" // the statements are files
+import (
+	"embed"
 
-// Statements of reports, one file in sql/ for each.
-var (
-	//go:embed sql/balance_all.sql
-	sqlBalanceAll string
-	//go:embed sql/balance_get.sql
-	sqlBalanceGet string
-	//go:embed sql/balance_carried.sql
-	sqlBalanceCarried string
-	//go:embed sql/balance_list.sql
-	sqlBalanceList string
-	//go:embed sql/balance_put.sql
-	sqlBalancePut string
-	//go:embed sql/credit_amounts.sql
-	sqlCreditAmounts string
-	//go:embed sql/group_claim.sql
-	sqlGroupClaim string
-	//go:embed sql/group_decide.sql
-	sqlGroupDecide string
-	//go:embed sql/group_of_entitlement.sql
-	sqlGroupOfEntitlement string
-	//go:embed sql/group_of_report.sql
-	sqlGroupOfReport string
-	//go:embed sql/group_unclaimed.sql
-	sqlGroupUnclaimed string
-	//go:embed sql/group_waiting.sql
-	sqlGroupWaiting string
-	//go:embed sql/line_create.sql
-	sqlLineCreate string
-	//go:embed sql/line_decide.sql
-	sqlLineDecide string
-	//go:embed sql/line_doubt.sql
-	sqlLineDoubt string
-	//go:embed sql/line_due.sql
-	sqlLineDue string
-	//go:embed sql/line_frozen.sql
-	sqlLineFrozen string
-	//go:embed sql/line_lease.sql
-	sqlLineLease string
-	//go:embed sql/line_of_account.sql
-	sqlLineOfAccount string
-	//go:embed sql/line_of_key.sql
-	sqlLineOfKey string
-	//go:embed sql/portion_stuck.sql
-	sqlPortionStuck string
-	//go:embed sql/portion_counts.sql
-	sqlPortionCounts string
-	//go:embed sql/portion_all.sql
-	sqlPortionAll string
-	//go:embed sql/portion_create.sql
-	sqlPortionCreate string
-	//go:embed sql/portion_decide.sql
-	sqlPortionDecide string
-	//go:embed sql/portion_of_line.sql
-	sqlPortionOfLine string
-	//go:embed sql/portion_of_report.sql
-	sqlPortionOfReport string
-	//go:embed sql/portion_of_reports.sql
-	sqlPortionOfReports string
-	//go:embed sql/line_of_reports.sql
-	sqlLineOfReports string
-	//go:embed sql/line_hasten.sql
-	sqlLineHasten string
-	//go:embed sql/portion_open.sql
-	sqlPortionOpen string
-	//go:embed sql/read_get.sql
-	sqlReadGet string
-	//go:embed sql/read_list.sql
-	sqlReadList string
-	//go:embed sql/read_put.sql
-	sqlReadPut string
-	//go:embed sql/report_create.sql
-	sqlReportCreate string
-	//go:embed sql/report_decide.sql
-	sqlReportDecide string
-	//go:embed sql/report_get.sql
-	sqlReportGet string
-	//go:embed sql/report_hours.sql
-	sqlReportHours string
-	//go:embed sql/report_list.sql
-	sqlReportList string
-	//go:embed sql/report_list_buyer.sql
-	sqlReportListBuyer string
-	//go:embed sql/report_list_entitlement.sql
-	sqlReportListEntitlement string
-	//go:embed sql/report_list_partner.sql
-	sqlReportListPartner string
-	//go:embed sql/report_of_account.sql
-	sqlReportOfAccount string
-	//go:embed sql/report_serial.sql
-	sqlReportSerial string
-	//go:embed sql/reporter_get.sql
-	sqlReporterGet string
-	//go:embed sql/reporter_put.sql
-	sqlReporterPut string
-	//go:embed sql/seen_create.sql
-	sqlSeenCreate string
-	//go:embed sql/seen_forget.sql
-	sqlSeenForget string
-	//go:embed sql/seen_list.sql
-	sqlSeenList string
-
-	//go:embed sql/listing_create.sql
-	sqlListingCreate string
-	//go:embed sql/listing_clear.sql
-	sqlListingClear string
-	//go:embed sql/listing_list.sql
-	sqlListingList string
-	//go:embed sql/listing_holders.sql
-	sqlListingHolders string
-	//go:embed sql/account_of.sql
-	sqlAccountOf string
-	//go:embed sql/account_holder.sql
-	sqlAccountHolder string
-	//go:embed sql/account_take.sql
-	sqlAccountTake string
-	//go:embed sql/entitlement_used.sql
-	sqlEntitlementUsed string
-	//go:embed sql/entitlements_of.sql
-	sqlEntitlementsOf string
+	"odometer/internal/catalog/sqlfile"
 )
+
+// The statements are in sql/, one file a table; parameters are $1, $2, ...
+//
+//go:embed sql/records/*.sql
+var stmtRecordFiles embed.FS
+
+var stmtRecords = sqlfile.Load[recordStatements](stmtRecordFiles, "sql/records")
+
+// recordStatements are those in sql/ by their names there.
+type recordStatements struct {
+	// billable_metrics.sql
+	BillableMetricCreate, BillableMetricDelete, BillableMetricGet, BillableMetricList, BillableMetricTouch, BillableMetricWaiting string
+
+	// entitlement_credits.sql
+	CreditAmounts, CreditCreate, CreditGet, CreditList, CreditNumber string
+
+	// idempotency_keys.sql
+	IdempotencyClean, IdempotencyGet, IdempotencyPut string
+
+	// metering_configs.sql
+	MeteringConfigList, MeteringConfigPut string
+
+	// record_groups.sql
+	GroupClaim, GroupDecide, GroupOfEntitlement, GroupOfReport, GroupUnclaimed, GroupWaiting, RecordGroupAfter, RecordGroupBetween, RecordGroupCreate,
+	RecordGroupDelete, RecordGroupGet, RecordGroupList, RecordGroupListEntitlement, RecordGroupNamed, RecordGroupPosted, RecordGroupRepost,
+	RecordGroupRetry, RecordGroupSerial, RecordGroupSpan, RecordGroupUnposted string
+
+	// report_balances.sql
+	BalanceAll, BalanceCarried, BalanceGet, BalanceList, BalancePut string
+
+	// report_lines.sql
+	LineCreate, LineDecide, LineDoubt, LineDue, LineFrozen, LineHasten, LineLease, LineOfAccount, LineOfKey, LineOfReports string
+
+	// report_portions.sql
+	PortionAll, PortionCounts, PortionCreate, PortionDecide, PortionOfLine, PortionOfReport, PortionOfReports, PortionOpen, PortionStuck string
+
+	// report_reads.sql
+	ReadGet, ReadList, ReadPut string
+
+	// report_seen.sql
+	SeenCreate, SeenForget, SeenList string
+
+	// reporter_states.sql
+	ReporterGet, ReporterPut string
+
+	// reports.sql
+	ReportCreate, ReportDecide, ReportGet, ReportHours, ReportList, ReportListBuyer, ReportListEntitlement, ReportListPartner, ReportOfAccount,
+	ReportSerial string
+}

@@ -25,7 +25,7 @@ type StuckLine struct {
 // refused, and those that were moved and are held by what waits beside them,
 // the oldest hours first.
 func (s *Store) StuckLines(ctx context.Context, organization string, limit int) ([]StuckLine, error) {
-	all, err := list(ctx, s.reader, scanStuck, sqlPortionStuck, organization, limit)
+	all, err := list(ctx, s.reader, scanStuck, stmtRecords.PortionStuck, organization, limit)
 	if err != nil {
 		return nil, s.fail(err, "cannot read what is stuck of reports")
 	}
@@ -57,7 +57,7 @@ func (s *Store) movedBeside(ctx context.Context, organization string, reports []
 		for _, r := range some {
 			args = append(args, r)
 		}
-		portions, err := list(ctx, s.reader, scanPortion, repeatIn(sqlPortionOfReports, len(some)), args...)
+		portions, err := list(ctx, s.reader, scanPortion, repeatIn(stmtRecords.PortionOfReports, len(some)), args...)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +66,7 @@ func (s *Store) movedBeside(ctx context.Context, organization string, reports []
 			if p.State != LineMoved || p.Usage.Sub(p.Metered).IsZero() {
 				continue
 			}
-			groups, err := list(ctx, s.reader, scanRecordGroup, sqlGroupOfReport, organization, p.Report)
+			groups, err := list(ctx, s.reader, scanRecordGroup, stmtRecords.GroupOfReport, organization, p.Report)
 			if err != nil {
 				return nil, err
 			}
@@ -129,7 +129,7 @@ func (s *Store) LineCounts(ctx context.Context) ([]LineCount, error) {
 		err := r.Scan(&c.Organization, &c.Partner, &c.State, &c.Count, &oldest)
 		c.Oldest = fromMicros(oldest)
 		return c, err
-	}, sqlPortionCounts)
+	}, stmtRecords.PortionCounts)
 	if err != nil {
 		return nil, s.fail(err, "cannot count what is stuck of reports")
 	}
@@ -139,7 +139,7 @@ func (s *Store) LineCounts(ctx context.Context) ([]LineCount, error) {
 // freeRefused takes groups that are retried out of the refused portions of
 // their report. A portion of which nothing is left waits no longer.
 func (s *Store) freeRefused(ctx context.Context, tx *sql.Tx, organization, report string, groups []RecordGroup) error {
-	portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, report)
+	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, report)
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (s *Store) freeRefused(ctx context.Context, tx *sql.Tx, organization, repor
 
 // groupsLeft counts the groups of a portion that its report still claims.
 func (s *Store) groupsLeft(ctx context.Context, tx *sql.Tx, organization string, p *Portion) (int, error) {
-	groups, err := list(ctx, tx, scanRecordGroup, sqlGroupOfReport, organization, p.Report)
+	groups, err := list(ctx, tx, scanRecordGroup, stmtRecords.GroupOfReport, organization, p.Report)
 	n := 0
 	for i := range groups {
 		n += len(groups[i].dimensions([]Portion{*p}))
@@ -200,7 +200,7 @@ func (s *Store) Carried(ctx context.Context, organization string) ([]Carried, er
 			c.Amount, err = meter.ParseDecimal(text)
 		}
 		return c, err
-	}, sqlBalanceCarried, organization)
+	}, stmtRecords.BalanceCarried, organization)
 	if err != nil {
 		return nil, s.fail(err, "cannot read what is carried")
 	}
@@ -230,7 +230,7 @@ func (s *Store) ResolvePortion(ctx context.Context, organization, report, dimens
 		return meter.Errorf(meter.KindInvalid, "a dimension is resolved as settled, refused, moved or elsewhere, not %q", clip(to))
 	}
 	return s.write(ctx, "resolve the report", func(tx *sql.Tx) error {
-		portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, report)
+		portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, report)
 		if err != nil {
 			return err
 		}
@@ -257,7 +257,7 @@ func (s *Store) resolve(ctx context.Context, tx *sql.Tx, organization string, p 
 		}
 		return s.settleElsewhere(ctx, tx, organization, p, message)
 	}
-	lines, err := list(ctx, tx, scanLine, sqlLineOfKey, organization, p.Account, p.Dimension, micros(p.Hour), micros(p.Hour.Add(time.Hour)))
+	lines, err := list(ctx, tx, scanLine, stmtRecords.LineOfKey, organization, p.Account, p.Dimension, micros(p.Hour), micros(p.Hour.Add(time.Hour)))
 	if err != nil {
 		return err
 	}
@@ -297,6 +297,6 @@ func putPortion(ctx context.Context, tx *sql.Tx, organization string, p *Portion
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, sqlPortionDecide, organization, p.Report, p.Dimension, p.State, string(body))
+	_, err = tx.ExecContext(ctx, stmtRecords.PortionDecide, organization, p.Report, p.Dimension, p.State, string(body))
 	return err
 }

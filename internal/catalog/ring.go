@@ -48,7 +48,7 @@ func newRingKey(k Key, hash [sha256.Size]byte, c *Credential) *ringKey {
 
 // loadRing reads the keys that are not revoked.
 func (s *Store) loadRing(ctx context.Context) (*ring, error) {
-	live, err := list(ctx, s.reader, scanRingKey, sqlKeyLive)
+	live, err := list(ctx, s.reader, scanRingKey, stmtKeys.KeyLive)
 	if err != nil {
 		return nil, s.fail(err, "cannot load the keys")
 	}
@@ -185,7 +185,7 @@ func (s *Store) FlushLastUsed(ctx context.Context) error {
 	}
 	err := s.write(ctx, "store when keys were last used", func(tx *sql.Tx) error {
 		for _, u := range uses {
-			if _, err := tx.ExecContext(ctx, sqlKeyUsed, u.key.key.ID, u.us); err != nil {
+			if _, err := tx.ExecContext(ctx, stmtKeys.KeyUsed, u.key.key.ID, u.us); err != nil {
 				return err
 			}
 		}

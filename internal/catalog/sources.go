@@ -102,7 +102,7 @@ func checkSources(ctx context.Context, q queryer, k Key) error {
 	taken, err := list(ctx, q, func(r row) (string, error) {
 		var customer, sources string
 		return sources, r.Scan(&customer, &sources)
-	}, sqlKeySources, k.Organization, k.Customer)
+	}, stmtKeys.KeySources, k.Organization, k.Customer)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	_ "embed" // the statements are files
 	"errors"
 	"net/url"
 	"os"
@@ -24,21 +23,9 @@ const (
 	sqliteBusyTimeout = 30 * time.Second // wait for another process's lock
 )
 
-//go:embed sql/sqlite_tables.sql
-var sqlSQLiteTables string
-
-//go:embed sql/sqlite_backup.sql
-var sqlSQLiteBackup string
-
-//go:embed sql/sqlite_integrity.sql
-var sqlSQLiteIntegrity string
-
-//go:embed sql/sqlite_references.sql
-var sqlSQLiteReferences string
-
 func sqliteDialect() dialect {
 	return dialect{
-		name: "sqlite", tables: sqlSQLiteTables, bulkRows: 8,
+		name: "sqlite", tables: stmt.SQLiteTables, bulkRows: 8,
 		open: openSQLite, kind: sqliteKind, backup: backupSQLite, check: checkSQLite,
 		secretFile: func(dsn string) string { return filepath.Join(filepath.Dir(dsn), SecretKeyFile) },
 	}
@@ -156,7 +143,7 @@ func backupSQLite(ctx context.Context, dsn, path string) (err error) {
 			err = errors.Join(err, os.RemoveAll(path))
 		}
 	}()
-	if _, err := db.ExecContext(ctx, sqlSQLiteBackup, path); err != nil {
+	if _, err := db.ExecContext(ctx, stmt.SQLiteBackup, path); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -169,13 +156,13 @@ func backupSQLite(ctx context.Context, dsn, path string) (err error) {
 // checkSQLite runs the checks that SQLite has built in.
 func checkSQLite(ctx context.Context, db *sql.DB) error {
 	var verdict string
-	if err := db.QueryRowContext(ctx, sqlSQLiteIntegrity).Scan(&verdict); err != nil {
+	if err := db.QueryRowContext(ctx, stmt.SQLiteIntegrity).Scan(&verdict); err != nil {
 		return err
 	}
 	if verdict != "ok" {
 		return meter.WrapError(meter.KindCorrupt, errors.New(verdict), "the catalogue is damaged")
 	}
-	rows, err := db.QueryContext(ctx, sqlSQLiteReferences)
+	rows, err := db.QueryContext(ctx, stmt.SQLiteReferences)
 	if err != nil {
 		return err
 	}

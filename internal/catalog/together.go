@@ -131,13 +131,13 @@ func (g *RecordGroup) shares(p *Portion) bool {
 // retryTogether frees a group that is retried from its report, and with it
 // those that share a figure with it.
 func (s *Store) retryTogether(ctx context.Context, tx *sql.Tx, organization string, before RecordGroup) error {
-	portions, err := list(ctx, tx, scanPortion, sqlPortionOfReport, organization, before.Report)
+	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, before.Report)
 	if err != nil {
 		return err
 	}
 	groups := []RecordGroup{before}
 	if slices.ContainsFunc(portions, func(p Portion) bool { return before.shares(&p) }) {
-		others, err := list(ctx, tx, scanRecordGroup, sqlGroupOfReport, organization, before.Report)
+		others, err := list(ctx, tx, scanRecordGroup, stmtRecords.GroupOfReport, organization, before.Report)
 		if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (s *Store) retryTogether(ctx context.Context, tx *sql.Tx, organization stri
 				return meter.Errorf(meter.KindInvalid, "usage record group %q shares a figure with %q, which is %s: it can be retried when that one's report is decided",
 					clip(before.Name), clip(g.Name), g.Status)
 			}
-			if _, err := tx.ExecContext(ctx, sqlRecordGroupRetry, organization, all[i].ID, micros(s.now())); err != nil {
+			if _, err := tx.ExecContext(ctx, stmtRecords.RecordGroupRetry, organization, all[i].ID, micros(s.now())); err != nil {
 				return err
 			}
 			groups = append(groups, all[i])

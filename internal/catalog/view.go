@@ -87,7 +87,7 @@ type customerHistory struct {
 // from the database, and everything else only after a change.
 func (s *Store) View(ctx context.Context, organization string) (*View, error) {
 	var number int64
-	err := s.reader.QueryRowContext(ctx, sqlNounsVersion, organization).Scan(&number)
+	err := s.reader.QueryRowContext(ctx, stmt.NounsVersion, organization).Scan(&number)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, meter.Errorf(meter.KindNotFound, "no organization %q", organization)
 	}

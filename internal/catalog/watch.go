@@ -49,7 +49,7 @@ func (s *Store) watch(ctx context.Context) {
 func (s *Store) refreshRing(ctx context.Context) error {
 	s.keysMu.Lock() // no key of this process is between its commit and the ring
 	defer s.keysMu.Unlock()
-	live, err := list(ctx, s.reader, scanRingKey, sqlKeyLive)
+	live, err := list(ctx, s.reader, scanRingKey, stmtKeys.KeyLive)
 	if err != nil {
 		return s.fail(err, "cannot load the keys")
 	}
@@ -84,7 +84,7 @@ func watchPostgres(ctx context.Context, dsn string, changed func(context.Context
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, sqlPostgresListen); err != nil {
+	if _, err := conn.Exec(ctx, stmt.PostgresListen); err != nil {
 		return err
 	}
 	for known := int64(-1); ; {
@@ -107,7 +107,7 @@ func watchPostgres(ctx context.Context, dsn string, changed func(context.Context
 func keysVersion(ctx context.Context, conn *pgx.Conn) (version int64, err error) {
 	patient, cancel := context.WithTimeout(ctx, watchPatience)
 	defer cancel()
-	err = conn.QueryRow(patient, sqlKeysVersion).Scan(&version)
+	err = conn.QueryRow(patient, stmt.KeysVersion).Scan(&version)
 	return version, err
 }
 

@@ -1,1 +1,0 @@
-SELECT organization FROM marketplace_accounts WHERE account = $1

@@ -1,1 +1,0 @@
-SELECT account FROM marketplace_accounts WHERE organization = $1

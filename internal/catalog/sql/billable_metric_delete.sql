@@ -1,2 +1,0 @@
-DELETE FROM billable_metrics
-WHERE organization = $1 AND id = $2

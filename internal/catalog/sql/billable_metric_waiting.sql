@@ -1,3 +1,0 @@
-SELECT count(*)
-FROM record_groups
-WHERE organization = $1 AND status IN ('CREATED', 'REPORT_PENDING', 'REPORT_FAILED') AND billable LIKE $2

@@ -1,2 +1,0 @@
-INSERT INTO checksum_keys (copy, key, proof)
-VALUES ($1, $2, $3)

@@ -1,3 +1,0 @@
-SELECT key, proof
-FROM checksum_keys
-ORDER BY copy

@@ -1,3 +1,0 @@
-SELECT count(*)
-FROM nouns
-WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id = $2

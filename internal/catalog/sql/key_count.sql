@@ -1,3 +1,0 @@
-SELECT count(*)
-FROM keys
-WHERE organization = $1 AND revoked_us IS NULL

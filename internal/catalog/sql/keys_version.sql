@@ -1,2 +1,0 @@
-SELECT keys_version
-FROM installation

@@ -1,2 +1,0 @@
-SELECT coalesce(ledger, '')
-FROM installation

@@ -1,2 +1,0 @@
-UPDATE installation
-SET ledger = $1

@@ -1,3 +1,0 @@
-SELECT organization, operation, partner, account, dimension, hour_us, quantity, target, state, accepted, maybe, grace, attempts, next_us, deadline_us, lease, lease_us, fence, message, request, response
-FROM report_lines
-WHERE organization = $1 AND account = $2 AND dimension = $3 AND hour_us >= $4 AND hour_us < $5

@@ -1,1 +1,0 @@
-DELETE FROM marketplace_listings WHERE organization = $1

@@ -1,1 +1,0 @@
-INSERT INTO marketplace_listings (organization, partner, listing, created_us) VALUES ($1, $2, $3, $4)

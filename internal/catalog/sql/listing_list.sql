@@ -1,1 +1,0 @@
-SELECT partner, listing, created_us FROM marketplace_listings WHERE organization = $1 ORDER BY partner, listing

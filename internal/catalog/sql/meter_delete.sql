@@ -1,2 +1,0 @@
-DELETE FROM meters
-WHERE organization = $1 AND key = $2

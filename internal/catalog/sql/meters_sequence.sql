@@ -1,3 +1,0 @@
-SELECT meters_sequence
-FROM organizations
-WHERE id = $1

@@ -1,3 +1,0 @@
-UPDATE nouns
-SET to_us = $5
-WHERE organization = $1 AND kind = $2 AND customer = $3 AND id = $4 AND (to_us IS NULL OR to_us > $5)

@@ -1,3 +1,0 @@
-SELECT kind, customer, id, from_us, to_us, body
-FROM nouns
-WHERE organization = $1

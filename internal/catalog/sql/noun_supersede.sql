@@ -1,2 +1,0 @@
-DELETE FROM nouns
-WHERE organization = $1 AND kind = $2 AND customer = $3 AND id = $4 AND from_us >= $5

@@ -1,0 +1,51 @@
+-- name: CustomerCount
+SELECT count(*)
+FROM nouns
+WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id = $2
+
+-- name: CustomersCreated
+SELECT noun_id, min(time_us)
+FROM audit_entries
+WHERE organization = $1 AND noun = 'customer' AND action = 'create'
+GROUP BY noun_id
+
+-- name: EntitlementUsed
+SELECT CASE
+  WHEN EXISTS (SELECT 1 FROM record_groups WHERE organization = $1 AND entitlement = $2 AND status NOT IN ('DELETED', 'INVALID')) THEN 'usage record groups'
+  WHEN EXISTS (SELECT 1 FROM reports WHERE organization = $1 AND entitlement = $2) THEN 'reports'
+  WHEN EXISTS (SELECT 1 FROM entitlement_credits WHERE organization = $1 AND entitlement = $2) THEN 'credit'
+  ELSE ''
+END
+
+-- name: NounCreate
+INSERT INTO nouns (organization, kind, customer, id, from_us, body)
+VALUES ($1, $2, $3, $4, $5, $6)
+
+-- name: NounCurrent
+SELECT count(*)
+FROM nouns
+WHERE organization = $1 AND kind = $2 AND customer = $3 AND id = $4 AND to_us IS NULL
+
+-- name: NounEnd
+UPDATE nouns
+SET to_us = $5
+WHERE organization = $1 AND kind = $2 AND customer = $3 AND id = $4 AND (to_us IS NULL OR to_us > $5)
+
+-- name: NounList
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1
+
+-- name: NounSupersede
+DELETE FROM nouns
+WHERE organization = $1 AND kind = $2 AND customer = $3 AND id = $4 AND from_us >= $5
+
+-- name: NounsChanged
+UPDATE organizations
+SET nouns_version = nouns_version + 1
+WHERE id = $1
+
+-- name: NounsVersion
+SELECT nouns_version
+FROM organizations
+WHERE id = $1

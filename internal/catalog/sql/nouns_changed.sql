@@ -1,3 +1,0 @@
-UPDATE organizations
-SET nouns_version = nouns_version + 1
-WHERE id = $1

@@ -1,3 +1,0 @@
-SELECT nouns_version
-FROM organizations
-WHERE id = $1

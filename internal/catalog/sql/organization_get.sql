@@ -1,3 +1,0 @@
-SELECT id, name, customer_attribute, created_us
-FROM organizations
-WHERE id = $1

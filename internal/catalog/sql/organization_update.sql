@@ -1,3 +1,0 @@
-UPDATE organizations
-SET name = $2, customer_attribute = $3
-WHERE id = $1

@@ -1,4 +1,0 @@
-SELECT report, dimension, entitlement, term, account, hour_us, state, body
-FROM report_portions
-WHERE organization = $1 AND report = $2
-ORDER BY dimension

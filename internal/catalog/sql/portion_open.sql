@@ -1,3 +1,0 @@
-SELECT report, dimension, entitlement, term, account, hour_us, state, body
-FROM report_portions
-WHERE organization = $1 AND entitlement = $2 AND state IN ('frozen', 'parked')

@@ -1,1 +1,0 @@
-LISTEN odometer_keys

@@ -1,3 +1,0 @@
-SELECT dimension, period, through_us, value
-FROM report_reads
-WHERE organization = $1 AND entitlement = $2

@@ -1,6 +1,0 @@
-SELECT id, serial, entitlement, term, buyer, product, partner, account, hour_us, created_us, updated_us, status, message, info
-FROM reports
-WHERE organization = $1 AND created_us >= $2 AND created_us < $3
-  AND ($4 = '' OR partner = $4) AND ($5 = '' OR buyer = $5) AND ($6 = '' OR entitlement = $6)
-ORDER BY created_us DESC, serial DESC
-LIMIT $7 OFFSET $8

@@ -1,1 +1,0 @@
-SELECT paused, restored_us, reason FROM reporter_states WHERE organization = $1
