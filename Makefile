@@ -26,7 +26,7 @@ check: ## format, vet, staticcheck, errcheck, the repository's rules and the sho
 	$(GO) test -json -short $(HANGS) ./... | $(SUMMARY)
 
 test: ## every test, in random order; installs what the tests need
-	scripts/setup-apt.sh nginx:nginx wrk:wrk curl:curl initdb:postgresql python3:python3 node:nodejs npm:npm javac:default-jdk-headless mvn:maven
+	scripts/setup-apt.sh zsh:zsh fish:fish nginx:nginx wrk:wrk curl:curl initdb:postgresql python3:python3 node:nodejs npm:npm javac:default-jdk-headless mvn:maven
 	$(GO) test -json -count=1 -shuffle=on $(HANGS) ./... | $(SUMMARY)
 
 race: ## the short tests under the race detector

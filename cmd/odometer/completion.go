@@ -66,19 +66,35 @@ func flagsOf(node *kong.Node) []*kong.Flag {
 	return flags
 }
 
-// wordsOf are what may follow a command: commands, flags, an argument's values.
-func wordsOf(node *kong.Node) []string {
-	var words []string
+// commandsOf are the names of the commands below another.
+func commandsOf(node *kong.Node) []string {
+	var names []string
 	for _, child := range node.Children {
 		if commandOf(node, child.Name) != nil {
-			words = append(words, child.Name)
+			names = append(names, child.Name)
 		}
 	}
+	return names
+}
+
+// argumentsOf are the values that a command's argument may have; help takes commands.
+func argumentsOf(node *kong.Node) []string {
+	if _, help := node.Target.Addr().Interface().(*HelpCmd); help {
+		return commandsOf(node.Parent)
+	}
+	var values []string
 	for _, arg := range node.Positional {
 		if arg.Enum != "" {
-			words = append(words, arg.EnumSlice()...)
+			values = append(values, arg.EnumSlice()...)
 		}
 	}
+	return values
+}
+
+// wordsOf are what may follow a command: commands, flags, an argument's values.
+func wordsOf(node *kong.Node) []string {
+	words := commandsOf(node)
+	words = append(words, argumentsOf(node)...)
 	for _, flag := range flagsOf(node) {
 		words = append(words, "--"+flag.Name)
 	}
@@ -130,15 +146,17 @@ func fishCompletion(b *strings.Builder, root *kong.Node) {
 		if path := strings.Fields(commandPath(node)); len(path) > 0 {
 			condition = "__fish_seen_subcommand_from " + strings.Join(path, "; and __fish_seen_subcommand_from ")
 		}
+		below := condition // as long as none of them is there
+		if names := commandsOf(node); node.Parent != nil && len(names) > 0 {
+			below += "; and not __fish_seen_subcommand_from " + strings.Join(names, " ")
+		}
 		for _, child := range node.Children {
 			if commandOf(node, child.Name) != nil {
-				fmt.Fprintf(b, "complete -c odometer -f -n %s -a %s -d %s\n", quote(condition), child.Name, quote(child.Help))
+				fmt.Fprintf(b, "complete -c odometer -f -n %s -a %s -d %s\n", quote(below), child.Name, quote(child.Help))
 			}
 		}
-		for _, arg := range node.Positional {
-			if arg.Enum != "" {
-				fmt.Fprintf(b, "complete -c odometer -f -n %s -a %s\n", quote(condition), quote(strings.Join(arg.EnumSlice(), " ")))
-			}
+		if values := argumentsOf(node); len(values) > 0 {
+			fmt.Fprintf(b, "complete -c odometer -f -n %s -a %s\n", quote(condition), quote(strings.Join(values, " ")))
 		}
 		for _, flag := range node.Flags {
 			if flag.Hidden {

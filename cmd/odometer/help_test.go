@@ -1,9 +1,12 @@
 package main
 
 import (
+	"maps"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -110,6 +113,7 @@ func TestBashCompletion(t *testing.T) {
 		"usage --format c":      "csv",
 		"usage --tz ":           "",
 		"completion f":          "fish",
+		"help rest":             "restore",
 		"key create --role ing": "ingest",
 		"serve --limits.key":    "--limits.key-requests",
 	} {
@@ -120,4 +124,76 @@ func TestBashCompletion(t *testing.T) {
 			t.Errorf("%q completes to %q, want %q: %v", typed, got, want, err)
 		}
 	}
+}
+
+// typedInShells are command lines and what they complete to, the first
+// candidate where there are several. A value is at the line's end.
+var typedInShells = map[string]string{
+	"us":                    "usage",
+	"key cr":                "create",
+	"report st":             "stuck",
+	"usage --fo":            "--format",
+	"usage --format c":      "csv",
+	"completion f":          "fish",
+	"help rest":             "restore",
+	"key create --role ing": "ingest",
+	"serve --limits.key":    "--limits.key-requests",
+	"key create cre":        "cre", // it is there already
+}
+
+// The scripts complete in a real fish and a real zsh.
+func TestFishAndZshCompletion(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Log("not run with -short: it wants fish and zsh, which make test installs")
+		return
+	}
+	fish, empty := textFile(t, must(t, nil, "completion", "fish")), t.TempDir()
+	lines := slices.Sorted(maps.Keys(typedInShells))
+	var buffers []string
+	for _, typed := range lines {
+		want := typedInShells[typed]
+		command := exec.CommandContext(t.Context(), "fish", "--no-config", "-c", "source "+fish+"; complete -C 'odometer "+typed+"'")
+		command.Dir = empty // files are offered where nothing else is
+		out, err := command.CombinedOutput()
+		got, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\t")
+		if err != nil || got != want && (got != "" || !strings.HasSuffix(typed, " "+want)) {
+			t.Errorf("fish: %q completes to %q, want %q: %v", typed, out, want, err)
+		}
+		buffers = append(buffers, "odometer "+typed[:strings.LastIndexByte(" "+typed, ' ')]+want)
+	}
+	if got := zshBuffers(t, lines); !slices.Equal(got, buffers) {
+		t.Errorf("zsh: %q\nwant %q", got, buffers)
+	}
+}
+
+// zshBuffers types lines and a tab after each in an interactive zsh, and
+// returns what its editor then holds.
+func zshBuffers(t *testing.T, lines []string) []string {
+	t.Helper()
+	folder := t.TempDir()
+	held := filepath.Join(folder, "held")
+	setup := `autoload -Uz compinit; compinit -u -D; source ` + textFile(t, must(t, nil, "completion", "zsh")) + `
+hold() { print -r -- "$BUFFER" >>` + held + `; BUFFER= }
+zle -N hold; bindkey '^T' hold; bindkey '^I' complete-word
+PS1='rea''dy> '
+`
+	// The keys are typed one after the other when the prompt is there; what zsh draws is read until it ends.
+	script := `zmodload zsh/zpty; TERM=dumb; zpty z zsh -f -i; zpty -w z "source $1"; shift; zpty -r z drawn '*ready*'
+for line; do zpty -w -n z "odometer $line"$'\t\x14'; done
+zpty -w z exit; while zpty -r z drawn; do :; done`
+	command := exec.CommandContext(t.Context(), "zsh", append([]string{"-f", "-c", script, "zsh", textFile(t, setup)}, lines...)...)
+	command.Dir = folder
+	if out, err := command.CombinedOutput(); err != nil && len(out) > 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	text, err := os.ReadFile(held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buffers := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	for i := range buffers {
+		buffers[i] = strings.TrimRight(buffers[i], " ")
+	}
+	return buffers
 }
