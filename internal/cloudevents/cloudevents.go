@@ -205,6 +205,7 @@ func (d *decoder) element() error {
 		return d.tooMany()
 	}
 	start := d.pos
+	d.b.Progress(start, len(d.buf)-start)
 	if d.event() {
 		return d.b.Commit(&d.env)
 	}
@@ -230,6 +231,7 @@ func (d *decoder) lines() error {
 		d.buf, d.pos = body[:end], start
 		d.space()
 		if d.pos < end {
+			d.b.Progress(start, len(body)-start)
 			if err := d.line(); err != nil {
 				return err
 			}

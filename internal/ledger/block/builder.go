@@ -50,8 +50,10 @@ type Builder struct {
 	request Request // the request being staged
 	sealed  bool
 	over    *meter.Error // a limit of the block that was passed
-	codes   []uint32     // scratch of Merge
-	number  []byte       // scratch of a customer that is a number
+
+	read, left int      // bytes of the request's body, as Progress says
+	codes      []uint32 // scratch of Merge
+	number     []byte   // scratch of a customer that is a number
 }
 
 // leafDict is an interner that remembers each text's content leaf; a leaf of
@@ -150,6 +152,7 @@ func (b *Builder) Reset(org, customerAttribute string) {
 	b.customers.reset()
 	b.prefixes, b.touched = b.prefixes[:0], b.touched[:0]
 	b.request, b.sealed, b.over = Request{}, false, nil
+	b.read, b.left = 0, 0
 	b.entries, b.attrText, b.rejections = 0, 0, 0
 	b.setCustomerAttribute(customerAttribute)
 }
@@ -259,6 +262,7 @@ func (b *Builder) PutString(a *Attr, text []byte) {
 	if a.block != b.block {
 		b.activate(a)
 	}
+	b.makeRoom(&a.dict.values, len(text))
 	n := a.dict.values.Len()
 	code, leaf := a.dict.leaf(a.prefix, meter.String, text)
 	if int(code) == n {
@@ -267,6 +271,22 @@ func (b *Builder) PutString(a *Attr, text []byte) {
 	}
 	b.check += leaf & a.content
 	b.put(a, meter.String, code)
+}
+
+// Progress says how much of the request's body is read and how much is left.
+// Large columns then grow to about what they will need, rather than many times.
+func (b *Builder) Progress(read, left int) { b.read, b.left = read, left }
+
+// makeRoom makes room for one more text in a list that is large already, and
+// for those to come if the rest of the body is like what was read of it.
+func (b *Builder) makeRoom(s *Strings, text int) {
+	need := len(s.buf) + text
+	if need <= cap(s.buf) || need <= largeTexts/4 || b.read == 0 {
+		return
+	}
+	more := uint64(len(s.buf)) * uint64(b.left) / uint64(b.read)
+	more = min(more+more/16, uint64(b.left))
+	s.buf = slices.Grow(s.buf, text+int(more))
 }
 
 // PutNumber sets an attribute of the current event to a number.
@@ -301,6 +321,7 @@ func (b *Builder) putText(a *Attr, kind meter.ValueKind, canonical []byte) {
 	if a.block != b.block {
 		b.activate(a)
 	}
+	b.makeRoom(&a.dict.values, len(canonical))
 	n := a.dict.values.Len()
 	// The text's cached leaf, if any, is that of the string with this text.
 	code := a.dict.add(canonical)

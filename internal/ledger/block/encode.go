@@ -25,16 +25,29 @@ type encoder struct {
 	ints  []int64
 	lens  []int64
 	text  []byte
+	coded []byte
 	uuids []byte
 	s2    []byte
+
+	pieces []byte
 
 	alphabet [256]byte
 }
 
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
-func getEncoder() *encoder  { return encoders.Get().(*encoder) }
-func putEncoder(e *encoder) { encoders.Put(e) }
+func getEncoder() *encoder { return encoders.Get().(*encoder) }
+
+// putEncoder keeps scratch for the next call, but for that of a large block.
+func putEncoder(e *encoder) {
+	if cap(e.text) > 4*largeTexts {
+		e.text = nil
+	}
+	if cap(e.pieces) > 4*largeTexts {
+		e.pieces = nil
+	}
+	encoders.Put(e)
+}
 
 // Encode appends the stored form of r to dst. Equal rows give equal bytes;
 // Hashes and Checks are not stored, Decode computes them again.

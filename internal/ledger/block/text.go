@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -19,6 +20,8 @@ const (
 	packedAlphabet = 64  // the largest alphabet that is packed
 	s2MinBytes     = 256 // fewer bytes are not worth compressing
 	s2MinAverage   = 6   // shorter texts have nothing that S2 could find
+
+	largeTexts = 1 << 20 // bytes that are handled at once; a multiple of 8
 )
 
 // appendTexts stores texts whose number the reader knows. Uuids are the same
@@ -37,6 +40,9 @@ func appendTexts(dst []byte, s *Strings, uuids []byte) []byte {
 		return append(append(dst, textsUUID), uuids...)
 	}
 	prefix := commonPrefix(s)
+	if n*prefix < len(s.buf)/8 && len(s.buf) > largeTexts {
+		prefix = 0 // S2 finds it as well, and needs no copy of all
+	}
 	rest := enc.withoutPrefix(s, prefix)
 	alphabet, width := enc.alphabetOf(rest)
 	form, size := textsPlain, len(rest)
@@ -47,11 +53,7 @@ func appendTexts(dst []byte, s *Strings, uuids []byte) []byte {
 	}
 	var compressed []byte
 	if len(rest) >= s2MinBytes && len(rest) >= s2MinAverage*n {
-		if need := s2.MaxEncodedLen(len(rest)); cap(enc.s2) < need {
-			enc.s2 = make([]byte, need)
-		}
-		compressed = s2.Encode(enc.s2[:cap(enc.s2)], rest)
-		if len(compressed)+4 < size {
+		if compressed = enc.compress(rest, size-4); compressed != nil {
 			form = textsS2
 		}
 	}
@@ -66,14 +68,7 @@ func appendTexts(dst []byte, s *Strings, uuids []byte) []byte {
 	switch form {
 	case textsPacked:
 		dst = appendText(dst, alphabet)
-		var code [256]byte
-		for i, c := range alphabet {
-			code[c] = byte(i)
-		}
-		for i, c := range rest {
-			rest[i] = code[c]
-		}
-		return appendBits(dst, rest, width)
+		return enc.appendCoded(dst, rest, alphabet, width)
 	case textsS2:
 		return appendText(dst, compressed)
 	default:
@@ -114,17 +109,64 @@ func commonPrefix(s *Strings) int {
 	return n
 }
 
-// withoutPrefix returns all texts, each without its first n bytes, in scratch.
+// withoutPrefix returns all texts, each without its first n bytes: the texts
+// themselves, which must not be changed, or scratch.
 func (e *encoder) withoutPrefix(s *Strings, n int) []byte {
-	e.text = e.text[:0]
 	if n == 0 {
-		e.text = append(e.text, s.buf...)
-		return e.text
+		return s.buf
 	}
+	e.text = slices.Grow(e.text[:0], len(s.buf)-n*s.Len())
 	for i := range s.Len() {
 		e.text = append(e.text, s.At(i)[n:]...)
 	}
 	return e.text
+}
+
+// compress returns b as one block of S2, in scratch; nil if that is not smaller
+// than size. Large texts are compressed piece by piece, so that scratch need
+// not be larger than they are.
+func (e *encoder) compress(b []byte, size int) []byte {
+	if need := s2.MaxEncodedLen(min(len(b), largeTexts)); cap(e.s2) < need {
+		e.s2 = make([]byte, need)
+	}
+	if len(b) <= largeTexts {
+		out := s2.Encode(e.s2[:cap(e.s2)], b)
+		if len(out) >= size {
+			return nil
+		}
+		return out
+	}
+	out := binary.AppendUvarint(e.pieces[:0], uint64(len(b)))
+	for len(b) > 0 {
+		n := min(len(b), largeTexts)
+		piece := s2.Encode(e.s2[:cap(e.s2)], b[:n])
+		_, head := binary.Uvarint(piece) // its length: that of all is told already
+		out = append(out, piece[head:]...)
+		if b = b[n:]; len(out) >= size {
+			return nil
+		}
+	}
+	e.pieces = out
+	return out
+}
+
+// appendCoded packs the codes of bytes into an alphabet.
+func (e *encoder) appendCoded(dst, b, alphabet []byte, width uint) []byte {
+	var code [256]byte
+	for i, c := range alphabet {
+		code[c] = byte(i)
+	}
+	dst = slices.Grow(dst, packedLen(len(b), width)+8)
+	for len(b) > 0 { // pieces of whole bytes, whatever the width
+		n := min(len(b), largeTexts)
+		e.coded = slices.Grow(e.coded[:0], n)[:n]
+		for i, c := range b[:n] {
+			e.coded[i] = code[c]
+		}
+		dst = appendBits(dst, e.coded, width)
+		b = b[n:]
+	}
+	return dst
 }
 
 // alphabetOf returns the bytes that occur, in order, and the bits for a code.
