@@ -29,6 +29,8 @@ type account struct {
 	closed   metering.Closed
 	books    map[string]*book // read so far, by month
 	sequence uint64           // open months are read as the log stood at this entry; 0 = now
+
+	services map[meter.Period]map[string][]meter.Period // what held returned
 }
 
 // line is one usage type of a product.
@@ -162,7 +164,12 @@ func (c *account) heldUsage(ctx context.Context, l line, in meter.Period, sequen
 }
 
 // held returns the parts of a range in which each service was the customer's.
+// They are those of every line, so that they are looked up once; whoever
+// changes the map clones it.
 func (c *account) held(in meter.Period) map[string][]meter.Period {
+	if held, ok := c.services[in]; ok {
+		return held
+	}
 	held := map[string][]meter.Period{}
 	for _, s := range c.view.ServicesIn(c.customer, in.From, in.To) {
 		parts := held[s.Noun.ID]
@@ -172,5 +179,9 @@ func (c *account) held(in meter.Period) map[string][]meter.Period {
 		}
 		held[s.Noun.ID] = append(parts, meter.Period{From: s.From.UTC(), To: s.To.UTC()})
 	}
+	if c.services == nil {
+		c.services = map[meter.Period]map[string][]meter.Period{}
+	}
+	c.services[in] = held
 	return held
 }

@@ -298,7 +298,7 @@ func (c *account) late(ctx context.Context, l line, open meter.Period) ([]servic
 		for _, r := range rows {
 			more[r.Group[0]] = r.Value
 		}
-		held := c.held(m.Period)
+		held := maps.Clone(c.held(m.Period))
 		for _, s := range b.Others {
 			more[s.ID] = more[s.ID].Sub(s.Units)
 		}
@@ -309,7 +309,7 @@ func (c *account) late(ctx context.Context, l line, open meter.Period) ([]servic
 			if s.Late != "" {
 				continue
 			}
-			held[s.ID] = append(held[s.ID], m.Period)
+			held[s.ID] = append(slices.Clip(held[s.ID]), m.Period)
 			if s.Held != nil {
 				if more[s.ID], err = c.parts(ctx, l, s.ID, s.Held, c.sequence); err != nil {
 					return err
