@@ -38,7 +38,7 @@ compat: ## other programs against the real binary: nginx's log, the vendors' cli
 	$(GO) test -json -count=1 $(HANGS) ./compat/... | $(SUMMARY)
 
 sim: ## random histories, disk faults and crashes against a naive model; SEED= replays one
-	ODOMETER_SIM_LONG=1 ODOMETER_SIM_SEED=$(SEED) ODOMETER_SEED=$(SEED) $(GO) test -json -count=1 -timeout 6h \
+	ODOMETER_SIM_LONG=1 ODOMETER_SEED=$(SEED) $(GO) test -json -count=1 -timeout 6h \
 		-run 'Histor|Accounts|Crash|Fault|ADay|Order|Random|Flipped|Shuffled' ./internal/ledger/... ./internal/semanticstest/... ./internal/marketplace/... | $(SUMMARY)
 
 fuzz: ## every fuzz target for TIME= each (default 30s)

@@ -3,12 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
+
+	"odometer/internal/fixedtest"
 )
 
 // TestCrashOfRecordGroups kills the real server while usage is reported against
@@ -22,9 +22,7 @@ func TestCrashOfRecordGroups(t *testing.T) {
 		return
 	}
 	rounds := envInt(t, "ODOMETER_CRASH_ROUNDS", 4)
-	seed := uint64(envInt(t, "ODOMETER_SEED", int(time.Now().UnixNano()&0xffffffff)))
-	t.Logf("seed %d (ODOMETER_SEED=%d replays it), %d rounds", seed, seed, rounds)
-	random := rand.New(rand.NewPCG(seed, 2))
+	random := fixedtest.Rand(t)
 	binary, data := buildBinary(t), filepath.Join(t.TempDir(), "data")
 	server := startProcess(t, binary, data, "--limits.min-free-disk", "1MiB")
 	key := server.adminKey

@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"odometer/internal/fixedtest"
 )
 
 // TestCrashRounds kills the real server with SIGKILL at random moments of a
@@ -34,9 +36,7 @@ func TestCrashRounds(t *testing.T) {
 		return
 	}
 	rounds := envInt(t, "ODOMETER_CRASH_ROUNDS", 5)
-	seed := uint64(envInt(t, "ODOMETER_SEED", int(time.Now().UnixNano()&0xffffffff)))
-	t.Logf("seed %d (ODOMETER_SEED=%d replays it), %d rounds", seed, seed, rounds)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := fixedtest.Rand(t)
 	c := &crasher{t: t, binary: buildBinary(t), data: filepath.Join(t.TempDir(), "data"), base: time.Now().UTC().Truncate(time.Second)}
 
 	server := c.start()

@@ -3,12 +3,11 @@ package catalog
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -39,8 +38,7 @@ func TestFlippedBitInTheCataloguesLog(t *testing.T) {
 	t.Parallel()
 	const changes = 20
 	database, wal := crashed(t, changes)
-	seed := uint64(time.Now().UnixNano())
-	r := rand.New(rand.NewPCG(seed, 1))
+	r := fixedtest.Rand(t)
 	rounds := 150
 	if testing.Short() {
 		rounds = 30
@@ -60,21 +58,21 @@ func TestFlippedBitInTheCataloguesLog(t *testing.T) {
 		s, err := Open(t.Context(), path, Options{Clock: testClock})
 		if err != nil {
 			if meter.KindOf(err) != meter.KindCorrupt {
-				t.Errorf("seed %d: bit %d of byte %d: %v", seed, bit, at, err)
+				t.Errorf("bit %d of byte %d: %v", bit, at, err)
 			}
 			refused++
 			continue
 		}
 		all, err := s.Organizations(t.Context(), Page{Limit: 1000})
 		if err != nil || len(all.Items) < changes-1 {
-			t.Errorf("seed %d: bit %d of byte %d: %d of %d organizations, %v", seed, bit, at, len(all.Items), changes, err)
+			t.Errorf("bit %d of byte %d: %d of %d organizations, %v", bit, at, len(all.Items), changes, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	}
 	if refused < rounds/2 {
-		t.Errorf("seed %d: %d of %d refused", seed, refused, rounds)
+		t.Errorf("%d of %d refused", refused, rounds)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -323,9 +324,7 @@ func (g generator) body(mode Mode) string {
 
 func TestDecodeAgreesWithEncodingJSON(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := fixedtest.Rand(t)
 	accepted := 0
 	for i := range 6000 {
 		g := generator{r, i%2 == 0}

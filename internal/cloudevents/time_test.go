@@ -1,10 +1,11 @@
 package cloudevents
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
+
+	"odometer/internal/fixedtest"
 )
 
 func TestTimeReasons(t *testing.T) {
@@ -39,9 +40,7 @@ func TestTimeReasons(t *testing.T) {
 
 func TestTimesSurvive(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := fixedtest.Rand(t)
 	var c dayCache
 	for range 20_000 {
 		at := time.Unix(-9_000_000_000+r.Int64N(18_000_000_000), r.Int64N(1e9)).In(time.FixedZone("", (r.IntN(2*1439)-1439)*60))

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 )
@@ -78,9 +79,7 @@ func readStatus(t testing.TB, c net.Conn, want int) string {
 func TestBodiesArriveWhole(t *testing.T) {
 	t.Parallel()
 	s := start(t, Options{}, Route{Method: "POST", Path: "/", Public: true, Handle: echo})
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := fixedtest.Rand(t)
 	for _, size := range []int{0, 1, 250, 4<<10 - 1, 4 << 10, 4<<10 + 1, 300_000, 2<<20 + 1} {
 		plain := make([]byte, size)
 		for i := range plain {

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -161,8 +161,7 @@ func TestCSVWaits(t *testing.T) {
 // TestCSVQuoting writes random fields as RFC 4180 wants them and reads them back.
 func TestCSVQuoting(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	rnd := rand.New(rand.NewPCG(seed, 0))
+	rnd := fixedtest.Rand(t)
 	for range 2000 {
 		const letters = "a,\"\n\r1 é"
 		value := ""
@@ -177,13 +176,13 @@ func TestCSVQuoting(t *testing.T) {
 		}
 		item, err := r.Next(nil)
 		if err != nil || item.Err != nil {
-			t.Fatalf("seed %d: %q: %v %v", seed, text, err, item.Err)
+			t.Fatalf("%q: %v %v", text, err, item.Err)
 		}
 		if got := fmt.Sprint(decode(t, item.Event).Data["a"]); got != value { // as text or as a number
-			t.Fatalf("seed %d: %q read as %q", seed, value, got)
+			t.Fatalf("%q read as %q", value, got)
 		}
 		if next, err := r.Next(nil); err != nil || next.Err != nil {
-			t.Fatalf("seed %d: after %q: %v %v", seed, text, err, next.Err)
+			t.Fatalf("after %q: %v %v", text, err, next.Err)
 		}
 	}
 }

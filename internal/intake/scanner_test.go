@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"odometer/internal/fixedtest"
 )
 
 func scan(t *testing.T, r io.Reader, at Pos) (lines []Line, end Pos) {
@@ -70,8 +71,7 @@ func TestScannerPartialLine(t *testing.T) {
 // TestScannerResumes cuts a text anywhere: reading on gives the same lines.
 func TestScannerResumes(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	rnd := rand.New(rand.NewPCG(seed, 0))
+	rnd := fixedtest.Rand(t)
 	for range 200 {
 		var text strings.Builder
 		for range rnd.IntN(20) {
@@ -81,7 +81,7 @@ func TestScannerResumes(t *testing.T) {
 		for _, line := range all {
 			rest, restEnd := scan(t, strings.NewReader(text.String()[line.End.Offset:]), line.End)
 			if restEnd != end || len(rest) != len(all)-int(line.End.Line) {
-				t.Fatalf("seed %d: from line %d: %+v, want %+v", seed, line.End.Line, restEnd, end)
+				t.Fatalf("from line %d: %+v, want %+v", line.End.Line, restEnd, end)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -16,9 +17,9 @@ import (
 // acceptance time go back, and every as_of answer stays what it was.
 func TestClockAYearAheadAndBack(t *testing.T) {
 	t.Parallel()
-	clock := &simClock{t: testStart}
+	clock := fixedtest.NewClock(testStart)
 	fs := vfs.NewMem()
-	o := Options{Dir: "data", FS: fs, Clock: clock.now, Limits: Limits{CheckpointEvents: 50}}
+	o := Options{Dir: "data", FS: fs, Clock: clock.Now, Limits: Limits{CheckpointEvents: 50}}
 	l := openTest(t, o)
 	createMeters(t, l, "default", testMeters()[:1])
 	count := func(at time.Time) string {
@@ -32,7 +33,7 @@ func TestClockAYearAheadAndBack(t *testing.T) {
 	var last time.Time
 	known := map[time.Time]string{}
 	for i, move := range []time.Duration{time.Minute, 365 * 24 * time.Hour, -365 * 24 * time.Hour, time.Minute, -time.Hour, time.Minute, 2 * 365 * 24 * time.Hour, time.Minute} {
-		clock.add(move)
+		clock.Advance(move)
 		r := appendAll(t, l, "default", sampleEvents(10, fmt.Sprint("step", i)))
 		h, err := l.header(r.Sequence)
 		if err != nil {
@@ -41,7 +42,7 @@ func TestClockAYearAheadAndBack(t *testing.T) {
 		if h.Accepted.Before(last) {
 			t.Fatalf("step %d is accepted at %s, before %s", i, h.Accepted, last)
 		}
-		if now := clock.now(); now.After(last) && !h.Accepted.Equal(now) {
+		if now := clock.Now(); now.After(last) && !h.Accepted.Equal(now) {
 			t.Fatalf("step %d is accepted at %s, the clock shows %s", i, h.Accepted, now)
 		}
 		last = h.Accepted

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -114,9 +115,7 @@ func fillSmall(t *testing.T, l *Ledger, rng *rand.Rand, requests int, next *int)
 // Merging changes nothing that the log returns, nor any answer, also after a restart and in a backup.
 func TestMergedBlocksReadTheSame(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := fixedtest.Rand(t)
 	o := Options{FS: vfs.NewMem(), Dir: "/data", Limits: stillLog()}
 	l := openTest(t, o)
 	createMeters(t, l, "default", voidableMeters())
@@ -199,9 +198,7 @@ func TestMergeOnlyColdBlocks(t *testing.T) {
 // A crash at any moment leaves each entry once, in its old or its new place.
 func TestCrashWhileMerging(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := fixedtest.Rand(t)
 	mem := vfs.NewCrashableMem()
 	var clones []*vfs.MemFS
 	l := openTest(t, Options{FS: mem, Dir: "/data", Limits: stillLog()})
@@ -264,9 +261,7 @@ func flipMerged(t *testing.T, l *Ledger, rng *rand.Rand, kind byte, org int) (fi
 // it affects, and no other organization.
 func TestFlippedBitInAMergedBlock(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := fixedtest.Rand(t)
 	l := openTest(t, Options{FS: vfs.NewMem(), Dir: "/data", Limits: stillLog()})
 	createMeters(t, l, "default", voidableMeters()[:1])
 	next := 0

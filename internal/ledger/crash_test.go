@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -86,7 +87,7 @@ type prefix struct {
 // acknowledged is there once, and nothing half.
 func TestCrashAtEveryStep(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	c, fs := newCopier(r, 2)
 	lim := Limits{CheckpointEvents: 60, MergeRows: 10, CompactRows: 200, DirtyPerFlush: 3}
 	l := openTest(t, Options{Dir: "data", FS: fs, Limits: lim})
@@ -234,7 +235,7 @@ func stallFold(t *testing.T, l *Ledger) (release func()) {
 // or not at all, and whole if it was acknowledged before the copy.
 func TestCrashUnderConcurrentAppends(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	mem := vfs.NewCrashableMem()
 	l := openTest(t, Options{Dir: "data", FS: mem, Limits: Limits{CheckpointEvents: 500, MergeRows: 20}})
 	for _, org := range []string{"default", "other"} {
@@ -321,7 +322,7 @@ func requestsCounted(t *testing.T, l *Ledger, org string) int {
 // whole, and the ledger itself unharmed.
 func TestCrashDuringBackup(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	c, fs := newCopier(r, 1)
 	l := openTest(t, Options{Dir: "data", FS: fs})
 	createMeters(t, l, "default", testMeters())

@@ -3,13 +3,13 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -91,9 +91,7 @@ func TestGroupsPerMeter(t *testing.T) {
 func TestSetValues(t *testing.T) {
 	t.Parallel()
 	const limit = 6
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := fixedtest.Rand(t)
 	for range 8 {
 		l := openTest(t, Options{FS: vfs.NewMem(), Dir: "/data", Limits: Limits{SetValues: limit}})
 		def := meter.Meter{Key: "services", EventType: "edge.request", Aggregation: meter.AggUniqueCount, Value: "service", GroupBy: []string{"customer"}}

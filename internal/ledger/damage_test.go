@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
 	"odometer/internal/meter"
@@ -239,7 +240,7 @@ func flipBody(t *testing.T, db *pebble.DB, r *rand.Rand, seq uint64) {
 // need the block fail, others and other organizations are answered.
 func TestFlippedBitInABlock(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	l := dataset(t, vfs.NewMem())
 	seq := firstBlock(t, l, "default")
 	flipBody(t, l.log.(*localLog).db, r, seq)
@@ -284,7 +285,7 @@ func TestFlippedBitInABlock(t *testing.T) {
 // ledger is opened; the other goes on, and the damage survives restarts.
 func TestDamagedBlockInTheTail(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	mem := vfs.NewCrashableMem()
 	l := dataset(t, mem)
 	appendAll(t, l, "other", sampleEvents(10, "tail"))
@@ -346,7 +347,7 @@ func (quiet) Fatalf(format string, args ...any) {
 // organization when the log is folded again, not the server.
 func TestVoidInADamagedBlock(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	mem := vfs.NewCrashableMem()
 	l := dataset(t, mem)
 	seq := firstBlock(t, l, "default")

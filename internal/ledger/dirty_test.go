@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -96,9 +97,7 @@ func TestDirtySlotsAreRecomputed(t *testing.T) {
 	for i, lim := range []Limits{{}, {DirtyPerFlush: 3}, {DirtyBytes: 1}, {DirtyBytes: 2000, DirtyPerFlush: 20}, {MergeRows: 1, DirtyBytes: 500}} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			seed := uint64(time.Now().UnixNano())
-			t.Logf("seed %d", seed)
-			runDirtyHistory(t, rand.New(rand.NewPCG(seed, uint64(i))), lim)
+			runDirtyHistory(t, fixedtest.Rand(t), lim)
 		})
 	}
 }
@@ -151,9 +150,7 @@ func TestHistoriesBeyondTheLimits(t *testing.T) {
 	for i, lim := range []Limits{{GroupsPerMeter: 4}, {GroupsPerMeter: 1, DirtyBytes: 1000}, {SetValues: 6}, {SetValues: 3, GroupsPerMeter: 5, DirtyPerFlush: 7}} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			seed := uint64(time.Now().UnixNano())
-			t.Logf("seed %d", seed)
-			runDirtyHistory(t, rand.New(rand.NewPCG(seed, uint64(i))), lim)
+			runDirtyHistory(t, fixedtest.Rand(t), lim)
 		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -63,7 +64,7 @@ func askAll(t *testing.T, l *Ledger, failed func() bool) (acked, sent map[string
 // and all that was acknowledged is there when it is opened again.
 func TestFatalThatReturns(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	for _, what := range []struct {
 		name string
 		hit  func(op errorfs.Op) bool

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -130,7 +131,7 @@ func checkAcked(t *testing.T, fs vfs.FS, acked, sent map[string]int) {
 // acknowledged is there afterwards.
 func TestFailedSyncEndsTheProcess(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	for _, what := range []struct {
 		name string
 		err  error
@@ -179,7 +180,7 @@ func TestFailedSyncEndsTheProcess(t *testing.T) {
 // Writes, syncs, renames and the like fail at random, from the opening on.
 func TestRandomWriteFaults(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	lives, stops := 8, 0
 	if long() {
 		lives = 300
@@ -254,7 +255,7 @@ func opens(fs vfs.FS) bool {
 // Reads that fail give errors, never other totals.
 func TestRandomReadFaults(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	mem := vfs.NewCrashableMem()
 	l := dataset(t, mem)
 	for _, flush := range []func() error{l.state.Flush, l.log.(*localLog).db.Flush} {

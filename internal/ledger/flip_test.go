@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -131,7 +132,7 @@ func flips(t *testing.T, mem *vfs.MemFS, r *rand.Rand, n int, blocks uint64, pic
 // A flipped bit anywhere in the stores' tables is never answered from.
 func TestFlippedBitInATable(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	mem := vfs.NewCrashableMem()
 	l := dataset(t, mem)
 	blocks := l.Stats().Last
@@ -159,7 +160,7 @@ func TestFlippedBitInATable(t *testing.T) {
 // back as new.
 func TestFlippedBitInARun(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	mem := vfs.NewCrashableMem()
 	l := dataset(t, mem)
 	n := 7
@@ -179,7 +180,7 @@ func TestFlippedBitInARun(t *testing.T) {
 // open: the log is never shorter without a word. No checkpoint helps here.
 func TestFlippedBitInTheLiveLog(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	mem := vfs.NewCrashableMem()
 	l := openTest(t, Options{Dir: "data", FS: mem})
 	createMeters(t, l, "default", testMeters())

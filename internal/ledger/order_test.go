@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/cell"
 	"odometer/internal/meter"
 )
@@ -55,7 +56,7 @@ func chunksByText(t *testing.T, l *Ledger, org string) map[string]string {
 // meters before or after them, give the same cells.
 func TestSplitPermutedAndRepeatedBatches(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	var events []meter.Event
 	for i := range 400 {
 		e := randomEvent(r, meter.Identity{Source: pick(r, "s", "t"), ID: fmt.Sprint(i)})
@@ -172,7 +173,7 @@ func permute(n int, fn func(order []int)) {
 // merges of identity runs: each counts once. ODOMETER_SIM_LONG=1 sends 10 M.
 func TestShuffledResend(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	n, o := 20_000, Options{Dir: "data", FS: vfs.NewMem(), Limits: Limits{CheckpointEvents: 1000}}
 	if long() {
 		n, o = 10_000_000, Options{}

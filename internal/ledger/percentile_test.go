@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -14,8 +15,8 @@ import (
 // empty ones as zero, wherever in it the events are.
 func TestEmptySamplesCount(t *testing.T) {
 	t.Parallel()
-	clock := &simClock{t: testStart.Add(40 * 24 * time.Hour)}
-	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Clock: clock.now})
+	clock := fixedtest.NewClock(testStart.Add(40 * 24 * time.Hour))
+	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Clock: clock.Now})
 	sampled := func(key string, a meter.Aggregation, p meter.Percentage) meter.Meter {
 		return meter.Meter{Key: key, EventType: "edge.request", Aggregation: a, Value: "bytes", Percentile: p, GroupBy: []string{"region"}}
 	}
@@ -62,7 +63,7 @@ func TestEmptySamplesCount(t *testing.T) {
 	if err != nil || u.Total.String() != "0" {
 		t.Errorf("now: %+v %v", u, err)
 	}
-	none := UsageQuery{Organization: "default", Meter: "p95", From: clock.now(), To: clock.now().Add(time.Hour)}
+	none := UsageQuery{Organization: "default", Meter: "p95", From: clock.Now(), To: clock.Now().Add(time.Hour)}
 	if u, err := l.Usage(context.Background(), none); err != nil || u.HasTotal || len(u.Rows) != 0 {
 		t.Errorf("a range that has not begun: %+v %v", u, err)
 	}
@@ -71,16 +72,16 @@ func TestEmptySamplesCount(t *testing.T) {
 // What was known then includes which samples had ended then.
 func TestSamplesAsOf(t *testing.T) {
 	t.Parallel()
-	clock := &simClock{t: testStart.Add(10 * time.Minute)}
-	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Clock: clock.now})
+	clock := fixedtest.NewClock(testStart.Add(10 * time.Minute))
+	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Clock: clock.Now})
 	createMeters(t, l, "default", []meter.Meter{{Key: "median", EventType: "edge.request", Aggregation: meter.AggPercentile, Percentile: "50", Value: "bytes"}})
 	appendAll(t, l, "default", []testEvent{{id: "a", at: testStart, data: map[string]any{"bytes": 7}}, {id: "b", at: testStart.Add(6 * time.Minute), data: map[string]any{"bytes": 9}}})
 	q := UsageQuery{Organization: "default", Meter: "median", From: testStart, To: testStart.Add(time.Hour)}
-	then := clock.now()
+	then := clock.Now()
 	if u, err := l.Usage(context.Background(), q); err != nil || u.Total.String() != "7" {
 		t.Fatalf("then: %+v %v", u, err)
 	}
-	clock.add(time.Hour)
+	clock.Advance(time.Hour)
 	if u, err := l.Usage(context.Background(), q); err != nil || u.Total.String() != "0" {
 		t.Fatalf("now: %+v %v", u, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -44,9 +45,7 @@ func wideEvents(r *rand.Rand, n int, salt string) []testEvent {
 // crash between any two of them counts nothing twice and loses nothing.
 func TestBlockInPortions(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	r := rand.New(rand.NewPCG(seed, 1))
-	t.Logf("seed %d", seed)
+	r := fixedtest.Rand(t)
 	fs := vfs.NewCrashableMem()
 	var mu sync.Mutex
 	var clones []*vfs.MemFS

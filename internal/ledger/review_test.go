@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -99,7 +100,7 @@ func TestBackfillBesideDamage(t *testing.T) {
 			appendAll(t, l, org, sampleEvents(10, fmt.Sprint(org, i)))
 		}
 	}
-	flipBody(t, l.log.(*localLog).db, newRand(t), firstBlock(t, l, "default"))
+	flipBody(t, l.log.(*localLog).db, fixedtest.Rand(t), firstBlock(t, l, "default"))
 	createMeters(t, l, "default", testMeters()[:1])
 	createMeters(t, l, "other", testMeters()[:1])
 	waitFor(t, func() bool { m, _ := l.Meter("other", "requests"); return m.Backfill.Done })
@@ -115,8 +116,8 @@ func TestBackfillBesideDamage(t *testing.T) {
 // they do not gather in memory.
 func TestBackfillOfManyTextsCheckpoints(t *testing.T) {
 	t.Parallel()
-	clock := &simClock{t: testStart}
-	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Clock: clock.now, Limits: Limits{CheckpointEvents: 100}})
+	clock := fixedtest.NewClock(testStart)
+	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Clock: clock.Now, Limits: Limits{CheckpointEvents: 100}})
 	const blocks = 20
 	for i := range blocks {
 		events := sampleEvents(60, fmt.Sprint(i))

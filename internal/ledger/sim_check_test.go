@@ -79,7 +79,7 @@ func (s *sim) ask(o *simOrg, m *simMeter, q UsageQuery) {
 	if days := 3 * 24 * time.Hour; m.def.Sampled() && m.def.SlotWidth() == time.Minute && len(q.GroupBy) > 1 && q.To.Sub(q.From) > days {
 		q.To = q.From.Add(days) // the samples of all groups are held in memory
 	}
-	want := o.usage(&m.def, q, s.clock.now())
+	want := o.usage(&m.def, q, s.clock.Now())
 	page := q
 	page.Limit = pick(s.r, 0, 0, 0, 1+len(want.rows)/3, len(want.rows))
 	var rows []UsageRow

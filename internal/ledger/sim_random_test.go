@@ -1,14 +1,11 @@
 package ledger
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 	_ "time/tzdata" // the zones of the questions, wherever the tests run
@@ -17,54 +14,12 @@ import (
 	"odometer/internal/meter"
 )
 
-var seedFlag = flag.Uint64("seed", 0, "seed of generated input; 0 = ODOMETER_SIM_SEED, or a new one for every test")
-
-// newSeed returns the seed of a test and prints what replays it.
-func newSeed(tb testing.TB) uint64 {
-	tb.Helper()
-	seed := *seedFlag
-	if v := os.Getenv("ODOMETER_SIM_SEED"); seed == 0 && v != "" {
-		var err error
-		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
-			tb.Fatalf("ODOMETER_SIM_SEED: %v", err)
-		}
-	}
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	tb.Logf("replay with -run '^%s$' -seed %d", tb.Name(), seed)
-	return seed
-}
-
-func newRand(tb testing.TB) *rand.Rand {
-	tb.Helper()
-	return rand.New(rand.NewPCG(newSeed(tb), 0))
-}
-
 // long says that the heavy form of the tests was asked for.
 func long() bool { return os.Getenv("ODOMETER_SIM_LONG") != "" }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
 func chance(r *rand.Rand, percent int) bool { return r.IntN(100) < percent }
-
-// simClock is a clock that tests set. Safe for concurrent use.
-type simClock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func (c *simClock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *simClock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
 
 func mustQuantity(tb testing.TB, s string) meter.Quantity {
 	tb.Helper()

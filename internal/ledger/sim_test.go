@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -28,11 +29,11 @@ func TestHistories(t *testing.T) {
 	case testing.Short():
 		histories, steps = 2, 100
 	}
-	seed := newSeed(t)
+	seed := fixedtest.Seed(t)
 	for i := range histories {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			r := rand.New(rand.NewPCG(seed, uint64(i)))
+			r := fixedtest.From(seed + uint64(i))
 			s := newSim(t, r)
 			for step := range steps {
 				s.step = step
@@ -49,7 +50,7 @@ type sim struct {
 	r     *rand.Rand
 	disk  *crashDisk
 	l     *Ledger
-	clock *simClock
+	clock *fixedtest.Clock
 	model *simModel
 	pool  []meter.Event
 	lim   Limits
@@ -123,7 +124,7 @@ func (d *crashDisk) disarm() (*vfs.MemFS, uint64) {
 }
 
 func newSim(t *testing.T, r *rand.Rand) *sim {
-	s := &sim{t: t, r: r, clock: &simClock{t: time.Date(2026, 10, 31, 12, 0, 0, 0, time.UTC)}, model: &simModel{orgs: map[string]*simOrg{}}, deleted: map[string]string{}}
+	s := &sim{t: t, r: r, clock: fixedtest.NewClock(time.Date(2026, 10, 31, 12, 0, 0, 0, time.UTC)), model: &simModel{orgs: map[string]*simOrg{}}, deleted: map[string]string{}}
 	s.lim = Limits{AnswerCells: 1, CheckpointEvents: pick(r, 100, 200, 1000), CheckpointBytes: pick(r, int64(0), 8<<10), MergeRows: pick(r, 1, 5, 50),
 		StringCache: pick(r, 2, 16, 0), StringBytes: pick(r, int64(100), 0), CellBytes: pick(r, int64(1<<12), int64(1<<15), 0), BlockCacheEntries: pick(r, 1, 4), GroupBlocks: pick(r, 2, 0), DirtyPerFlush: pick(r, 1, 3, 0), UsageRows: 1 << 20}
 	for i := range 400 {
@@ -140,7 +141,7 @@ func newSim(t *testing.T, r *rand.Rand) *sim {
 
 func (s *sim) open() {
 	s.t.Helper()
-	l, err := Open(context.Background(), Options{Dir: "data", FS: s.disk, Clock: s.clock.now, Limits: s.lim,
+	l, err := Open(context.Background(), Options{Dir: "data", FS: s.disk, Clock: s.clock.Now, Limits: s.lim,
 		Fatal: func(m string) { panic("step " + fmt.Sprint(s.step) + ": fatal: " + m) }})
 	if err != nil {
 		s.t.Fatalf("step %d: open: %v", s.step, err)
@@ -161,14 +162,14 @@ func (s *sim) fatalf(format string, args ...any) {
 }
 
 // accepted is the acceptance time that the next entry gets.
-func (s *sim) accepted() time.Time { return later(s.clock.now(), s.lastAccepted) }
+func (s *sim) accepted() time.Time { return later(s.clock.Now(), s.lastAccepted) }
 
 // do takes one step.
 func (s *sim) do() {
 	if chance(s.r, 50) {
-		s.clock.add(time.Duration(s.r.Int64N(int64(3 * time.Hour))))
+		s.clock.Advance(time.Duration(s.r.Int64N(int64(3 * time.Hour))))
 	} else if chance(s.r, 5) {
-		s.clock.add(-time.Duration(s.r.Int64N(int64(2 * time.Hour))))
+		s.clock.Advance(-time.Duration(s.r.Int64N(int64(2 * time.Hour))))
 	}
 	crash := chance(s.r, 12)
 	if crash {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -66,7 +67,7 @@ func lossNoticed(t *testing.T, fs *vfs.MemFS, what string, blocks uint64, events
 // tailSample is a ledger of which a good part is in write-ahead logs only.
 func tailSample(t *testing.T) (mem *vfs.MemFS, last uint64, events int) {
 	t.Helper()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	mem = vfs.NewCrashableMem()
 	l := openTest(t, Options{Dir: "data", FS: mem})
 	createMeters(t, l, "default", testMeters())
@@ -94,7 +95,7 @@ func tailSample(t *testing.T) (mem *vfs.MemFS, last uint64, events int) {
 // was acknowledged is there, or the start says that it is not.
 func TestLostWriteAheadLogs(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	mem, last, events := tailSample(t)
 	for _, folder := range []string{logFolder, stateFolder} {
 		whole := killed(mem)

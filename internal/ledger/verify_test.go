@@ -3,11 +3,12 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"odometer/internal/fixedtest"
 )
 
 func verifyClean(t *testing.T, l *Ledger) VerifyReport {
@@ -42,9 +43,7 @@ func TestVerifyAgreesWithTheFold(t *testing.T) {
 // more often, also where one day alone is too much, and finds the same.
 func TestVerifyMemory(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	r := rand.New(rand.NewPCG(seed, 2))
-	t.Logf("seed %d", seed)
+	r := fixedtest.Rand(t)
 	l := openTest(t, Options{FS: vfs.NewMem(), Dir: "/data"})
 	createMeters(t, l, "default", crowdOfMeters(7))
 	for range 4 {

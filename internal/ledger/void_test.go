@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -30,20 +31,20 @@ func voidIDs(t *testing.T, l *Ledger, ids ...string) VoidResult {
 // A void takes events out of every figure from then on, and only from then on.
 func TestVoid(t *testing.T) {
 	t.Parallel()
-	clock := &simClock{t: testStart}
+	clock := fixedtest.NewClock(testStart)
 	fs := vfs.NewMem()
-	l := openTest(t, Options{Dir: "data", FS: fs, Clock: clock.now})
+	l := openTest(t, Options{Dir: "data", FS: fs, Clock: clock.Now})
 	meters := append(testMeters(), meter.Meter{Key: "smallest", EventType: "edge.request", Aggregation: meter.AggMin, Value: "bytes"},
 		meter.Meter{Key: "mean", EventType: "edge.request", Aggregation: meter.AggAvg, Value: "bytes"})
 	createMeters(t, l, "default", meters)
 	events := sampleEvents(20, "a")
 	appendAll(t, l, "default", events)
-	before := clock.now()
-	clock.add(time.Hour)
+	before := clock.Now()
+	clock.Advance(time.Hour)
 	if r := voidIDs(t, l, "a-19", "a-0", "nobody", "a-19"); r.Voided != 2 || r.Duplicates != 1 || len(r.Rejected) != 1 || r.Rejected[0].Index != 2 || r.Rejected[0].ID != "nobody" || r.Rejected[0].Reason == "" {
 		t.Fatalf("%+v", r)
 	}
-	clock.add(time.Hour)
+	clock.Advance(time.Hour)
 	want := map[string]string{"requests": "18", "bytes": "171", "largest": "18", "smallest": "1", "latest": "18", "services": "13", "mean": "9.5"}
 	was := map[string]string{"requests": "20", "bytes": "190", "largest": "19", "smallest": "0", "latest": "19", "services": "13", "mean": "9.5"}
 	check := func(when string) {
@@ -88,7 +89,7 @@ func TestVoid(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l = openTest(t, Options{Dir: "data", FS: fs, Clock: clock.now})
+	l = openTest(t, Options{Dir: "data", FS: fs, Clock: clock.Now})
 	check("after a restart")
 	changed := slices.Clone(events[:1])
 	changed[0].data = map[string]any{"bytes": 7}
@@ -122,7 +123,7 @@ func voidTheRest(t *testing.T, l *Ledger, events []testEvent, meters map[string]
 // before its definition. Restarts and crashes come between.
 func TestVoidsAroundABackfill(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	var behind, ahead atomic.Int64
 	for _, m := range testMeters() {
 		t.Run(m.Key, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -95,8 +96,8 @@ func TestWarningsOfSharedBlocks(t *testing.T) {
 // and so has its header.
 func TestUntimedEventsOfSharedBlocks(t *testing.T) {
 	t.Parallel()
-	clock := &simClock{t: testStart}
-	l := openTest(t, Options{Clock: clock.now})
+	clock := fixedtest.NewClock(testStart)
+	l := openTest(t, Options{Clock: clock.Now})
 	createMeters(t, l, "default", []meter.Meter{{Key: "n", EventType: "edge.request", Aggregation: meter.AggCount}})
 	send := func(id string) Result {
 		b := l.Builder("default")
@@ -119,7 +120,7 @@ func TestUntimedEventsOfSharedBlocks(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	clock.add(time.Hour)
+	clock.Advance(time.Hour)
 	if r := send("0"); r.Duplicates != 1 || r.TimeAssigned != 0 {
 		t.Errorf("%+v", r)
 	}

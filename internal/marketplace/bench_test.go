@@ -42,7 +42,7 @@ func BenchmarkHour(b *testing.B) {
 		}
 		m := newMarkets(b, s.clock, 1)
 		r := s.reporter(m, "one")
-		s.clock.set(ten.Add(65 * time.Minute))
+		s.clock.Set(ten.Add(65 * time.Minute))
 		b.StartTimer()
 		s.run(r)
 		b.StopTimer()

@@ -16,7 +16,7 @@ import (
 // hourOf closes the hour that begins at a time.
 func (s *shop) hourOf(r *Reporter, start time.Time) {
 	s.t.Helper()
-	s.clock.set(start.Add(65 * time.Minute))
+	s.clock.Set(start.Add(65 * time.Minute))
 	s.run(r)
 }
 
@@ -85,7 +85,7 @@ func TestWhatIsOpenIsNotGivenTwice(t *testing.T) {
 	m.Suspend("a", true)
 	m.Next(simulator.AWS, simulator.FaultThrottle) // the second hour stays open too
 	s.hourOf(r, ten.Add(time.Hour))
-	s.clock.advance(2 * time.Minute)
+	s.clock.Advance(2 * time.Minute)
 	s.run(r)
 	s.wantStatus(first, catalog.GroupReportFailed)
 	s.wantStatus(second, catalog.GroupReportFailed)
@@ -225,11 +225,11 @@ func TestWindowCloses(t *testing.T) {
 		}
 		m.Next(c.cloud, c.fault)
 		s.hourOf(r, ten)
-		s.clock.set(ten.Add(25*time.Hour + 6*time.Minute)) // and the reporter was away
+		s.clock.Set(ten.Add(25*time.Hour + 6*time.Minute)) // and the reporter was away
 		for range 12 {
 			s.run(r)
 			s.balance(m)
-			s.clock.advance(6 * time.Minute)
+			s.clock.Advance(6 * time.Minute)
 		}
 		name := c.cloud + " after " + c.fault
 		if got := s.status(g); got != c.status {

@@ -72,7 +72,7 @@ func TestWhatIsCarriedAtTheEnd(t *testing.T) {
 	eachCloud(t, func(t *testing.T, s *shop, m *markets, cloud string) {
 		ending := product + strings.Replace(entitlement("e", cloud, "a", ""), "starts: 2026-01-01", "starts: 2026-01-01, ends: 2026-11-20T11:00:00Z", 1)
 		for _, as := range []string{catalog.LineElsewhere, catalog.LineMoved} {
-			start := s.clock.now().Truncate(time.Hour)
+			start := s.clock.Now().Truncate(time.Hour)
 			s.apply(strings.ReplaceAll(ending, "2026-11-20T11:00:00Z", start.Add(time.Hour).Format(time.RFC3339)))
 			r := s.reporter(m, "one")
 			s.post("e", "gb=3.0000007", start)
@@ -81,7 +81,7 @@ func TestWhatIsCarriedAtTheEnd(t *testing.T) {
 			if b := s.gb(m, "e"); b.Carry.String() != carried {
 				t.Fatalf("%+v", b)
 			}
-			s.clock.set(start.Add(26 * time.Hour))
+			s.clock.Set(start.Add(26 * time.Hour))
 			s.run(r)
 			got := s.stuck()
 			if len(got) != 1 || got[0].State != catalog.LineParked || got[0].Usage.String() != carried || got[0].Message != overReason || s.gauge(r, partners[cloud], catalog.LineParked) != 1 {
@@ -163,14 +163,14 @@ func TestWhatAMeterReadIsReadAgainWhenItIsMoved(t *testing.T) {
 			} else {
 				m.Next(simulator.Azure, simulator.FaultThrottle)
 				s.hourOf(r, ten)
-				s.clock.set(ten.Add(24 * time.Hour))
+				s.clock.Set(ten.Add(24 * time.Hour))
 				s.run(r) // its window has closed
 			}
 			s.balance(m.markets)
 			if got := m.Total("a", "gb"); !got.IsZero() {
 				t.Fatalf("%s: accepted %s", key, got)
 			}
-			at := s.clock.now().Truncate(time.Hour)
+			at := s.clock.Now().Truncate(time.Hour)
 			s.traffic("3", at.Add(30*time.Minute), "7")
 			for hour := range 3 {
 				s.hourOf(r, at.Add(time.Duration(hour)*time.Hour))
@@ -196,7 +196,7 @@ func TestHoursThatTheReporterMissed(t *testing.T) {
 	m := newMarkets(t, s.clock, 1)
 	s.traffic("1", ten, "5")
 	s.traffic("2", ten.Add(2*time.Hour), "6")
-	s.clock.set(ten.Add(60 * time.Hour)) // the reporter was away for more than two days
+	s.clock.Set(ten.Add(60 * time.Hour)) // the reporter was away for more than two days
 	s.traffic("3", ten.Add(58*time.Hour), "1")
 	r := s.reporter(m, "one")
 	s.run(r)
@@ -228,7 +228,7 @@ func TestUsageOfAnEntitlementThatIsOver(t *testing.T) {
 		s.traffic("1", ten, "5")
 		s.hourOf(r, ten)
 		s.traffic("2", ten.Add(62*time.Minute), "6")
-		s.clock.set(ten.Add(90 * time.Minute))
+		s.clock.Set(ten.Add(90 * time.Minute))
 		switch how {
 		case "removed":
 			doc, err := catalog.ParseDocument([]byte(product + entitlement("other", simulator.GCP, "g", "")))
@@ -243,7 +243,7 @@ func TestUsageOfAnEntitlementThatIsOver(t *testing.T) {
 			t.Errorf("%s: accepted %s, want 11", how, got)
 		}
 		s.traffic("3", ten.Add(63*time.Minute), "7")
-		s.clock.set(ten.Add(27 * time.Hour))
+		s.clock.Set(ten.Add(27 * time.Hour))
 		s.run(r)
 		got := s.stuck()
 		if len(got) != 1 || got[0].Usage.String() != "7" || got[0].Message != overUseReason {

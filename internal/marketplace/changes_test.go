@@ -40,7 +40,7 @@ func TestValuesOfARefusedReportAreNewAgain(t *testing.T) {
 	s.hourOf(r, ten.Add(time.Hour))
 	s.wantStatus("u", catalog.GroupReportFailed)
 	s.wantStatus("v", catalog.GroupReportFailed)
-	s.clock.set(ten.Add(2 * time.Hour))
+	s.clock.Set(ten.Add(2 * time.Hour))
 	s.apply(whole)
 	_, err = s.catalog.RetryRecordGroup(ctx, org, "v", "test")
 	s.must(err)
@@ -95,7 +95,7 @@ func TestAChangedScaleRestatesNothing(t *testing.T) {
 	r := s.reporter(m, "one")
 	s.traffic("1", ten, "20")
 	s.hourOf(r, ten)
-	s.clock.set(ten.Add(90 * time.Minute))
+	s.clock.Set(ten.Add(90 * time.Minute))
 	s.apply(scaled("10"))
 	s.traffic("2", ten.Add(80*time.Minute), "3")
 	s.hourOf(r, ten.Add(time.Hour))
@@ -123,8 +123,8 @@ func TestAnAccountThatCannotBeFrozenKeepsNoOther(t *testing.T) {
 	s.must(err)
 	good := s.post("e-aws", "gb=1", ten)
 	r := s.reporter(newMarkets(t, s.clock, 1), "one")
-	s.clock.set(ten.Add(65 * time.Minute))
-	if err := r.RunOnce(ctx, s.clock.now()); meter.KindOf(err) != meter.KindCorrupt {
+	s.clock.Set(ten.Add(65 * time.Minute))
+	if err := r.RunOnce(ctx, s.clock.Now()); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("%v, want KindCorrupt", err)
 	}
 	s.wantStatus(good, catalog.GroupReported)
@@ -160,7 +160,7 @@ func TestAnHourByHandComesAfterThoseBeforeIt(t *testing.T) {
 		r := s.reporter(m, "one")
 		s.traffic("1", ten.Add(time.Minute), "5")
 		s.traffic("2", ten.Add(61*time.Minute), "7")
-		s.clock.set(ten.Add(125 * time.Minute))
+		s.clock.Set(ten.Add(125 * time.Minute))
 		by := func(hour time.Time) error {
 			_, err := r.Report(context.Background(), org, "e", hour, false)
 			return err
@@ -228,7 +228,7 @@ func TestResolvingALineLeavesWhatCameAfterIt(t *testing.T) {
 		m.Next(simulator.GCP, simulator.FaultThrottle)
 		s.hourOf(r, ten)
 		late := s.post("e-gcp", "gb=7", ten.Add(time.Minute))
-		s.clock.set(ten.Add(25 * time.Hour))
+		s.clock.Set(ten.Add(25 * time.Hour))
 		s.run(r)
 		s.wantStatus(sent, catalog.GroupReportPending)
 		s.wantStatus(late, catalog.GroupReportPending)

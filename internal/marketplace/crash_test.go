@@ -18,6 +18,7 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/catalog/postgrestest"
+	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
 )
 
@@ -52,16 +53,15 @@ func child(args []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &clock{}
-	c.set(time.Unix(seconds, 0))
+	c := fixedtest.NewClock(time.Unix(seconds, 0).UTC())
 	s := openShop(t, dir, dsn, c)
-	r := New(Options{Catalog: s.catalog, Usage: s.service, Senders: sendersTo(t, url), Clock: c.now, Owner: "child", Fault: func(at string) {
+	r := New(Options{Catalog: s.catalog, Usage: s.service, Senders: sendersTo(t, url), Clock: c.Now, Owner: "child", Fault: func(at string) {
 		if at == point {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
 	}})
-	if err := r.RunOnce(context.Background(), c.now()); err != nil {
+	if err := r.RunOnce(context.Background(), c.Now()); err != nil {
 		t.Fatal(err)
 	}
 	os.Exit(0)
@@ -92,20 +92,19 @@ func crashAt(t *testing.T, cloud, dsn, point string) *crash {
 	if dsn == "" {
 		dsn = filepath.Join(dir, "catalog.db")
 	}
-	c := &clock{}
-	c.set(ten)
+	c := fixedtest.NewClock(ten)
 	s := openShop(t, dir, dsn, c)
 	s.apply(crashCatalogue(cloud))
 	x := &crash{good: s.post("good", "gb=10.75 seat=2", ten.Add(time.Minute)), half: s.post("half", "gb=4.5 bad=3", ten.Add(2*time.Minute))}
 	s.close()
-	c.set(ten.Add(65 * time.Minute))
+	c.Set(ten.Add(65 * time.Minute))
 
-	sim := simulator.New(simulator.Options{Clock: c.now})
+	sim := simulator.New(simulator.Options{Clock: c.Now})
 	sim.RefuseDimension(bad)
 	var kill sync.Once
 	started := make(chan *exec.Cmd, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if point != inFlight || strings.HasSuffix(r.URL.Path, ":check") || c.now().After(ten.Add(65*time.Minute)) {
+		if point != inFlight || strings.HasSuffix(r.URL.Path, ":check") || c.Now().After(ten.Add(65*time.Minute)) {
 			sim.ServeHTTP(w, r)
 			return
 		}
@@ -123,7 +122,7 @@ func crashAt(t *testing.T, cloud, dsn, point string) *crash {
 	t.Cleanup(server.Close)
 
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{dir, dsn, server.URL, strconv.FormatInt(c.now().Unix(), 10), point}, "\n"))
+	cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{dir, dsn, server.URL, strconv.FormatInt(c.Now().Unix(), 10), point}, "\n"))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
@@ -195,11 +194,11 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 		}
 	}
 	r := x.reporter(x.m, "next")
-	x.clock.advance(time.Minute)
+	x.clock.Advance(time.Minute)
 	x.run(r) // the lease of the dead holds
 	x.balance(x.m)
 	for range 4 {
-		x.clock.advance(5 * time.Minute)
+		x.clock.Advance(5 * time.Minute)
 		x.run(r)
 		x.agree(x.m)
 	}
@@ -208,7 +207,7 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 	doubted := cloud != simulator.Azure && (point == FaultBeforeSend || point == inFlight || point == FaultAfterSend)
 	if doubted {
 		x.wantStatus(x.half, catalog.GroupReportPending)
-		x.clock.set(ten.Add(25 * time.Hour))
+		x.clock.Set(ten.Add(25 * time.Hour))
 		x.run(r)
 		x.wantStatus(x.half, catalog.GroupReportPending)
 	} else {
@@ -241,12 +240,11 @@ func TestTwoReportersAtOnce(t *testing.T) {
 	if !ok {
 		return
 	}
-	c := &clock{}
-	c.set(ten)
+	c := fixedtest.NewClock(ten)
 	dsn, dir := server.Fresh(t), t.TempDir()
 	s := openShop(t, dir, dsn, c)
 	t.Cleanup(s.close)
-	other, err := catalog.Open(context.Background(), dsn, catalog.Options{Clock: c.now, SecretKeyFile: filepath.Join(dir, "secret.key")})
+	other, err := catalog.Open(context.Background(), dsn, catalog.Options{Clock: c.Now, SecretKeyFile: filepath.Join(dir, "secret.key")})
 	s.must(err)
 	t.Cleanup(func() { s.must(other.Close()) })
 	var yaml strings.Builder
@@ -256,33 +254,33 @@ func TestTwoReportersAtOnce(t *testing.T) {
 		yaml.WriteString(entitlement(fmt.Sprint("e", i), cloud, fmt.Sprint("account-", i), ""))
 	}
 	s.apply(yaml.String())
-	m := newMarkets(t, c, seed(t))
+	m := newMarkets(t, c, fixedtest.Seed(t))
 	for _, cloud := range clouds {
 		m.SetFaults(cloud, simulator.Faults{Drop: 5, Error: 5, Partial: 5})
 	}
 	reporters := []*Reporter{s.reporter(m, "one"),
-		New(Options{Catalog: other, Usage: s.service, Senders: sendersTo(t, m.url), Clock: c.now, Owner: "two"})}
+		New(Options{Catalog: other, Usage: s.service, Senders: sendersTo(t, m.url), Clock: c.Now, Owner: "two"})}
 	for hour := range 4 {
 		for i := range 30 {
 			s.post(fmt.Sprint("e", i), "gb=1.75 seat=3", ten.Add(time.Duration(hour)*time.Hour))
 		}
-		c.set(ten.Add(time.Duration(hour)*time.Hour + 65*time.Minute))
+		c.Set(ten.Add(time.Duration(hour)*time.Hour + 65*time.Minute))
 		for range 5 {
 			var both sync.WaitGroup
 			for _, r := range reporters {
 				both.Go(func() {
-					if err := r.RunOnce(context.Background(), c.now()); err != nil {
+					if err := r.RunOnce(context.Background(), c.Now()); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 			both.Wait()
 			s.balance(m)
-			c.advance(6 * time.Minute)
+			c.Advance(6 * time.Minute)
 		}
 	}
 	for range 10 {
-		c.advance(6 * time.Minute)
+		c.Advance(6 * time.Minute)
 		s.run(reporters[0])
 	}
 	s.agree(m)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
 )
@@ -70,14 +71,14 @@ func (h *history) pass() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	h.cancel = cancel
-	if err := h.reporter.RunOnce(ctx, h.clock.now()); err != nil && ctx.Err() == nil {
+	if err := h.reporter.RunOnce(ctx, h.clock.Now()); err != nil && ctx.Err() == nil {
 		h.t.Fatal(err)
 	}
 }
 
 func (h *history) postRandom() {
 	id := h.entitlements[h.r.IntN(len(h.entitlements))]
-	at := h.clock.now().Add(-time.Duration(h.r.IntN(100)) * time.Minute)
+	at := h.clock.Now().Add(-time.Duration(h.r.IntN(100)) * time.Minute)
 	if h.r.IntN(20) == 0 {
 		at = at.Add(-time.Duration(h.r.IntN(30)) * time.Hour)
 	}
@@ -154,9 +155,9 @@ func (h *history) settle(hours int) {
 		h.m.Suspend(fmt.Sprint("account-", i), false)
 	}
 	for range hours {
-		h.clock.advance(time.Hour)
+		h.clock.Advance(time.Hour)
 		h.pass()
-		h.clock.advance(6 * time.Minute)
+		h.clock.Advance(6 * time.Minute)
 		h.pass()
 	}
 	all := h.check()
@@ -195,7 +196,7 @@ func TestHistoriesOfReports(t *testing.T) {
 	} else if testing.Short() {
 		steps = 30
 	}
-	first := seed(t)
+	first := fixedtest.Seed(t)
 	for round := range rounds {
 		h := newHistory(t, first+uint64(round), 12)
 		for range steps {
@@ -229,9 +230,9 @@ func (h *history) step() {
 	case n < 14:
 		h.crash = append([]string{"", ""}, FaultBeforeSend, FaultAfterSend, FaultAfterBook)[h.r.IntN(5)]
 	case n < 15:
-		h.clock.advance(time.Duration(h.r.IntN(300)) * time.Minute)
+		h.clock.Advance(time.Duration(h.r.IntN(300)) * time.Minute)
 	default:
-		h.clock.advance(time.Duration(h.r.IntN(30)) * time.Minute)
+		h.clock.Advance(time.Duration(h.r.IntN(30)) * time.Minute)
 		h.pass()
 	}
 }
@@ -247,7 +248,7 @@ func TestADayOfFaults(t *testing.T) {
 	} else if testing.Short() {
 		hours, n = 1, 10
 	}
-	h := newHistory(t, seed(t), n)
+	h := newHistory(t, fixedtest.Seed(t), n)
 	for _, cloud := range clouds {
 		h.m.SetFaults(cloud, simulator.Faults{Throttle: 2, Error: 2, Drop: 2, ErrorAfter: 1, Partial: 1, Unavailable: 1, Credentials: 1})
 	}
@@ -256,7 +257,7 @@ func TestADayOfFaults(t *testing.T) {
 			h.postRandom()
 		}
 		for range 6 {
-			h.clock.advance(10 * time.Minute)
+			h.clock.Advance(10 * time.Minute)
 			h.pass()
 		}
 		h.check()

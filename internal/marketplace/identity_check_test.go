@@ -19,7 +19,7 @@ func (p *proof) pass() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	p.cancel = cancel
-	through := p.reporter.timing.through(p.clock.now())
+	through := p.reporter.timing.through(p.clock.Now())
 	reads := through.After(p.reporter.read[org])
 	fresh, moved := map[*seller]map[string]meter.Decimal{}, map[string]meter.Decimal{}
 	if reads {
@@ -31,7 +31,7 @@ func (p *proof) pass() {
 			}
 		}
 	}
-	err := p.reporter.RunOnce(ctx, p.clock.now())
+	err := p.reporter.RunOnce(ctx, p.clock.Now())
 	cut := ctx.Err() != nil || meter.KindOf(err) == meter.KindCorrupt // a damaged line is parked when it is due, and told until then
 	p.note("pass, reads %v, cut %v: %v", reads, cut, err)
 	if err != nil && !cut {
@@ -173,10 +173,10 @@ func (p *proof) check() map[catalog.DimensionKey]catalog.Balance {
 func (p *proof) rest(hours int) map[catalog.DimensionKey]catalog.Balance {
 	p.t.Helper()
 	for hour := range hours {
-		p.clock.advance(time.Hour)
+		p.clock.Advance(time.Hour)
 		p.pass()
 		if hour%4 == 0 {
-			p.clock.advance(6 * time.Minute)
+			p.clock.Advance(6 * time.Minute)
 			p.pass()
 			p.check()
 		}
@@ -236,7 +236,7 @@ func (p *proof) settled(all map[catalog.DimensionKey]catalog.Balance) {
 			unsure = unsure.Add(held)
 		}
 	}
-	through := p.reporter.timing.through(p.clock.now())
+	through := p.reporter.timing.through(p.clock.Now())
 	booked := meter.Decimal{}
 	for _, s := range p.all {
 		dimensions := append([]string{"gb", "seat"}, slices.Collect(maps.Keys(s.fed))...)

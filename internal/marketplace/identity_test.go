@@ -25,6 +25,7 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
+	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
@@ -76,8 +77,7 @@ var aggregations = []meter.Aggregation{meter.AggCount, meter.AggSum, meter.AggMi
 func newProof(t testing.TB, seed uint64, dsn string) *proof {
 	t.Helper()
 	p := &proof{r: rand.New(rand.NewPCG(seed, 0)), r2: rand.New(rand.NewPCG(seed, 1))}
-	c := &clock{}
-	c.set(ten.Add(time.Duration(p.r.IntN(11*24)) * time.Hour)) // some come to the end of the month
+	c := fixedtest.NewClock(ten.Add(time.Duration(p.r.IntN(11*24)) * time.Hour)) // some come to the end of the month
 	dir := t.TempDir()
 	driver := "pgx"
 	if p.dollar = dsn != ""; !p.dollar {
@@ -114,7 +114,7 @@ func newProof(t testing.TB, seed uint64, dsn string) *proof {
 	_, err = p.catalog.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true},
 		{Partner: catalog.PartnerAzure, CommitFirst: true}}, "test")
 	p.must(err)
-	p.m = &between{markets: &markets{Simulator: simulator.New(simulator.Options{Clock: c.now, Seed: seed})}}
+	p.m = &between{markets: &markets{Simulator: simulator.New(simulator.Options{Clock: c.Now, Seed: seed})}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !p.intercept(w, r) {
 			p.m.ServeHTTP(w, r)
@@ -134,7 +134,7 @@ func (p *proof) restart() {
 	}
 	p.reporter.o.Fault = func(point string) {
 		if point == FaultBeforeFreeze && p.slow {
-			p.clock.advance(6 * time.Minute)
+			p.clock.Advance(6 * time.Minute)
 		}
 		if point == p.crash {
 			p.cancel()
@@ -151,12 +151,12 @@ type watched struct {
 func (w *watched) Send(ctx context.Context, lines []sender.Line) []sender.Result {
 	p := w.p
 	if p.slow && ctx.Err() == nil {
-		p.clock.advance(30 * time.Second)
+		p.clock.Advance(30 * time.Second)
 		mine := map[string]bool{}
 		for _, l := range lines {
 			mine[l.OperationID] = true
 		}
-		now := p.clock.now()
+		now := p.clock.Now()
 		others, err := p.catalog.LeaseLines(context.Background(), "two", now, now.Add(5*time.Minute), 1000, func(l *catalog.Line) bool { return mine[l.Operation] })
 		if err != nil || len(others) > 0 {
 			p.t.Errorf("%d lines that one is sending are leased by two: %v", len(others), err)
@@ -271,7 +271,7 @@ func (p *proof) any() *seller { return p.all[p.r.IntN(len(p.all))] }
 
 // note keeps what was done, to be shown when something is wrong.
 func (p *proof) note(format string, args ...any) {
-	p.log = append(p.log, p.clock.now().Format("01-02 15:04:05 ")+fmt.Sprintf(format, args...))
+	p.log = append(p.log, p.clock.Now().Format("01-02 15:04:05 ")+fmt.Sprintf(format, args...))
 }
 
 // step does one random thing.
@@ -324,20 +324,20 @@ func (p *proof) step() {
 		if p.r.IntN(6) == 0 {
 			hours = 20 + p.r.IntN(20) // the reporter was away, and windows have closed
 		}
-		p.clock.advance(time.Duration(hours)*time.Hour + time.Duration(p.r.IntN(60))*time.Minute)
+		p.clock.Advance(time.Duration(hours)*time.Hour + time.Duration(p.r.IntN(60))*time.Minute)
 		p.note("away")
 	case n < 76:
 		p.restart()
 		p.note("restart")
 	default:
-		p.clock.advance(time.Duration(p.r.IntN(40)) * time.Minute)
+		p.clock.Advance(time.Duration(p.r.IntN(40)) * time.Minute)
 		p.pass()
 	}
 }
 
 func (p *proof) postSome() {
 	s := p.any()
-	at := p.clock.now().Add(-time.Duration(p.r.IntN(100)) * time.Minute)
+	at := p.clock.Now().Add(-time.Duration(p.r.IntN(100)) * time.Minute)
 	if p.r.IntN(10) == 0 {
 		at = at.Add(-time.Duration(p.r.IntN(40)) * time.Hour)
 	}
@@ -362,7 +362,7 @@ func (p *proof) postSome() {
 func (p *proof) eventSome() {
 	for range 1 + p.r.IntN(3) {
 		s := p.all[4+p.r.IntN(5)]
-		at := p.clock.now().Add(-time.Duration(p.r.IntN(100)) * time.Minute)
+		at := p.clock.Now().Add(-time.Duration(p.r.IntN(100)) * time.Minute)
 		if p.r.IntN(8) == 0 {
 			at = at.Add(-time.Duration(p.r.IntN(60)) * time.Hour)
 		}
@@ -437,7 +437,7 @@ func (p *proof) held(l catalog.StuckLine) (meter.Decimal, bool) {
 // changeTerms begins a term, or ends an entitlement of which no meter is read.
 func (p *proof) changeTerms() {
 	s := p.any()
-	now := p.clock.now().Truncate(time.Second)
+	now := p.clock.Now().Truncate(time.Second)
 	switch {
 	case !s.ends.IsZero() && !now.Before(s.ends) || len(s.termStarts) > 3:
 		return
@@ -497,7 +497,7 @@ func (p *proof) run(steps int) {
 func TestAccountsAgreeWithTheLedger(t *testing.T) {
 	t.Parallel()
 	const each = 250
-	first := seed(t)
+	first := fixedtest.Seed(t)
 	steps := map[bool]int{false: each, true: each} // by whether it is PostgreSQL
 	if long() {
 		steps = map[bool]int{false: 400 * each, true: 40 * each}

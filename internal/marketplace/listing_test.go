@@ -61,7 +61,7 @@ func TestOrganizationsReportTheirListingsOnly(t *testing.T) {
 			may := listingOfCloud(s, e)
 			s.allow(org) // as any organization that is new
 			s.post(e, "gb=5", ten)
-			s.clock.advance(70 * time.Minute)
+			s.clock.Advance(70 * time.Minute)
 			s.run(r)
 			for _, dry := range []bool{false, true} {
 				_, err := r.Report(context.Background(), org, e, ten, dry)
@@ -96,10 +96,10 @@ func TestFrozenLinesWaitForTheirListing(t *testing.T) {
 			t.Parallel()
 			s := newShop(t)
 			m := newMarkets(t, s.clock, 1)
-			idle := New(Options{Catalog: s.catalog, Usage: s.service, Clock: s.clock.now, Owner: "without senders"})
+			idle := New(Options{Catalog: s.catalog, Usage: s.service, Clock: s.clock.Now, Owner: "without senders"})
 			s.apply(oneEach(""))
 			s.post("e-"+cloud, "gb=5", ten)
-			s.clock.advance(70 * time.Minute)
+			s.clock.Advance(70 * time.Minute)
 			s.run(idle)
 			had, err := s.catalog.Listings(context.Background(), org)
 			s.must(err)
@@ -135,12 +135,12 @@ func TestOneOrganizationBillsAnAccount(t *testing.T) {
 		}
 		for _, cloud := range clouds {
 			s.post("e-"+cloud, "gb=5", ten)
-			s.clock.advance(70 * time.Minute)
+			s.clock.Advance(70 * time.Minute)
 			if _, err := r.Report(context.Background(), rival, "e-"+cloud, ten, false); err == nil || meter.KindOf(err) != meter.KindConflict {
 				t.Errorf("%s: %v", cloud, err)
 			}
 			s.run(r)
-			s.clock.set(ten)
+			s.clock.Set(ten)
 		}
 		s.agree(m)
 	})

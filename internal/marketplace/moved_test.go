@@ -22,7 +22,7 @@ func TestNobodyIsBilledForAnother(t *testing.T) {
 		}
 		s.apply(sold("acme", "a"))
 		s.traffic("1", ten.Add(time.Minute), "5")
-		s.clock.set(ten.Add(30 * time.Minute))
+		s.clock.Set(ten.Add(30 * time.Minute))
 		s.apply(sold("beta", "b")) // nothing was reported yet
 		r := s.reporter(m, "one")
 		// Reported for acme by one that saw the entitlement before.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
 )
 
@@ -16,7 +17,7 @@ func eachCloud(t *testing.T, f func(t *testing.T, s *shop, m *markets, cloud str
 			t.Parallel()
 			s := newShop(t)
 			s.apply(oneEach(""))
-			f(t, s, newMarkets(t, s.clock, seed(t)), cloud)
+			f(t, s, newMarkets(t, s.clock, fixedtest.Seed(t)), cloud)
 		})
 	}
 }
@@ -27,10 +28,10 @@ func TestAnHourIsReported(t *testing.T) {
 		r := s.reporter(m, "one")
 		first := s.post("e-"+cloud, "gb=10.25 seat=2", ten.Add(5*time.Minute))
 		second := s.post("e-"+cloud, "gb=5.5", ten.Add(50*time.Minute))
-		s.clock.set(ten.Add(time.Hour + 5*time.Minute - time.Second))
+		s.clock.Set(ten.Add(time.Hour + 5*time.Minute - time.Second))
 		s.run(r)
 		s.wantStatus(first, catalog.GroupCreated)
-		s.clock.advance(time.Second)
+		s.clock.Advance(time.Second)
 		for range 3 {
 			s.run(r)
 			s.wantStatus(first, catalog.GroupReported)
@@ -62,7 +63,7 @@ func TestDecimalsAreCarried(t *testing.T) {
 	for hour, want := range []string{"0", "0", "1"} {
 		at := ten.Add(time.Duration(hour) * time.Hour)
 		g := s.post("e-aws", "gb=0.4", at)
-		s.clock.set(at.Add(65 * time.Minute))
+		s.clock.Set(at.Add(65 * time.Minute))
 		s.run(r)
 		s.wantStatus(g, catalog.GroupReported)
 		if got := m.Total("aws-1", "gb"); got.String() != want {
@@ -84,7 +85,7 @@ func TestFaultsAreRetriedTheSame(t *testing.T) {
 		for _, fault := range []string{simulator.FaultThrottle, simulator.FaultError, simulator.FaultDrop, simulator.FaultErrorAfter, simulator.FaultPartial,
 			simulator.FaultUnavailable, simulator.FaultCredentials} {
 			g := s.post("e-"+cloud, "gb=3", at)
-			s.clock.set(at.Add(65 * time.Minute))
+			s.clock.Set(at.Add(65 * time.Minute))
 			if cloud == simulator.GCP {
 				m.Next(cloud, simulator.FaultNone)
 			}
@@ -96,13 +97,13 @@ func TestFaultsAreRetriedTheSame(t *testing.T) {
 					break
 				}
 				s.wantStatus(g, catalog.GroupReportPending)
-				s.clock.advance(5 * time.Minute)
+				s.clock.Advance(5 * time.Minute)
 				s.run(r)
 				s.balance(m)
 			}
 			s.wantStatus(g, catalog.GroupReported)
 			s.agree(m)
-			at = s.clock.now().Truncate(time.Hour).Add(time.Hour)
+			at = s.clock.Now().Truncate(time.Hour).Add(time.Hour)
 		}
 		if got := m.Total(cloud+"-1", "gb"); got.String() != "21" {
 			t.Errorf("accepted %s, want 21", got)
@@ -120,7 +121,7 @@ func TestRefusedUsageWaitsForARetry(t *testing.T) {
 	r := s.reporter(m, "one")
 	m.Suspend("aws-1", true)
 	g := s.post("e-aws", "gb=2.75 seat=0.5", ten)
-	s.clock.set(ten.Add(65 * time.Minute))
+	s.clock.Set(ten.Add(65 * time.Minute))
 	s.run(r)
 	s.wantStatus(g, catalog.GroupReportFailed)
 	b := s.balance(m)[catalog.DimensionKey{Entitlement: "e-aws", Dimension: "gb"}]
@@ -134,7 +135,7 @@ func TestRefusedUsageWaitsForARetry(t *testing.T) {
 	_, err := s.catalog.RetryRecordGroup(context.Background(), org, g, "test")
 	s.must(err)
 	s.balance(m)
-	s.clock.advance(time.Hour)
+	s.clock.Advance(time.Hour)
 	s.run(r)
 	s.wantStatus(g, catalog.GroupReported)
 	s.agree(m)
@@ -153,7 +154,7 @@ func TestLateUsage(t *testing.T) {
 	eachCloud(t, func(t *testing.T, s *shop, m *markets, cloud string) {
 		r := s.reporter(m, "one")
 		s.post("e-"+cloud, "gb=1", ten)
-		s.clock.set(ten.Add(125 * time.Minute))
+		s.clock.Set(ten.Add(125 * time.Minute))
 		s.run(r)
 		late := s.post("e-"+cloud, "gb=7", ten.Add(time.Minute))
 		idle := s.post("e-"+cloud, "gb=3", ten.Add(-time.Hour))
@@ -192,7 +193,7 @@ func TestParkedUsageIsResolvedByHand(t *testing.T) {
 		m := newMarkets(t, s.clock, 1)
 		r := s.reporter(m, "one")
 		s.post("e-gcp", "gb=1", ten)
-		s.clock.set(ten.Add(65 * time.Minute))
+		s.clock.Set(ten.Add(65 * time.Minute))
 		s.run(r)
 		late := s.post("e-gcp", "gb=7.5", ten)
 		s.run(r)
@@ -201,7 +202,7 @@ func TestParkedUsageIsResolvedByHand(t *testing.T) {
 		s.must(s.catalog.ResolvePortion(context.Background(), org, g.Report, "gb", to, "test"))
 		s.balance(m)
 		next := s.post("e-gcp", "gb=2", ten.Add(time.Hour))
-		s.clock.advance(time.Hour)
+		s.clock.Advance(time.Hour)
 		s.run(r)
 		s.wantStatus(next, catalog.GroupReported)
 		s.agree(m)
@@ -223,7 +224,7 @@ func TestTwoEntitlementsOfOneAccount(t *testing.T) {
 		r := s.reporter(m, "one")
 		s.post("one", "gb=1.5 seat=1", ten)
 		s.post("two", "gb=2.75", ten)
-		s.clock.set(ten.Add(65 * time.Minute))
+		s.clock.Set(ten.Add(65 * time.Minute))
 		s.run(r)
 		want := map[string]string{simulator.AWS: "3", simulator.Azure: "4.25", simulator.GCP: "3"}[cloud]
 		if got := m.Total("shared", "gb"); got.String() != want || len(m.Ledger()) != 2 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
@@ -25,7 +26,7 @@ type between struct {
 
 func newBetween(t *testing.T, s *shop) *between {
 	t.Helper()
-	b := &between{markets: &markets{Simulator: simulator.New(simulator.Options{Clock: s.clock.now})}}
+	b := &between{markets: &markets{Simulator: simulator.New(simulator.Options{Clock: s.clock.Now})}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f := b.answer.Load(); f != nil && (*f)(w, r) {
 			return
@@ -98,7 +99,7 @@ func TestARefusalAfterAnAttemptThatMayHaveBeenRecorded(t *testing.T) {
 				s.hourOf(r, ten)
 				m.set(refusal)
 				for range 3 {
-					s.clock.advance(10 * time.Minute)
+					s.clock.Advance(10 * time.Minute)
 					s.run(r)
 					if got := s.status(g); got == catalog.GroupReportFailed {
 						t.Fatal("the refusal was believed")
@@ -107,10 +108,10 @@ func TestARefusalAfterAnAttemptThatMayHaveBeenRecorded(t *testing.T) {
 						t.Fatal("it can be billed again")
 					}
 				}
-				s.clock.set(ten.Add(25 * time.Hour))
+				s.clock.Set(ten.Add(25 * time.Hour))
 				for range 8 {
 					s.run(r)
-					s.clock.advance(10 * time.Minute)
+					s.clock.Advance(10 * time.Minute)
 				}
 				if cloud == simulator.Azure {
 					s.wantStatus(g, catalog.GroupReported) // read back
@@ -119,7 +120,7 @@ func TestARefusalAfterAnAttemptThatMayHaveBeenRecorded(t *testing.T) {
 					t.Errorf("%+v", b)
 				}
 				m.set(func(http.ResponseWriter, *http.Request) bool { return false })
-				s.hourOf(r, s.clock.now().Truncate(time.Hour))
+				s.hourOf(r, s.clock.Now().Truncate(time.Hour))
 				if got := m.Total(cloud+"-1", "gb"); got.String() != "3" {
 					t.Errorf("%s were billed, want 3 once", got)
 				}
@@ -138,11 +139,11 @@ func TestARefusalThatEndsIsNoRefusal(t *testing.T) {
 		m.lost(cloud)
 		s.hourOf(r, ten)
 		m.set(refusals(cloud)["a proxy's page"])
-		s.clock.advance(10 * time.Minute)
+		s.clock.Advance(10 * time.Minute)
 		s.run(r)
 		s.wantStatus(g, catalog.GroupReportPending)
 		m.set(func(http.ResponseWriter, *http.Request) bool { return false })
-		s.clock.advance(30 * time.Minute)
+		s.clock.Advance(30 * time.Minute)
 		s.run(r)
 		s.wantStatus(g, catalog.GroupReported)
 		s.agree(m.markets)
@@ -185,7 +186,7 @@ func TestALineThatCannotBeRead(t *testing.T) {
 		eachCloudOnce(t, func(s *shop, m *markets, cloud string) {
 			r := s.reporter(m, "one")
 			bad, good := s.post("e-"+cloud, "gb=3", ten), s.post("e-"+cloud, "seat=2", ten)
-			s.clock.set(ten.Add(65 * time.Minute))
+			s.clock.Set(ten.Add(65 * time.Minute))
 			s.freezeOnly(r)
 			db, err := sql.Open("sqlite", s.dsn)
 			s.must(err)
@@ -194,7 +195,7 @@ func TestALineThatCannotBeRead(t *testing.T) {
 			s.must(db.Close())
 			for range 3 {
 				s.run(r)
-				s.clock.advance(10 * time.Minute)
+				s.clock.Advance(10 * time.Minute)
 			}
 			s.wantStatus(good, catalog.GroupReported)
 			s.wantStatus(bad, catalog.GroupReportPending)
@@ -231,7 +232,7 @@ func (s *shop) freezeOnly(r *Reporter) {
 // slow is a marketplace that takes half a minute for each call, and notes who calls for what at a time.
 type slow struct {
 	mu    sync.Mutex
-	clock *clock
+	clock *fixedtest.Clock
 	calls map[string][]time.Time // by operation
 	done  func(l sender.Line) sender.Result
 }
@@ -241,10 +242,10 @@ func (s *slow) Send(_ context.Context, lines []sender.Line) []sender.Result {
 	defer s.mu.Unlock()
 	var out []sender.Result
 	for _, l := range lines {
-		s.calls[l.OperationID] = append(s.calls[l.OperationID], s.clock.now())
+		s.calls[l.OperationID] = append(s.calls[l.OperationID], s.clock.Now())
 		out = append(out, s.done(l))
 	}
-	s.clock.advance(30 * time.Second) // four at once take less than half of a lease
+	s.clock.Advance(30 * time.Second) // four at once take less than half of a lease
 	return out
 }
 
@@ -270,20 +271,20 @@ func TestALineHasOneSenderAtATime(t *testing.T) {
 		return sender.Result{Outcome: sender.Settled, Accepted: l.Quantity}
 	}}
 	reporter := func(owner string) *Reporter {
-		return New(Options{Catalog: s.catalog, Usage: s.service, Senders: map[string]sender.Sender{catalog.PartnerAWS: sent}, Clock: s.clock.now, Owner: owner})
+		return New(Options{Catalog: s.catalog, Usage: s.service, Senders: map[string]sender.Sender{catalog.PartnerAWS: sent}, Clock: s.clock.Now, Owner: owner})
 	}
 	one, two := reporter("one"), reporter("two")
-	s.clock.set(ten.Add(65 * time.Minute))
+	s.clock.Set(ten.Add(65 * time.Minute))
 	inner := sent.done
 	sent.done = func(l sender.Line) sender.Result { // while one sends, two looks for work
-		now := s.clock.now()
+		now := s.clock.Now()
 		lines, err := s.catalog.LeaseLines(context.Background(), "two", now, now.Add(two.timing.Lease), 1000, func(other *catalog.Line) bool { return other.Operation == l.OperationID })
 		if err != nil || len(lines) > 0 {
 			t.Errorf("%s is sent by one and leased by two: %v", l.OperationID, err)
 		}
 		return inner(l)
 	}
-	s.must(one.RunOnce(context.Background(), s.clock.now()))
+	s.must(one.RunOnce(context.Background(), s.clock.Now()))
 	if len(sent.calls) != 60 {
 		t.Errorf("%d lines were sent", len(sent.calls))
 	}

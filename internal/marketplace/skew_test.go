@@ -17,7 +17,7 @@ func TestClockSkewAtTheEdgeOfAnHour(t *testing.T) {
 	eachCloud(t, func(t *testing.T, s *shop, m *markets, cloud string) {
 		var reporters []*Reporter
 		for owner, off := range map[string]time.Duration{"ahead": skew, "behind": -skew} {
-			clock := func() time.Time { return s.clock.now().Add(off) }
+			clock := func() time.Time { return s.clock.Now().Add(off) }
 			reporters = append(reporters, New(Options{Catalog: s.catalog, Usage: s.service, Senders: sendersTo(t, m.url), Clock: clock, Owner: owner}))
 		}
 		pass := func(first int) {
@@ -29,15 +29,15 @@ func TestClockSkewAtTheEdgeOfAnHour(t *testing.T) {
 			s.balance(m)
 		}
 		for minute := 50; minute < 135; minute++ {
-			s.clock.set(ten.Add(time.Duration(minute) * time.Minute))
+			s.clock.Set(ten.Add(time.Duration(minute) * time.Minute))
 			if minute < 125 {
-				s.post("e-"+cloud, "gb=1.25", s.clock.now())                   // of the current hour
-				s.post("e-"+cloud, "gb=1", s.clock.now().Add(-10*time.Minute)) // of the one before, for a while
+				s.post("e-"+cloud, "gb=1.25", s.clock.Now())                   // of the current hour
+				s.post("e-"+cloud, "gb=1", s.clock.Now().Add(-10*time.Minute)) // of the one before, for a while
 			}
 			pass(minute)
 		}
 		for range 40 {
-			s.clock.advance(6 * time.Minute)
+			s.clock.Advance(6 * time.Minute)
 			pass(0)
 		}
 		s.agree(m)

@@ -46,7 +46,7 @@ func TestWhatWaitsWithoutALineIsListed(t *testing.T) {
 	s.apply(strings.ReplaceAll(oneEach(""), ", seat: {name: seat, type: DOUBLE}", ""))
 	m := newMarkets(t, s.clock, 1)
 	r := s.reporter(m, "one")
-	s.clock.set(ten.Add(6*time.Hour + 10*time.Minute))
+	s.clock.Set(ten.Add(6*time.Hour + 10*time.Minute))
 	late := s.post("e-gcp", "gb=7.25", ten)
 	refused := s.post("e-gcp", "seat=2.5 gb=1", ten.Add(5*time.Hour))
 	s.run(r)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
 )
@@ -25,7 +26,7 @@ func TestRetriesBillNoMoreThanTheHour(t *testing.T) {
 			for _, cloud := range []string{simulator.AWS, simulator.Azure} {
 				s := newShop(t)
 				s.apply(oneEach(""))
-				retries(t, s, newMarkets(t, s.clock, 1), cloud, aggregation, rand.New(rand.NewPCG(seed(t), 0)))
+				retries(t, s, newMarkets(t, s.clock, 1), cloud, aggregation, fixedtest.Rand(t))
 			}
 		})
 	}

@@ -21,8 +21,8 @@ func TestReconcileIsOfOneOrganization(t *testing.T) {
 	s.inOrganization("other", func(other string) {
 		s.must(s.applyTo(other, "meters: [{key: counted, event_type: e, aggregation: SUM, value: v}]\n"+product+strings.Replace(entitlement("theirs", clouds[0], "another", ""), "key: seat", "key: seat, meter: counted", 1)))
 		s.post("e-"+clouds[0], "gb=5", ten)
-		s.clock.advance(70 * time.Minute)
-		r := New(Options{Catalog: s.catalog, Usage: failing{}, Senders: sendersTo(t, m.url), Clock: s.clock.now, Owner: "one"})
+		s.clock.Advance(70 * time.Minute)
+		r := New(Options{Catalog: s.catalog, Usage: failing{}, Senders: sendersTo(t, m.url), Clock: s.clock.Now, Owner: "one"})
 		for _, organization := range []string{"third", other} {
 			s.inOrganization(organization, func(string) {})
 		}
@@ -58,7 +58,7 @@ func TestRequestsWaitTheirTurn(t *testing.T) {
 	s.apply(oneEach(""))
 	s.must(s.catalog.PauseReporters(context.Background(), "restored"))
 	s.post("e-"+clouds[0], "gb=5", ten)
-	s.clock.advance(70 * time.Minute)
+	s.clock.Advance(70 * time.Minute)
 	done, err := r.turn(context.Background()) // a pass that does not end
 	s.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -73,7 +73,7 @@ func TestRequestsWaitTheirTurn(t *testing.T) {
 	if err := <-ended; err == nil || meter.KindOf(err) != meter.KindUnavailable {
 		t.Errorf("reconcile: %v", err)
 	}
-	if err := r.RunOnce(ctx, s.clock.now()); err == nil || meter.KindOf(err) != meter.KindUnavailable {
+	if err := r.RunOnce(ctx, s.clock.Now()); err == nil || meter.KindOf(err) != meter.KindUnavailable {
 		t.Errorf("pass: %v", err)
 	}
 	if _, err := r.Report(ctx, org, "e-"+clouds[0], ten, false); err == nil || meter.KindOf(err) != meter.KindUnavailable {

@@ -3,14 +3,12 @@ package marketplace
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/marketplace/simulator"
@@ -32,17 +31,10 @@ const org = "default"
 // ten is the hour in which the tests begin.
 var ten = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 
-// clock is a clock that tests set.
-type clock struct{ at atomic.Int64 }
-
-func (c *clock) now() time.Time          { return time.UnixMicro(c.at.Load()).UTC() }
-func (c *clock) set(t time.Time)         { c.at.Store(t.UnixMicro()) }
-func (c *clock) advance(d time.Duration) { c.set(c.now().Add(d)) }
-
 // shop is a seller with its stores, and the reporters that work on them.
 type shop struct {
 	t        testing.TB
-	clock    *clock
+	clock    *fixedtest.Clock
 	dir, dsn string
 	catalog  *catalog.Store
 	ledger   *ledger.Ledger
@@ -51,19 +43,19 @@ type shop struct {
 }
 
 // openShop opens the stores in dir, and the catalogue that dsn names.
-func openShop(t testing.TB, dir, dsn string, c *clock) *shop {
+func openShop(t testing.TB, dir, dsn string, c *fixedtest.Clock) *shop {
 	t.Helper()
 	ctx := context.Background()
 	s := &shop{t: t, clock: c, dir: dir, dsn: dsn}
 	s.must(os.MkdirAll(dir, 0o700))
 	var err error
-	s.catalog, err = catalog.Open(ctx, dsn, catalog.Options{Clock: c.now, SecretKeyFile: filepath.Join(dir, "secret.key")})
+	s.catalog, err = catalog.Open(ctx, dsn, catalog.Options{Clock: c.Now, SecretKeyFile: filepath.Join(dir, "secret.key")})
 	s.must(err)
 	_, err = s.catalog.EnsureDefault(ctx, "test")
 	s.must(err)
-	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: c.now, Fatal: func(m string) { t.Error(m) }})
+	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: c.Now, Fatal: func(m string) { t.Error(m) }})
 	s.must(err)
-	s.service, err = metering.New(ctx, metering.Options{Ledger: s.ledger, Catalog: s.catalog, Clock: c.now})
+	s.service, err = metering.New(ctx, metering.Options{Ledger: s.ledger, Catalog: s.catalog, Clock: c.Now})
 	s.must(err)
 	return s
 }
@@ -75,8 +67,7 @@ func (s *shop) close() {
 
 func newShop(t testing.TB) *shop {
 	t.Helper()
-	c := &clock{}
-	c.set(ten)
+	c := fixedtest.NewClock(ten)
 	dir := t.TempDir()
 	s := openShop(t, dir, filepath.Join(dir, "catalog.db"), c)
 	t.Cleanup(s.close)
@@ -220,9 +211,9 @@ func (m *markets) Suspend(account string, on bool) {
 	}
 }
 
-func newMarkets(t testing.TB, c *clock, seed uint64) *markets {
+func newMarkets(t testing.TB, c *fixedtest.Clock, seed uint64) *markets {
 	t.Helper()
-	sim := simulator.New(simulator.Options{Clock: c.now, Seed: seed})
+	sim := simulator.New(simulator.Options{Clock: c.Now, Seed: seed})
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
 	return &markets{sim, server.URL}
@@ -243,13 +234,13 @@ func sendersTo(t testing.TB, url string) map[string]sender.Sender {
 
 // reporter returns a reporter of the shop to the marketplaces.
 func (s *shop) reporter(m *markets, owner string) *Reporter {
-	return New(Options{Catalog: s.catalog, Usage: s.service, Senders: sendersTo(s.t, m.url), Clock: s.clock.now, Owner: owner})
+	return New(Options{Catalog: s.catalog, Usage: s.service, Senders: sendersTo(s.t, m.url), Clock: s.clock.Now, Owner: owner})
 }
 
 // run makes one pass.
 func (s *shop) run(r *Reporter) {
 	s.t.Helper()
-	s.must(r.RunOnce(context.Background(), s.clock.now()))
+	s.must(r.RunOnce(context.Background(), s.clock.Now()))
 }
 
 // balance checks that the account of every dimension holds, and that what it
@@ -284,19 +275,4 @@ func (s *shop) agree(m *markets) {
 	if ours.Cmp(theirs) != 0 {
 		s.t.Errorf("%s is booked as accepted, the marketplaces accepted %s", ours, theirs)
 	}
-}
-
-// seed is ODOMETER_SEED or a new one; a failing test shows it.
-func seed(t testing.TB) uint64 {
-	t.Helper()
-	s := rand.Uint64()
-	if text := os.Getenv("ODOMETER_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s = n
-	}
-	t.Logf("ODOMETER_SEED=%d", s)
-	return s
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"odometer/internal/fixedtest"
 )
 
 func mustDecimal(t testing.TB, s string) Decimal {
@@ -63,7 +65,7 @@ func randomDecimal(t testing.TB, r *rand.Rand) Decimal {
 
 func TestDecimalAgainstBig(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	for range 5000 {
 		a, b := randomDecimal(t, r), randomDecimal(t, r)
 		x, y := bigRat(t, a), bigRat(t, b)
@@ -204,7 +206,7 @@ func TestDecimalJSON(t *testing.T) {
 			t.Errorf("%s is a decimal", in)
 		}
 	}
-	r := random(t)
+	r := fixedtest.Rand(t)
 	for range 500 {
 		d := randomDecimal(t, r)
 		text, err := json.Marshal(map[string]Decimal{"v": d})

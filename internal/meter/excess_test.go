@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"odometer/internal/fixedtest"
 )
 
 func TestNumbersBeyondTheLimits(t *testing.T) {
@@ -94,9 +96,7 @@ func randomNearLimits(r *rand.Rand) string {
 // TestNumbersAgreeWithRationals holds comparison, equality and rounding against math/big.
 func TestNumbersAgreeWithRationals(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := fixedtest.Rand(t)
 	rat := func(s string) *big.Rat {
 		v, ok := new(big.Rat).SetString(s)
 		if !ok {

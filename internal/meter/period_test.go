@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"odometer/internal/fixedtest"
 )
 
 func TestMonth(t *testing.T) {
@@ -140,7 +142,7 @@ func TestPercentileRank(t *testing.T) {
 // least p percent of the samples do not exceed.
 func TestPercentileIsLeast(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	for range 500 {
 		p := NewDecimal(1 + r.Int64N(100_000)).Quo(NewDecimal(1000))
 		samples := make([]int, 1+r.IntN(300))

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"odometer/internal/fixedtest"
 )
 
 var (
@@ -136,7 +138,7 @@ func randomNumber(r *rand.Rand) string {
 
 func TestQuantityAgainstBig(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	accepted := 0
 	for range 30_000 {
 		s := randomNumber(r)
@@ -197,7 +199,7 @@ func checkQuantity(t *testing.T, q Quantity) {
 
 func TestQuantityCompare(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	for range 5000 {
 		a, b := randomQuantity(r), randomQuantity(r)
 		if got, want := a.Cmp(b), bigParts(a).Cmp(bigParts(b)); got != want {
@@ -220,7 +222,7 @@ func randomQuantity(r *rand.Rand) Quantity {
 
 func TestQuantityFromInt64(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	values := []int64{0, 1, -1, math.MaxInt64, math.MinInt64, math.MinInt64 + 1, 1_000_000_000_000}
 	for range 1000 {
 		values = append(values, int64(r.Uint64())>>r.IntN(64))

@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+
+	"odometer/internal/fixedtest"
 )
 
 // bigWords returns s's count of 10^-12ths.
@@ -30,7 +32,7 @@ func bigText(parts *big.Int) string {
 
 func TestSumAgainstBig(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	var s, other Sum
 	want, wantOther := new(big.Int), new(big.Int)
 	for i := range 20_000 {
@@ -70,7 +72,7 @@ func TestSumAgainstBig(t *testing.T) {
 
 func TestSumIsGroup(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	var quantities []Quantity
 	for range 500 {
 		quantities = append(quantities, randomQuantity(r))

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	_ "time/tzdata" // the zones of these tests, whatever the machine has
+
+	"odometer/internal/fixedtest"
 )
 
 var rewriteFlag = flag.Bool("rewrite", false, "write the answers in testdata instead of checking them")
@@ -276,7 +278,7 @@ func checkWindows(t *testing.T, w Window, loc *time.Location, from, to time.Time
 
 func TestWindowsAgainstWalk(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	for _, loc := range testZones(t) {
 		all := changes(loc)
 		for _, w := range windows {
@@ -300,7 +302,7 @@ func TestWindowsAgainstWalk(t *testing.T) {
 // and that longer ones begin where shorter ones do.
 func TestWindowsTile(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	for _, loc := range testZones(t) {
 		for range 200 {
 			at := time.Unix(-4_000_000_000+r.Int64N(8_000_000_000), r.Int64N(1e9))
@@ -363,7 +365,7 @@ func TestWindowAligned(t *testing.T) {
 // TestWindowAlignedAgainstStarts checks the promise of Aligned on every start.
 func TestWindowAlignedAgainstStarts(t *testing.T) {
 	t.Parallel()
-	r := random(t)
+	r := fixedtest.Rand(t)
 	slots := []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
 	missed, cases := 0, 0
 	for _, loc := range testZones(t) {

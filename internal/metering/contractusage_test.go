@@ -3,13 +3,13 @@ package metering
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -116,9 +116,7 @@ func belongs(a Agreement, known []Agreement, e edge) bool {
 // customers with several contracts.
 func TestContractUsage(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := fixedtest.Rand(t)
 	service := edgeService(t)
 	month := within(t, "2026-10-01", "2026-11-01")
 	known := []Agreement{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -127,9 +127,10 @@ func TestMonthsOfRandomHistories(t *testing.T) {
 	if testing.Short() {
 		histories = 3
 	}
-	for range histories {
-		seed := rand.Uint64()
-		r := rand.New(rand.NewPCG(seed, 1))
+	first := fixedtest.Seed(t)
+	for i := range histories {
+		seed := first + uint64(i)
+		r := fixedtest.From(seed)
 		w := newMonthsWorld(t, false)
 		w.reopen(r.IntN(4) > 0) // some closings before there was a book
 		tokyo, err := time.LoadLocation("Asia/Tokyo")

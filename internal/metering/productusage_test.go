@@ -3,13 +3,13 @@ package metering
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -146,9 +146,7 @@ func TestProductUsage(t *testing.T) {
 func TestProductPercentiles(t *testing.T) {
 	t.Parallel()
 	service := edgeService(t)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := fixedtest.Rand(t)
 	var events []edge
 	months := []struct {
 		from         time.Time

@@ -2,9 +2,9 @@ package rating
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -13,7 +13,7 @@ import (
 // to bill while money that could absorb it is.
 func TestAbsorbKeepsEveryDigit(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(seed(t), 2))
+	r := fixedtest.Rand(t)
 	orders := [][]Step{DefaultOrder, {StepIncluded, StepCredit, StepCommit}, {StepCommit, StepIncluded, StepCredit}, {StepCredit}}
 	for range 2000 {
 		usage, prices, included := map[string]meter.Decimal{}, map[string]meter.Decimal{}, map[string]meter.Decimal{}
@@ -51,7 +51,7 @@ func TestAbsorbKeepsEveryDigit(t *testing.T) {
 // is what was to be billed, and each quantity is of the format.
 func TestCarryKeepsEveryDigit(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(seed(t), 3))
+	r := fixedtest.Rand(t)
 	for _, f := range []Format{FormatAWS, FormatAzure, FormatGCPInt, FormatGCPDouble, {Places: 2, Maximum: meter.NewDecimal(3)}} {
 		var billed, sent, carried meter.Decimal
 		for range 2000 {

@@ -3,27 +3,11 @@ package rating
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
-
-// seed is ODOMETER_SEED or a new one; a failing test shows it.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	s := rand.Uint64()
-	if text := os.Getenv("ODOMETER_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s = n
-	}
-	t.Logf("ODOMETER_SEED=%d", s)
-	return s
-}
 
 // thousandths is a random decimal of up to three places.
 func thousandths(r *rand.Rand, n int64) meter.Decimal {
@@ -34,7 +18,7 @@ func thousandths(r *rand.Rand, n int64) meter.Decimal {
 // same as the sum of what its parts map to, where nothing is rounded.
 func TestMappingOrderDoesNotMatter(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(seed(t), 1))
+	r := fixedtest.Rand(t)
 	for range 500 {
 		m := Mapping{Enabled: true, V2: map[string][]Destination{}}
 		dimensions := map[string]Dimension{}

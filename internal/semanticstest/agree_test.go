@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
 )
@@ -27,7 +28,7 @@ func TestSurfacesAgree(t *testing.T) {
 	if testing.Short() {
 		rounds, events = 1, 1500
 	}
-	r := rand.New(rand.NewPCG(seed(t), 1))
+	r := fixedtest.Rand(t)
 	for range rounds {
 		m := newMarket(r)
 		m.makeEvents(r, events)

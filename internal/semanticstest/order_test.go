@@ -4,33 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"odometer/internal/cloudevents"
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
 )
-
-// seed is ODOMETER_SEED or a new one; a test prints it.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	s := rand.Uint64()
-	if text := os.Getenv("ODOMETER_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s = n
-	}
-	t.Logf("ODOMETER_SEED=%d", s)
-	return s
-}
 
 // orderMeters has every aggregation, with few and with many groups.
 var orderMeters = []string{
@@ -61,7 +45,7 @@ func orderEvents(r *rand.Rand, n int) []string {
 // after them and restarts, give the same figures.
 func TestOrderChangesNoTotal(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := fixedtest.Rand(t)
 	events := orderEvents(r, 1500)
 	var want []ledger.Usage
 	for round := range 5 {

@@ -2,8 +2,9 @@ package share
 
 import (
 	"context"
-	"math/rand/v2"
 	"testing"
+
+	"odometer/internal/fixedtest"
 )
 
 // One holder takes what it can; then what is left to others.
@@ -129,9 +130,7 @@ func TestPlacesOfOthers(t *testing.T) {
 func TestPlacesAddUp(t *testing.T) {
 	t.Parallel()
 	p := NewPlaces(3)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := fixedtest.Rand(t)
 	done := make(chan struct{})
 	const workers = 12
 	for i := range workers {

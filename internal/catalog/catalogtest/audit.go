@@ -19,7 +19,7 @@ var auditCases = []testCase{
 func auditComplete(b *bench) {
 	b.organization("a")
 	name := "New"
-	b.clock.advance(time.Second)
+	b.clock.Advance(time.Second)
 	_, err := b.store.UpdateOrganization(b.ctx, "a", catalog.OrganizationPatch{Name: &name}, "key:2")
 	b.must(err)
 	k, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Customer: "c"}, "key:3")
@@ -32,7 +32,7 @@ func auditComplete(b *bench) {
 	minted, _, err := b.store.MintAdminKey(b.ctx, "a", "command line")
 	b.must(err)
 
-	later := b.clock.now()
+	later := b.clock.Now()
 	first := catalog.Organization{ID: "a", Name: "a", CustomerAttribute: "subject", Created: later.Add(-time.Second)}
 	renamed := first
 	renamed.Name = name

@@ -6,11 +6,11 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -43,7 +43,7 @@ type bench struct {
 	ctx   context.Context
 	dsn   string
 	file  string // the secret key file
-	clock *clock
+	clock *fixedtest.Clock
 	limit catalog.Limits
 	store *catalog.Store
 
@@ -51,7 +51,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T, dsn string) *bench {
-	b := &bench{T: t, ctx: t.Context(), dsn: dsn, file: filepath.Join(t.TempDir(), "secret.key"), clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
+	b := &bench{T: t, ctx: t.Context(), dsn: dsn, file: filepath.Join(t.TempDir(), "secret.key"), clock: fixedtest.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))}
 	b.open()
 	t.Cleanup(func() {
 		// Whatever was done, each row is as it was stored.
@@ -67,7 +67,7 @@ func newBench(t *testing.T, dsn string) *bench {
 
 func (b *bench) open() {
 	b.Helper()
-	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.now, Limits: b.limit, SecretKeyFile: b.file})
+	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.Now, Limits: b.limit, SecretKeyFile: b.file})
 	if err != nil {
 		b.Fatalf("Open: %v", err)
 	}
@@ -140,23 +140,3 @@ func pages[T any](b *bench, read func(catalog.Page) ([]T, string, error), limit 
 		page.Cursor = next
 	}
 }
-
-// clock is a clock that tests set.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) set(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = t
-}
-
-func (c *clock) advance(d time.Duration) { c.set(c.now().Add(d)) }

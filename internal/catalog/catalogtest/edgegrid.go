@@ -49,7 +49,7 @@ func edgeGridFound(b *bench) {
 	}
 	b.store.UseKey(k.ID)
 	b.store.UseKey("unknown")
-	if got := b.used(k); !got.Equal(b.clock.now()) {
+	if got := b.used(k); !got.Equal(b.clock.Now()) {
 		b.Errorf("used at %v", got)
 	}
 	for _, e := range b.audit("a") {
@@ -68,11 +68,11 @@ func edgeGridFound(b *bench) {
 
 func edgeGridGone(b *bench) {
 	b.organization("a")
-	expired, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.now().Add(time.Hour)})
+	expired, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.Now().Add(time.Hour)})
 	revoked, r := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	_, err := b.store.RevokeKey(b.ctx, "a", revoked.ID, by)
 	b.must(err)
-	b.clock.set(expired.Expires)
+	b.clock.Set(expired.Expires)
 	var decoy catalog.Credential
 	for _, token := range []string{"", "akab-x", c.ClientToken, r.ClientToken, c.AccessToken} {
 		k, credential, known := b.store.EdgeGridKey(token)

@@ -2,16 +2,14 @@ package catalogtest
 
 import (
 	"context"
-	"flag"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
-
-var seedFlag = flag.Uint64("catalog.seed", 0, "seed of the random history of keys; 0 = another each time")
 
 var historyCases = []testCase{
 	{"a random history of keys agrees with a naive model", randomHistory},
@@ -32,12 +30,7 @@ type model struct {
 }
 
 func randomHistory(b *bench) {
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	b.Logf("replay with -catalog.seed=%d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := fixedtest.Rand(b)
 	organizations := []string{"a", "b", "c"}
 	for _, id := range organizations {
 		b.organization(id)
@@ -51,7 +44,7 @@ func randomHistory(b *bench) {
 		case op < 8:
 			m.revoke(b, m.any(r), organization)
 		case op < 9:
-			b.clock.advance(time.Duration(r.IntN(3600)) * time.Second)
+			b.clock.Advance(time.Duration(r.IntN(3600)) * time.Second)
 		case op < 10:
 			b.reopen(b.limit)
 		default:
@@ -71,7 +64,7 @@ func (m *model) any(r *rand.Rand) string { return m.tokens[r.IntN(len(m.tokens))
 func (m *model) create(b *bench, r *rand.Rand, organization string) {
 	n := catalog.NewKey{Organization: organization, Role: catalog.RoleIngest}
 	if r.IntN(2) == 0 {
-		n.Expires = b.clock.now().Add(time.Duration(1+r.IntN(7200)) * time.Second)
+		n.Expires = b.clock.Now().Add(time.Duration(1+r.IntN(7200)) * time.Second)
 	}
 	k, token := b.key(n)
 	m.keys[token] = &modelKey{organization: organization, id: k.ID, expires: n.Expires}
@@ -91,7 +84,7 @@ func (m *model) revoke(b *bench, token, organization string) {
 
 func (m *model) authenticate(b *bench, token string) {
 	k := m.keys[token]
-	valid := !k.revoked && (k.expires.IsZero() || b.clock.now().Before(k.expires))
+	valid := !k.revoked && (k.expires.IsZero() || b.clock.Now().Before(k.expires))
 	got, err := b.store.AuthenticateKey(b.ctx, token)
 	if !valid {
 		b.wantKind(err, meter.KindUnauthenticated)

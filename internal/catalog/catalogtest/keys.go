@@ -25,11 +25,11 @@ var keyCases = []testCase{
 
 func keyStays(b *bench) {
 	b.organization("a")
-	expires := b.clock.now().Add(time.Hour)
+	expires := b.clock.Now().Add(time.Hour)
 	made, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Customer: "Kunde Ä", Expires: expires})
 	want := catalog.Key{
 		ID: made.ID, Organization: "a", Role: catalog.RoleRead, Kind: catalog.KindToken,
-		Customer: "Kunde Ä", Created: b.clock.now(), Expires: expires,
+		Customer: "Kunde Ä", Created: b.clock.Now(), Expires: expires,
 	}
 	if made != want {
 		b.Fatalf("created %+v, want %+v", made, want)
@@ -84,7 +84,7 @@ func keyRefused(b *bench) {
 	b.organization("a")
 	longest := strings.Repeat("x", catalog.MaxCustomerBytes)
 	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Customer: longest})
-	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.now().Add(time.Microsecond)})
+	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.Now().Add(time.Microsecond)})
 	for name, n := range map[string]catalog.NewKey{
 		"no role":            {},
 		"unknown role":       {Role: "owner"},
@@ -98,7 +98,7 @@ func keyRefused(b *bench) {
 		"bound, default aid": {Role: catalog.RoleRead, Customer: "c", DefaultAID: "7"},
 		"default aid unread": {Role: catalog.RoleReport, DefaultAID: "7"},
 		"accounts of token":  {Role: catalog.RoleRead, Accounts: []string{"A"}},
-		"expired":            {Role: catalog.RoleRead, Expires: b.clock.now()},
+		"expired":            {Role: catalog.RoleRead, Expires: b.clock.Now()},
 		"expired long ago":   {Role: catalog.RoleRead, Expires: time.Unix(0, 0)},
 	} {
 		n.Organization = "a"
@@ -123,9 +123,9 @@ func keyPages(b *bench) {
 		k, _ := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 		b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
 		want = append(want, k)
-		b.clock.advance(time.Microsecond)
+		b.clock.Advance(time.Microsecond)
 		if i == 0 {
-			b.clock.advance(time.Hour)
+			b.clock.Advance(time.Hour)
 		}
 	}
 	for _, limit := range []int{0, 1, 2, 3, 6, 7, 8} {
@@ -256,11 +256,11 @@ func keyIsolation(b *bench) {
 func keyRevoked(b *bench) {
 	b.organization("a")
 	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	b.clock.advance(3 * time.Hour)
+	b.clock.Advance(3 * time.Hour)
 	_, err := b.store.AuthenticateKey(b.ctx, token)
 	b.must(err)
 	want := k
-	want.Revoked, want.LastUsed = b.clock.now(), b.clock.now().Truncate(catalog.LastUsedGrain)
+	want.Revoked, want.LastUsed = b.clock.Now(), b.clock.Now().Truncate(catalog.LastUsedGrain)
 	for range 2 {
 		got, err := b.store.RevokeKey(b.ctx, "a", k.ID, by)
 		b.must(err)
@@ -272,7 +272,7 @@ func keyRevoked(b *bench) {
 		if read != want {
 			b.Fatalf("read %+v, want %+v", read, want)
 		}
-		b.clock.advance(time.Hour)
+		b.clock.Advance(time.Hour)
 		b.reopen(b.limit)
 	}
 	if got := len(b.audit("a")); got != 3 {

@@ -68,13 +68,13 @@ func namedListings(b *bench) {
 func listingsKept(b *bench) {
 	b.organization("a")
 	b.allow("a", "GCP s", "AWS p2", "AWS p1", "AWS p2")
-	first := b.clock.now()
-	b.clock.advance(time.Hour)
+	first := b.clock.Now()
+	b.clock.Advance(time.Hour)
 	b.allow("a", "AWS p1", "AWS p3")
 	b.allow("a", "AWS p3", "AWS p1")
 	got, err := b.store.Listings(b.ctx, "a")
 	b.must(err)
-	if len(got) != 2 || got[0] != (catalog.Listing{Partner: "AWS", Listing: "p1", Created: first}) || got[1].Listing != "p3" || !got[1].Created.Equal(b.clock.now()) {
+	if len(got) != 2 || got[0] != (catalog.Listing{Partner: "AWS", Listing: "p1", Created: first}) || got[1].Listing != "p3" || !got[1].Created.Equal(b.clock.Now()) {
 		b.Errorf("%+v", got)
 	}
 	told := 0

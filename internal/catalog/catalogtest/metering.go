@@ -40,8 +40,8 @@ func creditsAdded(b *bench) {
 		})
 	}
 	wg.Wait()
-	b.clock.advance(time.Hour)
-	if c := b.credit("99999999999999999999999999.5", catalog.Idempotency{}); c.Number != 5 || !c.Time.Equal(b.clock.now()) || c.Actor != actor || c.Entitlement != "e1" {
+	b.clock.Advance(time.Hour)
+	if c := b.credit("99999999999999999999999999.5", catalog.Idempotency{}); c.Number != 5 || !c.Time.Equal(b.clock.Now()) || c.Actor != actor || c.Entitlement != "e1" {
 		b.Errorf("%+v", c)
 	}
 	for _, limit := range []int{0, 1, 2} {
@@ -95,7 +95,7 @@ func creditsRepeated(b *bench) {
 	b.sampled("a")
 	once := catalog.Idempotency{Scope: "credit", Key: "k", Request: "r"}
 	first := b.credit("5", once)
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	if again := b.credit("5", once); again.Number != first.Number || !again.Time.Equal(first.Time) || again.Entitlement != "e1" {
 		b.Errorf("%+v, then %+v", first, again)
 	}
@@ -149,12 +149,12 @@ func metricsNoted(b *bench) {
 	b.must(err)
 	_, err = b.store.CreateBillableMetric(b.ctx, "a", m)
 	b.wantKind(err, meter.KindConflict)
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	b.must(b.store.TouchBillableMetric(b.ctx, "a", m.ID))
 	b.must(b.store.TouchBillableMetric(b.ctx, "a", "unknown"))
 	got, err := b.store.BillableMetric(b.ctx, "a", m.ID)
 	b.must(err)
-	if string(got.Definition) != string(m.Definition) || string(got.Info) != string(m.Info) || !got.Created.Equal(made.Created) || !got.Updated.Equal(b.clock.now()) {
+	if string(got.Definition) != string(m.Definition) || string(got.Info) != string(m.Info) || !got.Created.Equal(made.Created) || !got.Updated.Equal(b.clock.Now()) {
 		b.Errorf("%+v", got)
 	}
 	second := m
@@ -178,8 +178,8 @@ func metricsNoted(b *bench) {
 
 func entitlementsSeen(b *bench) {
 	b.sampled("a")
-	changed := b.clock.now().Add(time.Hour)
-	b.clock.set(changed)
+	changed := b.clock.Now().Add(time.Hour)
+	b.clock.Set(changed)
 	b.apply("a", `entitlements: [{id: e1, customer: acme, buyer: {id: b-1}, partner: AWS, product: cdn, status: suspended, starts: 2025-01-01, dimensions: [{key: gb, unit_price: "2"}]}]`,
 		catalog.ApplyOptions{}, 1)
 	v := b.view("a")
@@ -211,8 +211,8 @@ func entitlementsSeen(b *bench) {
 	if got := v.EntitlementsOfBuyer("b-1"); len(got) != 1 || got[0] != e || len(v.EntitlementsOfBuyer("acme")) != 0 {
 		b.Errorf("%v", got)
 	}
-	b.clock.advance(time.Hour)
-	removed := b.clock.now()
+	b.clock.Advance(time.Hour)
+	removed := b.clock.Now()
 	b.apply("a", "customers: [{id: acme}]\nentitlements: []", catalog.ApplyOptions{Prune: true}, 15)
 	v = b.view("a")
 	if _, ok := v.Entitlement("e1"); ok {

@@ -11,12 +11,12 @@ func jsonOf(v any) (json.RawMessage, error) { return json.Marshal(v) }
 
 func nounHistory(b *bench) {
 	b.sampled("a")
-	b.clock.advance(24 * time.Hour)
-	renamed := b.clock.now()
+	b.clock.Advance(24 * time.Hour)
+	renamed := b.clock.Now()
 	b.apply("a", `customers: [{id: acme, account_id: A-1, cycle_day: 5, quota: {cloud_units: 5}, services: [{id: s1, name: uno}],
   tests: [{id: t1, type: ping, account_group: "7", interval_s: 60, agents: [a1], cloud_agents: 2, enabled: false}]}]`, catalog.ApplyOptions{}, 2)
-	b.clock.advance(24 * time.Hour)
-	removed := b.clock.now()
+	b.clock.Advance(24 * time.Hour)
+	removed := b.clock.Now()
 	b.apply("a", "customers: [{id: acme, account_id: A-1, cycle_day: 5, quota: {cloud_units: 5}}, {id: beta, pricing: legacy}]", catalog.ApplyOptions{Prune: true}, sampleNouns-2)
 	for range 2 {
 		v := b.view("a")
@@ -56,8 +56,8 @@ func nounEffective(b *bench) {
 		return `customers: [{id: acme, account_id: A-1, cycle_day: 5, quota: {cloud_units: 5}, account_groups: [{aid: "7", name: Web}, {aid: "8"}],
   tests: [{id: t1, type: ping, account_group: "` + group + `", interval_s: 60, agents: [a1], cloud_agents: 2}]}]`
 	}
-	at := b.clock.now().Add(-48 * time.Hour)
-	b.clock.advance(time.Hour)
+	at := b.clock.Now().Add(-48 * time.Hour)
+	b.clock.Advance(time.Hour)
 	b.apply("a", test("8"), catalog.ApplyOptions{Effective: at}, 2)
 	owners := func() string {
 		var all string
@@ -69,7 +69,7 @@ func nounEffective(b *bench) {
 	if got := owners(); got != "7 8 " {
 		b.Errorf("owners %s", got)
 	}
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	b.apply("a", test("7"), catalog.ApplyOptions{}, 1)
 	if got := owners(); got != "7 8 7 " {
 		b.Errorf("owners %s", got)
@@ -88,7 +88,7 @@ func nounEffective(b *bench) {
 
 func agentsEffective(b *bench) {
 	b.sampled("a")
-	made := b.clock.now()
+	made := b.clock.Now()
 	month, next := day("2026-03-01"), day("2026-04-01")
 	agent := func(fields string) string {
 		return `customers: [{id: acme, account_id: A-1, cycle_day: 5, quota: {cloud_units: 5}, agents: [{id: a1, kind: enterprise, account_group: "7"` + fields + `}]}]`
@@ -112,17 +112,17 @@ func agentsEffective(b *bench) {
 	if all := b.view("a").AgentsOf("acme", month, next); len(all) != 1 || !all[0].From.Equal(month) {
 		b.Errorf("%+v: an agent holds for all times, though it is not counted", all)
 	}
-	b.clock.advance(24 * time.Hour)
-	off := b.clock.now()
+	b.clock.Advance(24 * time.Hour)
+	off := b.clock.Now()
 	b.apply("a", agent(", enabled: false"), catalog.ApplyOptions{}, 1)
 	counted(made, off)
-	b.clock.advance(24 * time.Hour)
+	b.clock.Advance(24 * time.Hour)
 	b.apply("a", agent(", effective: 2026-03-10"), catalog.ApplyOptions{}, 1)
 	counted(made, off, day("2026-03-10"), next)
 	b.apply("a", agent(", effective: 2026-03-10"), catalog.ApplyOptions{}, 0)
 	b.apply("a", agent(""), catalog.ApplyOptions{}, 0)
 	// Another instant says from when the change holds; the same one says nothing.
-	b.clock.set(day("2026-03-20"))
+	b.clock.Set(day("2026-03-20"))
 	b.apply("a", agent(", enabled: false, effective: 2026-03-15"), catalog.ApplyOptions{}, 1)
 	counted(made, off, day("2026-03-10"), day("2026-03-15"))
 	b.apply("a", agent(", effective: 2026-03-15"), catalog.ApplyOptions{}, 1)

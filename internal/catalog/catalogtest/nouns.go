@@ -202,7 +202,7 @@ func second[T any](_ T, ok bool) bool { return ok }
 func documentAgain(b *bench) {
 	b.sampled("a")
 	before := len(b.audit("a"))
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	for _, prune := range []bool{false, true} {
 		d := b.apply("a", sample, catalog.ApplyOptions{Prune: prune}, 0)
 		if !d.Empty() {
@@ -220,7 +220,7 @@ func documentAgain(b *bench) {
 
 func documentExported(b *bench) {
 	b.sampled("a")
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	text := b.export("a")
 	b.organization("b")
 	b.meters("b", text)
@@ -258,7 +258,7 @@ func documentPruned(b *bench) {
 	if len(b.view("a").Customers()) != 2 {
 		b.Error("a customer was removed without pruning")
 	}
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	d = b.apply("a", part, catalog.ApplyOptions{Prune: true}, sampleNouns-1)
 	for _, c := range d.Changes {
 		if c.Action != catalog.AuditDelete || c.After != nil {
@@ -274,7 +274,7 @@ func documentPruned(b *bench) {
 	if len(d.Meters.Update) != 1 || !slices.Equal(d.Meters.Remove, []string{"requests"}) || len(d.Meters.Create) != 0 {
 		b.Errorf("meters %+v", d.Meters)
 	}
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	b.apply("a", sample, catalog.ApplyOptions{}, sampleNouns)
 }
 
@@ -297,7 +297,7 @@ func documentRefused(b *bench) {
 	b.wantKind(err, meter.KindInvalid)
 	_, err = b.store.Apply(b.ctx, "a", b.parse(""), catalog.ApplyOptions{})
 	b.wantKind(err, meter.KindInvalid)
-	_, err = b.store.Apply(b.ctx, "a", b.parse(""), catalog.ApplyOptions{Actor: actor, Effective: b.clock.now().Add(time.Second)})
+	_, err = b.store.Apply(b.ctx, "a", b.parse(""), catalog.ApplyOptions{Actor: actor, Effective: b.clock.Now().Add(time.Second)})
 	b.wantKind(err, meter.KindInvalid)
 	if b.export("a") != before || len(b.audit("a")) != audits {
 		b.Error("something changed")
@@ -344,7 +344,7 @@ func documentOrganization(b *bench) {
 
 func nounsEdited(b *bench) {
 	b.sampled("a")
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	opt := catalog.ApplyOptions{Actor: actor}
 	d, err := b.store.Edit(b.ctx, "a", opt, func(doc *catalog.Document) error {
 		doc.Customers[0].Agents[0].Enabled = false
@@ -356,7 +356,7 @@ func nounsEdited(b *bench) {
 		b.Fatalf("%+v", d)
 	}
 	v := b.view("a")
-	if got := v.AgentsCounted("acme", b.clock.now().Add(-2*time.Hour), b.clock.now().Add(time.Hour)); len(got) != 1 || !got[0].To.Equal(b.clock.now()) {
+	if got := v.AgentsCounted("acme", b.clock.Now().Add(-2*time.Hour), b.clock.Now().Add(time.Hour)); len(got) != 1 || !got[0].To.Equal(b.clock.Now()) {
 		b.Errorf("counted %+v", got)
 	}
 	_, err = b.store.Edit(b.ctx, "a", opt, func(doc *catalog.Document) error {
@@ -374,14 +374,14 @@ func nounsEdited(b *bench) {
 func nounsAudited(b *bench) {
 	b.sampled("a")
 	before := len(b.audit("a"))
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	b.apply("a", "customers: [{id: acme, name: ACME, account_id: A-1, cycle_day: 5, quota: {cloud_units: 5}, services: [{id: s1, name: uno}]}]", catalog.ApplyOptions{}, 2)
 	entries := b.audit("a")[before:]
 	if len(entries) != 2 {
 		b.Fatalf("%d entries", len(entries))
 	}
 	e := entries[1]
-	if e.Actor != actor || e.Action != catalog.AuditUpdate || e.Noun != catalog.NounService || e.ID != "acme/s1" || !e.Time.Equal(b.clock.now()) {
+	if e.Actor != actor || e.Action != catalog.AuditUpdate || e.Noun != catalog.NounService || e.ID != "acme/s1" || !e.Time.Equal(b.clock.Now()) {
 		b.Errorf("%+v", e)
 	}
 	if string(e.Before) != `{"id":"s1","name":"one"}` || string(e.After) != `{"id":"s1","name":"uno"}` {
@@ -392,7 +392,7 @@ func nounsAudited(b *bench) {
 func nounsApart(b *bench) {
 	b.sampled("a")
 	b.sampled("b")
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	b.apply("b", "customers: [{id: only}]", catalog.ApplyOptions{Prune: true}, sampleNouns+1)
 	if len(b.view("a").Customers()) != 2 || len(b.view("b").Customers()) != 1 {
 		b.Error("a change of one organization is seen in another")
@@ -405,7 +405,7 @@ func nounsShared(b *bench) {
 	if b.view("a") != first {
 		b.Error("a view is read again without a change")
 	}
-	other, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.now})
+	other, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.Now})
 	b.must(err)
 	defer func() { b.must(other.Close()) }()
 	_, err = other.Apply(b.ctx, "a", b.parse("customers: [{id: new}]"), catalog.ApplyOptions{Actor: actor})

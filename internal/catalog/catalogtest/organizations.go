@@ -27,7 +27,7 @@ var organizationCases = []testCase{
 func organizationStays(b *bench) {
 	made, err := b.store.CreateOrganization(b.ctx, catalog.NewOrganization{ID: "Shop-1.x_y", Name: "Shöp", CustomerAttribute: "account"}, actor)
 	b.must(err)
-	want := catalog.Organization{ID: "Shop-1.x_y", Name: "Shöp", CustomerAttribute: "account", Created: b.clock.now()}
+	want := catalog.Organization{ID: "Shop-1.x_y", Name: "Shöp", CustomerAttribute: "account", Created: b.clock.Now()}
 	if made != want {
 		b.Fatalf("created %+v, want %+v", made, want)
 	}
@@ -100,7 +100,7 @@ func organizationRefused(b *bench) {
 func organizationPatched(b *bench) {
 	before := b.organization("a")
 	name, attribute, empty := "New", "account", ""
-	b.clock.advance(1)
+	b.clock.Advance(1)
 	after, err := b.store.UpdateOrganization(b.ctx, "a", catalog.OrganizationPatch{Name: &name, CustomerAttribute: &attribute}, actor)
 	b.must(err)
 	want := catalog.Organization{ID: "a", Name: name, CustomerAttribute: attribute, Created: before.Created}

@@ -29,10 +29,10 @@ func periodStays(b *bench) {
 	b.sampled("a")
 	made, err := b.closeMonth("a", "acme", "2026-02")
 	b.must(err)
-	if !made.Closed.Equal(b.clock.now()) {
+	if !made.Closed.Equal(b.clock.Now()) {
 		b.Errorf("%+v", made)
 	}
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	_, err = b.closeMonth("a", "acme", "2026-02")
 	b.wantKind(err, meter.KindConflict)
 	for range 2 {
@@ -102,10 +102,10 @@ func periodRefused(b *bench) {
 	_, err = b.closeMonth("b", "acme", "2026-02")
 	b.wantKind(err, meter.KindNotFound)
 	// To the instant: February ends when March begins.
-	b.clock.set(day("2026-03-01").Add(-time.Microsecond))
+	b.clock.Set(day("2026-03-01").Add(-time.Microsecond))
 	_, err = b.closeMonth("a", "acme", "2026-02")
 	b.wantKind(err, meter.KindInvalid)
-	b.clock.set(day("2026-03-01"))
+	b.clock.Set(day("2026-03-01"))
 	_, err = b.closeMonth("a", "acme", "2026-02")
 	b.must(err)
 	// A customer that was removed has months still.
@@ -162,12 +162,12 @@ func periodPages(b *bench) {
 
 func customersCreated(b *bench) {
 	b.sampled("a")
-	first := b.clock.now()
-	b.clock.advance(time.Hour)
+	first := b.clock.Now()
+	b.clock.Advance(time.Hour)
 	b.apply("a", "customers: [{id: later}, {id: acme, name: Other}]", catalog.ApplyOptions{}, 2)
 	created, err := b.store.CustomersCreated(b.ctx, "a")
 	b.must(err)
-	if !created["acme"].Equal(first) || !created["beta"].Equal(first) || !created["later"].Equal(b.clock.now()) || len(created) != 3 {
+	if !created["acme"].Equal(first) || !created["beta"].Equal(first) || !created["later"].Equal(b.clock.Now()) || len(created) != 3 {
 		b.Errorf("%v", created)
 	}
 	created, err = b.store.CustomersCreated(b.ctx, "x")

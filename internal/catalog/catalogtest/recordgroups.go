@@ -77,7 +77,7 @@ func groupsStay(b *bench) {
 	g.Billable = []catalog.BillableRecord{{Metric: "m", Properties: json.RawMessage(`{"os":"linux"}`), Quantity: &tenth}, {Metric: "n"}}
 	g.Message = "why"
 	made := b.groups("a", g)[0]
-	if made.Serial != 1 || !made.Created.Equal(b.clock.now()) || !made.Updated.Equal(made.Created) {
+	if made.Serial != 1 || !made.Created.Equal(b.clock.Now()) || !made.Updated.Equal(made.Created) {
 		b.Errorf("%+v", made)
 	}
 	for range 2 {
@@ -188,7 +188,7 @@ func groupLists(b *bench) {
 	}
 	b.groups("b", usageGroup("x"))
 	b.groups("a", usageGroup("g1"), edit("g2", func(g *catalog.RecordGroup) { g.Partner = catalog.PartnerGCP }))
-	b.clock.advance(24 * time.Hour)
+	b.clock.Advance(24 * time.Hour)
 	b.groups("a", edit("g3", func(g *catalog.RecordGroup) { g.Buyer = "buyer-2" }),
 		edit("g4", func(g *catalog.RecordGroup) { g.Entitlement = "e2"; g.Status = catalog.GroupInvalid }),
 		edit("g5", func(g *catalog.RecordGroup) { g.Source = "ORB"; g.Customer = "beta" }))
@@ -211,7 +211,7 @@ func groupLists(b *bench) {
 		{with(func(f *catalog.RecordGroupFilter) { f.Product = "waf" }), ""},
 		{with(func(f *catalog.RecordGroupFilter) { f.Entitlement, f.Status = "e2", catalog.GroupCreated }), ""},
 		{with(func(f *catalog.RecordGroupFilter) { f.From = day("2026-03-02") }), "g5 g4 g3"},
-		{with(func(f *catalog.RecordGroupFilter) { f.To = b.clock.now() }), "g2 g1"},
+		{with(func(f *catalog.RecordGroupFilter) { f.To = b.clock.Now() }), "g2 g1"},
 		{with(func(f *catalog.RecordGroupFilter) {
 			f.Match = func(g *catalog.RecordGroup) bool { return g.ID != "g4" && g.ID != "g2" }
 		}), "g5 g3 g1"},
@@ -262,7 +262,7 @@ func groupsDeleted(b *bench) {
 	}
 	b.groups("a", all...)
 	before := len(b.audit("a"))
-	b.clock.advance(time.Hour)
+	b.clock.Advance(time.Hour)
 	for id, posted := range map[string]catalog.Posted{"created": catalog.VoidToPost, "invalid": catalog.NothingToPost} {
 		for range 2 { // the second answers the same, and changes nothing
 			g, err := b.store.DeleteRecordGroup(b.ctx, "a", id, actor)
@@ -350,9 +350,9 @@ func groupsPosted(b *bench) {
 	b.must(b.store.MarkPosted(b.ctx, "b", 1, 1, catalog.EventsToPost, catalog.EventsPosted))
 	unposted()
 	// A ledger that is older than the catalogue is told again.
-	b.must(b.store.RepostGroups(b.ctx, b.clock.now().Add(time.Microsecond)))
+	b.must(b.store.RepostGroups(b.ctx, b.clock.Now().Add(time.Microsecond)))
 	unposted()
-	b.must(b.store.RepostGroups(b.ctx, b.clock.now()))
+	b.must(b.store.RepostGroups(b.ctx, b.clock.Now()))
 	unposted("a/g1", "a/g2", "b/g4")
 	if g, err = b.store.RecordGroup(b.ctx, "a", "g1"); err != nil || g.Posted != catalog.VoidToPost {
 		b.Errorf("%+v, %v", g, err)
@@ -418,11 +418,11 @@ func keysForgotten(b *bench) {
 		return repeated
 	}
 	create("g1")
-	b.clock.advance(catalog.IdempotencyRetention - time.Microsecond)
+	b.clock.Advance(catalog.IdempotencyRetention - time.Microsecond)
 	if !create("g2") {
 		b.Error("forgotten too early")
 	}
-	b.clock.advance(time.Microsecond)
+	b.clock.Advance(time.Microsecond)
 	if create("g2") {
 		b.Error("not forgotten")
 	}
@@ -455,7 +455,7 @@ func groupPagesStay(b *bench) {
 		}
 		b.groups(name, groups[:20]...) // all of one instant
 		for _, g := range groups[20:] {
-			b.clock.advance(time.Second)
+			b.clock.Advance(time.Second)
 			b.groups(name, g)
 		}
 		seen := map[string]bool{}
@@ -472,7 +472,7 @@ func groupPagesStay(b *bench) {
 					b.must(err)
 				}
 			}
-			b.clock.advance(time.Second)
+			b.clock.Advance(time.Second)
 			g := usageGroup(fmt.Sprint("new", pages))
 			g.Entitlement = "ent"
 			b.groups(name, g)

@@ -75,7 +75,7 @@ func anyLine(*catalog.Line) bool { return true }
 // lease leases all lines that are due.
 func (b *bench) lease(owner string) []catalog.Line {
 	b.Helper()
-	now := b.clock.now()
+	now := b.clock.Now()
 	lines, err := b.store.LeaseLines(b.ctx, owner, now, now.Add(time.Minute), 10, anyLine)
 	b.must(err)
 	return lines
@@ -160,7 +160,7 @@ func linesAreFenced(b *bench) {
 	if got := b.lease("two"); len(got) != 0 {
 		b.Errorf("leased twice: %+v", got)
 	}
-	b.clock.advance(time.Minute) // the lease ends: it may have been sent
+	b.clock.Advance(time.Minute) // the lease ends: it may have been sent
 	second := b.lease("two")
 	if len(second) != 1 || second[0].Fence != 2 || !second[0].Maybe || second[0].Quantity.Cmp(first[0].Quantity) != 0 {
 		b.Fatalf("%+v", second)
@@ -179,10 +179,10 @@ func linesAreFenced(b *bench) {
 func settledMoves(b *bench) {
 	b.froze()
 	d := catalog.Decision{Line: b.lease("one")[0], To: catalog.LineSettled, Accepted: number("2"), Request: json.RawMessage(`{"q":1}`), Response: json.RawMessage(`{"a":1}`)}
-	b.clock.advance(time.Second)
+	b.clock.Advance(time.Second)
 	b.decide(d)
 	g := b.group("g1")
-	if g.Status != catalog.GroupReported || !g.Reported.Equal(b.clock.now()) || !slices.Equal(g.Settled, []string{"gb"}) {
+	if g.Status != catalog.GroupReported || !g.Reported.Equal(b.clock.Now()) || !slices.Equal(g.Settled, []string{"gb"}) {
 		b.Errorf("%+v", g)
 	}
 	got := b.account()
@@ -378,7 +378,7 @@ func reportersPause(b *bench) {
 	}
 	b.must(b.store.PauseReporters(b.ctx, "restored"))
 	for _, id := range []string{"a", "b"} {
-		if state, err = b.store.Reporter(b.ctx, id); err != nil || !state.Paused || !state.Restored.Equal(b.clock.now()) || state.Reason != "restored" {
+		if state, err = b.store.Reporter(b.ctx, id); err != nil || !state.Paused || !state.Restored.Equal(b.clock.Now()) || state.Reason != "restored" {
 			b.Errorf("%s: %+v, %v", id, state, err)
 		}
 	}

@@ -21,11 +21,11 @@ var ringCases = []testCase{
 func authenticateConstant(b *bench) {
 	b.organization("a")
 	_, good := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	_, expired := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.now().Add(time.Second)})
+	_, expired := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.Now().Add(time.Second)})
 	gone, revoked := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	_, err := b.store.RevokeKey(b.ctx, "a", gone.ID, by)
 	b.must(err)
-	b.clock.advance(time.Minute)
+	b.clock.Advance(time.Minute)
 	_, err = b.store.AuthenticateKey(b.ctx, good)
 	b.must(err)
 
@@ -62,7 +62,7 @@ func authenticateConstant(b *bench) {
 
 func authenticateExpiry(b *bench) {
 	b.organization("a")
-	expires := b.clock.now().Add(time.Hour)
+	expires := b.clock.Now().Add(time.Hour)
 	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: expires})
 	for _, step := range []struct {
 		at    time.Time
@@ -74,7 +74,7 @@ func authenticateExpiry(b *bench) {
 		{expires.Add(time.Hour), false},
 		{expires.Add(-1), true}, // the clock went back
 	} {
-		b.clock.set(step.at)
+		b.clock.Set(step.at)
 		_, err := b.store.AuthenticateKey(b.ctx, token)
 		if (err == nil) != step.valid {
 			b.Fatalf("at %v: %v", step.at, err)
@@ -193,7 +193,7 @@ func lastUsed(b *bench) {
 	if got := b.used(k); !got.IsZero() {
 		b.Fatalf("a refused use counts: %v", got)
 	}
-	noon := b.clock.now()
+	noon := b.clock.Now()
 	for _, step := range []struct{ after, want time.Duration }{
 		{0, 0},
 		{59 * time.Minute, 0},
@@ -201,7 +201,7 @@ func lastUsed(b *bench) {
 		{30 * time.Minute, time.Hour}, // the clock went back
 		{49*time.Hour + time.Minute, 49 * time.Hour},
 	} {
-		b.clock.set(noon.Add(step.after))
+		b.clock.Set(noon.Add(step.after))
 		_, err := b.store.AuthenticateKey(b.ctx, token)
 		b.must(err)
 		if got, want := b.used(k), noon.Add(step.want); !got.Equal(want) {
@@ -215,9 +215,9 @@ func lastUsedKept(b *bench) {
 	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	b.must(b.store.FlushLastUsed(b.ctx))
-	noon := b.clock.now()
+	noon := b.clock.Now()
 	for hour := range 3 {
-		b.clock.set(noon.Add(time.Duration(hour) * time.Hour))
+		b.clock.Set(noon.Add(time.Duration(hour) * time.Hour))
 		_, err := b.store.AuthenticateKey(b.ctx, token)
 		b.must(err)
 		if hour == 1 {

@@ -39,7 +39,7 @@ const seenWithin = catalog.KeysCheckEvery + 30*time.Minute
 // other opens the catalogue once more.
 func (b *bench) other() *catalog.Store {
 	b.Helper()
-	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.now, Limits: b.limit, SecretKeyFile: b.file})
+	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.Now, Limits: b.limit, SecretKeyFile: b.file})
 	b.must(err)
 	b.Cleanup(func() {
 		if err := s.Close(); err != nil {
@@ -82,15 +82,15 @@ func sharedCreate(b *bench) {
 	back, token, err := other.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
 	b.must(err)
 	b.eventually("this process knows the other's key", b.valid(b.store, token))
-	b.clock.advance(2 * time.Hour)
+	b.clock.Advance(2 * time.Hour)
 	b.must(other.FlushLastUsed(b.ctx))
 	_, err = b.store.AuthenticateKey(b.ctx, token)
 	b.must(err)
 	// A refresh does not forget what is known of a key's last use.
 	_, third := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	b.eventually("the third key", b.valid(other, third))
-	if got := b.used(back); !got.Equal(b.clock.now()) {
-		b.Errorf("used at %v, want %v", got, b.clock.now())
+	if got := b.used(back); !got.Equal(b.clock.Now()) {
+		b.Errorf("used at %v, want %v", got, b.clock.Now())
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -52,7 +53,7 @@ func TestCodecKeepsRandomRows(t *testing.T) {
 	t.Parallel()
 	for round := range 300 {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
-			r := newRand(t)
+			r := fixedtest.Rand(t)
 			p := randomProfile(r)
 			events := randomEvents(r, p, []int{0, 1, 2, 7, 100, 1000}[r.IntN(6)])
 			b := NewBuilder(testKey, "acme", "")
@@ -104,7 +105,7 @@ func TestMergeKeepsEverything(t *testing.T) {
 	t.Parallel()
 	for round := range 100 {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
-			r := newRand(t)
+			r := fixedtest.Rand(t)
 			pool := NewPool(testKey)
 			dst := pool.Get("acme", "")
 			var all []generated
@@ -163,7 +164,7 @@ func TestMergeKeepsEverything(t *testing.T) {
 
 func TestDecodeFindsEveryFlippedBit(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	b := NewBuilder(testKey, "acme", "")
 	stage(t, b, randomEvents(r, randomProfile(r), 20))
 	body := Encode(nil, b.Rows())
@@ -185,7 +186,7 @@ func TestDecodeFindsEveryFlippedBit(t *testing.T) {
 // that the damage reaches the code behind it.
 func TestDecodeSurvivesForgedBodies(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	for range 60 {
 		b := NewBuilder(testKey, "acme", "")
 		b.Reject("", "", "no", []byte("raw"))

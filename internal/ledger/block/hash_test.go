@@ -9,6 +9,7 @@ import (
 
 	"github.com/dchest/siphash"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -27,7 +28,7 @@ func framed(parts ...[]byte) []byte {
 
 func TestIdentityIsSipHashOfTheFramedMessage(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	check := func(org, source, id string, tail []byte) {
 		t.Helper()
 		hi, lo := siphash.Hash128(testKey.K0, testKey.K1, append(framed([]byte(org), []byte(source)), tail...))
@@ -53,7 +54,7 @@ func TestIdentityIsSipHashOfTheFramedMessage(t *testing.T) {
 
 func TestSipForms(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	for n := range 30 {
 		head, tail := make([]byte, 8*r.IntN(4)), make([]byte, n)
 		for _, b := range [][]byte{head, tail} {
@@ -151,7 +152,7 @@ var canonicalUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-
 
 func TestParseUUIDTakesCanonicalTextOnly(t *testing.T) {
 	t.Parallel()
-	r := newRand(t)
+	r := fixedtest.Rand(t)
 	for range 20 {
 		text := randomUUID(r)
 		var u [16]byte

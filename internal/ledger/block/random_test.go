@@ -10,17 +10,6 @@ import (
 
 var testKey = Key{0x0706050403020100, 0x0f0e0d0c0b0a0908}
 
-// newRand returns a generator whose seed the test prints when it fails.
-func newRand(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("seed %d", seed)
-		}
-	})
-	return rand.New(rand.NewPCG(seed, 0))
-}
-
 // attribute is one attribute of a generated event.
 type attribute struct {
 	path  string

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -131,7 +132,7 @@ func TestStoredForm(t *testing.T) {
 // never a shorter answer.
 func TestChunkCutShort(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	for _, kind := range allKinds {
 		for range 5 {
 			value := randomChunk(t, rng, kind, 96, 1+rng.IntN(100))
@@ -190,7 +191,7 @@ func TestChunkDamaged(t *testing.T) {
 // TestChunkSlotsPerDay takes the limit and one past it.
 func TestChunkSlotsPerDay(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	if _, err := decode(randomChunk(t, rng, Numeric, MaxSlotsPerDay, 5000)); err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,9 @@ package cell
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"testing"
-	"time"
+
+	"odometer/internal/fixedtest"
 )
 
 // A slot whose parts hold more values than allowed ends up the same, dirty for
@@ -12,9 +12,7 @@ import (
 func TestMergeBeyondSetValues(t *testing.T) {
 	t.Parallel()
 	const limit = 5
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := fixedtest.Rand(t)
 	layout := Layout{Version: 1, Kind: Distinct, SlotsPerDay: 4, SetValues: limit}
 	over := 0
 	for range 300 {

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -49,7 +50,7 @@ func TestMergeGrouping(t *testing.T) {
 	for _, kind := range allKinds {
 		t.Run(fmt.Sprint(kind), func(t *testing.T) {
 			t.Parallel()
-			rng := newRand(t)
+			rng := fixedtest.Rand(t)
 			for range 20 {
 				perDay := []int{1, 24, 96, 1440}[rng.IntN(4)]
 				var values [][]byte
@@ -112,7 +113,7 @@ func negated(t *testing.T, v []byte) []byte {
 
 func TestMergeTakesBack(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	v := randomChunk(t, rng, Numeric, 96, 200)
 	got, err := Merge(v, negated(t, v))
 	if err != nil {
@@ -137,7 +138,7 @@ func TestMergeTakesBack(t *testing.T) {
 
 func TestMergeRefuses(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	good := randomChunk(t, rng, Numeric, 96, 20)
 	for name, other := range map[string][]byte{
 		"damage":           good[:len(good)-1],
@@ -233,7 +234,7 @@ func TestInstall(t *testing.T) {
 // lower levels of Pebble and voids it down to nothing: the older ones must not show again.
 func TestInstalledShadowsOlder(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), Merger: Merger, Logger: quiet{}})
 	if err != nil {
 		t.Fatal(err)

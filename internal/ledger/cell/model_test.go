@@ -2,33 +2,16 @@ package cell
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
-
-var fixedSeed = flag.Uint64("seed", 0, "seed of generated test input, as printed by a failed test; 0 = a new one")
-
-// newRand returns a generator whose seed the test prints when it fails.
-func newRand(t testing.TB) *rand.Rand {
-	seed := *fixedSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("replay with -seed %d", seed)
-		}
-	})
-	return rand.New(rand.NewPCG(seed, 1))
-}
 
 var allKinds = []Kind{Numeric, Min, Max, Last, Distinct}
 
@@ -159,7 +142,7 @@ func TestHistoryAgainstModel(t *testing.T) {
 }
 
 func testHistory(t *testing.T, kind Kind) {
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), Merger: Merger})
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -26,7 +27,7 @@ func openMem(t *testing.T) *pebble.DB {
 // compares what Read finds in random ranges with what was written.
 func TestReadFindsExactlyItsChunks(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	db := openMem(t)
 	type place struct {
 		a, b uint64
@@ -140,7 +141,7 @@ func TestCollectPassesErrorsOn(t *testing.T) {
 
 // TestAddingAllocatesNothing covers what a query does per slot.
 func TestAddingAllocatesNothing(t *testing.T) {
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	for _, kind := range []Kind{Numeric, Min, Max} {
 		chunk := randomChunk(t, rng, kind, 96, 500)
 		slots := make([]State, 96)

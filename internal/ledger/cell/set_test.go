@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -32,7 +33,7 @@ func randomIDs(rng *rand.Rand) []uint64 {
 
 func TestSetAgainstSorted(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	for range 40 {
 		a, b := randomIDs(rng), randomIDs(rng)
 		s, o := setOf(a...), setOf(b...)
@@ -122,7 +123,7 @@ func TestSetForms(t *testing.T) {
 
 func TestSetDamaged(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	good := setOf(randomIDs(rng)...)
 	good.Add(1 << 63)
 	good.Add(5)
@@ -147,7 +148,7 @@ func TestSetDamaged(t *testing.T) {
 
 func TestSetGrowthIsCounted(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	var s Set
 	var counted int64
 	for range 200_000 {

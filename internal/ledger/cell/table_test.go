@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -147,7 +148,7 @@ func TestTableBytes(t *testing.T) {
 // TestFrozenTableIsShared reads a table from several goroutines while two others flush it.
 func TestFrozenTableIsShared(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	for _, kind := range allKinds {
 		tab := NewTable(0)
 		for range 500 {

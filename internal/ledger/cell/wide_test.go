@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -39,7 +40,7 @@ func randomWide(rng *rand.Rand) wide {
 
 func TestWideAgainstBig(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	limit := new(big.Int).Lsh(big.NewInt(1), 191)
 	for range 20_000 {
 		w, o := randomWide(rng), randomWide(rng)
@@ -82,7 +83,7 @@ func checkDecimals(t *testing.T, w wide) {
 
 func TestWideStored(t *testing.T) {
 	t.Parallel()
-	rng := newRand(t)
+	rng := fixedtest.Rand(t)
 	check := func(w wide) {
 		t.Helper()
 		var b [maxWideBytes]byte

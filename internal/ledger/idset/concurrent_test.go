@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 )
 
@@ -23,7 +24,7 @@ type request struct {
 // The identities are sent several times each; each must be new once.
 func TestExactlyOnce(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	batches := 1500
 	if testing.Short() {
 		batches = 300
@@ -144,7 +145,7 @@ func checkpointOnce(t *testing.T, s *Set, f *Frozen) {
 // nothing it used is freed under it.
 func TestCloseDuringWork(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	for range 30 {
 		s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 4000, MaxRuns: 2})
 		es := entries(rng, 6000, randomHash)

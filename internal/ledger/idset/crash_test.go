@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -48,7 +49,7 @@ func life(s *Set, es []Entry, commit func(manifest []RunInfo, applied int)) erro
 // single file operation, and opens it with the checkpoint of that moment.
 func TestCrashAtEveryStep(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	opt := Options{RecentSlots: 2000, MaxRuns: 2}
 	es := entries(rng, 2400, randomHash)
 	type crash struct {
@@ -102,7 +103,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 // meets it reports it, nothing is forgotten, and the same step succeeds later.
 func TestEveryFaultIsSurvived(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	es := entries(rng, 600, randomHash)
 	for k := 0; ; k++ {
 		n := 0
@@ -243,7 +244,7 @@ func sample(es []Entry) []Entry {
 
 func TestNothingIsWrittenOverAFaultyRun(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	mem := vfs.NewMem()
 	fail := false
 	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {

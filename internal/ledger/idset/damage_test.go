@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -25,7 +26,7 @@ func newDamaged(t *testing.T, n int) *damaged {
 	t.Helper()
 	fs := vfs.NewMem()
 	s := mustOpen(t, fs, nil, Options{RecentSlots: 2 * n})
-	d := &damaged{t: t, es: entries(newRNG(t), n, randomHash)}
+	d := &damaged{t: t, es: entries(fixedtest.Rand(t), n, randomHash)}
 	d.info = seal(t, s, d.es)
 	d.foot = s.sealed.runs[0].foot
 	mustClose(t, s)
@@ -278,7 +279,7 @@ func TestOpenLeavesStrangersAlone(t *testing.T) {
 	if got := filesIn(t, fs, "ids"); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
 	}
-	if info := seal(t, s, entries(newRNG(t), 10, randomHash)); info.ID != 79 {
+	if info := seal(t, s, entries(fixedtest.Rand(t), 10, randomHash)); info.ID != 79 {
 		t.Errorf("run %d follows 78", info.ID)
 	}
 }

@@ -3,11 +3,13 @@ package idset
 import (
 	"sync/atomic"
 	"testing"
+
+	"odometer/internal/fixedtest"
 )
 
 func TestFilterNeverDenies(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	var total atomic.Int64
 	const n = 200_000
 	f := newFilter(filterBlocks(n, DefaultBitsPerID), &total)

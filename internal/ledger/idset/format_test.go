@@ -11,6 +11,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 )
 
@@ -107,7 +108,7 @@ func runFile(t *testing.T, es []Entry) []byte {
 
 func TestFileIsAsDescribed(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	for _, hash := range []func(*rand.Rand) block.Hash{randomHash, crowdedHash} {
 		for _, n := range []int{1, 2, 300, 2000} {
 			es := entries(rng, n, hash)
@@ -131,7 +132,7 @@ func TestStoredForm(t *testing.T) {
 // TestSizeOnDisk holds the bytes an identity takes to the budget of 24.
 func TestSizeOnDisk(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	const n = 1_000_000
 	s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 2 * n})
 	defer mustClose(t, s)

@@ -2,7 +2,6 @@ package idset
 
 import (
 	"context"
-	"flag"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -12,19 +11,6 @@ import (
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
-
-var seedFlag = flag.Uint64("seed", 0, "seed of generated input; 0 = a new one for every test")
-
-// newRNG returns a source of test input whose seed a failure prints.
-func newRNG(tb testing.TB) *rand.Rand {
-	tb.Helper()
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	tb.Logf("-seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
 
 func randomHashes(rng *rand.Rand, n int) []block.Hash {
 	hashes := make([]block.Hash, n)

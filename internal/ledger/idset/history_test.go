@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 )
 
@@ -379,7 +380,7 @@ func TestHistories(t *testing.T) {
 	for i := range rounds {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			h := newHistory(t, newRNG(t))
+			h := newHistory(t, fixedtest.Rand(t))
 			steps := []func(){h.insert, h.insert, h.lookup, h.lookup, h.takeView, h.releaseView,
 				func() { h.freeze(len(h.log)) }, h.write, h.write, h.commit, h.commit, h.planMerge, h.runMerge, h.removeObsolete, h.pin}
 			for n := range 400 {

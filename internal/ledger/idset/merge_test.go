@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -42,7 +43,7 @@ func TestPickMerge(t *testing.T) {
 // more runs than allowed, and every identity rewritten a few times only.
 func TestMergingKeepsUp(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	for _, c := range []struct {
 		name  string
 		seals int
@@ -87,7 +88,7 @@ func TestMergingKeepsUp(t *testing.T) {
 
 func TestMergeOfCrowdedRuns(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	fs := vfs.NewMem()
 	s := mustOpen(t, fs, nil, Options{RecentSlots: 2000})
 	es := entries(rng, 6000, crowdedHash)
@@ -119,7 +120,7 @@ func TestMergeOfCrowdedRuns(t *testing.T) {
 // several runs.
 func TestMergeKeepsTheEarliest(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 1000})
 	defer mustClose(t, s)
 	es := entries(rng, 300, randomHash)
@@ -144,7 +145,7 @@ func TestMergeKeepsTheEarliest(t *testing.T) {
 
 func TestMergesSideBySide(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 1000})
 	es := entries(rng, 1600, randomHash)
 	for part := range slices.Chunk(es[:800], 200) {
@@ -184,7 +185,7 @@ func TestMergeIsGivenUp(t *testing.T) {
 	fs := vfs.NewMem()
 	s := mustOpen(t, fs, nil, Options{RecentSlots: 1000, MaxRuns: 2})
 	defer mustClose(t, s)
-	es := entries(newRNG(t), 1000, randomHash)
+	es := entries(fixedtest.Rand(t), 1000, randomHash)
 	seal(t, s, es[:500])
 	seal(t, s, es[500:])
 	before := filesIn(t, fs, "ids")
@@ -206,7 +207,7 @@ func TestMergeIsGivenUp(t *testing.T) {
 // has covered are not read again, wherever merges have put their identities.
 func TestLookupLeavesOutWhatWasProbed(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 1000})
 	defer mustClose(t, s)
 	es := entries(rng, 900, randomHash)
@@ -249,7 +250,7 @@ func TestLookupLeavesOutWhatWasProbed(t *testing.T) {
 
 func TestScan(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	for _, hash := range []func(*rand.Rand) block.Hash{randomHash, crowdedHash} {
 		s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 3000})
 		es := entries(rng, 5000, hash)
@@ -282,7 +283,7 @@ func TestScan(t *testing.T) {
 func TestClosedSet(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 1000, MaxRuns: 2})
-	es := entries(newRNG(t), 700, randomHash)
+	es := entries(fixedtest.Rand(t), 700, randomHash)
 	seal(t, s, es[:200])
 	seal(t, s, es[200:400])
 	v := s.Sealed()
@@ -331,7 +332,7 @@ func TestMisuseIsNoticed(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 1000, MaxRuns: 2})
 	defer mustClose(t, s)
-	es := entries(newRNG(t), 100, randomHash)
+	es := entries(fixedtest.Rand(t), 100, randomHash)
 	seal(t, s, es[:50])
 	seal(t, s, es[50:])
 	f, m := s.Freeze(), s.PlanMerge()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 )
 
@@ -55,7 +56,7 @@ func pageInput(rng *rand.Rand) []Entry {
 
 func TestPageHoldsWhatWasPut(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	for range 500 {
 		es := pageInput(rng)
 		p, n := pack(es)
@@ -84,7 +85,7 @@ func TestPageHoldsWhatWasPut(t *testing.T) {
 // TestPageFillsUp shows that the cheap test for room leaves none unused.
 func TestPageFillsUp(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	for range 300 {
 		es := pageInput(rng)
 		_, n := pack(es)
@@ -190,7 +191,7 @@ func TestFooterRoundTrip(t *testing.T) {
 
 func TestFirstAtLeast(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	for range 3000 {
 		x := make([]uint64, rng.IntN(300))
 		for i := range x {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
 
@@ -14,7 +15,7 @@ func TestFilesGoWhenNobodyNeedsThem(t *testing.T) {
 	fs := vfs.NewMem()
 	s := mustOpen(t, fs, nil, Options{RecentSlots: 1000, MaxRuns: 2})
 	defer mustClose(t, s)
-	es := entries(newRNG(t), 400, randomHash)
+	es := entries(fixedtest.Rand(t), 400, randomHash)
 	seal(t, s, es[:200])
 	seal(t, s, es[200:])
 	before := s.Manifest()
@@ -86,7 +87,7 @@ func TestPinBetweenCommitAndInstall(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 1000, MaxRuns: 2})
 	defer mustClose(t, s)
-	es := entries(newRNG(t), 600, randomHash)
+	es := entries(fixedtest.Rand(t), 600, randomHash)
 	seal(t, s, es[:200])
 	seal(t, s, es[200:400])
 	m := s.PlanMerge()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -23,7 +24,7 @@ func ascending(t *testing.T, tab *table) []Entry {
 
 func TestTableAscendsInOrder(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	var total atomic.Int64
 	for _, homes := range []int{16, 1000, 5000} {
 		for _, crowded := range []bool{false, true} {
@@ -71,7 +72,7 @@ func TestTableKeepsTheFirst(t *testing.T) {
 
 func TestTableIsFull(t *testing.T) {
 	t.Parallel()
-	rng := newRNG(t)
+	rng := fixedtest.Rand(t)
 	s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 1000})
 	defer mustClose(t, s)
 	for i, e := range entries(rng, 800, randomHash) {

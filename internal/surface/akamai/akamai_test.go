@@ -3,9 +3,7 @@ package akamai
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,10 +11,10 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 	"odometer/internal/surface/akamai/edgegrid"
+	"odometer/internal/surface/surfacetest"
 )
 
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -66,14 +64,10 @@ customers:
 
 const site = "Site_Accel::Site_Accel"
 
-// world is a whole server with one organization and a stranger.
+// world is the surface on a real server, with one organization and a stranger.
 type world struct {
-	t       testing.TB
-	url     string
-	nonces  atomic.Int64
-	service *metering.Service
-	store   *catalog.Store
-	log     *ledger.Ledger
+	*surfacetest.World
+	nonces atomic.Int64
 }
 
 // callers are the clients of the tests by their client token, which is their
@@ -91,81 +85,36 @@ func clock() time.Time { return now }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	dir := t.TempDir()
-	ctx, stop := context.WithCancel(context.Background())
-	store, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.EnsureDefault(ctx, "test"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.CreateOrganization(ctx, catalog.NewOrganization{ID: "stranger"}, "test"); err != nil {
-		t.Fatal(err)
-	}
-	log, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: clock, Fatal: func(m string) { t.Error(m) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	service, err := metering.New(ctx, metering.Options{Ledger: log, Catalog: store, Clock: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	lookup := func(_ context.Context, token string) (edgegrid.Credential[Caller], bool, error) {
 		c, ok := callers[token]
 		return edgegrid.Credential[Caller]{AccessToken: token, Secret: token, Owner: c}, ok, nil
 	}
-	s.Mount(Surface(Options{Service: service, Credentials: lookup, Scheme: "https", Clock: clock}))
-	if err := s.Ready(service); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		for _, err := range []error{<-done, log.Close(), store.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	service.KeepBooks(Book(service))
-	fill(t, service, store)
-	return &world{t: t, url: s.URL(), service: service, store: store, log: log}
+	w := &world{World: surfacetest.New(t, surfacetest.Options{Start: now, Mount: func(w *surfacetest.World) []*httpserver.Surface {
+		w.Service.KeepBooks(Book(w.Service))
+		return []*httpserver.Surface{Surface(Options{Service: w.Service, Credentials: lookup, Scheme: "https", Clock: clock})}
+	}})}
+	_, err := w.Catalog.CreateOrganization(context.Background(), catalog.NewOrganization{ID: "stranger"}, "test")
+	w.Check(err)
+	w.fill()
+	return w
 }
 
 var admin = metering.Principal{Organization: "default", KeyID: "k", Role: catalog.RoleAdmin}
 
 // fill defines the meters, applies the document and sends the traffic.
-func fill(t testing.TB, service *metering.Service, store *catalog.Store) {
-	t.Helper()
-	ctx := context.Background()
+func (w *world) fill() {
+	w.Helper()
 	by := []string{"customer", "product", "contract", "region"}
-	for _, m := range []meter.Meter{
-		{Key: "edge_requests", EventType: "edge", Aggregation: meter.AggCount, GroupBy: append([]string{"cp_code"}, by...)},
-		{Key: "edge_bytes", EventType: "edge", Aggregation: meter.AggSum, Value: "bytes", GroupBy: append([]string{"cp_code"}, by...)},
-		{Key: "edge_p95", EventType: "edge", Aggregation: meter.AggPercentile, Rate: true, Value: "bytes", GroupBy: by},
-		{Key: "edge_peak", EventType: "edge", Aggregation: meter.AggPeak, Rate: true, Value: "bytes", GroupBy: by},
-		{Key: "dns_requests", EventType: "dns", Aggregation: meter.AggCount, GroupBy: by},
-	} {
-		if _, _, err := service.CreateMeter(ctx, admin, m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	doc, err := catalog.ParseDocument([]byte(document))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Apply(ctx, "default", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
-		t.Fatal(err)
-	}
-	r, err := service.Ingest(ctx, admin, []byte(traffic()), metering.NDJSON, false)
+	w.Define(admin,
+		meter.Meter{Key: "edge_requests", EventType: "edge", Aggregation: meter.AggCount, GroupBy: append([]string{"cp_code"}, by...)},
+		meter.Meter{Key: "edge_bytes", EventType: "edge", Aggregation: meter.AggSum, Value: "bytes", GroupBy: append([]string{"cp_code"}, by...)},
+		meter.Meter{Key: "edge_p95", EventType: "edge", Aggregation: meter.AggPercentile, Rate: true, Value: "bytes", GroupBy: by},
+		meter.Meter{Key: "edge_peak", EventType: "edge", Aggregation: meter.AggPeak, Rate: true, Value: "bytes", GroupBy: by},
+		meter.Meter{Key: "dns_requests", EventType: "dns", Aggregation: meter.AggCount, GroupBy: by})
+	w.Apply(document, metering.ApplyOptions{})
+	r, err := w.Service.Ingest(context.Background(), admin, []byte(traffic()), metering.NDJSON, false)
 	if err != nil || r.Accepted == 0 || r.Rejected+r.Conflicts+r.Duplicates != 0 {
-		t.Fatalf("%+v %v", r, err)
+		w.Fatalf("%+v %v", r, err)
 	}
 }
 
@@ -208,45 +157,24 @@ func traffic() string {
 	return b.String()
 }
 
-// answer is what came back.
-type response struct {
-	status int
-	header http.Header
-	body   string
-}
-
 // call signs and sends a request as a caller; target follows /billing/v1.
-func (w *world) call(method, as, target string) response {
-	w.t.Helper()
-	r, err := http.NewRequest(method, w.url+"/billing/v1"+target, nil)
+func (w *world) call(method, as, target string) surfacetest.Answer {
+	w.Helper()
+	r, err := http.NewRequest(method, w.URL+"/billing/v1"+target, nil)
 	if err != nil {
-		w.t.Fatal(err)
+		w.Fatal(err)
 	}
 	r.Host = "billing.example"
 	header := edgegrid.Sign(edgegrid.Identity{ClientToken: as, AccessToken: as, Secret: as},
 		edgegrid.Request{Method: method, Scheme: "https", Host: r.Host, Target: "/billing/v1" + target}, now, fmt.Sprint(w.nonces.Add(1)))
 	r.Header.Set("Authorization", header)
-	return w.do(r)
+	return w.Do(r)
 }
 
-func (w *world) do(r *http.Request) response {
-	w.t.Helper()
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return response{resp.StatusCode, resp.Header, string(text)}
-}
-
-func (w *world) want(got response, status int, body string) {
-	w.t.Helper()
-	if got.status != status || got.body != body {
-		w.t.Errorf("%d %s\nwant %d %s", got.status, got.body, status, body)
+func (w *world) want(got surfacetest.Answer, status int, body string) {
+	w.Helper()
+	if got.Status != status || got.Body != body {
+		w.Errorf("%d %s\nwant %d %s", got.Status, got.Body, status, body)
 	}
 }
 
@@ -317,13 +245,13 @@ func TestGroupOverContracts(t *testing.T) {
 	daily := w.call("GET", "all", "/reporting-groups/125"+path+"daily?month=2026-10")
 	for _, text := range []string{`"date":"2026-10-18","value":0}`, `"date":"2026-10-19","value":1}`, `"date":"2026-10-20","value":6}`,
 		`"date":"2026-10-19","value":26.666667}`, `"date":"2026-10-31","value":133.333333}`} {
-		if !strings.Contains(daily.body, text) {
-			t.Errorf("%s is not in %d %s", text, daily.status, daily.body)
+		if !strings.Contains(daily.Body, text) {
+			t.Errorf("%s is not in %d %s", text, daily.Status, daily.Body)
 		}
 	}
 	w.want(w.call("GET", "all", "/reporting-groups/126"+path+"monthly-summary?start=2026-10&end=2026-11"), 204, "")
-	if got := w.call("GET", "all", "/reporting-groups/127"+path+"monthly-summary?start=2026-10&end=2026-11"); got.status != 404 {
-		t.Errorf("a group without CP codes: %d %s", got.status, got.body)
+	if got := w.call("GET", "all", "/reporting-groups/127"+path+"monthly-summary?start=2026-10&end=2026-11"); got.Status != 404 {
+		t.Errorf("a group without CP codes: %d %s", got.Status, got.Body)
 	}
 }
 
@@ -356,12 +284,12 @@ func TestDaily(t *testing.T) {
 	w.want(w.call("GET", "all", contractPath+"daily?month=2026-12"), 204, "")
 	// 95/5 month to date, of as many samples as had ended: 288 a day.
 	got := w.call("GET", "all", contractPath+"daily?month=2026-09")
-	if got.status != 200 || !strings.Contains(got.body, `{"date":"2026-09-30","value":8.208}`) || !strings.Contains(got.body, `{"date":"2026-09-30","value":8.64}`) ||
-		strings.Count(got.body, `"date"`) != 4*30 {
-		t.Errorf("%d %s", got.status, got.body)
+	if got.Status != 200 || !strings.Contains(got.Body, `{"date":"2026-09-30","value":8.208}`) || !strings.Contains(got.Body, `{"date":"2026-09-30","value":8.64}`) ||
+		strings.Count(got.Body, `"date"`) != 4*30 {
+		t.Errorf("%d %s", got.Status, got.Body)
 	}
-	if got := w.call("GET", "all", contractPath+"daily?month=2026-10"); strings.Count(got.body, `"date"`) != 4*(15+3*16) {
-		t.Errorf("%d %s", got.status, got.body)
+	if got := w.call("GET", "all", contractPath+"daily?month=2026-10"); strings.Count(got.Body, `"date"`) != 4*(15+3*16) {
+		t.Errorf("%d %s", got.Status, got.Body)
 	}
 }
 
@@ -412,11 +340,11 @@ func TestRefusals(t *testing.T) {
 		{"nobody", "/contracts/K-9/products?start=x", 401, `"method":"GET","serverIp":"127.0.0.1","clientIp":"127.0.0.1","requestId":"`},
 	} {
 		got := w.call("GET", c.as, c.target)
-		if got.status != c.status || !strings.Contains(got.body, c.text) || c.text == "" && got.body != "" {
-			t.Errorf("%s %s: %d %s, want %d %s", c.as, c.target, got.status, got.body, c.status, c.text)
+		if got.Status != c.status || !strings.Contains(got.Body, c.text) || c.text == "" && got.Body != "" {
+			t.Errorf("%s %s: %d %s, want %d %s", c.as, c.target, got.Status, got.Body, c.status, c.text)
 		}
-		if c.status >= 400 && got.header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("%s: an error as %q", c.target, got.header.Get("Content-Type"))
+		if c.status >= 400 && got.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: an error as %q", c.target, got.Header.Get("Content-Type"))
 		}
 	}
 }
@@ -445,7 +373,7 @@ func TestCredentials(t *testing.T) {
 		{"as it should be", sign("https", target, now, "5"), 200, "usagePeriods"},
 		{"again", sign("https", target, now, "5"), 401, "Nonce already used"},
 	} {
-		r, err := http.NewRequest("GET", w.url+target, nil)
+		r, err := http.NewRequest("GET", w.URL+target, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -453,8 +381,8 @@ func TestCredentials(t *testing.T) {
 		if c.authorization != "" {
 			r.Header.Set("Authorization", c.authorization)
 		}
-		if got := w.do(r); got.status != c.status || !strings.Contains(got.body, c.text) {
-			t.Errorf("%s: %d %s", c.name, got.status, got.body)
+		if got := w.Do(r); got.Status != c.status || !strings.Contains(got.Body, c.text) {
+			t.Errorf("%s: %d %s", c.name, got.Status, got.Body)
 		}
 	}
 }
@@ -463,16 +391,16 @@ func TestMethods(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	target := contractPath + "monthly-summary?start=2026-10&end=2026-11"
-	if got := w.call("HEAD", "all", target); got.status != 200 || got.body != "" {
-		t.Errorf("HEAD: %d %s", got.status, got.body)
+	if got := w.call("HEAD", "all", target); got.Status != 200 || got.Body != "" {
+		t.Errorf("HEAD: %d %s", got.Status, got.Body)
 	}
-	if got := w.call("OPTIONS", "all", target); got.status != 204 || got.header.Get("Allow") != "GET, HEAD, OPTIONS" {
-		t.Errorf("OPTIONS: %d %v", got.status, got.header)
+	if got := w.call("OPTIONS", "all", target); got.Status != 204 || got.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
+		t.Errorf("OPTIONS: %d %v", got.Status, got.Header)
 	}
-	if got := w.call("POST", "all", target); got.status != 405 {
-		t.Errorf("POST: %d %s", got.status, got.body)
+	if got := w.call("POST", "all", target); got.Status != 405 {
+		t.Errorf("POST: %d %s", got.Status, got.Body)
 	}
-	if got := w.call("GET", "all", "//contracts/K-1/products?start=2026-10&end=2026-11"); got.status != 404 {
-		t.Errorf("doubled slashes: %d %s", got.status, got.body)
+	if got := w.call("GET", "all", "//contracts/K-1/products?start=2026-10&end=2026-11"); got.Status != 404 {
+		t.Errorf("doubled slashes: %d %s", got.Status, got.Body)
 	}
 }

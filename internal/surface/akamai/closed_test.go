@@ -13,29 +13,29 @@ import (
 )
 
 func (w *world) close(customer, month string) {
-	w.t.Helper()
-	if _, err := w.service.ClosePeriod(context.Background(), admin, customer, month); err != nil {
-		w.t.Fatal(err)
+	w.Helper()
+	if _, err := w.Service.ClosePeriod(context.Background(), admin, customer, month); err != nil {
+		w.Fatal(err)
 	}
 }
 
 // late sends one event of shop's.
 func (w *world) late(id, at, data string) {
-	w.t.Helper()
+	w.Helper()
 	event := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"late","type":"edge","subject":"shop","time":%q,"data":{%s}}`, id, at, data)
-	if r, err := w.service.Ingest(context.Background(), admin, []byte(event), metering.Single, false); err != nil || r.Accepted != 1 {
-		w.t.Fatalf("%+v %v", r, err)
+	if r, err := w.Service.Ingest(context.Background(), admin, []byte(event), metering.Single, false); err != nil || r.Accepted != 1 {
+		w.Fatalf("%+v %v", r, err)
 	}
 }
 
 // get returns what shop is answered.
 func (w *world) get(target string) string {
-	w.t.Helper()
+	w.Helper()
 	r := w.call("GET", "shop", target)
-	if r.status != 200 {
-		w.t.Fatalf("%s: %d %s", target, r.status, r.body)
+	if r.Status != 200 {
+		w.Fatalf("%s: %d %s", target, r.Status, r.Body)
 	}
-	return r.body
+	return r.Body
 }
 
 // final is an answer of a closed month.
@@ -121,7 +121,7 @@ var november = operations("2026-11", "2026-12")[0]
 
 // laterStill goes on after September and October were closed.
 func laterStill(w *world, check func(when string)) {
-	t, get := w.t, w.get
+	t, get := w.TB, w.get
 	w.late("3", "2026-09-01T00:00:00Z", `"bytes":2000000000,"contract":"K-1"`)
 	w.late("4", "2026-10-31T23:59:59Z", `"bytes":1000000000,"contract":"K-1","region":"eu"`)
 	w.late("5", "2026-10-31T23:59:59Z", `"bytes":500000000,"contract":"K-1","region":"sa"`)
@@ -138,7 +138,7 @@ func laterStill(w *world, check func(when string)) {
 	}
 
 	// Events taken back are a credit; the catalogue of today changes no figure.
-	if _, err := w.log.Void(context.Background(), "default", []meter.Identity{{Source: "late", ID: "1"}}, "test", "wrong"); err != nil {
+	if _, err := w.Ledger.Void(context.Background(), "default", []meter.Identity{{Source: "late", ID: "1"}}, "test", "wrong"); err != nil {
 		t.Fatal(err)
 	}
 	changed := strings.NewReplacer(`scale: "0.000000001"`, `scale: "7"`, "name: static, contract: K-1", "name: other, contract: K-1",
@@ -147,7 +147,7 @@ func laterStill(w *world, check func(when string)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.store.Apply(context.Background(), "default", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
+	if _, err := w.Catalog.Apply(context.Background(), "default", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	check("the catalogue changed")
@@ -178,8 +178,8 @@ func TestLateUsageIsBookedOnce(t *testing.T) {
 			}
 		}
 		r := w.call("GET", "all", contractPath+"monthly-summary?start=2026-09&end=2026-12")
-		if err := json.Unmarshal([]byte(r.body), &s); err != nil {
-			t.Fatal(err, r.body)
+		if err := json.Unmarshal([]byte(r.Body), &s); err != nil {
+			t.Fatal(err, r.Body)
 		}
 		for _, p := range s.UsagePeriods {
 			for _, one := range p.Stats {
@@ -219,7 +219,7 @@ func TestProductsOfLateUsage(t *testing.T) {
 	w.close("shop", "2026-09")
 	w.close("shop", "2026-10")
 	event := `{"specversion":"1.0","id":"1","source":"late","type":"dns","subject":"shop","time":"2026-09-03T12:00:00Z","data":{"contract":"K-1"}}`
-	if r, err := w.service.Ingest(context.Background(), admin, []byte(event), metering.Single, false); err != nil || r.Accepted != 1 {
+	if r, err := w.Service.Ingest(context.Background(), admin, []byte(event), metering.Single, false); err != nil || r.Accepted != 1 {
 		t.Fatalf("%+v %v", r, err)
 	}
 	if body := w.get("/contracts/K-1/products/dns/usage/monthly-summary?start=2026-11&end=2026-12"); !strings.Contains(body, `"start":"2026-09-01"`) {

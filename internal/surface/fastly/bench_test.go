@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/metering"
 )
 
 // BenchmarkRequests measures answers for one of 200 customers with 150
@@ -23,7 +23,7 @@ func BenchmarkRequests(b *testing.B) {
 		}
 		text.WriteString("]}\n")
 	}
-	w.apply(w.admin, text.String(), catalog.ApplyOptions{})
+	w.Apply(text.String(), metering.ApplyOptions{})
 	for day := range days {
 		var events []edge
 		for c := range customers {
@@ -41,8 +41,8 @@ func BenchmarkRequests(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if a := w.get(w.key, path); a.status != 200 || len(a.body) < 100 {
-					b.Fatalf("%d %s", a.status, a.body)
+				if a := w.get(w.key, path); a.Status != 200 || len(a.Body) < 100 {
+					b.Fatalf("%d %s", a.Status, a.Body)
 				}
 			}
 		})

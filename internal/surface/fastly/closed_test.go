@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/meter"
+	"odometer/internal/metering"
 )
 
 func (w *world) close(customer, month string) {
-	w.t.Helper()
-	_, err := w.service.ClosePeriod(context.Background(), w.admin, customer, month)
-	check(w.t, err)
+	w.Helper()
+	_, err := w.Service.ClosePeriod(context.Background(), w.Admin, customer, month)
+	w.Check(err)
 }
 
 // A closed month answers what it answered when it was closed; what counts and
@@ -31,7 +31,7 @@ func TestClosedMonths(t *testing.T) {
 	}
 	inMonth := func(from, to string) string { return ask("month&start_month=" + from + "&end_month=" + to) }
 	monthly := func() string {
-		return w.get(w.bound, "/billing/v3/usage-metrics?start_month=2026-03&end_month=2026-05").body
+		return w.get(w.bound, "/billing/v3/usage-metrics?start_month=2026-03&end_month=2026-05").Body
 	}
 	want := func(got, want string) {
 		t.Helper()
@@ -56,11 +56,11 @@ func TestClosedMonths(t *testing.T) {
 		t.Errorf("%s\nbefore\n%s", after, before)
 	}
 	for _, text := range []string{`"service_id":"S1","service_name":"shop (late usage of 2026-03)","usage_units":32,"late_month":"2026-03"}`, `"service_name":"shop","usage_units":16}`} {
-		if body := w.get(w.bound, v2(acme, "service-usage-metrics?"+gb+"month&start_month=2026-04&end_month=2026-04")).body; !strings.Contains(body, text) {
+		if body := w.get(w.bound, v2(acme, "service-usage-metrics?"+gb+"month&start_month=2026-04&end_month=2026-04")).Body; !strings.Contains(body, text) {
 			t.Errorf("%s has not %s", body, text)
 		}
 	}
-	csv := w.send("GET", v2(acme, "service-usage-metrics?"+gb+"month&start_month=2026-04&end_month=2026-04"), "Fastly-Key", w.bound, "Accept", "text/csv").body
+	csv := w.send("GET", v2(acme, "service-usage-metrics?"+gb+"month&start_month=2026-04&end_month=2026-04"), "Fastly-Key", w.bound, "Accept", "text/csv").Body
 	if !strings.Contains(csv, "S1,shop (late usage of 2026-03),2026-04-01T00:00:00Z,2026-04-30T23:59:59Z,32\r\n") {
 		t.Error(csv)
 	}
@@ -82,13 +82,13 @@ func TestClosedMonths(t *testing.T) {
 	want(inMonth("2026-05", "2026-05"), "S1=0.5, S2=0.25")
 
 	// A service that the catalogue learns of later: what came since, and no more. Scales and names of today change no figure.
-	w.apply(w.admin, strings.NewReplacer("name: shop}", "name: shop}, {id: unknown, name: known}", `scale: "0.000000001"`, `scale: "5"`).Replace(catalogues["default"]), catalog.ApplyOptions{})
+	w.Apply(strings.NewReplacer("name: shop}", "name: shop}, {id: unknown, name: known}", `scale: "0.000000001"`, `scale: "5"`).Replace(catalogues["default"]), metering.ApplyOptions{})
 	w.ingest(edge{acme, "unknown", "na", month(7), "1e9"})
 	want(inMonth("2026-03", "2026-03"), "S1=3, S2=4")
 	want(inMonth("2026-04", "2026-04"), "S1=16, S1=32, S3=64")
 	want(inMonth("2026-05", "2026-05"), "S1=0.5, S2=0.25, unknown=129")
-	_, err := w.log.Void(context.Background(), "default", []meter.Identity{{Source: "s", ID: "0"}}, "test", "wrong")
-	check(t, err)
+	_, err := w.Ledger.Void(context.Background(), "default", []meter.Identity{{Source: "s", ID: "0"}}, "test", "wrong")
+	w.Check(err)
 	want(inMonth("2026-03", "2026-03"), "S1=3, S2=4")
 	want(inMonth("2026-05", "2026-05"), "S1=-0.5, S2=0.25, unknown=129")
 }
@@ -139,8 +139,8 @@ func TestClosedMonthsOfRemovedProducts(t *testing.T) {
 	w := newWorld(t)
 	w.ingest(edge{acme, "S1", "na", month(1), "1e9"}, edge{acme, "S1", "na", time.Date(2026, 4, 2, 3, 0, 0, 0, time.UTC), "16e9"})
 	w.close(acme, "2026-03")
-	w.apply(w.admin, `products: [{id: dns, name: DNS, usage_types: [{name: Queries, meter: queries}]}]
-customers: [{id: `+acme+`, name: Acme, services: [{id: S1, name: shop}]}]`, catalog.ApplyOptions{Prune: true})
+	w.Apply(`products: [{id: dns, name: DNS, usage_types: [{name: Queries, meter: queries}]}]
+customers: [{id: `+acme+`, name: Acme, services: [{id: S1, name: shop}]}]`, metering.ApplyOptions{Prune: true})
 	w.ingest(edge{acme, "S1", "na", month(2), "2e9"})
 	const gb = "product_id=cdn_usage&usage_type_name=Total+GB&time_granularity=month&start_month="
 	for months, want := range map[string]string{"2026-03&end_month=2026-03": "S1=1", "2026-03&end_month=2026-04": "S1=1, S1=2", "2026-04&end_month=2026-04": "S1=2"} {
@@ -148,10 +148,10 @@ customers: [{id: `+acme+`, name: Acme, services: [{id: S1, name: shop}]}]`, cata
 			t.Errorf("%s: %s, want %s", months, got, want)
 		}
 	}
-	if got := w.get(w.bound, v2(acme, "service-usage-metrics?"+gb+"2026-05&end_month=2026-05")); got.status != 400 {
-		t.Errorf("a month without it: %d %s", got.status, got.body)
+	if got := w.get(w.bound, v2(acme, "service-usage-metrics?"+gb+"2026-05&end_month=2026-05")); got.Status != 400 {
+		t.Errorf("a month without it: %d %s", got.Status, got.Body)
 	}
-	body := w.get(w.bound, "/billing/v3/usage-metrics?start_month=2026-03&end_month=2026-04").body
+	body := w.get(w.bound, "/billing/v3/usage-metrics?start_month=2026-03&end_month=2026-04").Body
 	if !strings.Contains(body, `{"month":"2026-03","usage_type":"Total GB","name":"Total GB","region":"","unit":"GB","quantity":1,`) || strings.Contains(body, `"quantity":16,`) {
 		t.Error(body)
 	}

@@ -13,13 +13,6 @@ import (
 )
 
 // newKey makes a key of the default organization.
-func (w *world) newKey(role catalog.Role, customer string) string {
-	w.t.Helper()
-	_, key, err := w.service.CreateKey(w.t.Context(), w.admin, metering.NewKey{Role: string(role), Customer: customer})
-	check(w.t, err)
-	return key
-}
-
 // sample are events of two customers with every odd case of attribution.
 var sample = []edge{
 	{acme, "S1", "na", month(1), "1500000000.5"},
@@ -69,7 +62,7 @@ func TestServiceUsage(t *testing.T) {
 	const body = `{"data":{"customer_id":"` + acme + `","start_time":"2026-03-01T00:00:00Z","end_time":"2026-03-31T23:59:59Z","usage_type":"North America Requests",` +
 		`"unit":"unit","details":[{"customer_id":"` + acme + `","service_id":"S1","service_name":"shop","usage_units":2},` +
 		`{"customer_id":"` + acme + `","service_id":"S2","service_name":"=blog","usage_units":1}],"meta":{"next_cursor":"","limit":5,"total":2}}}` + "\n"
-	if got := w.get(w.bound, metrics+na+march).body; got != body {
+	if got := w.get(w.bound, metrics+na+march).Body; got != body {
 		t.Errorf("%s, want\n%s", got, body)
 	}
 }
@@ -159,13 +152,13 @@ func TestCursorsOfOthers(t *testing.T) {
 		"usage type":  v2(acme, "service-usage-metrics?product_id=cdn_usage&usage_type_name=Requests") + march,
 		"granularity": v2(acme, "service-usage-metrics?") + na + "&time_granularity=day&start_date=2026-03-01&end_date=2026-03-31",
 	} {
-		if a := w.get(w.key, other+"&cursor="+cursor); a.status != 400 || !strings.Contains(a.body, `"code":"invalid_parameter"`) {
-			t.Errorf("another %s: %d %s", name, a.status, a.body)
+		if a := w.get(w.key, other+"&cursor="+cursor); a.Status != 400 || !strings.Contains(a.Body, `"code":"invalid_parameter"`) {
+			t.Errorf("another %s: %d %s", name, a.Status, a.Body)
 		}
 	}
 	for _, damaged := range []string{"x", cursor[1:], cursor + "A", "%00", "%ff", strings.Repeat("A", 5000)} {
-		if a := w.get(w.key, path+"&cursor="+damaged); a.status != 400 {
-			t.Errorf("%.20s: %d %s", damaged, a.status, a.body)
+		if a := w.get(w.key, path+"&cursor="+damaged); a.Status != 400 {
+			t.Errorf("%.20s: %d %s", damaged, a.Status, a.Body)
 		}
 	}
 }
@@ -176,12 +169,12 @@ func TestTimePasses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.ingest(edge{acme, "S1", "na", start, "1"}, edge{acme, "S2", "na", start, "1"})
-	_, key, err := w.service.CreateKey(t.Context(), w.admin, metering.NewKey{Role: "read", Expires: start.AddDate(0, 1, 0)})
-	check(t, err)
+	_, key, err := w.Service.CreateKey(t.Context(), w.Admin, metering.NewKey{Role: "read", Expires: start.AddDate(0, 1, 0)})
+	w.Check(err)
 	path := v2(acme, "service-usage-metrics?") + na + "&time_granularity=month&limit=1"
 	first := w.get(key, path).usage(t)
 	december := start.AddDate(0, 0, 10)
-	w.now.Store(&december)
+	w.Clock.Set(december)
 	if u := w.get(key, path+"&cursor="+first.Meta.NextCursor).usage(t); u.rows() != "S2=1" || u.StartTime != "2026-11-01T00:00:00Z" || u.EndTime != first.EndTime {
 		t.Errorf("%+v", u)
 	}
@@ -189,9 +182,9 @@ func TestTimePasses(t *testing.T) {
 		t.Errorf("%+v", u)
 	}
 	expired := start.AddDate(0, 1, 0)
-	w.now.Store(&expired)
-	if a := w.get(key, path); a.status != 401 || a.body != unauthorized {
-		t.Errorf("%d %s", a.status, a.body)
+	w.Clock.Set(expired)
+	if a := w.get(key, path); a.Status != 401 || a.Body != unauthorized {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
 
@@ -214,26 +207,26 @@ func TestCSVAnswers(t *testing.T) {
 			acme + ",cdn_usage,Requests,unit,S4,api" + period + "1\r\n" + acme + ",cdn_usage,Total GB,GB,S4,api" + period + "12345.6789012345\r\n",
 	} {
 		a := w.send("GET", v2(acme, "service-usage-metrics?")+query, "Fastly-Key", w.key, "Accept", "text/csv")
-		if a.status != 200 || a.header.Get("Content-Type") != "text/csv; charset=utf-8" || a.body != want {
-			t.Errorf("%s: %d %s\n%s, want\n%s", query, a.status, a.header, a.body, want)
+		if a.Status != 200 || a.Header.Get("Content-Type") != "text/csv; charset=utf-8" || a.Body != want {
+			t.Errorf("%s: %d %s\n%s, want\n%s", query, a.Status, a.Header, a.Body, want)
 		}
 	}
-	if a := w.send("GET", v2(acme, "service-usage-metrics?product_id=none")+march, "Fastly-Key", w.key, "Accept", "text/csv"); a.status != 400 {
-		t.Errorf("an unknown product: %d %s", a.status, a.body)
+	if a := w.send("GET", v2(acme, "service-usage-metrics?product_id=none")+march, "Fastly-Key", w.key, "Accept", "text/csv"); a.Status != 400 {
+		t.Errorf("an unknown product: %d %s", a.Status, a.Body)
 	}
 }
 
 func TestUsageTypes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if a := w.get(w.key, v2(acme, "service-usage-types")); a.status != 200 || a.body != `{"data":[]}`+"\n" {
-		t.Errorf("without usage: %d %s", a.status, a.body)
+	if a := w.get(w.key, v2(acme, "service-usage-types")); a.Status != 200 || a.Body != `{"data":[]}`+"\n" {
+		t.Errorf("without usage: %d %s", a.Status, a.Body)
 	}
 	w.ingest(sample...)
 	all := `{"data":[{"product_id":"cdn_usage","name":"North America Requests"},{"product_id":"cdn_usage","name":"Requests"},{"product_id":"cdn_usage","name":"Total GB"}]}`
 	for _, customer := range []string{acme, url.PathEscape(zeta)} {
-		if a := w.get(w.key, v2(customer, "service-usage-types?anything=x")); a.status != 200 || a.body != all+"\n" {
-			t.Errorf("%s: %d %s", customer, a.status, a.body)
+		if a := w.get(w.key, v2(customer, "service-usage-types?anything=x")); a.Status != 200 || a.Body != all+"\n" {
+			t.Errorf("%s: %d %s", customer, a.Status, a.Body)
 		}
 	}
 }
@@ -250,19 +243,19 @@ func TestMonthlyUsage(t *testing.T) {
 		`"product_id":"cdn_usage","last_updated_at":"2026-04-01T00:00:00Z"},` +
 		`{"month":"2026-03","usage_type":"Total GB","name":"Total GB","region":"","unit":"GB","quantity":12347.67890125725,"raw_quantity":12347678901257.25,` +
 		`"product_id":"cdn_usage","last_updated_at":"2026-04-01T00:00:00Z"}]}` + "\n"
-	if a := w.get(w.bound, path+"start_month=2026-02&end_month=2026-03"); a.status != 200 || a.body != want {
-		t.Errorf("%d %s, want\n%s", a.status, a.body, want)
+	if a := w.get(w.bound, path+"start_month=2026-02&end_month=2026-03"); a.Status != 200 || a.Body != want {
+		t.Errorf("%d %s, want\n%s", a.Status, a.Body, want)
 	}
 	now := w.get(w.bound, path+"start_month=2026-11&end_month=2027-01")
-	if now.status != 200 || strings.Count(now.body, `"month":"2026-11"`) != 3 || strings.Count(now.body, `"last_updated_at":"2026-11-22T12:00:00Z"`) != 3 {
-		t.Errorf("this month: %s", now.body)
+	if now.Status != 200 || strings.Count(now.Body, `"month":"2026-11"`) != 3 || strings.Count(now.Body, `"last_updated_at":"2026-11-22T12:00:00Z"`) != 3 {
+		t.Errorf("this month: %s", now.Body)
 	}
-	if a := w.get(w.bound, path+"start_month=2026-01&end_month=2026-02"); a.body != `{"data":[]}`+"\n" {
-		t.Errorf("without usage: %s", a.body)
+	if a := w.get(w.bound, path+"start_month=2026-01&end_month=2026-02"); a.Body != `{"data":[]}`+"\n" {
+		t.Errorf("without usage: %s", a.Body)
 	}
 	for _, query := range []string{"", "start_month=2026-03", "start_month=2026-01&end_month=2026-04", "start_month=2026-04&end_month=2026-03"} {
-		if a := w.get(w.bound, path+query); a.status != 400 {
-			t.Errorf("%s: %d %s", query, a.status, a.body)
+		if a := w.get(w.bound, path+query); a.Status != 400 {
+			t.Errorf("%s: %d %s", query, a.Status, a.Body)
 		}
 	}
 }
@@ -274,20 +267,20 @@ func TestKeysSeeOnlyTheirOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.ingest(sample...)
-	_, err := w.service.CreateOrganization(t.Context(), w.admin, metering.NewOrganization{ID: "other"})
-	check(t, err)
-	other := w.admin
+	_, err := w.Service.CreateOrganization(t.Context(), w.Admin, metering.NewOrganization{ID: "other"})
+	w.Check(err)
+	other := w.Admin
 	other.Organization = "other"
 	w.define(other)
-	w.apply(other, catalogues["other"], catalog.ApplyOptions{})
+	w.ApplyAs(other, catalogues["other"], metering.ApplyOptions{})
 	v2Paths := func(customer string) []string {
 		return []string{v2(customer, "service-usage-types"), v2(customer, "service-usage-metrics?") + na + march, v2(customer, "service-usage-metrics")}
 	}
 	v3Paths := []string{"/billing/v3/service-usage-metrics?" + na, "/billing/v3/service-usage-metrics?limit=0", "/billing/v3/usage-metrics?start_month=2026-03&end_month=2026-03"}
 	all := append(v2Paths(acme), v3Paths...)
-	k, revoked, err := w.service.CreateKey(t.Context(), w.admin, metering.NewKey{Role: "read", Customer: acme})
-	check(t, err)
-	check(t, w.service.RevokeKey(t.Context(), w.admin, k.ID, false))
+	k, revoked, err := w.Service.CreateKey(t.Context(), w.Admin, metering.NewKey{Role: "read", Customer: acme})
+	w.Check(err)
+	w.Check(w.Service.RevokeKey(t.Context(), w.Admin, k.ID, false))
 	for name, c := range map[string]struct {
 		header []string
 		paths  []string
@@ -298,20 +291,20 @@ func TestKeysSeeOnlyTheirOwn(t *testing.T) {
 		"a revoked key":          {[]string{"Fastly-Key", revoked}, all},
 		"another header":         {[]string{"Authorization", "Bearer " + w.bound}, all},
 		"two keys":               {[]string{"Fastly-Key", w.bound, "Fastly-Key", w.bound}, all},
-		"a key that cannot read": {[]string{"Fastly-Key", w.newKey(catalog.RoleIngest, "")}, all},
+		"a key that cannot read": {[]string{"Fastly-Key", w.NewKey(catalog.RoleIngest, "")}, all},
 		"an unbound key":         {[]string{"Fastly-Key", w.key}, v3Paths},
 		"an unknown customer":    {[]string{"Fastly-Key", w.key}, append(v2Paths("nobody"), v2Paths("x%2Fy")...)},
 		"another organization's": {[]string{"Fastly-Key", w.key}, v2Paths("foreign")},
 		"another customer":       {[]string{"Fastly-Key", w.bound}, append(v2Paths(url.PathEscape(zeta)), v2Paths("nobody")...)},
 	} {
 		for _, path := range c.paths {
-			if a := w.send("GET", path, c.header...); a.status != 401 || a.body != unauthorized || a.header.Get("Content-Type") != "application/json" {
-				t.Errorf("%s: %s: %d %s", name, path, a.status, a.body)
+			if a := w.send("GET", path, c.header...); a.Status != 401 || a.Body != unauthorized || a.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("%s: %s: %d %s", name, path, a.Status, a.Body)
 			}
 		}
 	}
-	if a := w.get("Bearer "+w.bound, v2(acme, "service-usage-types")); a.status != 200 {
-		t.Errorf("Bearer: %d %s", a.status, a.body)
+	if a := w.get("Bearer "+w.bound, v2(acme, "service-usage-types")); a.Status != 200 {
+		t.Errorf("Bearer: %d %s", a.Status, a.Body)
 	}
 }
 
@@ -337,8 +330,8 @@ func TestBadRequests(t *testing.T) {
 		"/billing/v3/usage-metrics?start_month=2026-01":                                 "end_month is required",
 	} {
 		a := w.get(w.bound, path)
-		if want := `{"type":"bad_request","title":"` + want + `","code":"invalid_parameter","status":"400"}` + "\n"; a.status != 400 || a.body != want || a.header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s: %d %s, want %s", path, a.status, a.body, want)
+		if want := `{"type":"bad_request","title":"` + want + `","code":"invalid_parameter","status":"400"}` + "\n"; a.Status != 400 || a.Body != want || a.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %s, want %s", path, a.Status, a.Body, want)
 		}
 	}
 }
@@ -347,26 +340,26 @@ func TestMethodsAndPaths(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	types := v2(acme, "service-usage-types")
-	if a := w.send("HEAD", types, "Fastly-Key", w.key); a.status != 200 || a.body != "" {
-		t.Errorf("HEAD: %d %q", a.status, a.body)
+	if a := w.send("HEAD", types, "Fastly-Key", w.key); a.Status != 200 || a.Body != "" {
+		t.Errorf("HEAD: %d %q", a.Status, a.Body)
 	}
-	if a := w.send("OPTIONS", types); a.status != 204 || a.header.Get("Allow") != "GET, HEAD, OPTIONS" {
-		t.Errorf("OPTIONS: %d %v", a.status, a.header)
+	if a := w.send("OPTIONS", types); a.Status != 204 || a.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
+		t.Errorf("OPTIONS: %d %v", a.Status, a.Header)
 	}
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
 		a := w.send(method, types, "Fastly-Key", w.key)
-		if a.status != 405 || a.header.Get("Allow") != "GET, HEAD, OPTIONS" || !strings.Contains(a.body, `"code":"method_not_allowed"`) {
-			t.Errorf("%s: %d %v %s", method, a.status, a.header, a.body)
+		if a.Status != 405 || a.Header.Get("Allow") != "GET, HEAD, OPTIONS" || !strings.Contains(a.Body, `"code":"method_not_allowed"`) {
+			t.Errorf("%s: %d %v %s", method, a.Status, a.Header, a.Body)
 		}
 	}
 	for _, path := range []string{"/billing/v2//account_customers/" + acme + "/service-usage-types", types + "/", v2("", "service-usage-types"), v2("a/b", "service-usage-types"),
 		"/billing/v2/account_customers/" + acme + "/../" + acme + "/service-usage-types"} {
-		if a := w.get(w.key, path); a.status != 404 {
-			t.Errorf("%s: %d %s", path, a.status, a.body)
+		if a := w.get(w.key, path); a.Status != 404 {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	if a := w.get(w.key, v2("%2e%2e", "service-usage-types")); a.status != 401 {
-		t.Errorf("an encoded dot segment: %d %s", a.status, a.body)
+	if a := w.get(w.key, v2("%2e%2e", "service-usage-types")); a.Status != 401 {
+		t.Errorf("an encoded dot segment: %d %s", a.Status, a.Body)
 	}
 }
 
@@ -378,9 +371,9 @@ func TestServicesThatMove(t *testing.T) {
 	w.ingest(edge{acme, "S1", "na", month(1), "1"}, edge{acme, "S1", "na", month(20), "1"}, edge{acme, "S1", "na", month(25), "1"},
 		edge{acme, "S2", "na", month(20), "1"}, edge{acme, "S2", "na", month(25), "1"},
 		edge{zeta, "S2", "na", month(1), "1"}, edge{zeta, "S2", "na", month(25), "1"})
-	w.apply(w.admin, "customers: [{id: "+acme+", name: Acme, services: [{id: S1, name: store}]}]", catalog.ApplyOptions{Effective: month(10)})
-	w.apply(w.admin, strings.ReplaceAll(catalogues["default"], "{id: S2, name: =blog}, ", ""), catalog.ApplyOptions{Prune: true, Effective: month(22)})
-	w.apply(w.admin, "customers: [{id: '"+zeta+"', name: Zeta, services: [{id: S2, name: blog}]}]", catalog.ApplyOptions{Effective: month(23)})
+	w.Apply("customers: [{id: "+acme+", name: Acme, services: [{id: S1, name: store}]}]", metering.ApplyOptions{Effective: month(10)})
+	w.Apply(strings.ReplaceAll(catalogues["default"], "{id: S2, name: =blog}, ", ""), metering.ApplyOptions{Prune: true, Effective: month(22)})
+	w.Apply("customers: [{id: '"+zeta+"', name: Zeta, services: [{id: S2, name: blog}]}]", metering.ApplyOptions{Effective: month(23)})
 	for customer, want := range map[string]string{acme: "S1=3, S2=1", url.PathEscape(zeta): "S2=2"} {
 		if got := w.get(w.key, v2(customer, "service-usage-metrics?")+na+march).usage(t).rows(); got != want {
 			t.Errorf("%s: %s, want %s", customer, got, want)
@@ -397,13 +390,13 @@ func TestExactness(t *testing.T) {
 	var events []edge
 	for i, text := range texts {
 		d, err := meter.ParseDecimal(text)
-		check(t, err)
+		w.Check(err)
 		sum = sum.Add(d)
 		events = append(events, edge{acme, "S1", "eu", month(i + 1), text})
 	}
 	w.ingest(events...)
 	scale, err := meter.ParseDecimal("0.000000001")
-	check(t, err)
+	w.Check(err)
 	want := "S1=" + sum.Mul(scale).Round(12, meter.HalfEven).String()
 	if got := w.get(w.key, v2(acme, "service-usage-metrics?product_id=cdn_usage&usage_type_name=Total+GB")+march).usage(t).rows(); got != want {
 		t.Errorf("%s, want %s", got, want)

@@ -1,22 +1,16 @@
 package fastly
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/surface/surfacetest"
 )
 
 // start is when these tests begin; their clock stands still until a test moves it.
@@ -52,92 +46,35 @@ customers: [{id: foreign, name: Foreign, services: [{id: F1, name: far}]}]
 `,
 }
 
-// world is the surface on a real server over a ledger and a catalogue of its own.
+// world is the surface on a real server.
 type world struct {
-	t       testing.TB
-	url     string
-	catalog *catalog.Store
-	service *metering.Service
-	log     *ledger.Ledger
-	admin   metering.Principal
-	key     string // unbound, may read
-	bound   string // acme's
-	sent    int    // events, for their ids
-	now     atomic.Pointer[time.Time]
+	*surfacetest.World
+	key   string // unbound, may read
+	bound string // acme's
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t}
-	w.now.Store(&start)
-	clock := func() time.Time { return *w.now.Load() }
-	dir := t.TempDir()
-	ctx, stop := context.WithCancel(context.Background())
-	store, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: clock})
-	check(t, err)
-	w.key, err = store.EnsureDefault(ctx, "test")
-	check(t, err)
-	log, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: clock,
-		Fatal: func(m string) { t.Errorf("the ledger failed: %s", m) }})
-	check(t, err)
-	w.catalog = store
-	w.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: store, Clock: clock})
-	check(t, err)
-	w.admin, err = w.service.Authenticate(ctx, w.key, "")
-	check(t, err)
-	s, err := httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
-	check(t, err)
-	w.service.KeepBooks(Book(w.service))
-	w.log = log
-	s.Mount(Surface(Options{Service: w.service, CursorKey: []byte("a key of these tests"), Clock: clock}))
-	check(t, s.Ready(w.service))
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	w.url = s.URL()
-	t.Cleanup(func() {
-		stop()
-		for _, err := range []error{<-done, log.Close(), store.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	w.define(w.admin)
-	w.apply(w.admin, catalogues["default"], catalog.ApplyOptions{})
-	w.bound = w.newKey(catalog.RoleRead, acme)
+	w := &world{World: surfacetest.New(t, surfacetest.Options{Start: start, Mount: func(w *surfacetest.World) []*httpserver.Surface {
+		w.Service.KeepBooks(Book(w.Service))
+		return []*httpserver.Surface{Surface(Options{Service: w.Service, CursorKey: []byte("a key of these tests"), Clock: w.Clock.Now})}
+	}})}
+	w.key = w.Token
+	w.define(w.Admin)
+	w.Apply(catalogues["default"], metering.ApplyOptions{})
+	w.bound = w.NewKey(catalog.RoleRead, acme)
 	return w
-}
-
-// apply applies a catalogue.
-func (w *world) apply(p metering.Principal, text string, o catalog.ApplyOptions) {
-	w.t.Helper()
-	doc, err := catalog.ParseDocument([]byte(text))
-	check(w.t, err)
-	o.Actor = "test"
-	_, err = w.catalog.Apply(context.Background(), p.Organization, doc, o)
-	check(w.t, err)
 }
 
 // define creates the meters that the catalogues use.
 func (w *world) define(p metering.Principal) {
-	w.t.Helper()
+	w.Helper()
 	byService := []string{"customer", "product", "service", "region"}
-	for _, m := range []meter.Meter{
-		{Key: "requests", EventType: "edge", Aggregation: meter.AggCount, GroupBy: byService},
-		{Key: "bytes", EventType: "edge", Aggregation: meter.AggSum, Value: "bytes", GroupBy: byService},
-		{Key: "p95", EventType: "edge", Aggregation: meter.AggPercentile, Rate: true, Value: "bytes", GroupBy: []string{"customer"}},
-		{Key: "queries", EventType: "dns", Aggregation: meter.AggCount, GroupBy: byService},
-	} {
-		_, _, err := w.service.CreateMeter(context.Background(), p, m)
-		check(w.t, err)
-	}
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.Define(p,
+		meter.Meter{Key: "requests", EventType: "edge", Aggregation: meter.AggCount, GroupBy: byService},
+		meter.Meter{Key: "bytes", EventType: "edge", Aggregation: meter.AggSum, Value: "bytes", GroupBy: byService},
+		meter.Meter{Key: "p95", EventType: "edge", Aggregation: meter.AggPercentile, Rate: true, Value: "bytes", GroupBy: []string{"customer"}},
+		meter.Meter{Key: "queries", EventType: "dns", Aggregation: meter.AggCount, GroupBy: byService})
 }
 
 // edge is one event.
@@ -148,48 +85,29 @@ type edge struct {
 }
 
 func (w *world) ingest(events ...edge) {
-	w.t.Helper()
-	var body strings.Builder
-	for i, e := range events {
-		event := map[string]any{"specversion": "1.0", "id": fmt.Sprint(w.sent + i), "source": "s", "type": "edge", "subject": e.customer, "time": e.at,
-			"data": map[string]any{"service": e.service, "region": e.region, "bytes": json.Number(e.bytes)}}
-		check(w.t, json.NewEncoder(&body).Encode(event))
+	w.Helper()
+	var all []surfacetest.Event
+	for _, e := range events {
+		all = append(all, surfacetest.Event{Type: "edge", Subject: e.customer, At: e.at,
+			Data: map[string]any{"service": e.service, "region": e.region, "bytes": json.Number(e.bytes)}})
 	}
-	r, err := w.service.Ingest(context.Background(), w.admin, []byte(body.String()), metering.NDJSON, false)
-	if err != nil || r.Accepted != len(events) {
-		w.t.Fatalf("%+v %v", r, err)
-	}
-	w.sent += len(events)
+	w.Ingest(all...)
 }
 
 // month is an instant in March 2026.
 func month(day int) time.Time { return time.Date(2026, 3, day, 10, 0, 0, 0, time.UTC) }
 
 // answer is what came back.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
+type answer struct{ surfacetest.Answer }
 
 // send sends a request; header holds names and values in turn.
 func (w *world) send(method, path string, header ...string) answer {
-	w.t.Helper()
-	r, err := http.NewRequest(method, w.url+path, nil)
-	check(w.t, err)
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Add(header[i], header[i+1])
-	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
-	check(w.t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	check(w.t, err)
-	return answer{resp.StatusCode, resp.Header, string(body)}
+	w.Helper()
+	return answer{w.Send(method, path, "", header...)}
 }
 
 func (w *world) get(key, path string) answer {
-	w.t.Helper()
+	w.Helper()
 	return w.send("GET", path, "Fastly-Key", key)
 }
 
@@ -223,8 +141,8 @@ type usage struct {
 func (a answer) usage(t testing.TB) usage {
 	t.Helper()
 	var u struct{ Data usage }
-	if err := json.Unmarshal([]byte(a.body), &u); err != nil || a.status != 200 || a.header.Get("Content-Type") != "application/json" {
-		t.Fatalf("%d %v %s", a.status, err, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &u); err != nil || a.Status != 200 || a.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%d %v %s", a.Status, err, a.Body)
 	}
 	return u.Data
 }

@@ -23,6 +23,6 @@ func TestApply(t *testing.T) {
 	w.want(w.call("POST", path, smallCatalog), 200, `"dry_run":false`, `{"action":"create","noun":"contract","customer":"acme","id":"K-1","after":{"id":"K-1"`)
 	w.want(w.call("GET", "/api/v1/meters/hits", ""), 200)
 	w.want(w.call("POST", path, smallCatalog), 200, `{"dry_run":false,"organization":null,"meters":{"create":[],"update":[],"remove":[]},"changes":[]}`)
-	text := w.want(w.call("GET", path, "", "Accept", "application/yaml"), 200, "services:\n").body
+	text := w.want(w.call("GET", path, "", "Accept", "application/yaml"), 200, "services:\n").Body
 	w.want(w.call("POST", path+"?prune=true", text, yamlBody...), 200, `"changes":[]}`)
 }

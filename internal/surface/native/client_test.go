@@ -24,7 +24,7 @@ func must(t *testing.T, err error) {
 
 func (w *world) client(t *testing.T, key, organization string) *client.Client {
 	t.Helper()
-	c, err := client.New(client.Options{URL: w.url, Key: key, Organization: organization, Compression: client.Gzip})
+	c, err := client.New(client.Options{URL: w.URL, Key: key, Organization: organization, Compression: client.Gzip})
 	must(t, err)
 	return c
 }
@@ -33,7 +33,7 @@ func (w *world) client(t *testing.T, key, organization string) *client.Client {
 func TestClientMeters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
-	c := w.client(t, w.admin, "")
+	c := w.client(t, w.Token, "")
 	ctx := context.Background()
 	must(t, c.Ready(ctx))
 	def := client.Meter{Key: "p", EventType: "e", Aggregation: "PERCENTILE", Value: "bytes", GroupBy: []string{"customer"}, Percentile: "99.9", Rate: true,
@@ -79,7 +79,7 @@ func TestClientCatalog(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	ctx := context.Background()
-	c := w.client(t, w.admin, "")
+	c := w.client(t, w.Token, "")
 	large := smallCatalog[:len(smallCatalog)-1] + `,"entitlements":[` + strings.Repeat(" ", 1<<20) + `]}` // compressed on its way
 	told, err := c.Apply(ctx, []byte(large), client.ApplyOptions{DryRun: true})
 	must(t, err)
@@ -153,7 +153,7 @@ func TestClientEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	w.meters()
-	c := w.client(t, w.admin, "")
+	c := w.client(t, w.Token, "")
 	ctx := context.Background()
 	e := client.Event{ID: "1", Source: "edge", Type: "edge.request", Data: map[string]any{"bytes": json.Number("0.30000000000000004")},
 		Extensions: map[string]any{"tenantid": "t1", "shard": 7}}
@@ -189,10 +189,10 @@ func TestClientManagement(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	ctx := context.Background()
-	c := w.client(t, w.admin, "")
+	c := w.client(t, w.Token, "")
 	_, err := c.CreateOrganization(ctx, client.NewOrganization{ID: "acme", Name: "Acme"})
 	must(t, err)
-	made, err := w.client(t, w.admin, "acme").CreateKey(ctx, client.NewKey{Role: "admin", Expires: start.Add(time.Hour)})
+	made, err := w.client(t, w.Token, "acme").CreateKey(ctx, client.NewKey{Role: "admin", Expires: start.Add(time.Hour)})
 	must(t, err)
 	own := w.client(t, made.Token, "")
 	attribute := "account"

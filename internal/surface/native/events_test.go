@@ -114,11 +114,11 @@ func TestLookup(t *testing.T) {
 		Conflicts []struct{ Subject, Verdict string }
 	}
 	a := w.want(w.call("GET", "/api/v1/events/lookup?source=edge&id=a", ""), 200)
-	if err := json.Unmarshal([]byte(a.body), &l); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &l); err != nil {
 		t.Fatal(err)
 	}
 	if l.Event.ID != "a" || l.Event.Verdict != "accepted" || len(l.Counted) != 2 || len(l.Skipped) != 1 || len(l.Conflicts) != 1 {
-		t.Fatalf("%s", a.body)
+		t.Fatalf("%s", a.Body)
 	}
 	for _, c := range l.Counted {
 		want := map[string]string{"requests": "1", "bytes": "0.1"}[c.Meter]

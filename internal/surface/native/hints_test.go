@@ -29,7 +29,7 @@ func TestHints(t *testing.T) {
 
 	usage := func(query string, want ...string) string {
 		t.Helper()
-		return w.want(w.call("GET", "/api/v1/meters/"+query, ""), 200, want...).body
+		return w.want(w.call("GET", "/api/v1/meters/"+query, ""), 200, want...).Body
 	}
 	usage("bytes/usage?"+today, `"total":"100"`, `"skipped":{"events":1,"reason":"attribute bytes is absent, not a number or beyond the limits, or a text to group by or to tell apart is longer than 512 bytes"},"hints":[]`)
 	usage("typo/usage?"+today, `"skipped":{"events":3,"reason":"attribute byts is absent, not a number or beyond the limits"}`, `attribute byts is absent`)
@@ -38,8 +38,8 @@ func TestHints(t *testing.T) {
 	usage("early/usage?"+today+"&filter[regoin]=eu", `to filter by; they have`)
 	usage("early/usage?"+today+"&filter[region]=us&filter[region]=eu", `"total":"1"`, `"hints":[]`)
 	usage("early/usage?"+today+"&filter[region]=us", `has \"us\" in \"region\"; there are \"eu\"`)
-	if a := w.call("GET", "/api/v1/meters/typo/usage?"+today, "", "Accept", "text/csv"); a.header.Get("Odometer-Skipped") != "3" {
-		t.Error(a.header)
+	if a := w.call("GET", "/api/v1/meters/typo/usage?"+today, "", "Accept", "text/csv"); a.Header.Get("Odometer-Skipped") != "3" {
+		t.Error(a.Header)
 	}
 
 	// An extension attribute has the name that meters take it by.

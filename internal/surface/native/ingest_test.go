@@ -91,8 +91,8 @@ func TestIngestVerdicts(t *testing.T) {
 	}
 	exact := w.call("POST", "/api/v1/events", testEvent("x", "id", ""))
 	shape := `,"accepted":0,"duplicates":0,"conflicts":0,"rejected":1,"errors":[{"index":0,"id":"","reason":`
-	if !strings.Contains(exact.body, shape) {
-		t.Errorf("the answer %s does not hold %s", exact.body, shape)
+	if !strings.Contains(exact.Body, shape) {
+		t.Errorf("the answer %s does not hold %s", exact.Body, shape)
 	}
 }
 
@@ -127,8 +127,8 @@ func TestWarningsOfABoundKey(t *testing.T) {
 	made := read[struct{ Key string }](w, w.want(w.call("POST", "/api/v1/keys", `{"role":"ingest","customer":"acme"}`), 201))
 	a := w.want(w.call("POST", "/api/v1/events", testEvent("a", "data", `{"bytes":1e-13}`), "Authorization", "Bearer "+made.Key), 200,
 		`"warnings":[{"index":0,"id":"a","reason":"attribute bytes is 0.0000000000001, which has more than 12 digits after the point"}]`)
-	if strings.Contains(a.body, `"meter"`) {
-		t.Errorf("%s", a.body)
+	if strings.Contains(a.Body, `"meter"`) {
+		t.Errorf("%s", a.Body)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestBinaryMode(t *testing.T) {
 		t.Helper()
 		a, id := send(body, more...)
 		w.want(a, 200, `"accepted":1,`)
-		return w.want(w.call("GET", "/api/v1/events/lookup?source=edge&id="+id, ""), 200).body
+		return w.want(w.call("GET", "/api/v1/events/lookup?source=edge&id="+id, ""), 200).Body
 	}
 	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "application/vnd.x+json", "text/json", "Application/Vnd.X+JSON;charset=UTF-8", ""} {
 		if got := stored(`{"bytes":7}`, "Content-Type", contentType); !strings.Contains(got, `"data":{"bytes":7}`) {
@@ -280,8 +280,8 @@ func TestRefusedEvents(t *testing.T) {
 				status = 400
 			}
 			got := w.call("POST", "/api/v1/events"+c.query, c.body, header...)
-			if got.status != status {
-				t.Errorf("%s: %d %s, want %d", c.name, got.status, got.body, status)
+			if got.Status != status {
+				t.Errorf("%s: %d %s, want %d", c.name, got.Status, got.Body, status)
 			}
 			r := read[struct {
 				result
@@ -292,11 +292,11 @@ func TestRefusedEvents(t *testing.T) {
 				c.rejected = 1
 			}
 			if r.Accepted != c.accepted || r.Duplicates != c.duplicates || r.Conflicts != c.conflicts || r.Rejected != c.rejected || len(r.Errors) != c.conflicts+c.rejected {
-				t.Errorf("%s: %s", c.name, got.body)
+				t.Errorf("%s: %s", c.name, got.Body)
 			}
 			if status == 400 && (r.Type != "urn:odometer:problem:refused" || r.Title == "" || r.Status != 400 || r.Instance != "/api/v1/events" ||
 				!strings.Contains(r.Detail, r.Errors[0].Reason)) {
-				t.Errorf("%s: %s", c.name, got.body)
+				t.Errorf("%s: %s", c.name, got.Body)
 			}
 		}
 	}
@@ -330,9 +330,9 @@ func TestPreferMinimal(t *testing.T) {
 		{"", a, 200},
 	} {
 		got := w.want(w.call("POST", "/api/v1/events", c.body, "Prefer", c.prefer), c.status)
-		applied := got.header.Get("Preference-Applied")
-		if (got.body == "") != (c.status == 204) || (applied == "return=minimal") != (c.status == 204) {
-			t.Errorf("Prefer: %s: %d, applied %q, %q", c.prefer, got.status, applied, got.body)
+		applied := got.Header.Get("Preference-Applied")
+		if (got.Body == "") != (c.status == 204) || (applied == "return=minimal") != (c.status == 204) {
+			t.Errorf("Prefer: %s: %d, applied %q, %q", c.prefer, got.Status, applied, got.Body)
 		}
 	}
 }
@@ -401,7 +401,7 @@ func TestBadEvents(t *testing.T) {
 			{"application/x-ndjson", before + "\n" + event + "\n" + after},
 		} {
 			a := w.call("POST", "/api/v1/events", form.body, "Content-Type", form.contentType)
-			if a.status == 400 && c.name == "invalid UTF-8" { // the JSON text itself is malformed
+			if a.Status == 400 && c.name == "invalid UTF-8" { // the JSON text itself is malformed
 				continue
 			}
 			r := read[result](w, w.want(a, 200))
@@ -448,8 +448,8 @@ func TestBadBodies(t *testing.T) {
 		{"latin1", "application/json; charset=latin1", good, 415, ""},
 	} {
 		a := w.call("POST", "/api/v1/events", c.body, "Content-Type", c.contentType)
-		if a.status != c.status || !strings.Contains(a.body, c.text) {
-			t.Errorf("%s: %d %s", c.name, a.status, a.body)
+		if a.Status != c.status || !strings.Contains(a.Body, c.text) {
+			t.Errorf("%s: %d %s", c.name, a.Status, a.Body)
 		}
 	}
 	for _, encoding := range []string{"gzip", "zstd"} {
@@ -498,7 +498,7 @@ func TestMetricsSumToSent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	w.ingest("["+testEvent("a")+","+testEvent("a")+","+testEvent("a", "data", "{}")+","+testEvent("b", "time", `"then"`)+","+testEvent("c")+"]", 2, 1, 1, 1)
-	page := w.want(w.call("GET", "/metrics", ""), 200).body
+	page := w.want(w.call("GET", "/metrics", ""), 200).Body
 	for _, line := range []string{
 		`odometer_events_total{organization="default",verdict="accepted"} 2`,
 		`odometer_events_total{organization="default",verdict="duplicate"} 1`,
@@ -517,7 +517,7 @@ func TestMetricsSumToSent(t *testing.T) {
 func BenchmarkIngestOne(b *testing.B) {
 	w := newWorld(b, httpserver.Options{}, ledger.Limits{})
 	w.meters()
-	address := strings.TrimPrefix(w.url, "http://")
+	address := strings.TrimPrefix(w.URL, "http://")
 	b.ReportAllocs()
 	b.SetParallelism(32)
 	ids := make(chan int, 1)
@@ -525,7 +525,7 @@ func BenchmarkIngestOne(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		n := <-ids
 		ids <- n + 1
-		c := newRawConn(b, address, w.admin)
+		c := newRawConn(b, address, w.Token)
 		for i := 0; pb.Next(); i++ {
 			c.post(b, testEventBytes(n, i))
 		}
@@ -539,7 +539,7 @@ func testEventBytes(n, i int) []byte {
 func TestExpectContinue(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
-	r, err := http.NewRequest("POST", w.url+"/api/v1/events", strings.NewReader(testEvent("a")))
+	r, err := http.NewRequest("POST", w.URL+"/api/v1/events", strings.NewReader(testEvent("a")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -547,7 +547,7 @@ func TestExpectContinue(t *testing.T) {
 	r.Header.Set("Content-Type", "application/json")
 	c := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
 	defer c.CloseIdleConnections()
-	for _, key := range []string{"odo_wrong", w.admin} {
+	for _, key := range []string{"odo_wrong", w.Token} {
 		r.Header.Set("Authorization", "Bearer "+key)
 		r.Body, _ = r.GetBody()
 		resp, err := c.Do(r)
@@ -555,7 +555,7 @@ func TestExpectContinue(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if want := map[bool]int{true: 200, false: 401}[key == w.admin]; resp.StatusCode != want {
+		if want := map[bool]int{true: 200, false: 401}[key == w.Token]; resp.StatusCode != want {
 			t.Errorf("status %d, want %d", resp.StatusCode, want)
 		}
 	}

@@ -47,7 +47,7 @@ func TestListingsAreTheOperators(t *testing.T) {
 	}
 
 	// Allowed, it reports; and then the first organization, which may report everything, may not.
-	c := w.client(t, w.admin, "")
+	c := w.client(t, w.Token, "")
 	set, err := c.SetListings(context.Background(), "other", []client.Listing{{Partner: "AWS", Listing: "p1"}})
 	must(t, err)
 	have, err := c.Listings(context.Background(), "other")

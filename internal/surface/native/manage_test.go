@@ -16,8 +16,8 @@ func TestMeters(t *testing.T) {
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	w.ingest(testEvent("before"), 1, 0, 0, 0)
 	a := w.want(w.call("POST", "/api/v1/meters", sumMeter), 201, `"key":"bytes"`, `"status":"active"`, `"backfill":{`)
-	if a.header.Get("Location") != "/api/v1/meters/bytes" {
-		t.Errorf("Location %q", a.header.Get("Location"))
+	if a.Header.Get("Location") != "/api/v1/meters/bytes" {
+		t.Errorf("Location %q", a.Header.Get("Location"))
 	}
 	if got := w.total("bytes", today); got != "100" { // exact whether it is backfilled yet or not
 		t.Errorf("total %s", got)
@@ -49,8 +49,8 @@ func TestMeters(t *testing.T) {
 		{"DELETE", "/api/v1/meters/unknown", "", 404, "unknown"},
 	} {
 		a := w.call(c.method, c.path, c.body)
-		if a.status != c.status || !strings.Contains(a.body, c.text) {
-			t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, a.status, a.body)
+		if a.Status != c.status || !strings.Contains(a.Body, c.text) {
+			t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, a.Status, a.Body)
 		}
 	}
 	w.want(w.call("POST", "/api/v1/meters", sumMeter, "Content-Type", "text/yaml"), 415)
@@ -84,20 +84,20 @@ func TestKeys(t *testing.T) {
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	a := w.want(w.call("POST", "/api/v1/keys", `{"role":"read","kind":"token","customer":"acme","expires":"2026-11-22T13:00:00Z"}`), 201, `"customer":"acme"`)
 	made := read[struct{ ID, Key string }](w, a)
-	if made.ID == "" || !strings.HasPrefix(made.Key, "odo_") || a.header.Get("Location") != "/api/v1/keys/"+made.ID {
-		t.Errorf("%s %v", a.body, a.header)
+	if made.ID == "" || !strings.HasPrefix(made.Key, "odo_") || a.Header.Get("Location") != "/api/v1/keys/"+made.ID {
+		t.Errorf("%s %v", a.Body, a.Header)
 	}
 	list := w.want(w.call("GET", "/api/v1/keys", ""), 200)
-	if strings.Contains(list.body, made.Key) || len(read[keysBody](w, list).Keys) != 2 {
-		t.Errorf("%s", list.body)
+	if strings.Contains(list.Body, made.Key) || len(read[keysBody](w, list).Keys) != 2 {
+		t.Errorf("%s", list.Body)
 	}
 	if page := read[keysBody](w, w.call("GET", "/api/v1/keys?limit=1", "")); len(page.Keys) != 1 || page.NextCursor == nil {
 		t.Errorf("a page of one: %+v", page)
 	}
 	w.want(w.call("GET", "/api/v1/meters", "", as(made.Key)...), 200)
-	w.advance(time.Hour)
+	w.Clock.Advance(time.Hour)
 	w.want(w.call("GET", "/api/v1/meters", "", as(made.Key)...), 401)
-	w.advance(-time.Hour)
+	w.Clock.Advance(-time.Hour)
 	w.want(w.call("DELETE", "/api/v1/keys/"+made.ID, ""), 204)
 	w.want(w.call("GET", "/api/v1/meters", "", as(made.Key)...), 401)
 	w.want(w.call("DELETE", "/api/v1/keys/"+made.ID, ""), 204)
@@ -118,11 +118,11 @@ func TestKeys(t *testing.T) {
 func TestAuthentication(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
-	for _, header := range []string{"", "Bearer", "Bearer odo_x_y", "Bearer " + w.admin + "x", "Basic " + w.admin} {
+	for _, header := range []string{"", "Bearer", "Bearer odo_x_y", "Bearer " + w.Token + "x", "Basic " + w.Token} {
 		for _, op := range operations {
 			path := strings.NewReplacer("{key}", "k", "{id}", "i").Replace(op.Path)
 			a := w.want(w.call(op.Method, path, "", "Authorization", header), 401, "unauthenticated")
-			if a.header.Get("WWW-Authenticate") == "" {
+			if a.Header.Get("WWW-Authenticate") == "" {
 				t.Error("401 without WWW-Authenticate")
 			}
 		}
@@ -168,12 +168,12 @@ func TestRoles(t *testing.T) {
 			if slices.Contains(c.roles, role) {
 				want = c.status
 			}
-			if a := w.call(c.method, c.path, c.body, as(key)...); a.status != want {
-				t.Errorf("%s %s as %s: %d, want %d %s", c.method, c.path, role, a.status, want, a.body)
+			if a := w.call(c.method, c.path, c.body, as(key)...); a.Status != want {
+				t.Errorf("%s %s as %s: %d, want %d %s", c.method, c.path, role, a.Status, want, a.Body)
 			}
 		}
-		if a := w.call(c.method, c.path, c.body, as(keys["admin"])...); a.status != c.status {
-			t.Errorf("%s %s as admin: %d %s", c.method, c.path, a.status, a.body)
+		if a := w.call(c.method, c.path, c.body, as(keys["admin"])...); a.Status != c.status {
+			t.Errorf("%s %s as admin: %d %s", c.method, c.path, a.Status, a.Body)
 		}
 	}
 	// Only the first key has the operator right.
@@ -186,8 +186,8 @@ func TestTenantsAreSealed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	a := w.want(w.call("POST", "/api/v1/organizations", `{"id":"other","name":"Other"}`), 201, `"customer_attribute":"subject"`)
-	if a.header.Get("Location") != "/api/v1/organizations/other" {
-		t.Errorf("Location %q", a.header.Get("Location"))
+	if a.Header.Get("Location") != "/api/v1/organizations/other" {
+		t.Errorf("Location %q", a.Header.Get("Location"))
 	}
 	w.want(w.call("POST", "/api/v1/organizations", `{"id":"other"}`), 409)
 	w.want(w.call("POST", "/api/v1/organizations", `{"id":"no spaces"}`), 400, "id")
@@ -221,12 +221,12 @@ func TestTenantsAreSealed(t *testing.T) {
 	}
 	w.want(w.call("GET", "/api/v1/meters", "", "Odometer-Organization", "nobody"), 404, "nobody")
 	w.want(w.call("GET", "/api/v1/meters", "", append(as(ours), "Odometer-Organization", "default")...), 200)
-	if list := w.call("GET", "/api/v1/organizations", "", as(ours)...); strings.Contains(list.body, "other") {
-		t.Errorf("%s", list.body)
+	if list := w.call("GET", "/api/v1/organizations", "", as(ours)...); strings.Contains(list.Body, "other") {
+		t.Errorf("%s", list.Body)
 	}
 	w.want(w.call("GET", "/api/v1/organizations", ""), 200, `"id":"default"`, `"id":"other"`)
-	if entries := w.call("GET", "/api/v1/audit", "", as(theirs)...); strings.Contains(entries.body, `"organization":"default"`) {
-		t.Errorf("%s", entries.body)
+	if entries := w.call("GET", "/api/v1/audit", "", as(theirs)...); strings.Contains(entries.Body, `"organization":"default"`) {
+		t.Errorf("%s", entries.Body)
 	}
 }
 
@@ -234,7 +234,7 @@ func TestTenantsAreSealed(t *testing.T) {
 func same(t *testing.T, known, unknown answer) {
 	t.Helper()
 	cut := func(a answer) string {
-		_, rest, _ := strings.Cut(a.body, `"detail":"`)
+		_, rest, _ := strings.Cut(a.Body, `"detail":"`)
 		detail, _, _ := strings.Cut(rest, `","instance"`)
 		words := strings.Fields(detail)
 		for i, word := range words {
@@ -242,10 +242,10 @@ func same(t *testing.T, known, unknown answer) {
 				words[i] = "ID"
 			}
 		}
-		return fmt.Sprint(a.status, words)
+		return fmt.Sprint(a.Status, words)
 	}
 	if cut(known) != cut(unknown) {
-		t.Errorf("%d %s\nis not as\n%d %s", known.status, known.body, unknown.status, unknown.body)
+		t.Errorf("%d %s\nis not as\n%d %s", known.Status, known.Body, unknown.Status, unknown.Body)
 	}
 }
 
@@ -273,13 +273,13 @@ func TestBoundKeys(t *testing.T) {
 	}
 	for _, query := range []string{"", "?verdict=rejected", "?verdict=conflict", "?subject=zeta"} {
 		page := w.want(w.call("GET", "/api/v1/events"+query, "", read1...), 200)
-		if strings.Contains(page.body, "zeta") || strings.Contains(page.body, "bad") {
-			t.Errorf("%s: %s", query, page.body)
+		if strings.Contains(page.Body, "zeta") || strings.Contains(page.Body, "bad") {
+			t.Errorf("%s: %s", query, page.Body)
 		}
 	}
 	w.want(w.call("GET", "/api/v1/events/lookup?source=edge&id=b", "", read1...), 200)
-	if l := w.want(w.call("GET", "/api/v1/events/lookup?source=edge&id=a", "", read1...), 200); strings.Contains(l.body, "zeta") {
-		t.Errorf("another's conflicting event: %s", l.body)
+	if l := w.want(w.call("GET", "/api/v1/events/lookup?source=edge&id=a", "", read1...), 200); strings.Contains(l.Body, "zeta") {
+		t.Errorf("another's conflicting event: %s", l.Body)
 	}
 	same(t, w.call("GET", "/api/v1/events/lookup?source=edge&id=z", "", read1...), w.call("GET", "/api/v1/events/lookup?source=edge&id=none", "", read1...))
 	w.want(w.call("GET", "/api/v1/meters/requests", "", read1...), 200, `"groups":0`)
@@ -348,14 +348,14 @@ func TestMethods(t *testing.T) {
 		{"/api/v1/events", "GET, HEAD, OPTIONS, POST"}, {"/api/v1/meters", "GET, HEAD, OPTIONS, POST"}, {"/api/v1/meters/k", "DELETE, GET, HEAD, OPTIONS, PATCH"},
 		{"/api/v1/meters/k/usage", "GET, HEAD, OPTIONS"}, {"/api/v1/keys/k", "DELETE, OPTIONS"}, {"/openapi.json", "GET, HEAD, OPTIONS"},
 	} {
-		if a := w.want(w.call("PUT", c.path, ""), 405, "method_not_allowed"); a.header.Get("Allow") != c.allow {
-			t.Errorf("%s: Allow %q", c.path, a.header.Get("Allow"))
+		if a := w.want(w.call("PUT", c.path, ""), 405, "method_not_allowed"); a.Header.Get("Allow") != c.allow {
+			t.Errorf("%s: Allow %q", c.path, a.Header.Get("Allow"))
 		}
-		if a := w.want(w.call("OPTIONS", c.path, ""), 204); a.header.Get("Allow") != c.allow || a.body != "" {
-			t.Errorf("%s: Allow %q", c.path, a.header.Get("Allow"))
+		if a := w.want(w.call("OPTIONS", c.path, ""), 204); a.Header.Get("Allow") != c.allow || a.Body != "" {
+			t.Errorf("%s: Allow %q", c.path, a.Header.Get("Allow"))
 		}
 	}
-	if a := w.want(w.call("HEAD", "/api/v1/meters", ""), 200); a.body != "" || a.header.Get("Content-Type") != "application/json" {
+	if a := w.want(w.call("HEAD", "/api/v1/meters", ""), 200); a.Body != "" || a.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("HEAD: %+v", a)
 	}
 	w.want(w.call("GET", "/api/v1/nothing", ""), 404)
@@ -375,10 +375,10 @@ func TestEdgeGridKeys(t *testing.T) {
 	}
 	secret, _ := k["client_secret"].(string)
 	if _, has := k["key"]; has || len(secret) < 32 {
-		t.Errorf("what was created: %s", a.body)
+		t.Errorf("what was created: %s", a.Body)
 	}
-	if list := w.want(w.call("GET", "/api/v1/keys", ""), 200, `"accounts":["A-1","A-2"]`); strings.Contains(list.body, secret) || strings.Contains(list.body, "akab-") {
-		t.Errorf("the credential is listed: %s", list.body)
+	if list := w.want(w.call("GET", "/api/v1/keys", ""), 200, `"accounts":["A-1","A-2"]`); strings.Contains(list.Body, secret) || strings.Contains(list.Body, "akab-") {
+		t.Errorf("the credential is listed: %s", list.Body)
 	}
 	for _, token := range []string{k["client_token"].(string), secret} {
 		w.want(w.call("GET", "/api/v1/meters", "", as(token)...), 401)

@@ -2,47 +2,24 @@ package native
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/marketplace"
 	"odometer/internal/metering"
+	"odometer/internal/surface/surfacetest"
 )
 
 // start is when tests begin; their clock stands still until a test moves it.
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// world is a whole server over a ledger and a catalogue in a folder of its own.
-type world struct {
-	t     testing.TB
-	url   string
-	admin string // the first key: admin of default, with the operator right
-
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) advance(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
-}
+// world is the surface on a real server.
+type world struct{ *surfacetest.World }
 
 func newWorld(t testing.TB, o httpserver.Options, limits ledger.Limits) *world {
 	t.Helper()
@@ -52,66 +29,23 @@ func newWorld(t testing.TB, o httpserver.Options, limits ledger.Limits) *world {
 // newWorldWith is newWorld with options of the surface.
 func newWorldWith(t testing.TB, o httpserver.Options, limits ledger.Limits, of Options) *world {
 	t.Helper()
-	w := &world{t: t, now: start}
-	dir := t.TempDir()
-	ctx, stop := context.WithCancel(context.Background())
-	store, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: w.clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if w.admin, err = store.EnsureDefault(ctx, "test"); err != nil {
-		t.Fatal(err)
-	}
-	log, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: w.clock, Limits: limits,
-		Fatal: func(m string) { t.Errorf("the ledger failed: %s", m) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	service, err := metering.New(ctx, metering.Options{Ledger: log, Catalog: store, Clock: w.clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	service.KeepBooks(metering.ProductBook(service))
-	// It freezes, and sends nowhere.
-	service.UseReporter(marketplace.New(marketplace.Options{Catalog: store, Usage: service, Clock: w.clock, Owner: "test"}))
-	o.Listen = "127.0.0.1:0"
-	s, err := httpserver.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Mount(SurfaceWith(service, of))
-	if err := s.Ready(service); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	w.url = s.URL()
-	t.Cleanup(func() {
-		stop()
-		for _, err := range []error{<-done, log.Close(), store.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	return w
+	return &world{surfacetest.New(t, surfacetest.Options{Start: start, Server: o, Limits: limits, Mount: func(w *surfacetest.World) []*httpserver.Surface {
+		w.Service.KeepBooks(metering.ProductBook(w.Service))
+		// It freezes, and sends nowhere.
+		w.Service.UseReporter(marketplace.New(marketplace.Options{Catalog: w.Catalog, Usage: w.Service, Clock: w.Clock.Now, Owner: "test"}))
+		return []*httpserver.Surface{SurfaceWith(w.Service, of)}
+	}})}
 }
 
 // answer is what came back.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
+type answer = surfacetest.Answer
 
 // call sends a request with the admin's key, unless header says otherwise.
 func (w *world) call(method, path, body string, header ...string) answer {
-	w.t.Helper()
-	r, err := http.NewRequest(method, w.url+path, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+w.admin)
+	w.Helper()
+	r, err := http.NewRequest(method, w.URL+path, strings.NewReader(body))
+	w.Check(err)
+	r.Header.Set("Authorization", "Bearer "+w.Token)
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -121,16 +55,7 @@ func (w *world) call(method, path, body string, header ...string) answer {
 			r.Header.Del(header[i])
 		}
 	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(text)}
+	return w.Do(r)
 }
 
 // as names another key than the admin's.
@@ -138,36 +63,30 @@ func as(key string) []string { return []string{"Authorization", "Bearer " + key}
 
 // want checks the status and that the body contains each text.
 func (w *world) want(a answer, status int, texts ...string) answer {
-	w.t.Helper()
-	if a.status != status {
-		w.t.Errorf("status %d, want %d: %s", a.status, status, a.body)
+	w.Helper()
+	if a.Status != status {
+		w.Errorf("status %d, want %d: %s", a.Status, status, a.Body)
 	}
 	for _, text := range texts {
-		if !strings.Contains(a.body, text) {
-			w.t.Errorf("%q is not in %s", text, a.body)
+		if !strings.Contains(a.Body, text) {
+			w.Errorf("%q is not in %s", text, a.Body)
 		}
 	}
-	if a.status >= 400 && a.header.Get("Content-Type") != "application/problem+json" {
-		w.t.Errorf("an error as %q", a.header.Get("Content-Type"))
+	if a.Status >= 400 && a.Header.Get("Content-Type") != "application/problem+json" {
+		w.Errorf("an error as %q", a.Header.Get("Content-Type"))
 	}
 	return a
 }
 
 // read decodes a JSON answer.
 func read[T any](w *world, a answer) T {
-	w.t.Helper()
-	var v T
-	d := json.NewDecoder(strings.NewReader(a.body))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		w.t.Fatalf("%v in %s", err, a.body)
-	}
-	return v
+	w.Helper()
+	return surfacetest.Read[T](w.TB, a.Body)
 }
 
 // key creates a key in the admin's organization, or in that of the headers.
 func (w *world) key(role, customer string, header ...string) string {
-	w.t.Helper()
+	w.Helper()
 	asked := map[string]string{"role": role}
 	if customer != "" {
 		asked["customer"] = customer
@@ -215,14 +134,14 @@ type result struct {
 
 // ingest sends a body and checks that its verdicts are those wanted.
 func (w *world) ingest(body string, accepted, duplicates, conflicts, rejected int, header ...string) result {
-	w.t.Helper()
+	w.Helper()
 	status := 200
 	if accepted+duplicates == 0 && conflicts+rejected > 0 {
 		status = 400
 	}
 	r := read[result](w, w.want(w.call("POST", "/api/v1/events", body, header...), status))
 	if r.Accepted != accepted || r.Duplicates != duplicates || r.Conflicts != conflicts || r.Rejected != rejected {
-		w.t.Errorf("accepted %d, duplicates %d, conflicts %d, rejected %d; want %d %d %d %d: %v", r.Accepted, r.Duplicates,
+		w.Errorf("accepted %d, duplicates %d, conflicts %d, rejected %d; want %d %d %d %d: %v", r.Accepted, r.Duplicates,
 			r.Conflicts, r.Rejected, accepted, duplicates, conflicts, rejected, r.Errors)
 	}
 	return r
@@ -232,7 +151,7 @@ const countMeter = `{"key":"requests","event_type":"edge.request","aggregation":
 const sumMeter = `{"key":"bytes","event_type":"edge.request","aggregation":"SUM","value":"bytes","unit":"byte","group_by":["customer","service"]}`
 
 func (w *world) meters() {
-	w.t.Helper()
+	w.Helper()
 	w.want(w.call("POST", "/api/v1/meters", countMeter), 201)
 	w.want(w.call("POST", "/api/v1/meters", sumMeter), 201)
 }
@@ -241,6 +160,6 @@ func (w *world) meters() {
 const today = "from=2026-11-22T00:00:00Z&to=2026-11-23T00:00:00Z"
 
 func (w *world) total(meter, query string, header ...string) string {
-	w.t.Helper()
+	w.Helper()
 	return read[struct{ Total string }](w, w.want(w.call("GET", "/api/v1/meters/"+meter+"/usage?"+query, "", header...), 200)).Total
 }

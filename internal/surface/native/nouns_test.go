@@ -51,12 +51,12 @@ func (c nounCase) one() string  { return c.list() + "/" + url.PathEscape(c.id) }
 
 // createNouns makes one noun of each kind.
 func (w *world) createNouns() {
-	w.t.Helper()
+	w.Helper()
 	w.want(w.call("POST", "/api/v1/meters", `{"key":"hits","event_type":"edge.request","aggregation":"COUNT","group_by":["customer","service","product"]}`), 201)
 	for _, c := range nounCases {
 		a := w.want(w.call("POST", c.list(), c.body), 201, c.id)
-		if got := a.header.Get("Location"); got != c.one() {
-			w.t.Errorf("Location %q, want %q", got, c.one())
+		if got := a.Header.Get("Location"); got != c.one() {
+			w.Errorf("Location %q, want %q", got, c.one())
 		}
 	}
 }
@@ -69,7 +69,7 @@ func TestNouns(t *testing.T) {
 		t.Errorf("%d cases of %d kinds", len(nounCases), len(nounRoutes))
 	}
 	for _, c := range nounCases {
-		first := w.want(w.call("GET", c.one(), ""), 200, c.id).body
+		first := w.want(w.call("GET", c.one(), ""), 200, c.id).Body
 		w.want(w.call("GET", c.list(), ""), 200, c.id, `"next_cursor":null`)
 		w.want(w.call("POST", c.list(), c.body), 409, "exists")
 		w.want(w.call("PATCH", c.one(), c.wrong), 400, c.wrongText)
@@ -83,7 +83,7 @@ func TestNouns(t *testing.T) {
 		w.want(w.call("PATCH", c.one(), `{}{}`), 400, "more text after the value")
 		w.want(w.call("PATCH", c.one(), "name: x", "Content-Type", "application/yaml"), 415)
 		w.want(w.call("PATCH", c.one()+"?effective=2100-01-01T00:00:00Z", `{}`), 400, "future")
-		if got := w.want(w.call("GET", c.one(), ""), 200).body; got != first {
+		if got := w.want(w.call("GET", c.one(), ""), 200).Body; got != first {
 			t.Errorf("a change that was refused changed %s to %s", first, got)
 		}
 		w.want(w.call("PATCH", c.one(), c.patch), 200, c.patched)
@@ -123,8 +123,8 @@ func TestCustomersWithWhatIsTheirOwn(t *testing.T) {
 	w.createNouns()
 	w.want(w.call("GET", "/api/v1/customers/acme", ""), 200, `"services":[{"id":"S/1"`, `"tests":[{"id":"t1"`)
 	list := w.want(w.call("GET", "/api/v1/customers", ""), 200, `"id":"acme"`)
-	if strings.Contains(list.body, "services") {
-		t.Errorf("the list has what is customers' own: %s", list.body)
+	if strings.Contains(list.Body, "services") {
+		t.Errorf("the list has what is customers' own: %s", list.Body)
 	}
 	// A list of a customer's own is a field like others.
 	w.want(w.call("POST", "/api/v1/customers", `{"id":"beta","services":[{"id":"x"},{"id":"y"}]}`), 201, `"services":[{"id":"x","name":"x"},{"id":"y"`)
@@ -179,8 +179,8 @@ func TestUnits(t *testing.T) {
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	none := w.want(w.call("GET", "/api/v1/units", ""), 404, `"the organization has no units"`)
 	bound := w.want(w.call("GET", "/api/v1/units", "", as(w.key("read", "acme"))...), 404, `"the organization has no units"`)
-	if len(bound.body) != len(none.body) {
-		t.Errorf("%s, but %s to a bound key", none.body, bound.body)
+	if len(bound.Body) != len(none.Body) {
+		t.Errorf("%s, but %s to a bound key", none.Body, bound.Body)
 	}
 	w.want(w.call("PUT", "/api/v1/units", `{"cloud":{"meter":"requests"}}`), 400, `units.cloud.meter: there is no meter`)
 	w.meters()
@@ -205,9 +205,9 @@ func TestNounsOfOthers(t *testing.T) {
 	for _, c := range nounCases {
 		w.want(w.call("GET", c.one(), "", own...), 200)
 		w.want(w.call("GET", c.list(), "", own...), 200, `"next_cursor":null`)
-		hidden := w.want(w.call("GET", c.one(), "", other...), 404).body
+		hidden := w.want(w.call("GET", c.one(), "", other...), 404).Body
 		if c.inner() {
-			unknown := w.want(w.call("GET", strings.Replace(c.one(), "acme", "nobody", 1), ""), 404).body
+			unknown := w.want(w.call("GET", strings.Replace(c.one(), "acme", "nobody", 1), ""), 404).Body
 			if detail(hidden) != strings.Replace(detail(unknown), "nobody", "acme", 1) {
 				t.Errorf("unseen: %s, unknown: %s", hidden, unknown)
 			}
@@ -219,7 +219,7 @@ func TestNounsOfOthers(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{"customers": `"id":"beta"`, "entitlements": `"id":"e-2"`, "customers/beta/services": `"id":"b"`} {
-		body := w.want(w.call("GET", "/api/v1/"+path, "", other...), 200, want).body
+		body := w.want(w.call("GET", "/api/v1/"+path, "", other...), 200, want).Body
 		if strings.Contains(body, "acme") || strings.Contains(body, "e-1") {
 			t.Errorf("%s shows another's: %s", path, body)
 		}

@@ -33,11 +33,11 @@ func TestHeadersThatRestrict(t *testing.T) {
 		{"/api/v1/keys", `{"role":"read"}`, "Odometer-Organization", []string{"default", "other"}, 400, "given 2 times"},
 		{"/api/v1/keys", `{"role":"read"}`, "Odometer-Organization", []string{"other"}, 201, `"organization":"other"`},
 	} {
-		r, err := http.NewRequest("POST", w.url+c.path, strings.NewReader(c.body))
+		r, err := http.NewRequest("POST", w.URL+c.path, strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header = http.Header{"Authorization": {"Bearer " + w.admin}, "Content-Type": {"application/json"}, c.name: c.values}
+		r.Header = http.Header{"Authorization": {"Bearer " + w.Token}, "Content-Type": {"application/json"}, c.name: c.values}
 		resp, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)

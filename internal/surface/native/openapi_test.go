@@ -308,21 +308,21 @@ func (s schemas) described(method, route string, a answer) error {
 	if err != nil {
 		return err
 	}
-	response, ok := op["responses"].(map[string]any)[fmt.Sprint(a.status)].(map[string]any)
+	response, ok := op["responses"].(map[string]any)[fmt.Sprint(a.Status)].(map[string]any)
 	if !ok {
-		return fmt.Errorf("status %d is not described", a.status)
+		return fmt.Errorf("status %d is not described", a.Status)
 	}
 	if response, err = s.resolve(response); err != nil {
 		return err
 	}
 	content, _ := response["content"].(map[string]any)
 	if content == nil {
-		if a.body != "" {
+		if a.Body != "" {
 			return fmt.Errorf("a body where none is described")
 		}
 		return nil
 	}
-	media, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
+	media, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 	form, ok := content[media].(map[string]any)
 	if !ok {
 		return fmt.Errorf("content type %s is not described", media)
@@ -330,7 +330,7 @@ func (s schemas) described(method, route string, a answer) error {
 	if !strings.HasSuffix(media, "json") {
 		return nil
 	}
-	v, err := decode([]byte(a.body))
+	v, err := decode([]byte(a.Body))
 	if err != nil {
 		return err
 	}
@@ -348,8 +348,8 @@ func (s schemas) told(method, route string, a answer, header []string) error {
 		return err
 	}
 	text, err := json.Marshal(operation)
-	if err == nil && (a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), header[1]) || !strings.Contains(string(text), "Accept: "+header[1])) {
-		err = fmt.Errorf("%d, %s", a.status, a.header.Get("Content-Type"))
+	if err == nil && (a.Status != 200 || !strings.HasPrefix(a.Header.Get("Content-Type"), header[1]) || !strings.Contains(string(text), "Accept: "+header[1])) {
+		err = fmt.Errorf("%d, %s", a.Status, a.Header.Get("Content-Type"))
 	}
 	return err
 }
@@ -371,7 +371,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		a := w.call(method, path, body, header...)
 		covered[method+" "+route] = true
 		if err := s.told(method, route, a, header); err != nil {
-			t.Errorf("%s %s: %v in %s", method, path, err, a.body)
+			t.Errorf("%s %s: %v in %s", method, path, err, a.Body)
 		}
 	}
 	for _, c := range []struct {

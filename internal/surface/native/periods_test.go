@@ -15,7 +15,7 @@ func TestPeriods(t *testing.T) {
 	w.want(w.call("POST", "/api/v1/catalog", `{"customers":[{"id":"acme"},{"id":"a/b"},{"id":"zeta"}]}`), 200)
 	w.want(w.call("GET", path+"/acme/2026-09", ""), 200, `{"customer":"acme","month":"2026-09","status":"COLLECTING"}`)
 	created := w.want(w.call("POST", path, `{"customer":"a/b","month":"2026-09"}`), 201, `{"periods":[{"customer":"a/b","month":"2026-09","status":"FINALIZED","closed":`)
-	if got := created.header.Get("Location"); got != path+"/a%2Fb/2026-09" {
+	if got := created.Header.Get("Location"); got != path+"/a%2Fb/2026-09" {
 		t.Error(got)
 	}
 	w.want(w.call("GET", path+"/a%2Fb/2026-09", ""), 200, `"status":"FINALIZED"`, `"kept":0,"warning":"nothing is kept: `, `"figures":{"native":{"lines":[]}}`)

@@ -59,7 +59,7 @@ func soldWorld(t *testing.T) *world {
 
 // rows asks for usage and renders "product usage_type [group=...] value unit" of each row.
 func (w *world) rows(query string, header ...string) string {
-	w.t.Helper()
+	w.Helper()
 	var out []string
 	for _, r := range read[struct {
 		Rows []struct {
@@ -137,8 +137,8 @@ func TestProductUsageOfOthers(t *testing.T) {
 			t.Errorf("%s: %s", query, got)
 		}
 	}
-	unseen := w.want(w.call("GET", "/api/v1/usage?customer=acme&"+today, "", bound...), 404).body
-	unknown := w.want(w.call("GET", "/api/v1/usage?customer=nobody&"+today, "", bound...), 404).body
+	unseen := w.want(w.call("GET", "/api/v1/usage?customer=acme&"+today, "", bound...), 404).Body
+	unknown := w.want(w.call("GET", "/api/v1/usage?customer=nobody&"+today, "", bound...), 404).Body
 	if detail(unseen) != strings.Replace(detail(unknown), "nobody", "acme", 1) {
 		t.Errorf("unseen: %s, unknown: %s", unseen, unknown)
 	}
@@ -152,7 +152,7 @@ func TestProductUsageAsCSV(t *testing.T) {
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	w.want(w.call("POST", "/api/v1/catalog", strings.Replace(smallCatalog, `"where":{"service":"shop"},`, "", 1)), 200)
 	w.ingest(testEvent("1", "data", `{"service":"=1+1"}`), 1, 0, 0, 0)
-	body := w.want(w.call("GET", "/api/v1/usage?customer=acme&group_by=service&"+today, "", "Accept", "text/csv"), 200).body
+	body := w.want(w.call("GET", "/api/v1/usage?customer=acme&group_by=service&"+today, "", "Accept", "text/csv"), 200).Body
 	head, lines, _ := strings.Cut(body, "\n")
 	if head != "customer,product,usage_type,unit,billable,start,end,service,value,clipped,month,late,closed" || !strings.Contains(lines, ",'=1+1,0.5,") {
 		t.Errorf("%q", body)
@@ -170,7 +170,7 @@ func TestProductUsageLimit(t *testing.T) {
 	}
 	w.ingest("["+strings.Join(events, ",")+"]", len(events), 0, 0, 0)
 	const query = "/api/v1/usage?customer=acme&group_by=service&" + today
-	if rows := strings.Count(w.want(w.call("GET", query, ""), 200).body, `"value"`); rows != metering.MaxProductRows {
+	if rows := strings.Count(w.want(w.call("GET", query, ""), 200).Body, `"value"`); rows != metering.MaxProductRows {
 		t.Errorf("%d rows", rows)
 	}
 	w.ingest(testEvent("more", "data", `{"service":"more"}`), 1, 0, 0, 0)

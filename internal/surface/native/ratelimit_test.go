@@ -26,7 +26,7 @@ func TestRequestsOfAKey(t *testing.T) {
 	headers := func(a answer, remaining int) {
 		t.Helper()
 		for name, want := range map[string]string{"RateLimit-Limit": fmt.Sprint(most + 2), "RateLimit-Remaining": fmt.Sprint(remaining), "RateLimit-Reset": seconds} {
-			if got := a.header.Get(name); got != want {
+			if got := a.Header.Get(name); got != want {
 				t.Errorf("%s: %q, want %q", name, got, want)
 			}
 		}
@@ -37,7 +37,7 @@ func TestRequestsOfAKey(t *testing.T) {
 	for range 2 {
 		a := w.want(w.call("GET", "/api/v1/meters", "", as(flooding)...), http.StatusTooManyRequests, "its 5 requests of this minute")
 		headers(a, 0)
-		if got := a.header.Get("Retry-After"); got != seconds {
+		if got := a.Header.Get("Retry-After"); got != seconds {
 			t.Errorf("Retry-After: %q, want %q", got, seconds)
 		}
 	}
@@ -52,7 +52,7 @@ func TestNoLimitOfRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	a := w.want(w.call("GET", "/api/v1/meters", ""), http.StatusOK)
-	if got := a.header.Get("RateLimit-Limit"); got != "" {
+	if got := a.Header.Get("RateLimit-Limit"); got != "" {
 		t.Errorf("RateLimit-Limit: %q", got)
 	}
 }

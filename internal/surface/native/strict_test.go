@@ -94,8 +94,8 @@ func TestNullIsNoRestriction(t *testing.T) {
 	} {
 		for _, body := range c.bodies {
 			a := w.call(c.method, c.path, body)
-			if a.status != http.StatusBadRequest || !nothing.MatchString(a.body) {
-				t.Errorf("%s %s %s: %d %s", c.method, c.path, body, a.status, a.body)
+			if a.Status != http.StatusBadRequest || !nothing.MatchString(a.Body) {
+				t.Errorf("%s %s %s: %d %s", c.method, c.path, body, a.Status, a.Body)
 			}
 		}
 	}
@@ -117,8 +117,8 @@ func TestTextIsUTF8(t *testing.T) {
 		{"GET", "/api/v1/usage?customer=%FF&from=2026-11-01T00:00:00Z&to=2026-12-01T00:00:00Z", ""}, {"GET", "/api/v1/periods?customer=%FF", ""}, {"GET", "/api/v1/customers?cursor=%FF", ""},
 		{"GET", "/api/v1/periods?customer=acme&limit=%zz", ""}, {"GET", "/api/v1/periods?customer=acme;limit=1", ""},
 	} {
-		if a := w.call(c.method, c.path, c.body); a.status != http.StatusBadRequest {
-			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
+		if a := w.call(c.method, c.path, c.body); a.Status != http.StatusBadRequest {
+			t.Errorf("%s %s: %d %s", c.method, c.path, a.Status, a.Body)
 		}
 	}
 	w.want(w.call("GET", "/api/v1/customers/%C3%A9", ""), http.StatusNotFound)
@@ -131,7 +131,7 @@ func TestTheLastAdminKeyStays(t *testing.T) {
 	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
 	made := func(body string, header ...string) (id, token string) {
 		var k struct{ ID, Key string }
-		if err := json.Unmarshal([]byte(w.want(w.call("POST", "/api/v1/keys", body, header...), 201).body), &k); err != nil {
+		if err := json.Unmarshal([]byte(w.want(w.call("POST", "/api/v1/keys", body, header...), 201).Body), &k); err != nil {
 			t.Fatal(err)
 		}
 		return k.ID, k.Key
@@ -163,7 +163,7 @@ func TestTheLastAdminKeyStays(t *testing.T) {
 			Operator bool
 		}
 	}
-	if err := json.Unmarshal([]byte(w.want(w.call("GET", "/api/v1/keys", ""), 200).body), &keys); err != nil || len(keys.Keys) != 1 || !keys.Keys[0].Operator {
+	if err := json.Unmarshal([]byte(w.want(w.call("GET", "/api/v1/keys", ""), 200).Body), &keys); err != nil || len(keys.Keys) != 1 || !keys.Keys[0].Operator {
 		t.Fatalf("%v %+v", err, keys)
 	}
 	operator := keys.Keys[0].ID
@@ -189,7 +189,7 @@ func TestRefusedKeysAreAudited(t *testing.T) {
 	w.want(w.call("GET", "/api/v1/meters", "", as("")...), 401)
 	w.want(w.call("GET", "/api/v1/meters", "", as("odo_wrong")...), 401)
 	w.want(w.call("GET", "/api/v1/meters", "", as("odo_wrong")...), 401)
-	if a := w.want(w.call("GET", "/api/v1/audit?limit=1", ""), 200, `"noun":"refused key"`, `"id":"native"`, `"address":"127.0.0.1"`); strings.Contains(a.body, "odo_") {
-		t.Error(a.body)
+	if a := w.want(w.call("GET", "/api/v1/audit?limit=1", ""), 200, `"noun":"refused key"`, `"id":"native"`, `"address":"127.0.0.1"`); strings.Contains(a.Body, "odo_") {
+		t.Error(a.Body)
 	}
 }

@@ -111,7 +111,7 @@ func TestUsage(t *testing.T) {
 func TestUsageAsOf(t *testing.T) {
 	t.Parallel()
 	w := usageWorld(t)
-	w.advance(time.Hour)
+	w.Clock.Advance(time.Hour)
 	w.ingest(testEvent("late", "data", `{"bytes":1}`), 1, 0, 0, 0)
 	then := start.Add(time.Minute).Format(time.RFC3339)
 	if now, before := w.total("bytes", today), w.total("bytes", today+"&as_of="+then); now != "14.2" || before != "13.2" {
@@ -150,7 +150,7 @@ func TestUsageCSV(t *testing.T) {
 	w.ingest(testEvent("odd", "data", `{"service":"quo\"te, comma","bytes":3}`), 1, 0, 0, 0)
 	query := "/api/v1/meters/bytes/usage?" + today + "&window=day&group_by=service"
 	a := w.want(w.call("GET", query, "", "Accept", "text/csv"), 200)
-	rows, err := csv.NewReader(strings.NewReader(a.body)).ReadAll()
+	rows, err := csv.NewReader(strings.NewReader(a.Body)).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,19 +161,19 @@ func TestUsageCSV(t *testing.T) {
 	if fmt.Sprint(rows) != fmt.Sprint(want) {
 		t.Errorf("%v", rows)
 	}
-	if a.header.Get("Odometer-Total") != "16.2" || a.header.Get("Odometer-Source") == "" || a.header.Get("Odometer-Sequence") == "" ||
-		!strings.HasPrefix(a.header.Get("Content-Type"), "text/csv") {
-		t.Errorf("%v", a.header)
+	if a.Header.Get("Odometer-Total") != "16.2" || a.Header.Get("Odometer-Source") == "" || a.Header.Get("Odometer-Sequence") == "" ||
+		!strings.HasPrefix(a.Header.Get("Content-Type"), "text/csv") {
+		t.Errorf("%v", a.Header)
 	}
-	if a := w.call("GET", query+"&limit=1", "", "Accept", "text/csv"); a.header.Get("Odometer-Next-Cursor") == "" {
+	if a := w.call("GET", query+"&limit=1", "", "Accept", "text/csv"); a.Header.Get("Odometer-Next-Cursor") == "" {
 		t.Error("a CSV page does not tell of the next one")
 	}
 	for accept, csv := range map[string]bool{
 		"": false, "*/*": false, "application/json": false, "text/html": false, "text/csv": true, "TEXT/CSV; q=0.5": true,
 		"text/csv, application/json": false, "text/csv, application/json;q=0.9": true, "text/csv;q=0": false, "text/*": false,
 	} {
-		if a := w.call("GET", query, "", "Accept", accept); strings.HasPrefix(a.header.Get("Content-Type"), "text/csv") != csv {
-			t.Errorf("Accept %q: %s", accept, a.header.Get("Content-Type"))
+		if a := w.call("GET", query, "", "Accept", accept); strings.HasPrefix(a.Header.Get("Content-Type"), "text/csv") != csv {
+			t.Errorf("Accept %q: %s", accept, a.Header.Get("Content-Type"))
 		}
 	}
 }
@@ -223,8 +223,8 @@ func TestUsageRefused(t *testing.T) {
 		{"from=1950-01-01T00:00:00Z&to=2150-01-01T00:00:00Z&window=5m&fill=zero", "window"},
 	} {
 		a := w.call("GET", "/api/v1/meters/bytes/usage?"+c.query, "")
-		if a.status != 400 || !strings.Contains(a.body, c.text) {
-			t.Errorf("%s: %d %s", c.query, a.status, a.body)
+		if a.Status != 400 || !strings.Contains(a.Body, c.text) {
+			t.Errorf("%s: %d %s", c.query, a.Status, a.Body)
 		}
 	}
 	w.want(w.call("GET", "/api/v1/meters/unknown/usage?"+today, ""), 404, "unknown")

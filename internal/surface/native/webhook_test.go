@@ -32,13 +32,13 @@ func TestWebhookHandshake(t *testing.T) {
 		{[]string{"*"}, "two names", "", "", ""},
 	} {
 		w := newWorldWith(t, httpserver.Options{}, ledger.Limits{}, Options{WebhookOrigins: c.origins})
-		a := ask(w, "WebHook-Request-Origin", c.asked, "WebHook-Request-Rate", c.rate, "WebHook-Request-Callback", w.url+"/called")
+		a := ask(w, "WebHook-Request-Origin", c.asked, "WebHook-Request-Rate", c.rate, "WebHook-Request-Callback", w.URL+"/called")
 		status := 204
 		if c.allowed != "" {
 			status = 200
 		}
-		if a.status != status || a.header.Get("WebHook-Allowed-Origin") != c.allowed || a.header.Get("WebHook-Allowed-Rate") != c.atRate || a.header.Get("Allow") != "GET, HEAD, OPTIONS, POST" {
-			t.Errorf("%+v: %d %v", c, a.status, a.header)
+		if a.Status != status || a.Header.Get("WebHook-Allowed-Origin") != c.allowed || a.Header.Get("WebHook-Allowed-Rate") != c.atRate || a.Header.Get("Allow") != "GET, HEAD, OPTIONS, POST" {
+			t.Errorf("%+v: %d %v", c, a.Status, a.Header)
 		}
 		// What is then delivered needs a key, like all else.
 		w.want(w.call("POST", "/api/v1/events", testEvent("a"), "Authorization", ""), 401)

@@ -11,6 +11,8 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/catalog/postgrestest"
+	"odometer/internal/metering"
+	"odometer/internal/surface/surfacetest"
 )
 
 func TestReport(t *testing.T) {
@@ -200,7 +202,7 @@ func TestEventsOfARequest(t *testing.T) {
 func TestUsageLongAgo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.apply(strings.Replace(document, "starts: 2026-01-01\n  ends: 2027-01-01", "starts: 2000-01-01\n  ends: 2027-01-01", 1))
+	w.Apply(strings.Replace(document, "starts: 2026-01-01\n  ends: 2027-01-01", "starts: 2000-01-01\n  ends: 2027-01-01", 1), metering.ApplyOptions{})
 	w.want("POST", reportPath, `{"organizationID":"default","entitlementID":"ent-1","records":{"gb":1},"timestamp":"2017-01-01T00:00:00Z"}`, 200)
 	w.want("POST", reportPath, `{"organizationID":"default","entitlementID":"ent-1","records":{"gb":1},"timestamp":"2001-01-01T00:00:00Z"}`, 400, "in the past")
 }
@@ -212,7 +214,7 @@ func TestConcurrentReportsOfOneID(t *testing.T) {
 	var wg sync.WaitGroup
 	statuses := make([]int, 16)
 	for i := range statuses {
-		wg.Go(func() { statuses[i] = w.ask("POST", reportPath, v1("one", `{"gb":1}`)).status })
+		wg.Go(func() { statuses[i] = w.ask("POST", reportPath, v1("one", `{"gb":1}`)).Status })
 	}
 	wg.Wait()
 	count := map[int]int{}
@@ -232,7 +234,7 @@ func TestBatch(t *testing.T) {
 	item := func(entitlement, records string) string {
 		return fmt.Sprintf(`{"entitlementID":%q,"records":%s}`, entitlement, records)
 	}
-	made := parse[[]group](t, w.want("POST", path, "["+item("ent-1", `{"gb":1}`)+","+item("ent-2", `{"GB out":2}`)+","+item("ent-1", `{"seat":3}`)+"]", 200))
+	made := surfacetest.Read[[]group](t, w.want("POST", path, "["+item("ent-1", `{"gb":1}`)+","+item("ent-2", `{"GB out":2}`)+","+item("ent-1", `{"seat":3}`)+"]", 200))
 	if len(made) != 3 || made[0].Serial != 1 || made[1].Records["gb"] != "2" || *made[1].Partner != "AZURE" || made[2].Records["seat"] != "3" {
 		t.Errorf("%+v", made)
 	}
@@ -259,7 +261,7 @@ func TestBatch(t *testing.T) {
 	if w.usage("posted") != "6" {
 		t.Errorf("a refused batch was counted: %s", w.usage("posted"))
 	}
-	made = parse[[]group](t, w.want("POST", path, many(1000), 200))
+	made = surfacetest.Read[[]group](t, w.want("POST", path, many(1000), 200))
 	for i, g := range made {
 		if g.Serial != 4+i {
 			t.Fatalf("group %d has serial %d", i, g.Serial)
@@ -286,8 +288,8 @@ func TestIdempotencyKey(t *testing.T) {
 	first := send("k1", body)
 	first.want(t, "first", 200)
 	again := send("k1", body)
-	if again.want(t, "again", 200); again.body != first.body || w.usage("posted") != "3" {
-		t.Errorf("%s, then %s; usage %s", first.body, again.body, w.usage("posted"))
+	if again.want(t, "again", 200); again.Body != first.Body || w.usage("posted") != "3" {
+		t.Errorf("%s, then %s; usage %s", first.Body, again.Body, w.usage("posted"))
 	}
 	send("k1", strings.Replace(body, "2", "3", 1)).want(t, "another request", 409, "idempotency key")
 	send("k2", body).want(t, "another key", 200)
@@ -306,8 +308,8 @@ func TestValidate(t *testing.T) {
 	w := newWorld(t)
 	path := orgPath + "/batchValidateUsageRecordGroups"
 	a := w.ask("POST", path, `[{"entitlementID":"ent-1","records":{"gb":1}}]`)
-	if a.want(t, "valid", 200); a.body != "" {
-		t.Errorf("%q", a.body)
+	if a.want(t, "valid", 200); a.Body != "" {
+		t.Errorf("%q", a.Body)
 	}
 	for _, c := range []struct {
 		body   string
@@ -372,12 +374,12 @@ func TestRetry(t *testing.T) {
 
 // status puts a group into a status that only a report can.
 func (w *world) status(id, status string) {
-	w.t.Helper()
+	w.Helper()
 	db, err := sql.Open("sqlite", "file:"+w.dsn+"?_pragma=busy_timeout(5000)")
-	check(w.t, err)
-	_, err = db.ExecContext(w.t.Context(), "UPDATE record_groups SET status = $1 WHERE id = $2", status, id)
-	check(w.t, err)
-	check(w.t, db.Close())
+	w.Check(err)
+	_, err = db.ExecContext(w.Context(), "UPDATE record_groups SET status = $1 WHERE id = $2", status, id)
+	w.Check(err)
+	w.Check(db.Close())
 }
 
 func TestLists(t *testing.T) {
@@ -387,7 +389,7 @@ func TestLists(t *testing.T) {
 	ids := func(query string) string {
 		t.Helper()
 		var names []string
-		for _, g := range parse[struct{ UsageRecordGroups []group }](t, w.want("GET", path+query, "", 200)).UsageRecordGroups {
+		for _, g := range surfacetest.Read[struct{ UsageRecordGroups []group }](t, w.want("GET", path+query, "", 200)).UsageRecordGroups {
 			names = append(names, g.ID)
 		}
 		return strings.Join(names, " ")
@@ -395,7 +397,7 @@ func TestLists(t *testing.T) {
 	w.report(v1("g-1", `{"gb":1}`))
 	w.want("POST", orgPath+"/entitlement/ent-2/usageRecordGroup", `{"id":"g-2","organizationID":"default","entitlementID":"ent-2","records":{"gb":2.50}}`, 200)
 	later := start.Add(24 * time.Hour)
-	w.now.Store(&later)
+	w.Clock.Set(later)
 	w.report(v1("g-3", `{"Seats":3}`))
 	w.want("DELETE", path+"/g-3", "", 200)
 	for query, want := range map[string]string{

@@ -103,7 +103,7 @@ func TestBatchIDsOfBoundKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.want("POST", batchPath, "["+item("a", `"records":{"gb":1}`)+"]", 200)
-	w.key = w.newKey(catalog.RoleReport, "acme")
+	w.key = w.NewKey(catalog.RoleReport, "acme")
 	if text := w.want("POST", batchPath, "["+item("a", `"records":{"gb":1}`)+"]", 409); strings.Contains(text, "CREATED") {
 		t.Error(text)
 	}

@@ -12,13 +12,14 @@ import (
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/surface/surfacetest"
 )
 
 const metricPath = orgPath + "/billableMetric"
 
 // metric creates a metric without filters and group-bys.
 func (w *world) metric(id, aggregation string) {
-	w.t.Helper()
+	w.Helper()
 	w.want("POST", metricPath, fmt.Sprintf(`{"id":%q,"name":"%s name","aggregationType":%q,"info":{"propertyUniqueOn":"user"}}`, id, id, aggregation), 200)
 }
 
@@ -49,7 +50,7 @@ func TestMetricLife(t *testing.T) {
 	w.want("GET", metricPath+"/bytes", "", 404, "bytes")
 	w.want("PATCH", metricPath+"/bytes", "{}", 404, "bytes")
 	later := start.Add(time.Hour)
-	w.now.Store(&later)
+	w.Clock.Set(later)
 	w.want("PATCH", metricPath+"/calls", `{"name":"Other","description":"","status":"DELETED","aggregationType":"MAX"}`, 200,
 		`"name":"Other"`, `"status":"DELETED"`, `"aggregationType":"SUM"`, `"creationTime":"2026-11-22T12:30:00Z"`, `"lastUpdateTime":"2026-11-22T13:30:00Z"`)
 	if got := w.want("GET", metricPath+"/calls", "", 200); strings.Contains(got, "description") {
@@ -57,7 +58,7 @@ func TestMetricLife(t *testing.T) {
 	}
 	w.want("POST", reportPath, v2("", `[{"key":"calls","quantity":1}]`), 400, `no active billable metric "calls"`)
 	for query, n := range map[string]int{"": 1, "?status=": 1, "?status=DELETED": 1, "?status=ACTIVE": 0} {
-		if got := parse[[]any](t, w.want("GET", metricPath+query, "", 200)); len(got) != n {
+		if got := surfacetest.Read[[]any](t, w.want("GET", metricPath+query, "", 200)); len(got) != n {
 			t.Errorf("%s: %v", query, got)
 		}
 	}
@@ -143,8 +144,8 @@ func TestMetricsAreMeters(t *testing.T) {
 	if got := w.usage("sum", where("properties.os", "mac")); got != "2" {
 		t.Errorf("on mac: %s", got)
 	}
-	found, err := w.service.Lookup(t.Context(), w.admin, "suger/ent-1", "g-1/0")
-	check(t, err)
+	found, err := w.Service.Lookup(t.Context(), w.Admin, "suger/ent-1", "g-1/0")
+	w.Check(err)
 	e := found.Event
 	if e.Type != "suger.metric.sum" || e.Customer != "acme" || *e.Subject != "acme" || !e.Time.Equal(start) ||
 		string(e.Data) != `{"entitlement":"ent-1","product":"cdn","properties":{"account":"beta","os":"linux","region":"eu"},"quantity":1.5}` {
@@ -163,21 +164,21 @@ func TestMetricsThroughTheNativeAPI(t *testing.T) {
 	w.metric("calls", "SUM")
 	ctx := t.Context()
 	short, good := "abc", "Good name"
-	if _, err := w.service.UpdateMeter(ctx, w.admin, "calls", metering.MeterPatch{Name: &short}); meter.KindOf(err) != meter.KindInvalid || err == nil {
+	if _, err := w.Service.UpdateMeter(ctx, w.Admin, "calls", metering.MeterPatch{Name: &short}); meter.KindOf(err) != meter.KindInvalid || err == nil {
 		t.Error(err)
 	}
 	later := start.Add(time.Hour)
-	w.now.Store(&later)
-	_, err := w.service.UpdateMeter(ctx, w.admin, "calls", metering.MeterPatch{Name: &good})
-	check(t, err)
+	w.Clock.Set(later)
+	_, err := w.Service.UpdateMeter(ctx, w.Admin, "calls", metering.MeterPatch{Name: &good})
+	w.Check(err)
 	w.want("GET", metricPath+"/calls", "", 200, `"name":"Good name"`, `"lastUpdateTime":"2026-11-22T13:30:00Z"`)
-	if err := w.service.DeleteMeter(ctx, w.admin, "calls"); meter.KindOf(err) != meter.KindConflict {
+	if err := w.Service.DeleteMeter(ctx, w.Admin, "calls"); meter.KindOf(err) != meter.KindConflict {
 		t.Error(err)
 	}
-	_, err = w.service.Apply(ctx, w.admin, []byte(document), metering.ApplyOptions{Prune: true})
-	check(t, err)
+	_, err = w.Service.Apply(ctx, w.Admin, []byte(document), metering.ApplyOptions{Prune: true})
+	w.Check(err)
 	w.want("GET", metricPath+"/calls", "", 200)
-	_, err = w.service.Apply(ctx, w.admin, []byte("meters: [{key: calls, name: abc, event_type: suger.metric.calls, aggregation: SUM, value: quantity, group_by: [customer, entitlement]}]"), metering.ApplyOptions{})
+	_, err = w.Service.Apply(ctx, w.Admin, []byte("meters: [{key: calls, name: abc, event_type: suger.metric.calls, aggregation: SUM, value: quantity, group_by: [customer, entitlement]}]"), metering.ApplyOptions{})
 	if meter.KindOf(err) != meter.KindInvalid || err == nil {
 		t.Error(err)
 	}
@@ -277,9 +278,9 @@ func TestPriceOfTheHour(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.want("PATCH", orgPath+"/usageMeteringConfigInfo", `{"partnerUsageMeteringConfigs":[{"partner":"AWS","enableDimensionMapping":true,"dimensionMapping":{"usd":{"dimensionKey":"seat","mappingMode":"AMOUNT"}}}]}`, 200)
-	w.apply(strings.Replace(document, `unit_price: "2"`, `unit_price: "4"`, 1)) // from 12:30 on
+	w.Apply(strings.Replace(document, `unit_price: "2"`, `unit_price: "4"`, 1), metering.ApplyOptions{}) // from 12:30 on
 	later := start.Add(time.Hour)
-	w.now.Store(&later)
+	w.Clock.Set(later)
 	for at, want := range map[string]string{"12:29:59": "4", "12:45:00": "4", "13:00:00": "2"} {
 		w.want("POST", reportPath, `{"organizationID":"default","entitlementID":"ent-1","records":{"usd":8},"timestamp":"2026-11-22T`+at+`Z"}`, 200, `"records":{"seat":`+want+`}`)
 	}
@@ -305,7 +306,7 @@ func TestKeysAndPaths(t *testing.T) {
 	w.send("GET", "/org/other/usageRecordGroup", "", with("Key "+w.key)).want(t, "another organization", 403)
 	w.send("GET", "/org/nothing/usageRecordGroup", "", with("Key "+w.key)).want(t, "no organization", 403)
 	for role, status := range map[catalog.Role]int{catalog.RoleAdmin: 200, catalog.RoleReport: 200, catalog.RoleIngest: 403, catalog.RoleRead: 403} {
-		key := w.newKey(role, "")
+		key := w.NewKey(role, "")
 		for _, get := range []string{"/usageRecordGroup", "/billableMetric", "/usageMeteringConfigInfo"} {
 			w.send("GET", orgPath+get, "", with("Key "+key)).want(t, string(role)+" "+get, status)
 		}
@@ -316,8 +317,8 @@ func TestKeysAndPaths(t *testing.T) {
 		w.want("POST", strings.Replace(loose, "usageRecordGroup", "entitlement/ent-1/usageRecordGroup", 1), v1("", `{"gb":1}`), 200)
 	}
 	for _, none := range []string{"/api.suger.cloud/api.suger.cloud" + path, "/api.suger.cloud/healthz", "//healthz", path + "/", "/other" + path} {
-		if a := w.send("GET", none, "", with("Key "+w.key)); a.status != 404 {
-			t.Errorf("%s: %d", none, a.status)
+		if a := w.send("GET", none, "", with("Key "+w.key)); a.Status != 404 {
+			t.Errorf("%s: %d", none, a.Status)
 		}
 	}
 	w.want("PUT", path, "", 405, "GET")
@@ -331,7 +332,7 @@ func TestBoundKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.report(v1("acme-1", `{"gb":1}`))
-	w.key = w.newKey(catalog.RoleReport, "beta")
+	w.key = w.NewKey(catalog.RoleReport, "beta")
 	w.want("POST", reportPath, v1("", `{"gb":1}`), 400, `there is no entitlement "ent-1"`)
 	w.want("POST", orgPath+"/entitlement/ent-2/usageRecordGroup", `{"id":"beta-1","organizationID":"default","entitlementID":"ent-2","records":{"gb":1}}`, 200)
 	if got := w.want("GET", orgPath+"/usageRecordGroup", "", 200, "beta-1"); strings.Contains(got, "acme") {
@@ -352,7 +353,7 @@ func TestBoundKeys(t *testing.T) {
 func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	unbound, acme, beta := w.key, w.newKey(catalog.RoleReport, "acme"), w.newKey(catalog.RoleReport, "beta")
+	unbound, acme, beta := w.key, w.NewKey(catalog.RoleReport, "acme"), w.NewKey(catalog.RoleReport, "beta")
 	as := func(key string, header ...string) http.Header {
 		h := http.Header{"Authorization": {"Key " + key}}
 		for i := 0; i+1 < len(header); i += 2 {
@@ -381,7 +382,7 @@ func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
 	report(unbound, "ent-2", "u", 1, 409)
 	// The events have the reporter's ids, and both count.
 	for ent, customer := range map[string]string{"ent-1": "acme", "ent-2": "beta"} {
-		r, err := w.log.Lookup(context.Background(), "default", "suger/"+ent, "g/0")
+		r, err := w.Ledger.Lookup(context.Background(), "default", "suger/"+ent, "g/0")
 		if err != nil || r.Event.Customer != customer || r.Event.Verdict != ledger.Accepted {
 			t.Errorf("%+v %v", r.Event, err)
 		}
@@ -392,12 +393,12 @@ func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
 	w.send("DELETE", orgPath+"/usageRecordGroup/g", "", as(beta)).want(t, "beta's", 200, `"id":"g"`, `"entitlementID":"ent-2"`, "DELETED")
 	for _, list := range []struct{ key, has string }{{acme, "ent-1"}, {beta, "ent-2"}} {
 		a := w.send("GET", orgPath+"/usageRecordGroup", "", as(list.key))
-		if !strings.Contains(a.body, list.has) || strings.Contains(a.body, map[string]string{"ent-1": "ent-2", "ent-2": "ent-1"}[list.has]) || strings.Contains(a.body, "serialID") {
-			t.Errorf("%s", a.body)
+		if !strings.Contains(a.Body, list.has) || strings.Contains(a.Body, map[string]string{"ent-1": "ent-2", "ent-2": "ent-1"}[list.has]) || strings.Contains(a.Body, "serialID") {
+			t.Errorf("%s", a.Body)
 		}
 	}
-	if a := w.send("GET", orgPath+"/usageRecordGroup", "", as(unbound)); strings.Count(a.body, `"id":"g"`) != 2 || !strings.Contains(a.body, "serialID") {
-		t.Errorf("%s", a.body)
+	if a := w.send("GET", orgPath+"/usageRecordGroup", "", as(unbound)); strings.Count(a.Body, `"id":"g"`) != 2 || !strings.Contains(a.Body, "serialID") {
+		t.Errorf("%s", a.Body)
 	}
 	// Idempotency-Key: the same one of two customers, and one that was used before.
 	batch := func(key, ent, once string, quantity int, status int, texts ...string) string {
@@ -405,7 +406,7 @@ func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
 		body := fmt.Sprintf(`[{"organizationID":"default","entitlementID":%q,"records":{"gb":%d}}]`, ent, quantity)
 		a := w.send("POST", orgPath+"/batchCreateUsageRecordGroups", body, as(key, "Idempotency-Key", once))
 		a.want(t, once, status, texts...)
-		return a.body
+		return a.Body
 	}
 	for key, ent := range of {
 		first := batch(key, ent, "once", 1, 200, ent)

@@ -16,7 +16,9 @@ import (
 	"odometer/internal/marketplace"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/marketplace/simulator"
+	"odometer/internal/metering"
 	"odometer/internal/surface/suger/wire"
+	"odometer/internal/surface/surfacetest"
 )
 
 // billed has an entitlement at each marketplace.
@@ -31,13 +33,13 @@ entitlements:
 
 // reporter bills at simulated marketplaces.
 func (w *world) reporter() *marketplace.Reporter {
-	w.t.Helper()
-	clock := func() time.Time { return *w.now.Load() }
+	w.Helper()
+	clock := w.Clock.Now
 	markets := httptest.NewServer(simulator.New(simulator.Options{Clock: clock, Seed: 1}))
-	w.t.Cleanup(markets.Close)
+	w.Cleanup(markets.Close)
 	gcp, err := sender.NewGCP(context.Background(), option.WithEndpoint(markets.URL), option.WithHTTPClient(http.DefaultClient))
-	check(w.t, err)
-	return marketplace.New(marketplace.Options{Catalog: w.catalog, Usage: w.service, Clock: clock, Owner: "test", Senders: map[string]sender.Sender{
+	w.Check(err)
+	return marketplace.New(marketplace.Options{Catalog: w.Catalog, Usage: w.Service, Clock: clock, Owner: "test", Senders: map[string]sender.Sender{
 		catalog.PartnerAWS:   sender.NewAWS(sender.AWSOptions{Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""), Endpoint: markets.URL}),
 		catalog.PartnerAzure: sender.NewAzure(markets.URL, func(context.Context, bool) (string, error) { return "token", nil }, http.DefaultClient),
 		catalog.PartnerGCP:   gcp,
@@ -51,9 +53,9 @@ func TestReports(t *testing.T) {
 	if got := w.want("GET", path, "", 200); got != `{"usageRecordReports":[]}` {
 		t.Error(got)
 	}
-	w.apply(billed)
-	_, err := w.service.AddCredit(t.Context(), w.admin, "r-aws", meterDecimal("0.25"), noKey)
-	check(t, err)
+	w.Apply(billed, metering.ApplyOptions{})
+	_, err := w.Service.AddCredit(t.Context(), w.Admin, "r-aws", meterDecimal("0.25"), noKey)
+	w.Check(err)
 	w.metric("calls", "SUM")
 	w.want("PATCH", orgPath+"/usageMeteringConfigInfo", `{"partnerUsageMeteringConfigs":[{"partner":"AWS","enableDimensionMapping":true,"enableCommitWithAdditionalUsageMetering":true,
 		"enableCommitWithAdditionalUsageAtListPrice":true,"enableBillableDimension":true,"dimensionMapping":{"calls":{"dimensionKey":"seat"}}}]}`, 200)
@@ -66,9 +68,9 @@ func TestReports(t *testing.T) {
 	post("r-gcp", "p-1", `"records":{"gb":4}`)
 	r := w.reporter()
 	for range 4 {
-		later := w.now.Load().Add(time.Hour)
-		w.now.Store(&later)
-		check(t, r.RunOnce(t.Context(), later))
+		later := w.Clock.Now().Add(time.Hour)
+		w.Clock.Set(later)
+		w.Check(r.RunOnce(t.Context(), later))
 	}
 	aws := w.want("GET", path+"?partner=AWS", "", 200, `"entitlementID":"r-aws"`, `"entitlementTermID":"t1"`, `"buyerID":"buyer-1"`, `"productID":"cdn"`, `"organizationID":"default"`,
 		`"status":"SUCCESS"`, `"startTime":"2026-11-22T12:00:00Z"`, `"endTime":"2026-11-22T13:00:00Z"`, `"usageRecordGroupIds":["a-1","a-2"]`,
@@ -77,7 +79,7 @@ func TestReports(t *testing.T) {
 		`"dimensionUnitPrice":{"gb":0.5,"seat":1}`, `"dimensionUnitListPrice":{"gb":0.75}`,
 		`"awsMeteringRequest":{"ProductCode":"prod1","UsageRecords":[{"CustomerIdentifier":"aws-1","Dimension":"gb","Quantity":`, `"Timestamp":"2026-11-22T12:`,
 		`"awsMeteringResponse":{"results":[{"meteringRecordId":`, `"status":"Success","usageRecord":{"customerIdentifier":"aws-1","dimension":"gb","quantity":`)
-	one := parse[struct{ UsageRecordReports []wire.Report }](t, aws).UsageRecordReports
+	one := surfacetest.Read[struct{ UsageRecordReports []wire.Report }](t, aws).UsageRecordReports
 	if len(one) != 1 {
 		t.Fatalf("%d reports", len(one))
 	}
@@ -94,7 +96,7 @@ func TestReports(t *testing.T) {
 	w.want("GET", orgPath+"/usageRecordGroup?entitlementId=r-aws", "", 200, `"status":"REPORTED"`, `"reportedTime":"`, `"usageRecordReportID":"`+one[0].ID+`"`)
 	w.want("DELETE", orgPath+"/usageRecordGroup/a-1", "", 400, "REPORTED")
 	count := func(query string) int {
-		return len(parse[struct{ UsageRecordReports []wire.Report }](t, w.want("GET", path+query, "", 200)).UsageRecordReports)
+		return len(surfacetest.Read[struct{ UsageRecordReports []wire.Report }](t, w.want("GET", path+query, "", 200)).UsageRecordReports)
 	}
 	for query, want := range map[string]int{"": 3, "?buyerId=buyer-1": 1, "?buyerId=buyer-1&partner=GCP": 0, "?entitlementId=r-gcp": 1, "?endDate=2026-11-21": 0, "?limit=2": 2, "?limit=2&offset=2": 1, "?offset=3": 0} {
 		if got := count(query); got != want {
@@ -109,7 +111,7 @@ func TestReports(t *testing.T) {
 		w.want("GET", path+query, "", 400, text)
 	}
 	unbound := w.key
-	w.key = w.newKey(catalog.RoleReport, "beta")
+	w.key = w.NewKey(catalog.RoleReport, "beta")
 	for query, want := range map[string]int{"": 2, "?limit=1": 1, "?offset=1": 1, "?entitlementId=r-aws": 0} {
 		if got := count(query); got != want {
 			t.Errorf("beta's, %s: %d reports, want %d", query, got, want)

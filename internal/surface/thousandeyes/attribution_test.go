@@ -2,11 +2,11 @@ package thousandeyes
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 	"odometer/internal/surface/thousandeyes/wire"
 )
@@ -99,8 +99,7 @@ func TestOwnerChanges(t *testing.T) {
 // ways of attribution have the same totals before rounding.
 func TestTotalsAgree(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := fixedtest.Rand(t)
 	half := decimal(t, "0.5")
 	pick := func(n int) string { return fmt.Sprint(random.IntN(n)) }
 	for range 100 {
@@ -125,7 +124,7 @@ func TestTotalsAgree(t *testing.T) {
 			total := a.total()
 			got := total.projected(77 * time.Hour).RatString()
 			if total.used.Cmp(used) != 0 || i > 0 && got != want {
-				t.Fatalf("seed %d: attribution %d: %s and %s, want %s and %s", seed, i, total.used, got, used, want)
+				t.Fatalf("attribution %d: %s and %s, want %s and %s", i, total.used, got, used, want)
 			}
 			want = got
 		}

@@ -3,10 +3,10 @@ package thousandeyes
 import (
 	"fmt"
 	"math/big"
-	"math/rand/v2"
 	"testing"
 	"time"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 	"odometer/internal/surface/thousandeyes/wire"
 )
@@ -180,8 +180,7 @@ func TestHourlyMaximum(t *testing.T) {
 // TestHourlyMaximumNaive counts every hour by itself.
 func TestHourlyMaximumNaive(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := fixedtest.Rand(t)
 	cycle := meter.Period{From: at(t, "5 00:00:00"), To: at(t, "7 00:00:00")}
 	for range 300 {
 		now := cycle.From.Add(time.Duration(random.IntN(60*60)) * time.Minute)
@@ -217,7 +216,7 @@ func TestHourlyMaximumNaive(t *testing.T) {
 			want = max(want, n)
 		}
 		if got := HourlyMaximum(agents, cycle, now); got != want {
-			t.Fatalf("seed %d: %d, want %d: %v at %v", seed, got, want, agents, now)
+			t.Fatalf("%d, want %d: %v at %v", got, want, agents, now)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
+	"odometer/internal/metering"
 )
 
 const everything = "expand=test,enterprise-agent,enterprise-agent-unit,endpoint-agent,endpoint-agent-essential,endpoint-agent-embedded"
@@ -27,11 +28,11 @@ func TestUsageOperation(t *testing.T) {
 		`"endpointAgentsUsed":1,"endpointAgentsEssentialsUsed":0,"endpointAgentsEmbeddedUsed":0,"enterpriseAgentsUsed":1`
 	for _, key := range []string{w.key, w.bound} {
 		r := w.want("no expand", w.get(key, "/v7/usage?aid=5678"), 200)
-		equal(t, "no expand", r.body, `{"usage":{`+quota+`,`+numbers+`},"_links":{"self":{"href":"https://meter.example/v7/usage?aid=5678"}}}`)
+		equal(t, "no expand", r.Body, `{"usage":{`+quota+`,`+numbers+`},"_links":{"self":{"href":"https://meter.example/v7/usage?aid=5678"}}}`)
 	}
 	web, network := `{"aid":"1234","accountGroupName":"Web",`, `{"aid":"5678","accountGroupName":"Network",`
 	r := w.want("all expanded", w.get(w.bound, "/v7/usage?"+everything), 200)
-	equal(t, "all expanded", r.body, `{"usage":{`+quota+`,`+numbers+`,"tests":[`+
+	equal(t, "all expanded", r.Body, `{"usage":{`+quota+`,`+numbers+`,"tests":[`+
 		web+`"testId":"901","testName":"home page","testType":"HTTP","cloudUnitsUsed":1001,"cloudUnitsProjected":181001},`+
 		web+`"testId":"903","testName":"once","testType":"HTTP","cloudUnitsUsed":5,"cloudUnitsProjected":5},`+
 		network+`"testId":"902","testName":"ping","testType":"A2S","cloudUnitsUsed":200,"cloudUnitsProjected":18200}],`+
@@ -49,12 +50,12 @@ type pageOf struct {
 }
 
 func (w *world) page(key, url string) pageOf {
-	w.t.Helper()
+	w.Helper()
 	var p pageOf
 	r := w.want(url, w.get(key, url), 200)
-	check(w.t, json.Unmarshal([]byte(r.body), &p))
-	if p.Breakdowns == nil || p.Links["self"].Href == "" || len(p.Breakdowns) == 0 != strings.Contains(r.body, `"breakdowns":[]`) {
-		w.t.Errorf("%s: %s", url, r.body)
+	w.Check(json.Unmarshal([]byte(r.Body), &p))
+	if p.Breakdowns == nil || p.Links["self"].Href == "" || len(p.Breakdowns) == 0 != strings.Contains(r.Body, `"breakdowns":[]`) {
+		w.Errorf("%s: %s", url, r.Body)
 	}
 	return p
 }
@@ -62,7 +63,7 @@ func (w *world) page(key, url string) pageOf {
 // walk follows a units operation to its end, by href or as SDKs do: their own
 // filters and the cursor. It lists rows as account group, id and two figures.
 func (w *world) walk(key, path, filters string, byHref bool) (rows []string, pages int) {
-	w.t.Helper()
+	w.Helper()
 	next := path + "?" + filters
 	for pages = 1; ; pages++ {
 		p := w.page(key, next)
@@ -77,9 +78,9 @@ func (w *world) walk(key, path, filters string, byHref bool) (rows []string, pag
 		if !ok {
 			return rows, pages
 		}
-		w.advance(time.Hour) // the cursor froze now
+		w.Clock.Advance(time.Hour) // the cursor froze now
 		u, err := url.Parse(link.Href)
-		check(w.t, err)
+		w.Check(err)
 		if next = link.Href; !byHref {
 			next = path + "?" + filters + "&cursor=" + u.Query().Get("cursor")
 		}
@@ -120,7 +121,7 @@ func TestAnOwnerChangesInsideTheCycle(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
 	w.ingest(event{"cloud", "shop", "", "902", "", at(t, "10 10:00:00"), "10"}, event{"cloud", "shop", "", "902", "", at(t, "20 10:00:00"), "20"})
-	w.apply(`
+	w.Apply(`
 customers:
   - id: shop
     name: Shop
@@ -128,7 +129,7 @@ customers:
     account_groups: [{aid: "1234", name: Web}, {aid: "5678", name: Network}]
     tests:
       - {id: "902", name: ping 2, type: A2S, account_group: "1234", interval_s: 300, cloud_agents: 1, agents: ["11", "13"]}
-`, at(t, "15 00:00:00"))
+`, metering.ApplyOptions{Effective: at(t, "15 00:00:00")})
 	rows, _ := w.walk(w.bound, "/v7/usage/units/tests", "", true)
 	equal(t, "rows", strings.Join(rows, ", "), "1234/901 0 0, 1234/902 20 0, 5678/902 10 0")
 }
@@ -137,25 +138,25 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{RequestsPerMinute: 240})
 	paths := []string{"/v7/usage", "/v7/usage/units/tests", "/v7/usage/units/enterprise-agents"}
-	ingest := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleIngest})
+	ingest := w.NewKey(catalog.RoleIngest, "")
 	for _, path := range paths {
 		for name, header := range map[string][]string{
 			"no token": nil, "an unknown token": {"Authorization", "Bearer x"}, "not a bearer": {"Authorization", "Basic x"}, "an empty token": {"Authorization", "Bearer "},
 		} {
 			r := w.want(name, w.send("GET", path, header...), 401)
-			if r.body != `{"error":"invalid_token","error_description":"Invalid access token"}` || r.header.Get("WWW-Authenticate") != "Bearer" {
-				t.Errorf("%s: %s %v", name, r.body, r.header)
+			if r.Body != `{"error":"invalid_token","error_description":"Invalid access token"}` || r.Header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s: %s %v", name, r.Body, r.Header)
 			}
 		}
 		w.want("a key that may not read", w.get(ingest, path), 403)
 		w.want("no aid", w.get(w.key, path), 400, `"errors":[{"code":"missing","field":"aid",`)
 		w.want("unknown parameters", w.get(w.bound, path+"?foo=bar;baz&&=&limit=-1"), 200)
 		w.want("another method", w.send("POST", path, "Authorization", "Bearer "+w.bound), 405)
-		if r := w.send("OPTIONS", path); r.status != 204 || r.header.Get("Allow") != "GET, HEAD, OPTIONS" {
-			t.Errorf("OPTIONS %s: %d %v", path, r.status, r.header)
+		if r := w.send("OPTIONS", path); r.Status != 204 || r.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
+			t.Errorf("OPTIONS %s: %d %v", path, r.Status, r.Header)
 		}
-		if r := w.send("HEAD", path, "Authorization", "Bearer "+w.bound); r.status != 200 || r.body != "" || r.header.Get("X-Organization-Rate-Limit-Limit") != "240" {
-			t.Errorf("HEAD %s: %d %v", path, r.status, r.header)
+		if r := w.send("HEAD", path, "Authorization", "Bearer "+w.bound); r.Status != 200 || r.Body != "" || r.Header.Get("X-Organization-Rate-Limit-Limit") != "240" {
+			t.Errorf("HEAD %s: %d %v", path, r.Status, r.Header)
 		}
 		w.want("doubled slash", w.get(w.bound, strings.Replace(path, "usage", "/usage", 1)), 404)
 		w.want("trailing slash", w.get(w.bound, path+"/"), 404)
@@ -170,7 +171,7 @@ func TestErrors(t *testing.T) {
 	for _, path := range []string{"/v7/usage/units/tests?aid=77"} {
 		w.want("legacy pricing", w.get(w.key, path), 403)
 	}
-	old := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "old"})
+	old := w.NewKey(catalog.RoleRead, "old")
 	w.want("legacy pricing", w.get(old, paths[2]), 403)
 	w.want("legacy pricing", w.get(old, paths[0]), 200, `"enterpriseAgentsIncluded":5`, `"enterpriseUnitsUsed":0`)
 	w.want("a customer without anything", w.get(w.key, "/v7/usage?aid=88&"+everything), 200, `"tests":[]`, `"cloudUnitsUsed":0`)
@@ -180,9 +181,9 @@ func TestDefaultAccountGroup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{PageRows: 2})
 	w.shopUsage()
-	web := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "1234"})
-	blank := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "88"})
-	lost := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "4242"})
+	web := w.CreateKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "1234"})
+	blank := w.CreateKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "88"})
+	lost := w.CreateKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "4242"})
 	w.want("the default", w.get(web, "/v7/usage"), 200, `"cloudUnitsUsed":1206,`)
 	w.want("another one", w.get(web, "/v7/usage?aid=88"), 200, `"cloudUnitsUsed":0,`)
 	w.want("one that is gone", w.get(lost, "/v7/usage"), 403)
@@ -196,21 +197,21 @@ func TestIsolation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{PageRows: 1})
 	w.shopUsage()
-	_, err := w.store.CreateOrganization(context.Background(), catalog.NewOrganization{ID: "other", Name: "Other"}, "test")
-	check(t, err)
-	foreign := w.newKey(catalog.NewKey{Organization: "other", Role: catalog.RoleRead})
-	old := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "old"})
-	gone := w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "not in the catalogue"})
+	_, err := w.Catalog.CreateOrganization(context.Background(), catalog.NewOrganization{ID: "other", Name: "Other"}, "test")
+	w.Check(err)
+	foreign := w.CreateKey(catalog.NewKey{Organization: "other", Role: catalog.RoleRead})
+	old := w.NewKey(catalog.RoleRead, "old")
+	gone := w.NewKey(catalog.RoleRead, "not in the catalogue")
 	for _, path := range []string{"/v7/usage", "/v7/usage/units/tests"} {
-		unknown := w.want("unknown aid", w.get(w.key, path+"?aid=4242"), 403).body
+		unknown := w.want("unknown aid", w.get(w.key, path+"?aid=4242"), 403).Body
 		for name, r := range map[string]reply{
 			"another organization's":     w.get(foreign, path+"?aid=1234"),
 			"another customer's":         w.get(old, path+"?aid=1234"),
 			"unknown to a bound key":     w.get(old, path+"?aid=4242"),
 			"a customer that is not one": w.get(gone, path),
 		} {
-			if w.want(name, r, 403); r.body != unknown {
-				t.Errorf("%s: %s, want %s", name, r.body, unknown)
+			if w.want(name, r, 403); r.Body != unknown {
+				t.Errorf("%s: %s, want %s", name, r.Body, unknown)
 			}
 		}
 	}
@@ -228,36 +229,36 @@ func TestIsolation(t *testing.T) {
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{RequestsPerMinute: 3})
-	reset := fmt.Sprint(w.clock().Unix() + 60)
+	reset := fmt.Sprint(w.Clock.Now().Unix() + 60)
 	headers := func(name string, r reply, remaining string) {
 		t.Helper()
-		h := r.header
+		h := r.Header
 		got := []string{h.Get("X-Organization-Rate-Limit-Limit"), h.Get("X-Organization-Rate-Limit-Remaining"), h.Get("X-Organization-Rate-Limit-Reset"), h.Get("Retry-After")}
 		if want := []string{"3", remaining, reset, ""}; fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
 	for i, path := range []string{"/v7/usage", "/v7/usage/units/tests", "/v7/usage/units/enterprise-agents"} {
-		w.advance(time.Second)
+		w.Clock.Advance(time.Second)
 		if i == 0 {
-			w.advance(-time.Second)
+			w.Clock.Advance(-time.Second)
 		}
 		headers(path, w.want(path, w.get(w.bound, path), 200), fmt.Sprint(2-i))
 	}
 	headers("at the limit", w.want("at the limit", w.get(w.key, "/v7/usage?aid=1234"), 429), "0")
 	w.want("another customer", w.get(w.key, "/v7/usage?aid=88"), 200)
-	w.advance(58 * time.Second)
+	w.Clock.Advance(58 * time.Second)
 	w.want("the next minute", w.get(w.bound, "/v7/usage"), 200)
 }
 
 func TestAFailureCarriesNoRateLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{RequestsPerMinute: 3})
-	check(t, w.ledger.DeleteMeter(context.Background(), "default", "cloud_units", "test"))
+	w.Check(w.Ledger.DeleteMeter(context.Background(), "default", "cloud_units", "test"))
 	r := w.want("the meter is gone", w.get(w.bound, "/v7/usage"), 503)
-	for name := range r.header {
+	for name := range r.Header {
 		if strings.HasPrefix(name, "X-Organization") {
-			t.Errorf("%s: %s", name, r.header.Get(name))
+			t.Errorf("%s: %s", name, r.Header.Get(name))
 		}
 	}
 }
@@ -265,7 +266,7 @@ func TestAFailureCarriesNoRateLimit(t *testing.T) {
 func TestAgentsAreCountedFromEffective(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
-	c, ok := customerOf(mustView(t, w), "shop", w.clock())
+	c, ok := customerOf(mustView(t, w), "shop", w.Clock.Now())
 	if !ok || c.most(Enterprise, "", meter.Cycle(at(t, "1 00:00:00"), 5), at(t, "4 00:00:00")) != 0 {
 		t.Error("an agent is counted before its time")
 	}
@@ -273,8 +274,8 @@ func TestAgentsAreCountedFromEffective(t *testing.T) {
 
 func mustView(t *testing.T, w *world) *catalog.View {
 	t.Helper()
-	v, err := w.service.Catalogue(context.Background(), w.admin)
-	check(t, err)
+	v, err := w.Service.Catalogue(context.Background(), w.Admin)
+	w.Check(err)
 	return v
 }
 

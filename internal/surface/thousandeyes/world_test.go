@@ -1,22 +1,16 @@
 package thousandeyes
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/surface/surfacetest"
 )
 
 // document is the catalogue of these tests: the shop of the worked examples,
@@ -53,98 +47,27 @@ customers:
     account_groups: [{aid: "88", name: Blank group}]
 `
 
-// world is the surface on a real server over a ledger and a catalogue of its own.
+// world is the surface on a real server.
 type world struct {
-	t       testing.TB
-	url     string
-	service *metering.Service
-	store   *catalog.Store
-	ledger  *ledger.Ledger
-	admin   metering.Principal
-	key     string // unbound, of the organization default
-	bound   string // the shop's
-
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) advance(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	*surfacetest.World
+	key   string // unbound, of the organization default
+	bound string // the shop's
 }
 
 func newWorld(t testing.TB, o Options) *world {
 	t.Helper()
-	w := &world{t: t, now: at(t, "22 12:00:00")}
-	dir := t.TempDir()
-	ctx, stop := context.WithCancel(context.Background())
-	var err error
-	w.store, err = catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: w.clock})
-	check(t, err)
-	w.key, err = w.store.EnsureDefault(ctx, "test")
-	check(t, err)
-	log, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: w.clock,
-		Fatal: func(m string) { t.Errorf("the ledger failed: %s", m) }})
-	check(t, err)
-	w.ledger = log
-	w.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: w.store, Clock: w.clock})
-	check(t, err)
-	w.admin, err = w.service.Authenticate(ctx, w.key, "")
-	check(t, err)
-	s, err := httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
-	check(t, err)
-	o.Service, o.Clock, o.CursorKey = w.service, w.clock, []byte("a key of these tests")
-	s.Mount(Surface(o))
-	check(t, s.Ready(w.service))
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	w.url = s.URL()
-	t.Cleanup(func() {
-		stop()
-		for _, err := range []error{<-done, log.Close(), w.store.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	w := &world{World: surfacetest.New(t, surfacetest.Options{Start: at(t, "22 12:00:00"), Mount: func(w *surfacetest.World) []*httpserver.Surface {
+		o.Service, o.Clock, o.CursorKey = w.Service, w.Clock.Now, []byte("a key of these tests")
+		return []*httpserver.Surface{Surface(o)}
+	}})}
+	w.key = w.Token
 	for _, key := range []string{"cloud_units", "enterprise_units"} {
-		_, _, err := w.service.CreateMeter(ctx, w.admin, meter.Meter{Key: key, EventType: strings.Replace(key, "_", ".", 1), Aggregation: meter.AggSum,
+		w.Define(w.Admin, meter.Meter{Key: key, EventType: strings.Replace(key, "_", ".", 1), Aggregation: meter.AggSum,
 			Value: "units", GroupBy: []string{"customer", "account_group", "test", "agent"}})
-		check(t, err)
 	}
-	w.apply(document, time.Time{})
-	w.bound = w.newKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "shop"})
+	w.Apply(document, metering.ApplyOptions{})
+	w.bound = w.NewKey(catalog.RoleRead, "shop")
 	return w
-}
-
-// apply adds to the catalogue; changes hold from an instant, zero for now.
-func (w *world) apply(text string, effective time.Time) {
-	w.t.Helper()
-	doc, err := catalog.ParseDocument([]byte(text))
-	check(w.t, err)
-	_, err = w.store.Apply(context.Background(), "default", doc, catalog.ApplyOptions{Actor: "test", Effective: effective})
-	check(w.t, err)
-}
-
-func (w *world) newKey(n catalog.NewKey) string {
-	w.t.Helper()
-	_, token, err := w.store.CreateKey(context.Background(), n, "test")
-	check(w.t, err)
-	return token
 }
 
 // event is a number of units of one kind.
@@ -155,87 +78,69 @@ type event struct {
 }
 
 func (w *world) ingest(events ...event) {
-	w.t.Helper()
-	var body strings.Builder
-	for i, e := range events {
-		check(w.t, json.NewEncoder(&body).Encode(map[string]any{"specversion": "1.0", "id": fmt.Sprint(i), "source": "s", "type": e.kind + ".units",
-			"subject": e.customer, "time": e.at, "data": map[string]any{"account_group": e.group, "test": e.test, "agent": e.agent, "units": json.Number(e.units)}}))
+	w.Helper()
+	var all []surfacetest.Event
+	for _, e := range events {
+		all = append(all, surfacetest.Event{Type: e.kind + ".units", Subject: e.customer, At: e.at,
+			Data: map[string]any{"account_group": e.group, "test": e.test, "agent": e.agent, "units": json.Number(e.units)}})
 	}
-	r, err := w.service.Ingest(context.Background(), w.admin, []byte(body.String()), metering.NDJSON, false)
-	if err != nil || r.Accepted != len(events) {
-		w.t.Fatalf("%+v %v", r, err)
-	}
+	w.Ingest(all...)
 }
 
 // shopUsage is what the shop used in the cycle, before it, and what others did.
 func (w *world) shopUsage() {
-	w.t.Helper()
-	day := at(w.t, "10 10:00:00")
+	w.Helper()
+	day := at(w.TB, "10 10:00:00")
 	w.ingest(
 		event{"cloud", "shop", "1234", "901", "", day, "1000.5"}, event{"cloud", "shop", "5678", "902", "", day, "200"},
 		event{"cloud", "shop", "1234", "903", "", day, "5"},
 		event{"enterprise", "shop", "1234", "901", "11", day, "2.5"}, event{"enterprise", "shop", "5678", "902", "11", day, "7.5"},
 		event{"enterprise", "shop", "5678", "902", "13", day, "2.5"},
-		event{"cloud", "shop", "1234", "901", "", at(w.t, "4 23:59:59"), "40"}, // the cycle before
-		event{"cloud", "shop", "1234", "901", "", at(w.t, "22 13:00:00"), "9"}, // later than now
-		event{"cloud", "old", "1234", "901", "", day, "3"},                     // the shop's test in another customer's event
+		event{"cloud", "shop", "1234", "901", "", at(w.TB, "4 23:59:59"), "40"}, // the cycle before
+		event{"cloud", "shop", "1234", "901", "", at(w.TB, "22 13:00:00"), "9"}, // later than now
+		event{"cloud", "old", "1234", "901", "", day, "3"},                      // the shop's test in another customer's event
 		event{"cloud", "nobody", "1234", "901", "", day, "4"},
 	)
 }
 
 // reply is what came back.
-type reply struct {
-	status int
-	header http.Header
-	body   string
-}
+type reply struct{ surfacetest.Answer }
 
 // send sends a request; header holds names and values in turn.
 func (w *world) send(method, url string, header ...string) reply {
-	w.t.Helper()
-	if strings.HasPrefix(url, "/") {
-		url = w.url + url
-	}
-	r, err := http.NewRequest(method, url, nil)
-	check(w.t, err)
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Add(header[i], header[i+1])
-	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
-	check(w.t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	check(w.t, err)
-	return reply{resp.StatusCode, resp.Header, strings.TrimSuffix(string(body), "\n")}
+	w.Helper()
+	a := w.Send(method, url, "", header...)
+	a.Body = strings.TrimSuffix(a.Body, "\n")
+	return reply{a}
 }
 
 func (w *world) get(key, url string) reply {
-	w.t.Helper()
+	w.Helper()
 	return w.send("GET", url, "Authorization", "Bearer "+key)
 }
 
 // want checks the status, and a problem's form.
 func (w *world) want(name string, r reply, status int, texts ...string) reply {
-	w.t.Helper()
-	if r.status != status {
-		w.t.Errorf("%s: status %d, want %d: %s", name, r.status, status, r.body)
+	w.Helper()
+	if r.Status != status {
+		w.Errorf("%s: status %d, want %d: %s", name, r.Status, status, r.Body)
 	}
 	for _, text := range texts {
-		if !strings.Contains(r.body, text) {
-			w.t.Errorf("%s: %s is not in %s", name, text, r.body)
+		if !strings.Contains(r.Body, text) {
+			w.Errorf("%s: %s is not in %s", name, text, r.Body)
 		}
 	}
-	kind := r.header.Get("Content-Type")
+	kind := r.Header.Get("Content-Type")
 	var p struct {
 		Type, Title, Detail, Instance string
 		Status                        int
 	}
 	switch {
 	case status == 200 && kind != "application/hal+json", status == 401 && kind != "application/json":
-		w.t.Errorf("%s: %d as %s", name, status, kind)
+		w.Errorf("%s: %d as %s", name, status, kind)
 	case status >= 400 && status != 401:
-		if err := json.Unmarshal([]byte(r.body), &p); err != nil || p.Status != status || p.Title == "" || p.Instance == "" || kind != "application/problem+json" {
-			w.t.Errorf("%s: %v, %s: %s", name, err, kind, r.body)
+		if err := json.Unmarshal([]byte(r.Body), &p); err != nil || p.Status != status || p.Title == "" || p.Instance == "" || kind != "application/problem+json" {
+			w.Errorf("%s: %v, %s: %s", name, err, kind, r.Body)
 		}
 	}
 	return r
