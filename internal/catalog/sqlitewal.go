@@ -34,7 +34,7 @@ const (
 func checkSQLiteWAL(path string) (err error) {
 	file, err := os.Open(path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return checkNoWAL(path)
 	}
 	if err != nil {
 		return err
@@ -46,9 +46,23 @@ func checkSQLiteWAL(path string) (err error) {
 	}
 	if lost > 0 {
 		return meter.Errorf(meter.KindCorrupt, "the catalogue's write-ahead log %s-wal is damaged at frame %d: %d whole frames after it hold changes that were acknowledged and would be lost; "+
-			"restore a backup, or move the file away to go on without them", path, frame, lost)
+			"restore a backup, or move the file and %s-shm away to go on without them", path, frame, lost, path)
 	}
 	return nil
+}
+
+// checkNoWAL refuses the catalogue at path if its write-ahead log was taken
+// away. SQLite makes the log before the -shm file and removes it after that, so
+// a -shm file alone is that of a process which was killed and had a log.
+func checkNoWAL(path string) error {
+	switch _, err := os.Stat(path + "-shm"); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return meter.Errorf(meter.KindCorrupt, "the catalogue's write-ahead log %s-wal is gone, and %s-shm says that the catalogue was not closed: changes that were acknowledged would be lost; "+
+		"put the log back, restore a backup, or move %s-shm away to go on without them", path, path, path)
 }
 
 // damagedFrame returns the first frame, from 1, that fails its checksum (0 =

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"odometer/internal/fixedtest"
@@ -100,4 +101,34 @@ func FuzzDamagedFrame(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestDeletedCataloguesLog: a write-ahead log that was deleted after a kill is
+// told at the start, and passed over once the file that says so is away too.
+func TestDeletedCataloguesLog(t *testing.T) {
+	t.Parallel()
+	database, wal := crashed(t, 3)
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	write := func(suffix string, content []byte) {
+		if err := os.WriteFile(path+suffix, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("", database)
+	write("-shm", make([]byte, 32<<10))
+	if _, err := Open(t.Context(), path, Options{Clock: testClock}); meter.KindOf(err) != meter.KindCorrupt || !strings.Contains(err.Error(), path+"-wal is gone") {
+		t.Fatalf("%v", err)
+	}
+	write("-wal", wal)
+	s := openTest(t, path)
+	if _, err := s.Organization(t.Context(), "o002"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-shm"); !os.IsNotExist(err) {
+		t.Errorf("a catalogue that is closed leaves its -shm file: %v", err)
+	}
+	openTest(t, path)
 }
