@@ -57,6 +57,16 @@ func docCommands(t *testing.T, program string) []docCommand {
 	return out
 }
 
+// isTutorial says whether a page is run as a whole, by TestTutorials.
+func isTutorial(t *testing.T, path string) bool {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(text), tutorialMark)
+}
+
 // docPages are README and the pages of docs.
 func docPages(t *testing.T) []string {
 	t.Helper()
@@ -134,7 +144,7 @@ func TestCurlLinesOfThePages(t *testing.T) {
 	s := fresh(t)
 	run := 0
 	for _, c := range docCommands(t, "curl") {
-		if !strings.Contains(c.line, "$ODOMETER_URL") {
+		if !strings.Contains(c.line, "$ODOMETER_URL") || isTutorial(t, c.page) {
 			continue
 		}
 		run++

@@ -14,6 +14,7 @@ import (
 const (
 	repository = "../.."
 	page       = repository + "/docs/semantics.md"
+	vendors    = repository + "/docs/semantics-vendors.md"
 )
 
 func readText(t *testing.T, path string) string {
@@ -25,21 +26,21 @@ func readText(t *testing.T, path string) string {
 	return string(text)
 }
 
-// TestPageNamesEveryScript: each script is named on the page, and each one named exists.
+// TestPageNamesEveryScript: each script is named on a page, and each one named exists.
 func TestPageNamesEveryScript(t *testing.T) {
 	t.Parallel()
 	named := map[string]bool{}
-	for _, m := range regexp.MustCompile("`([a-z-]+)\\.txt`").FindAllStringSubmatch(readText(t, page), -1) {
+	for _, m := range regexp.MustCompile("`([a-z-]+)\\.txt`").FindAllStringSubmatch(readText(t, page)+readText(t, vendors), -1) {
 		named[m[1]] = true
 	}
 	for _, s := range scripts(t) {
 		if !named[s.name] {
-			t.Errorf("docs/semantics.md does not name %s.txt", s.name)
+			t.Errorf("the pages do not name %s.txt", s.name)
 		}
 		delete(named, s.name)
 	}
 	for name := range named {
-		t.Errorf("docs/semantics.md names %s.txt, which does not exist", name)
+		t.Errorf("the pages name %s.txt, which does not exist", name)
 	}
 }
 
@@ -47,9 +48,9 @@ func TestPageNamesEveryScript(t *testing.T) {
 // script; a line of three points leaves lines out.
 func TestExcerptsAreOfScripts(t *testing.T) {
 	t.Parallel()
-	blocks := regexp.MustCompile("(?s)```text ([a-z-]+\\.txt)\n(.*?)\n```").FindAllStringSubmatch(readText(t, page), -1)
+	blocks := regexp.MustCompile("(?s)```text ([a-z-]+\\.txt)\n(.*?)\n```").FindAllStringSubmatch(readText(t, page)+readText(t, vendors), -1)
 	if len(blocks) == 0 {
-		t.Fatal("the page has no excerpts")
+		t.Fatal("the pages have no excerpts")
 	}
 	for _, b := range blocks {
 		rest := "\n" + readText(t, filepath.Join(folder, b[1]))
@@ -67,9 +68,9 @@ func TestExcerptsAreOfScripts(t *testing.T) {
 // and "<!-- end -->" has as code in its second column is an answer of that script.
 func TestAnswersOfThePageAreGiven(t *testing.T) {
 	t.Parallel()
-	tables := regexp.MustCompile(`(?s)<!-- answers: (\S+) -->(.*?)<!-- end -->`).FindAllStringSubmatch(readText(t, page), -1)
+	tables := regexp.MustCompile(`(?s)<!-- answers: (\S+) -->(.*?)<!-- end -->`).FindAllStringSubmatch(readText(t, page)+readText(t, vendors), -1)
 	if len(tables) == 0 {
-		t.Fatal("the page has no tables of answers")
+		t.Fatal("the pages have no tables of answers")
 	}
 	code := regexp.MustCompile("`([^`]+)`")
 	for _, table := range tables {
