@@ -14,7 +14,7 @@ import (
 const (
 	repository = "../.."
 	page       = repository + "/docs/semantics.md"
-	vendors    = repository + "/docs/semantics-vendors.md"
+	vendorPage = repository + "/docs/semantics-vendors.md"
 )
 
 func readText(t *testing.T, path string) string {
@@ -30,7 +30,7 @@ func readText(t *testing.T, path string) string {
 func TestPageNamesEveryScript(t *testing.T) {
 	t.Parallel()
 	named := map[string]bool{}
-	for _, m := range regexp.MustCompile("`([a-z-]+)\\.txt`").FindAllStringSubmatch(readText(t, page)+readText(t, vendors), -1) {
+	for _, m := range regexp.MustCompile("`([a-z-]+)\\.txt`").FindAllStringSubmatch(readText(t, page)+readText(t, vendorPage), -1) {
 		named[m[1]] = true
 	}
 	for _, s := range scripts(t) {
@@ -48,7 +48,7 @@ func TestPageNamesEveryScript(t *testing.T) {
 // script; a line of three points leaves lines out.
 func TestExcerptsAreOfScripts(t *testing.T) {
 	t.Parallel()
-	blocks := regexp.MustCompile("(?s)```text ([a-z-]+\\.txt)\n(.*?)\n```").FindAllStringSubmatch(readText(t, page)+readText(t, vendors), -1)
+	blocks := regexp.MustCompile("(?s)```text ([a-z-]+\\.txt)\n(.*?)\n```").FindAllStringSubmatch(readText(t, page)+readText(t, vendorPage), -1)
 	if len(blocks) == 0 {
 		t.Fatal("the pages have no excerpts")
 	}
@@ -68,7 +68,7 @@ func TestExcerptsAreOfScripts(t *testing.T) {
 // and "<!-- end -->" has as code in its second column is an answer of that script.
 func TestAnswersOfThePageAreGiven(t *testing.T) {
 	t.Parallel()
-	tables := regexp.MustCompile(`(?s)<!-- answers: (\S+) -->(.*?)<!-- end -->`).FindAllStringSubmatch(readText(t, page)+readText(t, vendors), -1)
+	tables := regexp.MustCompile(`(?s)<!-- answers: (\S+) -->(.*?)<!-- end -->`).FindAllStringSubmatch(readText(t, page)+readText(t, vendorPage), -1)
 	if len(tables) == 0 {
 		t.Fatal("the pages have no tables of answers")
 	}
