@@ -9,11 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"google.golang.org/api/option"
-	"google.golang.org/api/servicecontrol/v1"
 
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace"
@@ -53,7 +49,7 @@ type GCPSettings struct {
 }
 
 // senders makes a sender for each marketplace that is set up.
-func (m *MarketplaceSettings) senders(ctx context.Context, timeout time.Duration) (map[string]sender.Sender, error) {
+func (m *MarketplaceSettings) senders(getenv func(string) string, timeout time.Duration) (map[string]sender.Sender, error) {
 	client := &http.Client{Timeout: timeout}
 	out := map[string]sender.Sender{}
 	if m.AWS.Endpoint != "" || m.AWS.Credentials != "" {
@@ -65,7 +61,7 @@ func (m *MarketplaceSettings) senders(ctx context.Context, timeout time.Duration
 			Endpoint: m.AWS.Endpoint, Client: client})
 	}
 	if m.Azure.Endpoint != "" || m.Azure.Credentials != "" {
-		token, err := m.Azure.token(client)
+		token, err := m.Azure.token(getenv, client)
 		if err != nil {
 			return nil, err
 		}
@@ -76,27 +72,20 @@ func (m *MarketplaceSettings) senders(ctx context.Context, timeout time.Duration
 		out[catalog.PartnerAzure] = sender.NewAzure(endpoint, token, client)
 	}
 	if m.GCP.Endpoint != "" || m.GCP.Credentials != "" {
-		options := []option.ClientOption{option.WithoutAuthentication()}
-		if m.GCP.Credentials != "" {
-			if err := checkSecretFile("marketplace.gcp.credentials", m.GCP.Credentials); err != nil {
-				return nil, err
-			}
-			options = []option.ClientOption{option.WithAuthCredentialsFile(option.ServiceAccount, m.GCP.Credentials), option.WithScopes(servicecontrol.ServicecontrolScope)}
-		}
-		if m.GCP.Endpoint != "" {
-			options = append(options, option.WithEndpoint(m.GCP.Endpoint))
-		}
-		gcp, err := sender.NewGCP(ctx, options...)
+		gcp, err := m.GCP.sender(timeout)
 		if err != nil {
-			return nil, fmt.Errorf("marketplace.gcp: %w", err)
+			return nil, err
 		}
 		out[catalog.PartnerGCP] = gcp
 	}
 	return out, nil
 }
 
+// authorityVariable names another cloud's Microsoft Entra, as in Microsoft's own tools.
+const authorityVariable = "AZURE_AUTHORITY_HOST"
+
 // token asks Microsoft Entra for tokens.
-func (a *AzureSettings) token(client *http.Client) (sender.TokenSource, error) {
+func (a *AzureSettings) token(getenv func(string) string, client *http.Client) (sender.TokenSource, error) {
 	if a.Credentials == "" {
 		return func(context.Context, bool) (string, error) { return "none", nil }, nil
 	}
@@ -104,16 +93,46 @@ func (a *AzureSettings) token(client *http.Client) (sender.TokenSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	var options azidentity.ClientSecretCredentialOptions
-	options.Transport = client
-	credential, err := azidentity.NewClientSecretCredential(parts[0], parts[1], parts[2], &options)
-	if err != nil {
-		return nil, errors.New("marketplace.azure.credentials: want TENANT:CLIENT_ID:CLIENT_SECRET") // its own words may tell the secret
+	app := sender.EntraApp{Authority: getenv(authorityVariable), Tenant: parts[0], ClientID: parts[1], Secret: parts[2]}
+	if app.Authority == "" {
+		app.Authority = sender.EntraAuthority
 	}
-	return func(ctx context.Context, _ bool) (string, error) { // renews a token before it ends
-		token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{sender.AzureScope}})
-		return token.Token, err
-	}, nil
+	token, err := sender.EntraTokens(app, client)
+	if err != nil {
+		return nil, fmt.Errorf("marketplace.azure.credentials: %w", err)
+	}
+	return token, nil
+}
+
+// sender makes the sender to Google. Its client is one of its own: several
+// calls are in flight, and a connection that died in silence is found.
+func (g *GCPSettings) sender(timeout time.Duration) (*sender.GCP, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 31 * time.Second}
+	client := &http.Client{Timeout: timeout, Transport: transport}
+	var token sender.TokenSource
+	if g.Credentials != "" {
+		if err := checkSecretFile("marketplace.gcp.credentials", g.Credentials); err != nil {
+			return nil, err
+		}
+		key, err := os.ReadFile(g.Credentials)
+		if err != nil {
+			return nil, fmt.Errorf("marketplace.gcp.credentials: cannot read the file: %w", errors.Unwrap(err)) // not its name: it may be the key itself
+		}
+		if token, err = sender.GoogleTokens(key, client); err != nil {
+			return nil, fmt.Errorf("marketplace.gcp.credentials: %w", err)
+		}
+	}
+	endpoint := g.Endpoint
+	if endpoint == "" {
+		endpoint = sender.GCPEndpoint
+	}
+	gcp, err := sender.NewGCP(endpoint, token, client)
+	if err != nil {
+		return nil, fmt.Errorf("marketplace.gcp.endpoint: %w", err)
+	}
+	return gcp, nil
 }
 
 // secretParts reads a secret of parts joined by colons, given itself or as a
@@ -136,8 +155,8 @@ func secretParts(setting, value, otherwise string, n int) ([]string, error) {
 }
 
 // newReporter makes the reporter of a server; it does nothing by itself.
-func (s *Server) newReporter(ctx context.Context, env *Env) (*marketplace.Reporter, error) {
-	senders, err := s.settings.Marketplace.senders(ctx, s.settings.Reporter.Timeout)
+func (s *Server) newReporter(env *Env) (*marketplace.Reporter, error) {
+	senders, err := s.settings.Marketplace.senders(env.Getenv, s.settings.Reporter.Timeout)
 	if err != nil {
 		return nil, err
 	}

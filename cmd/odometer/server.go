@@ -239,7 +239,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 			return err
 		}}
 	}
-	reporter, err := s.newReporter(ctx, env)
+	reporter, err := s.newReporter(env)
 	if err != nil {
 		return errors.Join(err, s.stores.close())
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/uuid"
-	"google.golang.org/api/option"
 
 	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
@@ -221,7 +220,7 @@ func newMarkets(t testing.TB, c *fixedtest.Clock, seed uint64) *markets {
 
 func sendersTo(t testing.TB, url string) map[string]sender.Sender {
 	t.Helper()
-	gcp, err := sender.NewGCP(context.Background(), option.WithEndpoint(url), option.WithHTTPClient(http.DefaultClient))
+	gcp, err := sender.NewGCP(url, nil, http.DefaultClient)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"google.golang.org/api/option"
 
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
@@ -23,7 +22,7 @@ func senderTo(t *testing.T, cloud, url string) Sender {
 	case simulator.Azure:
 		return NewAzure(url, func(context.Context, bool) (string, error) { return "token", nil }, http.DefaultClient)
 	}
-	s, err := NewGCP(context.Background(), option.WithEndpoint(url), option.WithHTTPClient(http.DefaultClient))
+	s, err := NewGCP(url, nil, http.DefaultClient)
 	if err != nil {
 		t.Fatal(err)
 	}

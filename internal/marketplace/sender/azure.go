@@ -22,13 +22,8 @@ const AzureScope = "20e940b3-4c77-4b0b-9a53-9e16a1b010a7/.default"
 
 const (
 	azureVersion  = "2018-08-31"
-	maxAnswer     = 4 << 20 // bytes of an answer that are read
 	azureAccepted = "Accepted"
 )
-
-// TokenSource returns a bearer token; fresh asks for one that was not handed
-// out before, because the service refused the last.
-type TokenSource func(ctx context.Context, fresh bool) (string, error)
 
 // Azure sends to the Azure Marketplace metering service in batches.
 type Azure struct {
@@ -270,19 +265,11 @@ func (s *Azure) once(ctx context.Context, token, method, path string, query url.
 	if send != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := s.client.Do(request)
+	status, body, retry, err = exchange(s.client, request)
 	if err != nil {
 		return 0, nil, 0, err
 	}
-	defer response.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return 0, nil, 0, err
-	}
-	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		retry = time.Duration(seconds) * time.Second
-	}
-	return response.StatusCode, body, retry, nil
+	return status, body, retry, nil
 }
 
 // Reconcile asks what the service has. It reads back sums of a day, by

@@ -11,10 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"google.golang.org/api/googleapi"
-	"google.golang.org/api/option"
-	"google.golang.org/api/servicecontrol/v1"
 )
 
 const (
@@ -31,18 +27,19 @@ const (
 // GCP sends to Google's Service Control API: a check, then a report of one
 // operation, whose id makes a repeat the same operation.
 type GCP struct {
-	service *servicecontrol.Service
+	calls *gcpCalls
 }
 
 var _ Sender = (*GCP)(nil)
 
-// NewGCP returns a sender; options say how the service is reached and by whom.
-func NewGCP(ctx context.Context, options ...option.ClientOption) (*GCP, error) {
-	service, err := servicecontrol.NewService(ctx, options...)
+// NewGCP returns a sender for the Service Control API at endpoint, which is a
+// URL or a host with https; without tokens its calls are unauthenticated.
+func NewGCP(endpoint string, token TokenSource, client *http.Client) (*GCP, error) {
+	calls, err := newGCPCalls(endpoint, token, client)
 	if err != nil {
 		return nil, err
 	}
-	return &GCP{service: service}, nil
+	return &GCP{calls: calls}, nil
 }
 
 // Send sends each line as an operation of its own: a request that holds one
@@ -67,8 +64,8 @@ func (s *GCP) Reconcile(ctx context.Context, lines []Line) []Result { return s.S
 
 // gcpOf is the operation of a line; false if its quantity is not of the
 // metric's type. A double is made of the decimal here and nowhere else.
-func gcpOf(l Line) (*servicecontrol.Operation, bool) {
-	value := &servicecontrol.MetricValue{}
+func gcpOf(l Line) (*gcpOperationBody, bool) {
+	value := gcpMetricValue{}
 	if l.GCP.Type == GCPDouble {
 		double, err := strconv.ParseFloat(l.Quantity.String(), 64)
 		if err != nil {
@@ -83,10 +80,10 @@ func gcpOf(l Line) (*servicecontrol.Operation, bool) {
 		value.Int64Value = &whole
 	}
 	start := l.Hour.UTC()
-	return &servicecontrol.Operation{
-		OperationId: l.OperationID, OperationName: gcpOperation, ConsumerId: l.GCP.ConsumerID,
+	return &gcpOperationBody{
+		OperationID: l.OperationID, OperationName: gcpOperation, ConsumerID: l.GCP.ConsumerID,
 		StartTime: start.Format(time.RFC3339), EndTime: start.Add(time.Hour).Format(time.RFC3339),
-		MetricValueSets: []*servicecontrol.MetricValueSet{{MetricName: l.GCP.Metric, MetricValues: []*servicecontrol.MetricValue{value}}},
+		MetricValueSets: []gcpMetricValueSet{{MetricName: l.GCP.Metric, MetricValues: []gcpMetricValue{value}}},
 	}, true
 }
 
@@ -108,9 +105,12 @@ func (s *GCP) send(ctx context.Context, l Line) Result {
 var gcpClosed = []string{"SERVICE_NOT_ACTIVATED", "BILLING_DISABLED", "PROJECT_DELETED", "PROJECT_INVALID", "CONSUMER_INVALID", "NOT_FOUND", "PERMISSION_DENIED"}
 
 // check returns nil if the operation may be reported.
-func (s *GCP) check(ctx context.Context, l Line, operation *servicecontrol.Operation) *Result {
-	answer, err := s.service.Services.Check(l.GCP.Service, &servicecontrol.CheckRequest{Operation: operation}).Context(ctx).Do()
-	if err != nil {
+func (s *GCP) check(ctx context.Context, l Line, operation *gcpOperationBody) *Result {
+	var answer struct {
+		gcpAnswer
+		CheckErrors []gcpCheckError `json:"checkErrors"`
+	}
+	if err := s.calls.call(ctx, l.GCP.Service, "check", gcpCheckRequest{operation}, &answer); err != nil {
 		r := gcpFailure(err)
 		r.NotStored = true // a check stores nothing
 		return &r
@@ -127,21 +127,24 @@ func (s *GCP) check(ctx context.Context, l Line, operation *servicecontrol.Opera
 	return r
 }
 
-func (s *GCP) report(ctx context.Context, l Line, operation *servicecontrol.Operation) Result {
-	answer, err := s.service.Services.Report(l.GCP.Service, &servicecontrol.ReportRequest{Operations: []*servicecontrol.Operation{operation}}).Context(ctx).Do()
-	if err != nil {
+func (s *GCP) report(ctx context.Context, l Line, operation *gcpOperationBody) Result {
+	var answer struct {
+		gcpAnswer
+		ReportErrors []gcpReportError `json:"reportErrors"`
+	}
+	if err := s.calls.call(ctx, l.GCP.Service, "report", gcpReportRequest{[]*gcpOperationBody{operation}}, &answer); err != nil {
 		return gcpFailure(err)
 	}
 	response := struct {
 		ServiceConfigID string     `json:"serviceConfigId,omitempty"`
 		RolloutID       string     `json:"serviceRolloutId,omitempty"`
 		ReportErrors    []gcpError `json:"reportErrors,omitempty"`
-	}{answer.ServiceConfigId, answer.ServiceRolloutId, nil}
+	}{answer.ServiceConfigID, answer.RolloutID, nil}
 	r := Result{Outcome: Settled, Accepted: l.Quantity}
 	for _, e := range answer.ReportErrors {
 		r = gcpReported(e, l, r)
 		if e.Status != nil {
-			response.ReportErrors = append(response.ReportErrors, gcpError{e.OperationId, gcpStatus{e.Status.Code, e.Status.Message}})
+			response.ReportErrors = append(response.ReportErrors, gcpError{e.OperationID, gcpStatus{e.Status.Code, e.Status.Message}})
 		}
 	}
 	r.Response = raw(response)
@@ -150,8 +153,8 @@ func (s *GCP) report(ctx context.Context, l Line, operation *servicecontrol.Oper
 
 // gcpReported is a line's result after one of the errors of its report, which
 // holds no other operation: an error is the line's unless it names another.
-func gcpReported(e *servicecontrol.ReportError, l Line, before Result) Result {
-	id := strings.Trim(strings.TrimSpace(e.OperationId), "{}")
+func gcpReported(e gcpReportError, l Line, before Result) Result {
+	id := strings.Trim(strings.TrimSpace(e.OperationID), "{}")
 	switch {
 	case id != "" && !strings.EqualFold(id, l.OperationID):
 		return Result{Reason: "the answer tells of an operation that was not sent"}
@@ -182,26 +185,23 @@ type gcpStatus struct {
 
 // gcpFailure classifies the error of a whole call, which holds one operation.
 func gcpFailure(err error) Result {
-	var answered *googleapi.Error
+	var answered *gcpRefusal
 	if !errors.As(err, &answered) {
-		return Result{Reason: "no answer", NotStored: notSent(err)}
+		return Result{Reason: "no answer", NotStored: errors.Is(err, errNoToken) || notSent(err)}
 	}
-	r := Result{Reason: "HTTP " + strconv.Itoa(answered.Code)}
-	if json.Valid([]byte(answered.Body)) {
-		r.Response = json.RawMessage(answered.Body)
+	r := Result{Reason: "HTTP " + strconv.Itoa(answered.code), RetryAfter: answered.retry}
+	if json.Valid(answered.body) {
+		r.Response = answered.body
 	}
-	if seconds, err := strconv.Atoi(answered.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		r.RetryAfter = time.Duration(seconds) * time.Second
-	}
-	own := gcpForm(answered.Body)
+	own := gcpForm(answered.body)
 	switch {
-	case answered.Code == http.StatusUnauthorized || answered.Code == http.StatusForbidden:
-		r.NotStored, r.Setup = own || answered.Body == "", true
-	case answered.Code == http.StatusTooManyRequests:
-		r.NotStored = own || answered.Body == ""
-	case !own && answered.Code < 500:
+	case answered.code == http.StatusUnauthorized || answered.code == http.StatusForbidden:
+		r.NotStored, r.Setup = own || len(answered.body) == 0, true
+	case answered.code == http.StatusTooManyRequests:
+		r.NotStored = own || len(answered.body) == 0
+	case !own && answered.code < 500:
 		r.Reason += notVendors
-	case answered.Code >= 400 && answered.Code < 500 && answered.Code != http.StatusRequestTimeout:
+	case answered.code >= 400 && answered.code < 500 && answered.code != http.StatusRequestTimeout:
 		r.Outcome, r.Permanent = Refused, true
 	}
 	return r
@@ -209,13 +209,13 @@ func gcpFailure(err error) Result {
 
 // gcpForm says whether the body of a failure is Google's: an object with an
 // error that has a code.
-func gcpForm(body string) bool {
+func gcpForm(body []byte) bool {
 	var answer struct {
 		Error struct {
 			Code int `json:"code"`
 		} `json:"error"`
 	}
-	return json.Unmarshal([]byte(body), &answer) == nil && answer.Error.Code != 0
+	return json.Unmarshal(body, &answer) == nil && answer.Error.Code != 0
 }
 
 // notSent says whether an error means that nothing left this process.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"google.golang.org/api/option"
 
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
@@ -41,7 +40,7 @@ func newRig(t *testing.T, cloud string) *rig {
 		r.sender = NewAzure(server.URL+"/", func(context.Context, bool) (string, error) { return "token", nil }, server.Client())
 	default:
 		var err error
-		if r.sender, err = NewGCP(context.Background(), option.WithEndpoint(server.URL), option.WithHTTPClient(http.DefaultClient)); err != nil {
+		if r.sender, err = NewGCP(server.URL, nil, http.DefaultClient); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -332,7 +331,7 @@ func TestNobodyListens(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	url := server.URL
 	server.Close()
-	gcp, err := NewGCP(context.Background(), option.WithEndpoint(url), option.WithHTTPClient(http.DefaultClient))
+	gcp, err := NewGCP(url, nil, http.DefaultClient)
 	if err != nil {
 		t.Fatal(err)
 	}

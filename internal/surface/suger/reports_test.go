@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"google.golang.org/api/option"
 
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace"
@@ -37,7 +36,7 @@ func (w *world) reporter() *marketplace.Reporter {
 	clock := w.Clock.Now
 	markets := httptest.NewServer(simulator.New(simulator.Options{Clock: clock, Seed: 1}))
 	w.Cleanup(markets.Close)
-	gcp, err := sender.NewGCP(context.Background(), option.WithEndpoint(markets.URL), option.WithHTTPClient(http.DefaultClient))
+	gcp, err := sender.NewGCP(markets.URL, nil, http.DefaultClient)
 	w.Check(err)
 	return marketplace.New(marketplace.Options{Catalog: w.Catalog, Usage: w.Service, Clock: clock, Owner: "test", Senders: map[string]sender.Sender{
 		catalog.PartnerAWS:   sender.NewAWS(sender.AWSOptions{Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""), Endpoint: markets.URL}),
