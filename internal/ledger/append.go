@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/idset"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
@@ -224,7 +226,7 @@ func (l *Ledger) probe(p *pending) error {
 	p.since = view.Version()
 	p.found = make([]idset.Found, p.rows.N)
 	if err := view.Probe(p.rows.Hashes, p.found); err != nil {
-		return l.tellDamage(p.org, unreadable(err, "identities cannot be looked up"))
+		return l.tellDamage(p.org, disk.Unreadable(err, "identities cannot be looked up"))
 	}
 	return nil
 }
@@ -344,7 +346,7 @@ func (l *Ledger) share(open *foldItem, p *pending) bool {
 
 // appendItems completes the headers and makes the group durable in one sync.
 func (l *Ledger) appendItems(items []*foldItem) error {
-	entries := make([]Entry, len(items))
+	entries := make([]log.Entry, len(items))
 	now := l.now().UnixNano()
 	if now < l.tail.acceptedAt {
 		now = l.tail.acceptedAt // the clock went back: acceptance times never do
@@ -365,7 +367,7 @@ func (l *Ledger) appendItems(items []*foldItem) error {
 		it.header.Prev = l.tail.sum
 		describe(&it.header, it.rows, body)
 		l.tail.sum = it.header.Sum()
-		entries[i] = Entry{Sequence: l.tail.seq, Header: it.header.Append(nil), Body: body}
+		entries[i] = log.Entry{Sequence: l.tail.seq, Header: it.header.Append(nil), Body: body}
 	}
 	// After the rows were read for the last time: from a failure on they are their requests' again.
 	if err := l.stopped(); err != nil {

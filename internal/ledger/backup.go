@@ -7,6 +7,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"odometer/internal/ledger/disk"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
@@ -27,7 +29,7 @@ func (l *Ledger) Backup(ctx context.Context, dir string) (BackupInfo, error) {
 	if err := l.Checkpoint(); err != nil {
 		return info, err
 	}
-	if err := makeDir(l.fs, dir); err != nil {
+	if err := disk.MakeDir(l.fs, dir); err != nil {
 		return info, err
 	}
 	// Under ckpt.copying no checkpoint commits, so the runs pinned are those
@@ -71,7 +73,7 @@ func (l *Ledger) copyState(dir string, rec checkpointRecord) error {
 func lastOf(l *Ledger, dir string) (uint64, error) {
 	cache := pebble.NewCache(1 << 20)
 	defer cache.Unref()
-	copied, err := openLocalLog(l.fs, dir, pebbleLogger{l}, cache)
+	copied, err := log.Open(l.fs, dir, storeWatch{l}, cache)
 	if err != nil {
 		return 0, err
 	}

@@ -1,15 +1,13 @@
 package ledger
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/disk"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
@@ -100,12 +98,9 @@ func (l *Ledger) damagedCount() int {
 // loadRows reads the rows of one stored block of events, verified against its
 // header; damage is noted and KindCorrupt.
 func (l *Ledger) loadRows(h *block.Header, hashes bool) (*block.Rows, error) {
-	body, err := l.log.Body(h.Sequence)
-	if err != nil && !isDamage(err) {
+	body, err := log.ReadBody(l.log, h)
+	if err != nil && !disk.Damaged(err) {
 		return nil, err
-	}
-	if err == nil {
-		err = h.CheckBody(body)
 	}
 	if err == nil {
 		var rows *block.Rows
@@ -115,28 +110,6 @@ func (l *Ledger) loadRows(h *block.Header, hashes bool) (*block.Rows, error) {
 	}
 	return nil, meter.WrapError(meter.KindCorrupt, err, "%s", l.noteDamage(h, err))
 }
-
-// isDamage says that an error means that what is stored is not what was
-// written: a checksum fails, bytes do not decode, or something is gone. Any
-// other error of reading, such as one of the disk's controller or a process
-// with too many open files, may pass.
-func isDamage(err error) bool {
-	kind := meter.KindOf(err)
-	return kind == meter.KindCorrupt || kind == meter.KindNotFound || pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist)
-}
-
-// unreadable is an error of reading what is stored: KindCorrupt where it is
-// damaged, else KindUnavailable.
-func unreadable(err error, format string, args ...any) error {
-	kind := meter.KindUnavailable
-	if isDamage(err) {
-		kind = meter.KindCorrupt
-	}
-	return meter.WrapError(kind, err, format, args...)
-}
-
-// readTries is how often a read is tried that fails without damage.
-const readTries = 3
 
 // blockCache keeps the rows of blocks read last, for lookups and voids.
 type blockCache struct {
@@ -203,9 +176,5 @@ func (l *Ledger) cachedRows(h *block.Header) (*block.Rows, error) {
 
 // header reads and decodes one header of the log.
 func (l *Ledger) header(seq uint64) (block.Header, error) {
-	raw, err := l.log.Header(seq)
-	if err != nil {
-		return block.Header{}, err
-	}
-	return block.DecodeHeader(raw)
+	return log.ReadHeader(l.log, seq)
 }

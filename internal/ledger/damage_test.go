@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -17,6 +18,8 @@ import (
 	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
+	"odometer/internal/ledger/disk"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
@@ -197,12 +200,12 @@ func TestVerifyFindsAWrongCount(t *testing.T) {
 
 func editState(t *testing.T, fs vfs.FS, edit func(db *pebble.DB) error) {
 	t.Helper()
-	editStore(t, fs, stateFolder, &pebble.Options{FS: fs, Logger: quiet{}, Merger: cell.Merger, FormatMajorVersion: pebbleFormat}, edit)
+	editStore(t, fs, stateFolder, &pebble.Options{FS: fs, Logger: quiet{}, Merger: cell.Merger, FormatMajorVersion: disk.Format}, edit)
 }
 
 func editLog(t *testing.T, fs vfs.FS, edit func(db *pebble.DB) error) {
 	t.Helper()
-	editStore(t, fs, logFolder, &pebble.Options{FS: fs, Logger: quiet{}, FormatMajorVersion: pebbleFormat}, edit)
+	editStore(t, fs, logFolder, &pebble.Options{FS: fs, Logger: quiet{}, FormatMajorVersion: disk.Format}, edit)
 }
 
 func editStore(t *testing.T, _ vfs.FS, folder string, o *pebble.Options, edit func(db *pebble.DB) error) {
@@ -218,6 +221,19 @@ func editStore(t *testing.T, _ vfs.FS, folder string, o *pebble.Options, edit fu
 		t.Fatal(err)
 	}
 }
+
+// Keys of the log, see docs/format-log.md.
+const (
+	logBody   = 'b'
+	logHeader = 'h'
+)
+
+func logKey(seq uint64, kind byte) []byte {
+	return append(binary.BigEndian.AppendUint64([]byte{'e'}, seq), kind)
+}
+
+// storeOf is the engine below a ledger's log.
+func storeOf(l *Ledger) *pebble.DB { return l.log.(*log.Local).DB() }
 
 // flipBody flips one bit of a stored body.
 func flipBody(t *testing.T, db *pebble.DB, r *rand.Rand, seq uint64) {
@@ -243,7 +259,7 @@ func TestFlippedBitInABlock(t *testing.T) {
 	r := fixedtest.Rand(t)
 	l := dataset(t, vfs.NewMem())
 	seq := firstBlock(t, l, "default")
-	flipBody(t, l.log.(*localLog).db, r, seq)
+	flipBody(t, storeOf(l), r, seq)
 	from, to := testStart, testStart.Add(time.Hour)
 	ctx := context.Background()
 	scan := UsageQuery{Organization: "default", Meter: "bytes", From: from, To: to, GroupBy: []string{"subject"}}

@@ -10,6 +10,7 @@ import (
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
+	"odometer/internal/ledger/disk"
 	"odometer/internal/meter"
 )
 
@@ -293,7 +294,7 @@ func (l *Ledger) dirtySlots(marks []dirtyMark) ([]dirtySlot, error) {
 		ok = it.SeekGE(upperBound(s.key()))
 	}
 	if err := it.Close(); err != nil {
-		return nil, unreadable(err, "the state cannot be read")
+		return nil, disk.Unreadable(err, "the state cannot be read")
 	}
 	slices.SortFunc(out, dirtySlot.compare)
 	return slices.Compact(out), nil

@@ -1,12 +1,16 @@
 package ledger
 
-import "odometer/internal/meter"
+import (
+	"odometer/internal/meter"
+
+	"odometer/internal/ledger/disk"
+)
 
 // fatal ends the process through Options.Fatal. If that returns, the ledger
 // has failed: stopped says so from now on, and everybody who waits is answered.
 func (l *Ledger) fatal(message string, cause error) {
 	kind := meter.KindUnavailable
-	if cause != nil && isDamage(cause) {
+	if cause != nil && disk.Damaged(cause) {
 		kind = meter.KindCorrupt
 	}
 	first := l.failed.CompareAndSwap(nil, &meter.Error{Kind: kind, Err: cause,

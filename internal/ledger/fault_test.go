@@ -258,7 +258,7 @@ func TestRandomReadFaults(t *testing.T) {
 	r := fixedtest.Rand(t)
 	mem := vfs.NewCrashableMem()
 	l := dataset(t, mem)
-	for _, flush := range []func() error{l.state.Flush, l.log.(*localLog).db.Flush} {
+	for _, flush := range []func() error{l.state.Flush, storeOf(l).Flush} {
 		if err := flush(); err != nil {
 			t.Fatal(err)
 		}

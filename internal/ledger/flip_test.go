@@ -136,7 +136,7 @@ func TestFlippedBitInATable(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	l := dataset(t, mem)
 	blocks := l.Stats().Last
-	for _, flush := range []func() error{l.state.Flush, l.log.(*localLog).db.Flush} {
+	for _, flush := range []func() error{l.state.Flush, storeOf(l).Flush} {
 		if err := flush(); err != nil {
 			t.Fatal(err)
 		}

@@ -85,15 +85,3 @@ func groupKey(version uint32, group []uint64) []byte {
 	}
 	return k
 }
-
-// upperBound returns the first key after all keys with the prefix.
-func upperBound(prefix []byte) []byte {
-	up := append([]byte(nil), prefix...)
-	for i := len(up) - 1; i >= 0; i-- {
-		if up[i] != 0xff {
-			up[i]++
-			return up[:i+1]
-		}
-	}
-	return nil
-}

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"runtime/debug"
@@ -21,7 +22,9 @@ import (
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
+	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/idset"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
@@ -52,10 +55,10 @@ type Ledger struct {
 	onFail   func(string)
 	onDamage func(string)
 
-	lock       dirLock
-	mark       tailMark
+	lock       io.Closer // of the data directory
+	mark       log.Mark
 	cache      *pebble.Cache
-	log        Log
+	log        log.Log
 	state      *pebble.DB
 	freshState bool // made by this start
 	key        block.Key
@@ -115,6 +118,7 @@ const (
 	stateFolder = "state"
 	runFolder   = "ids"
 	lockName    = "LOCK"
+	markName    = "TAIL"
 	metaHashKey = "hash-key"
 	metaFormat  = "format"
 )
@@ -138,7 +142,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l.staging.most = l.limits.StagedBytes
 	l.queue = newQueue(l.limits.BytesInFlight, l.limits.BlocksInFlight*64)
 	if l.fs == nil {
-		l.fs = privateFS{vfs.Default}
+		l.fs = disk.Private(vfs.Default)
 	}
 	if l.clock == nil {
 		l.clock = time.Now
@@ -161,27 +165,28 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 }
 
 func (l *Ledger) open(ctx context.Context) error {
-	if err := makeDir(l.fs, l.dir); err != nil {
+	if err := disk.MakeDir(l.fs, l.dir); err != nil {
 		return err
 	}
-	if err := l.lock.take(l.fs, filepath.Join(l.dir, lockName)); err != nil {
+	var err error
+	if l.lock, err = disk.Lock(l.fs, filepath.Join(l.dir, lockName)); err != nil {
 		return err
 	}
 	if err := checkRoom(l.fs, l.dir); err != nil {
 		return err
 	}
 	l.cache = pebble.NewCache(l.limits.CacheBytes)
-	log, err := openLocalLog(l.fs, filepath.Join(l.dir, logFolder), pebbleLogger{l}, l.cache)
+	local, err := log.Open(l.fs, filepath.Join(l.dir, logFolder), storeWatch{l}, l.cache)
 	if err != nil {
 		return corruptIfDamaged(err)
 	}
-	l.log = log
+	l.log = local
 	if err := l.openMeta(); err != nil {
 		return err
 	}
 	_, noState := l.fs.Stat(filepath.Join(l.dir, stateFolder))
 	l.freshState = noState != nil
-	if l.state, err = openState(l.fs, filepath.Join(l.dir, stateFolder), pebbleLogger{l}, l.cache, l.limits.SetValues); err != nil {
+	if l.state, err = openState(l.fs, filepath.Join(l.dir, stateFolder), storeWatch{l}, l.cache, l.limits.SetValues); err != nil {
 		return corruptIfDamaged(err)
 	}
 	return l.recover(ctx)
@@ -246,27 +251,12 @@ func (l *Ledger) Secret(purpose string) [sha256.Size]byte {
 }
 
 // openState opens the folded state.
-func openState(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache, setValues int) (*pebble.DB, error) {
-	opts := &pebble.Options{
-		FS: manifestFS{fs}, Logger: logger, Cache: cache, Merger: cell.NewMerger(setValues), EventListener: storeEvents(logger),
-		FormatMajorVersion:          pebbleFormat,
-		MemTableSize:                32 << 20,
-		MemTableStopWritesThreshold: 3,
-		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       24,
-		MaxOpenFiles:                1000,
-	}
+func openState(fsys vfs.FS, dir string, w disk.Watcher, cache *pebble.Cache, setValues int) (*pebble.DB, error) {
+	opts := &pebble.Options{Cache: cache, Merger: cell.NewMerger(setValues)}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	if err := checkWAL(fs, dir); err != nil {
-		return nil, err
-	}
-	db, err := openStore(dir, opts)
-	if err != nil {
-		return nil, fmt.Errorf("open the state in %s: %w", dir, err)
-	}
-	return db, nil
+	return disk.Open(fsys, dir, "state", w, opts)
 }
 
 // start runs the goroutines.
@@ -437,29 +427,9 @@ func (l *Ledger) closeStores() error {
 	if l.cache != nil {
 		l.cache.Unref()
 	}
-	errs = append(errs, corruptIfDamaged(l.mark.close()))
-	return errors.Join(append(errs, l.lock.release())...)
-}
-
-// pebbleLogger passes the engine's messages on. A failed commit comes here as Fatalf.
-type pebbleLogger struct{ l *Ledger }
-
-func (p pebbleLogger) Infof(format string, args ...any) {
-	if p.l.logger.Enabled(p.l.closing, slog.LevelDebug) {
-		p.l.logger.Debug("store: " + fmt.Sprintf(format, args...))
+	errs = append(errs, corruptIfDamaged(l.mark.Close()))
+	if l.lock != nil {
+		errs = append(errs, l.lock.Close())
 	}
-}
-
-func (p pebbleLogger) Errorf(format string, args ...any) {
-	p.l.logger.Error("store: " + fmt.Sprintf(format, args...))
-}
-
-func (p pebbleLogger) Fatalf(format string, args ...any) {
-	var cause error
-	for _, arg := range args {
-		if err, ok := arg.(error); ok {
-			cause = err
-		}
-	}
-	p.l.fatal("store: "+fmt.Sprintf(format, args...), cause)
+	return errors.Join(errs...)
 }

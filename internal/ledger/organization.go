@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"encoding/json"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -222,22 +221,4 @@ func readOrgs(db pebble.Reader) (map[string]*orgState, error) {
 // scanState calls fn for every state key with the prefix.
 func (l *Ledger) scanState(prefix []byte, fn func(key, value []byte) error) error {
 	return scanDB(l.state, prefix, fn)
-}
-
-// scanDB calls fn for every key with the prefix, in order.
-func scanDB(db pebble.Reader, prefix []byte, fn func(key, value []byte) error) error {
-	it, err := db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upperBound(prefix)})
-	if err != nil {
-		return fmt.Errorf("read the state: %w", err)
-	}
-	for it.First(); it.Valid(); it.Next() {
-		if err := fn(it.Key(), it.Value()); err != nil {
-			_ = it.Close()
-			return err
-		}
-	}
-	if err := it.Close(); err != nil {
-		return unreadable(err, "the state cannot be read")
-	}
-	return nil
 }

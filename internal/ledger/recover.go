@@ -13,7 +13,9 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/idset"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
@@ -68,6 +70,41 @@ func (l *Ledger) recover(ctx context.Context) error {
 	return nil
 }
 
+// noteTail keeps the mark; either number may be 0.
+func (l *Ledger) noteTail(acknowledged, checkpoint uint64, sync bool) {
+	if err := l.mark.Note(acknowledged, checkpoint, sync); err != nil {
+		l.logger.Warn("the tail mark cannot be written: a loss of the log's end would not be noticed", "file", l.markPath(), "error", err)
+	}
+}
+
+func (l *Ledger) markPath() string { return filepath.Join(l.dir, markName) }
+
+// checkTail compares what the stores hold with what the mark says they held.
+// last is the end of the log, applied that of the state; fresh says that the
+// state was made just now, to be folded anew.
+func (l *Ledger) checkTail(last, applied uint64, fresh bool) error {
+	path := l.markPath()
+	acknowledged, checkpoint, damaged, err := l.mark.Open(l.fs, path)
+	if err != nil {
+		return err
+	}
+	if damaged {
+		l.logger.Warn("the tail mark is damaged: whether the log has lost its end cannot be told", "file", path)
+	}
+	if want := acknowledged; want > last {
+		return meter.Errorf(meter.KindCorrupt, "blocks %d to %d were acknowledged and are not there: the log ends at %d, a write-ahead log (%s) is missing or cut short; "+
+			"put it back or restore a backup. To go on without them, remove %s", last+1, want, last, filepath.Join(l.dir, logFolder, "*.log"), path)
+	}
+	if want := checkpoint; want > applied && !fresh {
+		return meter.Errorf(meter.KindCorrupt, "the state was written up to block %d and now ends at %d: a write-ahead log (%s) is missing or cut short; "+
+			"put it back, restore a backup, or remove the folders %s and %s of %s to have the log counted anew",
+			want, applied, filepath.Join(l.dir, stateFolder, "*.log"), stateFolder, runFolder, l.dir)
+	}
+	l.mark.Reset(last, applied)
+	l.noteTail(last, applied, false)
+	return nil
+}
+
 func (l *Ledger) idOptions() idset.Options {
 	// A checkpoint's events and some blocks fit below 60 %; up to 80 % there is
 	// room for what arrives while the checkpoint before is still being written.
@@ -93,7 +130,7 @@ func (l *Ledger) readCheckpoint() (checkpointRecord, error) {
 		return rec, nil
 	}
 	if err != nil {
-		return rec, unreadable(err, "the checkpoint record cannot be read")
+		return rec, disk.Unreadable(err, "the checkpoint record cannot be read")
 	}
 	defer closer.Close()
 	if err := json.Unmarshal(v, &rec); err != nil {
@@ -235,12 +272,9 @@ func (l *Ledger) readBack(seq uint64) replayed {
 		return replayed{err: fmt.Errorf("header of block %d: %w", seq, err)}
 	}
 	it := &foldItem{header: h}
-	body, err := l.log.Body(seq)
-	if err != nil && !isDamage(err) {
+	body, err := log.ReadBody(l.log, &h)
+	if err != nil && !disk.Damaged(err) {
 		return replayed{err: fmt.Errorf("block %d: %w", seq, err)}
-	}
-	if err == nil {
-		err = h.CheckBody(body)
 	}
 	if err == nil && h.Kind == block.KindEvents {
 		it.rows, err = block.Decode(body, l.key, true, h.Accepted.UnixNano())

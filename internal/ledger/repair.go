@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/log"
 )
 
 // Stop is an organization that is not served since a block of its own could not be read.
@@ -60,10 +61,7 @@ func (l *Ledger) Stops(ctx context.Context) ([]Stop, error) {
 }
 
 func (l *Ledger) readable(h *block.Header) error {
-	body, err := l.log.Body(h.Sequence)
-	if err == nil {
-		err = h.CheckBody(body)
-	}
+	body, err := log.ReadBody(l.log, h)
 	if err == nil && h.Kind == block.KindEvents {
 		_, err = block.Decode(body, l.key, false, h.Accepted.UnixNano())
 	}

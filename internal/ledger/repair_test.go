@@ -31,7 +31,7 @@ func TestReadErrorsAreNoDamage(t *testing.T) {
 		l := openTest(t, Options{Dir: "data", FS: fs, Limits: Limits{CacheBytes: 1, BlockCacheEntries: 1}})
 		createMeters(t, l, "default", testMeters()[:1])
 		appendAll(t, l, "default", sampleEvents(100, "a"))
-		if err := l.log.(*localLog).db.Flush(); err != nil {
+		if err := storeOf(l).Flush(); err != nil {
 			t.Fatal(err)
 		}
 		on.Store(true)

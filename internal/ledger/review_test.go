@@ -12,6 +12,7 @@ import (
 
 	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
@@ -100,7 +101,7 @@ func TestBackfillBesideDamage(t *testing.T) {
 			appendAll(t, l, org, sampleEvents(10, fmt.Sprint(org, i)))
 		}
 	}
-	flipBody(t, l.log.(*localLog).db, fixedtest.Rand(t), firstBlock(t, l, "default"))
+	flipBody(t, storeOf(l), fixedtest.Rand(t), firstBlock(t, l, "default"))
 	createMeters(t, l, "default", testMeters()[:1])
 	createMeters(t, l, "other", testMeters()[:1])
 	waitFor(t, func() bool { m, _ := l.Meter("other", "requests"); return m.Backfill.Done })
@@ -226,18 +227,18 @@ func TestOpenFailsWhileFolding(t *testing.T) {
 		t.Fatal(err)
 	}
 	foldAgain(t, fs)
-	log, err := openLocalLog(fs, "data/"+logFolder, pebbleLogger{l}, nil)
+	local, err := log.Open(fs, "data/"+logFolder, storeWatch{l}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := log.Header(29)
+	raw, err := local.Header(29)
 	if err == nil {
-		err = log.db.Set(logKey(30, logHeader), raw, pebble.Sync)
+		err = local.DB().Set(logKey(30, logHeader), raw, pebble.Sync)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Close(); err != nil {
+	if err := local.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for range 10 {

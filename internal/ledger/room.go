@@ -1,11 +1,8 @@
 package ledger
 
 import (
-	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -59,19 +56,4 @@ func CheckRoom(dir string) error { return checkRoom(vfs.Default, dir) }
 func FreeDisk(dir string) (free uint64, ok bool) {
 	usage, err := vfs.Default.GetDiskUsage(dir)
 	return usage.AvailBytes, err == nil
-}
-
-// isFull says that an error is a full disk's.
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-}
-
-// noRoom ends the process when the disk is full while a store writes on its
-// own account: the engine would try again without a pause and hold up everybody.
-func (l *Ledger) noRoom(err error) {
-	message := fmt.Sprintf("the disk of %s is full: %v", l.dir, err)
-	if usage, failed := l.fs.GetDiskUsage(l.dir); failed == nil {
-		message = fmt.Sprintf("the disk of %s is full, %d bytes are free: %v", l.dir, usage.AvailBytes, err)
-	}
-	go l.fatal(message, nil) // the engine waits for us, and holds its lock
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -9,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"odometer/internal/fixedtest"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
@@ -154,10 +157,10 @@ func TestGoingOnAfterALoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(context.Background(), Options{Dir: "data", FS: fs})
-	if err == nil || !strings.Contains(err.Error(), "To go on without them, remove "+filepath.Join("data", tailName)) {
+	if err == nil || !strings.Contains(err.Error(), "To go on without them, remove "+filepath.Join("data", markName)) {
 		t.Fatal(err)
 	}
-	if err := fs.Remove(filepath.Join("data", tailName)); err != nil {
+	if err := fs.Remove(filepath.Join("data", markName)); err != nil {
 		t.Fatal(err)
 	}
 	on := openTest(t, Options{Dir: "data", FS: fs})
@@ -185,20 +188,17 @@ func TestHoleInTheLog(t *testing.T) {
 	for i := range 6 {
 		appendAll(t, l, "default", sampleEvents(10, fmt.Sprint("e", i, "-")))
 	}
-	local := l.log.(*localLog)
-	if err := local.checkReach(); err != nil {
+	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b := local.db.NewBatch()
-	for _, kind := range []byte{logBody, logHeader} {
-		if err := b.Delete(logKey(4, kind), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := b.Commit(nil); err != nil {
+	if err := openTest(t, Options{Dir: "data", FS: mem}).Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := local.checkReach(); meter.KindOf(err) != meter.KindCorrupt {
+	editLog(t, mem, func(db *pebble.DB) error {
+		return errors.Join(db.Delete(logKey(4, logBody), nil), db.Delete(logKey(4, logHeader), nil))
+	})
+	_, err := Open(context.Background(), Options{Dir: "data", FS: mem})
+	if meter.KindOf(err) != meter.KindCorrupt || !strings.Contains(err.Error(), "blocks up to 4 are missing in the log") {
 		t.Fatalf("a hole in the log: %v", err)
 	}
 }
@@ -209,19 +209,19 @@ func TestDamagedTailMark(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	l := openTest(t, Options{Dir: "data", FS: mem})
 	appendAll(t, l, "default", sampleEvents(10, "e"))
-	path := filepath.Join("data", tailName)
-	for n := range tailSize {
+	path := filepath.Join("data", markName)
+	for n := range 20 {
 		fs := killed(mem)
 		b, err := fs.UnsafeGetFileDataBuffer(path)
-		if err != nil || len(b) != tailSize {
+		if err != nil || len(b) != 20 {
 			t.Fatal(len(b), err)
 		}
 		b[n] ^= 1
-		var m tailMark
-		if damaged, err := m.open(fs, path); err != nil || !damaged {
+		var m log.Mark
+		if _, _, damaged, err := m.Open(fs, path); err != nil || !damaged {
 			t.Errorf("byte %d: damaged %v, %v", n, damaged, err)
 		}
-		_ = m.close()
+		_ = m.Close()
 		again := openTest(t, Options{Dir: "data", FS: fs})
 		if again.Stats().Last != l.Stats().Last {
 			t.Errorf("byte %d: %d blocks", n, again.Stats().Last)

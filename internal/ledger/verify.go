@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/idset"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
@@ -54,7 +56,7 @@ const (
 // and the cells, and compares. Ingest goes on meanwhile.
 func (l *Ledger) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, error) {
 	report, err := l.verify(ctx, o)
-	if err != nil && ctx.Err() == nil && isDamage(err) {
+	if err != nil && ctx.Err() == nil && disk.Damaged(err) {
 		report.Problems = append(report.Problems, fmt.Sprintf("what is stored is damaged, so that verification ended early: %v", err))
 		err = nil
 	}
@@ -152,10 +154,7 @@ func (v *verifier) chain(ctx context.Context) error {
 		sum, accepted = h.Sum(), h.Accepted
 		v.report.Blocks++
 		v.report.Events += uint64(h.Rows)
-		body, err := v.l.log.Body(seq)
-		if err == nil {
-			err = h.CheckBody(body)
-		}
+		body, err := log.ReadBody(v.l.log, &h)
 		if err == nil && h.Kind == block.KindEvents {
 			err = v.times(&h, body)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
+	"odometer/internal/ledger/disk"
 	"odometer/internal/meter"
 )
 
@@ -30,7 +31,7 @@ func (s *stateReader) get(key []byte) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, unreadable(err, "the state cannot be read")
+		return nil, disk.Unreadable(err, "the state cannot be read")
 	}
 	out := append([]byte{}, v...)
 	return out, closer.Close()

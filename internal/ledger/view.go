@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/disk"
 	"odometer/internal/meter"
 )
 
@@ -72,7 +73,7 @@ func (v *view) headers(org string, from, to uint64, fn func(h *block.Header) (mo
 		}
 	}
 	if err := it.Close(); err != nil {
-		return unreadable(err, "block headers cannot be read")
+		return disk.Unreadable(err, "block headers cannot be read")
 	}
 	for _, list := range v.recent {
 		for _, n := range list {
@@ -124,7 +125,7 @@ func (l *Ledger) stateValue(key []byte) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, unreadable(err, "the state cannot be read")
+		return nil, disk.Unreadable(err, "the state cannot be read")
 	}
 	out := append([]byte{}, v...)
 	return out, closer.Close()
@@ -137,7 +138,7 @@ func (l *Ledger) stateHas(key []byte) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, unreadable(err, "the state cannot be read")
+		return false, disk.Unreadable(err, "the state cannot be read")
 	}
 	return true, closer.Close()
 }

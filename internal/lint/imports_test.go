@@ -18,6 +18,8 @@ var importTable = map[string][]string{
 	"internal/meter":               {"internal/strictjson"},
 	"internal/ledger":              {"internal/meter", "internal/share", "internal/ledger/..."},
 	"internal/ledger/block":        {"internal/meter"},
+	"internal/ledger/disk":         {"internal/meter"},
+	"internal/ledger/log":          {"internal/meter", "internal/ledger/block", "internal/ledger/disk"},
 	"internal/rating":              {"internal/meter"},
 	"internal/cloudevents":         {"internal/meter", "internal/ledger/block"},
 	"internal/catalog":             {"internal/meter", "internal/strictjson"},

@@ -1,4 +1,4 @@
-package ledger
+package log
 
 import (
 	"bytes"
@@ -102,7 +102,7 @@ func (r *run) encodeHeaders() ([]byte, error) {
 	out = binary.AppendUvarint(out, uint64(len(r.entries)))
 	out = binary.AppendUvarint(out, uint64(len(r.orgs)))
 	for _, o := range r.orgs {
-		out = appendOrg(out, o)
+		out = append(binary.AppendUvarint(out, uint64(len(o))), o...)
 	}
 	var kinds, orgs, times, counts, sums []byte
 	var before block.Header

@@ -1,4 +1,4 @@
-package ledger
+package disk
 
 import (
 	"io"
@@ -16,6 +16,9 @@ const (
 	privateFile = 0o600
 	privateDir  = 0o700
 )
+
+// Private is the file system below, on which all that is made is the owner's only.
+func Private(fs vfs.FS) vfs.FS { return privateFS{fs} }
 
 // Create implements vfs.FS.
 func (p privateFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {

@@ -11,21 +11,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/log"
 	"odometer/internal/meter"
 )
 
 // stillLog are the limits of a ledger whose small blocks stay until a test merges them.
 func stillLog() Limits { return Limits{CompactRows: -1} }
 
-func testCompactor(t testing.TB, l *Ledger, rows int) *compactor {
+func testCompactor(t testing.TB, l *Ledger, rows int) *log.Compactor {
 	t.Helper()
-	c, err := newCompactor(l.log.(*localLog), rows, func(h *block.Header, err error) { l.noteDamage(h, err) })
+	c, err := l.log.Compactor(rows, func(h *block.Header, err error) { l.noteDamage(h, err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,23 +33,39 @@ func testCompactor(t testing.TB, l *Ledger, rows int) *compactor {
 }
 
 // mergeAll merges what can be merged and returns the runs that the log then has.
-func mergeAll(t testing.TB, l *Ledger, c *compactor) int {
+func mergeAll(t testing.TB, l *Ledger, c *log.Compactor) int {
 	t.Helper()
 	if err := l.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	for more := true; more; {
 		var err error
-		if more, err = c.step(l.checkpointed.Load() - 1); err != nil {
+		if more, err = c.Step(l.checkpointed.Load() - 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return storedRuns(t, l)
 }
 
+// What the log does with small blocks.
+const (
+	minRunParts = 16   // a run has so many
+	smallRows   = 1000 // events of a block that is large
+)
+
+// mergedUpTo is the sequence up to which the log has been looked at.
+func mergedUpTo(t testing.TB, l *Ledger) uint64 {
+	t.Helper()
+	v, err := l.log.Meta("compacted")
+	if err != nil || len(v) != 8 {
+		t.Fatal(v, err)
+	}
+	return binary.BigEndian.Uint64(v)
+}
+
 func storedRuns(t testing.TB, l *Ledger) (n int) {
 	t.Helper()
-	err := scanDB(l.log.(*localLog).db, []byte{logMergedPrefix}, func(key, _ []byte) error {
+	err := scanDB(storeOf(l), []byte{'x'}, func(key, _ []byte) error {
 		if key[9] == logHeader {
 			n++
 		}
@@ -62,18 +78,18 @@ func storedRuns(t testing.TB, l *Ledger) (n int) {
 }
 
 // logContent reads every header and body.
-func logContent(t testing.TB, log Log) (out [][2][]byte) {
+func logContent(t testing.TB, r log.Reader) (out [][2][]byte) {
 	t.Helper()
-	last, _, err := log.Last()
+	last, _, err := r.Last()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for seq := uint64(1); seq <= last; seq++ {
-		h, err := log.Header(seq)
+		h, err := r.Header(seq)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := log.Body(seq)
+		b, err := r.Body(seq)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +188,7 @@ func TestMergeOnlyColdBlocks(t *testing.T) {
 		appendAll(t, l, "default", randomEvents(rng, 1, &next))
 	}
 	c := testCompactor(t, l, minRunParts)
-	if more, err := c.step(0); more || err != nil || storedRuns(t, l) != 0 {
+	if more, err := c.Step(0); more || err != nil || storedRuns(t, l) != 0 {
 		t.Fatalf("%v, %v: entries that a replay needs were merged", more, err)
 	}
 	if n := mergeAll(t, l, c); n != 3 {
@@ -183,14 +199,14 @@ func TestMergeOnlyColdBlocks(t *testing.T) {
 	}
 	l = openTest(t, o)
 	c = testCompactor(t, l, minRunParts)
-	if c.next != 3*minRunParts+1 {
-		t.Errorf("the next start begins at block %d", c.next)
+	if n := mergedUpTo(t, l); n != 3*minRunParts {
+		t.Errorf("the next start begins after block %d", n)
 	}
 	// Fewer parts than are worth it: passed over for good.
 	appendAll(t, l, "default", randomEvents(rng, smallRows-1, &next))
 	appendAll(t, l, "default", randomEvents(rng, smallRows-1, &next))
-	if n := mergeAll(t, l, c); n != 3 || c.next <= 3*minRunParts+1 {
-		t.Errorf("%d runs, next %d", n, c.next)
+	if n := mergeAll(t, l, c); n != 3 || mergedUpTo(t, l) <= 3*minRunParts {
+		t.Errorf("%d runs up to %d", n, mergedUpTo(t, l))
 	}
 	verifyClean(t, l)
 }
@@ -214,7 +230,7 @@ func TestCrashWhileMerging(t *testing.T) {
 			clones = append(clones, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}))
 		}
 		var err error
-		if more, err = c.step(l.checkpointed.Load() - 1); err != nil {
+		if more, err = c.Step(l.checkpointed.Load() - 1); err != nil {
 			t.Fatal(err)
 		}
 		clones = append(clones, mem.CrashClone(vfs.CrashCloneCfg{}))
@@ -233,28 +249,24 @@ func TestCrashWhileMerging(t *testing.T) {
 	}
 }
 
-// flipMerged changes one bit of a record of the first run.
-func flipMerged(t *testing.T, l *Ledger, rng *rand.Rand, kind byte, org int) (first, last uint64) {
+// flipMerged changes one bit of a record of the first run, and returns the last of its blocks.
+func flipMerged(t *testing.T, db *pebble.DB, rng *rand.Rand, record string) (last uint64) {
 	t.Helper()
-	log := l.log.(*localLog)
-	r, err := log.runOf(1)
-	if err != nil || r == nil {
-		t.Fatal(r, err)
+	var key, value []byte
+	err := scanDB(db, []byte{'x'}, func(k, v []byte) error {
+		if key == nil && strings.HasPrefix(string(k[9:]), record) {
+			key, value = slices.Clone(k), slices.Clone(v)
+		}
+		return nil
+	})
+	if err != nil || key == nil {
+		t.Fatal(key, err)
 	}
-	key := mergedHeadersKey(r.last())
-	if kind == logBody {
-		key = mergedBodiesKey(r.last(), org)
-	}
-	v, err := log.get(key, "merged block", r.last())
-	if err != nil {
+	value[rng.IntN(len(value))] ^= 1 << rng.IntN(8)
+	if err := db.Set(key, value, pebble.Sync); err != nil {
 		t.Fatal(err)
 	}
-	v[rng.IntN(len(v))] ^= 1 << rng.IntN(8)
-	if err := log.db.Set(key, v, pebble.Sync); err != nil {
-		t.Fatal(err)
-	}
-	log.runs = runCache{}
-	return r.first, r.last()
+	return binary.BigEndian.Uint64(key[1:])
 }
 
 // A flipped bit in a merged block names every block and the organization that
@@ -273,7 +285,7 @@ func TestFlippedBitInAMergedBlock(t *testing.T) {
 		appendAll(t, l, org, randomEvents(rng, 1, &next))
 	}
 	mergeAll(t, l, testCompactor(t, l, 30))
-	_, last := flipMerged(t, l, rng, logBody, 0)
+	last := flipMerged(t, storeOf(l), rng, "b\x00\x00")
 	r, err := l.Verify(context.Background(), VerifyOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -307,8 +319,16 @@ func TestFlippedBitInAMergedBlock(t *testing.T) {
 	if _, err := l.Events(context.Background(), EventsQuery{Organization: "default"}); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("the damaged organization: %v", err)
 	}
-	flipMerged(t, l, rng, logHeader, 0)
-	if _, err := l.log.Header(3); meter.KindOf(err) != meter.KindCorrupt {
+	if err := l.log.Checkpoint("/copy"); err != nil { // whose runs nobody has read yet
+		t.Fatal(err)
+	}
+	copied, err := log.Open(l.fs, "/copy", storeWatch{l}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = copied.Close() }()
+	flipMerged(t, copied.DB(), rng, "h")
+	if _, err := copied.Header(3); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("a header from a damaged record: %v", err)
 	}
 }
@@ -322,13 +342,12 @@ func TestDamagedBlockIsNotMerged(t *testing.T) {
 	for range 50 {
 		appendAll(t, l, "default", randomEvents(rng, 1, &next))
 	}
-	log := l.log.(*localLog)
-	body, err := log.Body(7)
+	body, err := l.log.Body(7)
 	if err != nil {
 		t.Fatal(err)
 	}
 	body[9] ^= 4
-	if err := log.db.Set(logKey(7, logBody), body, pebble.Sync); err != nil {
+	if err := storeOf(l).Set(logKey(7, logBody), body, pebble.Sync); err != nil {
 		t.Fatal(err)
 	}
 	if n := mergeAll(t, l, testCompactor(t, l, 20)); n != 2 {
@@ -337,10 +356,10 @@ func TestDamagedBlockIsNotMerged(t *testing.T) {
 	if d := l.Damaged(); len(d) != 1 || d[0].Sequence != 7 {
 		t.Errorf("%v", d)
 	}
-	if back, err := log.Body(7); err != nil || !bytes.Equal(back, body) {
+	if back, err := l.log.Body(7); err != nil || !bytes.Equal(back, body) {
 		t.Errorf("the damaged block was not left alone: %v", err)
 	}
-	if _, err := log.Body(8); err != nil {
+	if _, err := l.log.Body(8); err != nil {
 		t.Error(err)
 	}
 }
@@ -363,90 +382,6 @@ func TestCompactLoop(t *testing.T) {
 	voidRandom(t, l, rng, 20, next)
 	compareWithScan(t, l, UsageQuery{Meter: "bytes", Window: "day"})
 	verifyClean(t, l)
-}
-
-func testRun(t testing.TB, rng *rand.Rand, n int) (*openRun, []byte) {
-	t.Helper()
-	var o *openRun
-	var prev [16]byte
-	for i := range n {
-		body := make([]byte, 8+rng.IntN(40))
-		if rng.IntN(2) == 0 {
-			binary.LittleEndian.PutUint64(body[len(body)-8:], xxhash.Sum64(body[:len(body)-8]))
-		}
-		h := block.Header{Sequence: 10 + uint64(i), Kind: block.KindEvents, Org: fmt.Sprint("o", rng.IntN(3)), Accepted: time.Unix(0, int64(i)*5), Rows: rng.Uint32N(5), MinTime: rng.Int64() - 1<<62,
-			BodyLen: uint32(len(body)), BodySum: block.BodySum(body), Prev: prev}
-		h.MaxTime = h.MinTime + int64(rng.IntN(100))
-		prev = h.Sum()
-		if o == nil {
-			o = newOpenRun(&h)
-		}
-		if rng.IntN(5) == 0 {
-			body = nil
-		}
-		o.add(h.Append(nil), &h, body)
-	}
-	headers, err := o.encodeHeaders()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o, headers
-}
-
-func FuzzMergedHeaders(f *testing.F) {
-	for n := range uint64(4) {
-		_, headers := testRun(f, rand.New(rand.NewPCG(n, n)), int(1+n*5))
-		f.Add(headers)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, fix := range []bool{false, true} {
-			if fix && len(b) > 8 { // past the checksum
-				b = slices.Clone(b)
-				binary.LittleEndian.PutUint64(b[len(b)-8:], xxhash.Sum64(b[:len(b)-8]))
-			}
-			r, err := decodeHeaders(b)
-			if err != nil {
-				if meter.KindOf(err) != meter.KindCorrupt {
-					t.Fatal(err)
-				}
-				continue
-			}
-			for org := range r.orgs {
-				if _, err := r.decodeBodies(b, org); err == nil {
-					t.Fatal("headers read as bodies")
-				}
-			}
-		}
-	})
-}
-
-func FuzzMergedBodies(f *testing.F) {
-	o, headers := testRun(f, rand.New(rand.NewPCG(1, 1)), 30)
-	for org, joined := range o.joined {
-		f.Add(uint8(org), encodeBodies(o.last(), org, joined))
-	}
-	f.Fuzz(func(t *testing.T, org uint8, b []byte) {
-		r, err := decodeHeaders(headers)
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := int(org) % len(r.orgs)
-		if len(b) > 8 {
-			binary.LittleEndian.PutUint64(b[len(b)-8:], xxhash.Sum64(b[:len(b)-8]))
-		}
-		joined, err := r.decodeBodies(b, at)
-		if err != nil {
-			if meter.KindOf(err) != meter.KindCorrupt {
-				t.Fatal(err)
-			}
-			return
-		}
-		for i := range r.entries {
-			if e := &r.entries[i]; e.org == at && !e.apart && len(r.body(e, joined)) != int(e.bodySize) {
-				t.Fatalf("entry %d has the wrong length", i)
-			}
-		}
-	})
 }
 
 // BenchmarkMergedBlocks measures what 200,000 requests of one event take before
@@ -474,7 +409,7 @@ func BenchmarkMergedBlocks(b *testing.B) {
 			b.Fatal(err)
 		}
 		measure := func(when string) {
-			db := l.log.(*localLog).db
+			db := storeOf(l)
 			if err := db.Compact(context.Background(), []byte{0}, []byte{0xff}, false); err != nil {
 				b.Fatal(err)
 			}

@@ -1,4 +1,6 @@
-package ledger
+// Package log keeps the entries of the ledger: what was appended, durably and
+// in order, and nothing of what is made of it. Everything else is a fold of it.
+package log
 
 import (
 	"encoding/binary"
@@ -8,6 +10,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/disk"
 	"odometer/internal/meter"
 )
 
@@ -18,21 +22,30 @@ type Entry struct {
 	Body     []byte
 }
 
-// Log is the ordered, durable sequence of one shard's entries. Sequences
-// start at 1 and have no gaps. The local form is a Pebble instance; replicated
-// forms implement the same contract.
+// Reader reads the entries of a log by their sequences, which start at 1 and
+// have no gaps.
+type Reader interface {
+	// Last returns the sequence and header of the last entry; 0 and nil when empty.
+	Last() (sequence uint64, header []byte, err error)
+	// Header returns the header of one entry; the caller owns the slice.
+	// KindNotFound if there is no such entry, KindCorrupt if it cannot be read.
+	Header(sequence uint64) ([]byte, error)
+	// Body returns the body of one entry; as Header otherwise.
+	Body(sequence uint64) ([]byte, error)
+}
+
+// Log is the ordered, durable sequence of one shard's entries. The local form
+// is a Pebble instance; replicated forms implement the same contract.
 type Log interface {
+	Reader
 	// Append makes the entries durable in order, all or none. The first one's
 	// sequence is Last()+1. A failure that leaves the outcome unknown must
 	// end the process: nothing in doubt is answered.
 	Append(entries []Entry) error
-	// Last returns the sequence and header of the last entry; 0 and nil when empty.
-	Last() (sequence uint64, header []byte, err error)
-	// Body returns the body of one entry; the caller owns the slice.
-	// KindNotFound if there is no such entry, KindCorrupt if it cannot be read.
-	Body(sequence uint64) ([]byte, error)
-	// Header returns the header of one entry; as Body otherwise.
-	Header(sequence uint64) ([]byte, error)
+	// Compactor returns what rewrites cold small entries into merged blocks of
+	// about so many rows of an organization. Entries that are found damaged
+	// stay where they are, and damage is told of them.
+	Compactor(rows int, damage func(h *block.Header, err error)) (*Compactor, error)
 	// Meta returns a value stored with SetMeta, nil if absent.
 	Meta(key string) ([]byte, error)
 	// SetMeta durably stores a small value beside the entries (the hash key, the format).
@@ -43,19 +56,19 @@ type Log interface {
 	Close() error
 }
 
-// The local log keeps two keys an entry, sequence first so that keys only
+// Local is the log in a directory of this host. It keeps two keys an entry, sequence first so that keys only
 // grow and compactions move tables instead of rewriting them:
 //
 //	'e' seq:8 'b' -> body        'e' seq:8 'h' -> header        'm' name -> meta
 //
 // Cold small entries are kept as parts of merged blocks, see merged.go.
-type localLog struct {
+type Local struct {
 	db   *pebble.DB
 	last uint64
 	runs runCache
 }
 
-var _ Log = (*localLog)(nil)
+var _ Log = (*Local)(nil)
 
 const (
 	logEntryPrefix = 'e'
@@ -64,37 +77,20 @@ const (
 	logHeader      = 'h'
 )
 
-// pebbleFormat is raised deliberately, one release at a time. It must be at
-// least FormatWALSyncChunks: before it, one flipped bit in the live
-// write-ahead log silently shortened the log.
-const pebbleFormat = pebble.FormatWALSyncChunks
-
-// openLocalLog opens or creates the log in dir. The event size is bounded by
+// Open opens or creates the log in dir. The event size is bounded by
 // the limits of ingest, so one memtable holds many groups.
-func openLocalLog(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cache) (*localLog, error) {
-	opts := &pebble.Options{
-		FS: manifestFS{fs}, Logger: logger, Cache: cache, EventListener: storeEvents(logger),
-		FormatMajorVersion:          pebbleFormat,
-		MemTableSize:                32 << 20,
-		MemTableStopWritesThreshold: 3,
-		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       24,
-		LBaseMaxBytes:               512 << 20,
-		MaxOpenFiles:                1000,
-	}
+func Open(fsys vfs.FS, dir string, w disk.Watcher, cache *pebble.Cache) (*Local, error) {
+	opts := &pebble.Options{Cache: cache, LBaseMaxBytes: 512 << 20}
 	// Bodies are compressed column by column already.
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	for i := range opts.TargetFileSizes {
 		opts.TargetFileSizes[i] = 64 << 20
 	}
-	if err := checkWAL(fs, dir); err != nil {
+	db, err := disk.Open(fsys, dir, "log", w, opts)
+	if err != nil {
 		return nil, err
 	}
-	db, err := openStore(dir, opts)
-	if err != nil {
-		return nil, fmt.Errorf("open the log in %s: %w", dir, err)
-	}
-	l := &localLog{db: db}
+	l := &Local{db: db}
 	err = l.findLast()
 	if err == nil {
 		err = l.checkReach()
@@ -105,25 +101,7 @@ func openLocalLog(fs vfs.FS, dir string, logger pebble.Logger, cache *pebble.Cac
 	return l, nil
 }
 
-// storeEvents reports damaged tables instead of ending the process, which is
-// the engine's default: whoever reads the table gets the error.
-func storeEvents(logger pebble.Logger) *pebble.EventListener {
-	return &pebble.EventListener{
-		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			logger.Errorf("%s", info)
-			if p, ok := logger.(pebbleLogger); ok {
-				p.l.notePlace(info.Path)
-			}
-		},
-		BackgroundError: func(err error) {
-			if p, ok := logger.(pebbleLogger); ok && isFull(err) {
-				p.l.noRoom(err)
-			}
-		},
-	}
-}
-
-func (l *localLog) findLast() error {
+func (l *Local) findLast() error {
 	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{logEntryPrefix}, UpperBound: []byte{logEntryPrefix + 1}})
 	if err != nil {
 		return fmt.Errorf("read the end of the log: %w", err)
@@ -132,7 +110,7 @@ func (l *localLog) findLast() error {
 		l.last = binary.BigEndian.Uint64(it.Key()[1:9])
 	}
 	if err := it.Close(); err != nil {
-		return unreadable(err, "the end of the log cannot be read")
+		return disk.Unreadable(err, "the end of the log cannot be read")
 	}
 	return nil
 }
@@ -145,7 +123,8 @@ func logKey(seq uint64, kind byte) []byte {
 	return k
 }
 
-func (l *localLog) Append(entries []Entry) error {
+// Append implements Log.
+func (l *Local) Append(entries []Entry) error {
 	size := 0
 	for _, e := range entries {
 		size += len(e.Header) + len(e.Body) + 64
@@ -178,7 +157,8 @@ func set(b *pebble.Batch, key, value []byte) error {
 	return op.Finish()
 }
 
-func (l *localLog) Last() (uint64, []byte, error) {
+// Last implements Reader.
+func (l *Local) Last() (uint64, []byte, error) {
 	if l.last == 0 {
 		return 0, nil, nil
 	}
@@ -186,35 +166,40 @@ func (l *localLog) Last() (uint64, []byte, error) {
 	return l.last, h, err
 }
 
-func (l *localLog) get(key []byte, what string, seq uint64) ([]byte, error) {
+// readTries is how often a read is tried that fails without damage.
+const readTries = 3
+
+func (l *Local) get(key []byte, what string, seq uint64) ([]byte, error) {
 	v, closer, err := l.db.Get(key)
-	for try := 1; try < readTries && err != nil && !errors.Is(err, pebble.ErrNotFound) && !isDamage(err); try++ {
+	for try := 1; try < readTries && err != nil && !errors.Is(err, pebble.ErrNotFound) && !disk.Damaged(err); try++ {
 		v, closer, err = l.db.Get(key)
 	}
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, meter.Errorf(meter.KindNotFound, "%s %d is not in the log", what, seq)
 	}
 	if err != nil {
-		return nil, unreadable(err, "%s %d of the log cannot be read", what, seq)
+		return nil, disk.Unreadable(err, "%s %d of the log cannot be read", what, seq)
 	}
 	out := append([]byte(nil), v...)
 	if err := closer.Close(); err != nil {
-		return nil, unreadable(err, "%s %d of the log cannot be read", what, seq)
+		return nil, disk.Unreadable(err, "%s %d of the log cannot be read", what, seq)
 	}
 	return out, nil
 }
 
-func (l *localLog) Body(seq uint64) ([]byte, error) {
+// Body implements Reader.
+func (l *Local) Body(seq uint64) ([]byte, error) {
 	return l.entry(seq, logBody, "block", l.mergedBody)
 }
 
-func (l *localLog) Header(seq uint64) ([]byte, error) {
+// Header implements Reader.
+func (l *Local) Header(seq uint64) ([]byte, error) {
 	return l.entry(seq, logHeader, "header of block", l.mergedHeader)
 }
 
 // entry reads a part of an entry under its own key, else from its merged
 // block: merging removes the one in the batch that adds the other.
-func (l *localLog) entry(seq uint64, kind byte, what string, merged func(uint64) ([]byte, error)) ([]byte, error) {
+func (l *Local) entry(seq uint64, kind byte, what string, merged func(uint64) ([]byte, error)) ([]byte, error) {
 	if l.runs.find(seq) != nil {
 		if v, err := merged(seq); v != nil || err != nil {
 			return v, err
@@ -230,7 +215,8 @@ func (l *localLog) entry(seq uint64, kind byte, what string, merged func(uint64)
 	return nil, err
 }
 
-func (l *localLog) Meta(key string) ([]byte, error) {
+// Meta implements Log.
+func (l *Local) Meta(key string) ([]byte, error) {
 	v, err := l.get(append([]byte{logMetaPrefix}, key...), "meta", 0)
 	if meter.KindOf(err) == meter.KindNotFound {
 		return nil, nil
@@ -238,18 +224,50 @@ func (l *localLog) Meta(key string) ([]byte, error) {
 	return v, err
 }
 
-func (l *localLog) SetMeta(key string, value []byte) error {
+// SetMeta implements Log.
+func (l *Local) SetMeta(key string, value []byte) error {
 	if err := l.db.Set(append([]byte{logMetaPrefix}, key...), value, pebble.Sync); err != nil {
 		return fmt.Errorf("store %s in the log: %w", key, err)
 	}
 	return nil
 }
 
-func (l *localLog) Checkpoint(dir string) error {
+// Checkpoint implements Log.
+func (l *Local) Checkpoint(dir string) error {
 	if err := l.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
 		return fmt.Errorf("copy the log to %s: %w", dir, err)
 	}
 	return nil
 }
 
-func (l *localLog) Close() error { return l.db.Close() }
+// Close implements Log.
+func (l *Local) Close() error { return l.db.Close() }
+
+// checkReach makes sure that no entry is missing in what write-ahead logs may
+// have held: the engine passes over one that is gone between two others.
+func (l *Local) checkReach() error {
+	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{logEntryPrefix}, UpperBound: []byte{logEntryPrefix + 1}})
+	if err != nil {
+		return fmt.Errorf("read the end of the log: %w", err)
+	}
+	next, size := l.last+1, 0 // next is the lowest sequence seen
+	for ok := it.Last(); ok && size < disk.Reach; ok = it.Prev() {
+		size += len(it.Key()) + len(it.Value())
+		seq := binary.BigEndian.Uint64(it.Key()[1:9])
+		if seq+1 < next {
+			if _, err := l.Header(next - 1); meter.KindOf(err) == meter.KindNotFound {
+				return errors.Join(meter.Errorf(meter.KindCorrupt, "blocks up to %d are missing in the log, which ends at %d: a write-ahead log is missing; put it back or restore a backup",
+					next-1, l.last), it.Close())
+			}
+			break // merged from here on, so in tables for long
+		}
+		next = seq
+	}
+	if err := it.Close(); err != nil {
+		return disk.Unreadable(err, "the end of the log cannot be read")
+	}
+	return nil
+}
+
+// DB is the engine below, for who looks at what is stored, or damages it on purpose.
+func (l *Local) DB() *pebble.DB { return l.db }

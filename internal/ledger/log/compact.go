@@ -1,4 +1,4 @@
-package ledger
+package log
 
 import (
 	"encoding/binary"
@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/disk"
 	"odometer/internal/meter"
 )
 
@@ -20,12 +20,12 @@ import (
 //
 //	collect small entries ─► verify each ─► encode ─► decode, compare ─► one batch {put run, delete entries}
 //
-// A run ends when one organization has Limits.CompactRows events in it. What
+// A run ends when one organization has so many events in it as the compactor was made for. What
 // the log returns for a sequence stays the same byte for byte.
 
-// compactor rewrites cold entries of a local log. One goroutine.
-type compactor struct {
-	log    *localLog
+// Compactor rewrites cold entries of a local log. One goroutine.
+type Compactor struct {
+	log    *Local
 	rows   int    // events of an organization that end a run
 	next   uint64 // first sequence that has not been looked at
 	open   *openRun
@@ -50,9 +50,10 @@ const (
 	smallRows     = 1000        // a block of this many events is large enough
 )
 
-func newCompactor(log *localLog, rows int, damage func(*block.Header, error)) (*compactor, error) {
-	c := &compactor{log: log, rows: rows, damage: damage, next: 1}
-	v, err := log.Meta(metaCompacted)
+// Compactor implements Log.
+func (l *Local) Compactor(rows int, damage func(h *block.Header, err error)) (*Compactor, error) {
+	c := &Compactor{log: l, rows: rows, damage: damage, next: 1}
+	v, err := l.Meta(metaCompacted)
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +63,9 @@ func newCompactor(log *localLog, rows int, damage func(*block.Header, error)) (*
 	return c, nil
 }
 
-// step looks at entries up to and including upTo, which must lie before the
+// Step looks at entries up to and including upTo, which must lie before the
 // log's last one, until a run is complete; it writes that run. more is false when all have been looked at.
-func (c *compactor) step(upTo uint64) (more bool, err error) {
+func (c *Compactor) Step(upTo uint64) (more bool, err error) {
 	for looked := 0; c.next <= upTo; looked++ {
 		if looked == maxRunEntries {
 			return true, nil
@@ -95,7 +96,7 @@ func (c *compactor) step(upTo uint64) (more bool, err error) {
 
 // read returns an entry; body is nil if it is large, or damaged: then it stays
 // where it is.
-func (c *compactor) read(seq uint64) (raw []byte, h *block.Header, body []byte, err error) {
+func (c *Compactor) read(seq uint64) (raw []byte, h *block.Header, body []byte, err error) {
 	if raw, err = c.log.Header(seq); err != nil {
 		return nil, nil, nil, err
 	}
@@ -106,9 +107,7 @@ func (c *compactor) read(seq uint64) (raw []byte, h *block.Header, body []byte, 
 	if header.Rows >= smallRows || header.BodyLen > maxSmallBytes {
 		return raw, &header, nil, nil
 	}
-	if body, err = c.log.Body(seq); err == nil {
-		err = header.CheckBody(body)
-	}
+	body, err = ReadBody(c.log, &header)
 	if meter.KindOf(err) == meter.KindCorrupt {
 		c.damage(&header, err)
 		return raw, &header, nil, nil
@@ -146,7 +145,7 @@ func (o *openRun) full(rows int) bool {
 }
 
 // close writes the open run, or passes over it if it would not save anything.
-func (c *compactor) close() error {
+func (c *Compactor) close() error {
 	o := c.open
 	c.open = nil
 	b := c.log.db.NewBatch()
@@ -253,7 +252,7 @@ func (c *runCache) put(r *run) {
 }
 
 // runOf returns the run that holds a sequence, nil if none does.
-func (l *localLog) runOf(seq uint64) (*run, error) {
+func (l *Local) runOf(seq uint64) (*run, error) {
 	if r := l.runs.find(seq); r != nil {
 		return r, nil
 	}
@@ -266,7 +265,7 @@ func (l *localLog) runOf(seq uint64) (*run, error) {
 		last = binary.BigEndian.Uint64(it.Key()[1:9])
 	}
 	if err := it.Close(); err != nil {
-		return nil, unreadable(err, "block %d of the log cannot be read", seq)
+		return nil, disk.Unreadable(err, "block %d of the log cannot be read", seq)
 	}
 	if last == 0 {
 		return nil, nil
@@ -290,7 +289,7 @@ func (l *localLog) runOf(seq uint64) (*run, error) {
 }
 
 // mergedHeader returns the header of a merged entry, nil if it is not in a run.
-func (l *localLog) mergedHeader(seq uint64) ([]byte, error) {
+func (l *Local) mergedHeader(seq uint64) ([]byte, error) {
 	r, err := l.runOf(seq)
 	if r == nil || err != nil {
 		return nil, err
@@ -299,7 +298,7 @@ func (l *localLog) mergedHeader(seq uint64) ([]byte, error) {
 }
 
 // mergedBody returns the body of a merged entry, nil if it is not in a merged block.
-func (l *localLog) mergedBody(seq uint64) ([]byte, error) {
+func (l *Local) mergedBody(seq uint64) ([]byte, error) {
 	r, err := l.runOf(seq)
 	if r == nil || err != nil {
 		return nil, err
@@ -320,45 +319,4 @@ func (l *localLog) mergedBody(seq uint64) ([]byte, error) {
 		}
 	}
 	return r.body(e, r.bodies[e.org]), nil
-}
-
-// Pace of the background: a look for cold entries a second, a run every 50 ms.
-const (
-	compactLook  = time.Second
-	compactPause = 50 * time.Millisecond
-)
-
-// compactLoop rewrites cold entries until the ledger closes.
-func (l *Ledger) compactLoop() {
-	log, ok := l.log.(*localLog)
-	if !ok || l.limits.CompactRows < 0 {
-		return
-	}
-	c, err := newCompactor(log, l.limits.CompactRows, func(h *block.Header, err error) { l.noteDamage(h, err) })
-	timer := time.NewTimer(compactLook)
-	defer timer.Stop()
-	for err == nil {
-		select {
-		case <-l.closing.Done():
-			return
-		case <-timer.C:
-		}
-		if l.stopped() != nil {
-			return
-		}
-		// The last entry is never merged: the log's end is found by its key.
-		var more bool
-		if done := l.checkpointed.Load(); done > 0 && !l.diskLow.Load() {
-			more, err = c.step(done - 1)
-		}
-		timer.Reset(pace(more))
-	}
-	l.logger.Error("small blocks are not merged any more until the next start", "error", err)
-}
-
-func pace(more bool) time.Duration {
-	if more {
-		return compactPause
-	}
-	return compactLook
 }

@@ -1,4 +1,4 @@
-package ledger
+package disk
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"odometer/internal/meter"
@@ -37,25 +36,6 @@ const (
 )
 
 var walTable = crc32.MakeTable(crc32.Castagnoli)
-
-// openStore opens or creates one of the two instances. A new one is opened
-// twice: the engine writes the first write-ahead log of a new instance in its
-// oldest form, in which damage cannot be told from the end of the log.
-func openStore(dir string, opts *pebble.Options) (*pebble.DB, error) {
-	if found, err := pebble.Peek(dir, opts.FS); errors.Is(err, fs.ErrNotExist) || err == nil && !found.Exists {
-		db, err := pebble.Open(dir, opts)
-		if err == nil {
-			err = db.Close()
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if err := checkLogs(opts.FS, dir); err != nil {
-		return nil, err
-	}
-	return pebble.Open(dir, opts)
-}
 
 // checkWAL refuses the write-ahead logs in dir whose durable part is damaged.
 // Damage of the very last writes cannot be told from a write that power
@@ -151,4 +131,27 @@ func walChunk(b []byte, at int, number uint32) (length int, synced uint64, ok bo
 		synced = binary.LittleEndian.Uint64(b[at+walOldHeader:])
 	}
 	return length, synced, true
+}
+
+// checkLogs refuses a store that has tables and no write-ahead log: the
+// engine makes the next one before it removes the last.
+func checkLogs(fsys vfs.FS, dir string) error {
+	names, err := fsys.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list %s: %w", dir, err)
+	}
+	tables := false
+	for _, name := range names {
+		if strings.HasSuffix(name, ".log") {
+			return nil
+		}
+		tables = tables || strings.HasSuffix(name, ".sst")
+	}
+	if tables {
+		return meter.Errorf(meter.KindCorrupt, "%s has tables and no write-ahead log: files are missing; put them back or restore a backup", dir)
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package ledger
+package disk
 
 import (
 	"fmt"
@@ -9,29 +9,19 @@ import (
 	"odometer/internal/meter"
 )
 
-// dirLock keeps a second process out of the data directory.
-type dirLock struct{ closer io.Closer }
-
-func (d *dirLock) take(fs vfs.FS, path string) error {
+// Lock keeps a second process out of the data directory until what it returns is closed.
+func Lock(fs vfs.FS, path string) (io.Closer, error) {
 	c, err := fs.Lock(path)
 	if err != nil {
-		return meter.WrapError(meter.KindUnavailable, err,
+		return nil, meter.WrapError(meter.KindUnavailable, err,
 			"the data directory is in use by another odometer process (lock %s); stop it, or use another directory", path)
 	}
-	d.closer = c
-	return nil
+	return c, nil
 }
 
-func (d *dirLock) release() error {
-	if d.closer == nil {
-		return nil
-	}
-	return d.closer.Close()
-}
-
-// makeDir makes dir and its parents, durably: a power failure right after must
+// MakeDir makes dir and its parents, durably: a power failure right after must
 // not take the directory with everything that was synced in it.
-func makeDir(fs vfs.FS, dir string) error {
+func MakeDir(fs vfs.FS, dir string) error {
 	parents := []string{fs.PathDir(dir)}
 	_, missing := fs.Stat(dir)
 	for missing != nil {
@@ -48,14 +38,15 @@ func makeDir(fs vfs.FS, dir string) error {
 	for _, d := range parents {
 		// One that was there already was synced by whoever made it, and its
 		// parent may be none of ours to open.
-		if err := syncDir(fs, d); err != nil && missing != nil {
+		if err := SyncDir(fs, d); err != nil && missing != nil {
 			return fmt.Errorf("make the directory %s durable: %w", dir, err)
 		}
 	}
 	return nil
 }
 
-func syncDir(fs vfs.FS, dir string) error {
+// SyncDir makes the names in a directory durable.
+func SyncDir(fs vfs.FS, dir string) error {
 	d, err := fs.OpenDir(dir)
 	if err != nil {
 		return err
