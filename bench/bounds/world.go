@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"odometer/client"
-	"odometer/cmd/odometer/loadgen"
+	"odometer/internal/loadgen"
 	"odometer/internal/surface/akamai/edgegrid"
 )
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/cmd/odometer/loadgen"
+	"odometer/internal/loadgen"
 )
 
 // TestBackupDuringLoad takes a backup while a load runs, restores it
@@ -50,7 +50,7 @@ func TestBackupDuringLoad(t *testing.T) {
 		t.Errorf("the restored directory has a new first key")
 	}
 	run := readRun(t, saved)
-	held := r.total(s.adminKey, meterKey(run.Plan, countMeter))
+	held := r.total(s.adminKey, "load_"+run.Plan.Run()+"_count")
 	result, err := loadgen.Resend(t.Context(), loadgen.Target{Address: strings.TrimPrefix(r.url, "http://"), Key: s.adminKey},
 		run.Plan, run.Batches, events)
 	if err != nil {
@@ -66,13 +66,13 @@ func TestBackupDuringLoad(t *testing.T) {
 	r.stop()
 }
 
-func readRun(t *testing.T, path string) savedRun {
+func readRun(t *testing.T, path string) loadgen.Sent {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var run savedRun
+	var run loadgen.Sent
 	if err := json.Unmarshal(text, &run); err != nil {
 		t.Fatal(err)
 	}
@@ -95,9 +95,9 @@ func (s *testServer) total(key, meter string) uint64 {
 // waitForEvents returns when the ledger has taken in some events.
 func (s *testServer) waitForEvents(n uint64) {
 	s.t.Helper()
-	run := &loadRun{LoadCmd: &LoadCmd{ClientSettings: ClientSettings{URL: s.url, Key: s.adminKey}}}
+	run := &loadgen.Run{URL: s.url, Target: loadgen.Target{Key: s.adminKey}}
 	for deadline := time.Now().Add(startWithin); time.Now().Before(deadline); {
-		if run.accepted(s.t) >= n {
+		if accepted(s.t, run) >= n {
 			return
 		}
 	}
@@ -105,9 +105,9 @@ func (s *testServer) waitForEvents(n uint64) {
 }
 
 // accepted reads the server's count of accepted events.
-func (r *loadRun) accepted(t *testing.T) (total uint64) {
+func accepted(t *testing.T, r *loadgen.Run) (total uint64) {
 	t.Helper()
-	for name, value := range r.metrics(t.Context()) {
+	for name, value := range r.Metrics(t.Context()) {
 		if strings.HasPrefix(name, "odometer_events_total{") && strings.Contains(name, `verdict="accepted"`) {
 			total += uint64(value)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"odometer/internal/loadgen"
 )
 
 func TestKeys(t *testing.T) {
@@ -138,7 +140,7 @@ func TestLoad(t *testing.T) {
 		"--profile batch-1000 --events 12000 --connections 2 --seed 17 --save " + saved,
 	} {
 		out := must(t, s.as(s.adminKey), append([]string{"load", "--json"}, strings.Fields(args)...)...)
-		var report loadReport
+		var report loadgen.Report
 		if err := json.Unmarshal([]byte(out), &report); err != nil {
 			t.Fatalf("%s: %v in %s", args, err, out)
 		}
@@ -170,7 +172,7 @@ func TestLoadFindsDisagreement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var run savedRun
+	var run loadgen.Sent
 	if err := json.Unmarshal(text, &run); err != nil {
 		t.Fatal(err)
 	}

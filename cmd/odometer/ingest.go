@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 
 	"odometer/internal/intake"
+	"odometer/internal/intake/pipeline"
 	"odometer/internal/meter"
 )
 
@@ -47,7 +47,7 @@ type IngestCmd struct {
 
 	customers func(ctx context.Context, customer string) (bool, error) // nil: the server that ClientSettings name
 
-	sender sendFunc                    // nil: the server that ClientSettings name
+	sender pipeline.SendFunc           // nil: the server that ClientSettings name
 	wait   func(context.Context) error // between two looks at followed files; nil: followInterval
 }
 
@@ -60,55 +60,30 @@ func (c *IngestCmd) Help() string {
 
 // Named limits of ingest.
 const (
-	maxIngestBatch       = 20000   // the server's default limit of events a request
-	maxIngestConnections = 64      // requests at a time
-	maxBatchBytes        = 4 << 20 // a batch is sent when it has this much
-	maxProbeBytes        = 16 << 10
+	maxIngestBatch       = 20000 // the server's default limit of events a request
+	maxIngestConnections = 64    // requests at a time
 )
-
-// sendFunc sends events, each one CloudEvent in JSON, and returns the server's
-// verdicts. Transient failures are retried inside it.
-type sendFunc func(ctx context.Context, events [][]byte) (sendResult, error)
-
-// sendResult is the server's answer to one request.
-type sendResult struct {
-	Accepted, Duplicates, Conflicts, Rejected int
-	Problems                                  []sendProblem
-	Warnings                                  []sendProblem // accepted, but a meter skipped them
-	WarningsLeftOut                           int           // further ones
-}
-
-// sendProblem is one event that was rejected or in conflict.
-type sendProblem struct {
-	Index  int // in the request
-	Reason string
-}
 
 // Run sends the files one after the other and prints the totals.
 func (c *IngestCmd) Run(ctx context.Context, env *Env) error {
 	if err := c.validate(); err != nil {
 		return usageErrorf("%w", err)
 	}
-	r, err := c.newRun(env)
+	r, progress, err := c.newRun(env)
 	if err != nil {
 		return err
 	}
 	if c.Follow {
-		err = r.follow(ctx)
+		err = r.Follow(ctx)
 	} else {
-		r.progress.expect(c.Files)
-		for _, path := range c.Files {
-			if ctx.Err() != nil {
-				break
-			}
-			r.path(ctx, path)
-		}
+		progress.expect(c.Files)
+		r.Once(ctx)
 	}
-	r.progress.clear()
-	if warning := r.customers.warning(); warning != "" {
-		r.progress.note("", warning)
+	progress.clear()
+	if warning := r.UnknownCustomers(); warning != "" {
+		progress.Note("", warning)
 	}
-	return cmp.Or(err, r.totals.print(env.Stdout, c.JSON), r.outcome(ctx))
+	return cmp.Or(err, printTotals(env.Stdout, &r.Totals, c.JSON), c.outcome(ctx, &r.Totals))
 }
 
 func (c *IngestCmd) validate() error {
@@ -137,109 +112,36 @@ func (c *IngestCmd) validate() error {
 	return c.csv().Validate()
 }
 
-func (c *IngestCmd) combined() *intake.CombinedDecoder {
-	return &intake.CombinedDecoder{Type: c.Type, Subject: c.Subject, SubjectField: c.SubjectField, AllowEmptySubject: c.AllowEmptySubject}
-}
-
-// csv returns a new decoder: it keeps the header of one file.
-func (c *IngestCmd) csv() *intake.CSVDecoder {
-	d := &intake.CSVDecoder{Map: c.Map, Type: c.Type, Subject: c.Subject, Source: c.Source, Time: intake.TimeFormat(c.TimeFormat), AllowEmptySubject: c.AllowEmptySubject}
-	if c.Delimiter == `\t` {
-		d.Comma = '\t'
-	} else if c.Delimiter != "" {
-		d.Comma = c.Delimiter[0]
-	}
-	if c.Zone != "" {
-		d.Zone, _ = meter.LoadZone(c.Zone) // validate has tried it
-	}
-	return d
-}
-
-// decoder returns the decoder of one file, and its policy for text that was
-// rewritten. lines returns the file's first ones, as many as it takes until
-// enough says that they tell the format.
-func (c *IngestCmd) decoder(name string, lines func(enough func([][]byte) bool) ([][]byte, error)) (intake.Decoder, intake.Policy, error) {
-	format := intake.Format(c.Format)
-	if format == "auto" {
-		first, err := lines(func(lines [][]byte) bool {
-			_, err := intake.Detect(name, lines)
-			return err == nil
-		})
-		if err != nil {
-			return nil, intake.Policy{}, err
-		}
-		if format, err = intake.Detect(name, first); err != nil {
-			return nil, intake.Policy{}, err
-		}
-	}
-	if err := c.fits(name, format); err != nil {
-		return nil, intake.Policy{}, err
-	}
-	policy := intake.Policy{Fork: c.Rewritten == "count", Edit: c.Rewritten == "count"}
-	switch format {
-	case intake.NDJSON:
-		return intake.NDJSONDecoder{}, policy, nil
-	case intake.CSV:
-		return c.csv(), policy, nil
-	}
-	policy.Fork = policy.Fork || c.Rewritten == "auto"
-	return c.combined(), policy, nil
-}
-
-// useless are the flags that a format has no use for, and why.
-var useless = map[intake.Format]struct {
-	flags []string
-	why   string
-}{
-	intake.NDJSON:   {[]string{"--map", "--tz", "--subject-field", "--type", "--subject", "--source"}, "its lines are CloudEvents, sent as they are"},
-	intake.CSV:      {[]string{"--subject-field"}, "name the column with --map subject=COLUMN"},
-	intake.Combined: {[]string{"--map", "--tz"}, "an access log has fixed fields"},
-}
-
-// fits refuses a flag that a file's format has no use for, unless another file
-// of the run may have: whoever gives it expects that it does something.
-func (c *IngestCmd) fits(file string, format intake.Format) error {
-	given := map[string]bool{"--map": len(c.Map) > 0, "--tz": c.Zone != "", "--subject-field": c.SubjectField != "",
-		"--type": c.Type != "", "--subject": c.Subject != "", "--source": c.Source != ""}
-	for _, flag := range useless[format].flags {
-		forOthers := slices.ContainsFunc(c.Files, func(other string) bool {
-			if other == file || c.Format != "auto" {
-				return false
-			}
-			byName, err := intake.Detect(other, nil)
-			return err != nil || !slices.Contains(useless[byName].flags, flag)
-		})
-		if given[flag] && !forOthers {
-			return usageErrorf("%s does nothing for %s: %s", flag, format, useless[format].why)
-		}
-	}
-	return nil
-}
-
-// newRun makes what one run of the command keeps.
-func (c *IngestCmd) newRun(env *Env) (*ingestRun, error) {
+// newRun makes one run of the command, and what shows how far it is.
+func (c *IngestCmd) newRun(env *Env) (*pipeline.Run, *ingestProgress, error) {
 	send := c.sender
 	if send == nil {
 		var err error
 		if send, err = c.newClientSender(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	r := &ingestRun{cmd: c, env: env, send: send, target: c.URL + " " + c.Organization + " " + c.Key, progress: newIngestProgress(env, c.ShowErrors), probed: map[*intake.Stream]bool{}}
-	r.progress.totals = &r.totals
-	var err error
-	if r.customers, err = c.newCustomerCheck(); err != nil {
-		return nil, err
+	customers, err := c.customerLookup()
+	if err != nil {
+		return nil, nil, err
 	}
+	progress := newIngestProgress(env, c.ShowErrors)
 	dir := c.stateDir(env)
 	if dir == "" {
-		r.progress.note("", "neither --state, XDG_STATE_HOME nor HOME is set: how far files are read is not remembered")
+		progress.Note("", "neither --state, XDG_STATE_HOME nor HOME is set: how far files are read is not remembered")
 	}
-	if r.store, err = intake.OpenStore(dir); err != nil {
-		r.progress.note("", "how far files are read is not remembered: "+err.Error())
-		r.store, err = intake.OpenStore("")
+	store, err := intake.OpenStore(dir)
+	if err != nil {
+		progress.Note("", "how far files are read is not remembered: "+err.Error())
+		if store, err = intake.OpenStore(""); err != nil {
+			return nil, nil, err
+		}
 	}
-	return r, err
+	r := pipeline.New(pipeline.Config{Files: c.Files, Decoder: c.decoder, Source: c.Source, Final: c.Final, FromStart: c.FromStart, Batch: c.Batch,
+		Connections: c.Connections, Send: send, Target: c.URL + " " + c.Organization + " " + c.Key, Customer: customers, KnownCustomers: c.KnownCustomers,
+		Store: store, Stdin: env.Stdin, Clock: env.Clock, Wait: c.wait, Observer: progress})
+	progress.totals = &r.Totals
+	return r, progress, nil
 }
 
 func (c *IngestCmd) stateDir(env *Env) string {
@@ -256,65 +158,21 @@ func (c *IngestCmd) stateDir(env *Env) string {
 }
 
 // outcome turns the totals into the command's error.
-func (r *ingestRun) outcome(ctx context.Context) error {
-	t := r.totals.sum()
+func (c *IngestCmd) outcome(ctx context.Context, totals *pipeline.Totals) error {
+	t := totals.Sum()
 	switch {
-	case ctx.Err() != nil && !r.cmd.Follow:
+	case ctx.Err() != nil && !c.Follow:
 		return exitWith(exitInterrupted, errors.New("interrupted; the same command goes on from here"))
-	case t.failed > 0 && t.failed == t.misused && t.failed == len(r.totals.files) && t.events() == 0:
+	case t.Failed > 0 && t.Failed == t.Misused && t.Failed == len(totals.Files) && t.Events() == 0:
 		return usageErrorf("nothing was sent: the flags do not fit the files")
-	case t.failed > 0:
-		return fmt.Errorf("%d of %d files could not be sent whole", t.failed, len(r.totals.files))
+	case t.Failed > 0:
+		return fmt.Errorf("%d of %d files could not be sent whole", t.Failed, len(totals.Files))
 	case t.Rejected+t.Conflicts > 0:
 		return exitWith(exitDisagrees, fmt.Errorf("%d rejected, %d in conflict", t.Rejected, t.Conflicts))
 	case t.NotCounted > 0:
 		return exitWith(exitDisagrees, fmt.Errorf("%d lines that were sent before do not count: they were rejected or in conflict (--from-start tries them again)", t.NotCounted))
-	case t.unclear > 0:
-		return exitWith(exitDisagrees, fmt.Errorf("%d of %d files were not, or not all, counted: see above", t.unclear, len(r.totals.files)))
+	case t.Unclear > 0:
+		return exitWith(exitDisagrees, fmt.Errorf("%d of %d files were not, or not all, counted: see above", t.Unclear, len(totals.Files)))
 	}
 	return nil
-}
-
-// interruptible makes a blocking read give up when ctx ends, for standard input.
-// The read itself goes on until the process ends.
-func interruptible(ctx context.Context, from io.Reader) io.Reader {
-	return &interruptibleReader{ctx: ctx, from: from, answers: make(chan readAnswer, 1)}
-}
-
-type interruptibleReader struct {
-	ctx     context.Context
-	from    io.Reader
-	answers chan readAnswer
-	buf     []byte // owned by the reading goroutine between two answers
-	rest    []byte
-	err     error
-}
-
-type readAnswer struct {
-	n   int
-	err error
-}
-
-func (r *interruptibleReader) Read(p []byte) (int, error) {
-	if len(r.rest) == 0 && r.err == nil {
-		if r.buf == nil {
-			r.buf = make([]byte, 64<<10)
-		}
-		go func() {
-			n, err := r.from.Read(r.buf)
-			r.answers <- readAnswer{n, err}
-		}()
-		select {
-		case a := <-r.answers:
-			r.rest, r.err = r.buf[:a.n], a.err
-		case <-r.ctx.Done():
-			r.err = r.ctx.Err()
-		}
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	if n > 0 {
-		return n, nil
-	}
-	return 0, r.err
 }

@@ -3,15 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 
 	"odometer/client"
+	"odometer/internal/intake/pipeline"
 )
 
 // newClientSender sends to the server that the command's settings name.
-func (c *IngestCmd) newClientSender() (sendFunc, error) {
+func (c *IngestCmd) newClientSender() (pipeline.SendFunc, error) {
 	if _, err := newClient(c.ClientSettings, c.Organization); err != nil {
 		return nil, err // in the words of every command
 	}
@@ -20,21 +23,21 @@ func (c *IngestCmd) newClientSender() (sendFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, events [][]byte) (sendResult, error) {
+	return func(ctx context.Context, events [][]byte) (pipeline.Result, error) {
 		answer, err := to.IngestTimed(ctx, client.ContentNDJSON, bytes.Join(events, []byte{'\n'}))
 		if err != nil {
-			return sendResult{}, err
+			return pipeline.Result{}, err
 		}
-		out := sendResult{Accepted: answer.Accepted, Duplicates: answer.Duplicates, Conflicts: answer.Conflicts, Rejected: answer.Rejected}
+		out := pipeline.Result{Accepted: answer.Accepted, Duplicates: answer.Duplicates, Conflicts: answer.Conflicts, Rejected: answer.Rejected}
 		for _, e := range answer.Errors {
-			out.Problems = append(out.Problems, sendProblem{e.Index, e.Reason})
+			out.Problems = append(out.Problems, pipeline.EventProblem{Index: e.Index, Reason: e.Reason})
 		}
 		for _, w := range answer.Warnings {
 			who := "a meter" // which one, a key that is bound to a customer is not told
 			if w.Meter != "" {
 				who = "meter " + w.Meter
 			}
-			out.Warnings = append(out.Warnings, sendProblem{w.Index, fmt.Sprintf("accepted, but %s skipped it: %s", who, w.Reason)})
+			out.Warnings = append(out.Warnings, pipeline.EventProblem{Index: w.Index, Reason: fmt.Sprintf("accepted, but %s skipped it: %s", who, w.Reason)})
 		}
 		out.WarningsLeftOut = answer.WarningsLeftOut
 		return out, nil
@@ -56,4 +59,39 @@ func (c *IngestCmd) compression() client.Compression {
 		}
 	}
 	return client.Zstd
+}
+
+var errNoCustomers = errors.New("the catalogue has no customers")
+
+// customerLookup asks the server that the command's settings name whether its
+// catalogue has a customer. An organization that keeps no customers is an error,
+// unless lines must name a known one.
+func (c *IngestCmd) customerLookup() (func(ctx context.Context, customer string) (bool, error), error) {
+	if c.customers != nil || c.sender != nil {
+		return c.customers, nil
+	}
+	to, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return nil, err
+	}
+	any := false
+	return func(ctx context.Context, customer string) (bool, error) {
+		if !any && !c.KnownCustomers {
+			for _, err := range to.Nouns(ctx, client.Customers) {
+				if err != nil {
+					return false, err
+				}
+				any = true
+				break
+			}
+			if !any {
+				return false, errNoCustomers
+			}
+		}
+		err := to.Noun(ctx, client.Customers, customer, new(json.RawMessage))
+		if client.KindOf(err) == client.NotFound {
+			return false, nil
+		}
+		return err == nil, err
+	}, nil
 }

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"odometer/internal/intake/pipeline"
 )
 
 // countingServer counts events as the server does: an identity once, the same
@@ -33,7 +35,7 @@ type countingServer struct {
 
 func newCountingServer() *countingServer { return &countingServer{content: map[string]string{}} }
 
-func (s *countingServer) send(ctx context.Context, events [][]byte) (sendResult, error) {
+func (s *countingServer) send(ctx context.Context, events [][]byte) (pipeline.Result, error) {
 	s.mu.Lock()
 	s.calls++
 	call := s.calls
@@ -49,14 +51,14 @@ func (s *countingServer) send(ctx context.Context, events [][]byte) (sendResult,
 	defer s.mu.Unlock()
 	s.now--
 	if err = errors.Join(err, ctx.Err()); err != nil {
-		return sendResult{}, err
+		return pipeline.Result{}, err
 	}
-	var r sendResult
+	var r pipeline.Result
 	for i, event := range events {
 		var e struct{ Source, ID string }
 		if err := json.Unmarshal(event, &e); err != nil || strings.HasPrefix(e.ID, "bad") {
 			r.Rejected++
-			r.Problems = append(r.Problems, sendProblem{i, "not an event"})
+			r.Problems = append(r.Problems, pipeline.EventProblem{Index: i, Reason: "not an event"})
 			continue
 		}
 		key := e.Source + " " + e.ID
@@ -65,13 +67,13 @@ func (s *countingServer) send(ctx context.Context, events [][]byte) (sendResult,
 			s.content[key] = string(event)
 			r.Accepted++
 			if strings.HasPrefix(e.ID, "odd") {
-				r.Warnings = append(r.Warnings, sendProblem{i, "accepted, but meter bytes skipped it"})
+				r.Warnings = append(r.Warnings, pipeline.EventProblem{Index: i, Reason: "accepted, but meter bytes skipped it"})
 			}
 		case old == string(event):
 			r.Duplicates++
 		default:
 			r.Conflicts++
-			r.Problems = append(r.Problems, sendProblem{i, "conflict with an earlier event"})
+			r.Problems = append(r.Problems, pipeline.EventProblem{Index: i, Reason: "conflict with an earlier event"})
 		}
 	}
 	return r, nil
@@ -98,7 +100,7 @@ func newIngestion(t *testing.T) *ingestion {
 }
 
 // run runs the command and returns the totals and the exit code.
-func (in *ingestion) run(t *testing.T, ctx context.Context, files ...string) (fileTotals, int) {
+func (in *ingestion) run(t *testing.T, ctx context.Context, files ...string) (pipeline.FileTotals, int) {
 	t.Helper()
 	in.stdout.Reset()
 	in.stderr.Reset()
@@ -107,7 +109,7 @@ func (in *ingestion) run(t *testing.T, ctx context.Context, files ...string) (fi
 	cmd := in.cmd
 	cmd.Files = files
 	code := report(ctx, &env, cmd.Run(ctx, &env))
-	var out struct{ Total fileTotals }
+	var out struct{ Total pipeline.FileTotals }
 	if in.cmd.JSON && in.stdout.Len() > 0 {
 		if err := json.Unmarshal(in.stdout.Bytes(), &out); err != nil {
 			t.Fatalf("%v in %s", err, in.stdout.Bytes())
@@ -525,7 +527,7 @@ func TestIngestBatchBytes(t *testing.T) {
 		text := `{"source":"s","id":"` + id + `","x":"`
 		return text + strings.Repeat("x", n-len(text)-2) + "\"}\n"
 	}
-	const quarter = maxBatchBytes / 4
+	const quarter = pipeline.MaxBatchBytes / 4
 	for last, calls := range map[int]int{quarter: 2, quarter - 1: 1} { // four events reach the limit, or do not
 		in := newIngestion(t)
 		writeLog(t, path, event("1", quarter)+event("2", quarter)+event("3", quarter)+event("4", last)+event("5", 100))
@@ -534,7 +536,7 @@ func TestIngestBatchBytes(t *testing.T) {
 			t.Errorf("last event of %d bytes: %d requests, want %d", last, in.server.calls, calls)
 		}
 	}
-	for size, calls := range map[int]int{maxProbeBytes: 2, maxProbeBytes + 1: 1} { // remembered, or not
+	for size, calls := range map[int]int{pipeline.MaxProbeBytes: 2, pipeline.MaxProbeBytes + 1: 1} { // remembered, or not
 		in := newIngestion(t)
 		writeLog(t, path, event("1", size))
 		in.check(t, "1 0 0 0, 0", path)
@@ -542,34 +544,6 @@ func TestIngestBatchBytes(t *testing.T) {
 		if in.server.calls != calls {
 			t.Errorf("event of %d bytes: %d requests, want %d", size, in.server.calls, calls)
 		}
-	}
-}
-
-func TestIngestFollowClosesQuietFiles(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "access.log")
-	in := newIngestion(t)
-	in.env.Stdout, in.env.Stderr = io.Discard, io.Discard
-	r, err := in.cmd.newRun(&in.env)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := followed{path: path}
-	defer name.close()
-	writeLog(t, path, accessLines(0, 3))
-	r.look(t.Context(), &name)
-	if err := os.Rename(path, path+".1"); err != nil {
-		t.Fatal(err)
-	}
-	writeLog(t, path, accessLines(3, 5))
-	for range followQuietRounds - 1 {
-		r.look(t.Context(), &name)
-	}
-	if len(name.files) != 2 {
-		t.Errorf("%d files open before the limit", len(name.files))
-	}
-	if r.look(t.Context(), &name); len(name.files) != 1 || len(in.server.content) != 5 {
-		t.Errorf("%d files open at the limit, %d lines counted", len(name.files), len(in.server.content))
 	}
 }
 
@@ -632,7 +606,7 @@ func playIngestHistory(t *testing.T, rnd *rand.Rand, alike bool) bool {
 	h.server.before = nil
 	total, code := h.run(t, t.Context(), h.all()...)
 	again, _ := h.run(t, t.Context(), h.all()...)
-	ok := code == exitOK && len(h.server.content) == h.written && total.Conflicts+total.Rejected == 0 && again.events() == 0
+	ok := code == exitOK && len(h.server.content) == h.written && total.Conflicts+total.Rejected == 0 && again.Events() == 0
 	if !ok {
 		t.Errorf("code %d, %d written, %d counted, last run %+v, then %+v\n%s", code, h.written, len(h.server.content), total, again, h.stderr.String())
 	}

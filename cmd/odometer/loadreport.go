@@ -1,91 +1,18 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net/http"
-	"path/filepath"
-	"slices"
+	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"odometer/client"
-	"odometer/cmd/odometer/loadgen"
+	"odometer/internal/loadgen"
 )
 
-// loadReport holds the figures of one run, as --json prints them.
-type loadReport struct {
-	Profile     string           `json:"profile"`
-	Seed        uint64           `json:"seed"`
-	Connections int              `json:"connections"`
-	Batch       int              `json:"batch"`
-	Elapsed     time.Duration    `json:"elapsed_ns"`
-	Requests    uint64           `json:"requests"`
-	Verdicts    loadgen.Verdicts `json:"verdicts"`
-	Overloaded  uint64           `json:"overloaded"`
-	Uncertain   uint64           `json:"uncertain"`
-
-	EventsPerSecond   uint64           `json:"events_per_second"`
-	RequestsPerSecond uint64           `json:"requests_per_second"`
-	FirstPerSecond    uint64           `json:"first_events_per_second,omitempty"` // over the first tenth of the run
-	LastPerSecond     uint64           `json:"last_events_per_second,omitempty"`  // over the last tenth
-	Ceiling           *loadgen.Ceiling `json:"ceiling,omitempty"`
-
-	P50  time.Duration `json:"p50_ns"`
-	P99  time.Duration `json:"p99_ns"`
-	P999 time.Duration `json:"p999_ns"`
-	Max  time.Duration `json:"max_ns"`
-
-	ServerCPUPerEvent    time.Duration `json:"server_cpu_per_event_ns,omitempty"`
-	GeneratorCPUPerEvent time.Duration `json:"generator_cpu_per_event_ns,omitempty"`
-	ServerResident       int64         `json:"server_resident_bytes,omitempty"`
-	ServerResidentPeak   int64         `json:"server_resident_peak_bytes,omitempty"` // of samples taken every second
-	DiskBytesPerEvent    int64         `json:"disk_bytes_per_event,omitempty"`
-
-	Queries []queryTimes `json:"queries,omitempty"`
-	Agrees  bool         `json:"totals_agree"`
-}
-
-type queryTimes struct {
-	Name   string        `json:"name"`
-	Rows   int           `json:"rows"`
-	Source string        `json:"source"`
-	P50    time.Duration `json:"p50_ns"`
-	Max    time.Duration `json:"max_ns"`
-}
-
-func (r *loadReport) take(plan loadgen.Plan, result *loadgen.Result) {
-	r.Profile, r.Seed, r.Connections, r.Batch = plan.Profile.Name, plan.Seed, plan.Connections, plan.Profile.Batch
-	r.Elapsed, r.Requests, r.Verdicts = result.Elapsed, result.Requests, result.Verdicts
-	r.Overloaded, r.Uncertain = result.Overloaded, result.Uncertain
-	r.EventsPerSecond = perSecond(result.Verdicts.Sum(), result.Elapsed)
-	r.RequestsPerSecond = perSecond(result.Requests, result.Elapsed)
-	r.P50, r.P99, r.P999, r.Max = result.P50, result.P99, result.P999, result.Max
-}
-
-func (r *loadReport) takeProcess(before, after processSample, series *rateSeries, result *loadgen.Result) {
-	events := time.Duration(max(1, result.Verdicts.Sum()))
-	if after.serverCPU > 0 {
-		r.ServerCPUPerEvent = (after.serverCPU - before.serverCPU) / events
-	}
-	r.GeneratorCPUPerEvent = (after.ownCPU - before.ownCPU) / events
-	r.ServerResident = after.resident
-	r.ServerResidentPeak = max(series.peak, after.resident)
-	r.FirstPerSecond, r.LastPerSecond = series.ends()
-}
-
-func perSecond(n uint64, d time.Duration) uint64 {
-	return uint64(float64(n) / max(d.Seconds(), 1e-9))
-}
-
-// print writes the one table.
-func (r *loadReport) print(w io.Writer, asJSON bool) error {
+// printLoad writes the one table.
+func printLoad(w io.Writer, r *loadgen.Report, asJSON bool) error {
 	if asJSON {
 		return printJSON(w, r)
 	}
@@ -156,139 +83,34 @@ func short(d time.Duration) string {
 
 func mebibytes(n int64) string { return strconv.FormatInt(n>>20, 10) + " MiB" }
 
-// processSample is what both processes have used so far.
-type processSample struct {
-	serverCPU, ownCPU time.Duration
-	resident          int64
+// printSurfaces writes the table of the vendors' APIs.
+func printSurfaces(w io.Writer, r *loadgen.SurfacesReport, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, r)
+	}
+	table := newTable(w, false)
+	fmt.Fprintf(table, "profile\t%s, seed %d, %d connections, load average %s\n", r.Profile, r.Seed, r.Connections, loadAverage())
+	fmt.Fprintf(table, "apply\t%s for %s of YAML; again %s; one name changed %s\n", short(r.Apply), mebibytes(int64(r.Document)), short(r.ApplyAgain), short(r.ApplyOne))
+	fmt.Fprintf(table, "events\t%s at %s a second\n", group(r.Events), group(r.EventsPerSecond))
+	fmt.Fprintf(table, "request\tmedian\tp99\tmost\tCPU\tfirst: median\tp99\tCPU\trows\n")
+	for _, s := range r.Surfaces {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Name, short(s.P50), short(s.P99), short(s.Max), short(s.CPU),
+			short(s.First50), short(s.First99), short(s.FirstCPU), s.Rows)
+	}
+	fmt.Fprintf(table, "server resident\t%s, %s when the events were in\n", mebibytes(r.Resident), mebibytes(r.ResidentLoaded))
+	return table.Flush()
 }
 
-// sample reads the server's figures; what it may not read stays zero.
-func (r *loadRun) sample(ctx context.Context) processSample {
-	var s processSample
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err == nil {
-		s.ownCPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+// loadAverage is that of the last minute, "unknown" where the system has none to read.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	first, _, ok := strings.Cut(string(text), " ")
+	if _, wrong := strconv.ParseFloat(first, 64); err != nil || !ok || wrong != nil {
+		return "unknown"
 	}
-	metrics := r.metrics(ctx)
-	s.resident = int64(metrics["process_resident_memory_bytes"])
-	s.serverCPU = time.Duration(metrics["process_cpu_seconds_total"] * float64(time.Second))
-	return s
+	return first
 }
 
-// metrics reads the server's /metrics by series; nil if it may not.
-func (r *loadRun) metrics(ctx context.Context) map[string]float64 {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(r.URL, "/")+"/metrics", nil)
-	if err != nil {
-		return nil
-	}
-	request.Header.Set("Authorization", "Bearer "+r.Key)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil
-	}
-	defer response.Body.Close()
-	values := map[string]float64{}
-	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line := lines.Text()
-		space := strings.LastIndexByte(line, ' ')
-		if value, err := strconv.ParseFloat(line[space+1:], 64); err == nil && !strings.HasPrefix(line, "#") {
-			values[line[:max(space, 0)]] = value
-		}
-	}
-	return values
-}
-
-// rateSeries remembers the progress of a run by the second.
-type rateSeries struct {
-	run    *loadRun
-	ctx    context.Context
-	events []uint64
-	at     []time.Duration
-	peak   int64
-}
-
-func (s *rateSeries) second(events uint64, elapsed time.Duration) {
-	s.events, s.at = append(s.events, events), append(s.at, elapsed)
-	s.peak = max(s.peak, s.run.sample(s.ctx).resident)
-	if s.run.env.IsTerminal(s.run.env.Stderr) {
-		fmt.Fprintf(s.run.env.Stderr, "\r%s events, %s/s, %s   ", group(events), group(perSecond(events, elapsed)), mebibytes(s.peak))
-	}
-}
-
-// ends returns the rates over the first and the last tenth of the run, 0 for a short one.
-func (s *rateSeries) ends() (first, last uint64) {
-	n := len(s.events)
-	if s.run.env.IsTerminal(s.run.env.Stderr) && n > 0 {
-		fmt.Fprint(s.run.env.Stderr, "\r\x1b[K")
-	}
-	tenth := n / 10
-	if tenth == 0 {
-		return 0, 0
-	}
-	return perSecond(s.events[tenth]-s.events[0], s.at[tenth]-s.at[0]),
-		perSecond(s.events[n-1]-s.events[n-1-tenth], s.at[n-1]-s.at[n-1-tenth])
-}
-
-// diskBytes sums the files of a directory; "" has none.
-func diskBytes(dir string) (total int64, err error) {
-	if dir == "" {
-		return 0, nil
-	}
-	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return ignoreGone(err)
-		}
-		info, err := entry.Info()
-		if err == nil {
-			total += info.Size()
-		}
-		return ignoreGone(err)
-	})
-	return total, err
-}
-
-// timeQueries asks three questions n times each: an organization's hours, one
-// customer's hours, one customer's percentile, over 31 days.
-func (r *loadRun) timeQueries(ctx context.Context, plan loadgen.Plan) error {
-	hour := plan.Base.Truncate(time.Hour).Add(time.Hour)
-	span := client.UsageQuery{From: hour.AddDate(0, 0, -31), To: hour}
-	hourly := span
-	hourly.Window = "hour"
-	customer := hourly
-	customer.Filters = map[string][]string{"customer": {"customer-0001"}}
-	percentile := customer
-	percentile.Window = ""
-	for _, q := range []struct {
-		name, meter string
-		query       client.UsageQuery
-	}{
-		{"hours of the organization, 31 days", bytesMeter, hourly},
-		{"hours of one customer, 31 days", bytesMeter, customer},
-		{"95/5 of one customer, 31 days", p95Meter, percentile},
-	} {
-		times := make([]time.Duration, 0, r.LoadCmd.Queries)
-		line := queryTimes{Name: q.name}
-		for range r.LoadCmd.Queries {
-			start := time.Now()
-			usage, err := r.client.Usage(ctx, meterKey(plan, q.meter), q.query)
-			if err != nil {
-				return fmt.Errorf("query %s: %w", q.name, err)
-			}
-			times = append(times, time.Since(start))
-			line.Rows, line.Source = len(usage.Rows), usage.Source
-		}
-		slices.Sort(times)
-		line.P50, line.Max = times[len(times)/2], times[len(times)-1]
-		r.report.Queries = append(r.report.Queries, line)
-	}
-	return nil
-}
-
-func ignoreGone(err error) error {
-	if err != nil && errors.Is(err, fs.ErrNotExist) { // a store deletes files while it is measured
-		return nil
-	}
-	return err
+func perSecond(n uint64, d time.Duration) uint64 {
+	return uint64(float64(n) / max(d.Seconds(), 1e-9))
 }

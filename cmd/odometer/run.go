@@ -8,7 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"odometer/cmd/odometer/loadgen"
+	"odometer/internal/loadgen"
 	"odometer/internal/meter"
 )
 

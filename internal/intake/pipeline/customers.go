@@ -1,15 +1,12 @@
-package main
+package pipeline
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-
-	"odometer/client"
 )
 
 // maxKnownCustomers bounds how many customers one run remembers, and so looks up.
@@ -26,42 +23,6 @@ type customerCheck struct {
 	known map[string]bool
 	lines map[string]int // by unknown customer
 }
-
-// newCustomerCheck asks the server that c names.
-func (c *IngestCmd) newCustomerCheck() (*customerCheck, error) {
-	check := &customerCheck{must: c.KnownCustomers, look: c.customers, known: map[string]bool{}, lines: map[string]int{}}
-	if check.look != nil || c.sender != nil {
-		check.off = check.look == nil
-		return check, nil
-	}
-	to, err := newClient(c.ClientSettings, c.Organization)
-	if err != nil {
-		return nil, err
-	}
-	any := false
-	check.look = func(ctx context.Context, customer string) (bool, error) {
-		if !any && !check.must {
-			for _, err := range to.Nouns(ctx, client.Customers) {
-				if err != nil {
-					return false, err
-				}
-				any = true
-				break
-			}
-			if !any {
-				return false, errNoCustomers
-			}
-		}
-		err := to.Noun(ctx, client.Customers, customer, new(json.RawMessage))
-		if client.KindOf(err) == client.NotFound {
-			return false, nil
-		}
-		return err == nil, err
-	}
-	return check, nil
-}
-
-var errNoCustomers = errors.New("the catalogue has no customers")
 
 // line says why an event may not be sent, "" where it may.
 func (k *customerCheck) line(ctx context.Context, event []byte) (refused string, err error) {
@@ -92,7 +53,7 @@ func (k *customerCheck) line(ctx context.Context, event []byte) (refused string,
 		return "", nil
 	}
 	if k.must {
-		return fmt.Sprintf("customer %s is not in the catalogue", clipText(string(subject), 100)), nil
+		return fmt.Sprintf("customer %s is not in the catalogue", clip(string(subject), 100)), nil
 	}
 	k.lines[string(subject)]++
 	return "", nil
@@ -119,7 +80,7 @@ func (k *customerCheck) warning() string {
 	names := make([]string, 0, len(k.lines))
 	for name, n := range k.lines {
 		total += n
-		names = append(names, fmt.Sprintf("%s (%d)", clipText(name, 60), n))
+		names = append(names, fmt.Sprintf("%s (%d)", clip(name, 60), n))
 	}
 	slices.Sort(names)
 	if left := len(names) - 10; left > 0 {
@@ -127,4 +88,12 @@ func (k *customerCheck) warning() string {
 	}
 	return fmt.Sprintf("%d lines name customers that the catalogue does not have: %s; they count for them and are listed as unattributed (--known-customers refuses them)",
 		total, strings.Join(names, ", "))
+}
+
+// clip cuts a text to at most limit bytes, between characters.
+func clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:limit], ""), len(text))
 }

@@ -1,4 +1,4 @@
-package main
+package pipeline
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// followInterval is the time between two looks at followed files.
-	followInterval = time.Second
+	// FollowInterval is the time between two looks at followed files.
+	FollowInterval = time.Second
 	// followQuietRounds is how many looks in a row must find nothing new in a file
 	// that lost its name before it is closed: a web server writes to it until it
 	// is told to open its logs again.
@@ -33,14 +33,14 @@ type followedFile struct {
 	quiet int         // looks in a row without anything new
 }
 
-// follow reads the files again and again until ctx ends.
-func (r *ingestRun) follow(ctx context.Context) error {
-	wait := r.cmd.wait
+// Follow reads the files again and again until ctx ends.
+func (r *Run) Follow(ctx context.Context) error {
+	wait := r.Wait
 	if wait == nil {
 		wait = waitInterval
 	}
-	names := make([]followed, len(r.cmd.Files))
-	for i, path := range r.cmd.Files {
+	names := make([]followed, len(r.Files))
+	for i, path := range r.Files {
 		names[i].path = path
 		defer names[i].close()
 	}
@@ -48,7 +48,7 @@ func (r *ingestRun) follow(ctx context.Context) error {
 		for i := range names {
 			r.look(ctx, &names[i])
 		}
-		r.progress.update()
+		r.Observer.Update()
 		if err := wait(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (r *ingestRun) follow(ctx context.Context) error {
 }
 
 func waitInterval(ctx context.Context) error {
-	timer := time.NewTimer(followInterval)
+	timer := time.NewTimer(FollowInterval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -68,11 +68,11 @@ func waitInterval(ctx context.Context) error {
 
 // look reads what is new under one name. A file that was renamed stays open
 // and is read on beside the one that has its name now.
-func (r *ingestRun) look(ctx context.Context, name *followed) {
-	out := r.totals.start(name.path)
+func (r *Run) look(ctx context.Context, name *followed) {
+	out := r.Totals.start(name.path)
 	if err := name.open(); err != nil {
 		if !name.missing {
-			r.progress.note(name.path, "waiting for it: "+err.Error())
+			r.Observer.Note(name.path, "waiting for it: "+err.Error())
 		}
 		name.missing = true
 	} else {
@@ -91,7 +91,7 @@ func (r *ingestRun) look(ctx context.Context, name *followed) {
 }
 
 // lookAt reads one file if it changed since the last look.
-func (r *ingestRun) lookAt(ctx context.Context, f *followedFile, out *fileTotals) {
+func (r *Run) lookAt(ctx context.Context, f *followedFile, out *FileTotals) {
 	err := f.Refresh()
 	if err == nil {
 		if f.Stat.Same(f.seen) {
@@ -99,7 +99,7 @@ func (r *ingestRun) lookAt(ctx context.Context, f *followedFile, out *fileTotals
 			return
 		}
 		if f.Stat.Size < f.seen.Size && !f.Compressed() {
-			r.progress.note(out.File, "was truncated; lines written to it just before are in its copy only: send that too")
+			r.Observer.Note(out.File, "was truncated; lines written to it just before are in its copy only: send that too")
 		}
 		f.quiet = 0
 		err = r.file(ctx, f.File, out)

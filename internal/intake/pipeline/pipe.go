@@ -1,4 +1,4 @@
-package main
+package pipeline
 
 import (
 	"context"
@@ -9,23 +9,23 @@ import (
 	"odometer/internal/intake"
 )
 
-// ingestBatch is the records of one request.
-type ingestBatch struct {
+// batch is the records of one request.
+type batch struct {
 	events   [][]byte
 	buf      []byte // what events point into
 	lines    []int64
 	offsets  []int64
-	rejected []ingestProblem // records that could not be decoded
-	end      intake.Pos      // after the last record
+	rejected []Problem  // records that could not be decoded
+	end      intake.Pos // after the last record
 	head     []intake.Mark
 
-	result sendResult
+	result Result
 	err    error
 	done   chan struct{}
 }
 
-// ingestProblem is one line that was not counted.
-type ingestProblem struct {
+// Problem is one line that was not counted.
+type Problem struct {
 	Line   int64  `json:"line"`
 	Reason string `json:"reason"`
 }
@@ -34,25 +34,25 @@ type ingestProblem struct {
 // the command was interrupted.
 const interruptGrace = 5 * time.Second
 
-// ingestPipe reads batches, sends several at a time, and hands them back in the
+// pipe reads batches, sends several at a time, and hands them back in the
 // order they were read. A batch is only sent when the one `connections` before
 // it was answered and handed back, so at most the last ones are uncertain when
 // the process dies.
-type ingestPipe struct {
-	send        sendFunc
+type pipe struct {
+	send        SendFunc
 	connections int
 }
 
 // run calls next until it returns an error; io.EOF is the end. answered is
 // called for each batch that the server answered, advance only while all before
 // it were answered too. run returns when no request is under way.
-func (p *ingestPipe) run(ctx context.Context, next func(*ingestBatch) error, answered func(*ingestBatch), advance func(*ingestBatch) error) error {
+func (p *pipe) run(ctx context.Context, next func(*batch) error, answered func(*batch), advance func(*batch) error) error {
 	sending, cancel := outlast(ctx, interruptGrace)
 	defer cancel()
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	slots := make(chan struct{}, p.connections)
-	queue := make(chan *ingestBatch, p.connections)
+	queue := make(chan *batch, p.connections)
 	var readErr error // read after queue is closed
 	go func() {
 		defer close(queue)
@@ -64,7 +64,7 @@ func (p *ingestPipe) run(ctx context.Context, next func(*ingestBatch) error, ans
 			if readErr = reading.Err(); readErr != nil {
 				return
 			}
-			b := &ingestBatch{done: make(chan struct{})}
+			b := &batch{done: make(chan struct{})}
 			readErr = next(b)
 			queue <- b
 			go p.sendOne(sending, b)
@@ -93,7 +93,7 @@ func (p *ingestPipe) run(ctx context.Context, next func(*ingestBatch) error, ans
 	return failed
 }
 
-func (p *ingestPipe) sendOne(ctx context.Context, b *ingestBatch) {
+func (p *pipe) sendOne(ctx context.Context, b *batch) {
 	defer close(b.done)
 	if len(b.events) > 0 {
 		b.result, b.err = p.send(ctx, b.events)
@@ -112,8 +112,8 @@ func outlast(ctx context.Context, grace time.Duration) (context.Context, context
 
 // fill reads records into the batch until it is full, or until the input would
 // make it wait. check, if there is one, says why an event is not sent.
-func (b *ingestBatch) fill(r *intake.Reader, limit int, slow bool, check func(event []byte) (string, error)) error {
-	for len(b.events)+len(b.rejected) < limit && len(b.buf) < maxBatchBytes {
+func (b *batch) fill(r *intake.Reader, limit int, slow bool, check func(event []byte) (string, error)) error {
+	for len(b.events)+len(b.rejected) < limit && len(b.buf) < MaxBatchBytes {
 		if slow && len(b.events)+len(b.rejected) > 0 && !r.Ready() {
 			return nil
 		}
@@ -127,7 +127,7 @@ func (b *ingestBatch) fill(r *intake.Reader, limit int, slow bool, check func(ev
 			b.end = item.End
 		}
 		if item.Err != nil {
-			b.rejected = append(b.rejected, ingestProblem{item.Line, item.Err.Error()})
+			b.rejected = append(b.rejected, Problem{item.Line, item.Err.Error()})
 			continue
 		}
 		if check != nil {
@@ -136,7 +136,7 @@ func (b *ingestBatch) fill(r *intake.Reader, limit int, slow bool, check func(ev
 				return err
 			}
 			if refused != "" {
-				b.rejected = append(b.rejected, ingestProblem{item.Line, refused})
+				b.rejected = append(b.rejected, Problem{item.Line, refused})
 				continue
 			}
 		}
@@ -150,7 +150,7 @@ func (b *ingestBatch) fill(r *intake.Reader, limit int, slow bool, check func(ev
 
 // probe returns an acknowledged event of the batch that the server keeps: one
 // that is neither rejected nor in conflict, nor too large to remember.
-func (b *ingestBatch) probe() (intake.Probe, bool) {
+func (b *batch) probe() (intake.Probe, bool) {
 	bad := make(map[int]bool, len(b.result.Problems))
 	for _, p := range b.result.Problems {
 		bad[p.Index] = true
@@ -159,7 +159,7 @@ func (b *ingestBatch) probe() (intake.Probe, bool) {
 		return intake.Probe{}, false
 	}
 	for i := len(b.events) - 1; i >= 0; i-- {
-		if !bad[i] && len(b.events[i]) <= maxProbeBytes {
+		if !bad[i] && len(b.events[i]) <= MaxProbeBytes {
 			return intake.Probe{Offset: b.offsets[i], Event: append([]byte(nil), b.events[i]...)}, true
 		}
 	}

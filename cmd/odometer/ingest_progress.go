@@ -11,106 +11,34 @@ import (
 	"golang.org/x/term"
 
 	"odometer/internal/intake"
+	"odometer/internal/intake/pipeline"
 )
 
-// fileTotals is what became of one file in this run.
-type fileTotals struct {
-	File       string `json:"file"`
-	Known      int64  `json:"known_lines"` // acknowledged in earlier runs and not read again
-	Accepted   int    `json:"accepted"`
-	Duplicates int    `json:"duplicates"`
-	Conflicts  int    `json:"conflicts"`
-	Rejected   int    `json:"rejected"`
-	Warnings   int    `json:"warnings,omitempty"` // accepted events that a meter skipped, one for each meter
-
-	NotCounted int64  `json:"not_counted,omitempty"`  // of known_lines: rejected or in conflict in earlier runs
-	Waiting    int64  `json:"waiting_line,omitempty"` // number of a last line without its newline
-	Unclear    bool   `json:"unclear,omitempty"`      // not sent, or not all, for the reason in Note
-	Note       string `json:"note,omitempty"`
-	Error      string `json:"error,omitempty"`
-
-	Problems []ingestProblem `json:"problems,omitempty"` // as many as --show-errors allows
-
-	read            bool // Known is set
-	wrongFlags      bool // the command line does not fit the file
-	failed, unclear int  // in a sum
-	misused         int  // of those that failed, in a sum: wrongFlags
-}
-
-func (t *fileTotals) add(b *ingestBatch) {
-	t.Accepted += b.result.Accepted
-	t.Duplicates += b.result.Duplicates
-	t.Conflicts += b.result.Conflicts
-	t.Rejected += b.result.Rejected + len(b.rejected)
-}
-
-func (t *fileTotals) events() int { return t.Accepted + t.Duplicates + t.Conflicts + t.Rejected }
-
-// ingestTotals is the totals of a run, file by file.
-type ingestTotals struct {
-	files []*fileTotals
-}
-
-func (t *ingestTotals) start(path string) *fileTotals {
-	for _, f := range t.files {
-		if f.File == path && path != "-" {
-			return f // named twice, or followed
-		}
-	}
-	f := &fileTotals{File: path}
-	t.files = append(t.files, f)
-	return f
-}
-
-func (t *ingestTotals) sum() fileTotals {
-	sum := fileTotals{File: "total"}
-	for _, f := range t.files {
-		sum.Known += f.Known
-		sum.Accepted += f.Accepted
-		sum.Duplicates += f.Duplicates
-		sum.Conflicts += f.Conflicts
-		sum.Rejected += f.Rejected
-		sum.Warnings += f.Warnings
-
-		sum.NotCounted += f.NotCounted
-		if f.Error != "" {
-			sum.failed++
-			if f.wrongFlags {
-				sum.misused++
-			}
-		}
-		if f.Unclear {
-			sum.unclear++
-		}
-	}
-	return sum
-}
-
-// print writes the totals as a table, or in JSON.
-func (t *ingestTotals) print(w io.Writer, asJSON bool) error {
-	sum := t.sum()
+// printTotals writes the totals as a table, or in JSON.
+func printTotals(w io.Writer, t *pipeline.Totals, asJSON bool) error {
+	sum := t.Sum()
 	if asJSON {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(struct {
-			Files []*fileTotals `json:"files"`
-			Total fileTotals    `json:"total"`
-		}{t.files, sum})
+			Files []*pipeline.FileTotals `json:"files"`
+			Total pipeline.FileTotals    `json:"total"`
+		}{t.Files, sum.FileTotals})
 	}
 	table := newTable(w, true)
 	fmt.Fprintln(table, "events\taccepted\tduplicate\tconflict\trejected\tknown lines\t  file")
-	rows := t.files
+	rows := t.Files
 	if len(rows) != 1 {
-		rows = append(append([]*fileTotals(nil), rows...), &sum)
+		rows = append(append([]*pipeline.FileTotals(nil), rows...), &sum.FileTotals)
 	}
 	for _, f := range rows {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t  %s\n", f.events(), f.Accepted, f.Duplicates, f.Conflicts, f.Rejected, f.Known, shown(f.remark()))
+		fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t  %s\n", f.Events(), f.Accepted, f.Duplicates, f.Conflicts, f.Rejected, f.Known, shown(remark(f)))
 	}
 	return table.Flush()
 }
 
 // remark is the name and, in short, what is not in the numbers.
-func (t *fileTotals) remark() string {
+func remark(t *pipeline.FileTotals) string {
 	switch {
 	case t.Error != "":
 		return t.File + " (failed)"
@@ -124,12 +52,12 @@ func (t *fileTotals) remark() string {
 	return t.File
 }
 
-// ingestProgress writes to standard error: notes, problems, and how far the run is.
+// ingestProgress is a pipeline.Observer that writes to standard error: notes, problems, and how far the run is.
 // On a terminal one line is redrawn, otherwise a line is written now and then.
 type ingestProgress struct {
 	env      *Env
 	terminal bool
-	totals   *ingestTotals
+	totals   *pipeline.Totals
 	start    time.Time
 	last     time.Time
 	drawn    bool
@@ -161,11 +89,11 @@ func (p *ingestProgress) expect(paths []string) {
 	}
 }
 
-// reading names the file that is being read.
-func (p *ingestProgress) reading(f *intake.File) { p.file = f }
+// Reading names the file that is being read.
+func (p *ingestProgress) Reading(f *intake.File) { p.file = f }
 
-// done books the file as read.
-func (p *ingestProgress) done(*fileTotals) {
+// Done books the file as read.
+func (p *ingestProgress) Done(*pipeline.FileTotals) {
 	if p.file != nil {
 		p.before += p.file.Stat.Size
 		p.file = nil
@@ -180,8 +108,8 @@ func (p *ingestProgress) done(*fileTotals) {
 	}
 }
 
-// warning tells of an accepted line that a meter skipped.
-func (p *ingestProgress) warning(out *fileTotals, w ingestProblem) {
+// Warning tells of an accepted line that a meter skipped.
+func (p *ingestProgress) Warning(out *pipeline.FileTotals, w pipeline.Problem) {
 	out.Warnings++
 	if p.problems == 0 {
 		p.unsaid++
@@ -191,14 +119,16 @@ func (p *ingestProgress) warning(out *fileTotals, w ingestProblem) {
 	p.write(fmt.Sprintf("%s:%d: %s", out.File, w.Line, w.Reason))
 }
 
-func (p *ingestProgress) note(file, text string) {
+// Note prints what a person should know of a file, or of the whole run.
+func (p *ingestProgress) Note(file, text string) {
 	if file != "" {
 		text = file + ": " + text
 	}
 	p.write(text)
 }
 
-func (p *ingestProgress) problem(out *fileTotals, problem ingestProblem) {
+// Problem prints a line that does not count.
+func (p *ingestProgress) Problem(out *pipeline.FileTotals, problem pipeline.Problem) {
 	if p.problems == 0 {
 		p.left++
 		return
@@ -206,10 +136,15 @@ func (p *ingestProgress) problem(out *fileTotals, problem ingestProblem) {
 	p.problems--
 	out.Problems = append(out.Problems, problem)
 	if problem.Line == 0 { // an event of an earlier run, sent to ask for it
-		p.note(out.File, problem.Reason)
+		p.Note(out.File, problem.Reason)
 		return
 	}
 	p.write(fmt.Sprintf("%s:%d: %s", out.File, problem.Line, problem.Reason))
+}
+
+// LeftOut counts warnings that the server did not name.
+func (p *ingestProgress) LeftOut(warnings int) {
+	p.unsaid += warnings
 }
 
 func (p *ingestProgress) write(text string) {
@@ -225,8 +160,8 @@ func (p *ingestProgress) clear() {
 	}
 }
 
-// update shows the progress if it is time to.
-func (p *ingestProgress) update() {
+// Update shows the progress if it is time to.
+func (p *ingestProgress) Update() {
 	now := p.env.Clock()
 	interval := lineInterval
 	if p.terminal {
@@ -258,7 +193,7 @@ func (p *ingestProgress) position() int64 {
 
 // text is the progress in words.
 func (p *ingestProgress) text(now time.Time) string {
-	sum := p.totals.sum()
+	sum := p.totals.Sum()
 	text := ""
 	if p.total > 0 {
 		at := p.position()
@@ -266,7 +201,7 @@ func (p *ingestProgress) text(now time.Time) string {
 	}
 	rate := int64(0)
 	if elapsed := now.Sub(p.start); elapsed > 0 {
-		rate = int64(sum.events()) * int64(time.Second) / int64(elapsed)
+		rate = int64(sum.Events()) * int64(time.Second) / int64(elapsed)
 	}
 	return text + fmt.Sprintf("%d events/s  accepted %d  duplicate %d  conflict %d  rejected %d",
 		rate, sum.Accepted, sum.Duplicates, sum.Conflicts, sum.Rejected)
