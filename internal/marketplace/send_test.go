@@ -3,6 +3,7 @@ package marketplace
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -321,4 +322,32 @@ func decimal(text string) meter.Decimal {
 		panic(err)
 	}
 	return d
+}
+
+// TestReadTargets: below the checksums of rows, too, a line whose target is
+// not its own is parked with the reason, and a sound one is sent.
+func TestReadTargets(t *testing.T) {
+	t.Parallel()
+	line := func(dimension, target string) catalog.Line {
+		return catalog.Line{Partner: catalog.PartnerAzure, Operation: "op", Dimension: dimension, Hour: ten, Quantity: meter.NewDecimal(3),
+			Target: json.RawMessage(target), Deadline: ten.Add(24 * time.Hour)}
+	}
+	sound, err := json.Marshal(sender.Line{OperationID: "op", Dimension: "gb", Hour: ten, Quantity: meter.NewDecimal(3), Azure: &sender.AzureAccount{ResourceID: azureResource("azure-1")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(sound)
+	for _, target := range []string{`{`, `{}`, `[]`, `null`, strings.Replace(text, `"op"`, `"another"`, 1), strings.Replace(text, `"gb"`, `"seat"`, 1),
+		strings.Replace(text, "T10:", "T11:", 1), strings.Replace(text, `"3"`, `"4"`, 1), strings.Replace(text, `"azure"`, `"gcp"`, 1)} {
+		if target == text {
+			t.Fatalf("the target is the sound one: %s", text)
+		}
+		items, unread := readTargets(ten, []catalog.Line{line("gb", target), line("gb", text)})
+		if len(items) != 1 || string(items[0].line.Target) != text {
+			t.Errorf("%s: %d are sent", target, len(items))
+		}
+		if len(unread) != 1 || unread[0].To != catalog.LineParked || !strings.Contains(unread[0].Message, "the frozen line") {
+			t.Errorf("%s: %+v", target, unread)
+		}
+	}
 }
