@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"odometer/internal/ledger"
+	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 )
@@ -38,7 +38,7 @@ func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(c.Memory) + verifyBeside))
 	}
 	progress := &verifyProgress{env: env}
-	report, err := data.ledger.Verify(ctx, ledger.VerifyOptions{MemoryBytes: int64(c.Memory), Progress: progress.show})
+	report, err := verify.Run(ctx, data.ledger, verify.Options{MemoryBytes: int64(c.Memory), Progress: progress.show})
 	progress.clear()
 	if err == nil {
 		err = c.checkCatalog(ctx, env, data, &report)
@@ -61,7 +61,7 @@ func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
 }
 
 // checkCatalog reads the whole catalogue, also one in PostgreSQL if it is named.
-func (c *VerifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, report *ledger.VerifyReport) (err error) {
+func (c *VerifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, report *verify.Report) (err error) {
 	store := data.catalog
 	if store == nil && c.Catalog == "" {
 		report.Skipped = append(report.Skipped, "the catalogue, which is in PostgreSQL: name it with --catalog")
@@ -100,7 +100,7 @@ func (c *VerifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, re
 // maxProblemsShown bounds the problems that are listed; the others are counted.
 const maxProblemsShown = 200
 
-func printVerify(w io.Writer, r ledger.VerifyReport, asJSON bool) error {
+func printVerify(w io.Writer, r verify.Report, asJSON bool) error {
 	if asJSON {
 		return printJSON(w, r)
 	}
@@ -129,7 +129,7 @@ type verifyProgress struct {
 	last  string // reading told
 }
 
-func (p *verifyProgress) show(at ledger.VerifyProgress) {
+func (p *verifyProgress) show(at verify.Progress) {
 	reading := "verifying " + at.Pass
 	if at.Rounds > 1 {
 		reading += fmt.Sprintf(", reading %d of %d of the log", at.Round, at.Rounds)

@@ -15,43 +15,9 @@ import (
 	"fmt"
 	"time"
 
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
-
-// Verdict is what the fold decided about one event.
-type Verdict uint8
-
-// The four verdicts; every event sent gets exactly one.
-const (
-	Accepted  Verdict = iota // counted
-	Duplicate                // same identity, same content as one accepted before
-	Conflict                 // same identity, other content; kept, never counted
-	Rejected                 // not an event we can count; kept with its reason
-)
-
-// String returns the verdict's lower-case name.
-func (v Verdict) String() string {
-	switch v {
-	case Accepted:
-		return "accepted"
-	case Duplicate:
-		return "duplicate"
-	case Conflict:
-		return "conflict"
-	default:
-		return "rejected"
-	}
-}
-
-// ParseVerdict reads a verdict's name.
-func ParseVerdict(s string) (Verdict, error) {
-	for v := Accepted; v <= Rejected; v++ {
-		if v.String() == s {
-			return v, nil
-		}
-	}
-	return 0, meter.Errorf(meter.KindInvalid, "verdict %q: want accepted, duplicate, conflict or rejected", s)
-}
 
 // Result answers one Append: Accepted+Duplicates+Conflicts+Rejected is the
 // number of events sent.
@@ -84,8 +50,8 @@ type EventError struct {
 	Index   int // position in the request, from 0
 	ID      string
 	Source  string
-	Verdict Verdict // Conflict or Rejected
-	Reason  string  // of what was sent, and of nothing that is stored
+	Verdict state.Verdict // Conflict or Rejected
+	Reason  string        // of what was sent, and of nothing that is stored
 
 	// What the event conflicts with, which may be another customer's: where it
 	// is, if Sequence is not 0, and what differs, if that was read.
@@ -189,7 +155,7 @@ type EventsQuery struct {
 	Subject      *string
 	Source       string
 	Customer     *string // set for a key bound to one customer
-	Verdict      *Verdict
+	Verdict      *state.Verdict
 	Limit        int // 0 = 100, at most 1000
 	Cursor       string
 }
@@ -203,7 +169,7 @@ type EventRecord struct {
 	TimeAssigned     bool            // no time was sent: it is AcceptedAt
 	Extensions       json.RawMessage // the extension attributes as a JSON object; nil if there are none
 	Data             json.RawMessage // for a rejection: what was sent, up to 1 KiB, as a JSON string
-	Verdict          Verdict
+	Verdict          state.Verdict
 	Reason           string
 	Sequence         uint64
 	Ordinal          uint32

@@ -10,6 +10,7 @@ import (
 	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/idset"
 	"odometer/internal/ledger/log"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -32,9 +33,9 @@ type pending struct {
 // answer is what the fold says of one pending.
 type answer struct {
 	seq      uint64
-	verdicts []Verdict     // of the request's rows
-	first    []idset.Entry // per conflicting row, in order: where the identity was first seen
-	atomic   bool          // refused as a whole
+	verdicts []state.Verdict // of the request's rows
+	first    []idset.Entry   // per conflicting row, in order: where the identity was first seen
+	atomic   bool            // refused as a whole
 	skips    requestSkips
 	control  any
 	err      error

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -59,7 +60,7 @@ func TestAtomicRequests(t *testing.T) {
 			}
 			var reasons []string
 			for i, x := range r.Errors {
-				if x.Index != i || x.Verdict != Rejected {
+				if x.Index != i || x.Verdict != state.Rejected {
 					t.Errorf("%s: %+v", name, x)
 				}
 				reasons = append(reasons, x.Text())
@@ -155,7 +156,7 @@ func TestSameIDInConcurrentRequests(t *testing.T) {
 		l = openTest(t, o)
 	}
 	rec, err := l.Lookup(context.Background(), "default", "test", "r0-0")
-	if err != nil || len(rec.Conflicts) != 2 || rec.Event.Verdict != Accepted {
+	if err != nil || len(rec.Conflicts) != 2 || rec.Event.Verdict != state.Accepted {
 		t.Fatalf("%+v %v", rec, err)
 	}
 }

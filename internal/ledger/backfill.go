@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/state"
 )
 
 // Backfill folds the blocks before a meter's definition into the meter's
@@ -24,7 +25,7 @@ type backfillBatch struct {
 	seq      uint64 // the batch takes the cursor to here
 	header   *block.Header
 	rows     *block.Rows // nil: no events of the organization up to seq
-	verdicts []Verdict
+	verdicts []state.Verdict
 	meters   []*meterState
 	folded   chan error
 }
@@ -114,10 +115,10 @@ func (l *Ledger) lagging() (org string, meters []*meterState, cursor uint64) {
 		}
 		for _, m := range o.meters {
 			switch {
-			case m.backfilled():
+			case m.record.Backfilled():
 			case len(meters) == 0 || m.record.Cursor < cursor:
 				org, meters, cursor = o.name, []*meterState{m}, m.record.Cursor
-			case m.org == org && m.record.Cursor == cursor && m.record.Created == meters[0].record.Created:
+			case m.Org == org && m.record.Cursor == cursor && m.record.Created == meters[0].record.Created:
 				meters = append(meters, m)
 			}
 		}
@@ -204,7 +205,7 @@ func (l *Ledger) hideVoided(b *backfillBatch) error {
 	}
 	for ord, n := range voids {
 		if n.Sequence < b.meters[0].record.Created {
-			b.verdicts[ord] = Rejected
+			b.verdicts[ord] = state.Rejected
 		}
 	}
 	return nil

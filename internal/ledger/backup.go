@@ -9,6 +9,7 @@ import (
 
 	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/log"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -54,7 +55,7 @@ func (l *Ledger) Backup(ctx context.Context, dir string) (BackupInfo, error) {
 	return info, err
 }
 
-func (l *Ledger) copyState(dir string, rec checkpointRecord) error {
+func (l *Ledger) copyState(dir string, rec state.CheckpointRecord) error {
 	pin, err := l.ids.Pin(rec.Runs)
 	if err != nil {
 		return err

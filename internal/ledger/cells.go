@@ -3,54 +3,28 @@ package ledger
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/cell"
+	"odometer/internal/ledger/state"
 )
-
-// contractAttribute is the second attribute of the (customer, contract) projection.
-const contractAttribute = "contract"
-
-// layout says where the meter's chunks lie.
-func (m *meterState) layout() cell.Layout {
-	return cell.Layout{Prefix: []byte{keyCell}, Org: m.org, Version: m.record.Version, Kind: m.kind, Groups: len(m.order),
-		SlotsPerDay: int(24 * time.Hour / m.width)}
-}
-
-// projections are the groupings kept for the meter: all of its attributes,
-// the customer alone, the total, and (customer, contract) for sampled meters.
-func (m *meterState) projections() []cell.Projection {
-	out := []cell.Projection{{ID: cell.ProjectionAll}}
-	customer := slices.Index(m.order, customerAttribute)
-	if customer >= 0 && len(m.order) > 1 {
-		out = append(out, cell.Projection{ID: cell.ProjectionCustomer, Take: []int{customer}})
-	}
-	if len(m.order) > 0 {
-		out = append(out, cell.Projection{ID: cell.ProjectionTotal})
-	}
-	if contract := slices.Index(m.order, contractAttribute); m.record.Meter.Sampled() && customer >= 0 && contract >= 0 && len(m.order) > 2 {
-		out = append(out, cell.Projection{ID: cell.ProjectionCustomerContract, Take: []int{customer, contract}})
-	}
-	return out
-}
 
 // overflow turns a group that the meter does not keep, because it has too many
 // already, into the one that stands for all such groups: what the projections
 // take of a group stays, so that they stay exact, the rest becomes unknownText.
 func (m *meterState) overflow(group []uint64) {
-	projections := m.projections()
+	projections := m.Projections()
 	for i := range group {
 		if !slices.ContainsFunc(projections, func(p cell.Projection) bool { return slices.Contains(p.Take, i) }) {
-			group[i] = unknownText
+			group[i] = state.UnknownText
 		}
 	}
 }
 
 // cellPrefix begins all chunk keys of a meter version.
 func cellPrefix(m *meterState) []byte {
-	l := m.layout()
+	l := m.Layout()
 	return l.AppendMeterPrefix(nil)
 }
 
@@ -73,7 +47,7 @@ func (l *Ledger) flushCells(b *pebble.Batch, d *delta, installs map[string]*inst
 		if !ok {
 			return cell.Plan{}, false // deleted in the same delta
 		}
-		p := cell.Plan{Layout: m.layout(), Projections: m.projections()}
+		p := cell.Plan{Layout: m.Layout(), Projections: m.Projections()}
 		p.SetValues = l.limits.SetValues
 		return p, true
 	})
@@ -111,11 +85,11 @@ type cellRead struct {
 func (l *Ledger) readCells(ctx context.Context, qu *question) (*collector, uint64, bool, error) {
 	l.mu.RLock()
 	m := qu.m
-	if !qu.current(l.peekOrg(m.org)) {
+	if !qu.current(l.peekOrg(m.Org)) {
 		l.mu.RUnlock()
 		return nil, 0, false, errMoved
 	}
-	if !m.backfilled() {
+	if !m.record.Backfilled() {
 		l.mu.RUnlock()
 		return nil, 0, false, nil
 	}
@@ -125,7 +99,7 @@ func (l *Ledger) readCells(ctx context.Context, qu *question) (*collector, uint6
 		l.mu.RUnlock()
 		return nil, 0, false, nil // it holds a part of a block that is not counted yet
 	}
-	r := &cellRead{qu: qu, width: int64(m.width), stop: ctx.Err}
+	r := &cellRead{qu: qu, width: int64(m.Width), stop: ctx.Err}
 	r.c = newCollector(qu, l.now(), l.limits)
 	qu.texts = l.texts.text
 	known, err := r.plan(l)
@@ -163,31 +137,31 @@ func (r *cellRead) plan(l *Ledger) (bool, error) {
 	m := r.qu.m
 	best := -1
 	var names []string
-	for _, p := range m.projections() {
-		have := m.order
+	for _, p := range m.Projections() {
+		have := m.Order
 		if p.ID != cell.ProjectionAll {
 			have = nil
 			for _, at := range p.Take {
-				have = append(have, m.order[at])
+				have = append(have, m.Order[at])
 			}
 		}
 		covers := !slices.ContainsFunc(need, func(n string) bool { return !slices.Contains(have, n) })
 		if covers && (best < 0 || len(have) < best) {
 			best, names = len(have), have
-			r.scope = cell.Scope{Layout: m.layout(), Projection: p}
+			r.scope = cell.Scope{Layout: m.Layout(), Projection: p}
 		}
 	}
 	for _, g := range r.qu.q.GroupBy {
 		r.take = append(r.take, slices.Index(names, g))
 	}
 	r.group = make([]uint64, len(r.take))
-	r.slots(&l.peekOrg(m.org).record)
+	r.slots(&l.peekOrg(m.Org).record)
 	return r.planFilters(l, names)
 }
 
 // slots takes the whole slots of the range. Where no event lies before or
 // after the range, the slot at its edge is as good as whole.
-func (r *cellRead) slots(o *orgRecord) {
+func (r *cellRead) slots(o *state.OrgRecord) {
 	lo, hi := r.qu.bounds[0], r.qu.bounds[len(r.qu.bounds)-1]
 	r.scope.From, r.scope.To = int32(-floorDiv(-lo, r.width)), int32(floorDiv(hi, r.width))
 	if lo <= o.MinTime {
@@ -340,7 +314,7 @@ func (s storedTexts) intern(text []byte) (uint64, error) {
 	if err == nil && !ok {
 		// A filter's value, or an attribute of an event the meter skips:
 		// no group of the meter has this text.
-		return unknownText, nil
+		return state.UnknownText, nil
 	}
 	return id, err
 }

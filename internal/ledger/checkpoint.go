@@ -13,6 +13,7 @@ import (
 
 	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/idset"
+	"odometer/internal/ledger/state"
 )
 
 // delta is what the fold has added since the last freeze. A checkpoint writes
@@ -26,10 +27,10 @@ type delta struct {
 	deleted  []*meterState
 	orgs     map[*orgState]struct{}
 	headers  []headerNote
-	verdicts map[uint64][]byte              // packed, of blocks with other than accepted rows
-	voids    map[uint64]map[uint32]voidNote // block, row
-	notes    []keyValue                     // conflicts: written as they are
-	side     int64                          // memory of groups, notes, headers, verdicts and voids
+	verdicts map[uint64][]byte                    // packed, of blocks with other than accepted rows
+	voids    map[uint64]map[uint32]state.VoidNote // block, row
+	notes    []keyValue                           // conflicts: written as they are
+	side     int64                                // memory of groups, notes, headers, verdicts and voids
 	events   int
 	bytes    int64
 	applied  uint64
@@ -46,7 +47,7 @@ type keyValue struct{ key, value []byte }
 
 func newDelta(applied uint64, accepted int64, sum [16]byte) *delta {
 	return &delta{table: cell.NewTable(0), groups: map[string]struct{}{}, meters: map[*meterState]struct{}{}, orgs: map[*orgState]struct{}{},
-		verdicts: map[uint64][]byte{}, voids: map[uint64]map[uint32]voidNote{}, applied: applied, accepted: accepted, sum: sum}
+		verdicts: map[uint64][]byte{}, voids: map[uint64]map[uint32]state.VoidNote{}, applied: applied, accepted: accepted, sum: sum}
 }
 
 // What entries of a delta take in memory beside their bytes.
@@ -66,17 +67,6 @@ func (d *delta) note(key, value []byte) {
 func (d *delta) addGroup(key []byte) {
 	d.groups[string(key)] = struct{}{}
 	d.side += int64(len(key)) + groupBytes
-}
-
-// checkpointRecord is the state's place in the log. It commits together with
-// everything folded up to it.
-type checkpointRecord struct {
-	Applied     uint64          `json:"applied"`
-	AcceptedAt  int64           `json:"accepted_at"`
-	Sum         string          `json:"sum"` // of the header of block Applied, hex
-	NextText    uint64          `json:"next_text"`
-	NextVersion uint32          `json:"next_version"`
-	Runs        []idset.RunInfo `json:"runs"`
 }
 
 // base is a consistent view of the stored state that readers share. It is
@@ -110,13 +100,13 @@ func (l *Ledger) noteBlock(org *orgState, it *foldItem) {
 	d.headers = append(d.headers, headerNote{org.name, h})
 	d.side += headerBytes
 	if it.rows != nil {
-		org.record.Reached.noteHeader(h)
-		if v := packVerdicts(l.fold.verdicts); v != nil {
+		org.record.Reached.NoteHeader(h)
+		if v := state.PackVerdicts(l.fold.verdicts); v != nil {
 			d.verdicts[h.Sequence] = v
 			d.side += int64(len(v)) + verdictBytes
 			for i, verdict := range l.fold.verdicts {
-				if verdict == Conflict {
-					d.note(conflictKey(org.name, it.rows.Hashes[i], h.Sequence, uint32(i)), nil)
+				if verdict == state.Conflict {
+					d.note(state.ConflictKey(org.name, it.rows.Hashes[i], h.Sequence, uint32(i)), nil)
 				}
 			}
 		}
@@ -130,33 +120,6 @@ func (l *Ledger) noteBlock(org *orgState, it *foldItem) {
 	d.orgs[org] = struct{}{}
 	org.publish()
 	l.applied.Store(h.Sequence)
-}
-
-// packVerdicts stores two bits a row; nil when every row is accepted.
-func packVerdicts(vs []Verdict) []byte {
-	all := true
-	for _, v := range vs {
-		if v != Accepted {
-			all = false
-			break
-		}
-	}
-	if all {
-		return nil
-	}
-	out := make([]byte, (len(vs)+3)/4)
-	for i, v := range vs {
-		out[i/4] |= byte(v) << (2 * (i % 4))
-	}
-	return out
-}
-
-// verdictOf reads row i of packed verdicts.
-func verdictOf(packed []byte, i int) Verdict {
-	if packed == nil {
-		return Accepted
-	}
-	return Verdict(packed[i/4] >> (2 * (i % 4)) & 3)
 }
 
 // checkpointer runs the flushes and merges that the fold starts.
@@ -263,11 +226,11 @@ func (l *Ledger) freeze(part *foldItem) {
 func (d *delta) snapshotRecords() {
 	for o := range d.orgs {
 		v, _ := json.Marshal(&o.record)
-		d.records = append(d.records, keyValue{orgKey(keyOrg, o.name, ""), v})
+		d.records = append(d.records, keyValue{state.OrgKey(state.KeyOrg, o.name, ""), v})
 	}
 	for m := range d.meters {
 		v, _ := json.Marshal(&m.record)
-		d.records = append(d.records, keyValue{orgKey(keyMeter, m.org, m.record.Meter.Key), v})
+		d.records = append(d.records, keyValue{state.OrgKey(state.KeyMeter, m.Org, m.record.Meter.Key), v})
 		m.frozen = m.record
 	}
 }
@@ -307,12 +270,12 @@ func (l *Ledger) writeDelta(d *delta) error {
 	l.mu.RLock()
 	runs := l.ids.ManifestWith(d.ids, run, mergeOf(merged), infoOf(merged))
 	l.mu.RUnlock()
-	rec := checkpointRecord{Applied: d.applied, AcceptedAt: d.accepted, Sum: hex.EncodeToString(d.sum[:]), NextText: d.nextText, NextVersion: d.version, Runs: runs}
+	rec := state.CheckpointRecord{Applied: d.applied, AcceptedAt: d.accepted, Sum: hex.EncodeToString(d.sum[:]), NextText: d.nextText, NextVersion: d.version, Runs: runs}
 	v, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}
-	if err := b.Set([]byte{keyCheckpoint}, v, nil); err != nil {
+	if err := b.Set([]byte{state.KeyCheckpoint}, v, nil); err != nil {
 		return err
 	}
 	l.ckpt.copying.Lock()
@@ -368,7 +331,7 @@ func (d *delta) batchSize() int {
 func (l *Ledger) fillBatch(b *pebble.Batch, d *delta) error {
 	// First: a meter made again under the key of a deleted one has its record below.
 	for _, m := range d.deleted {
-		if err := b.Delete(orgKey(keyMeter, m.org, m.record.Meter.Key), nil); err != nil {
+		if err := b.Delete(state.OrgKey(state.KeyMeter, m.Org, m.record.Meter.Key), nil); err != nil {
 			return err
 		}
 	}
@@ -413,12 +376,12 @@ func (d *delta) writeBlocks(b *pebble.Batch) error {
 	var buf []byte
 	for _, n := range d.headers {
 		buf = n.header.Append(buf[:0])
-		if err := b.Set(headerKey(n.org, n.header.Sequence), buf, nil); err != nil {
+		if err := b.Set(state.HeaderKey(n.org, n.header.Sequence), buf, nil); err != nil {
 			return err
 		}
 	}
 	for seq, packed := range d.verdicts {
-		if err := b.Set(seqKey(keyVerdicts, seq), packed, nil); err != nil {
+		if err := b.Set(state.SeqKey(state.KeyVerdicts, seq), packed, nil); err != nil {
 			return err
 		}
 	}
@@ -428,7 +391,7 @@ func (d *delta) writeBlocks(b *pebble.Batch) error {
 			if err != nil {
 				return err
 			}
-			if err := b.Set(voidedKey(seq, ord), v, nil); err != nil {
+			if err := b.Set(state.VoidedKey(seq, ord), v, nil); err != nil {
 				return err
 			}
 		}
@@ -439,12 +402,12 @@ func (d *delta) writeBlocks(b *pebble.Batch) error {
 // deleteMeter removes what a meter's version has beside its record: cells and groups.
 func deleteMeter(b *pebble.Batch, m *meterState) error {
 	cells := cellPrefix(m)
-	groups := binary.BigEndian.AppendUint32([]byte{keyGroup}, m.record.Version)
-	dirty := binary.BigEndian.AppendUint32([]byte{keyDirty}, m.record.Version)
+	groups := binary.BigEndian.AppendUint32([]byte{state.KeyGroup}, m.record.Version)
+	dirty := binary.BigEndian.AppendUint32([]byte{state.KeyDirty}, m.record.Version)
 	return errors.Join(
-		b.DeleteRange(cells, upperBound(cells), nil),
-		b.DeleteRange(groups, upperBound(groups), nil),
-		b.DeleteRange(dirty, upperBound(dirty), nil))
+		b.DeleteRange(cells, state.UpperBound(cells), nil),
+		b.DeleteRange(groups, state.UpperBound(groups), nil),
+		b.DeleteRange(dirty, state.UpperBound(dirty), nil))
 }
 
 // maxMerges lets a small merge run beside a long one, so that runs stay few.

@@ -17,6 +17,8 @@ import (
 	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/log"
+	"odometer/internal/ledger/state"
+	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
 
@@ -65,7 +67,7 @@ func mergedUpTo(t testing.TB, l *Ledger) uint64 {
 
 func storedRuns(t testing.TB, l *Ledger) (n int) {
 	t.Helper()
-	err := scanDB(storeOf(l), []byte{'x'}, func(key, _ []byte) error {
+	err := state.Scan(storeOf(l), []byte{'x'}, func(key, _ []byte) error {
 		if key[9] == logHeader {
 			n++
 		}
@@ -253,7 +255,7 @@ func TestCrashWhileMerging(t *testing.T) {
 func flipMerged(t *testing.T, db *pebble.DB, rng *rand.Rand, record string) (last uint64) {
 	t.Helper()
 	var key, value []byte
-	err := scanDB(db, []byte{'x'}, func(k, v []byte) error {
+	err := state.Scan(db, []byte{'x'}, func(k, v []byte) error {
 		if key == nil && strings.HasPrefix(string(k[9:]), record) {
 			key, value = slices.Clone(k), slices.Clone(v)
 		}
@@ -286,7 +288,7 @@ func TestFlippedBitInAMergedBlock(t *testing.T) {
 	}
 	mergeAll(t, l, testCompactor(t, l, 30))
 	last := flipMerged(t, storeOf(l), rng, "b\x00\x00")
-	r, err := l.Verify(context.Background(), VerifyOptions{})
+	r, err := verify.Run(context.Background(), l, verify.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

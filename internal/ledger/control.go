@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -67,7 +68,7 @@ func (l *Ledger) foldControl(org *orgState, it *foldItem) ([]answer, error) {
 		}
 		if undo.unreadable != nil {
 			// Damage of one organization's block stops that one, not the others.
-			l.stopOrg(it, &stopNote{Sequence: it.header.Sequence, Reason: undo.unreadable.Error()})
+			l.stopOrg(it, &state.StopNote{Sequence: it.header.Sequence, Reason: undo.unreadable.Error()})
 			return refuseAll(it, org.stoppedError()), nil
 		}
 	}
@@ -102,15 +103,15 @@ func (l *Ledger) foldCreate(org *orgState, it *foldItem, m meter.Meter) (any, er
 		return nil, meter.Errorf(meter.KindConflict, "meter %q exists with another definition; definitions do not change, use a new key", m.Key)
 	}
 	l.nextVersion++
-	state := newMeterState(org.name, meterRecord{Meter: m, Version: l.nextVersion, Created: it.header.Sequence, CreatedAt: it.header.Accepted.UnixNano()})
+	made := newMeterState(org.name, state.MeterRecord{Meter: m, Version: l.nextVersion, Created: it.header.Sequence, CreatedAt: it.header.Accepted.UnixNano()})
 	if org.record.Accepted == 0 {
-		state.record.Cursor = it.header.Sequence // nothing to fold
+		made.record.Cursor = it.header.Sequence // nothing to fold
 	}
 	// Copied, not appended in place: readers hold the old slice.
-	org.meters = append(slices.Clone(org.meters), state)
-	l.active.meters[state] = struct{}{}
+	org.meters = append(slices.Clone(org.meters), made)
+	l.active.meters[made] = struct{}{}
 	l.backfill.wake()
-	return state.state(), nil
+	return made.state(), nil
 }
 
 func (l *Ledger) foldUpdate(org *orgState, u meterUpdate) (any, error) {
@@ -139,10 +140,6 @@ func (l *Ledger) foldDelete(org *orgState, key string) error {
 	delete(l.active.meters, m)
 	l.active.deleted = append(l.active.deleted, m)
 	return nil
-}
-
-func sortMeters(ms []*meterState) {
-	slices.SortFunc(ms, func(a, b *meterState) int { return int(int64(a.record.Version) - int64(b.record.Version)) })
 }
 
 // CreateMeter defines a meter and folds it from here on; what came before is

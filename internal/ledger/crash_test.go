@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"odometer/internal/fixedtest"
+	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
 
@@ -175,7 +176,7 @@ func checkCrash(t *testing.T, cc crashCopy, lim Limits, events []testEvent, stat
 		if want.meters > 0 && want.events > 0 {
 			waitBackfilled(t, l)
 		}
-		if r, err := l.Verify(ctx, VerifyOptions{}); err != nil || r.Err() != nil {
+		if r, err := verify.Run(ctx, l, verify.Options{}); err != nil || r.Err() != nil {
 			t.Fatalf("crash before %s: %s verify at %d: %v %v", cc.op, when, last, err, r.Err())
 		}
 	}

@@ -20,13 +20,15 @@ import (
 	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/log"
+	"odometer/internal/ledger/state"
+	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
 
 // problems verifies and returns what was found as one text.
 func problems(t *testing.T, l *Ledger) string {
 	t.Helper()
-	r, err := l.Verify(context.Background(), VerifyOptions{})
+	r, err := verify.Run(context.Background(), l, verify.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,11 +61,11 @@ func TestVerifyFindsAWrongCell(t *testing.T) {
 	verifyClean(t, l)
 	m := l.peekOrg("default").meter("bytes")
 	table := cell.NewTable(0)
-	slot := int32(floorDiv(testStart.UnixNano(), int64(m.width)))
-	table.AddNumeric(table.Series(m.record.Version, m.kind, nil), slot, 0, mustQuantity(t, "0.000000000001"))
+	slot := int32(floorDiv(testStart.UnixNano(), int64(m.Width)))
+	table.AddNumeric(table.Series(m.record.Version, m.Kind, nil), slot, 0, mustQuantity(t, "0.000000000001"))
 	emit := func(key, value []byte) error { return l.state.Merge(key, value, pebble.Sync) }
 	err := cell.Flush(table, emit, func(uint32) (cell.Plan, bool) {
-		return cell.Plan{Layout: m.layout(), Projections: []cell.Projection{{ID: cell.ProjectionTotal}}}, true
+		return cell.Plan{Layout: m.Layout(), Projections: []cell.Projection{{ID: cell.ProjectionTotal}}}, true
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -93,12 +95,12 @@ func TestVerifyFindsAMissingCell(t *testing.T) {
 
 func TestVerifyFindsAFlippedVerdict(t *testing.T) {
 	t.Parallel()
-	for name, to := range map[string]Verdict{"an accepted event as duplicate": Duplicate, "as conflict": Conflict, "as rejected": Rejected} {
+	for name, to := range map[string]state.Verdict{"an accepted event as duplicate": state.Duplicate, "as conflict": state.Conflict, "as rejected": state.Rejected} {
 		l := dataset(t, vfs.NewMem())
 		seq := firstBlock(t, l, "default")
-		verdicts := make([]Verdict, 600)
+		verdicts := make([]state.Verdict, 600)
 		verdicts[7] = to
-		if err := l.state.Set(seqKey(keyVerdicts, seq), packVerdicts(verdicts), pebble.Sync); err != nil {
+		if err := l.state.Set(state.SeqKey(state.KeyVerdicts, seq), state.PackVerdicts(verdicts), pebble.Sync); err != nil {
 			t.Fatal(err)
 		}
 		if got := problems(t, l); !strings.Contains(got, fmt.Sprintf("event 7 of block %d is stored as %s", seq, to)) {
@@ -107,7 +109,7 @@ func TestVerifyFindsAFlippedVerdict(t *testing.T) {
 	}
 	l := dataset(t, vfs.NewMem())
 	seq := l.Stats().Last // the block of duplicates: stored as accepted
-	if err := l.state.Delete(seqKey(keyVerdicts, seq), pebble.Sync); err != nil {
+	if err := l.state.Delete(state.SeqKey(state.KeyVerdicts, seq), pebble.Sync); err != nil {
 		t.Fatal(err)
 	}
 	if got := problems(t, l); !strings.Contains(got, fmt.Sprintf("event 0 of block %d is stored as accepted, the log says duplicate", seq)) {
@@ -150,7 +152,7 @@ func TestVerifyFindsAMissingIdentity(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return db.Set([]byte{keyCheckpoint}, v, pebble.Sync)
+		return db.Set([]byte{state.KeyCheckpoint}, v, pebble.Sync)
 	})
 	l = openTest(t, Options{Dir: "data", FS: fs})
 	if got := problems(t, l); !strings.Contains(got, "is missing from the index") {
@@ -163,7 +165,7 @@ func TestVerifyFindsAMissingHeader(t *testing.T) {
 	t.Parallel()
 	l := dataset(t, vfs.NewMem())
 	seq := firstBlock(t, l, "other")
-	if err := l.state.Delete(headerKey("other", seq), pebble.Sync); err != nil {
+	if err := l.state.Delete(state.HeaderKey("other", seq), pebble.Sync); err != nil {
 		t.Fatal(err)
 	}
 	if got := problems(t, l); !strings.Contains(got, fmt.Sprintf("block %d", seq)) {
@@ -175,8 +177,8 @@ func TestVerifyFindsAMissingHeader(t *testing.T) {
 func TestVerifyFindsAWrongCount(t *testing.T) {
 	t.Parallel()
 	l := dataset(t, vfs.NewMem())
-	for _, change := range []func(*orgRecord){
-		func(r *orgRecord) { r.Accepted-- }, func(r *orgRecord) { r.Duplicates++ }, func(r *orgRecord) { r.MaxTime-- }, func(r *orgRecord) { r.MinTime++ }} {
+	for _, change := range []func(*state.OrgRecord){
+		func(r *state.OrgRecord) { r.Accepted-- }, func(r *state.OrgRecord) { r.Duplicates++ }, func(r *state.OrgRecord) { r.MaxTime-- }, func(r *state.OrgRecord) { r.MinTime++ }} {
 		r := l.peekOrg("default").record
 		good, _ := json.Marshal(r)
 		change(&r)
@@ -184,7 +186,7 @@ func TestVerifyFindsAWrongCount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key := orgKey(keyOrg, "default", "")
+		key := state.OrgKey(state.KeyOrg, "default", "")
 		if err := l.state.Set(key, bad, pebble.Sync); err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/disk"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -25,49 +26,10 @@ import (
 // needs more goes on at the next one. A job is in memory only: after a restart
 // it begins again from the 'y' keys.
 
-// dirtySlot is the unit that is recomputed: all groups of a meter's slot.
-type dirtySlot struct {
-	version uint32
-	slot    int32
-}
-
-func (s dirtySlot) compare(o dirtySlot) int {
-	return cmp.Or(cmp.Compare(s.version, o.version), cmp.Compare(s.slot, o.slot))
-}
-
-// key is 'y' version:4 slot:4, the slot with its top bit flipped so that keys sort by it.
-func (s dirtySlot) key() []byte {
-	k := binary.BigEndian.AppendUint32([]byte{keyDirty}, s.version)
-	return binary.BigEndian.AppendUint32(k, uint32(s.slot)^1<<31)
-}
-
-func dirtyKey(s dirtySlot, group []uint64) []byte {
-	k := s.key()
-	for _, id := range group {
-		k = binary.BigEndian.AppendUint64(k, id)
-	}
-	return k
-}
-
-const dirtyKeyFixed = 9
-
-// parseDirtyKey reads a 'y' key.
-func parseDirtyKey(key []byte) (s dirtySlot, group []uint64, err error) {
-	if len(key) < dirtyKeyFixed || len(key)%8 != dirtyKeyFixed%8 {
-		return s, nil, meter.Errorf(meter.KindCorrupt, "dirty slot key %x is damaged", key)
-	}
-	s.version = binary.BigEndian.Uint32(key[1:])
-	s.slot = int32(binary.BigEndian.Uint32(key[5:]) ^ 1<<31)
-	for b := key[dirtyKeyFixed:]; len(b) > 0; b = b[8:] {
-		group = append(group, binary.BigEndian.Uint64(b))
-	}
-	return s, group, nil
-}
-
 // recomputer is the state of the job between two checkpoints. Used by one flush at a time.
 type recomputer struct {
 	job    *dirtyJob
-	after  dirtySlot       // last slot picked: the next job starts behind it
+	after  state.DirtySlot // last slot picked: the next job starts behind it
 	broken map[string]bool // organizations whose blocks cannot be read
 }
 
@@ -75,7 +37,7 @@ type recomputer struct {
 type dirtyJob struct {
 	org    string
 	cursor uint64 // blocks up to here are in the states
-	slots  map[dirtySlot]*slotWork
+	slots  map[state.DirtySlot]*slotWork
 	spans  [][2]int64 // unix ns, half-open, disjoint and ascending: the times of the slots
 	eval   evaluator
 	texts  *cachedTexts
@@ -105,7 +67,7 @@ type install struct {
 
 // dirtyMark is a slot of a full group that the delta's voids made dirty.
 type dirtyMark struct {
-	dirtySlot
+	state.DirtySlot
 	group    []uint64
 	sequence uint64
 }
@@ -117,7 +79,7 @@ func (l *Ledger) recomputeDirty(b *pebble.Batch, d *delta) (map[string]*install,
 	var seq [8]byte
 	for _, m := range marks {
 		binary.BigEndian.PutUint64(seq[:], m.sequence)
-		if err := b.Set(dirtyKey(m.dirtySlot, m.group), seq[:], nil); err != nil {
+		if err := b.Set(state.DirtyKey(m.DirtySlot, m.group), seq[:], nil); err != nil {
 			return nil, err
 		}
 	}
@@ -173,15 +135,15 @@ func dirtyMarks(d *delta) []dirtyMark {
 	var out []dirtyMark
 	groups := map[uint32]int{}
 	for m := range d.meters {
-		groups[m.record.Version] = len(m.order)
+		groups[m.record.Version] = len(m.Order)
 	}
 	d.table.DirtySlots(func(version uint32, group []uint64, slot int32, sequence uint64) {
 		if n, ok := groups[version]; ok && n == len(group) && sequence != cell.Permanent {
-			out = append(out, dirtyMark{dirtySlot{version, slot}, slices.Clone(group), sequence})
+			out = append(out, dirtyMark{state.DirtySlot{Version: version, Slot: slot}, slices.Clone(group), sequence})
 		}
 	})
 	slices.SortFunc(out, func(a, b dirtyMark) int {
-		return cmp.Or(a.compare(b.dirtySlot), slices.Compare(a.group, b.group))
+		return cmp.Or(a.Compare(b.DirtySlot), slices.Compare(a.group, b.group))
 	})
 	return out
 }
@@ -193,10 +155,10 @@ func (r *recomputer) forget(marks []dirtyMark, deleted []*meterState) {
 		return
 	}
 	for _, m := range marks {
-		delete(r.job.slots, m.dirtySlot)
+		delete(r.job.slots, m.DirtySlot)
 	}
 	for _, m := range deleted {
-		maps.DeleteFunc(r.job.slots, func(s dirtySlot, _ *slotWork) bool { return s.version == m.record.Version })
+		maps.DeleteFunc(r.job.slots, func(s state.DirtySlot, _ *slotWork) bool { return s.Version == m.record.Version })
 	}
 	if len(r.job.slots) == 0 {
 		r.job = nil
@@ -229,14 +191,14 @@ func (l *Ledger) settled() map[uint32]*meterState {
 type picker struct {
 	l      *Ledger
 	marks  []dirtyMark
-	slots  []dirtySlot // all that are dirty, in order
-	picked map[dirtySlot]bool
+	slots  []state.DirtySlot // all that are dirty, in order
+	picked map[state.DirtySlot]bool
 	meters map[uint32]*meterState
 }
 
 func (l *Ledger) newPicker(marks []dirtyMark) (*picker, error) {
 	slots, err := l.dirtySlots(marks)
-	p := &picker{l: l, marks: marks, slots: slots, picked: map[dirtySlot]bool{}}
+	p := &picker{l: l, marks: marks, slots: slots, picked: map[state.DirtySlot]bool{}}
 	if len(slots) > 0 {
 		p.meters = l.settled()
 	}
@@ -247,23 +209,23 @@ func (l *Ledger) newPicker(marks []dirtyMark) (*picker, error) {
 // of one organization, in order of key from where the last job ended.
 func (p *picker) next() (*dirtyJob, error) {
 	r := &p.l.ckpt.dirty
-	from, _ := slices.BinarySearchFunc(p.slots, r.after, dirtySlot.compare)
-	job := &dirtyJob{slots: map[dirtySlot]*slotWork{}}
+	from, _ := slices.BinarySearchFunc(p.slots, r.after, state.DirtySlot.Compare)
+	job := &dirtyJob{slots: map[state.DirtySlot]*slotWork{}}
 	for i := range p.slots {
 		if len(p.picked) >= p.l.limits.DirtyPerFlush {
 			break
 		}
 		s := p.slots[(from+i)%len(p.slots)]
-		m := p.meters[s.version]
-		if m == nil || p.picked[s] || r.broken[m.org] || job.org != "" && job.org != m.org {
+		m := p.meters[s.Version]
+		if m == nil || p.picked[s] || r.broken[m.Org] || job.org != "" && job.org != m.Org {
 			continue
 		}
 		w, err := p.l.newSlotWork(s, m, p.marks)
 		if err != nil {
 			return nil, err
 		}
-		p.picked[s], job.slots[s], job.org = true, w, m.org
-		r.after = dirtySlot{s.version, s.slot + 1}
+		p.picked[s], job.slots[s], job.org = true, w, m.Org
+		r.after = state.DirtySlot{Version: s.Version, Slot: s.Slot + 1}
 	}
 	if len(job.slots) == 0 {
 		return nil, nil
@@ -275,28 +237,28 @@ func (p *picker) next() (*dirtyJob, error) {
 
 // dirtySlots lists the dirty slots, stored and new, in order. Of very many, the
 // first ones will do.
-func (l *Ledger) dirtySlots(marks []dirtyMark) ([]dirtySlot, error) {
-	var out []dirtySlot
+func (l *Ledger) dirtySlots(marks []dirtyMark) ([]state.DirtySlot, error) {
+	var out []state.DirtySlot
 	for _, m := range marks {
-		out = append(out, m.dirtySlot)
+		out = append(out, m.DirtySlot)
 	}
-	it, err := l.base.snap.NewIter(&pebble.IterOptions{LowerBound: []byte{keyDirty}, UpperBound: []byte{keyDirty + 1}})
+	it, err := l.base.snap.NewIter(&pebble.IterOptions{LowerBound: []byte{state.KeyDirty}, UpperBound: []byte{state.KeyDirty + 1}})
 	if err != nil {
 		return nil, err
 	}
 	for ok := it.First(); ok && len(out) < maxDirtyListed; {
-		s, _, err := parseDirtyKey(it.Key())
+		s, _, err := state.ParseDirtyKey(it.Key())
 		if err != nil {
 			_ = it.Close()
 			return nil, err
 		}
 		out = append(out, s)
-		ok = it.SeekGE(upperBound(s.key()))
+		ok = it.SeekGE(state.UpperBound(s.Key()))
 	}
 	if err := it.Close(); err != nil {
 		return nil, disk.Unreadable(err, "the state cannot be read")
 	}
-	slices.SortFunc(out, dirtySlot.compare)
+	slices.SortFunc(out, state.DirtySlot.Compare)
 	return slices.Compact(out), nil
 }
 
@@ -304,19 +266,19 @@ func (l *Ledger) dirtySlots(marks []dirtyMark) ([]dirtySlot, error) {
 const maxDirtyListed = 1 << 20
 
 // newSlotWork prepares the states of all projected groups that a dirty group is part of.
-func (l *Ledger) newSlotWork(s dirtySlot, m *meterState, marks []dirtyMark) (*slotWork, error) {
+func (l *Ledger) newSlotWork(s state.DirtySlot, m *meterState, marks []dirtyMark) (*slotWork, error) {
 	w := &slotWork{m: m, states: map[string]*projected{}}
-	from, _ := slices.BinarySearchFunc(marks, s, func(m dirtyMark, s dirtySlot) int { return m.compare(s) })
+	from, _ := slices.BinarySearchFunc(marks, s, func(m dirtyMark, s state.DirtySlot) int { return m.Compare(s) })
 	for _, mark := range marks[from:] {
-		if mark.dirtySlot != s {
+		if mark.DirtySlot != s {
 			break
 		}
 		w.want(mark.group)
-		w.keys = append(w.keys, dirtyKey(s, mark.group))
+		w.keys = append(w.keys, state.DirtyKey(s, mark.group))
 	}
-	err := scanDB(l.base.snap, s.key(), func(key, _ []byte) error {
-		_, group, err := parseDirtyKey(key)
-		if err != nil || len(group) != len(m.order) {
+	err := state.Scan(l.base.snap, s.Key(), func(key, _ []byte) error {
+		_, group, err := state.ParseDirtyKey(key)
+		if err != nil || len(group) != len(m.Order) {
 			return meter.WrapError(meter.KindCorrupt, err, "dirty slot key %x is damaged", key)
 		}
 		w.want(group)
@@ -328,11 +290,11 @@ func (l *Ledger) newSlotWork(s dirtySlot, m *meterState, marks []dirtyMark) (*sl
 
 // want makes the states of a full group and of its projections be computed.
 func (w *slotWork) want(group []uint64) {
-	for _, p := range w.m.projections() {
+	for _, p := range w.m.Projections() {
 		g := projectGroup(nil, p, group)
 		key := stateName(nil, p.ID, g)
 		if w.states[string(key)] == nil {
-			w.states[string(key)] = &projected{projection: p.ID, group: g, state: cell.State{Kind: w.m.kind}}
+			w.states[string(key)] = &projected{projection: p.ID, group: g, state: cell.State{Kind: w.m.Kind}}
 		}
 	}
 }
@@ -359,8 +321,8 @@ func stateName(dst []byte, projection uint8, group []uint64) []byte {
 // layOut finds the times of the slots.
 func (j *dirtyJob) layOut() {
 	for s, w := range j.slots {
-		from := int64(s.slot) * int64(w.m.width)
-		j.spans = append(j.spans, [2]int64{from, from + int64(w.m.width)})
+		from := int64(s.Slot) * int64(w.m.Width)
+		j.spans = append(j.spans, [2]int64{from, from + int64(w.m.Width)})
 	}
 	slices.SortFunc(j.spans, func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) })
 	merged := j.spans[:1]
@@ -428,8 +390,8 @@ func (j *dirtyJob) block(l *Ledger, h *block.Header, d *delta) error {
 	j.eval.reset(rows, j.texts)
 	done := map[uint32]bool{}
 	for s, w := range j.slots {
-		if !done[s.version] {
-			done[s.version] = true
+		if !done[s.Version] {
+			done[s.Version] = true
 			if err := j.rows(l, w.m, rows, d); err != nil {
 				return err
 			}
@@ -446,8 +408,8 @@ func (j *dirtyJob) rows(l *Ledger, m *meterState, rows *block.Rows, d *delta) er
 	if !j.eval.match(def, j.chosen) {
 		return nil
 	}
-	columns := make([][]uint64, len(m.order))
-	for i, attr := range m.order {
+	columns := make([][]uint64, len(m.Order))
+	for i, attr := range m.Order {
 		var err error
 		if columns[i], err = j.eval.group(attr); err != nil {
 			return err
@@ -457,7 +419,7 @@ func (j *dirtyJob) rows(l *Ledger, m *meterState, rows *block.Rows, d *delta) er
 	if err != nil {
 		return err
 	}
-	projections := m.projections()
+	projections := m.Projections()
 	group := make([]uint64, len(columns))
 	var part []uint64
 	var name []byte
@@ -465,7 +427,7 @@ func (j *dirtyJob) rows(l *Ledger, m *meterState, rows *block.Rows, d *delta) er
 		if !j.chosen[i] || !ms.has(i) {
 			continue
 		}
-		w := j.slots[dirtySlot{m.frozen.Version, int32(floorDiv(rows.Times[i], int64(m.width)))}]
+		w := j.slots[state.DirtySlot{Version: m.frozen.Version, Slot: int32(floorDiv(rows.Times[i], int64(m.Width)))}]
 		if w == nil {
 			continue
 		}
@@ -493,7 +455,7 @@ func (j *dirtyJob) rows(l *Ledger, m *meterState, rows *block.Rows, d *delta) er
 
 // keptGroup says whether a crowded meter keeps the group apart, as of the delta.
 func (l *Ledger) keptGroup(d *delta, m *meterState, group []uint64) (bool, error) {
-	key := groupKey(m.frozen.Version, group)
+	key := state.GroupKey(m.frozen.Version, group)
 	if _, ok := d.groups[string(key)]; ok {
 		return true, nil
 	}
@@ -503,9 +465,9 @@ func (l *Ledger) keptGroup(d *delta, m *meterState, group []uint64) (bool, error
 // finish hands the computed states over and removes the marks.
 func (j *dirtyJob) finish(b *pebble.Batch, installs map[string]*install, setValues int) error {
 	for s, w := range j.slots {
-		layout := w.m.layout()
+		layout := w.m.Layout()
 		layout.SetValues = setValues
-		day, inDay := layout.Day(s.slot)
+		day, inDay := layout.Day(s.Slot)
 		for _, p := range w.states {
 			key := string(layout.AppendKey(nil, p.projection, p.group, day))
 			in := installs[key]
@@ -564,7 +526,7 @@ func (c *cachedTexts) intern(text []byte) (uint64, error) {
 		return id, nil
 	}
 	id, err := c.in.intern(text)
-	if err == nil && id != unknownText {
+	if err == nil && id != state.UnknownText {
 		if len(c.ids) >= maxCachedTexts || c.bytes >= maxCachedTextBytes {
 			clear(c.ids)
 			c.bytes = 0

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"odometer/internal/fixedtest"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -42,7 +43,7 @@ func randomEvents(rng *rand.Rand, n int, next *int) []testEvent {
 func dirtyLeft(t *testing.T, l *Ledger) int {
 	t.Helper()
 	n := 0
-	if err := l.scanState([]byte{keyDirty}, func(_, _ []byte) error { n++; return nil }); err != nil {
+	if err := l.scanState([]byte{state.KeyDirty}, func(_, _ []byte) error { n++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -249,7 +250,7 @@ func TestDeletedMeterWithDirtySlots(t *testing.T) {
 		t.Errorf("%d dirty groups are left", n)
 	}
 	cells := 0
-	if err := l.scanState([]byte{keyCell}, func(key, _ []byte) error { cells++; return nil }); err != nil {
+	if err := l.scanState([]byte{state.KeyCell}, func(key, _ []byte) error { cells++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if r := verifyClean(t, l); r.Cells == 0 || cells == 0 {

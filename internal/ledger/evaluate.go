@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -10,9 +11,6 @@ import (
 type interner interface {
 	intern(text []byte) (uint64, error)
 }
-
-// emptyText is the number of "", the group of missing, null and empty values.
-const emptyText = 0
 
 // customerAttribute is the group-by name of the customer resolved at ingest.
 const customerAttribute = meter.CustomerAttribute
@@ -253,7 +251,7 @@ func (e *evaluator) groupDict(d *block.Dict, out []uint64) error {
 	}
 	for i, c := range d.Codes {
 		if c == block.NoCode {
-			out[i] = emptyText
+			out[i] = state.EmptyText
 		} else {
 			out[i] = byCode[c]
 		}
@@ -276,7 +274,7 @@ func (e *evaluator) internAll(s *block.Strings) ([]uint64, error) {
 func (e *evaluator) internText(b []byte) (uint64, error) {
 	switch {
 	case len(b) == 0:
-		return emptyText, nil
+		return state.EmptyText, nil
 	case len(b) <= meter.MaxGroupBytes:
 		return e.intern.intern(b)
 	case e.digest:
@@ -295,10 +293,10 @@ func (e *evaluator) groupColumn(col *block.Column, out []uint64) error {
 				// Lazily: a column may hold strings in a few rows only.
 				byCode = make([]uint64, col.Strs.Len())
 				for c := range byCode {
-					byCode[c] = unknownText
+					byCode[c] = state.UnknownText
 				}
 			}
-			if byCode[code] == unknownText {
+			if byCode[code] == state.UnknownText {
 				id, err := e.internText(col.Strs.At(int(code)))
 				if err != nil {
 					return err
@@ -326,18 +324,15 @@ func (e *evaluator) groupColumn(col *block.Column, out []uint64) error {
 			}
 			out[row] = id
 		default: // null, arrays, objects
-			out[row] = emptyText
+			out[row] = state.EmptyText
 		}
 	}
 	return nil
 }
 
-// unknownText marks a code that has not been interned yet.
-const unknownText = ^uint64(0)
-
 // longText stands for a text of more than meter.MaxGroupBytes. No group has
 // it: a meter that groups by such an attribute skips the event.
-const longText = unknownText - 1
+const longText = state.UnknownText - 1
 
 func (e *evaluator) internBool(b bool) (uint64, error) {
 	if b {

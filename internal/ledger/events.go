@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -109,7 +110,7 @@ func (e *eventLister) may(h *block.Header) bool {
 	if h.Kind != block.KindEvents {
 		return false
 	}
-	wantRejected := e.q.Verdict == nil || *e.q.Verdict == Rejected
+	wantRejected := e.q.Verdict == nil || *e.q.Verdict == state.Rejected
 	if h.Rejected > 0 && wantRejected {
 		return true
 	}
@@ -137,7 +138,7 @@ func (e *eventLister) block(h *block.Header, start uint32) (more bool, err error
 		}
 		r := e.l.record(h, rows, int(i), verdicts[i])
 		if n, ok := voids[i]; ok {
-			r.Voided = n.record()
+			r.Voided = voidRecord(&n)
 		}
 		if !e.add(r) {
 			return false, nil
@@ -162,7 +163,7 @@ func (e *eventLister) add(r EventRecord) bool {
 	return true
 }
 
-func (e *eventLister) matches(rows *block.Rows, i int, v Verdict) bool {
+func (e *eventLister) matches(rows *block.Rows, i int, v state.Verdict) bool {
 	if e.q.Verdict != nil && *e.q.Verdict != v {
 		return false
 	}
@@ -179,7 +180,7 @@ func (e *eventLister) matches(rows *block.Rows, i int, v Verdict) bool {
 // rejections lists what could not be read. It has no time, type or customer,
 // so a list filtered by those leaves it out.
 func (e *eventLister) rejections(h *block.Header, rows *block.Rows, start uint32) (bool, error) {
-	if e.q.Verdict != nil && *e.q.Verdict != Rejected || e.q.Type != "" || e.q.Subject != nil || e.q.Customer != nil || !e.q.From.IsZero() || !e.q.To.IsZero() {
+	if e.q.Verdict != nil && *e.q.Verdict != state.Rejected || e.q.Type != "" || e.q.Subject != nil || e.q.Customer != nil || !e.q.From.IsZero() || !e.q.To.IsZero() {
 		return true, nil
 	}
 	ord := uint32(rows.N)
@@ -194,7 +195,7 @@ func (e *eventLister) rejections(h *block.Header, rows *block.Rows, start uint32
 			if err != nil {
 				return false, err
 			}
-			if !e.add(EventRecord{ID: rej.ID, Source: rej.Source, Data: raw, Verdict: Rejected, Reason: rej.Reason, Sequence: h.Sequence, Ordinal: at, AcceptedAt: h.Accepted}) {
+			if !e.add(EventRecord{ID: rej.ID, Source: rej.Source, Data: raw, Verdict: state.Rejected, Reason: rej.Reason, Sequence: h.Sequence, Ordinal: at, AcceptedAt: h.Accepted}) {
 				return false, nil
 			}
 		}
@@ -203,7 +204,7 @@ func (e *eventLister) rejections(h *block.Header, rows *block.Rows, start uint32
 }
 
 // record describes one row of a block.
-func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v Verdict) EventRecord {
+func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v state.Verdict) EventRecord {
 	text := func(d *block.Dict) string { s, _ := d.At(i); return string(s) }
 	r := EventRecord{ID: string(rows.IDs.At(i)), Source: text(&rows.Sources), Type: text(&rows.Types), Customer: text(&rows.Customers),
 		Time: time.Unix(0, rows.Times[i]).UTC(), TimeAssigned: rows.Untimed(i), Extensions: rows.ExtensionsJSON(i, nil), Data: rows.DataJSON(i, nil), Verdict: v, Sequence: h.Sequence, Ordinal: uint32(i), AcceptedAt: h.Accepted}
@@ -212,11 +213,11 @@ func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v Verdict) Eve
 		r.Subject = &subject
 	}
 	switch v {
-	case Duplicate:
+	case state.Duplicate:
 		r.Reason = "the same source and id were accepted before with the same content"
-	case Conflict:
+	case state.Conflict:
 		r.Reason = "the same source and id were accepted before with other content"
-	case Rejected:
+	case state.Rejected:
 		r.Reason = "atomic: another event of the request was refused"
 	}
 	return r
@@ -296,7 +297,7 @@ func (l *Ledger) recordAt(h *block.Header, rows *block.Rows, ord uint32) (EventR
 	r := l.record(h, rows, int(ord), verdicts[ord])
 	voids, err := l.voidsOf(h.Sequence)
 	if n, ok := voids[ord]; ok {
-		r.Voided = n.record()
+		r.Voided = voidRecord(&n)
 	}
 	return r, err
 }
@@ -353,7 +354,7 @@ const maxConflictsListed = 100
 var errEnough = errors.New("enough")
 
 func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]EventRecord, error) {
-	prefix := appendHash(orgKey(keyConflict, org, ""), hash)
+	prefix := state.AppendHash(state.OrgKey(state.KeyConflict, org, ""), hash)
 	var keys []string
 	l.mu.RLock()
 	for _, d := range []*delta{l.frozen, l.active} {

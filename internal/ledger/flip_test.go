@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"odometer/internal/fixedtest"
+	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
 
@@ -99,7 +100,7 @@ func honest(t *testing.T, fs vfs.FS, where string, blocks uint64) (noticed strin
 			}
 		}
 	}
-	r, err := l.Verify(context.Background(), VerifyOptions{})
+	r, err := verify.Run(context.Background(), l, verify.Options{})
 	if err == nil {
 		err = r.Err()
 	}

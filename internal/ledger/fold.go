@@ -8,6 +8,7 @@ import (
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/idset"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -19,7 +20,7 @@ import (
 // folder is what the fold goroutine alone uses.
 type folder struct {
 	eval     evaluator
-	verdicts []Verdict
+	verdicts []state.Verdict
 	take     []bool
 	group    []uint64
 	columns  [][]uint64
@@ -118,7 +119,7 @@ func (l *Ledger) judge(it *foldItem) ([]answer, error) {
 	rows := it.rows
 	f := &l.fold
 	if cap(f.verdicts) < rows.N {
-		f.verdicts = make([]Verdict, rows.N)
+		f.verdicts = make([]state.Verdict, rows.N)
 	}
 	f.verdicts = f.verdicts[:rows.N]
 	if rows.N >= warmRows {
@@ -148,7 +149,7 @@ func (l *Ledger) judge(it *foldItem) ([]answer, error) {
 		}
 		answers[r].first = first
 		if !answers[r].atomic {
-			answers[r].verdicts = append([]Verdict(nil), f.verdicts[lo:hi]...)
+			answers[r].verdicts = append([]state.Verdict(nil), f.verdicts[lo:hi]...)
 		}
 	}
 	return answers, nil
@@ -165,17 +166,17 @@ func (l *Ledger) judgeRows(it *foldItem, lo, hi int, since uint64, remember bool
 			return nil, err
 		}
 		if !ok {
-			verdicts[i] = Accepted
+			verdicts[i] = state.Accepted
 			if remember && !l.ids.Insert(idset.Entry{Hash: rows.Hashes[i], Check: rows.Checks[i], Seq: it.header.Sequence, Ord: uint32(i)}) {
 				return nil, fmt.Errorf("the recent identity table is full at row %d", i)
 			}
 			continue
 		}
 		if e.Check == rows.Checks[i] {
-			verdicts[i] = Duplicate
+			verdicts[i] = state.Duplicate
 			continue
 		}
-		verdicts[i] = Conflict
+		verdicts[i] = state.Conflict
 		conflicts = append(conflicts, e)
 	}
 	return conflicts, nil
@@ -203,10 +204,10 @@ func (l *Ledger) judgeAtomic(it *foldItem, req *block.Request, since uint64, a *
 	before := first // what conflicts with folded events; first becomes all, in order of rows
 	first = nil
 	for i := lo; i < hi; i++ {
-		if verdicts[i] == Conflict {
+		if verdicts[i] == state.Conflict {
 			first, before = append(first, before[0]), before[1:]
 		}
-		if verdicts[i] != Accepted {
+		if verdicts[i] != state.Accepted {
 			continue
 		}
 		j, again := inRequest[rows.Hashes[i]]
@@ -214,9 +215,9 @@ func (l *Ledger) judgeAtomic(it *foldItem, req *block.Request, since uint64, a *
 		case !again:
 			inRequest[rows.Hashes[i]] = i
 		case rows.Checks[i] == rows.Checks[j]:
-			verdicts[i] = Duplicate
+			verdicts[i] = state.Duplicate
 		default:
-			verdicts[i] = Conflict
+			verdicts[i] = state.Conflict
 			first = append(first, idset.Entry{Hash: rows.Hashes[j], Check: rows.Checks[j], Seq: it.header.Sequence, Ord: uint32(j)})
 			refuse = true
 		}
@@ -225,14 +226,14 @@ func (l *Ledger) judgeAtomic(it *foldItem, req *block.Request, since uint64, a *
 		// What was wrong stays visible in the answer; the stored verdict of
 		// every row is rejected.
 		a.atomic = true
-		a.verdicts = append([]Verdict(nil), verdicts[lo:hi]...)
+		a.verdicts = append([]state.Verdict(nil), verdicts[lo:hi]...)
 		for i := lo; i < hi; i++ {
-			verdicts[i] = Rejected
+			verdicts[i] = state.Rejected
 		}
 		return first, nil
 	}
 	for i := lo; i < hi; i++ {
-		if verdicts[i] == Accepted && !l.ids.Insert(idset.Entry{Hash: rows.Hashes[i], Check: rows.Checks[i], Seq: it.header.Sequence, Ord: uint32(i)}) {
+		if verdicts[i] == state.Accepted && !l.ids.Insert(idset.Entry{Hash: rows.Hashes[i], Check: rows.Checks[i], Seq: it.header.Sequence, Ord: uint32(i)}) {
 			return nil, fmt.Errorf("the recent identity table is full at row %d", i)
 		}
 	}
@@ -253,7 +254,7 @@ func (l *Ledger) count(org *orgState, it *foldItem) error {
 	before := org.record.Accepted
 	for r := range it.rows.Requests {
 		req := &it.rows.Requests[r]
-		org.record.count(f.verdicts[req.First:req.First+req.Rows], req)
+		countVerdicts(&org.record, f.verdicts[req.First:req.First+req.Rows], req)
 	}
 	org.noteTimes(it.rows, f.verdicts, before)
 	l.noteBlock(org, it)
@@ -262,7 +263,7 @@ func (l *Ledger) count(org *orgState, it *foldItem) error {
 
 // countMeter adds the accepted rows of the evaluator's block to one meter's
 // cells, or takes them back.
-func (l *Ledger) countMeter(m *meterState, rows *block.Rows, verdicts []Verdict, by change) error {
+func (l *Ledger) countMeter(m *meterState, rows *block.Rows, verdicts []state.Verdict, by change) error {
 	f := &l.fold
 	f.eval.trim()
 	if cap(f.take) < rows.N {
@@ -270,13 +271,13 @@ func (l *Ledger) countMeter(m *meterState, rows *block.Rows, verdicts []Verdict,
 	}
 	take := f.take[:rows.N]
 	for i, v := range verdicts {
-		take[i] = v == Accepted
+		take[i] = v == state.Accepted
 	}
 	if !f.eval.match(&m.record.Meter, take) {
 		return nil
 	}
 	f.columns = f.columns[:0]
-	for _, attr := range m.order {
+	for _, attr := range m.Order {
 		ids, err := f.eval.group(attr)
 		if err != nil {
 			return err
@@ -298,11 +299,11 @@ func (l *Ledger) addRows(m *meterState, rows *block.Rows, take []bool, by change
 		return err
 	}
 	table := l.active.table
-	width := int64(m.width)
+	width := int64(m.Width)
 	f.group = append(f.group[:0], make([]uint64, len(f.columns))...)
 	totals := totalRun{table: table}
 	if len(f.columns) > 0 {
-		totals.series = table.Series(m.record.Version, m.kind, nil)
+		totals.series = table.Series(m.record.Version, m.Kind, nil)
 	}
 	for i := range take {
 		if !take[i] {
@@ -388,14 +389,14 @@ func (l *Ledger) series(m *meterState, group []uint64) (uint32, error) {
 			m.overflow(group)
 		}
 	}
-	return t.Series(m.record.Version, m.kind, group), nil
+	return t.Series(m.record.Version, m.Kind, group), nil
 }
 
 // noteGroup counts a group the first time the meter sees it. It returns false
 // for one that the meter does not keep because it has too many; a meter that
 // had to refuse one refuses all new ones from then on.
 func (l *Ledger) noteGroup(m *meterState, group []uint64) (kept bool, err error) {
-	key := groupKey(m.record.Version, group)
+	key := state.GroupKey(m.record.Version, group)
 	if l.fold.groups.has(key) {
 		return true, nil
 	}
@@ -461,11 +462,11 @@ func floorDiv(a, b int64) int64 {
 
 // noteTimes widens the organization's range of accepted event times.
 // before is how many there were before the block.
-func (o *orgState) noteTimes(rows *block.Rows, verdicts []Verdict, before uint64) {
+func (o *orgState) noteTimes(rows *block.Rows, verdicts []state.Verdict, before uint64) {
 	r := &o.record
 	seen := before > 0
 	for i, v := range verdicts {
-		if v != Accepted {
+		if v != state.Accepted {
 			continue
 		}
 		t := rows.Times[i]

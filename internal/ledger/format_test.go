@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -57,12 +58,12 @@ func TestControlEntriesOfTheFormatPage(t *testing.T) {
 func TestStateKeys(t *testing.T) {
 	t.Parallel()
 	for want, have := range map[string][]byte{
-		"680161" + "0000000000000007": headerKey("a", 7),
-		"6b0161" + "0000000000000001" + "00000002" + "0000000000000003" + "00000004": conflictKey("a", block.Hash{Hi: 1, Lo: 2}, 3, 4),
-		"56" + "0000000000000003" + "00000004":                                       voidedKey(3, 4),
-		"67" + "00000002" + "0000000000000005":                                       groupKey(2, []uint64{5}),
-		"79" + "00000002" + "7fffffff" + "0000000000000005":                          dirtyKey(dirtySlot{2, -1}, []uint64{5}),
-		"6d0161" + "6b": orgKey(keyMeter, "a", "k"),
+		"680161" + "0000000000000007": state.HeaderKey("a", 7),
+		"6b0161" + "0000000000000001" + "00000002" + "0000000000000003" + "00000004": state.ConflictKey("a", block.Hash{Hi: 1, Lo: 2}, 3, 4),
+		"56" + "0000000000000003" + "00000004":                                       state.VoidedKey(3, 4),
+		"67" + "00000002" + "0000000000000005":                                       state.GroupKey(2, []uint64{5}),
+		"79" + "00000002" + "7fffffff" + "0000000000000005":                          state.DirtyKey(state.DirtySlot{Version: 2, Slot: -1}, []uint64{5}),
+		"6d0161" + "6b": state.OrgKey(state.KeyMeter, "a", "k"),
 	} {
 		if fmt.Sprintf("%x", have) != want {
 			t.Errorf("key %x, want %s", have, want)

@@ -78,8 +78,8 @@ func (l *Ledger) keptAnswer(qu *question, key string) *Usage {
 	have := *e.Value.(*keptAnswer)
 	k.mu.Unlock()
 	l.mu.RLock()
-	o := l.peekOrg(qu.m.org)
-	holds := o.meter(qu.q.Meter) == qu.m && o.record.Reached.last(qu.from, qu.to) <= have.sequence
+	o := l.peekOrg(qu.m.Org)
+	holds := o.meter(qu.q.Meter) == qu.m && o.record.Reached.Last(qu.from, qu.to) <= have.sequence
 	now := l.active.applied
 	l.mu.RUnlock()
 	k.mu.Lock()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -184,7 +185,7 @@ func TestErrorsPerAnswer(t *testing.T) {
 			t.Errorf("%d conflicts: %d listed, %d not, counted %d", n, len(r.Errors), r.Truncated, r.Conflicts)
 		}
 		for i, e := range r.Errors {
-			if e.Index != i || e.ID != events[i].id || e.Verdict != Conflict || !strings.Contains(e.Text(), fmt.Sprintf("data.bytes was %d, now -1", i)) {
+			if e.Index != i || e.ID != events[i].id || e.Verdict != state.Conflict || !strings.Contains(e.Text(), fmt.Sprintf("data.bytes was %d, now -1", i)) {
 				t.Errorf("error %d: %+v", i, e)
 			}
 		}
@@ -292,7 +293,7 @@ func TestKeptRejections(t *testing.T) {
 		return r
 	}
 	kept := func() int {
-		p, err := l.Events(context.Background(), EventsQuery{Organization: "default", Limit: 1000, Verdict: ptr(Rejected)})
+		p, err := l.Events(context.Background(), EventsQuery{Organization: "default", Limit: 1000, Verdict: ptr(state.Rejected)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -335,7 +336,7 @@ func TestMeterBytesAndVoidCounts(t *testing.T) {
 	define := func(key string) meter.Meter {
 		return meter.Meter{Key: key, EventType: "edge.request", Aggregation: meter.AggCount}
 	}
-	one := newMeterState("default", meterRecord{Meter: define("a").Normalize()}).bytes
+	one := newMeterState("default", state.MeterRecord{Meter: define("a").Normalize()}).bytes
 	l := openTest(t, Options{FS: vfs.NewMem(), Dir: "/data", Limits: Limits{MeterBytes: 2 * one, VoidCounts: 4}})
 	createMeters(t, l, "default", []meter.Meter{define("a"), define("b")})
 	if _, err := l.CreateMeter(ctx, "default", define("c"), "test"); meter.KindOf(err) != meter.KindInvalid {

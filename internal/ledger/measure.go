@@ -3,6 +3,7 @@ package ledger
 import (
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -50,8 +51,8 @@ func (e *evaluator) distinct(name string) (*textColumn, error) {
 	t := &textColumn{ids: ids, ok: make([]bool, e.rows.N)}
 	for i, id := range ids {
 		// The group of a missing value and of "" are one; as a value only "" counts.
-		t.ok[i] = id != emptyText
-		if id == emptyText {
+		t.ok[i] = id != state.EmptyText
+		if id == state.EmptyText {
 			_, t.ok[i] = e.value(name, i).Text()
 		}
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"math"
+	"time"
 
 	"odometer/internal/ledger/block"
 )
@@ -42,4 +43,17 @@ func (l *Ledger) changedSince(qu *question, v *view) (changed bool, err error) {
 		return !changed, nil
 	})
 	return changed, err
+}
+
+// Reached returns the last log sequence that may have changed what an
+// organization's events of [from, to) add up to; 0 if nothing ever did. It
+// looks at whole UTC months, so that it may name a later one than needed.
+func (l *Ledger) Reached(org string, from, to time.Time) (sequence uint64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	o := l.peekOrg(org)
+	if o == nil || !from.Before(to) {
+		return 0
+	}
+	return o.record.Reached.Last(clampNanos(from), clampNanos(to))
 }

@@ -24,13 +24,10 @@ func chunksByText(t *testing.T, l *Ledger, org string) map[string]string {
 		t.Fatal(err)
 	}
 	out := map[string]string{}
-	v := &verifier{l: l, base: l.pinBase()}
-	defer func() { _ = v.base.release() }()
-	p := &cellPass{v: v}
 	for _, m := range l.peekOrg(org).meters {
-		for _, projection := range m.projections() {
-			s := cell.Scope{Layout: m.layout(), Projection: projection, From: math.MinInt32, To: math.MaxInt32}
-			err := s.Chunks(v.base.snap, func(group []uint64, slot int32, st *cell.State) error {
+		for _, projection := range m.Projections() {
+			s := cell.Scope{Layout: m.Layout(), Projection: projection, From: math.MinInt32, To: math.MaxInt32}
+			err := s.Chunks(l.state, func(group []uint64, slot int32, st *cell.State) error {
 				var texts []string
 				for _, id := range group {
 					text, err := l.texts.text(id)
@@ -40,7 +37,7 @@ func chunksByText(t *testing.T, l *Ledger, org string) map[string]string {
 					texts = append(texts, text)
 				}
 				if st.Count != 0 || !st.Sum.IsZero() {
-					out[fmt.Sprintf("%s/%d %q %d", m.record.Meter.Key, projection.ID, texts, slot)] = p.text(m, st)
+					out[fmt.Sprintf("%s/%d %q %d", m.record.Meter.Key, projection.ID, texts, slot)] = cellText(l, st)
 				}
 				return nil
 			})
@@ -50,6 +47,19 @@ func chunksByText(t *testing.T, l *Ledger, org string) map[string]string {
 		}
 	}
 	return out
+}
+
+// cellText is what a cell holds, with the texts of its set.
+func cellText(l *Ledger, st *cell.State) string {
+	var values []string
+	if st.Set != nil {
+		for id := range st.Set.All {
+			text, err := l.texts.text(id)
+			values = append(values, fmt.Sprint(text, err))
+		}
+		slices.Sort(values)
+	}
+	return fmt.Sprint(st.Count, st.Sum, st.Value, st.Source, st.ID, values)
 }
 
 // The same events in other batches, in another order and repeated, with

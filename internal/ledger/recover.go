@@ -16,6 +16,7 @@ import (
 	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/idset"
 	"odometer/internal/ledger/log"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -123,9 +124,9 @@ func decodeSum(s string) (sum [16]byte, err error) {
 	return sum, nil
 }
 
-func (l *Ledger) readCheckpoint() (checkpointRecord, error) {
-	var rec checkpointRecord
-	v, closer, err := l.state.Get([]byte{keyCheckpoint})
+func (l *Ledger) readCheckpoint() (state.CheckpointRecord, error) {
+	var rec state.CheckpointRecord
+	v, closer, err := l.state.Get([]byte{state.KeyCheckpoint})
 	if errors.Is(err, pebble.ErrNotFound) {
 		return rec, nil
 	}
@@ -144,7 +145,7 @@ type replayed struct {
 	item *foldItem
 	size int64 // of its rows in memory
 	err  error
-	stop *stopNote // the body is damaged: stop its organization
+	stop *state.StopNote // the body is damaged: stop its organization
 }
 
 // replayWindow bounds the blocks that are read ahead of the fold: in number, in
@@ -185,7 +186,7 @@ func (w *replayWindow) add(n int64) {
 
 // replay folds the blocks after the checkpoint. Bodies are read and decoded
 // ahead by workers; folding is in order.
-func (l *Ledger) replay(ctx context.Context, rec checkpointRecord, sum [16]byte, last uint64) error {
+func (l *Ledger) replay(ctx context.Context, rec state.CheckpointRecord, sum [16]byte, last uint64) error {
 	tell := l.replayTeller(rec.Applied, last)
 	window := newReplayWindow()
 	var readers sync.WaitGroup
@@ -282,7 +283,7 @@ func (l *Ledger) readBack(seq uint64) replayed {
 		it.control = body
 	}
 	if err != nil {
-		return replayed{item: it, stop: &stopNote{Sequence: seq, Reason: l.noteDamage(&h, err)}}
+		return replayed{item: it, stop: &state.StopNote{Sequence: seq, Reason: l.noteDamage(&h, err)}}
 	}
 	it.bytes = len(body)
 	r := replayed{item: it}
@@ -293,7 +294,7 @@ func (l *Ledger) readBack(seq uint64) replayed {
 }
 
 // stopOrg stops serving the organization of a damaged block.
-func (l *Ledger) stopOrg(it *foldItem, note *stopNote) {
+func (l *Ledger) stopOrg(it *foldItem, note *state.StopNote) {
 	org := l.org(it.header.Org)
 	it.rows, it.control = nil, nil
 	l.mu.Lock()

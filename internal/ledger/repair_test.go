@@ -12,6 +12,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"odometer/internal/ledger/state"
+	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
 
@@ -84,7 +86,7 @@ func TestAStopIsCleared(t *testing.T) {
 		org := l.org("default")
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		org.record.Stopped = &stopNote{Sequence: 3, Reason: "block 3 is damaged"}
+		org.record.Stopped = &state.StopNote{Sequence: 3, Reason: "block 3 is damaged"}
 		l.active.orgs[org] = struct{}{}
 		org.publish()
 		return nil
@@ -119,7 +121,7 @@ func TestAStopIsCleared(t *testing.T) {
 	if r := appendAll(t, l, "default", sampleEvents(101, "a")); r.Accepted != 1 || r.Duplicates != 100 {
 		t.Errorf("%+v", r)
 	}
-	report, err := l.Verify(t.Context(), VerifyOptions{})
+	report, err := verify.Run(t.Context(), l, verify.Options{})
 	if err != nil || len(report.Problems) != 0 {
 		t.Errorf("%+v, %v", report, err)
 	}

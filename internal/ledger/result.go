@@ -9,6 +9,7 @@ import (
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/idset"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -40,25 +41,25 @@ func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer
 	}
 	var errs []EventError
 	for _, rej := range rejections {
-		errs = append(errs, EventError{Index: int(rej.Index), ID: rej.ID, Source: rej.Source, Verdict: Rejected, Reason: rej.Reason})
+		errs = append(errs, EventError{Index: int(rej.Index), ID: rej.ID, Source: rej.Source, Verdict: state.Rejected, Reason: rej.Reason})
 	}
 	conflicts := 0
 	for i, v := range a.verdicts {
 		switch {
-		case v == Conflict:
+		case v == state.Conflict:
 			first := a.first[conflicts]
 			var e EventError
 			switch {
 			case sealed:
-				e = l.rowError(rows, i, Conflict, sealedConflict)
+				e = l.rowError(rows, i, state.Conflict, sealedConflict)
 			case a.atomic && first.Seq == a.seq:
-				e = l.rowError(rows, i, Conflict, "conflict: the request has this source and id twice with different content")
+				e = l.rowError(rows, i, state.Conflict, "conflict: the request has this source and id twice with different content")
 			default:
 				e = l.conflictError(rows, i, first, conflicts < conflictsExplained)
 			}
 			conflicts++
 			if a.atomic {
-				e.Verdict = Rejected
+				e.Verdict = state.Rejected
 				r.Rejected++
 			} else {
 				r.Conflicts++
@@ -66,8 +67,8 @@ func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer
 			errs = append(errs, e)
 		case a.atomic:
 			r.Rejected++
-			errs = append(errs, l.rowError(rows, i, Rejected, "atomic: another event of the request was refused"))
-		case v == Duplicate:
+			errs = append(errs, l.rowError(rows, i, state.Rejected, "atomic: another event of the request was refused"))
+		case v == state.Duplicate:
 			r.Duplicates++
 		default:
 			r.Accepted++
@@ -92,13 +93,13 @@ const conflictsExplained = 20
 // sealedConflict is all that a sealed answer says of a conflict, in every mode.
 const sealedConflict = "conflict: this source and id were used before with other content"
 
-func (l *Ledger) rowError(rows *block.Rows, i int, v Verdict, reason string) EventError {
+func (l *Ledger) rowError(rows *block.Rows, i int, v state.Verdict, reason string) EventError {
 	source, _ := rows.Sources.At(i)
 	return EventError{Index: int(rows.Index[i]), ID: string(rows.IDs.At(i)), Source: string(source), Verdict: v, Reason: reason}
 }
 
 func (l *Ledger) conflictError(rows *block.Rows, i int, first idset.Entry, explain bool) EventError {
-	e := l.rowError(rows, i, Conflict, "conflict: this source and id were accepted with other content")
+	e := l.rowError(rows, i, state.Conflict, "conflict: this source and id were accepted with other content")
 	e.First = Place{first.Seq, first.Ord}
 	if explain {
 		if h, err := l.header(first.Seq); err == nil {

@@ -13,6 +13,7 @@ import (
 	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/log"
+	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
 
@@ -344,7 +345,7 @@ func TestAskedAfterClose(t *testing.T) {
 		},
 		"events": func() error { _, err := l.Events(ctx, EventsQuery{Organization: "default"}); return err },
 		"lookup": func() error { _, err := l.Lookup(ctx, "default", "test", "a-1"); return err },
-		"verify": func() error { _, err := l.Verify(ctx, VerifyOptions{}); return err },
+		"verify": func() error { _, err := verify.Run(ctx, l, verify.Options{}); return err },
 		"backup": func() error { _, err := l.Backup(ctx, "copy"); return err },
 	} {
 		if err := ask(); meter.KindOf(err) != meter.KindUnavailable {

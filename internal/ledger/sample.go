@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -106,8 +107,8 @@ func (v *view) latest(org string, events int, bytes int64) (out []*block.Header,
 			}
 		}
 	}
-	prefix := orgKey(keyHeader, org, "")
-	it, err := v.base.snap.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upperBound(prefix)})
+	prefix := state.OrgKey(state.KeyHeader, org, "")
+	it, err := v.base.snap.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: state.UpperBound(prefix)})
 	if err != nil {
 		return nil, false, fmt.Errorf("read block headers: %w", err)
 	}
@@ -141,7 +142,7 @@ func (s *sampler) block(h *block.Header, rows *block.Rows) error {
 	}
 	take := make([]bool, rows.N)
 	for i, v := range verdicts {
-		if take[i] = v == Accepted && (s.q.Customer == nil || string(rows.Customers.Values.At(int(rows.Customers.Codes[i]))) == *s.q.Customer); !take[i] {
+		if take[i] = v == state.Accepted && (s.q.Customer == nil || string(rows.Customers.Values.At(int(rows.Customers.Codes[i]))) == *s.q.Customer); !take[i] {
 			continue
 		}
 		s.out.Events++

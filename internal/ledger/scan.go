@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -17,7 +18,7 @@ type scanTexts struct {
 }
 
 func newScanTexts(room *reading) *scanTexts {
-	return &scanTexts{room: room, ids: map[string]uint64{"": emptyText}, texts: []string{""}}
+	return &scanTexts{room: room, ids: map[string]uint64{"": state.EmptyText}, texts: []string{""}}
 }
 
 func (s *scanTexts) intern(text []byte) (uint64, error) {
@@ -40,7 +41,7 @@ func (l *Ledger) scanUsage(ctx context.Context, qu *question) (*collector, uint6
 	in := newScanTexts(qu.room)
 	qu.texts = in.text
 	l.mu.RLock()
-	if !qu.current(l.peekOrg(qu.m.org)) {
+	if !qu.current(l.peekOrg(qu.m.Org)) {
 		l.mu.RUnlock()
 		return nil, 0, errMoved
 	}
@@ -76,7 +77,7 @@ func (s *usageScan) run(ctx context.Context, view *view, from, to int64) error {
 			if err != nil {
 				return err
 			}
-			if id != unknownText {
+			if id != state.UnknownText {
 				ids[id] = true
 			}
 		}
@@ -126,7 +127,7 @@ func (l *Ledger) counting(rows *block.Rows, seq, applied uint64, asOf moment, ta
 	}
 	take = slices.Grow(take[:0], rows.N)[:rows.N]
 	for i, v := range verdicts {
-		take[i] = v == Accepted
+		take[i] = v == state.Accepted
 	}
 	voids, err := l.voidsOf(seq)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -172,9 +173,9 @@ func (s *sim) checkMeters(o *simOrg) {
 func (s *sim) checkEvents(o *simOrg) {
 	s.t.Helper()
 	q := EventsQuery{Organization: o.name, Limit: 1 + s.r.IntN(200)}
-	var verdict *Verdict
+	var verdict *state.Verdict
 	if chance(s.r, 50) {
-		verdict = ptr(Verdict(s.r.IntN(4)))
+		verdict = ptr(state.Verdict(s.r.IntN(4)))
 	}
 	q.Verdict = verdict
 	var got []simLogged
@@ -195,9 +196,9 @@ func (s *sim) checkEvents(o *simOrg) {
 		if verdict != nil && e.verdict != *verdict {
 			continue
 		}
-		if e.verdict == Accepted {
+		if e.verdict == state.Accepted {
 			e.voided = o.first[meter.Identity{Source: e.source, ID: e.id}].voided != 0
-		} else if e.verdict == Rejected && e.source == "src" && len(e.id) > 4 && e.id[:4] == "bad-" {
+		} else if e.verdict == state.Rejected && e.source == "src" && len(e.id) > 4 && e.id[:4] == "bad-" {
 			e.source = "src"
 		}
 		want = append(want, e)
@@ -232,7 +233,7 @@ func (s *sim) checkLookup(o *simOrg) {
 		s.fatalf("lookup %v: %v", id, err)
 	}
 	g := got.Event
-	if g.Identity() != id || g.Type != e.Type || g.Customer != e.Customer || !g.Time.Equal(e.Time) || g.Sequence != e.seq || g.AcceptedAt.UnixNano() != e.accepted || g.Verdict != Accepted {
+	if g.Identity() != id || g.Type != e.Type || g.Customer != e.Customer || !g.Time.Equal(e.Time) || g.Sequence != e.seq || g.AcceptedAt.UnixNano() != e.accepted || g.Verdict != state.Accepted {
 		s.fatalf("lookup %v = %+v, want %+v", id, g, e)
 	}
 	if (g.Voided != nil) != (e.voided != 0) || g.Voided != nil && (g.Voided.Sequence != e.voidSeq || g.Voided.At.UnixNano() != e.voided || g.Voided.Reason != "a reason") {
@@ -240,7 +241,7 @@ func (s *sim) checkLookup(o *simOrg) {
 	}
 	conflicts := 0
 	for _, l := range o.log {
-		if l.id == id.ID && l.source == id.Source && l.verdict == Conflict {
+		if l.id == id.ID && l.source == id.Source && l.verdict == state.Conflict {
 			conflicts++
 		}
 	}

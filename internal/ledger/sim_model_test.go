@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -38,7 +39,7 @@ type simRequest struct {
 // simError is one entry of a Result's Errors.
 type simError struct {
 	index   int
-	verdict Verdict
+	verdict state.Verdict
 }
 
 type simJudged struct {
@@ -50,7 +51,7 @@ type simJudged struct {
 type simLogged struct {
 	seq        uint64
 	source, id string
-	verdict    Verdict
+	verdict    state.Verdict
 	voided     bool
 }
 
@@ -112,7 +113,7 @@ func (o *simOrg) judge(r *simRequest, seq uint64, accepted int64, customers []st
 	type row struct {
 		index   int
 		e       *simEvent
-		verdict Verdict
+		verdict state.Verdict
 	}
 	var rows []row
 	inRequest := map[meter.Identity]*simEvent{}
@@ -120,8 +121,8 @@ func (o *simOrg) judge(r *simRequest, seq uint64, accepted int64, customers []st
 	for i, it := range r.items {
 		if it.event == nil {
 			out.rejected++
-			out.errors = append(out.errors, simError{i, Rejected})
-			o.log = append(o.log, simLogged{seq: seq, source: "src", id: it.reject, verdict: Rejected})
+			out.errors = append(out.errors, simError{i, state.Rejected})
+			o.log = append(o.log, simLogged{seq: seq, source: "src", id: it.reject, verdict: state.Rejected})
 			refused = true
 			continue
 		}
@@ -134,35 +135,35 @@ func (o *simOrg) judge(r *simRequest, seq uint64, accepted int64, customers []st
 		if known == nil {
 			known = inRequest[e.Identity]
 		}
-		v := Accepted
+		v := state.Accepted
 		switch {
 		case known == nil:
 			inRequest[e.Identity] = e
 		case known.content == e.content:
-			v = Duplicate
+			v = state.Duplicate
 		default:
-			v, refused = Conflict, true
+			v, refused = state.Conflict, true
 		}
 		rows = append(rows, row{i, e, v})
 	}
 	for _, w := range rows {
 		v := w.verdict
 		if r.atomic && refused {
-			v = Rejected
+			v = state.Rejected
 		}
 		switch v {
-		case Accepted:
+		case state.Accepted:
 			o.first[w.e.Identity] = w.e
 			o.accepted = append(o.accepted, w.e)
 			out.accepted++
-		case Duplicate:
+		case state.Duplicate:
 			out.duplicates++
-		case Conflict:
+		case state.Conflict:
 			out.conflicts++
-			out.errors = append(out.errors, simError{w.index, Conflict})
+			out.errors = append(out.errors, simError{w.index, state.Conflict})
 		default:
 			out.rejected++
-			out.errors = append(out.errors, simError{w.index, Rejected})
+			out.errors = append(out.errors, simError{w.index, state.Rejected})
 		}
 		o.log = append(o.log, simLogged{seq: seq, source: w.e.Source, id: w.e.ID, verdict: v})
 	}

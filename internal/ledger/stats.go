@@ -88,7 +88,7 @@ func (l *Ledger) Stats() Stats {
 			one.Stopped = r.Stopped.Reason
 		}
 		for _, m := range o.meters {
-			if !m.backfilled() {
+			if !m.record.Backfilled() {
 				one.Backfilling++
 			}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/log"
+	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
 
@@ -61,7 +62,7 @@ func lossNoticed(t *testing.T, fs *vfs.MemFS, what string, blocks uint64, events
 	if total, _ := usageTotal(t, l, "default", "requests", testStart, testStart.Add(time.Hour)); total != fmt.Sprint(events) {
 		t.Fatalf("%s: %s of %d events", what, total, events)
 	}
-	if r, err := l.Verify(context.Background(), VerifyOptions{}); err != nil || r.Err() != nil {
+	if r, err := verify.Run(context.Background(), l, verify.Options{}); err != nil || r.Err() != nil {
 		t.Fatalf("%s: verify: %v %v", what, err, r.Err())
 	}
 	return false

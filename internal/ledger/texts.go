@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -72,7 +73,7 @@ func (d *textDelta) add(key string, prefix int, id uint64) {
 
 func newTexts(db *pebble.DB, limit int, bytes int64, next uint64) *texts {
 	if next == 0 {
-		next = emptyText + 1
+		next = state.EmptyText + 1
 	}
 	return &texts{db: db, limit: limit, bytes: bytes, next: next, young: map[string]uint64{}, old: map[string]uint64{},
 		byID: map[uint64]string{}, byIDOld: map[uint64]string{}, added: newTextDelta(next)}
@@ -85,7 +86,7 @@ type orgTexts struct {
 }
 
 func (t *texts) forOrg(org string) orgTexts {
-	return orgTexts{t, string(appendOrg(nil, org))}
+	return orgTexts{t, string(state.AppendOrg(nil, org))}
 }
 
 func (o orgTexts) intern(text []byte) (uint64, error) {
@@ -129,7 +130,7 @@ func (t *texts) find(key string) (uint64, bool, error) {
 	if ok {
 		return id, true, nil
 	}
-	v, closer, err := t.db.Get(append([]byte{keyText}, key...))
+	v, closer, err := t.db.Get(append([]byte{state.KeyText}, key...))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return 0, false, nil
 	}
@@ -143,14 +144,14 @@ func (t *texts) find(key string) (uint64, bool, error) {
 // lookup returns the number of a text for a reader, and false if nobody has used the text.
 func (t *texts) lookup(org, text string) (uint64, bool, error) {
 	if text == "" {
-		return emptyText, true, nil
+		return state.EmptyText, true, nil
 	}
-	return t.find(string(appendOrg(nil, org)) + text)
+	return t.find(string(state.AppendOrg(nil, org)) + text)
 }
 
 // text returns the text of a number.
 func (t *texts) text(id uint64) (string, error) {
-	if id == emptyText {
+	if id == state.EmptyText {
 		return "", nil
 	}
 	t.mu.RLock()
@@ -168,7 +169,7 @@ func (t *texts) text(id uint64) (string, error) {
 	if ok {
 		return s, nil
 	}
-	v, closer, err := t.db.Get(seqKey(keyTextByNumber, id))
+	v, closer, err := t.db.Get(state.SeqKey(state.KeyTextByNumber, id))
 	if err != nil {
 		return "", fmt.Errorf("look up text %d: %w", id, err)
 	}
@@ -210,11 +211,11 @@ func (d *textDelta) write(b *pebble.Batch) error {
 	prefixed := make([]byte, 0, 1+meter.MaxGroupBytes+block.MaxOrgBytes+2)
 	for key, id := range d.ids {
 		binary.BigEndian.PutUint64(v[:], id)
-		if err := b.Set(append(append(prefixed, keyText), key...), v[:], nil); err != nil {
+		if err := b.Set(append(append(prefixed, state.KeyText), key...), v[:], nil); err != nil {
 			return err
 		}
 		text, _ := d.text(id)
-		if err := b.Set(seqKey(keyTextByNumber, id), []byte(text), nil); err != nil {
+		if err := b.Set(state.SeqKey(state.KeyTextByNumber, id), []byte(text), nil); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -113,7 +114,7 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 
 func (l *Ledger) question(q UsageQuery) (*question, error) {
 	qu := &question{q: q, loc: q.Location, room: l.newReading(q.Organization)}
-	var org orgRecord
+	var org state.OrgRecord
 	l.mu.RLock()
 	o := l.peekOrg(q.Organization)
 	if o != nil {
@@ -155,7 +156,7 @@ func (qu *question) current(o *orgState) bool {
 }
 
 // span finds where the accepted events of the range lie.
-func (qu *question) span(o *orgRecord) {
+func (qu *question) span(o *state.OrgRecord) {
 	qu.lo, qu.hi = max(qu.from, o.MinTime), min(qu.to, o.MaxTime+1)
 	if o.Accepted == 0 || qu.lo >= qu.hi {
 		qu.lo, qu.hi = qu.from, qu.from
@@ -222,7 +223,7 @@ func (qu *question) names(lim Limits) error {
 }
 
 // windows lays out the windows that can hold anything, all of them for FillZero.
-func (qu *question) windows(o *orgRecord, lim Limits) error {
+func (qu *question) windows(o *state.OrgRecord, lim Limits) error {
 	qu.span(o)
 	lo, hi := qu.lo, qu.hi
 	if qu.q.FillZero {
@@ -268,19 +269,19 @@ func (qu *question) fitsCells() bool {
 		return false
 	}
 	for _, g := range qu.q.GroupBy {
-		if !slices.Contains(qu.m.order, g) {
+		if !slices.Contains(qu.m.Order, g) {
 			return false
 		}
 	}
 	for _, f := range qu.filters {
-		if !slices.Contains(qu.m.order, f.Attribute) {
+		if !slices.Contains(qu.m.Order, f.Attribute) {
 			return false
 		}
 	}
 	if qu.q.Window == "" {
 		return true
 	}
-	return qu.q.Window.Aligned(time.Unix(0, qu.bounds[0]), time.Unix(0, qu.bounds[len(qu.bounds)-1]), qu.loc, qu.m.width)
+	return qu.q.Window.Aligned(time.Unix(0, qu.bounds[0]), time.Unix(0, qu.bounds[len(qu.bounds)-1]), qu.loc, qu.m.Width)
 }
 
 // rows turns the collector's figures into one page of rows in order of start, then group.

@@ -9,11 +9,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"odometer/internal/fixedtest"
+	"odometer/internal/ledger/state"
+	"odometer/internal/ledger/verify"
 )
 
-func verifyClean(t *testing.T, l *Ledger) VerifyReport {
+func verifyClean(t *testing.T, l *Ledger) verify.Report {
 	t.Helper()
-	r, err := l.Verify(context.Background(), VerifyOptions{})
+	r, err := verify.Run(context.Background(), l, verify.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,10 +51,10 @@ func TestVerifyMemory(t *testing.T) {
 	for range 4 {
 		appendAll(t, l, "default", wideEvents(r, 400, fmt.Sprint(r.IntN(9))))
 	}
-	verify := func(memory int64) (VerifyReport, int, string) {
+	check := func(memory int64) (verify.Report, int, string) {
 		rounds, told := 0, ""
-		report, err := l.Verify(context.Background(), VerifyOptions{MemoryBytes: memory, Progress: func(p VerifyProgress) {
-			if p.Pass == passCells {
+		report, err := verify.Run(context.Background(), l, verify.Options{MemoryBytes: memory, Progress: func(p verify.Progress) {
+			if p.Pass == "cells" {
 				rounds = max(rounds, p.Round)
 				told = fmt.Sprint(p.Cells)
 			}
@@ -62,12 +64,12 @@ func TestVerifyMemory(t *testing.T) {
 		}
 		return report, rounds, told
 	}
-	all, rounds, told := verify(0)
+	all, rounds, told := check(0)
 	if all.Err() != nil || rounds != 1 || told != fmt.Sprint(all.Cells) {
 		t.Fatalf("with memory for everything: %v, %d readings, %s cells planned of %d", all.Err(), rounds, told, all.Cells)
 	}
 	const memory = 256 << 10
-	small, rounds, _ := verify(memory)
+	small, rounds, _ := check(memory)
 	if small.Err() != nil || small.Cells != all.Cells || small.Identities != all.Identities {
 		t.Fatalf("in %d bytes: %v, %d cells and %d identities, want %d and %d", memory, small.Err(), small.Cells, small.Identities, all.Cells, all.Identities)
 	}
@@ -76,7 +78,7 @@ func TestVerifyMemory(t *testing.T) {
 	}
 	// A cell that is gone is missed, in whichever reading it is.
 	var keys []string
-	if err := l.scanState([]byte{keyCell}, func(key, _ []byte) error { keys = append(keys, string(key)); return nil }); err != nil {
+	if err := l.scanState([]byte{state.KeyCell}, func(key, _ []byte) error { keys = append(keys, string(key)); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -84,8 +86,8 @@ func TestVerifyMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	have, _, _ := verify(0)
-	want, _, _ := verify(memory)
+	have, _, _ := check(0)
+	want, _, _ := check(memory)
 	if len(have.Problems) == 0 || len(have.Problems) != len(want.Problems) || !strings.Contains(have.Problems[0], "is missing") {
 		t.Errorf("damage: %q in much memory, %q in little", have.Problems, want.Problems)
 	}

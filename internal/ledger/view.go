@@ -11,6 +11,7 @@ import (
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/disk"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -54,8 +55,8 @@ func (v *view) release() {
 
 // headers calls fn for the organization's blocks in [from, to] in order until fn says stop.
 func (v *view) headers(org string, from, to uint64, fn func(h *block.Header) (more bool, err error)) error {
-	lower := headerKey(org, from)
-	it, err := v.base.snap.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upperBound(orgKey(keyHeader, org, ""))})
+	lower := state.HeaderKey(org, from)
+	it, err := v.base.snap.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: state.UpperBound(state.OrgKey(state.KeyHeader, org, ""))})
 	if err != nil {
 		return fmt.Errorf("read block headers: %w", err)
 	}
@@ -89,7 +90,7 @@ func (v *view) headers(org string, from, to uint64, fn func(h *block.Header) (mo
 }
 
 // storedVerdicts returns the verdict of every row of a folded block.
-func (l *Ledger) storedVerdicts(seq uint64, n int) ([]Verdict, error) {
+func (l *Ledger) storedVerdicts(seq uint64, n int) ([]state.Verdict, error) {
 	packed, err := l.packedVerdicts(seq)
 	if err != nil {
 		return nil, err
@@ -97,9 +98,9 @@ func (l *Ledger) storedVerdicts(seq uint64, n int) ([]Verdict, error) {
 	if packed != nil && len(packed) != (n+3)/4 {
 		return nil, meter.Errorf(meter.KindCorrupt, "the verdicts of block %d are damaged", seq)
 	}
-	out := make([]Verdict, n)
+	out := make([]state.Verdict, n)
 	for i := range out {
-		out[i] = verdictOf(packed, i)
+		out[i] = state.VerdictOf(packed, i)
 	}
 	return out, nil
 }
@@ -115,7 +116,7 @@ func (l *Ledger) packedVerdicts(seq uint64) ([]byte, error) {
 		}
 	}
 	l.mu.RUnlock()
-	return l.stateValue(seqKey(keyVerdicts, seq))
+	return l.stateValue(state.SeqKey(state.KeyVerdicts, seq))
 }
 
 // stateValue returns a copy of a state value, nil if there is none.
@@ -143,35 +144,28 @@ func (l *Ledger) stateHas(key []byte) (bool, error) {
 	return true, closer.Close()
 }
 
-// voidNote is what the state keeps of one voided event.
-type voidNote struct {
-	Sequence uint64 `json:"sequence"`
-	At       int64  `json:"at"`
-	Actor    string `json:"actor,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-}
-
-func (n *voidNote) record() *VoidRecord {
+// voidRecord is what the state keeps of one voided event, told.
+func voidRecord(n *state.VoidNote) *VoidRecord {
 	return &VoidRecord{Sequence: n.Sequence, At: time.Unix(0, n.At).UTC(), Actor: n.Actor, Reason: n.Reason}
 }
 
 // voidsOf returns the voided rows of a block.
-func (l *Ledger) voidsOf(seq uint64) (map[uint32]voidNote, error) {
+func (l *Ledger) voidsOf(seq uint64) (map[uint32]state.VoidNote, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.voidsLocked(seq)
 }
 
-func (l *Ledger) voidsLocked(seq uint64) (map[uint32]voidNote, error) {
-	var out map[uint32]voidNote
-	add := func(ord uint32, n voidNote) {
+func (l *Ledger) voidsLocked(seq uint64) (map[uint32]state.VoidNote, error) {
+	var out map[uint32]state.VoidNote
+	add := func(ord uint32, n state.VoidNote) {
 		if out == nil {
-			out = map[uint32]voidNote{}
+			out = map[uint32]state.VoidNote{}
 		}
 		out[ord] = n
 	}
-	err := scanDB(l.state, seqKey(keyVoided, seq), func(key, value []byte) error {
-		var n voidNote
+	err := state.Scan(l.state, state.SeqKey(state.KeyVoided, seq), func(key, value []byte) error {
+		var n state.VoidNote
 		if err := json.Unmarshal(value, &n); err != nil || len(key) != 13 {
 			return meter.WrapError(meter.KindCorrupt, err, "a void record of block %d is damaged", seq)
 		}

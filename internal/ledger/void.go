@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -102,7 +103,7 @@ func (l *Ledger) judgeVoid(org *orgState, it *foldItem, e *voidEntry) (*voidWork
 			return nil, err
 		}
 		if !ok {
-			w.result.Rejected = append(w.result.Rejected, EventError{Index: i, ID: id.ID, Source: id.Source, Verdict: Rejected,
+			w.result.Rejected = append(w.result.Rejected, EventError{Index: i, ID: id.ID, Source: id.Source, Verdict: state.Rejected,
 				Reason: "no event with this source and id was ever counted"})
 			continue
 		}
@@ -140,7 +141,7 @@ func (l *Ledger) isVoided(seq uint64, ord uint32) (bool, error) {
 			}
 		}
 	}
-	return l.stateHas(voidedKey(seq, ord))
+	return l.stateHas(state.VoidedKey(seq, ord))
 }
 
 func (l *Ledger) frozenDelta() *delta {
@@ -155,25 +156,25 @@ func (l *Ledger) frozenDelta() *delta {
 // everything that was not voided before the meter's definition, so both
 // together are exact whichever comes first.
 func (l *Ledger) foldVoid(org *orgState, it *foldItem, c control, w *voidWork) error {
-	note := voidNote{Sequence: it.header.Sequence, At: it.header.Accepted.UnixNano(), Actor: c.Actor, Reason: c.Void.Reason}
+	note := state.VoidNote{Sequence: it.header.Sequence, At: it.header.Accepted.UnixNano(), Actor: c.Actor, Reason: c.Void.Reason}
 	for _, seq := range w.order {
 		b := w.blocks[seq]
 		_, rows, err := l.rowsAt(seq)
 		if err != nil {
 			return err
 		}
-		verdicts := make([]Verdict, rows.N)
+		verdicts := make([]state.Verdict, rows.N)
 		for i := range verdicts {
-			verdicts[i] = Rejected // not taken
+			verdicts[i] = state.Rejected // not taken
 		}
 		if l.active.voids[seq] == nil {
-			l.active.voids[seq] = map[uint32]voidNote{}
+			l.active.voids[seq] = map[uint32]state.VoidNote{}
 		}
 		for _, ord := range b.ords {
-			verdicts[ord] = Accepted
+			verdicts[ord] = state.Accepted
 			l.active.voids[seq][ord] = note
 			l.active.side += voidBytes
-			org.record.Reached.note(rows.Times[ord], rows.Times[ord], note.Sequence)
+			org.record.Reached.Note(rows.Times[ord], rows.Times[ord], note.Sequence)
 		}
 		l.fold.eval.reset(rows, l.texts.forOrg(org.name))
 		for _, m := range org.meters {

@@ -6,6 +6,7 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/ledger"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -19,11 +20,11 @@ type (
 	EventsPage   = ledger.EventsPage
 	EventRecord  = ledger.EventRecord
 	LookupResult = ledger.LookupResult
-	Verdict      = ledger.Verdict
+	Verdict      = state.Verdict
 )
 
 // ParseVerdict reads a verdict's name.
-func ParseVerdict(name string) (Verdict, error) { return ledger.ParseVerdict(name) }
+func ParseVerdict(name string) (Verdict, error) { return state.ParseVerdict(name) }
 
 // Usage answers one meter's usage. Organization and Customer of q are the
 // principal's, whatever q says. Its sequence is the organization's number of

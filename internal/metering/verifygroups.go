@@ -11,6 +11,7 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/ledger"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -77,7 +78,7 @@ func (v *groupVerifier) ledgerSide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accepted := ledger.Accepted
+	accepted := state.Accepted
 	q := ledger.EventsQuery{Organization: v.organization, Verdict: &accepted, Limit: ledger.DefaultLimits().EventsPage}
 	if len(metrics) == 0 {
 		q.Type = recordEventType

@@ -14,6 +14,8 @@ import (
 
 	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
+	"odometer/internal/ledger/state"
+	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
 
@@ -83,7 +85,7 @@ func (w *world) reopen() {
 }
 
 func (w *world) verify() {
-	r, err := w.open().Verify(context.Background(), ledger.VerifyOptions{})
+	r, err := verify.Run(context.Background(), w.open(), verify.Options{})
 	if err != nil || len(r.Problems) > 0 {
 		w.t.Errorf("verify: %v, %v", err, r.Problems)
 	}
@@ -478,7 +480,7 @@ func shown(s string) string {
 func (w *world) list(a arguments, _ part) error {
 	q := ledger.EventsQuery{Organization: w.org, Type: a.get("type")}
 	if v := a.get("verdict"); v != "" {
-		verdict, err := ledger.ParseVerdict(v)
+		verdict, err := state.ParseVerdict(v)
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
-	"odometer/internal/ledger"
+	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 	"odometer/internal/surface/surfacetest"
@@ -383,7 +383,7 @@ func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
 	// The events have the reporter's ids, and both count.
 	for ent, customer := range map[string]string{"ent-1": "acme", "ent-2": "beta"} {
 		r, err := w.Ledger.Lookup(context.Background(), "default", "suger/"+ent, "g/0")
-		if err != nil || r.Event.Customer != customer || r.Event.Verdict != ledger.Accepted {
+		if err != nil || r.Event.Customer != customer || r.Event.Verdict != state.Accepted {
 			t.Errorf("%+v %v", r.Event, err)
 		}
 	}

@@ -1,26 +1,28 @@
-package ledger
+package verify
 
 import (
 	"bytes"
 	"maps"
 
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/log"
+	"odometer/internal/ledger/state"
 )
 
 // tally is what the log says of one organization, counted block by block.
 type tally struct {
-	orgRecord
+	state.OrgRecord
 	partial bool // a damaged block could not be counted
 }
 
 // tallies are collected while the verdicts are checked.
 type tallies struct {
-	orgs  map[string]*orgState // as the snapshot has them
+	orgs  map[string]*state.Org // as the snapshot has them
 	found map[string]*tally
 }
 
 func (v *verifier) newTallies() (*tallies, error) {
-	orgs, err := readOrgs(v.base.snap)
+	orgs, err := state.ReadOrgs(v.view.State)
 	return &tallies{orgs: orgs, found: map[string]*tally{}}, err
 }
 
@@ -34,7 +36,7 @@ func (t *tallies) of(org string) *tally {
 // folded says whether the block's organization was still served at it.
 func (t *tallies) folded(h *block.Header) bool {
 	o := t.orgs[h.Org]
-	return o == nil || o.record.Stopped == nil || h.Sequence <= o.record.Stopped.Sequence
+	return o == nil || o.Record.Stopped == nil || h.Sequence <= o.Record.Stopped.Sequence
 }
 
 // headerCopy compares the header that scans find with the log's.
@@ -42,7 +44,7 @@ func (v *verifier) headerCopy(h *block.Header) error {
 	if !v.tallies.folded(h) {
 		return nil
 	}
-	stored, err := v.state.get(headerKey(h.Org, h.Sequence))
+	stored, err := v.stored.get(state.HeaderKey(h.Org, h.Sequence))
 	if err != nil {
 		return err
 	}
@@ -53,32 +55,32 @@ func (v *verifier) headerCopy(h *block.Header) error {
 }
 
 // tally counts one undamaged block.
-func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []Verdict) error {
+func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []state.Verdict) error {
 	if !v.tallies.folded(h) {
 		return nil
 	}
-	voids, err := v.state.voids(h.Sequence)
+	voids, err := v.stored.voids(h.Sequence)
 	if err != nil {
 		return err
 	}
 	t := v.tallies.of(h.Org)
 	t.Voided += uint64(len(voids))
-	t.Reached.noteHeader(h)
+	t.Reached.NoteHeader(h)
 	for ord, n := range voids {
-		t.Reached.note(rows.Times[ord], rows.Times[ord], n.Sequence)
+		t.Reached.Note(rows.Times[ord], rows.Times[ord], n.Sequence)
 	}
 	for i, verdict := range stored {
 		switch verdict {
-		case Accepted:
+		case state.Accepted:
 			at := rows.Times[i]
 			if t.Accepted == 0 {
 				t.MinTime, t.MaxTime = at, at
 			}
 			t.MinTime, t.MaxTime = min(t.MinTime, at), max(t.MaxTime, at)
 			t.Accepted++
-		case Duplicate:
+		case state.Duplicate:
 			t.Duplicates++
-		case Conflict:
+		case state.Conflict:
 			t.Conflicts++
 		default:
 			t.Rejected++
@@ -91,13 +93,13 @@ func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []Verdict) er
 // compareRecords holds the organizations' counts against the log's.
 func (v *verifier) compareRecords() {
 	for seq := range v.damaged {
-		if h, err := v.l.header(seq); err == nil {
+		if h, err := log.ReadHeader(v.view.Log, seq); err == nil {
 			v.tallies.of(h.Org).partial = true
 		}
 	}
 	for name, o := range v.tallies.orgs {
 		t := v.tallies.of(name)
-		r := &o.record
+		r := &o.Record
 		if t.partial {
 			continue
 		}

@@ -1,0 +1,63 @@
+package state
+
+import (
+	"odometer/internal/ledger/idset"
+	"odometer/internal/meter"
+)
+
+// CheckpointRecord is the state's place in the log. It commits together with
+// everything folded up to it.
+type CheckpointRecord struct {
+	Applied     uint64          `json:"applied"`
+	AcceptedAt  int64           `json:"accepted_at"`
+	Sum         string          `json:"sum"` // of the header of block Applied, hex
+	NextText    uint64          `json:"next_text"`
+	NextVersion uint32          `json:"next_version"`
+	Runs        []idset.RunInfo `json:"runs"`
+}
+
+// OrgRecord is what the fold keeps of one organization, stored at every checkpoint.
+type OrgRecord struct {
+	CustomerAttribute string    `json:"customer_attribute,omitempty"` // "" = the subject
+	RequireTime       bool      `json:"require_time,omitempty"`       // events without a time are rejected
+	Accepted          uint64    `json:"accepted"`
+	Duplicates        uint64    `json:"duplicates"`
+	Conflicts         uint64    `json:"conflicts"`
+	Rejected          uint64    `json:"rejected"`
+	KeptRejections    uint64    `json:"kept_rejections"`
+	Voided            uint64    `json:"voided"`
+	MinTime           int64     `json:"min_time"` // of accepted events, unix nanoseconds; valid once Accepted > 0
+	MaxTime           int64     `json:"max_time"`
+	Reached           Reach     `json:"reached,omitempty"`
+	Stopped           *StopNote `json:"stopped,omitempty"`
+}
+
+// StopNote says why an organization's usage is no longer served.
+type StopNote struct {
+	Sequence uint64 `json:"sequence"`
+	Reason   string `json:"reason"`
+}
+
+// MeterRecord is what the fold keeps of one meter.
+type MeterRecord struct {
+	Meter     meter.Meter `json:"meter"`
+	Version   uint32      `json:"version"`
+	Created   uint64      `json:"created"` // sequence of the definition
+	CreatedAt int64       `json:"created_at"`
+	Cursor    uint64      `json:"cursor"`          // backfilled up to and including; done when == Created
+	Ahead     uint64      `json:"ahead,omitempty"` // a block that is counted here already, though the checkpoint ends before it
+	Skipped   uint64      `json:"skipped"`
+	Groups    uint64      `json:"groups"`
+	Crowded   bool        `json:"crowded,omitempty"` // more groups than Limits.GroupsPerMeter: new ones share a group, see overflow
+}
+
+// VoidNote is what the state keeps of one voided event.
+type VoidNote struct {
+	Sequence uint64 `json:"sequence"`
+	At       int64  `json:"at"`
+	Actor    string `json:"actor,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// Backfilled says whether the meter's cells hold what came before its definition.
+func (r *MeterRecord) Backfilled() bool { return r.Cursor >= r.Created }
