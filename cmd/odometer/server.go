@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -90,7 +91,8 @@ func openLedger(ctx context.Context, dir string, where CatalogSettings, limits l
 	s := &stores{secretKeyPath: where.secretKeyPath(dir)}
 	var err error
 	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, ledgerFolder), Clock: env.Clock, Logger: logger,
-		Limits: limits, Fatal: dieBecause(logger), Damage: damaged})
+		Limits: limits, Fatal: dieBecause(logger), Damage: damaged,
+		Rest: func() { go debug.FreeOSMemory() }}) // collecting takes a while
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}

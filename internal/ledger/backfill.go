@@ -48,7 +48,7 @@ func (l *Ledger) backfillLoop() {
 			continue
 		}
 		select {
-		case <-l.closing.Done():
+		case <-l.closing:
 			return
 		case <-l.backfill.woken:
 			clear(l.backfill.held) // try again
@@ -73,7 +73,7 @@ func (l *Ledger) backfillStep() (bool, error) {
 	case l.backfill.ready <- b:
 		err = <-b.folded
 		return err == nil, err
-	case <-l.closing.Done():
+	case <-l.closing:
 		return false, nil
 	case <-l.folded:
 		return false, nil

@@ -301,22 +301,3 @@ func (r *cellRead) edges(ctx context.Context, l *Ledger, view *view) error {
 	}
 	return nil
 }
-
-// storedTexts interns for a scan beside cells: with the fold's own numbers,
-// so that both meet in one group. A meter's group texts are all known.
-type storedTexts struct {
-	l   *Ledger
-	org string
-}
-
-func (s storedTexts) intern(text []byte) (uint64, error) {
-	id, ok, err := s.l.texts.lookup(s.org, string(text))
-	if err == nil && !ok {
-		// A filter's value, or an attribute of an event the meter skips:
-		// no group of the meter has this text.
-		return state.UnknownText, nil
-	}
-	return id, err
-}
-
-var _ interner = storedTexts{}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -417,7 +418,7 @@ const maxMerges = 2
 func (l *Ledger) maybeMerge() {
 	l.ckpt.mu.Lock()
 	defer l.ckpt.mu.Unlock()
-	if l.ckpt.merge >= maxMerges || l.closing.Err() != nil {
+	if l.ckpt.merge >= maxMerges || l.isClosing() {
 		return
 	}
 	m := l.ids.PlanMerge()
@@ -426,17 +427,32 @@ func (l *Ledger) maybeMerge() {
 	}
 	l.ckpt.merge++
 	l.ckpt.merges.Go(func() {
-		info, err := m.Run(l.closing)
+		ctx, cancel := l.untilClosed()
+		defer cancel()
+		info, err := m.Run(ctx)
 		l.ckpt.mu.Lock()
 		defer l.ckpt.mu.Unlock()
 		l.ckpt.merge--
 		switch {
 		case err == nil:
 			l.ckpt.merged = append(l.ckpt.merged, &finishedMerge{m, info})
-		case l.closing.Err() == nil:
+		case !l.isClosing():
 			l.logger.Error("merging identity runs failed; it is tried again after the next checkpoint", "error", err)
 		}
 	})
+}
+
+// untilClosed returns a context that ends when the ledger closes.
+func (l *Ledger) untilClosed() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	l.ckpt.merges.Go(func() {
+		select {
+		case <-l.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
 }
 
 // Checkpoint writes what has been folded so far and waits for it.

@@ -22,7 +22,7 @@ func (l *Ledger) compactLoop() {
 	defer timer.Stop()
 	for err == nil {
 		select {
-		case <-l.closing.Done():
+		case <-l.closing:
 			return
 		case <-timer.C:
 		}

@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,9 +42,24 @@ type Options struct {
 	// Damage is called in place of Fatal where stored data that is damaged is
 	// the reason. nil = Fatal.
 	Damage func(message string)
+	// Rest is called some time after the last entry, when what the load took is
+	// garbage. It must not take long. nil = nothing.
+	Rest func()
 }
 
 // Ledger is one shard: its log and the fold of it.
+//
+// Locks are taken in this order, each at most once and only those that are
+// needed:
+//
+//	reading        by who answers, for as long as the answer takes
+//	ckpt.copying   by a commit and by a backup of the state
+//	ckpt.mu        never together with mu
+//	mu             by the fold for a block, by readers to take what they need
+//	orgsMu
+//
+// All others (of the queue, texts, staging, damaged, blocks, kept, timing, mark
+// and of the identities) guard their own part only: nothing is taken under them.
 type Ledger struct {
 	dir      string
 	fs       vfs.FS
@@ -54,6 +68,7 @@ type Ledger struct {
 	limits   Limits
 	onFail   func(string)
 	onDamage func(string)
+	onRest   func()
 
 	lock       io.Closer // of the data directory
 	mark       log.Mark
@@ -100,8 +115,7 @@ type Ledger struct {
 	kept         keptAnswers
 	timing       timing
 
-	closing context.Context
-	cancel  context.CancelFunc
+	closing chan struct{} // closed when the ledger closes
 	workers sync.WaitGroup
 	once    sync.Once
 
@@ -134,8 +148,8 @@ const Format = 2
 // starts the appender and the fold. It is ready when it returns. A directory
 // that another process holds is KindUnavailable; damage is KindCorrupt.
 func Open(ctx context.Context, o Options) (*Ledger, error) {
-	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal, onDamage: o.Damage,
-		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}),
+	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal, onDamage: o.Damage, onRest: o.Rest,
+		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}), closing: make(chan struct{}),
 		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1), held: map[string]bool{}}}
 	l.kept.most = l.limits.AnswerBytes
 	l.reads = newReadBudget(l.limits.ReadBytes)
@@ -150,13 +164,12 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)
 	}
-	l.closing, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	err := l.open(ctx)
 	if err == nil {
 		err = l.stopped() // by a checkpoint of the replay
 	}
 	if err != nil {
-		l.cancel()
+		close(l.closing)
 		l.awaitFlush() // that the replay started
 		return nil, errors.Join(err, l.closeStores())
 	}
@@ -277,7 +290,7 @@ func (l *Ledger) housekeeping() {
 	l.checkDisk()
 	for {
 		select {
-		case <-l.closing.Done():
+		case <-l.closing:
 			return
 		case <-tick.C:
 			l.checkDisk()
@@ -340,7 +353,9 @@ func (l *Ledger) rest() {
 	l.mu.Lock()
 	l.active.table = cell.NewTable(0)
 	l.mu.Unlock()
-	go debug.FreeOSMemory() // what the load took is garbage now; collecting takes a while
+	if l.onRest != nil {
+		l.onRest()
+	}
 }
 
 // accepting says why nothing can be appended now, or nil.
@@ -348,7 +363,7 @@ func (l *Ledger) accepting(org string) error {
 	if err := l.stopped(); err != nil {
 		return err
 	}
-	if l.closing.Err() != nil {
+	if l.isClosing() {
 		return errClosed
 	}
 	if l.diskLow.Load() {
@@ -358,6 +373,15 @@ func (l *Ledger) accepting(org string) error {
 		return o.stoppedError()
 	}
 	return nil
+}
+
+func (l *Ledger) isClosing() bool {
+	select {
+	case <-l.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 func (l *Ledger) now() time.Time { return l.clock() }
@@ -372,7 +396,7 @@ func (l *Ledger) Close() error {
 }
 
 func (l *Ledger) close() error {
-	l.cancel()
+	close(l.closing)
 	l.workers.Wait()
 	var err error
 	if l.failed.Load() == nil {

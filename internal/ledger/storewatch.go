@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 )
@@ -9,7 +10,7 @@ import (
 type storeWatch struct{ l *Ledger }
 
 func (w storeWatch) Infof(format string, args ...any) {
-	if w.l.logger.Enabled(w.l.closing, slog.LevelDebug) {
+	if w.l.logger.Enabled(context.Background(), slog.LevelDebug) {
 		w.l.logger.Debug("store: " + fmt.Sprintf(format, args...))
 	}
 }

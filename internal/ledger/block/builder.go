@@ -2,7 +2,6 @@ package block
 
 import (
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"odometer/internal/meter"
@@ -54,43 +53,6 @@ type Builder struct {
 	read, left int      // bytes of the request's body, as Progress says
 	codes      []uint32 // scratch of Merge
 	number     []byte   // scratch of a customer that is a number
-}
-
-// leafDict is an interner that remembers each text's content leaf; a leaf of
-// 0 is not known yet.
-type leafDict struct {
-	interner
-	leaves []uint64
-}
-
-func (d *leafDict) reset() {
-	d.interner.reset()
-	d.leaves = d.leaves[:0]
-}
-
-// add interns a text without computing its leaf.
-func (d *leafDict) add(text []byte) uint32 {
-	code, added := d.intern(text)
-	if added {
-		d.leaves = append(d.leaves, 0)
-	}
-	return code
-}
-
-// leaf interns a text and returns the leaf of its kind.
-func (d *leafDict) leaf(prefix sip, kind meter.ValueKind, text []byte) (code uint32, leaf uint64) {
-	code = d.add(text)
-	leaf = d.leaves[code]
-	if leaf == 0 {
-		leaf = textLeaf(prefix, kind, text)
-		d.leaves[code] = leaf
-	}
-	return code, leaf
-}
-
-func (d *leafDict) dropLast() {
-	d.interner.dropLast()
-	d.leaves = d.leaves[:len(d.leaves)-1]
 }
 
 // Attr is one attribute path of a Builder, made by Builder.Attr. It stays
@@ -498,30 +460,5 @@ func (b *Builder) closeRequest(always bool) {
 	if q.Events > 0 || always {
 		q.First = uint32(b.rows.N) - q.Rows
 		b.rows.Requests = append(b.rows.Requests, q)
-	}
-}
-
-// Pool keeps builders of one key between requests. Safe for concurrent use.
-type Pool struct {
-	key  Key
-	pool sync.Pool
-}
-
-// NewPool makes an empty pool.
-func NewPool(key Key) *Pool { return &Pool{key: key} }
-
-// Get returns an empty builder, as NewBuilder does.
-func (p *Pool) Get(org, customerAttribute string) *Builder {
-	if b, ok := p.pool.Get().(*Builder); ok {
-		b.Reset(org, customerAttribute)
-		return b
-	}
-	return NewBuilder(p.key, org, customerAttribute)
-}
-
-// Put gives a builder back. Neither it nor its Rows may be used afterwards.
-func (p *Pool) Put(b *Builder) {
-	if b != nil {
-		p.pool.Put(b)
 	}
 }
