@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -262,63 +263,69 @@ func planChange(have *state, doc *Document, effective time.Time, prune bool) (*p
 		}
 	}
 	p.diff.Meters = planMeters(have, doc, prune)
-	before, seen := map[nounKey]string{}, map[nounKey]bool{}
-	for _, v := range have.versions {
-		seen[v.nounKey] = true
-		if v.current() {
-			before[v.nounKey] = v.body
-		}
-	}
 	settled, starts, err := settleAgents(have.versions, doc, effective)
 	if err != nil {
 		return nil, err
 	}
-	after, err := flatten(settled)
+	put, gone, err := p.compare(have.versions, settled)
 	if err != nil {
 		return nil, err
 	}
-	p.nouns = len(after)
-	for _, k := range changedKeys(before, after) {
-		c := Change{Noun: k.kind, Customer: k.customer, ID: k.id, Action: AuditUpdate}
-		old, had := before[k]
-		body, has := after[k]
-		st := step{key: k, from: effective.UnixMicro(), seen: seen[k]}
-		if had {
-			c.Before = json.RawMessage(old)
-		} else {
-			c.Action = AuditCreate
+	for _, n := range append(put, gone...) {
+		st := step{key: n.nounKey, from: effective.UnixMicro(), seen: n.seen}
+		if from, ok := starts[n.nounKey]; ok && n.change.After != nil {
+			st.from = from
 		}
-		if has {
-			c.After = json.RawMessage(body)
-			if from, ok := starts[k]; ok {
-				st.from = from
-			}
-		} else {
-			c.Action = AuditDelete
-		}
-		p.diff.Changes = append(p.diff.Changes, c)
+		p.diff.Changes = append(p.diff.Changes, n.change)
 		p.steps = append(p.steps, st)
 	}
 	return p, nil
 }
 
-// changedKeys are the nouns that differ: what is new or other in order, and
-// then what is gone, the inner first.
-func changedKeys(before, after map[nounKey]string) []nounKey {
-	var put, gone []nounKey
-	for k, body := range after {
-		if old, ok := before[k]; !ok || old != body {
-			put = append(put, k)
+// changed is a noun that differs.
+type changed struct {
+	nounKey
+	change Change
+	seen   bool // it has had versions
+}
+
+// compare finds the nouns of a document that differ from the versions that hold
+// now: what is new or other in order, and what is gone, the inner first. It
+// counts those that there are then.
+func (p *plan) compare(versions []version, doc *Document) (put, gone []changed, err error) {
+	last := make(map[nounKey]int, len(versions)) // the version that holds now, or else any
+	for i, v := range versions {
+		if had, ok := last[v.nounKey]; !ok || !versions[had].current() {
+			last[v.nounKey] = i
 		}
 	}
-	for k := range before {
-		if _, ok := after[k]; !ok {
-			gone = append(gone, k)
+	stays := make([]bool, len(versions))
+	err = flatten(doc, func(k nounKey, body []byte) {
+		p.nouns++
+		n := changed{k, Change{Noun: k.kind, Customer: k.customer, ID: k.id, Action: AuditCreate}, false}
+		i, ok := last[k]
+		n.seen = ok
+		if ok && versions[i].current() {
+			stays[i] = true
+			if versions[i].body == string(body) {
+				return
+			}
+			n.change.Action, n.change.Before = AuditUpdate, json.RawMessage(versions[i].body)
+		}
+		n.change.After = bytes.Clone(body)
+		put = append(put, n)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, v := range versions {
+		if v.current() && !stays[i] {
+			gone = append(gone, changed{v.nounKey, Change{Noun: v.kind, Customer: v.customer, ID: v.id, Action: AuditDelete, Before: json.RawMessage(v.body)}, true})
 		}
 	}
-	slices.SortFunc(put, compareKeys)
-	slices.SortFunc(gone, func(a, b nounKey) int { return compareKeys(b, a) })
-	return append(put, gone...)
+	slices.SortFunc(put, func(a, b changed) int { return compareKeys(a.nounKey, b.nounKey) })
+	slices.SortFunc(gone, func(a, b changed) int { return compareKeys(b.nounKey, a.nounKey) })
+	return put, gone, nil
 }
 
 func planMeters(have *state, doc *Document, prune bool) MeterDiff {
@@ -409,10 +416,10 @@ func (s *Store) perform(ctx context.Context, tx *sql.Tx, p *plan, actor string) 
 		c := p.diff.Changes[i]
 		entries[i] = change{organization: id, actor: actor, action: c.Action, noun: c.Noun, id: st.key.String()}
 		if c.Before != nil {
-			entries[i].before = c.Before
+			entries[i].before = rendered(c.Before)
 		}
 		if c.After != nil {
-			entries[i].after = c.After
+			entries[i].after = rendered(c.After)
 		}
 	}
 	if err := s.auditAll(ctx, tx, id, entries); err != nil {
@@ -422,25 +429,58 @@ func (s *Store) perform(ctx context.Context, tx *sql.Tx, p *plan, actor string) 
 	return err
 }
 
-// makeSteps writes the versions of the plan's nouns. Those that are new, which
-// may be many, go many at a time; each noun has one step, so that their order
-// does not matter.
+// makeSteps writes the versions of the plan's nouns, which may be many: what
+// ends first, and then what begins, many at a time. Each noun has one step, so
+// that their order does not matter.
 func (s *Store) makeSteps(ctx context.Context, tx *sql.Tx, p *plan) error {
-	var fresh []any
+	if err := p.endVersions(ctx, tx); err != nil {
+		return err
+	}
+	var begin []any
 	for i, st := range p.steps {
-		body := string(p.diff.Changes[i].After)
-		var err error
-		switch {
-		case p.diff.Changes[i].Action == AuditDelete:
-			err = endVersion(ctx, tx, p.old.ID, st.key, st.from)
-		case st.seen:
-			err = replaceVersion(ctx, tx, p.old.ID, st.key, st.from, body)
-		default:
-			fresh = append(fresh, p.old.ID, st.key.kind, st.key.customer, st.key.id, int64(always), body)
+		if p.diff.Changes[i].Action == AuditDelete {
+			continue
 		}
-		if err != nil {
+		from := int64(always)
+		if st.seen {
+			from = st.from
+		}
+		begin = append(begin, p.old.ID, st.key.kind, st.key.customer, st.key.id, from, string(p.diff.Changes[i].After))
+		if len(begin) < nounColumns*s.dialect.bulkRows {
+			continue
+		}
+		if err := s.insertAll(ctx, tx, stmt.NounCreate, nounColumns, begin); err != nil {
 			return err
 		}
+		clear(begin)
+		begin = begin[:0]
 	}
-	return s.insertAll(ctx, tx, stmt.NounCreate, nounColumns, fresh)
+	return s.insertAll(ctx, tx, stmt.NounCreate, nounColumns, begin)
+}
+
+// endVersions ends the versions of the plan's nouns that there are.
+func (p *plan) endVersions(ctx context.Context, tx *sql.Tx) error {
+	var ids []string
+	var of step // of ids
+	flush := func() error {
+		if len(ids) == 0 {
+			return nil
+		}
+		err := endVersions(ctx, tx, p.old.ID, of.key, ids, of.from)
+		ids = ids[:0]
+		return err
+	}
+	for _, st := range p.steps {
+		if !st.seen {
+			continue
+		}
+		if len(ids) == maxEnded || of.key.kind != st.key.kind || of.key.customer != st.key.customer || of.from != st.from {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		of = st
+		ids = append(ids, st.key.id)
+	}
+	return flush()
 }

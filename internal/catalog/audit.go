@@ -100,8 +100,8 @@ func (s *Store) auditAll(ctx context.Context, tx *sql.Tx, organization string, e
 		return err
 	}
 	now := micros(s.now())
-	args := make([]any, 0, auditColumns*len(entries))
-	for _, c := range entries {
+	var args []any
+	for i, c := range entries {
 		before, err := jsonOrNull(c.before)
 		if err != nil {
 			return err
@@ -112,13 +112,26 @@ func (s *Store) auditAll(ctx context.Context, tx *sql.Tx, organization string, e
 		}
 		number++
 		args = append(args, organization, number, now, c.actor, string(c.action), c.noun, c.id, before, after)
+		if (i+1)%s.dialect.bulkRows == 0 || i+1 == len(entries) { // as they go, so that few are held
+			if err := s.insertAll(ctx, tx, stmt.AuditCreateNumbered, auditColumns, args); err != nil {
+				return err
+			}
+			clear(args)
+			args = args[:0]
+		}
 	}
-	return s.insertAll(ctx, tx, stmt.AuditCreateNumbered, auditColumns, args)
+	return nil
 }
+
+// rendered is JSON as it is stored.
+type rendered []byte
 
 func jsonOrNull(v any) (sql.NullString, error) {
 	if v == nil {
 		return sql.NullString{}, nil
+	}
+	if text, ok := v.(rendered); ok {
+		return sql.NullString{String: string(text), Valid: true}, nil
 	}
 	text, err := json.Marshal(v)
 	return sql.NullString{String: string(text), Valid: true}, err

@@ -43,15 +43,15 @@ func (s *Store) insertAll(ctx context.Context, tx *sql.Tx, statement string, col
 	return nil
 }
 
-// repeatIn makes of IN ($2) a list of that many parameters.
-func repeatIn(statement string, n int) string {
+// repeatIn makes of IN ($first), whose parameter is the last, a list of n.
+func repeatIn(statement string, first, n int) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {
 			b.WriteString(", ")
 		}
 		b.WriteByte('$')
-		b.WriteString(strconv.Itoa(i + 2))
+		b.WriteString(strconv.Itoa(i + first))
 	}
-	return strings.Replace(statement, "IN ($2)", "IN ("+b.String()+")", 1)
+	return strings.Replace(statement, "IN ($"+strconv.Itoa(first)+")", "IN ("+b.String()+")", 1)
 }

@@ -36,6 +36,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -270,16 +271,25 @@ func list[T any](ctx context.Context, q queryer, scan func(row) (T, error), quer
 		return nil, err
 	}
 	defer rows.Close()
-	items := []T{}
+	items, before := []T{}, [][]T(nil)
 	for rows.Next() {
+		if len(items) == listPiece { // a long list does not grow many times
+			before, items = append(before, items), make([]T, 0, listPiece)
+		}
 		item, err := scan(rows)
 		if err != nil {
 			return nil, err
 		}
 		items = append(items, item)
 	}
+	if before != nil {
+		items = slices.Concat(append(before, items)...)
+	}
 	return items, rows.Err()
 }
+
+// listPiece is how many rows of a list are together until it is complete.
+const listPiece = 1024
 
 // micros is an instant as it is stored: NULL for the zero time.
 func micros(t time.Time) sql.NullInt64 {

@@ -102,9 +102,9 @@ func (p *problems) add(path, format string, args ...any) {
 }
 
 // addTwice says that a path has what another has already.
-func (p *problems) addTwice(path string, what any, first string) {
+func (p *problems) addTwice(path string, what any, first itemPlace) {
 	if p.count++; p.count <= MaxProblems {
-		p.told = append(p.told, problem{path: path, text: clip(fmt.Sprint(what)) + " is also that of ", first: first})
+		p.told = append(p.told, problem{path: path, text: clip(fmt.Sprint(what)) + " is also that of ", first: first.String()})
 	}
 }
 

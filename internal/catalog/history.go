@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -78,7 +79,18 @@ func (v version) current() bool { return v.to == forever }
 // loadNouns reads all versions of an organization's nouns, in the order of
 // compareKeys and then of time.
 func loadNouns(ctx context.Context, q queryer, organization string) ([]version, error) {
-	versions, err := list(ctx, q, scanVersion, stmt.NounList, organization)
+	var kind, customer string // are the same text in most rows
+	versions, err := list(ctx, q, func(r row) (version, error) {
+		v, err := scanVersion(r)
+		if v.kind == kind {
+			v.kind = kind
+		}
+		if v.customer == customer {
+			v.customer = customer
+		}
+		kind, customer = v.kind, v.customer
+		return v, err
+	}, stmt.NounList, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +127,13 @@ func toBound(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// flatten returns a document's nouns as the bodies that are stored.
-func flatten(doc *Document) (map[nounKey]string, error) {
-	f := flattener{bodies: map[nounKey]string{}}
-	for _, p := range doc.Products {
-		f.add(NounProduct, "", p.ID, p)
+// flatten visits a document's nouns with the bodies that are stored, each of
+// which is valid until the next.
+func flatten(doc *Document, visit func(k nounKey, body []byte)) error {
+	f := flattener{visit: visit}
+	f.encoder = json.NewEncoder(&f.body)
+	for i := range doc.Products {
+		f.add(NounProduct, "", doc.Products[i].ID, &doc.Products[i])
 	}
 	if doc.Units != nil {
 		f.add(NounUnits, "", NounUnits, doc.Units)
@@ -127,45 +141,43 @@ func flatten(doc *Document) (map[nounKey]string, error) {
 	for i := range doc.Customers {
 		f.customer(&doc.Customers[i])
 	}
-	for _, e := range doc.Entitlements {
-		f.add(NounEntitlement, "", e.ID, e)
+	for i := range doc.Entitlements {
+		f.add(NounEntitlement, "", doc.Entitlements[i].ID, &doc.Entitlements[i])
 	}
-	return f.bodies, f.err
+	return f.err
 }
 
 type flattener struct {
-	bodies map[nounKey]string
-	err    error
+	visit   func(k nounKey, body []byte)
+	body    bytes.Buffer
+	encoder *json.Encoder
+	err     error
 }
 
 func (f *flattener) add(kind, customer, id string, noun any) {
-	body, err := json.Marshal(noun)
-	f.bodies[nounKey{kind, customer, id}] = string(body)
-	f.err = cmp.Or(f.err, err)
+	f.body.Reset()
+	if err := f.encoder.Encode(noun); err != nil {
+		f.err = cmp.Or(f.err, err)
+		return
+	}
+	f.visit(nounKey{kind, customer, id}, bytes.TrimSuffix(f.body.Bytes(), []byte{'\n'}))
 }
 
 func (f *flattener) customer(c *Customer) {
-	f.add(NounCustomer, "", c.ID, c.alone())
-	for _, n := range c.Services {
-		f.add(NounService, c.ID, n.ID, n)
-	}
-	for _, n := range c.Contracts {
-		f.add(NounContract, c.ID, n.ID, n)
-	}
-	for _, n := range c.CPCodes {
-		f.add(NounCPCode, c.ID, strconv.FormatInt(n.ID, 10), n)
-	}
-	for _, n := range c.ReportingGroups {
-		f.add(NounReportingGroup, c.ID, strconv.FormatInt(n.ID, 10), n)
-	}
-	for _, n := range c.AccountGroups {
-		f.add(NounAccountGroup, c.ID, n.AID, n)
-	}
-	for _, n := range c.Agents {
-		f.add(NounAgent, c.ID, n.ID, n)
-	}
-	for _, n := range c.Tests {
-		f.add(NounTest, c.ID, n.ID, n)
+	alone := c.alone()
+	f.add(NounCustomer, "", c.ID, &alone)
+	addEach(f, NounService, c, c.Services, func(n *Service) string { return n.ID })
+	addEach(f, NounContract, c, c.Contracts, func(n *Contract) string { return n.ID })
+	addEach(f, NounCPCode, c, c.CPCodes, func(n *CPCode) string { return strconv.FormatInt(n.ID, 10) })
+	addEach(f, NounReportingGroup, c, c.ReportingGroups, func(n *ReportingGroup) string { return strconv.FormatInt(n.ID, 10) })
+	addEach(f, NounAccountGroup, c, c.AccountGroups, func(n *AccountGroup) string { return n.AID })
+	addEach(f, NounAgent, c, c.Agents, func(n *Agent) string { return n.ID })
+	addEach(f, NounTest, c, c.Tests, func(n *Test) string { return n.ID })
+}
+
+func addEach[T any](f *flattener, kind string, c *Customer, nouns []T, id func(*T) string) {
+	for i := range nouns {
+		f.add(kind, c.ID, id(&nouns[i]), &nouns[i])
 	}
 }
 
@@ -179,87 +191,110 @@ func (c Customer) alone() Customer {
 // documentOf is the reverse of flatten: the document of the versions that hold
 // now, which are in the order of loadNouns.
 func documentOf(versions []version) (*Document, error) {
-	doc := &Document{}
+	r, err := readVersions(versions)
+	return r.doc, err
+}
+
+// readNouns are the nouns of versions that hold now.
+type readNouns struct {
+	doc       *Document
+	customers []int // position of the customer of each version; -1 = none
+	at        []int // position of each version in its list; -1 = it does not hold now
+	body      []byte
+}
+
+func readVersions(versions []version) (*readNouns, error) {
+	r := &readNouns{doc: &Document{}, customers: make([]int, len(versions)), at: make([]int, len(versions))}
 	customers := map[string]int{}
-	for _, v := range versions {
+	for i, v := range versions {
+		r.customers[i], r.at[i] = -1, -1
 		if !v.current() {
 			continue
 		}
-		var c *Customer
 		if v.customer != "" {
-			i, ok := customers[v.customer]
+			of, ok := customers[v.customer]
 			if !ok {
-				return nil, meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: %s %s belongs to no customer", v.kind, v.nounKey)
+				return r, meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: %s %s belongs to no customer", v.kind, v.nounKey)
 			}
-			c = &doc.Customers[i]
+			r.customers[i] = of
 		}
-		var err error
-		switch v.kind {
-		case NounProduct:
-			err = extend(&doc.Products, v)
-		case NounUnits:
-			err = json.Unmarshal([]byte(v.body), &doc.Units)
-		case NounCustomer:
-			customers[v.id] = len(doc.Customers)
-			err = extend(&doc.Customers, v)
-		case NounEntitlement:
-			err = extend(&doc.Entitlements, v)
-		default:
-			err = c.extend(v)
+		if v.kind == NounCustomer {
+			customers[v.id] = len(r.doc.Customers)
 		}
-		if err != nil {
-			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", v.kind, v.nounKey)
+		if err := r.read(v, i); err != nil {
+			return r, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", v.kind, v.nounKey)
 		}
 	}
-	return doc, nil
+	return r, nil
 }
 
-// extend adds a version's noun to the customer.
-func (c *Customer) extend(v version) error {
+// customer is whose own the noun of version i is.
+func (r *readNouns) customer(i int) *Customer { return &r.doc.Customers[r.customers[i]] }
+
+func (r *readNouns) read(v version, i int) error {
+	switch v.kind {
+	case NounProduct:
+		return extend(r, &r.doc.Products, v, i)
+	case NounUnits:
+		return json.Unmarshal([]byte(v.body), &r.doc.Units)
+	case NounCustomer:
+		return extend(r, &r.doc.Customers, v, i)
+	case NounEntitlement:
+		return extend(r, &r.doc.Entitlements, v, i)
+	}
+	if r.customers[i] < 0 {
+		return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q that is nobody's own", v.kind)
+	}
+	c := r.customer(i)
 	switch v.kind {
 	case NounService:
-		return extend(&c.Services, v)
+		return extend(r, &c.Services, v, i)
 	case NounContract:
-		return extend(&c.Contracts, v)
+		return extend(r, &c.Contracts, v, i)
 	case NounCPCode:
-		return extend(&c.CPCodes, v)
+		return extend(r, &c.CPCodes, v, i)
 	case NounReportingGroup:
-		return extend(&c.ReportingGroups, v)
+		return extend(r, &c.ReportingGroups, v, i)
 	case NounAccountGroup:
-		return extend(&c.AccountGroups, v)
+		return extend(r, &c.AccountGroups, v, i)
 	case NounAgent:
-		return extend(&c.Agents, v)
+		return extend(r, &c.Agents, v, i)
 	case NounTest:
-		return extend(&c.Tests, v)
+		return extend(r, &c.Tests, v, i)
 	}
 	return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q", v.kind)
 }
 
-func extend[T any](items *[]T, v version) error {
-	var noun T
-	err := json.Unmarshal([]byte(v.body), &noun)
-	*items = append(*items, noun)
-	return err
+// extend adds a version's noun to a list.
+func extend[T any](r *readNouns, items *[]T, v version, i int) error {
+	var none T
+	*items = append(*items, none)
+	r.at[i] = len(*items) - 1
+	r.body = append(r.body[:0], v.body...) // a copy of each body would be garbage at once
+	return json.Unmarshal(r.body, &(*items)[r.at[i]])
 }
 
 // nounColumns is how many parameters stmt.NounCreate has.
 const nounColumns = 6
 
-// replaceVersion makes a body hold from an instant on, whatever was planned
-// for later, of a noun that had versions before.
-func replaceVersion(ctx context.Context, tx *sql.Tx, organization string, k nounKey, from int64, body string) error {
-	if err := endVersion(ctx, tx, organization, k, from); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, stmt.NounCreate, organization, k.kind, k.customer, k.id, from, body)
-	return err
-}
+// maxEnded is how many nouns are ended with one statement.
+const maxEnded = 64
 
-// endVersion makes a noun not hold from an instant on.
-func endVersion(ctx context.Context, tx *sql.Tx, organization string, k nounKey, at int64) error {
-	if _, err := tx.ExecContext(ctx, stmt.NounSupersede, organization, k.kind, k.customer, k.id, at); err != nil {
-		return err
+// endVersions makes nouns of one kind and customer, at most maxEnded of them,
+// not hold from an instant on, whatever was planned for later.
+func endVersions(ctx context.Context, tx *sql.Tx, organization string, k nounKey, ids []string, at int64) error {
+	args := []any{organization, k.kind, k.customer, at}
+	n := 1
+	for n < len(ids) { // few forms of the statement: an id may be there twice
+		n *= 2
 	}
-	_, err := tx.ExecContext(ctx, stmt.NounEnd, organization, k.kind, k.customer, k.id, at)
-	return err
+	for i := range n {
+		args = append(args, ids[min(i, len(ids)-1)])
+	}
+	for _, statement := range []string{stmt.NounSupersede, stmt.NounEnd} {
+		if _, err := tx.ExecContext(ctx, repeatIn(statement, 5, n), args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }

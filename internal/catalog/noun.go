@@ -287,6 +287,7 @@ func (s *Store) CreateNoun(ctx context.Context, organization string, r NounRef, 
 		if r.ID, err = n.add(doc, c, given); err != nil {
 			return err
 		}
+		given = NounFields{} // as large as the noun many times, and not read again
 		if owner, ok := taken[r.ID]; ok {
 			r.Customer = owner
 			return meter.Errorf(meter.KindConflict, "%s exists", r)
@@ -324,7 +325,9 @@ func (s *Store) PatchNoun(ctx context.Context, organization string, r NounRef, g
 		if err != nil {
 			return err
 		}
-		return n.patch(doc, c, r.ID, given)
+		err = n.patch(doc, c, r.ID, given)
+		given = NounFields{} // as in CreateNoun
+		return err
 	})
 	return err
 }

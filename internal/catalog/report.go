@@ -537,14 +537,14 @@ func (s *Store) ReportDetails(ctx context.Context, organization string, reports 
 		for _, r := range some {
 			args = append(args, r.ID)
 		}
-		portions, err := list(ctx, s.reader, scanPortion, repeatIn(stmtRecords.PortionOfReports, len(some)), args...)
+		portions, err := list(ctx, s.reader, scanPortion, repeatIn(stmtRecords.PortionOfReports, 2, len(some)), args...)
 		if err != nil {
 			return nil, s.fail(err, "cannot read reports")
 		}
 		for _, p := range portions {
 			out[at[p.Report]].Portions = append(out[at[p.Report]].Portions, p)
 		}
-		lines, err := list(ctx, s.reader, scanReportLine, repeatIn(stmtRecords.LineOfReports, len(some)), args...)
+		lines, err := list(ctx, s.reader, scanReportLine, repeatIn(stmtRecords.LineOfReports, 2, len(some)), args...)
 		if err != nil {
 			return nil, s.fail(err, "cannot read reports")
 		}

@@ -57,7 +57,7 @@ func (s *Store) movedBeside(ctx context.Context, organization string, reports []
 		for _, r := range some {
 			args = append(args, r)
 		}
-		portions, err := list(ctx, s.reader, scanPortion, repeatIn(stmtRecords.PortionOfReports, len(some)), args...)
+		portions, err := list(ctx, s.reader, scanPortion, repeatIn(stmtRecords.PortionOfReports, 2, len(some)), args...)
 		if err != nil {
 			return nil, err
 		}

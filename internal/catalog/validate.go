@@ -78,6 +78,24 @@ func (doc *Document) complete() {
 // validator collects what is wrong.
 type validator struct{ problems problems }
 
+// itemPlace is an item of a list, whose path is written out only where it is told:
+// there may be a million.
+type itemPlace struct {
+	list string
+	i    int
+}
+
+func (p itemPlace) String() string { return item(p.list, p.i) }
+
+// named checks the id and the name of an item of a list.
+func (v *validator) named(list string, i int, id, name string) {
+	if validText(id, MaxNounIDBytes) && validText(name, MaxNounIDBytes) {
+		return
+	}
+	v.text(item(list, i)+".id", id)
+	v.text(item(list, i)+".name", name)
+}
+
 // item is the path of an item of a list.
 func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
@@ -130,22 +148,21 @@ func (v *validator) order(path string, starts, ends Date) {
 
 // once checks that ids differ; the field of the second is what is wrong.
 func once[T any, ID comparable](v *validator, path, field string, items []T, id func(T) ID) {
-	onceAmong(v, map[ID]string{}, path, field, items, id)
+	onceAmong(v, make(map[ID]itemPlace, len(items)), path, field, items, id)
 }
 
 // onceAmong is once over several lists that share seen.
-func onceAmong[T any, ID comparable](v *validator, seen map[ID]string, path, field string, items []T, id func(T) ID) {
+func onceAmong[T any, ID comparable](v *validator, seen map[ID]itemPlace, path, field string, items []T, id func(T) ID) {
 	var none ID // is told of by itself
 	for i, one := range items {
-		at := item(path, i)
 		if id(one) == none {
 			continue
 		}
 		if first, ok := seen[id(one)]; ok {
-			v.problems.addTwice(at+"."+field, id(one), first)
+			v.problems.addTwice(item(path, i)+"."+field, id(one), first)
 			continue
 		}
-		seen[id(one)] = at
+		seen[id(one)] = itemPlace{path, i}
 	}
 }
 
@@ -153,7 +170,9 @@ func onceAmong[T any, ID comparable](v *validator, seen map[ID]string, path, fie
 func (v *validator) listed(path string, items []string) {
 	seen := make(map[string]bool, len(items))
 	for i, s := range items {
-		v.text(item(path, i), s)
+		if !validText(s, MaxNounIDBytes) {
+			v.text(item(path, i), s)
+		}
 		if seen[s] {
 			v.problems.add(item(path, i), "%q is given twice", clip(s))
 		}
@@ -177,8 +196,12 @@ func (v *validator) products(products []Product) {
 		v.text(at+".id", p.ID)
 		v.text(at+".name", p.Name)
 		once(v, at+".usage_types", "name", p.UsageTypes, func(u UsageType) string { return u.Name })
+		list := at + ".usage_types"
 		for j, u := range p.UsageTypes {
-			at := item(at+".usage_types", j)
+			if u.plain() {
+				continue
+			}
+			at := item(list, j)
 			v.text(at+".name", u.Name)
 			v.text(at+".meter", u.Meter)
 			v.optional(at+".unit", u.Unit)
@@ -189,6 +212,13 @@ func (v *validator) products(products []Product) {
 			}
 		}
 	}
+}
+
+// plain says that nothing is wrong with a usage type of the usual kind, of
+// which there may be many.
+func (u *UsageType) plain() bool {
+	return validText(u.Name, MaxNounIDBytes) && validText(u.Meter, MaxNounIDBytes) &&
+		(u.Unit == "" || validText(u.Unit, MaxNounIDBytes)) && u.Scale == "" && len(u.Surfaces) == 0
 }
 
 func (v *validator) units(u *Units) {
@@ -243,6 +273,9 @@ func (v *validator) entitlements(entitlements []Entitlement, kept map[string]boo
 func (v *validator) dimensions(path string, dimensions []Dimension) {
 	once(v, path, "key", dimensions, func(d Dimension) string { return d.Key })
 	for i, d := range dimensions {
+		if d.plain() {
+			continue
+		}
 		at := item(path, i)
 		v.text(at+".key", d.Key)
 		v.text(at+".name", d.Name)
@@ -254,6 +287,22 @@ func (v *validator) dimensions(path string, dimensions []Dimension) {
 			v.problems.add(at+".meter", "is required where there is a where or a scale")
 		}
 	}
+}
+
+// plain is UsageType.plain of a dimension.
+func (d *Dimension) plain() bool {
+	if !validText(d.Key, MaxNounIDBytes) || !validText(d.Name, MaxNounIDBytes) || d.Meter == "" && (len(d.Where) > 0 || d.Scale != "") {
+		return false
+	}
+	for _, s := range []string{d.UnitPrice, d.ListPrice, d.Included, d.Scale} {
+		if s == "" {
+			continue
+		}
+		if q, err := meter.ParseQuantity(s); err != nil || q.Sign() < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // listing checks that an entitlement speaks of its own partner only.

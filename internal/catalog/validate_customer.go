@@ -2,12 +2,12 @@ package catalog
 
 // owned are the ids that exist once in an organization, whoever has them.
 type owned struct {
-	accounts, contracts, aids map[string]string
-	codes, groups             map[int64]string
+	accounts, contracts, aids map[string]itemPlace
+	codes, groups             map[int64]itemPlace
 }
 
 func newOwned() owned {
-	return owned{map[string]string{}, map[string]string{}, map[string]string{}, map[int64]string{}, map[int64]string{}}
+	return owned{map[string]itemPlace{}, map[string]itemPlace{}, map[string]itemPlace{}, map[int64]itemPlace{}, map[int64]itemPlace{}}
 }
 
 func (v *validator) customers(customers []Customer) {
@@ -21,13 +21,13 @@ func (v *validator) customers(customers []Customer) {
 		if first, ok := ids.accounts[c.AccountID]; ok && c.AccountID != "" {
 			v.problems.addTwice(at+".account_id", c.AccountID, first)
 		}
-		ids.accounts[c.AccountID] = at
+		ids.accounts[c.AccountID] = itemPlace{"customers", i}
 		v.between(at+".cycle_day", c.CycleDay, 1, maxCycleDay)
 		v.oneOf(at+".pricing", c.Pricing, PricingUsage, PricingLegacy)
 		once(v, at+".services", "id", c.Services, func(s Service) string { return s.ID })
-		for j, s := range c.Services {
-			v.text(item(at+".services", j)+".id", s.ID)
-			v.text(item(at+".services", j)+".name", s.Name)
+		services := at + ".services"
+		for j := range c.Services {
+			v.named(services, j, c.Services[j].ID, c.Services[j].Name)
 		}
 		v.contracts(at+".contracts", c, ids)
 		v.codes(at, c, ids)
@@ -43,8 +43,9 @@ func (v *validator) contracts(path string, c *Customer, ids owned) {
 		v.text(at+".id", k.ID)
 		v.order(at, k.Starts, k.Ends)
 		v.listed(at+".customers", k.Customers)
+		terms := at + ".terms"
 		for j, t := range k.Terms {
-			at := item(at+".terms", j)
+			at := item(terms, j)
 			v.listed(at+".products", t.Products)
 			v.optional(at+".regions.attribute", t.Regions.Attribute)
 			switch {

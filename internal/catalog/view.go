@@ -352,10 +352,11 @@ func (v *View) AgentsCounted(customer string, from, to time.Time) []Held[Agent] 
 
 // newView builds a view of the versions that loadNouns returns.
 func newView(number int64, versions []version) (*View, error) {
-	doc, err := documentOf(versions)
+	read, err := readVersions(versions)
 	if err != nil {
 		return nil, err
 	}
+	doc := read.doc
 	v := &View{
 		number: number, doc: doc,
 		products: map[string]*Product{}, customers: map[string]*Customer{}, accounts: map[string]*Customer{},
@@ -382,7 +383,7 @@ func newView(number int64, versions []version) (*View, error) {
 		}
 	}
 	for i := range versions {
-		if err := errors.Join(v.addHistory(versions, i), v.addPast(versions[i])); err != nil {
+		if err := errors.Join(v.addHistory(read, versions[i], i), v.addPast(versions[i])); err != nil {
 			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", versions[i].kind, versions[i].nounKey)
 		}
 	}

@@ -5,11 +5,10 @@ import (
 	"encoding/json"
 )
 
-// addHistory takes over the version at i of versions, which are in order.
-func (v *View) addHistory(versions []version, i int) error {
-	one := versions[i]
+// addHistory takes over version i, which come in order.
+func (v *View) addHistory(read *readNouns, one version, i int) error {
 	if one.kind == NounEntitlement {
-		e, err := held[Entitlement](one)
+		e, err := heldOf(read, one, i, func(d *Document, _ *Customer) []Entitlement { return d.Entitlements })
 		v.entitled[one.id] = append(v.entitled[one.id], e)
 		return err
 	}
@@ -23,38 +22,54 @@ func (v *View) addHistory(versions []version, i int) error {
 	}
 	switch one.kind {
 	case NounService:
-		s, err := held[Service](one)
+		s, err := heldOf(read, one, i, func(_ *Document, c *Customer) []Service { return c.Services })
 		h.services[one.id] = append(h.services[one.id], s)
 		return err
 	case NounAccountGroup:
-		return hold(&h.accountGroups, one)
+		g, err := heldOf(read, one, i, func(_ *Document, c *Customer) []AccountGroup { return c.AccountGroups })
+		h.accountGroups = append(h.accountGroups, g)
+		return err
 	case NounAgent:
-		return hold(&h.agents, one)
+		a, err := heldOf(read, one, i, func(_ *Document, c *Customer) []Agent { return c.Agents })
+		h.agents = append(h.agents, a)
+		return err
 	case NounTest:
-		return hold(&h.tests, one)
+		t, err := heldOf(read, one, i, func(_ *Document, c *Customer) []Test { return c.Tests })
+		h.tests = append(h.tests, t)
+		return err
 	case NounContract:
-		return v.addContract(one)
+		c, err := heldOf(read, one, i, func(_ *Document, c *Customer) []Contract { return c.Contracts })
+		v.addContract(one, c)
+		return err
 	case NounCPCode:
-		c, err := held[CPCode](one)
+		c, err := heldOf(read, one, i, func(_ *Document, c *Customer) []CPCode { return c.CPCodes })
 		own(v.codes, c.Noun.ID, one.customer, c)
 		return err
 	case NounReportingGroup:
-		g, err := held[ReportingGroup](one)
+		g, err := heldOf(read, one, i, func(_ *Document, c *Customer) []ReportingGroup { return c.ReportingGroups })
 		own(v.groups, g.Noun.ID, one.customer, g)
 		return err
 	}
 	return nil
 }
 
+// heldOf is held of version i; one that holds now was read already, and shares
+// what it has with the noun of the document.
+func heldOf[T any](read *readNouns, one version, i int, list func(*Document, *Customer) []T) (Held[T], error) {
+	at := read.at[i]
+	if at < 0 {
+		return held[T](one)
+	}
+	var c *Customer
+	if read.customers[i] >= 0 {
+		c = read.customer(i)
+	}
+	return Held[T]{Noun: list(read.doc, c)[at], From: fromBound(one.from), To: toBound(one.to)}, nil
+}
+
 func held[T any](one version) (Held[T], error) {
 	h := Held[T]{From: fromBound(one.from), To: toBound(one.to)}
 	return h, json.Unmarshal([]byte(one.body), &h.Noun)
-}
-
-func hold[T any](to *[]Held[T], one version) error {
-	h, err := held[T](one)
-	*to = append(*to, h)
-	return err
 }
 
 // own adds a version of a noun whose id exists once. If customers had it one
@@ -76,18 +91,16 @@ func later[T any](a, b Held[T]) bool {
 
 // addContract takes over a contract, which its last version describes: its
 // dates are its own. Removing one ended it.
-func (v *View) addContract(one version) error {
-	h, err := held[Contract](one)
+func (v *View) addContract(one version, h Held[Contract]) {
 	c := &h.Noun
 	if !h.To.IsZero() && (c.Ends.IsZero() || h.To.Before(c.Ends.Time)) {
 		c.Ends = dateOf(h.To)
 	}
 	had, ok := v.contracts[one.id]
 	if ok && had.customer != one.customer && !laterEnd(c.Ends, had.contract.Ends) {
-		return err
+		return
 	}
 	v.contracts[one.id] = contractOf{c, one.customer}
-	return err
 }
 
 // laterEnd says whether an end is after another; none is the latest.

@@ -33,6 +33,7 @@ var nounCases = []testCase{
 	{"an organization has so many nouns and no more", nounsLimited},
 	{"nouns are created, patched and removed one by one", nounsOneByOne},
 	{"nouns are read of one instant", nounsReadTogether},
+	{"more nouns than one statement writes are changed", manyNouns},
 }
 
 const sample = `

@@ -61,7 +61,7 @@ type Table struct {
 type Keeper struct {
 	tables map[string]*Table
 	order  []string
-	macs   atomic.Pointer[sync.Pool] // of HMACs under the key; nil = no key yet
+	macs   atomic.Pointer[sync.Pool] // of *summer under the key; nil = no key yet
 	plans  plans
 
 	damage  func(error) // told of each damaged row once
@@ -83,7 +83,7 @@ func New(tables []Table, damage func(error)) *Keeper {
 
 // SetKey starts making and checking checksums.
 func (k *Keeper) SetKey(key []byte) {
-	k.macs.Store(&sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
+	k.macs.Store(&sync.Pool{New: func() any { return &summer{mac: hmac.New(sha256.New, key)} }})
 }
 
 // Damaged is the number of damaged rows that were met and not found whole since.
@@ -104,42 +104,54 @@ func (k *Keeper) Key(table string) []string { return k.tables[table].Key }
 
 // Sum returns the checksum of a row, whose values are those of the covered columns in order.
 func (k *Keeper) Sum(table string, values []driver.Value) ([]byte, error) {
+	var sum [sumBytes]byte
+	if err := k.sum(&sum, table, values); err != nil {
+		return nil, err
+	}
+	return sum[:], nil
+}
+
+func (k *Keeper) sum(to *[sumBytes]byte, table string, values []driver.Value) error {
 	pool := k.macs.Load()
 	if pool == nil {
-		return nil, meter.Errorf(meter.KindInternal, "the checksums of the catalogue have no key yet")
+		return meter.Errorf(meter.KindInternal, "the checksums of the catalogue have no key yet")
 	}
 	t := k.tables[table]
-	mac, _ := pool.Get().(hash.Hash)
-	defer pool.Put(mac)
-	mac.Reset()
-	writeText(mac, t.Name)
+	m, _ := pool.Get().(*summer)
+	defer pool.Put(m)
+	m.mac.Reset()
+	m.buf = m.buf[:0]
+	m.text(t.Name)
 	plain := len(t.Key) + len(t.Columns)
 	for i, name := range t.covered {
 		if i >= plain && same(values[i], t.Defaulted[name]) {
 			continue
 		}
-		writeText(mac, name)
-		if err := writeValue(mac, values[i]); err != nil {
-			return nil, fmt.Errorf("%s.%s: %w", t.Name, name, err)
+		m.text(name)
+		if err := m.value(values[i]); err != nil {
+			return fmt.Errorf("%s.%s: %w", t.Name, name, err)
 		}
 	}
-	return mac.Sum(nil)[:sumBytes], nil
+	m.flush()
+	m.buf = m.mac.Sum(m.buf)
+	copy(to[:], m.buf)
+	return nil
 }
 
 // Check returns an error of KindCorrupt if a row's checksum is not the one
 // that its values have.
 func (k *Keeper) Check(table string, values []driver.Value, stored driver.Value) error {
-	want, err := k.Sum(table, values)
-	if err != nil {
+	var want [sumBytes]byte
+	if err := k.sum(&want, table, values); err != nil {
 		return err
 	}
 	t := k.tables[table]
-	name := t.rowName(values)
 	have, _ := stored.([]byte)
-	if hmac.Equal(want, have) {
-		k.forget(t, name)
+	if hmac.Equal(want[:], have) {
+		k.forget(t, values)
 		return nil
 	}
+	name := t.rowName(values)
 	damage := meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: %s %s is not as it was stored", t.Noun, name)
 	if k.note(t, name) && k.damage != nil {
 		k.damage(damage)
@@ -158,11 +170,11 @@ func (k *Keeper) note(t *Table, name string) (fresh bool) {
 	return true
 }
 
-func (k *Keeper) forget(t *Table, name string) {
+func (k *Keeper) forget(t *Table, values []driver.Value) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.damaged) > 0 {
-		delete(k.damaged, t.Name+" "+name)
+		delete(k.damaged, t.Name+" "+t.rowName(values))
 	}
 }
 
@@ -215,32 +227,48 @@ func number(v driver.Value) (int64, bool) {
 	return 0, false
 }
 
-func writeText(mac hash.Hash, text string) {
-	var length [8]byte
-	binary.LittleEndian.PutUint64(length[:], uint64(len(text)))
-	_, _ = mac.Write(length[:]) // never fails
-	_, _ = mac.Write([]byte(text))
+// summer makes one checksum at a time. What it adds is collected first, since a
+// text given to a hash is copied each time.
+type summer struct {
+	mac hash.Hash
+	buf []byte
 }
 
-// writeValue adds a value such that the databases' forms of it are one: a
-// boolean is a number, bytes are a text.
-func writeValue(mac hash.Hash, v driver.Value) error {
+// summerBytes is how much is collected.
+const summerBytes = 4 << 10
+
+func (m *summer) flush() {
+	_, _ = m.mac.Write(m.buf) // never fails
+	m.buf = m.buf[:0]
+}
+
+func (m *summer) text(text string) {
+	m.buf = binary.LittleEndian.AppendUint64(m.buf, uint64(len(text)))
+	for len(m.buf)+len(text) > summerBytes {
+		n := max(summerBytes-len(m.buf), 0)
+		m.buf = append(m.buf, text[:n]...)
+		text = text[n:]
+		m.flush()
+	}
+	m.buf = append(m.buf, text...)
+}
+
+// value adds a value such that the databases' forms of it are one: a boolean
+// is a number, bytes are a text.
+func (m *summer) value(v driver.Value) error {
 	if n, ok := number(v); ok {
-		var b [9]byte
-		b[0] = 1
-		binary.LittleEndian.PutUint64(b[1:], uint64(n))
-		_, _ = mac.Write(b[:])
+		m.buf = binary.LittleEndian.AppendUint64(append(m.buf, 1), uint64(n))
 		return nil
 	}
 	switch v := v.(type) {
 	case nil:
-		_, _ = mac.Write([]byte{0})
+		m.buf = append(m.buf, 0)
 	case string:
-		_, _ = mac.Write([]byte{2})
-		writeText(mac, v)
+		m.buf = append(m.buf, 2)
+		m.text(v)
 	case []byte:
-		_, _ = mac.Write([]byte{2})
-		writeText(mac, string(v))
+		m.buf = append(m.buf, 2)
+		m.text(string(v))
 	default:
 		return fmt.Errorf("a %T has no checksum", v)
 	}

@@ -288,15 +288,12 @@ type checkedRows struct {
 	plan   *plan
 	names  []string
 	all    []driver.Value
+	row    []driver.Value // of one table
 }
 
 func newCheckedRows(k *Keeper, p *plan, rows driver.Rows) *checkedRows {
 	names := rows.Columns()
-	shown := len(names)
-	for _, r := range p.reads {
-		shown -= len(r.table.covered) + 1
-	}
-	return &checkedRows{rows, k, p, names[:shown], make([]driver.Value, len(names))}
+	return &checkedRows{rows, k, p, names[:p.shown], make([]driver.Value, len(names)), nil}
 }
 
 // Columns implements driver.Rows.
@@ -320,17 +317,18 @@ func (r *checkedRows) Next(dest []driver.Value) error {
 }
 
 func (r *checkedRows) check() error {
-	at := len(r.names)
 	for _, read := range r.plan.reads {
-		n := len(read.table.covered)
-		if absent(r.all[at : at+len(read.table.Key)]) { // the other side of an outer join
-			at += n + 1
+		r.row = r.row[:0]
+		for _, at := range read.at {
+			r.row = append(r.row, r.all[at])
+		}
+		if absent(r.row[:len(read.table.Key)]) { // the other side of an outer join
 			continue
 		}
-		if err := r.keeper.Check(read.table.Name, r.all[at:at+n], r.all[at+n]); err != nil {
+		n := len(read.table.covered)
+		if err := r.keeper.Check(read.table.Name, r.row[:n], r.row[n]); err != nil {
 			return err
 		}
-		at += n + 1
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type plan struct {
 	err      error // the statement cannot be extended
 	text     string
 	reads    []reading // for each table of which the statement reads rows
+	shown    int       // columns that the statement names
 	leaveOut bool
 	insert   *inserting
 	update   *updating
@@ -35,9 +36,12 @@ func (p *plan) plain() bool {
 	return p.err == nil && len(p.reads) == 0 && p.insert == nil && p.update == nil
 }
 
-// reading is a table of which a statement reads rows: its covered columns and
-// the checksum follow the columns that the statement names.
-type reading struct{ table *Table }
+// reading is a table of which a statement reads rows. Those of its covered
+// columns and the checksum that the statement does not name follow those that it names.
+type reading struct {
+	table *Table
+	at    []int // the column of the statement with each covered column, and with the checksum
+}
 
 // inserting is INSERT INTO table (columns) VALUES (...), ... of parameters only.
 type inserting struct {
@@ -139,25 +143,36 @@ func (k *Keeper) readSelect(p *plan, text string, comments []string) {
 	if from == nil || has(comments, Unchecked) || aggregate.MatchString(text) {
 		return
 	}
-	var more []string
+	columns := splitList(text[len("SELECT"):from[0]])
+	p.shown = len(columns)
 	for _, m := range fromTable.FindAllStringSubmatch(text[from[0]:], -1) {
 		t := k.tables[m[1]]
 		if t == nil {
 			continue
 		}
-		p.reads = append(p.reads, reading{t})
+		r := reading{table: t}
 		for _, name := range append(slices.Clone(t.covered), Column) {
 			if m[2] != "" {
 				name = m[2] + "." + name
 			}
-			more = append(more, name)
+			at := slices.Index(columns, name) // a text that is read twice is copied twice
+			if at < 0 {
+				at = len(columns)
+				columns = append(columns, name)
+			}
+			r.at = append(r.at, at)
 		}
+		p.reads = append(p.reads, r)
 	}
 	if len(p.reads) == 0 {
 		return
 	}
 	p.leaveOut = has(comments, LeaveOut)
-	p.text = strings.TrimRight(text[:from[0]], " \n\t") + ", " + strings.Join(more, ", ") + "\n" + text[from[0]:]
+	p.text = strings.TrimRight(text[:from[0]], " \n\t")
+	if more := columns[p.shown:]; len(more) > 0 {
+		p.text += ", " + strings.Join(more, ", ")
+	}
+	p.text += "\n" + text[from[0]:]
 }
 
 func (k *Keeper) readInsert(p *plan, text string) {

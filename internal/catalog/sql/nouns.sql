@@ -28,8 +28,8 @@ WHERE organization = $1 AND kind = $2 AND customer = $3 AND id = $4 AND to_us IS
 
 -- name: NounEnd
 UPDATE nouns
-SET to_us = $5
-WHERE organization = $1 AND kind = $2 AND customer = $3 AND id = $4 AND (to_us IS NULL OR to_us > $5)
+SET to_us = $4
+WHERE organization = $1 AND kind = $2 AND customer = $3 AND (to_us IS NULL OR to_us > $4) AND id IN ($5)
 
 -- name: NounList
 SELECT kind, customer, id, from_us, to_us, body
@@ -38,7 +38,7 @@ WHERE organization = $1
 
 -- name: NounSupersede
 DELETE FROM nouns
-WHERE organization = $1 AND kind = $2 AND customer = $3 AND id = $4 AND from_us >= $5
+WHERE organization = $1 AND kind = $2 AND customer = $3 AND from_us >= $4 AND id IN ($5)
 
 -- name: NounsChanged
 UPDATE organizations

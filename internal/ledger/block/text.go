@@ -214,20 +214,25 @@ func (r *reader) texts(n int) (s Strings, uuids []byte) {
 	} else {
 		all += whole
 	}
-	rest := r.rest(form, int(total))
-	if r.err != nil {
-		return s, nil
-	}
 	s.ends = make([]uint32, n)
-	s.buf = rest
 	at := 0
 	if len(prefix) == 0 {
+		if s.buf = r.rest(nil, form, int(total)); r.err != nil {
+			return Strings{}, nil
+		}
 		for i, l := range lens {
 			at += int(l)
 			s.ends[i] = uint32(at)
 		}
 		return s, nil
 	}
+	enc := getEncoder() // for its scratch: the texts are made of it
+	defer putEncoder(enc)
+	rest := r.rest(enc.text[:0], form, int(total))
+	if r.err != nil {
+		return s, nil
+	}
+	enc.text = rest
 	s.buf = make([]byte, 0, all)
 	for i, l := range lens {
 		s.buf = append(append(s.buf, prefix...), rest[at:at+int(l)]...)
@@ -237,11 +242,12 @@ func (r *reader) texts(n int) (s Strings, uuids []byte) {
 	return s, nil
 }
 
-// rest reads the bytes of all texts, prefixes left out.
-func (r *reader) rest(form byte, total int) []byte {
+// rest reads the bytes of all texts, prefixes left out, into a buffer that is
+// empty, and is made here if it is nil.
+func (r *reader) rest(into []byte, form byte, total int) []byte {
 	switch form {
 	case textsPlain:
-		return append([]byte(nil), r.take(total)...)
+		return append(into, r.take(total)...)
 	case textsPacked:
 		alphabet := r.text()
 		if len(alphabet) == 0 || len(alphabet) > packedAlphabet {
@@ -253,7 +259,7 @@ func (r *reader) rest(form byte, total int) []byte {
 		if b == nil {
 			return nil
 		}
-		out := make([]byte, total)
+		out := slices.Grow(into, total)[:total]
 		var table [1 << 6]byte
 		copy(table[:], alphabet)
 		mask := uint64(1)<<width - 1
@@ -269,7 +275,7 @@ func (r *reader) rest(form byte, total int) []byte {
 			r.fail("compressed texts")
 			return nil
 		}
-		out, err := s2.Decode(make([]byte, total), b)
+		out, err := s2.Decode(slices.Grow(into, total)[:total], b)
 		if err != nil {
 			r.fail("compressed texts")
 			return nil
