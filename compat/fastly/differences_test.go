@@ -49,7 +49,7 @@ var differences = []difference{
 		v2 + na + "&start_date=MONTH-01", nil, 400, "start_date cannot be used"},
 	{harness.Difference{What: "`meta.sort`", Vendor: "`billing_start_date` by default, which is a word of invoices", Evidence: "read in the SDK", Ours: "left out: it would be untrue"},
 		v2 + na + "&start_month=MONTH", nil, 200, `!"sort"`},
-	{harness.Difference{What: "unit of requests", Vendor: "`billable_units` of another API divides by 10000", Evidence: "read in the SDK", Ours: "single requests, as the catalogue's unit says"},
+	{harness.Difference{What: "unit of requests", Vendor: "`billable_units` of another API divides by 10000", Evidence: "read in the SDK", Ours: "single requests, as the catalog's unit says"},
 		v2 + na + "&start_month=MONTH&end_month=MONTH", nil, 200, `"unit":"unit"`},
 	{harness.Difference{What: "a usage type that is not defined", Vendor: "not known", Evidence: "no source", Ours: "400; one that is defined and unused has no rows"},
 		v2 + "?product_id=cdn_usage&usage_type_name=none&time_granularity=month", nil, 400, "do not name a usage type"},

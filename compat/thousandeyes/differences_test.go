@@ -44,7 +44,7 @@ var differences = []difference{
 		"", "/v7/usage/units/tests?startDate=MONTH&endDate=NEXT", 200, `"next":{"href":"`},
 	{harness.Difference{What: "401", Vendor: "`invalid_token` and no word of headers", Evidence: "read in the SDK", Ours: "with `WWW-Authenticate: Bearer`"},
 		"odo_unknown", "/v7/usage", 401, "WWW-Authenticate: Bearer"},
-	{harness.Difference{What: "`/v7/quotas` and what is below it", Vendor: "answered", Evidence: "read in the SDK", Ours: "404: quotas are part of the catalogue"},
+	{harness.Difference{What: "`/v7/quotas` and what is below it", Vendor: "answered", Evidence: "read in the SDK", Ours: "404: quotas are part of the catalog"},
 		"", "/v7/quotas", 404, "application/problem+json"},
 }
 
