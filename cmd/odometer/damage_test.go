@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"odometer/internal/fixedtest"
 )
 
 // copyTree copies a data directory.
@@ -58,8 +60,7 @@ func TestDamagedStores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := rand.Uint64()
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := fixedtest.Rand(t)
 	told := map[string]int{}
 	for _, file := range files {
 		kind := filepath.Base(filepath.Dir(file)) + "/" + filepath.Ext(file)
@@ -75,7 +76,7 @@ func TestDamagedStores(t *testing.T) {
 		spoil(t, r, filepath.Join(data, name))
 		code, out, errs := command(t, nil, "verify", "--data", data)
 		if code != exitDisagrees && code != exitOK {
-			t.Errorf("seed %d: %s: exit code %d\n%s%s", seed, name, code, out, errs)
+			t.Errorf("%s: exit code %d\n%s%s", name, code, out, errs)
 		}
 		if code == exitDisagrees {
 			told[kind]++
@@ -83,7 +84,7 @@ func TestDamagedStores(t *testing.T) {
 	}
 	for _, kind := range []string{"state/.sst", "ids/.run", "log/.sst"} {
 		if told[kind] == 0 {
-			t.Errorf("seed %d: damage of no %s was told: %v", seed, kind, told)
+			t.Errorf("damage of no %s was told: %v", kind, told)
 		}
 	}
 }

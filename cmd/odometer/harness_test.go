@@ -2,39 +2,21 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"odometer/internal/fixedtest"
 )
 
-// lockedBuffer is written by a server while a test reads it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // testEnv is an Env with an environment of its own.
-func testEnv(environ map[string]string) (env *Env, stdout, stderr *lockedBuffer) {
-	stdout, stderr = &lockedBuffer{}, &lockedBuffer{}
+func testEnv(environ map[string]string) (env *Env, stdout, stderr *fixedtest.Buffer) {
+	stdout, stderr = &fixedtest.Buffer{}, &fixedtest.Buffer{}
 	return &Env{Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr, Clock: time.Now,
 		Getenv:     func(name string) string { return environ[name] },
 		IsTerminal: func(any) bool { return false }}, stdout, stderr
@@ -64,7 +46,7 @@ type testServer struct {
 	data     string
 	url      string
 	adminKey string // "" unless the data directory was fresh
-	log      *lockedBuffer
+	log      *fixedtest.Buffer
 	cancel   context.CancelFunc
 	code     chan int
 }

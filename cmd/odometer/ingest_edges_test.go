@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"odometer/internal/intake/intaketest"
 )
 
 // TestIngestEmptyCustomer: lines that should name a customer and do not.
@@ -16,8 +18,8 @@ func TestIngestEmptyCustomer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	log, table := filepath.Join(dir, "access.log"), filepath.Join(dir, "usage.csv")
-	writeLog(t, log, accessLines(0, 3)+"www.example.com "+accessLine(3)+strings.Replace(accessLine(4), " - - ", " - bob ", 1))
-	writeLog(t, table, "id,time,who,q\n1,2025-01-02T03:04:05Z,,1\n2,2025-01-02T03:04:05Z, ,1\n3,2025-01-02T03:04:05Z,acme,1\n")
+	intaketest.Write(t, log, intaketest.AccessLines(0, 3)+"www.example.com "+intaketest.AccessLine(3)+strings.Replace(intaketest.AccessLine(4), " - - ", " - bob ", 1))
+	intaketest.Write(t, table, "id,time,who,q\n1,2025-01-02T03:04:05Z,,1\n2,2025-01-02T03:04:05Z, ,1\n3,2025-01-02T03:04:05Z,acme,1\n")
 	for _, c := range []struct {
 		field, want string
 		allow       bool
@@ -40,7 +42,7 @@ func TestIngestEmptyCustomer(t *testing.T) {
 func TestIngestUnknownCustomers(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "access.log")
-	writeLog(t, log, "www.example.com "+accessLine(1)+"ac\"me.example "+accessLine(2)+"rival.example "+accessLine(3)+"rival.example "+accessLine(4))
+	intaketest.Write(t, log, "www.example.com "+intaketest.AccessLine(1)+"ac\"me.example "+intaketest.AccessLine(2)+"rival.example "+intaketest.AccessLine(3)+"rival.example "+intaketest.AccessLine(4))
 	asked := 0
 	catalogue := func(err error) func(context.Context, string) (bool, error) {
 		return func(_ context.Context, customer string) (bool, error) {
@@ -72,7 +74,7 @@ func TestIngestServerKnowsCustomers(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	log := filepath.Join(t.TempDir(), "access.log")
-	writeLog(t, log, accessLines(0, 3))
+	intaketest.Write(t, log, intaketest.AccessLines(0, 3))
 	ingest := func(flags ...string) (int, string) {
 		code, _, errs := command(t, s.as(s.adminKey), append([]string{"ingest", "--state", t.TempDir(), "--subject", "acmee", log}, flags...)...)
 		return code, errs
@@ -94,7 +96,7 @@ func TestIngestServerKnowsCustomers(t *testing.T) {
 func TestIngestUnderAnotherSource(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "access.log")
-	writeLog(t, log, accessLines(0, 20))
+	intaketest.Write(t, log, intaketest.AccessLines(0, 20))
 	in := newIngestion(t)
 	in.check(t, "20 0 0 0, 0", log)
 	in.says(t, "neither --subject nor --subject-field is given")
@@ -106,11 +108,11 @@ func TestIngestUnderAnotherSource(t *testing.T) {
 	in.cmd.Source, in.cmd.Rewritten = "web-2", "auto"
 	in.check(t, "0 0 0 0, 3", log)
 	in.cmd.Source = "web-1"
-	appendLog(t, log, accessLines(20, 22))
+	appendLog(t, log, intaketest.AccessLines(20, 22))
 	in.check(t, "2 0 0 0, 0", log)
 	// Another log that starts with the same line is another machine's.
 	other := filepath.Join(t.TempDir(), "access.log")
-	writeLog(t, other, accessLine(0)+accessLines(50, 60))
+	intaketest.Write(t, other, intaketest.AccessLine(0)+intaketest.AccessLines(50, 60))
 	in.cmd.Source = "web-3"
 	in.check(t, "11 0 0 0, 0", other)
 }
@@ -123,10 +125,10 @@ func TestIngestFirstLineCannotBeRead(t *testing.T) {
 		"a name with a time": `10.0.0.1 - x [10/Oct/2025:00:00:00 +0000] y [10/Oct/2025:00:00:00 +0000] "GET / HTTP/1.1" 200 1` + "\n",
 	} {
 		log := filepath.Join(t.TempDir(), "access.log")
-		writeLog(t, log, first+accessLines(0, 3))
+		intaketest.Write(t, log, first+intaketest.AccessLines(0, 3))
 		in := newIngestion(t)
 		in.check(t, "3 0 0 1, 3", log)
-		in.cmd.Source, in.stdin = "pipe", first+accessLines(0, 3)
+		in.cmd.Source, in.stdin = "pipe", first+intaketest.AccessLines(0, 3)
 		in.check(t, "3 0 0 1, 3", "-")
 		if t.Failed() {
 			t.Fatal(name)
@@ -138,7 +140,7 @@ func TestIngestFirstLineCannotBeRead(t *testing.T) {
 func TestIngestUselessFlags(t *testing.T) {
 	t.Parallel()
 	events := filepath.Join(t.TempDir(), "plain.ndjson")
-	writeLog(t, events, "{\"account\":\"acme\",\"q\":1}\n")
+	intaketest.Write(t, events, "{\"account\":\"acme\",\"q\":1}\n")
 	in := newIngestion(t)
 	in.cmd.Map = map[string]string{"subject": "account"}
 	in.check(t, "0 0 0 0, 2", events)
@@ -148,8 +150,8 @@ func TestIngestUselessFlags(t *testing.T) {
 	in.check(t, "0 0 0 0, 2", events)
 	in.says(t, "--subject does nothing for ndjson")
 	table, other := filepath.Join(t.TempDir(), "t.csv"), filepath.Join(t.TempDir(), "u.csv")
-	writeLog(t, table, "time,type\n2026-11-01T00:00:00Z,x\n")
-	writeLog(t, other, "when,type\n2026-11-01T00:00:00Z,x\n")
+	intaketest.Write(t, table, "time,type\n2026-11-01T00:00:00Z,x\n")
+	intaketest.Write(t, other, "when,type\n2026-11-01T00:00:00Z,x\n")
 	in = newIngestion(t)
 	in.cmd.Map = map[string]string{"time": "when"}
 	in.check(t, "0 0 0 0, 2", table)
@@ -160,7 +162,7 @@ func TestIngestUselessFlags(t *testing.T) {
 // TestIngestEncodings: how the bytes of a file are written.
 func TestIngestEncodings(t *testing.T) {
 	t.Parallel()
-	lines := accessLines(0, 3)
+	lines := intaketest.AccessLines(0, 3)
 	utf16 := func(order string) string {
 		var b strings.Builder
 		for _, c := range []byte(lines) {
@@ -204,7 +206,7 @@ func TestIngestEncodings(t *testing.T) {
 			if in.stdin = c.text; path == "-" {
 				in.cmd.Source = "pipe"
 			} else {
-				writeLog(t, path, c.text)
+				intaketest.Write(t, path, c.text)
 			}
 			in.check(t, c.want, path)
 			if in.says(t, c.says); t.Failed() {
@@ -230,7 +232,7 @@ func TestIngestTables(t *testing.T) {
 		"two equal names":     {"id,q,time,q\n1,1,2025-01-02T03:04:05Z,5\n", "0 0 0 0, 1", "", `two columns are named "q"`},
 	} {
 		table := filepath.Join(t.TempDir(), "usage.csv")
-		writeLog(t, table, c.text)
+		intaketest.Write(t, table, c.text)
 		in := newIngestion(t)
 		in.cmd.Type, in.cmd.Source = "t", "erp"
 		in.check(t, c.want, table)

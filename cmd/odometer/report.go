@@ -70,42 +70,43 @@ func printReports(w io.Writer, reports []client.Report) error {
 	return t.Flush()
 }
 
-// ReportReconcileCmd ends the pause after a restore.
-type ReportReconcileCmd struct {
+// stuckTarget names the organization whose reports are meant.
+type stuckTarget struct {
 	ClientSettings `embed:""`
 	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+}
+
+// print asks with a call and prints what is stuck.
+func (c *stuckTarget) print(ctx context.Context, env *Env, ask func(*client.Client, context.Context) (client.StuckReports, error)) error {
+	api, err := newClient(c.ClientSettings, c.Organization)
+	if err != nil {
+		return err
+	}
+	stuck, err := ask(api, ctx)
+	if err != nil {
+		return err
+	}
+	return printStuck(env.Stdout, stuck)
+}
+
+// ReportReconcileCmd ends the pause after a restore.
+type ReportReconcileCmd struct {
+	stuckTarget `embed:""`
 }
 
 // Run reconciles and prints what is stuck.
 func (c *ReportReconcileCmd) Run(ctx context.Context, env *Env) error {
-	api, err := newClient(c.ClientSettings, c.Organization)
-	if err != nil {
-		return err
-	}
-	stuck, err := api.ReconcileReports(ctx)
-	if err != nil {
-		return err
-	}
-	return printStuck(env.Stdout, stuck)
+	return c.print(ctx, env, (*client.Client).ReconcileReports)
 }
 
 // ReportStuckCmd prints what is not reported.
 type ReportStuckCmd struct {
-	ClientSettings `embed:""`
-	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+	stuckTarget `embed:""`
 }
 
 // Run prints it.
 func (c *ReportStuckCmd) Run(ctx context.Context, env *Env) error {
-	api, err := newClient(c.ClientSettings, c.Organization)
-	if err != nil {
-		return err
-	}
-	stuck, err := api.StuckReports(ctx)
-	if err != nil {
-		return err
-	}
-	return printStuck(env.Stdout, stuck)
+	return c.print(ctx, env, (*client.Client).StuckReports)
 }
 
 func printStuck(w io.Writer, s client.StuckReports) error {

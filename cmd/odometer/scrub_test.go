@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"odometer/internal/fixedtest"
 )
 
 // TestKeysAreNotLogged pastes a key where none belongs, and sends long texts.
@@ -44,7 +46,7 @@ func TestKeysAreNotLogged(t *testing.T) {
 func TestScrub(t *testing.T) {
 	t.Parallel()
 	settings := ServerSettings{LogLevel: "debug", LogFormat: "json"}
-	var log lockedBuffer
+	var log fixedtest.Buffer
 	logger := settings.logger(&log)
 	logger.Error("said odo_abc-DEF_123", "error", errors.New("no key odo_xyz"), "number", 7, "list", []string{"odo_k"}, "text", strings.Repeat("x", logTextBytes+1))
 	logger.With("bound", "odo_b").WithGroup("g").Info("", "fit", strings.Repeat("y", logTextBytes))

@@ -49,15 +49,9 @@ func perEvent(b *testing.B, n int) {
 func BenchmarkDecode(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			body := benchBatch(n)
-			builder := block.NewBuilder(testKey, "acme", "")
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
+			body, builder := benched(b, n)
 			for b.Loop() {
-				builder.Reset("acme", "")
-				if err := Decode(body, Batch, testNow, Limits{}, builder); err != nil {
-					b.Fatal(err)
-				}
+				decodeBench(b, body, builder)
 				if builder.Rows().N != n {
 					b.Fatal("rejected")
 				}
@@ -68,16 +62,10 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 func BenchmarkDecodeAndEncode1000(b *testing.B) {
-	body := benchBatch(1000)
-	builder := block.NewBuilder(testKey, "acme", "")
+	body, builder := benched(b, 1000)
 	var out []byte
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
 	for b.Loop() {
-		builder.Reset("acme", "")
-		if err := Decode(body, Batch, testNow, Limits{}, builder); err != nil {
-			b.Fatal(err)
-		}
+		decodeBench(b, body, builder)
 		out = block.Encode(out[:0], builder.Rows())
 	}
 	perEvent(b, 1000)
@@ -191,5 +179,20 @@ func TestBenchBatchIsSound(t *testing.T) {
 	rows := b.Rows()
 	if rows.N != 10 || len(rows.Requests[0].Rejections) != 0 {
 		t.Fatalf("%d rows, %+v", rows.N, rows.Requests[0].Rejections)
+	}
+}
+
+// benched is a batch of events that is measured, and what takes it in.
+func benched(b *testing.B, n int) ([]byte, *block.Builder) {
+	body := benchBatch(n)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	return body, block.NewBuilder(testKey, "acme", "")
+}
+
+func decodeBench(b *testing.B, body []byte, builder *block.Builder) {
+	builder.Reset("acme", "")
+	if err := Decode(body, Batch, testNow, Limits{}, builder); err != nil {
+		b.Fatal(err)
 	}
 }

@@ -1,8 +1,10 @@
-// Package fixedtest fixes what would differ between two runs of a test: random
-// choices and the time.
+// Package fixedtest has what tests of every package share. It fixes what would
+// differ between two runs of a test, random choices and the time, and has a
+// buffer for what a server writes meanwhile.
 package fixedtest
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -65,4 +67,24 @@ func (c *Clock) Advance(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = c.at.Add(by)
+}
+
+// Buffer is written by a server while a test reads it.
+type Buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write adds to what was written.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+// String is all that was written.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

@@ -1,6 +1,9 @@
 package httpserver
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Limits bounds what one server takes from the network. The zero value of a
 // field means its default.
@@ -32,25 +35,18 @@ func DefaultLimits() Limits {
 
 func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
-	fill(&l.BodyBytes, d.BodyBytes)
-	fill(&l.DecompressedBytes, d.DecompressedBytes)
-	fill(&l.BodiesInFlight, d.BodiesInFlight)
-	fill(&l.HeaderBytes, d.HeaderBytes)
-	fill(&l.Connections, d.Connections)
-	fill(&l.ConnectionsPerAddress, d.ConnectionsPerAddress)
-	fill(&l.HeaderTimeout, d.HeaderTimeout)
-	fill(&l.BodyGrace, d.BodyGrace)
-	fill(&l.BodyRate, d.BodyRate)
-	fill(&l.BodyTimeout, d.BodyTimeout)
-	fill(&l.ResponseTimeout, d.ResponseTimeout)
-	fill(&l.IdleTimeout, d.IdleTimeout)
-	fill(&l.ShutdownGrace, d.ShutdownGrace)
+	l.BodyBytes = cmp.Or(l.BodyBytes, d.BodyBytes)
+	l.DecompressedBytes = cmp.Or(l.DecompressedBytes, d.DecompressedBytes)
+	l.BodiesInFlight = cmp.Or(l.BodiesInFlight, d.BodiesInFlight)
+	l.HeaderBytes = cmp.Or(l.HeaderBytes, d.HeaderBytes)
+	l.Connections = cmp.Or(l.Connections, d.Connections)
+	l.ConnectionsPerAddress = cmp.Or(l.ConnectionsPerAddress, d.ConnectionsPerAddress)
+	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, d.HeaderTimeout)
+	l.BodyGrace = cmp.Or(l.BodyGrace, d.BodyGrace)
+	l.BodyRate = cmp.Or(l.BodyRate, d.BodyRate)
+	l.BodyTimeout = cmp.Or(l.BodyTimeout, d.BodyTimeout)
+	l.ResponseTimeout = cmp.Or(l.ResponseTimeout, d.ResponseTimeout)
+	l.IdleTimeout = cmp.Or(l.IdleTimeout, d.IdleTimeout)
+	l.ShutdownGrace = cmp.Or(l.ShutdownGrace, d.ShutdownGrace)
 	return l
-}
-
-func fill[T comparable](field *T, def T) {
-	var zero T
-	if *field == zero {
-		*field = def
-	}
 }

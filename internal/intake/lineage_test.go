@@ -1,9 +1,6 @@
 package intake
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,277 +11,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"odometer/internal/intake/intaketest"
 )
-
-// ledger counts events as the server does: an identity once, the same content
-// again is a duplicate, other content is a conflict.
-type ledger struct {
-	content map[string]string
-}
-
-func newLedger() *ledger { return &ledger{content: map[string]string{}} }
-
-// counts is what became of one file, or of several.
-type counts struct {
-	Accepted, Duplicates, Conflicts, Rejected int
-	Kind                                      Kind
-	Waiting                                   bool
-}
-
-func (l *ledger) take(event []byte, c *counts) {
-	var e struct{ Source, ID string }
-	if err := json.Unmarshal(event, &e); err != nil {
-		panic(err)
-	}
-	key := e.Source + " " + e.ID
-	switch old, known := l.content[key]; {
-	case !known:
-		l.content[key] = string(event)
-		c.Accepted++
-	case old == string(event):
-		c.Duplicates++
-	default:
-		c.Conflicts++
-	}
-}
-
-// feed is one way of running the command.
-type feed struct {
-	ledger   *ledger
-	store    *Store
-	decoder  func() Decoder
-	policy   Policy
-	final    bool
-	stop     int // the process dies after sending that many events; 0 = never
-	commitAt int // events between two commits; 0 = at the end
-}
-
-func logFeed(t *testing.T) *feed {
-	t.Helper()
-	return &feed{ledger: newLedger(), store: stateIn(t, t.TempDir()), decoder: func() Decoder { return &CombinedDecoder{} }, policy: Policy{Fork: true}}
-}
-
-func stateIn(t *testing.T, dir string) *Store {
-	t.Helper()
-	s, err := OpenStore(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// forget loses the state.
-func (f *feed) forget(t *testing.T) *feed {
-	f.store = stateIn(t, t.TempDir())
-	return f
-}
-
-// reopen reads the state from its folder, as another process does.
-func (f *feed) reopen(t *testing.T) *feed {
-	f.store = stateIn(t, f.store.dir)
-	return f
-}
-
-// file sends one file.
-func (f *feed) file(t *testing.T, path string) (out counts) {
-	t.Helper()
-	in, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = in.Close() }()
-	d := f.decoder()
-	first, err := First(in, d, f.final)
-	if errors.Is(err, io.EOF) {
-		out.Waiting = true
-		return out
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := StateKey("server", "", LineageKey(first))
-	lineage, err := f.store.Load(key)
-	if err != nil {
-		t.Log(err)
-	}
-	plan, err := Resolve(t.Context(), in, lineage, Options{Derived: d.Derived(), Policy: f.policy, Mapping: d.Fingerprint()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.Kind = plan.Kind
-	if plan.Stream == nil {
-		if plan.Note == "" {
-			t.Error("nothing is sent and nothing is said")
-		}
-		return out
-	}
-	if _, err := plan.Announce(in, time.Unix(1, 0)); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.store.Save(key, lineage); err != nil {
-		t.Fatal(err)
-	}
-	r, err := plan.Read(in, d, ReadOptions{Source: SourceOf(first), Final: f.final})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = r.Close() }()
-	at := Progress{Pos: plan.Start, Now: time.Unix(1, 0)}
-	commit := func() {
-		at.Head = r.Head()
-		f.commit(t, &plan, in, at, d, key, lineage)
-	}
-	for n := 1; ; n++ {
-		item, err := r.Next(nil)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if item.Err != nil {
-			out.Rejected++
-		} else {
-			f.ledger.take(item.Event, &out)
-		}
-		if n == f.stop {
-			return out
-		}
-		if !item.Partial {
-			at.Pos = item.End
-		}
-		if f.commitAt > 0 && n%f.commitAt == 0 {
-			commit()
-		}
-	}
-	out.Waiting = r.Waiting != nil
-	at.Whole = !out.Waiting
-	commit()
-	return out
-}
-
-func (f *feed) commit(t *testing.T, plan *Plan, in *File, at Progress, d Decoder, key string, lineage *Lineage) {
-	t.Helper()
-	if at.Pos.Line == 0 {
-		return
-	}
-	if err := plan.Commit(in, at, d.Fingerprint()); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.store.Save(key, lineage); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// check sends a file and compares.
-func (f *feed) check(t *testing.T, path string, want counts) {
-	t.Helper()
-	if got := f.file(t, path); got != want {
-		t.Errorf("%s:\ngot  %+v\nwant %+v", filepath.Base(path), got, want)
-	}
-}
-
-// logLine is a line of an access log that differs for each n.
-func logLine(n int) string {
-	at := time.Unix(1_760_000_000+int64(n), 0).UTC().Format(accessTime)
-	return fmt.Sprintf("10.0.0.%d - - [%s] \"GET /p/%d HTTP/1.1\" 200 %d \"-\" \"ua\"\n", n%250, at, n, n)
-}
-
-func logLines(from, to int) string {
-	var b strings.Builder
-	for n := from; n < to; n++ {
-		b.WriteString(logLine(n))
-	}
-	return b.String()
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil { // keeps the inode
-		t.Fatal(err)
-	}
-}
-
-func appendTo(t *testing.T, path, text string) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteString(text); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-func rename(t *testing.T, from, to string) {
-	t.Helper()
-	if err := os.Rename(from, to); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// compress replaces a file by its compressed form, as logrotate does.
-func compress(t *testing.T, from, to string) {
-	t.Helper()
-	var b bytes.Buffer
-	var w io.WriteCloser = gzip.NewWriter(&b)
-	if strings.HasSuffix(to, ".zst") {
-		var err error
-		if w, err = zstd.NewWriter(&b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_, err := io.WriteString(w, read(t, from))
-	if err = errors.Join(err, w.Close(), os.WriteFile(to, b.Bytes(), 0o600), os.Remove(from)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// withAndWithoutState runs a test twice: with the state kept, read back from
-// its folder, and with the state lost before each run. kept turns what the
-// first run of the two should give into what the second should.
-func withAndWithoutState(t *testing.T, test func(t *testing.T, next func() *feed, kept bool)) {
-	t.Run("state kept", func(t *testing.T) {
-		t.Parallel()
-		f := logFeed(t)
-		test(t, func() *feed { return f.reopen(t) }, true)
-	})
-	t.Run("state lost", func(t *testing.T) {
-		t.Parallel()
-		f := logFeed(t)
-		test(t, func() *feed { return f.forget(t) }, false)
-	})
-}
-
-// again is what sending n known lines once more gives.
-func again(kept bool, known, more int) counts {
-	if kept {
-		return counts{Accepted: more, Kind: Resumed}
-	}
-	return counts{Accepted: more, Duplicates: known, Kind: Fresh}
-}
 
 func TestTwiceCountsOnce(t *testing.T) {
 	t.Parallel()
 	withAndWithoutState(t, func(t *testing.T, next func() *feed, kept bool) {
 		path := filepath.Join(t.TempDir(), "access.log")
-		write(t, path, logLines(0, 100))
+		intaketest.Write(t, path, intaketest.AccessLines(0, 100))
 		next().check(t, path, counts{Accepted: 100, Kind: Fresh})
 		next().check(t, path, again(kept, 100, 0))
-		appendTo(t, path, logLines(100, 130))
+		appendTo(t, path, intaketest.AccessLines(100, 130))
 		next().check(t, path, again(kept, 100, 30))
 	})
 }
@@ -294,11 +31,11 @@ func TestRotationCountsOnce(t *testing.T) {
 	for _, compressed := range []string{".gz", ".zst"} {
 		withAndWithoutState(t, func(t *testing.T, next func() *feed, kept bool) {
 			path := filepath.Join(t.TempDir(), "access.log")
-			write(t, path, logLines(0, 100))
+			intaketest.Write(t, path, intaketest.AccessLines(0, 100))
 			next().check(t, path, counts{Accepted: 100, Kind: Fresh})
-			appendTo(t, path, logLines(100, 110)) // after the run, before the rename
+			appendTo(t, path, intaketest.AccessLines(100, 110)) // after the run, before the rename
 			rename(t, path, path+".1")
-			write(t, path, logLines(110, 120))
+			intaketest.Write(t, path, intaketest.AccessLines(110, 120))
 			next().check(t, path, counts{Accepted: 10, Kind: Fresh})
 			next().check(t, path+".1", again(kept, 100, 10))
 			compress(t, path+".1", path+".2"+compressed)
@@ -312,13 +49,13 @@ func TestCopyTruncateCountsOnce(t *testing.T) {
 	t.Parallel()
 	withAndWithoutState(t, func(t *testing.T, next func() *feed, kept bool) {
 		path := filepath.Join(t.TempDir(), "access.log")
-		write(t, path, logLines(0, 100))
+		intaketest.Write(t, path, intaketest.AccessLines(0, 100))
 		next().check(t, path, counts{Accepted: 100, Kind: Fresh})
-		appendTo(t, path, logLines(100, 105))
-		write(t, path+".1", read(t, path)) // a new inode
-		write(t, path, "")
+		appendTo(t, path, intaketest.AccessLines(100, 105))
+		intaketest.Write(t, path+".1", read(t, path)) // a new inode
+		intaketest.Write(t, path, "")
 		next().check(t, path, counts{Waiting: true})
-		appendTo(t, path, logLines(105, 300)) // and past the old size
+		appendTo(t, path, intaketest.AccessLines(105, 300)) // and past the old size
 		next().check(t, path, counts{Accepted: 195, Kind: Fresh})
 		next().check(t, path+".1", again(kept, 100, 5))
 	})
@@ -328,11 +65,11 @@ func TestPartialLineWaits(t *testing.T) {
 	t.Parallel()
 	withAndWithoutState(t, func(t *testing.T, next func() *feed, kept bool) {
 		path := filepath.Join(t.TempDir(), "access.log")
-		write(t, path, logLine(0)[:20])
+		intaketest.Write(t, path, intaketest.AccessLine(0)[:20])
 		next().check(t, path, counts{Waiting: true})
-		appendTo(t, path, logLine(0)[20:]+logLine(1)[:30])
+		appendTo(t, path, intaketest.AccessLine(0)[20:]+intaketest.AccessLine(1)[:30])
 		next().check(t, path, counts{Accepted: 1, Kind: Fresh, Waiting: true})
-		appendTo(t, path, strings.TrimSuffix(logLine(1)[30:], "\n"))
+		appendTo(t, path, strings.TrimSuffix(intaketest.AccessLine(1)[30:], "\n"))
 		want := again(kept, 1, 0)
 		want.Waiting = true
 		next().check(t, path, want)
@@ -343,7 +80,7 @@ func TestPartialLineWaits(t *testing.T) {
 		if kept { // the line is not passed before it has its newline
 			final.check(t, path, counts{Duplicates: 1, Kind: Resumed})
 		}
-		appendTo(t, path, "\n"+logLine(2))
+		appendTo(t, path, "\n"+intaketest.AccessLine(2))
 		want = again(kept, 2, 1)
 		if kept {
 			want.Duplicates = 1
@@ -356,7 +93,7 @@ func TestInterruptedRunResumes(t *testing.T) {
 	t.Parallel()
 	withAndWithoutState(t, func(t *testing.T, next func() *feed, kept bool) {
 		path := filepath.Join(t.TempDir(), "access.log")
-		write(t, path, logLines(0, 100))
+		intaketest.Write(t, path, intaketest.AccessLines(0, 100))
 		f := *next()
 		f.commitAt, f.stop = 10, 47
 		f.check(t, path, counts{Accepted: 47, Kind: Fresh})
@@ -374,8 +111,8 @@ func TestTwoLogsThatStartAlike(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
-	write(t, a, logLines(0, 3)+logLines(100, 200))
-	write(t, b, logLines(0, 3)+logLines(200, 250))
+	intaketest.Write(t, a, intaketest.AccessLines(0, 3)+intaketest.AccessLines(100, 200))
+	intaketest.Write(t, b, intaketest.AccessLines(0, 3)+intaketest.AccessLines(200, 250))
 	f := logFeed(t)
 	f.check(t, a, counts{Accepted: 103, Kind: Fresh})
 	f.check(t, b, counts{Accepted: 53, Kind: Forked})
@@ -388,7 +125,7 @@ func TestTwoLogsThatStartAlike(t *testing.T) {
 	f.forget(t).check(t, a, counts{Duplicates: 103, Kind: Fresh})
 	// A third that starts like the second for longer.
 	c := filepath.Join(dir, "c.log")
-	write(t, c, logLines(0, 3)+logLines(200, 210)+logLines(900, 910))
+	intaketest.Write(t, c, intaketest.AccessLines(0, 3)+intaketest.AccessLines(200, 210)+intaketest.AccessLines(900, 910))
 	f.forget(t)
 	f.check(t, a, counts{Duplicates: 103, Kind: Fresh})
 	f.check(t, b+".gz", counts{Duplicates: 53, Kind: Forked})
@@ -402,8 +139,8 @@ func TestInterruptedFork(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
-	write(t, a, logLines(0, 30)+logLines(100, 200))
-	write(t, b, logLines(0, 30)+logLines(200, 250))
+	intaketest.Write(t, a, intaketest.AccessLines(0, 30)+intaketest.AccessLines(100, 200))
+	intaketest.Write(t, b, intaketest.AccessLines(0, 30)+intaketest.AccessLines(200, 250))
 	f := logFeed(t)
 	f.check(t, a, counts{Accepted: 130, Kind: Fresh})
 	dies := *f
@@ -418,8 +155,8 @@ func TestKilledBeforeTheFirstCommit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
-	write(t, a, logLines(0, 3)+logLines(100, 200))
-	write(t, b, logLines(0, 3)+logLines(200, 250))
+	intaketest.Write(t, a, intaketest.AccessLines(0, 3)+intaketest.AccessLines(100, 200))
+	intaketest.Write(t, b, intaketest.AccessLines(0, 3)+intaketest.AccessLines(200, 250))
 	f := logFeed(t)
 	dies := *f
 	dies.stop = 2
@@ -433,13 +170,13 @@ func TestKilledBeforeTheFirstCommit(t *testing.T) {
 func TestKilledWithinTheSharedLines(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "access.log")
-	write(t, path, logLines(0, 3)+logLines(100, 200))
+	intaketest.Write(t, path, intaketest.AccessLines(0, 3)+intaketest.AccessLines(100, 200))
 	f := logFeed(t)
 	dies := *f
 	dies.stop, dies.commitAt = 3, 1
 	dies.check(t, path, counts{Accepted: 3, Kind: Fresh})
-	write(t, path+".1", read(t, path))
-	write(t, path, logLines(0, 3)+logLines(200, 210)) // the same inode
+	intaketest.Write(t, path+".1", read(t, path))
+	intaketest.Write(t, path, intaketest.AccessLines(0, 3)+intaketest.AccessLines(200, 210)) // the same inode
 	f.reopen(t).check(t, path, counts{Accepted: 13, Kind: Forked})
 	f.check(t, path+".1", counts{Accepted: 100, Duplicates: 1, Kind: Resumed})
 }
@@ -451,12 +188,12 @@ func TestOneLogWithinAnother(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
 	f := logFeed(t)
-	write(t, a, logLines(0, 2))
+	intaketest.Write(t, a, intaketest.AccessLines(0, 2))
 	f.check(t, a, counts{Accepted: 2, Kind: Fresh})
-	write(t, b, logLines(0, 2)+logLines(200, 210))
+	intaketest.Write(t, b, intaketest.AccessLines(0, 2)+intaketest.AccessLines(200, 210))
 	f.check(t, b, counts{Accepted: 10, Kind: Resumed})
 	f.check(t, a, counts{Kind: Held})
-	appendTo(t, a, logLines(100, 110))
+	appendTo(t, a, intaketest.AccessLines(100, 110))
 	f.check(t, a, counts{Accepted: 12, Kind: Forked})
 	f.check(t, b, counts{Kind: Resumed})
 }
@@ -465,45 +202,36 @@ func TestOneLogWithinAnother(t *testing.T) {
 // first: in one second a server can write the same line again.
 func TestCopyTruncateSameFirstLine(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "access.log")
-	write(t, path, logLines(0, 10))
-	f := logFeed(t)
-	f.check(t, path, counts{Accepted: 10, Kind: Fresh})
-	write(t, path+".1", read(t, path))
-	write(t, path, logLines(0, 2)) // the same inode, shorter
+	f, path := readLog(t, 10)
+	intaketest.Write(t, path+".1", read(t, path))
+	intaketest.Write(t, path, intaketest.AccessLines(0, 2)) // the same inode, shorter
 	// It may be a copy that is being written again, or a new log: nothing is
 	// sent, and it is said.
 	f.reopen(t).check(t, path, counts{Kind: Held})
 	f.check(t, path+".1", counts{Kind: Resumed})
-	appendTo(t, path, logLines(50, 60)) // now it is clear
+	appendTo(t, path, intaketest.AccessLines(50, 60)) // now it is clear
 	f.reopen(t).check(t, path, counts{Accepted: 12, Kind: Forked})
 	f.check(t, path, counts{Kind: Resumed})
 	f.check(t, path+".1", counts{Kind: Resumed})
-	appendTo(t, path, logLines(60, 61))
+	appendTo(t, path, intaketest.AccessLines(60, 61))
 	f.reopen(t).check(t, path, counts{Accepted: 1, Kind: Resumed})
 	f.forget(t).check(t, path, counts{Duplicates: 13, Kind: Fresh})
 }
 
 func TestTruncatedAndGrownPastTheOldSize(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "access.log")
-	write(t, path, logLines(0, 10))
-	f := logFeed(t)
-	f.check(t, path, counts{Accepted: 10, Kind: Fresh})
-	write(t, path, logLines(0, 1)+logLines(70, 100))
+	f, path := readLog(t, 10)
+	intaketest.Write(t, path, intaketest.AccessLines(0, 1)+intaketest.AccessLines(70, 100))
 	f.check(t, path, counts{Accepted: 31, Kind: Forked})
 }
 
 // TestCopiedAgain copies a growing log over its earlier copy, as scp does.
 func TestCopiedAgain(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "web1.log")
-	write(t, path, logLines(0, 40))
-	f := logFeed(t)
-	f.check(t, path, counts{Accepted: 40, Kind: Fresh})
-	write(t, path, logLines(0, 25)) // half of it is there
+	f, path := readLog(t, 40)
+	intaketest.Write(t, path, intaketest.AccessLines(0, 25)) // half of it is there
 	f.check(t, path, counts{Kind: Held})
-	write(t, path, logLines(0, 60))
+	intaketest.Write(t, path, intaketest.AccessLines(0, 60))
 	f.check(t, path, counts{Accepted: 20, Kind: Resumed})
 }
 
@@ -512,19 +240,19 @@ func TestCopies(t *testing.T) {
 	dir := t.TempDir()
 	path, other := filepath.Join(dir, "access.log"), filepath.Join(dir, "copy.log")
 	f := logFeed(t)
-	write(t, path, logLines(0, 200))
+	intaketest.Write(t, path, intaketest.AccessLines(0, 200))
 	f.check(t, path, counts{Accepted: 200, Kind: Fresh})
-	write(t, other, logLines(0, 200))
+	intaketest.Write(t, other, intaketest.AccessLines(0, 200))
 	f.check(t, other, counts{Kind: Resumed})
 	// An older copy: the server decides, and would count what is not there.
-	write(t, other, logLines(0, HeadLines+1))
+	intaketest.Write(t, other, intaketest.AccessLines(0, HeadLines+1))
 	f.check(t, other, counts{Duplicates: HeadLines + 1, Kind: Again})
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
 	// One that is short enough to be the start of another log.
 	f.forget(t).check(t, path, counts{Duplicates: 200, Kind: Fresh})
-	write(t, other, logLines(0, HeadLines))
+	intaketest.Write(t, other, intaketest.AccessLines(0, HeadLines))
 	f.check(t, other, counts{Kind: Held})
 	f.forget(t).check(t, other, counts{Duplicates: HeadLines, Kind: Fresh})
 }
@@ -546,9 +274,9 @@ func TestEdited(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "access.log")
 		f := logFeed(t)
-		write(t, path, logLines(0, 200))
+		intaketest.Write(t, path, intaketest.AccessLines(0, 200))
 		f.check(t, path, counts{Accepted: 200, Kind: Fresh})
-		write(t, path, logLines(0, test.line-1)+logLine(1000+test.line)+logLines(test.line, 200))
+		intaketest.Write(t, path, intaketest.AccessLines(0, test.line-1)+intaketest.AccessLine(1000+test.line)+intaketest.AccessLines(test.line, 200))
 		f.policy = test.policy
 		f.check(t, path, test.want)
 		if test.want.Kind != Refused {
@@ -560,11 +288,8 @@ func TestEdited(t *testing.T) {
 // TestEditedWithinALine changes a counted line for one as long.
 func TestEditedWithinALine(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "access.log")
-	f := logFeed(t)
-	write(t, path, logLines(0, 90))
-	f.check(t, path, counts{Accepted: 90, Kind: Fresh})
-	write(t, path+".new", logLines(0, HeadLines)+logLine(80)+logLines(HeadLines+1, 90))
+	f, path := readLog(t, 90)
+	intaketest.Write(t, path+".new", intaketest.AccessLines(0, HeadLines)+intaketest.AccessLine(80)+intaketest.AccessLines(HeadLines+1, 90))
 	f.check(t, path+".new", counts{Kind: Refused})
 }
 
@@ -573,19 +298,19 @@ func TestCompressedFileGrows(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first, second, both := filepath.Join(dir, "1.gz"), filepath.Join(dir, "2.gz"), filepath.Join(dir, "access.log.gz")
-	write(t, filepath.Join(dir, "a"), logLines(0, 50))
-	write(t, filepath.Join(dir, "b"), logLines(50, 60))
+	intaketest.Write(t, filepath.Join(dir, "a"), intaketest.AccessLines(0, 50))
+	intaketest.Write(t, filepath.Join(dir, "b"), intaketest.AccessLines(50, 60))
 	compress(t, filepath.Join(dir, "a"), first)
 	compress(t, filepath.Join(dir, "b"), second)
 	f := logFeed(t)
-	write(t, both, read(t, first))
+	intaketest.Write(t, both, read(t, first))
 	f.check(t, both, counts{Accepted: 50, Kind: Fresh})
 	appendTo(t, both, read(t, second)) // two members are one stream
 	f.check(t, both, counts{Accepted: 10, Kind: Resumed})
 	f.check(t, both, counts{Kind: Resumed})
-	write(t, filepath.Join(dir, "c"), logLines(0, 1)+logLines(300, 400))
+	intaketest.Write(t, filepath.Join(dir, "c"), intaketest.AccessLines(0, 1)+intaketest.AccessLines(300, 400))
 	compress(t, filepath.Join(dir, "c"), second)
-	write(t, both, read(t, second)) // the same inode, another log
+	intaketest.Write(t, both, read(t, second)) // the same inode, another log
 	f.check(t, both, counts{Accepted: 101, Kind: Forked})
 }
 
@@ -603,15 +328,15 @@ func TestTablesOfOneHeader(t *testing.T) {
 	f := logFeed(t)
 	f.decoder, f.policy = func() Decoder { return &CSVDecoder{Type: "t"} }, Policy{}
 	monday, tuesday := filepath.Join(dir, "monday.csv"), filepath.Join(dir, "tuesday.csv")
-	write(t, monday, table())
+	intaketest.Write(t, monday, table())
 	f.check(t, monday, counts{Waiting: true})
-	write(t, monday, table(1, 2, 3))
-	write(t, tuesday, table(4, 5))
+	intaketest.Write(t, monday, table(1, 2, 3))
+	intaketest.Write(t, tuesday, table(4, 5))
 	f.check(t, monday, counts{Accepted: 3, Kind: Fresh})
 	f.check(t, tuesday, counts{Accepted: 2, Kind: Fresh})
-	write(t, monday, table(1, 2, 3, 6)) // exported again with one more row
+	intaketest.Write(t, monday, table(1, 2, 3, 6)) // exported again with one more row
 	f.reopen(t).check(t, monday, counts{Accepted: 1, Kind: Resumed})
-	write(t, monday, table(1, 3, 2, 6)) // in another order
+	intaketest.Write(t, monday, table(1, 3, 2, 6)) // in another order
 	f.check(t, monday, counts{Kind: Refused})
 }
 
@@ -621,37 +346,31 @@ func TestEventsWithTheirOwnIDs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.ndjson")
 	f := logFeed(t)
 	f.decoder = func() Decoder { return NDJSONDecoder{} }
-	write(t, path, line(1)+"\n[]\n"+line(2))
+	intaketest.Write(t, path, line(1)+"\n[]\n"+line(2))
 	f.check(t, path, counts{Accepted: 2, Rejected: 1, Kind: Fresh})
 	appendTo(t, path, line(3))
 	f.check(t, path, counts{Accepted: 1, Kind: Resumed})
-	write(t, path, line(1)+line(4)+line(3)+line(2)+line(5)) // identities are the events' own: no text is suspicious
+	intaketest.Write(t, path, line(1)+line(4)+line(3)+line(2)+line(5)) // identities are the events' own: no text is suspicious
 	f.check(t, path, counts{Accepted: 2, Duplicates: 3, Kind: Fresh})
 }
 
 func TestOtherSettingsAreSentAgain(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "access.log")
-	write(t, path, logLines(0, 10))
-	f := logFeed(t)
-	f.check(t, path, counts{Accepted: 10, Kind: Fresh})
+	f, path := readLog(t, 10)
 	f.decoder = func() Decoder { return &CombinedDecoder{Subject: "acme"} }
 	f.check(t, path, counts{Conflicts: 10, Kind: Again})
 }
 
 func TestDamagedState(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "access.log")
-	write(t, path, logLines(0, 10))
-	f := logFeed(t)
-	f.check(t, path, counts{Accepted: 10, Kind: Fresh})
+	f, path := readLog(t, 10)
 	for _, text := range []string{"", "{", `{"version":2}`, `{"version":1,"streams":[null]}`, `{"version":1,"streams":[{"pos":{"offset":-1}}]}`,
 		`{"version":1,"streams":[{"pos":{"chain":"00"}}]}`} {
 		files, err := filepath.Glob(filepath.Join(f.store.dir, "*.json"))
 		if err != nil || len(files) != 1 {
 			t.Fatal(files, err)
 		}
-		write(t, files[0], text)
+		intaketest.Write(t, files[0], text)
 		f.reopen(t).check(t, path, counts{Duplicates: 10, Kind: Fresh})
 		f.reopen(t).check(t, path, counts{Kind: Resumed})
 	}
@@ -660,9 +379,9 @@ func TestDamagedState(t *testing.T) {
 func TestCompressedFileEndsEarly(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "access.log")
-	write(t, path, logLines(0, 5000))
+	intaketest.Write(t, path, intaketest.AccessLines(0, 5000))
 	compress(t, path, path+".gz")
-	write(t, path+".gz", read(t, path+".gz")[:20000])
+	intaketest.Write(t, path+".gz", read(t, path+".gz")[:20000])
 	in, err := Open(path + ".gz")
 	if err != nil {
 		t.Fatal(err)

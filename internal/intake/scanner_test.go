@@ -9,6 +9,7 @@ import (
 	"testing/iotest"
 
 	"odometer/internal/fixedtest"
+	"odometer/internal/intake/intaketest"
 )
 
 func scan(t *testing.T, r io.Reader, at Pos) (lines []Line, end Pos) {
@@ -128,7 +129,7 @@ func TestDetect(t *testing.T) {
 func TestOffsetLimit(t *testing.T) {
 	t.Parallel()
 	for at, want := range map[int64]string{MaxOffset: "", MaxOffset + 1: "starts past 281474976710655 bytes"} {
-		r := newReader(NewScanner(strings.NewReader(logLine(0)), Pos{Offset: at}), &CombinedDecoder{}, ReadOptions{Source: "s"})
+		r := newReader(NewScanner(strings.NewReader(intaketest.AccessLine(0)), Pos{Offset: at}), &CombinedDecoder{}, ReadOptions{Source: "s"})
 		item, err := r.Next(nil)
 		if err != nil || (want == "") != (item.Err == nil) || item.Err != nil && item.Err.Error() != want {
 			t.Errorf("offset %d: %v %v", at, err, item.Err)

@@ -81,13 +81,7 @@ func TestFatalThatReturns(t *testing.T) {
 		t.Run(what.name, func(t *testing.T) {
 			mem := vfs.NewCrashableMem()
 			var left atomic.Int64
-			left.Store(1 << 40)
-			fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-				if what.hit(op) && left.Add(-1) < 0 {
-					return syscall.EIO
-				}
-				return nil
-			}))
+			fs := failsLater(mem, &left, what.hit, syscall.EIO)
 			var fatals atomic.Int64
 			l, err := Open(context.Background(), Options{Dir: "data", FS: fs, Limits: Limits{CheckpointEvents: 200, MergeRows: 10}, Fatal: func(string) { fatals.Add(1) }})
 			if err != nil {

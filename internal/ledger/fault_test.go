@@ -149,13 +149,7 @@ func TestFailedSyncEndsTheProcess(t *testing.T) {
 		t.Run(what.name, func(t *testing.T) {
 			mem := vfs.NewCrashableMem()
 			var left atomic.Int64
-			left.Store(1 << 40)
-			fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-				if what.hit(op) && left.Add(-1) < 0 {
-					return what.err
-				}
-				return nil
-			}))
+			fs := failsLater(mem, &left, what.hit, what.err)
 			l, fatal, err := doomed(t, fs, Limits{CheckpointEvents: 100, MergeRows: 10})
 			if err != nil {
 				t.Fatal(err)
@@ -468,4 +462,15 @@ func TestSecondOpenIsRefused(t *testing.T) {
 			t.Fatalf("after opening again: %+v", r)
 		}
 	}
+}
+
+// failsLater fails with an error what hit names, once left is used up.
+func failsLater(fs vfs.FS, left *atomic.Int64, hit func(op errorfs.Op) bool, err error) vfs.FS {
+	left.Store(1 << 40)
+	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if hit(op) && left.Add(-1) < 0 {
+			return err
+		}
+		return nil
+	}))
 }

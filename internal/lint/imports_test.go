@@ -34,6 +34,7 @@ var importTable = map[string][]string{
 	"internal/surface/surfacetest":   {"internal/meter", "internal/ledger", "internal/catalog", "internal/metering", "internal/httpserver", "internal/fixedtest"},
 	"internal/console":               {},
 	"internal/intake":                {"internal/meter"},
+	"internal/intake/intaketest":     {},
 	"internal/intake/pipeline":       {"internal/intake"},
 	"internal/loadgen":               {"client", "internal/meter", "internal/surface/akamai/edgegrid"},
 	"internal/lint":                  {},

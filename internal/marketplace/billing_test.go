@@ -102,9 +102,7 @@ func TestBillableMetrics(t *testing.T) {
 	s := newShop(t)
 	s.apply(oneEach(""))
 	ctx := context.Background()
-	_, err := s.catalog.PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
-		MappingV2: map[string][]catalog.MappingValue{"users": {{Dimension: "seat"}, {Dimension: "gb", Multiplier: "2"}}}}}, "test")
-	s.must(err)
+	s.mapUsers()
 	for id, definition := range map[string]string{
 		"users": `{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`,
 		"other": `{"key":"other","event_type":"suger.metric.other","aggregation":"COUNT"}`,
@@ -134,7 +132,7 @@ func TestBillableMetrics(t *testing.T) {
 	third := users(ten.Add(2*time.Hour), "cid", "dan")
 	s.hourOf(r, ten.Add(2*time.Hour))
 	s.wantStatus(third, catalog.GroupReported)
-	_, err = s.catalog.RetryRecordGroup(ctx, org, refused, "test")
+	_, err := s.catalog.RetryRecordGroup(ctx, org, refused, "test")
 	s.must(err)
 	s.hourOf(r, ten.Add(3*time.Hour))
 	s.wantStatus(refused, catalog.GroupReported)

@@ -69,20 +69,12 @@ func TestOrganizationsReportTheirListingsOnly(t *testing.T) {
 					t.Errorf("dry %v: %v", dry, err)
 				}
 			}
-			if got := m.Ledger(); len(got) != 0 {
-				t.Fatalf("sent: %+v", got)
-			}
+			s.nothingSent(m)
 			s.allow(org, catalog.Listing{Partner: may.Partner, Listing: "another"})
 			s.run(r)
-			if got := m.Ledger(); len(got) != 0 {
-				t.Fatalf("sent: %+v", got)
-			}
+			s.nothingSent(m)
 			s.allow(org, may)
-			s.run(r)
-			s.agree(m)
-			if got := m.Total(cloudAccount(cloud), "gb"); got.String() != "5" {
-				t.Errorf("%s billed, want 5", got)
-			}
+			s.billsFive(r, m, cloud)
 		})
 	}
 }
@@ -106,15 +98,9 @@ func TestFrozenLinesWaitForTheirListing(t *testing.T) {
 			s.allow(org)
 			r := s.reporter(m, "one")
 			s.run(r)
-			if got := m.Ledger(); len(got) != 0 {
-				t.Fatalf("sent: %+v", got)
-			}
+			s.nothingSent(m)
 			s.allow(org, had...)
-			s.run(r)
-			s.agree(m)
-			if got := m.Total(cloudAccount(cloud), "gb"); got.String() != "5" {
-				t.Errorf("%s billed, want 5", got)
-			}
+			s.billsFive(r, m, cloud)
 		})
 	}
 }
@@ -144,4 +130,22 @@ func TestOneOrganizationBillsAnAccount(t *testing.T) {
 		}
 		s.agree(m)
 	})
+}
+
+// billsFive runs the reporter, which then has billed 5 of the cloud's account.
+func (s *shop) billsFive(r *Reporter, m *markets, cloud string) {
+	s.t.Helper()
+	s.run(r)
+	s.agree(m)
+	if got := m.Total(cloudAccount(cloud), "gb"); got.String() != "5" {
+		s.t.Errorf("%s billed, want 5", got)
+	}
+}
+
+// nothingSent checks that the marketplaces have accepted nothing.
+func (s *shop) nothingSent(m *markets) {
+	s.t.Helper()
+	if got := m.Ledger(); len(got) != 0 {
+		s.t.Fatalf("sent: %+v", got)
+	}
 }

@@ -189,10 +189,8 @@ func TestAShownFigureIsTheBilledOne(t *testing.T) {
 	s := newShop(t)
 	s.apply(oneEach(""))
 	ctx := context.Background()
-	_, err := s.catalog.PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
-		MappingV2: map[string][]catalog.MappingValue{"users": {{Dimension: "seat"}, {Dimension: "gb", Multiplier: "2"}}}}}, "test")
-	s.must(err)
-	_, err = s.catalog.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
+	s.mapUsers()
+	_, err := s.catalog.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
 		Definition: json.RawMessage(`{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`)})
 	s.must(err)
 	m := newMarkets(t, s.clock, 1)

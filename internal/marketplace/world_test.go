@@ -275,3 +275,11 @@ func (s *shop) agree(m *markets) {
 		s.t.Errorf("%s is booked as accepted, the marketplaces accepted %s", ours, theirs)
 	}
 }
+
+// mapUsers bills the metric users as two dimensions of AWS.
+func (s *shop) mapUsers() {
+	s.t.Helper()
+	_, err := s.catalog.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
+		MappingV2: map[string][]catalog.MappingValue{"users": {{Dimension: "seat"}, {Dimension: "gb", Multiplier: "2"}}}}}, "test")
+	s.must(err)
+}

@@ -20,11 +20,7 @@ func TestCatalogueKnowsMoreThanTheLog(t *testing.T) {
 	s := openStores(t)
 	ctx := context.Background()
 	service := s.service(t, Limits{})
-	for _, key := range []string{"a", "b"} {
-		if _, _, err := service.CreateMeter(ctx, admin, counter(key)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	createCounters(t, service, "a", "b")
 	other, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(t.TempDir(), "ledger"), Clock: s.clock, Fatal: func(m string) { t.Error(m) }})
 	if err != nil {
 		t.Fatal(err)

@@ -75,6 +75,15 @@ func counter(key string) meter.Meter {
 	return meter.Meter{Key: key, EventType: "e", Aggregation: meter.AggCount}
 }
 
+func createCounters(t testing.TB, service *Service, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		if _, _, err := service.CreateMeter(context.Background(), admin, counter(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // copies renders the catalogue's copy of the default organization's meters.
 func (s stores) copies(t testing.TB) string {
 	t.Helper()
@@ -95,11 +104,7 @@ func TestCopyIsRebuiltAtStart(t *testing.T) {
 	s := openStores(t)
 	ctx := context.Background()
 	service := s.service(t, Limits{})
-	for _, key := range []string{"a", "b"} {
-		if _, _, err := service.CreateMeter(ctx, admin, counter(key)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	createCounters(t, service, "a", "b")
 	if _, err := s.ledger.CreateMeter(ctx, "default", counter("c"), "test"); err != nil {
 		t.Fatal(err)
 	}

@@ -140,3 +140,20 @@ func pages[T any](b *bench, read func(catalog.Page) ([]T, string, error), limit 
 		page.Cursor = next
 	}
 }
+
+// oneDid checks that of several that did the same at once one did it, and that
+// the others were told of a conflict.
+func (b *bench) oneDid(errs []error, what string) {
+	b.Helper()
+	made := 0
+	for _, err := range errs {
+		if err == nil {
+			made++
+			continue
+		}
+		b.wantKind(err, meter.KindConflict)
+	}
+	if made != 1 {
+		b.Fatalf("%s %d times", what, made)
+	}
+}

@@ -57,17 +57,7 @@ func organizationOnce(b *bench) {
 		})
 	}
 	wg.Wait()
-	made := 0
-	for _, err := range errs {
-		if err == nil {
-			made++
-			continue
-		}
-		b.wantKind(err, meter.KindConflict)
-	}
-	if made != 1 {
-		b.Fatalf("created %d times", made)
-	}
+	b.oneDid(errs, "created")
 	if got := len(b.audit("a")); got != 1 {
 		b.Fatalf("%d audit entries, want 1", got)
 	}

@@ -137,17 +137,7 @@ func groupsConcurrent(b *bench) {
 		})
 	}
 	wg.Wait()
-	made := 0
-	for _, err := range errs {
-		if err == nil {
-			made++
-			continue
-		}
-		b.wantKind(err, meter.KindConflict)
-	}
-	if made != 1 {
-		b.Errorf("stored %d times", made)
-	}
+	b.oneDid(errs, "stored")
 }
 
 func groupsAtomic(b *bench) {
@@ -359,78 +349,6 @@ func groupsPosted(b *bench) {
 	}
 }
 
-func groupsRepeated(b *bench) {
-	b.organization("a")
-	b.organization("b")
-	once := catalog.Idempotency{Scope: "batch", Key: "k1", Request: "r1"}
-	create := func(organization string, once catalog.Idempotency, names ...string) (string, bool, error) {
-		var groups []catalog.RecordGroup
-		for _, id := range names {
-			groups = append(groups, usageGroup(id))
-		}
-		made, repeated, err := b.store.CreateRecordGroups(b.ctx, organization, groups, once)
-		return ids(made), repeated, err
-	}
-	for i, names := range [][]string{{"g1", "g2"}, {"h1", "h2"}} { // ids of the server's: others each time
-		got, repeated, err := create("a", once, names...)
-		b.must(err)
-		if got != "g1 g2" || repeated != (i == 1) {
-			b.Errorf("%q, %v", got, repeated)
-		}
-	}
-	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "g1", actor)
-	b.must(err)
-	made, _, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("i1"), usageGroup("i2")}, once)
-	b.must(err)
-	if made[0].Status != catalog.GroupDeleted || made[1].Status != catalog.GroupCreated {
-		b.Errorf("%+v", made)
-	}
-	other := once
-	other.Request = "r2"
-	_, _, err = create("a", other, "h1")
-	b.wantKind(err, meter.KindConflict)
-	for _, fresh := range []catalog.Idempotency{{Scope: "other", Key: "k1", Request: "r1"}, {Scope: "batch", Key: "k2", Request: "r1"}} {
-		_, repeated, err := create("a", fresh, "id-"+fresh.Scope+fresh.Key)
-		b.must(err)
-		if repeated {
-			b.Errorf("%+v was repeated", fresh)
-		}
-	}
-	got, repeated, err := create("b", once, "g1")
-	b.must(err)
-	if got != "g1" || repeated {
-		b.Errorf("another organization's: %q, %v", got, repeated)
-	}
-	long := strings.Repeat("k", catalog.MaxIdempotencyKeyBytes)
-	_, _, err = create("a", catalog.Idempotency{Scope: "batch", Key: long, Request: "r"}, "j1")
-	b.must(err)
-	_, _, err = create("a", catalog.Idempotency{Scope: "batch", Key: long + "k", Request: "r"}, "j2")
-	b.wantKind(err, meter.KindInvalid)
-}
-
-func keysForgotten(b *bench) {
-	b.organization("a")
-	once := catalog.Idempotency{Scope: "batch", Key: "k1", Request: "r1"}
-	create := func(id string) bool {
-		b.Helper()
-		_, repeated, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup(id)}, once)
-		b.must(err)
-		return repeated
-	}
-	create("g1")
-	b.clock.Advance(catalog.IdempotencyRetention - time.Microsecond)
-	if !create("g2") {
-		b.Error("forgotten too early")
-	}
-	b.clock.Advance(time.Microsecond)
-	if create("g2") {
-		b.Error("not forgotten")
-	}
-	if !create("g3") {
-		b.Error("the new answer was not kept")
-	}
-}
-
 // groupPagesStay reads lists of a status page by page while groups leave it,
 // and others are new.
 func groupPagesStay(b *bench) {
@@ -539,45 +457,4 @@ func groupNames(b *bench) {
 		b.Errorf("audited as %+v", e[len(e)-1])
 	}
 	b.must(b.store.Check(b.ctx))
-}
-
-func groupsRepeatedByCustomer(b *bench) {
-	b.organization("a")
-	create := func(customer, request string, of ...string) (string, bool, error) {
-		var groups []catalog.RecordGroup
-		for i, name := range of {
-			g := namedGroup(customer, customer, "e-"+customer, fmt.Sprint(name, i))
-			if customer == "" {
-				g.Customer, g.Entitlement = "one", "e-one"
-			}
-			groups = append(groups, g)
-		}
-		made, repeated, err := b.store.CreateRecordGroups(b.ctx, "a", groups, catalog.Idempotency{Scope: "batch", Customer: customer, Key: "k", Request: request})
-		names := make([]string, len(made))
-		for i := range made {
-			names[i] = made[i].Name
-		}
-		return strings.Join(names, " "), repeated, err
-	}
-	for _, c := range []struct {
-		customer, request, name, want string
-		repeated                      bool
-	}{
-		{"", "r", "a", "a0", false}, // as a bound key's was kept before
-		{"one", "r", "b", "a0", true},
-		{"two", "r", "c", "c0", false}, // not its customer's
-		{"two", "r", "d", "c0", true},
-		{"three", "other", "e", "e0", false}, // another request
-		{"", "r", "f", "a0", true},
-	} {
-		got, repeated, err := create(c.customer, c.request, c.name)
-		b.must(err)
-		if got != c.want || repeated != c.repeated {
-			b.Errorf("%+v: %q, %v", c, got, repeated)
-		}
-	}
-	for _, customer := range []string{"", "two", "three"} {
-		_, _, err := create(customer, "never", "x")
-		b.wantKind(err, meter.KindConflict)
-	}
 }

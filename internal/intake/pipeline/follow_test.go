@@ -2,14 +2,13 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"odometer/internal/intake"
+	"odometer/internal/intake/intaketest"
 )
 
 // silent hears nothing.
@@ -22,18 +21,6 @@ func (silent) Problem(*FileTotals, Problem) {}
 func (silent) Warning(*FileTotals, Problem) {}
 func (silent) LeftOut(int)                  {}
 func (silent) Update()                      {}
-
-// writeLog writes the lines of an access log from one number to another.
-func writeLog(t *testing.T, path string, from, to int) {
-	t.Helper()
-	var b strings.Builder
-	for i := from; i < to; i++ {
-		fmt.Fprintf(&b, "192.0.2.1 - - [22/Nov/2026:12:00:%02d +0000] \"GET /%d HTTP/1.1\" 200 %d \"-\" \"-\"\n", i, i, i)
-	}
-	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestFollowClosesQuietFiles(t *testing.T) {
 	t.Parallel()
@@ -53,12 +40,12 @@ func TestFollowClosesQuietFiles(t *testing.T) {
 		}})
 	name := followed{path: path}
 	defer name.close()
-	writeLog(t, path, 0, 3)
+	intaketest.Write(t, path, intaketest.AccessLines(0, 3))
 	r.look(t.Context(), &name)
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	writeLog(t, path, 3, 5)
+	intaketest.Write(t, path, intaketest.AccessLines(3, 5))
 	for range followQuietRounds - 1 {
 		r.look(t.Context(), &name)
 	}

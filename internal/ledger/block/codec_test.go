@@ -74,14 +74,7 @@ func TestCodecKeepsRandomRows(t *testing.T) {
 			staged.SetAccepted(testAccepted)
 			compareRows(t, staged, events)
 			body := Encode([]byte("before"), staged)[len("before"):]
-			decoded, err := Decode(body, testKey, true, testAccepted)
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareRows(t, decoded, events)
-			if !slices.Equal(decoded.Hashes, staged.Hashes) || !slices.Equal(decoded.Checks, staged.Checks) {
-				t.Fatal("recomputed hashes differ from those of staging")
-			}
+			decoded := decodedAs(t, body, staged, events)
 			if !slices.Equal(decoded.Index, staged.Index) {
 				t.Fatal("positions differ")
 			}
@@ -134,14 +127,7 @@ func TestMergeKeepsEverything(t *testing.T) {
 			rows.SetAccepted(testAccepted)
 			compareRows(t, rows, all)
 			body := Encode(nil, rows)
-			decoded, err := Decode(body, testKey, true, testAccepted)
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareRows(t, decoded, all)
-			if !slices.Equal(decoded.Hashes, rows.Hashes) || !slices.Equal(decoded.Checks, rows.Checks) {
-				t.Fatal("recomputed hashes differ from the merged ones")
-			}
+			decoded := decodedAs(t, body, rows, all)
 			if len(decoded.Requests) != len(sizes) {
 				t.Fatalf("%d requests, want %d", len(decoded.Requests), len(sizes))
 			}
@@ -267,4 +253,18 @@ func FuzzDecode(f *testing.F) {
 			exercise(rows)
 		}
 	})
+}
+
+// decodedAs decodes a body, which must give the events and the hashes that were staged.
+func decodedAs(t *testing.T, body []byte, staged *Rows, events []generated) *Rows {
+	t.Helper()
+	decoded, err := Decode(body, testKey, true, testAccepted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareRows(t, decoded, events)
+	if !slices.Equal(decoded.Hashes, staged.Hashes) || !slices.Equal(decoded.Checks, staged.Checks) {
+		t.Fatal("recomputed hashes differ from those of staging")
+	}
+	return decoded
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -169,4 +170,15 @@ func filesIn(tb testing.TB, fs vfs.FS, dir string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// twoRuns is a set with two runs of so many entries each, that may be merged.
+func twoRuns(tb testing.TB, fs vfs.FS, each int) (*Set, []Entry) {
+	tb.Helper()
+	s := mustOpen(tb, fs, nil, Options{RecentSlots: 1000, MaxRuns: 2})
+	tb.Cleanup(func() { mustClose(tb, s) })
+	es := entries(fixedtest.Rand(tb), 2*each, randomHash)
+	seal(tb, s, es[:each])
+	seal(tb, s, es[each:])
+	return s, es
 }

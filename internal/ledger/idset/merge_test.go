@@ -183,11 +183,7 @@ func TestMergesSideBySide(t *testing.T) {
 func TestMergeIsGivenUp(t *testing.T) {
 	t.Parallel()
 	fs := vfs.NewMem()
-	s := mustOpen(t, fs, nil, Options{RecentSlots: 1000, MaxRuns: 2})
-	defer mustClose(t, s)
-	es := entries(fixedtest.Rand(t), 1000, randomHash)
-	seal(t, s, es[:500])
-	seal(t, s, es[500:])
+	s, es := twoRuns(t, fs, 500)
 	before := filesIn(t, fs, "ids")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -13,11 +13,7 @@ import (
 func TestFilesGoWhenNobodyNeedsThem(t *testing.T) {
 	t.Parallel()
 	fs := vfs.NewMem()
-	s := mustOpen(t, fs, nil, Options{RecentSlots: 1000, MaxRuns: 2})
-	defer mustClose(t, s)
-	es := entries(fixedtest.Rand(t), 400, randomHash)
-	seal(t, s, es[:200])
-	seal(t, s, es[200:])
+	s, es := twoRuns(t, fs, 200)
 	before := s.Manifest()
 	v := s.Sealed()
 	pin, err := s.Pin(before)

@@ -187,26 +187,24 @@ func (s *Simulator) serveSwitches(w http.ResponseWriter, r *http.Request) {
 	case "GET /simulator/ledger":
 		writeJSON(w, http.StatusOK, "application/json", s.Ledger())
 	case "PUT /simulator/faults": // {"aws": {"drop": 10}}
-		var faults map[string]Faults
-		if !readJSON(w, r, &faults) {
-			return
-		}
-		for cloud, f := range faults {
-			s.SetFaults(cloud, f)
-		}
-		w.WriteHeader(http.StatusNoContent)
+		setEach(w, r, s.SetFaults)
 	case "PUT /simulator/suspended": // {"ACCOUNT": true}
-		var suspended map[string]bool
-		if !readJSON(w, r, &suspended) {
-			return
-		}
-		for account, yes := range suspended {
-			s.Suspend(account, yes)
-		}
-		w.WriteHeader(http.StatusNoContent)
+		setEach(w, r, s.Suspend)
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// setEach sets every entry of the object that the request's body is.
+func setEach[T any](w http.ResponseWriter, r *http.Request, set func(name string, to T)) {
+	var all map[string]T
+	if !readJSON(w, r, &all) {
+		return
+	}
+	for name, to := range all {
+		set(name, to)
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // fault draws what this call meets; the caller holds the lock.

@@ -2,9 +2,6 @@ package native
 
 import (
 	"testing"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 // smallCatalog has a meter, a product and a customer.
@@ -16,7 +13,7 @@ var yamlBody = []string{"Content-Type", "application/yaml"}
 
 func TestApply(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	const path = "/api/v1/catalog"
 	w.want(w.call("POST", path+"?dry_run=true", smallCatalog), 200, `"dry_run":true`, `"create":[{"key":"hits"`)
 	w.want(w.call("GET", "/api/v1/meters/hits", ""), 404)

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"odometer/client"
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 // must ends a test at an error.
@@ -32,7 +30,7 @@ func (w *world) client(t *testing.T, key, organization string) *client.Client {
 // TestClientMeters calls what is about events, meters and usage in the Go client.
 func TestClientMeters(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	c := w.client(t, w.Token, "")
 	ctx := context.Background()
 	must(t, c.Ready(ctx))
@@ -77,7 +75,7 @@ func TestClientMeters(t *testing.T) {
 // TestClientCatalog calls what is about the catalogue in the Go client.
 func TestClientCatalog(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	ctx := context.Background()
 	c := w.client(t, w.Token, "")
 	large := smallCatalog[:len(smallCatalog)-1] + `,"entitlements":[` + strings.Repeat(" ", 1<<20) + `]}` // compressed on its way
@@ -151,7 +149,7 @@ func TestClientCatalog(t *testing.T) {
 // TestClientEvents sends what an event may leave out or have beside its data.
 func TestClientEvents(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.meters()
 	c := w.client(t, w.Token, "")
 	ctx := context.Background()
@@ -187,7 +185,7 @@ func TestClientEvents(t *testing.T) {
 // TestClientManagement calls what is about organizations, keys and audit in the Go client.
 func TestClientManagement(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	ctx := context.Background()
 	c := w.client(t, w.Token, "")
 	_, err := c.CreateOrganization(ctx, client.NewOrganization{ID: "acme", Name: "Acme"})

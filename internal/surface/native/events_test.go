@@ -8,9 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 type eventsBody struct {
@@ -34,7 +31,7 @@ func (e eventsBody) ids() []string {
 }
 
 func eventsWorld(t *testing.T) *world {
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.meters()
 	w.ingest("["+strings.Join([]string{
 		testEvent("a", "data", `{"service":"shop","bytes":0.10,"deep":{"b":[1,2],"a":null}}`),

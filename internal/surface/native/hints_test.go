@@ -2,15 +2,12 @@ package native
 
 import (
 	"testing"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 // TestHints misspells what a meter and a question can name.
 func TestHints(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	meter := func(body string, want ...string) {
 		t.Helper()
 		w.want(w.call("POST", "/api/v1/meters", body), 201, want...)

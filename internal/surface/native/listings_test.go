@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"odometer/client"
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 func callListings(call func(method, route, path, body string, header ...string)) {
@@ -24,7 +22,7 @@ func callListings(call func(method, route, path, body string, header ...string))
 // an operator says it, and a run by hand asks for it.
 func TestListingsAreTheOperators(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	const ours, run = "/api/v1/organizations/other/listings", "/api/v1/reports/run"
 	w.want(w.call("POST", "/api/v1/organizations", `{"id":"other"}`), http.StatusCreated)
 	admin := as(w.key("admin", "", "Odometer-Organization", "other"))

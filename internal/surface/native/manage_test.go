@@ -6,14 +6,11 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 func TestMeters(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.ingest(testEvent("before"), 1, 0, 0, 0)
 	a := w.want(w.call("POST", "/api/v1/meters", sumMeter), 201, `"key":"bytes"`, `"status":"active"`, `"backfill":{`)
 	if a.Header.Get("Location") != "/api/v1/meters/bytes" {
@@ -81,7 +78,7 @@ type keysBody struct {
 
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	a := w.want(w.call("POST", "/api/v1/keys", `{"role":"read","kind":"token","customer":"acme","expires":"2026-11-22T13:00:00Z"}`), 201, `"customer":"acme"`)
 	made := read[struct{ ID, Key string }](w, a)
 	if made.ID == "" || !strings.HasPrefix(made.Key, "odo_") || a.Header.Get("Location") != "/api/v1/keys/"+made.ID {
@@ -117,7 +114,7 @@ func TestKeys(t *testing.T) {
 
 func TestAuthentication(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	for _, header := range []string{"", "Bearer", "Bearer odo_x_y", "Bearer " + w.Token + "x", "Basic " + w.Token} {
 		for _, op := range operations {
 			path := strings.NewReplacer("{key}", "k", "{id}", "i").Replace(op.Path)
@@ -135,7 +132,7 @@ func TestAuthentication(t *testing.T) {
 // TestRoles is who may do what (semantics 21).
 func TestRoles(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.meters()
 	keys := map[string]string{"admin": w.key("admin", ""), "ingest": w.key("ingest", ""), "read": w.key("read", ""), "report": w.key("report", "")}
 	for _, c := range []struct {
@@ -184,7 +181,7 @@ func TestRoles(t *testing.T) {
 // TestTenantsAreSealed: another organization's things answer as things that do not exist.
 func TestTenantsAreSealed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	a := w.want(w.call("POST", "/api/v1/organizations", `{"id":"other","name":"Other"}`), 201, `"customer_attribute":"subject"`)
 	if a.Header.Get("Location") != "/api/v1/organizations/other" {
 		t.Errorf("Location %q", a.Header.Get("Location"))
@@ -252,7 +249,7 @@ func same(t *testing.T, known, unknown answer) {
 // TestBoundKeys: a key bound to a customer sees and writes that customer's usage only.
 func TestBoundKeys(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.meters()
 	w.want(w.call("POST", "/api/v1/meters", `{"key":"plain","event_type":"edge.request","aggregation":"COUNT"}`), 201)
 	zeta := func(id string) string { return testEvent(id, "subject", `"zeta"`) }
@@ -297,7 +294,7 @@ func TestBoundKeys(t *testing.T) {
 
 func TestAssignTime(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	const org = "/api/v1/organizations/default"
 	w.want(w.call("GET", org, ""), 200, `"assign_time":true`)
 	w.ingest(testEvent("a", "time", ""), 1, 0, 0, 0)
@@ -319,7 +316,7 @@ func TestAssignTime(t *testing.T) {
 
 func TestCustomerAttribute(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.meters()
 	w.ingest(testEvent("a", "data", `{"account":"one"}`), 1, 0, 0, 0)
 	w.want(w.call("PATCH", "/api/v1/organizations/default", `{"customer_attribute":"account","name":"Default Inc"}`), 200, `"customer_attribute":"account"`, "Default Inc")
@@ -343,7 +340,7 @@ func TestCustomerAttribute(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	for _, c := range []struct{ path, allow string }{
 		{"/api/v1/events", "GET, HEAD, OPTIONS, POST"}, {"/api/v1/meters", "GET, HEAD, OPTIONS, POST"}, {"/api/v1/meters/k", "DELETE, GET, HEAD, OPTIONS, PATCH"},
 		{"/api/v1/meters/k/usage", "GET, HEAD, OPTIONS"}, {"/api/v1/keys/k", "DELETE, OPTIONS"}, {"/openapi.json", "GET, HEAD, OPTIONS"},
@@ -364,7 +361,7 @@ func TestMethods(t *testing.T) {
 
 func TestEdgeGridKeys(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	a := w.want(w.call("POST", "/api/v1/keys", `{"role":"read","kind":"edgegrid","customer":"acme","accounts":["A-2","A-1"]}`), 201,
 		`"accounts":["A-1","A-2"]`, `"kind":"edgegrid"`)
 	k := read[map[string]any](w, a)

@@ -21,12 +21,12 @@ var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // world is the surface on a real server.
 type world struct{ *surfacetest.World }
 
-func newWorld(t testing.TB, o httpserver.Options, limits ledger.Limits) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	return newWorldWith(t, o, limits, Options{})
+	return newWorldWith(t, httpserver.Options{}, ledger.Limits{}, Options{})
 }
 
-// newWorldWith is newWorld with options of the surface.
+// newWorldWith is newWorld with options of the server, the ledger and the surface.
 func newWorldWith(t testing.TB, o httpserver.Options, limits ledger.Limits, of Options) *world {
 	t.Helper()
 	return &world{surfacetest.New(t, surfacetest.Options{Start: start, Server: o, Limits: limits, Mount: func(w *surfacetest.World) []*httpserver.Surface {

@@ -5,9 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 // nounCase is one kind of noun with what a test does to it.
@@ -63,7 +60,7 @@ func (w *world) createNouns() {
 
 func TestNouns(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.createNouns()
 	if len(nounCases) != len(nounRoutes) {
 		t.Errorf("%d cases of %d kinds", len(nounCases), len(nounRoutes))
@@ -119,7 +116,7 @@ func TestNouns(t *testing.T) {
 
 func TestCustomersWithWhatIsTheirOwn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.createNouns()
 	w.want(w.call("GET", "/api/v1/customers/acme", ""), 200, `"services":[{"id":"S/1"`, `"tests":[{"id":"t1"`)
 	list := w.want(w.call("GET", "/api/v1/customers", ""), 200, `"id":"acme"`)
@@ -142,7 +139,7 @@ func TestCustomersWithWhatIsTheirOwn(t *testing.T) {
 
 func TestNounLists(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	var services, codes []string
 	for i := range 12 {
 		services = append(services, fmt.Sprintf(`{"id":"s%02d"}`, i))
@@ -176,7 +173,7 @@ func TestNounLists(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	none := w.want(w.call("GET", "/api/v1/units", ""), 404, `"the organization has no units"`)
 	bound := w.want(w.call("GET", "/api/v1/units", "", as(w.key("read", "acme"))...), 404, `"the organization has no units"`)
 	if len(bound.Body) != len(none.Body) {
@@ -195,7 +192,7 @@ func TestUnits(t *testing.T) {
 // it has bought; only an admin key that is not bound changes anything.
 func TestNounsOfOthers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.createNouns()
 	w.want(w.call("POST", "/api/v1/products", `{"id":"secret"}`), 201)
 	w.want(w.call("POST", "/api/v1/customers", `{"id":"beta","services":[{"id":"b"}]}`), 201)

@@ -5,16 +5,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 // TestHeadersThatRestrict sends those that keep a request from something empty and
 // twice: neither may be passed over.
 func TestHeadersThatRestrict(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.want(w.call("POST", "/api/v1/products", `{"id":"cdn","name":"Delivery"}`), 201)
 	w.want(w.call("POST", "/api/v1/customers", `{"id":"acme","name":"Acme"}`), 201)
 	w.want(w.call("POST", "/api/v1/entitlements", `{"id":"ent-1","customer":"acme","partner":"AWS","product":"cdn","starts":"2026-01-01"}`), 201)

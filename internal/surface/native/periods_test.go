@@ -3,14 +3,11 @@ package native
 import (
 	"net/http"
 	"testing"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 func TestPeriods(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	const path = "/api/v1/periods"
 	w.want(w.call("POST", "/api/v1/catalog", `{"customers":[{"id":"acme"},{"id":"a/b"},{"id":"zeta"}]}`), 200)
 	w.want(w.call("GET", path+"/acme/2026-09", ""), 200, `{"customer":"acme","month":"2026-09","status":"COLLECTING"}`)

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 	"odometer/internal/metering"
 )
 
@@ -36,7 +34,7 @@ customers:
 // soldWorld has that catalogue and events at every hour from 0 to 23 in the
 // past, which name what the hour says.
 func soldWorld(t *testing.T) *world {
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.want(w.call("POST", "/api/v1/catalog", sold, yamlBody...), 200)
 	var events []string
 	for _, e := range []struct{ at, customer, data string }{
@@ -149,7 +147,7 @@ func TestProductUsageOfOthers(t *testing.T) {
 // TestProductUsageAsCSV asks for lines, in which no text is a formula.
 func TestProductUsageAsCSV(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.want(w.call("POST", "/api/v1/catalog", strings.Replace(smallCatalog, `"where":{"service":"shop"},`, "", 1)), 200)
 	w.ingest(testEvent("1", "data", `{"service":"=1+1"}`), 1, 0, 0, 0)
 	body := w.want(w.call("GET", "/api/v1/usage?customer=acme&group_by=service&"+today, "", "Accept", "text/csv"), 200).Body
@@ -162,7 +160,7 @@ func TestProductUsageAsCSV(t *testing.T) {
 // TestProductUsageLimit asks for as many rows as there may be, and for more.
 func TestProductUsageLimit(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.want(w.call("POST", "/api/v1/catalog", strings.Replace(smallCatalog, `"where":{"service":"shop"},`, "", 1)), 200)
 	var events []string
 	for i := range metering.MaxProductRows {

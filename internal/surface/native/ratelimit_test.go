@@ -50,7 +50,7 @@ func TestRequestsOfAKey(t *testing.T) {
 // Without a limit nothing is said of one.
 func TestNoLimitOfRequests(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	a := w.want(w.call("GET", "/api/v1/meters", ""), http.StatusOK)
 	if got := a.Header.Get("RateLimit-Limit"); got != "" {
 		t.Errorf("RateLimit-Limit: %q", got)

@@ -3,9 +3,6 @@ package native
 import (
 	"net/http"
 	"testing"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 // soldCatalog is a customer who is billed through AWS by what a meter counts.
@@ -36,7 +33,7 @@ func callReports(call func(method, route, path, body string, header ...string)) 
 
 func TestReportByHand(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.want(w.call("POST", "/api/v1/catalog", soldCatalog, "Content-Type", "application/yaml"), http.StatusOK)
 	w.want(w.call("POST", "/api/v1/events", soldEvent), http.StatusOK)
 	type answer struct{ Reports []reportBody }

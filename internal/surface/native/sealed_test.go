@@ -9,16 +9,13 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 // TestConflictsAreSealed: no answer to a bound key quotes what another
 // customer's event holds or where it is, in any mode and form.
 func TestConflictsAreSealed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.meters()
 	theirs := func(id string) string {
 		return testEvent(id, "subject", `"zeta"`, "type", `"secret.type"`, "time", `"2026-11-22T07:07:07Z"`, "data", `{"secret":"4711","bytes":987654}`)
@@ -61,7 +58,7 @@ func TestConflictsAreSealed(t *testing.T) {
 // changes by nothing but its own usage, and a bound key is told none.
 func TestPlacesAreOnesOwn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.want(w.call("POST", "/api/v1/organizations", `{"id":"other"}`), 201)
 	noise := 0
 	busy := func(n int) {
@@ -137,7 +134,7 @@ func TestPlacesAreOnesOwn(t *testing.T) {
 // customer's; one without sends any that are no other customer's.
 func TestSources(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.meters()
 	create := func(customer string, status int, texts []string, sources ...string) answer {
 		t.Helper()
@@ -232,7 +229,7 @@ entitlements:
 // not exist, and no answer to it names who did something.
 func TestWhatIsNotOnesOwnIsUnknown(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.want(w.call("POST", "/api/v1/catalog", ownedCatalog, yamlBody...), 200)
 	w.ingest("["+testEvent("a")+","+testEvent("z", "subject", `"zeta"`, "data", `{"product":"zdn"}`)+","+testEvent("o", "data", `{"product":"zdn"}`, "time", `"2026-11-21T10:00:00Z"`)+"]", 3, 0, 0, 0)
 	w.want(w.call("POST", "/api/v1/entitlements/e1/credits", `{"amount":"5"}`), 201, "key:")

@@ -6,9 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 // TestBodiesAreReadStrictly: what two readers of JSON would understand
@@ -16,7 +13,7 @@ import (
 // where everything would be meant instead of one thing.
 func TestBodiesAreReadStrictly(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.createNouns()
 
 	for _, c := range []struct{ method, path, member, good string }{
@@ -60,7 +57,7 @@ var nothing = regexp.MustCompile(`is null|is empty|is no time|is missing|is requ
 // TestNullIsNoRestriction: a member that restricts is not taken for absent when it is null or empty.
 func TestNullIsNoRestriction(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.createNouns()
 
 	for _, c := range []struct {
@@ -106,7 +103,7 @@ func hexOf(c byte) string { return string("0123456789abcdef"[c>>4]) + string("01
 // TestTextIsUTF8: what is not UTF-8 is refused in paths and query strings, as in bodies.
 func TestTextIsUTF8(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.createNouns()
 	for _, c := range []struct{ method, path, body string }{
 		{"GET", "/api/v1/customers/a%FFb", ""}, {"PATCH", "/api/v1/customers/a%FFb", `{}`}, {"DELETE", "/api/v1/products/%C0%A0", ""},
@@ -128,7 +125,7 @@ func TestTextIsUTF8(t *testing.T) {
 // admin does not take the operator right away from who has it.
 func TestTheLastAdminKeyStays(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	made := func(body string, header ...string) (id, token string) {
 		var k struct{ ID, Key string }
 		if err := json.Unmarshal([]byte(w.want(w.call("POST", "/api/v1/keys", body, header...), 201).Body), &k); err != nil {
@@ -185,7 +182,7 @@ func TestTheLastAdminKeyStays(t *testing.T) {
 // TestRefusedKeysAreAudited: with the address; a request without a key is none.
 func TestRefusedKeysAreAudited(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.want(w.call("GET", "/api/v1/meters", "", as("")...), 401)
 	w.want(w.call("GET", "/api/v1/meters", "", as("odo_wrong")...), 401)
 	w.want(w.call("GET", "/api/v1/meters", "", as("odo_wrong")...), 401)

@@ -2,14 +2,11 @@ package native
 
 import (
 	"testing"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 func TestUnattributed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.meters()
 	w.want(w.call("POST", "/api/v1/catalog", `{"customers":[{"id":"acme","services":[{"id":"shop"}]},{"id":"zeta"}]}`), 200)
 	w.ingest("["+testEvent("a", "subject", `"acme"`, "data", `{"service":"shop"}`)+","+testEvent("b", "subject", `"acme"`, "data", `{"service":"stall"}`)+","+

@@ -8,9 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"odometer/internal/httpserver"
-	"odometer/internal/ledger"
 )
 
 type usageBody struct {
@@ -42,7 +39,7 @@ func (u usageBody) lines(groups ...string) []string {
 // usageWorld has a day of events: every hour from 00:30 to 11:30, service a
 // for acme with 0.1 bytes, and at even hours service b for zeta with 2.
 func usageWorld(t *testing.T) *world {
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.meters()
 	var events []string
 	for h := range 12 {
@@ -252,7 +249,7 @@ func FuzzUsageQuery(f *testing.F) {
 // shows twice.
 func TestLocalTimesOfQueries(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, httpserver.Options{}, ledger.Limits{})
+	w := newWorld(t)
 	w.want(w.call("POST", "/api/v1/catalog", smallCatalog), 200)
 	for _, c := range []struct{ from, to, tz, start, end string }{
 		{"2026-09-06", "2026-09-07", "America/Santiago", "2026-09-06T01:00:00-03:00", "2026-09-07T00:00:00-03:00"},

@@ -1,7 +1,9 @@
 package suger
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
@@ -135,23 +137,14 @@ func nextOffset(offset int32, rows int, more bool) int32 {
 
 // deleteGroup is operation deleteUsageRecordGroup.
 func (a api) deleteGroup(x *httpserver.Exchange) error {
-	values, err := x.Query()
-	if err != nil {
-		return err
-	}
-	day, err := wire.ParseCreationDate(values)
-	if err != nil {
-		return err
-	}
-	g, err := a.Service.DeleteGroup(x.Request.Context(), x.Principal, x.Param("group"), day)
-	if err != nil {
-		return err
-	}
-	return answerGroup(x, g)
+	return a.changeGroup(x, a.Service.DeleteGroup)
 }
 
 // retryGroup is operation retryUsageRecordGroup.
-func (a api) retryGroup(x *httpserver.Exchange) error {
+func (a api) retryGroup(x *httpserver.Exchange) error { return a.changeGroup(x, a.Service.RetryGroup) }
+
+// changeGroup changes one group, of the day that the request names, if any.
+func (a api) changeGroup(x *httpserver.Exchange, change func(context.Context, metering.Principal, string, time.Time) (metering.RecordGroup, error)) error {
 	values, err := x.Query()
 	if err != nil {
 		return err
@@ -160,7 +153,7 @@ func (a api) retryGroup(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	g, err := a.Service.RetryGroup(x.Request.Context(), x.Principal, x.Param("group"), day)
+	g, err := change(x.Request.Context(), x.Principal, x.Param("group"), day)
 	if err != nil {
 		return err
 	}

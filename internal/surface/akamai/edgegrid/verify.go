@@ -1,6 +1,7 @@
 package edgegrid
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"time"
@@ -53,18 +54,11 @@ func DefaultLimits() Limits {
 
 func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
-	fill(&l.HeaderBytes, d.HeaderBytes)
-	fill(&l.Skew, d.Skew)
-	fill(&l.Nonces, d.Nonces)
-	fill(&l.NoncesPerClient, d.NoncesPerClient)
+	l.HeaderBytes = cmp.Or(l.HeaderBytes, d.HeaderBytes)
+	l.Skew = cmp.Or(l.Skew, d.Skew)
+	l.Nonces = cmp.Or(l.Nonces, d.Nonces)
+	l.NoncesPerClient = cmp.Or(l.NoncesPerClient, d.NoncesPerClient)
 	return l
-}
-
-func fill[T comparable](field *T, def T) {
-	var zero T
-	if *field == zero {
-		*field = def
-	}
 }
 
 // Credential is what is known of one client token. Owner is whatever the
