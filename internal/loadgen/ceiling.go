@@ -15,10 +15,10 @@ type Ceiling struct {
 	Read  uint64 `json:"read_events_per_second"`  // and every key and value is then read once
 }
 
-// MeasureCeiling parses the plan's own request bodies with fastjson on all
+// measureCeiling parses the plan's own request bodies with fastjson on all
 // cores, half of the given time without and half with reading the values: what
 // a server that did nothing else could take in.
-func MeasureCeiling(plan Plan, d time.Duration) (Ceiling, error) {
+func measureCeiling(plan Plan, d time.Duration) (Ceiling, error) {
 	streams := make([]*stream, runtime.GOMAXPROCS(0))
 	for i := range streams {
 		streams[i] = newStream(plan, i, "")

@@ -54,12 +54,12 @@ func checkVerdicts(result *Result) error {
 // checkTotals compares each meter's total with what was sent.
 func (r *Run) checkTotals(ctx context.Context, plan Plan, sent Totals) error {
 	second := time.Second
-	sampleEnd := plan.Base.Truncate(SampleSeconds * second) // the sample that holds Base may not have ended
-	sampleStart := plan.Start().Truncate(SampleSeconds * second)
+	sampleEnd := plan.Base.Truncate(sampleSeconds * second) // the sample that holds Base may not have ended
+	sampleStart := plan.Start().Truncate(sampleSeconds * second)
 	return errors.Join(
 		r.checkTotal(ctx, meterKey(plan, countMeter), plan.Start(), plan.Base, strconv.FormatUint(sent.Events, 10)),
 		r.checkTotal(ctx, meterKey(plan, bytesMeter), plan.Start(), plan.Base, strconv.FormatInt(sent.Bytes, 10)),
-		r.checkTotal(ctx, meterKey(plan, p95Meter), sampleStart, sampleEnd, percentile95(sent.SampleBytes, int(sampleEnd.Sub(sampleStart)/second)/SampleSeconds)),
+		r.checkTotal(ctx, meterKey(plan, p95Meter), sampleStart, sampleEnd, percentile95(sent.SampleBytes, int(sampleEnd.Sub(sampleStart)/second)/sampleSeconds)),
 	)
 }
 
@@ -68,7 +68,7 @@ func percentile95(samples []int64, n int) string {
 	sorted := slices.Clone(samples[:n])
 	slices.Sort(sorted)
 	element := sorted[(95*n+99)/100-1]
-	return meter.NewDecimal(element).Quo(meter.NewDecimal(SampleSeconds)).String()
+	return meter.NewDecimal(element).Quo(meter.NewDecimal(sampleSeconds)).String()
 }
 
 func (r *Run) checkTotal(ctx context.Context, key string, from, to time.Time, want string) error {

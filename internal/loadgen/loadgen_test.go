@@ -79,7 +79,7 @@ func newSink(t *testing.T) (*sink, Target) {
 // checkTotals recomputes a result's totals from the events the sink holds.
 func checkTotals(t *testing.T, s *sink, plan Plan, got Totals) {
 	t.Helper()
-	firstSample := plan.Start().Truncate(SampleSeconds * time.Second)
+	firstSample := plan.Start().Truncate(sampleSeconds * time.Second)
 	var want Totals
 	want.SampleBytes = make([]int64, len(got.SampleBytes))
 	for _, e := range s.events {
@@ -88,7 +88,7 @@ func checkTotals(t *testing.T, s *sink, plan Plan, got Totals) {
 		}
 		want.Events++
 		want.Bytes += e.Data.Bytes
-		want.SampleBytes[int(e.Time.Sub(firstSample)/(SampleSeconds*time.Second))] += e.Data.Bytes
+		want.SampleBytes[int(e.Time.Sub(firstSample)/(sampleSeconds*time.Second))] += e.Data.Bytes
 	}
 	if fmt.Sprint(want.Events, want.Bytes, want.SampleBytes) != fmt.Sprint(got.Events, got.Bytes, got.SampleBytes) {
 		t.Errorf("totals: got %d events, %d bytes; the server saw %d, %d", got.Events, got.Bytes, want.Events, want.Bytes)
@@ -105,8 +105,8 @@ func TestSendKnowsWhatItSent(t *testing.T) {
 			if p.Duplicates > 0 {
 				p.Duplicates = 200
 			}
-			plan := NewPlan(p, 7, testNow, 3)
-			result, err := Send(t.Context(), Options{Target: target, Plan: plan, Events: 1000})
+			plan := newPlan(p, 7, testNow, 3)
+			result, err := send(t.Context(), options{Target: target, Plan: plan, Events: 1000})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +137,7 @@ func TestSendComesBackWhenOverloaded(t *testing.T) {
 	s, target := newSink(t)
 	s.refuse = 2
 	p, _ := FindProfile("batch-100")
-	result, err := Send(t.Context(), Options{Target: target, Plan: NewPlan(p, 1, testNow, 1), Events: 300})
+	result, err := send(t.Context(), options{Target: target, Plan: newPlan(p, 1, testNow, 1), Events: 300})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestSendKeepsToItsRate(t *testing.T) {
 	t.Parallel()
 	_, target := newSink(t)
 	p, _ := FindProfile("batch-1")
-	result, err := Send(t.Context(), Options{Target: target, Plan: NewPlan(p, 1, testNow, 2), Events: 20, Rate: 200})
+	result, err := send(t.Context(), options{Target: target, Plan: newPlan(p, 1, testNow, 2), Events: 20, Rate: 200})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,8 +167,8 @@ func TestSendReportsRefusal(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	p, _ := FindProfile("batch-100")
-	_, err := Send(t.Context(), Options{Target: Target{Address: strings.TrimPrefix(server.URL, "http://")},
-		Plan: NewPlan(p, 1, testNow, 2), Events: 300})
+	_, err := send(t.Context(), options{Target: Target{Address: strings.TrimPrefix(server.URL, "http://")},
+		Plan: newPlan(p, 1, testNow, 2), Events: 300})
 	if err == nil || !strings.Contains(err.Error(), "401") || !strings.Contains(err.Error(), "who are you") {
 		t.Errorf("error %v, want the server's own words", err)
 	}
@@ -190,7 +190,7 @@ func TestSendReportsALostServer(t *testing.T) {
 		}
 	}()
 	p, _ := FindProfile("batch-1")
-	_, err = Send(t.Context(), Options{Target: Target{Address: listener.Addr().String()}, Plan: NewPlan(p, 1, testNow, 1),
+	_, err = send(t.Context(), options{Target: Target{Address: listener.Addr().String()}, Plan: newPlan(p, 1, testNow, 1),
 		Duration: 500 * time.Millisecond, RetryFor: 600 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "gave up") {
 		t.Errorf("error %v, want that it gave up", err)
@@ -221,7 +221,7 @@ func TestCeilingParsesEveryProfile(t *testing.T) {
 	for _, p := range Profiles() {
 		p.Batch = min(p.Batch, 10)
 		p.Variants = 2
-		c, err := MeasureCeiling(NewPlan(p, 1, testNow, 1), 4*time.Millisecond)
+		c, err := measureCeiling(newPlan(p, 1, testNow, 1), 4*time.Millisecond)
 		if err != nil || c.Parse == 0 || c.Read == 0 {
 			t.Errorf("%s: %+v, %v", p.Name, c, err)
 		}
@@ -230,7 +230,7 @@ func TestCeilingParsesEveryProfile(t *testing.T) {
 
 func BenchmarkFill(b *testing.B) {
 	p, _ := FindProfile("batch-1000")
-	s := newStream(NewPlan(p, 1, testNow, 1), 0, "")
+	s := newStream(newPlan(p, 1, testNow, 1), 0, "")
 	for n := range uint64(b.N) {
 		s.fill(n, true)
 	}
@@ -242,14 +242,14 @@ func BenchmarkExchange(b *testing.B) {
 	for _, name := range []string{"batch-1", "batch-1000"} {
 		b.Run(name, func(b *testing.B) {
 			p, _ := FindProfile(name)
-			plan := NewPlan(p, 1, testNow, 1)
+			plan := newPlan(p, 1, testNow, 1)
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer listener.Close()
 			go answerAll(listener, p.Batch)
-			result, err := Send(b.Context(), Options{Target: Target{Address: listener.Addr().String()}, Plan: plan,
+			result, err := send(b.Context(), options{Target: Target{Address: listener.Addr().String()}, Plan: plan,
 				Events: uint64(b.N * p.Batch)})
 			if err != nil {
 				b.Fatal(err)

@@ -85,8 +85,8 @@ type Plan struct {
 	Connections int
 }
 
-// NewPlan makes a plan whose events end at now.
-func NewPlan(p Profile, seed uint64, now time.Time, connections int) Plan {
+// newPlan makes a plan whose events end at now.
+func newPlan(p Profile, seed uint64, now time.Time, connections int) Plan {
 	if connections == 0 {
 		connections = p.Connections
 	}

@@ -46,13 +46,13 @@ type Sent struct {
 // Profile sends the load of a profile and compares the server's figures with it.
 // What was sent is returned as soon as something was, also with an error.
 func (r *Run) Profile(ctx context.Context, profile Profile) (*Report, *Sent, error) {
-	plan := NewPlan(profile, r.Seed, r.Clock(), r.Connections)
+	plan := newPlan(profile, r.Seed, r.Clock(), r.Connections)
 	if err := r.createMeters(ctx, plan); err != nil {
 		return nil, nil, err
 	}
 	report := &Report{}
 	if r.Ceiling > 0 {
-		ceiling, err := MeasureCeiling(plan, r.Ceiling)
+		ceiling, err := measureCeiling(plan, r.Ceiling)
 		if err != nil {
 			return nil, nil, fmt.Errorf("parse ceiling: %w", err)
 		}
@@ -64,7 +64,7 @@ func (r *Run) Profile(ctx context.Context, profile Profile) (*Report, *Sent, err
 		return nil, nil, err
 	}
 	series := &rateSeries{}
-	result, err := Send(ctx, Options{Target: r.Target, Plan: plan, Events: r.Events, Duration: r.Duration, Rate: r.Rate,
+	result, err := send(ctx, options{Target: r.Target, Plan: plan, Events: r.Events, Duration: r.Duration, Rate: r.Rate,
 		OnProgress: func(events uint64, elapsed time.Duration) {
 			series.second(events, elapsed, r.sample(ctx).resident)
 			r.tell(Progress{Events: events, Elapsed: elapsed, ResidentPeak: series.peak})

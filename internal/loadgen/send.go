@@ -28,14 +28,14 @@ func (t Target) head() string {
 	return head
 }
 
-// Options bound a run. It ends at Events or after Duration, whichever is set.
-type Options struct {
+// options bound a run. It ends at Events or after Duration, whichever is set.
+type options struct {
 	Target   Target
 	Plan     Plan
 	Events   uint64        // rounded up to whole requests
 	Duration time.Duration // from the first request
 	Rate     uint64        // events per second over all connections; 0 = as fast as possible
-	RetryFor time.Duration // a server that restarts or is overloaded is waited for this long; 0 = DefaultRetryFor
+	RetryFor time.Duration // a server that restarts or is overloaded is waited for this long; 0 = defaultRetryFor
 
 	// OnProgress, if set, is called once a second with the events answered so far.
 	OnProgress func(events uint64, elapsed time.Duration)
@@ -56,8 +56,8 @@ type Result struct {
 	Batches    []uint64 // requests sent per connection, for Resend
 }
 
-// Send runs the load until it is done or ctx ends.
-func Send(ctx context.Context, o Options) (*Result, error) {
+// send runs the load until it is done or ctx ends.
+func send(ctx context.Context, o options) (*Result, error) {
 	workers := make([]*worker, o.Plan.Connections)
 	batch := uint64(o.Plan.Profile.Batch)
 	var quota uint64
@@ -66,7 +66,7 @@ func Send(ctx context.Context, o Options) (*Result, error) {
 	}
 	for i := range workers {
 		w := &worker{stream: newStream(o.Plan, i, o.Target.head()), target: o.Target, count: true,
-			retryFor: cmp.Or(o.RetryFor, DefaultRetryFor)}
+			retryFor: cmp.Or(o.RetryFor, defaultRetryFor)}
 		if quota > 0 {
 			w.quota = quota / uint64(len(workers))
 			if uint64(i) < quota%uint64(len(workers)) {
@@ -99,7 +99,7 @@ func Resend(ctx context.Context, target Target, plan Plan, batches []uint64, eve
 	}
 	workers := make([]*worker, len(batches))
 	for i := range workers {
-		workers[i] = &worker{stream: newStream(plan, i, target.head()), target: target, quota: none, retryFor: DefaultRetryFor}
+		workers[i] = &worker{stream: newStream(plan, i, target.head()), target: target, quota: none, retryFor: defaultRetryFor}
 	}
 	for k := range want {
 		// The k-th of want is request number k*sent/want of all, connection by connection.
@@ -264,8 +264,8 @@ func (w *worker) run(ctx context.Context, start time.Time, answered *atomic.Uint
 	return nil
 }
 
-// DefaultRetryFor is how long one request is sent again and again.
-const DefaultRetryFor = 30 * time.Second
+// defaultRetryFor is how long one request is sent again and again.
+const defaultRetryFor = 30 * time.Second
 
 const retryPause = 100 * time.Millisecond // between two sends of one request
 

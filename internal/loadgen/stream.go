@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// SampleSeconds is the sample of the percentile meter.
-const SampleSeconds = 300
+// sampleSeconds is the sample of the percentile meter.
+const sampleSeconds = 300
 
 // stream makes the requests of one connection, in order.
 type stream struct {
@@ -62,12 +62,12 @@ func newStream(plan Plan, conn int, target string) *stream {
 		key:      mix(mix(plan.Seed) ^ uint64(plan.Base.Unix())<<16 ^ uint64(conn)),
 		startSec: uint64(start.Sub(firstDay) / time.Second),
 		span:     uint64(plan.Profile.Span / time.Second),
-		slotSec:  uint64(start.Unix()) % SampleSeconds,
+		slotSec:  uint64(start.Unix()) % sampleSeconds,
 	}
 	for day := firstDay; day.Before(plan.Base); day = day.AddDate(0, 0, 1) {
 		s.days = append(s.days, day.Format(time.DateOnly))
 	}
-	s.totals.SampleBytes = make([]int64, (s.slotSec+s.span)/SampleSeconds+1)
+	s.totals.SampleBytes = make([]int64, (s.slotSec+s.span)/sampleSeconds+1)
 	random := mix(s.key ^ 0xb0d1)
 	for range plan.Profile.Variants {
 		s.bodies = append(s.bodies, s.build(target, &random))
@@ -151,7 +151,7 @@ func (s *stream) fill(n uint64, count bool) *body {
 		}
 		s.totals.Events++
 		s.totals.Bytes += b.bytes[i]
-		s.totals.SampleBytes[(s.slotSec+second)/SampleSeconds] += b.bytes[i]
+		s.totals.SampleBytes[(s.slotSec+second)/sampleSeconds] += b.bytes[i]
 	}
 	return b
 }
