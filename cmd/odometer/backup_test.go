@@ -231,14 +231,7 @@ func refusesTargets(t *testing.T, s *testServer, path func(string) string) {
 // TestVerifyFindsDamage flips one bit in the largest file of the log.
 func TestVerifyFindsDamage(t *testing.T) {
 	t.Parallel()
-	s := fresh(t)
-	must(t, s.as(s.adminKey), "load", "--profile", "batch-1000", "--connections", "1", "--events", "5000")
-	s.stop()
-	must(t, nil, "verify", "--data", s.data)
-	files, err := filepath.Glob(filepath.Join(s.data, ledgerFolder, "log", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, files := loadedStores(t, "5000", "log", "*")
 	var largest string
 	var size int64
 	for _, path := range files {

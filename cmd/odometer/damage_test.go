@@ -48,18 +48,26 @@ func spoil(t *testing.T, r *rand.Rand, path string) {
 	}
 }
 
+// loadedStores is a server that has taken in so many events and stopped, and
+// those of its ledger's files that a pattern names.
+func loadedStores(t *testing.T, events string, pattern ...string) (s *testServer, files []string) {
+	t.Helper()
+	s = fresh(t)
+	must(t, s.as(s.adminKey), "load", "--profile", "batch-1000", "--connections", "1", "--events", events)
+	s.stop()
+	must(t, nil, "verify", "--data", s.data)
+	files, err := filepath.Glob(filepath.Join(append([]string{s.data, ledgerFolder}, pattern...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, files
+}
+
 // TestDamagedStores: damage of any file of the ledger's stores ends verify
 // with exit code 3, or is without effect.
 func TestDamagedStores(t *testing.T) {
 	t.Parallel()
-	s := fresh(t)
-	must(t, s.as(s.adminKey), "load", "--profile", "batch-1000", "--connections", "1", "--events", "3000")
-	s.stop()
-	must(t, nil, "verify", "--data", s.data)
-	files, err := filepath.Glob(filepath.Join(s.data, ledgerFolder, "*", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, files := loadedStores(t, "3000", "*", "*")
 	r := fixedtest.Rand(t)
 	told := map[string]int{}
 	for _, file := range files {

@@ -17,10 +17,6 @@ import (
 // directory with the catalogue in a real PostgreSQL.
 func TestCatalogInPostgreSQL(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Log("not run with -short: it starts a server")
-		return
-	}
 	postgres, ok := postgrestest.Start(t)
 	if !ok {
 		return

@@ -15,10 +15,6 @@ import (
 
 func TestPostgreSQL(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Log("not run with -short: it starts a server")
-		return
-	}
 	server, ok := postgrestest.Start(t)
 	if !ok {
 		return

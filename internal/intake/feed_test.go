@@ -177,6 +177,17 @@ func (f *feed) commit(t *testing.T, plan *Plan, in *File, at Progress, d Decoder
 	}
 }
 
+// twoLogs writes two logs that have so many first lines in common, and then 100
+// and 50 of their own.
+func twoLogs(t *testing.T, shared int) (a, b string) {
+	t.Helper()
+	dir := t.TempDir()
+	a, b = filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
+	intaketest.Write(t, a, intaketest.AccessLines(0, shared)+intaketest.AccessLines(100, 200))
+	intaketest.Write(t, b, intaketest.AccessLines(0, shared)+intaketest.AccessLines(200, 250))
+	return a, b
+}
+
 // readLog returns a feed that has read a new log of so many lines.
 func readLog(t *testing.T, lines int) (f *feed, path string) {
 	t.Helper()

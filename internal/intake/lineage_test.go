@@ -109,10 +109,7 @@ func TestInterruptedRunResumes(t *testing.T) {
 // in the second they were rotated.
 func TestTwoLogsThatStartAlike(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	a, b := filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
-	intaketest.Write(t, a, intaketest.AccessLines(0, 3)+intaketest.AccessLines(100, 200))
-	intaketest.Write(t, b, intaketest.AccessLines(0, 3)+intaketest.AccessLines(200, 250))
+	a, b := twoLogs(t, 3)
 	f := logFeed(t)
 	f.check(t, a, counts{Accepted: 103, Kind: Fresh})
 	f.check(t, b, counts{Accepted: 53, Kind: Forked})
@@ -124,7 +121,7 @@ func TestTwoLogsThatStartAlike(t *testing.T) {
 	f.forget(t).check(t, b+".gz", counts{Duplicates: 53, Kind: Fresh})
 	f.forget(t).check(t, a, counts{Duplicates: 103, Kind: Fresh})
 	// A third that starts like the second for longer.
-	c := filepath.Join(dir, "c.log")
+	c := filepath.Join(filepath.Dir(a), "c.log")
 	intaketest.Write(t, c, intaketest.AccessLines(0, 3)+intaketest.AccessLines(200, 210)+intaketest.AccessLines(900, 910))
 	f.forget(t)
 	f.check(t, a, counts{Duplicates: 103, Kind: Fresh})
@@ -137,10 +134,7 @@ func TestTwoLogsThatStartAlike(t *testing.T) {
 // TestInterruptedFork dies within the lines that two logs have in common.
 func TestInterruptedFork(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	a, b := filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
-	intaketest.Write(t, a, intaketest.AccessLines(0, 30)+intaketest.AccessLines(100, 200))
-	intaketest.Write(t, b, intaketest.AccessLines(0, 30)+intaketest.AccessLines(200, 250))
+	a, b := twoLogs(t, 30)
 	f := logFeed(t)
 	f.check(t, a, counts{Accepted: 130, Kind: Fresh})
 	dies := *f
@@ -153,10 +147,7 @@ func TestInterruptedFork(t *testing.T) {
 // other log that starts alike is counted all the same.
 func TestKilledBeforeTheFirstCommit(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	a, b := filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")
-	intaketest.Write(t, a, intaketest.AccessLines(0, 3)+intaketest.AccessLines(100, 200))
-	intaketest.Write(t, b, intaketest.AccessLines(0, 3)+intaketest.AccessLines(200, 250))
+	a, b := twoLogs(t, 3)
 	f := logFeed(t)
 	dies := *f
 	dies.stop = 2

@@ -233,9 +233,6 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 // sending the same hours at the same time.
 func TestTwoReportersAtOnce(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		return
-	}
 	server, ok := postgrestest.Start(t)
 	if !ok {
 		return

@@ -214,10 +214,6 @@ func TestIsolationMatrix(t *testing.T) {
 // TestIsolationMatrixPostgreSQL is the same, and TestUnseenIsUnknown, on PostgreSQL.
 func TestIsolationMatrixPostgreSQL(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Log("not run with -short: it starts a server")
-		return
-	}
 	server, ok := postgrestest.Start(t)
 	if !ok {
 		return

@@ -41,9 +41,13 @@ const ports = 5
 
 // Start starts a server for as long as the test runs. If the programs are
 // missing it fails the test; ok is false if ODOMETER_ALLOW_MISSING names
-// postgresql, a list with commas.
+// postgresql, a list with commas, and with -short.
 func Start(t testing.TB) (s *Server, ok bool) {
 	t.Helper()
+	if testing.Short() {
+		t.Log("not run with -short: it starts a server")
+		return nil, false
+	}
 	bin, found := programs(t.Context())
 	if !found {
 		if slices.Contains(strings.Split(os.Getenv("ODOMETER_ALLOW_MISSING"), ","), "postgresql") {

@@ -50,10 +50,6 @@ func TestReport(t *testing.T) {
 // TestOnPostgreSQL does what the database is asked for.
 func TestOnPostgreSQL(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Log("not run with -short: it starts a server")
-		return
-	}
 	database, ok := postgrestest.Start(t)
 	if !ok {
 		return
