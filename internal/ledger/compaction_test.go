@@ -329,7 +329,7 @@ func TestFlippedBitInAMergedBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = copied.Close() }()
-	flipMerged(t, copied.DB(), rng, "h")
+	flipMerged(t, engineOf(copied), rng, "h")
 	if _, err := copied.Header(3); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("a header from a damaged record: %v", err)
 	}

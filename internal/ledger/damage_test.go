@@ -235,7 +235,9 @@ func logKey(seq uint64, kind byte) []byte {
 }
 
 // storeOf is the engine below a ledger's log.
-func storeOf(l *Ledger) *pebble.DB { return l.log.(*log.Local).DB() }
+func storeOf(l *Ledger) *pebble.DB { return engineOf(l.log) }
+
+func engineOf(kept log.Log) *pebble.DB { return kept.(interface{ DB() *pebble.DB }).DB() }
 
 // flipBody flips one bit of a stored body.
 func flipBody(t *testing.T, db *pebble.DB, r *rand.Rand, seq uint64) {
@@ -399,9 +401,9 @@ func TestNewerFormatIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	editLog(t, fs, func(db *pebble.DB) error {
-		return db.Set([]byte("m"+metaFormat), []byte{Format + 1}, pebble.Sync)
+		return db.Set([]byte("m"+metaFormat), []byte{storedFormat + 1}, pebble.Sync)
 	})
-	if _, err := Open(context.Background(), Options{Dir: "data", FS: fs}); meter.KindOf(err) != meter.KindUnsupported || !strings.Contains(err.Error(), fmt.Sprint(Format+1)) {
+	if _, err := Open(context.Background(), Options{Dir: "data", FS: fs}); meter.KindOf(err) != meter.KindUnsupported || !strings.Contains(err.Error(), fmt.Sprint(storedFormat+1)) {
 		t.Fatal(err)
 	}
 }

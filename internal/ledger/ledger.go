@@ -137,12 +137,12 @@ const (
 	metaFormat  = "format"
 )
 
-// Format is the version of everything the ledger stores. A directory of a
+// storedFormat is the version of everything the ledger stores. A directory of a
 // newer one is refused, an older one is raised when opened.
 //
 // Since format 2 blocks hold events without a time, numbers beyond the limits
 // of a quantity and extension attributes.
-const Format = 2
+const storedFormat = 2
 
 // Open opens or creates the ledger in o.Dir, replays the tail of the log and
 // starts the appender and the fold. It is ready when it returns. A directory
@@ -189,11 +189,11 @@ func (l *Ledger) open(ctx context.Context) error {
 		return err
 	}
 	l.cache = pebble.NewCache(l.limits.CacheBytes)
-	local, err := log.Open(l.fs, filepath.Join(l.dir, logFolder), storeWatch{l}, l.cache)
+	kept, err := log.Open(l.fs, filepath.Join(l.dir, logFolder), storeWatch{l}, l.cache)
 	if err != nil {
 		return corruptIfDamaged(err)
 	}
-	l.log = local
+	l.log = kept
 	if err := l.openMeta(); err != nil {
 		return err
 	}
@@ -227,18 +227,18 @@ func (l *Ledger) openMeta() error {
 		if err := l.log.SetMeta(metaHashKey, key[:]); err != nil {
 			return err
 		}
-		if err := l.log.SetMeta(metaFormat, []byte{Format}); err != nil {
+		if err := l.log.SetMeta(metaFormat, []byte{storedFormat}); err != nil {
 			return err
 		}
-		v = []byte{Format}
+		v = []byte{storedFormat}
 	}
-	if len(v) != 1 || v[0] == 0 || v[0] > Format {
-		return meter.Errorf(meter.KindUnsupported, "the data directory has format %v; this program reads formats 1 to %d", v, Format)
+	if len(v) != 1 || v[0] == 0 || v[0] > storedFormat {
+		return meter.Errorf(meter.KindUnsupported, "the data directory has format %v; this program reads formats 1 to %d", v, storedFormat)
 	}
-	if v[0] < Format {
+	if v[0] < storedFormat {
 		// Before anything of the new format is stored, so that an older program
 		// refuses the directory instead of taking such a block for damage.
-		if err := l.log.SetMeta(metaFormat, []byte{Format}); err != nil {
+		if err := l.log.SetMeta(metaFormat, []byte{storedFormat}); err != nil {
 			return err
 		}
 	}

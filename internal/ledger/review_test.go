@@ -234,7 +234,7 @@ func TestOpenFailsWhileFolding(t *testing.T) {
 	}
 	raw, err := local.Header(29)
 	if err == nil {
-		err = local.DB().Set(logKey(30, logHeader), raw, pebble.Sync)
+		err = engineOf(local).Set(logKey(30, logHeader), raw, pebble.Sync)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -174,7 +174,7 @@ func TestFormat1IsRaised(t *testing.T) {
 		return nil
 	})
 	l = openTest(t, Options{Dir: "data", FS: fs})
-	if v, err := l.log.Meta(metaFormat); err != nil || len(v) != 1 || v[0] != Format {
+	if v, err := l.log.Meta(metaFormat); err != nil || len(v) != 1 || v[0] != storedFormat {
 		t.Errorf("format %v, %v", v, err)
 	}
 	createMeters(t, l, rows.Org, []meter.Meter{{Key: "n", EventType: "type", Aggregation: meter.AggCount}})

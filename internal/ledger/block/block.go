@@ -25,10 +25,10 @@ import (
 const (
 	MaxRows       = 1 << 17   // events in a block
 	MaxColumns    = 4096      // distinct attribute paths in a block
-	MaxEntries    = 1 << 23   // attribute values in a block, over all rows
-	MaxTextBytes  = 256 << 20 // text in a block, over all dictionaries
-	MaxRequests   = MaxRows   // requests merged into a block
-	MaxRejections = 1 << 17   // rejected events kept in a block
+	maxEntries    = 1 << 23   // attribute values in a block, over all rows
+	maxTextBytes  = 256 << 20 // text in a block, over all dictionaries
+	maxRequests   = MaxRows   // requests merged into a block
+	maxRejections = 1 << 17   // rejected events kept in a block
 	MaxRawBytes   = 1024      // kept of a rejected event's text
 )
 

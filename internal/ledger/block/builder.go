@@ -335,11 +335,11 @@ func (b *Builder) Commit(e *Envelope) error {
 	if r.N > MaxRows {
 		b.exceed("%d events", MaxRows)
 	}
-	if b.entries > MaxEntries {
-		b.exceed("%d attribute values", MaxEntries)
+	if b.entries > maxEntries {
+		b.exceed("%d attribute values", maxEntries)
 	}
-	if b.text() > MaxTextBytes {
-		b.exceed("%d bytes of text", MaxTextBytes)
+	if b.text() > maxTextBytes {
+		b.exceed("%d bytes of text", maxTextBytes)
 	}
 	if b.over != nil {
 		return b.over

@@ -125,7 +125,7 @@ func (r *reader) bitmap(n int) []uint32 {
 }
 
 func (r *reader) requests(rows *Rows) {
-	n := r.count(MaxRequests, "number of requests")
+	n := r.count(maxRequests, "number of requests")
 	if n > r.end-r.at { // a request takes at least a byte
 		r.fail("number of requests")
 		return
@@ -150,7 +150,7 @@ func (r *reader) requests(rows *Rows) {
 			}
 			continue
 		}
-		q.Events = uint32(r.count(MaxRows+MaxRejections, "events of a request"))
+		q.Events = uint32(r.count(MaxRows+maxRejections, "events of a request"))
 		next := uint64(0)
 		for j := range index {
 			next += r.uvarint()
@@ -165,7 +165,7 @@ func (r *reader) requests(rows *Rows) {
 			r.fail("events of a request")
 		}
 		kept := r.count(int(q.Events-q.Rows), "number of rejections")
-		if rejections += kept; rejections > MaxRejections {
+		if rejections += kept; rejections > maxRejections {
 			r.fail("number of rejections")
 		}
 		for j := 0; j < kept && r.err == nil; j++ {
@@ -182,7 +182,7 @@ func (r *reader) requests(rows *Rows) {
 
 func (r *reader) rejection() Rejection {
 	return Rejection{
-		Index:  uint32(r.count(MaxRows+MaxRejections, "position of a rejection")),
+		Index:  uint32(r.count(MaxRows+maxRejections, "position of a rejection")),
 		ID:     r.string(),
 		Source: r.string(),
 		Reason: r.string(),
@@ -226,7 +226,7 @@ func (r *reader) codeList(count, n int, optional bool) []uint32 {
 func (r *reader) column(n int) (c Column) {
 	c.Path = r.string()
 	count := r.rowSet(&c, n)
-	if r.entries += count; count == 0 || r.entries > MaxEntries {
+	if r.entries += count; count == 0 || r.entries > maxEntries {
 		r.fail("number of entries")
 		return c
 	}

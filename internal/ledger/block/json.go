@@ -43,7 +43,7 @@ func (r *Rows) DataJSON(row int, dst []byte) []byte {
 		}
 	}
 	// Members of one object are neighbours in this order.
-	slices.SortFunc(columns, func(a, b *Column) int { return ComparePaths(a.Path, b.Path) })
+	slices.SortFunc(columns, func(a, b *Column) int { return comparePaths(a.Path, b.Path) })
 	dst = append(dst, '{')
 	var open []string // keys of the nested objects that are open
 	for i, c := range columns {
@@ -89,9 +89,9 @@ func (c *Column) appendJSON(dst []byte, row int) []byte {
 	}
 }
 
-// ComparePaths orders attribute paths key by key, so that the paths below one
+// comparePaths orders attribute paths key by key, so that the paths below one
 // object are neighbours.
-func ComparePaths(a, b string) int {
+func comparePaths(a, b string) int {
 	for i := range min(len(a), len(b)) {
 		if a[i] == b[i] {
 			continue

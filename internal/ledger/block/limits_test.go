@@ -97,14 +97,14 @@ func TestColumnsLimit(t *testing.T) {
 func TestEntriesLimit(t *testing.T) {
 	t.Parallel()
 	b := NewBuilder(testKey, "acme", "")
-	b.entries = MaxEntries - 1
+	b.entries = maxEntries - 1
 	g := plainEvent(0)
 	g.data = []attribute{{"a", meter.BoolValue(true)}}
 	if err := commit(b, g); err != nil {
 		t.Fatal(err)
 	}
-	wantTooLarge(t, commit(b, g), MaxEntries)
-	r := reader{b: make([]byte, 64), end: 56, entries: MaxEntries - 1}
+	wantTooLarge(t, commit(b, g), maxEntries)
+	r := reader{b: make([]byte, 64), end: 56, entries: maxEntries - 1}
 	r.b[1], r.b[2] = rowsAll, byte(meter.True)
 	if r.column(1); r.err != nil {
 		t.Fatal(r.err)
@@ -120,14 +120,14 @@ func TestTextLimit(t *testing.T) {
 	b := NewBuilder(testKey, "acme", "")
 	g := plainEvent(0)
 	g.data = []attribute{{"a", meter.StringValue("text")}}
-	b.attrText = MaxTextBytes - len("0") - len("s") - len("t") - len("text")
+	b.attrText = maxTextBytes - len("0") - len("s") - len("t") - len("text")
 	if err := commit(b, g); err != nil {
 		t.Fatal(err)
 	}
-	wantTooLarge(t, commit(b, g), MaxTextBytes)
+	wantTooLarge(t, commit(b, g), maxTextBytes)
 	r := reader{}
-	if !r.takeText(MaxTextBytes) || r.takeText(1) || r.err == nil {
-		t.Fatal("the reader's bound on text is not MaxTextBytes")
+	if !r.takeText(maxTextBytes) || r.takeText(1) || r.err == nil {
+		t.Fatal("the reader's bound on text is not maxTextBytes")
 	}
 }
 
@@ -137,7 +137,7 @@ func TestRequestAndRejectionLimits(t *testing.T) {
 	src.Reject("", "", "no", nil)
 	rows := src.Rows()
 	b := NewBuilder(testKey, "acme", "")
-	b.rejections = MaxRejections - 1
+	b.rejections = maxRejections - 1
 	if !b.Fits(rows) {
 		t.Fatal("the last rejection does not fit")
 	}
@@ -150,8 +150,8 @@ func TestRequestAndRejectionLimits(t *testing.T) {
 	for b.Fits(empty) {
 		b.Merge(empty)
 	}
-	if n := len(b.rows.Requests); n != MaxRequests-1 {
-		t.Fatalf("%d requests fit, want one below %d", n, MaxRequests)
+	if n := len(b.rows.Requests); n != maxRequests-1 {
+		t.Fatalf("%d requests fit, want one below %d", n, maxRequests)
 	}
 	if _, err := Decode(Encode(nil, b.Rows()), testKey, false, testAccepted); err != nil {
 		t.Fatal(err)

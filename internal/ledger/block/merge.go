@@ -18,8 +18,8 @@ func (b *Builder) Fits(src *Rows) bool {
 		rejections += len(src.Requests[i].Rejections)
 	}
 	return b.rows.N+src.N <= MaxRows && len(b.live)+len(src.Columns) <= MaxColumns &&
-		len(b.rows.Requests)+len(src.Requests) < MaxRequests && b.entries+entries <= MaxEntries &&
-		b.rejections+rejections <= MaxRejections && b.text()+text <= MaxTextBytes
+		len(b.rows.Requests)+len(src.Requests) < maxRequests && b.entries+entries <= maxEntries &&
+		b.rejections+rejections <= maxRejections && b.text()+text <= maxTextBytes
 }
 
 // Merge appends all of src: many small requests become one block. Src is

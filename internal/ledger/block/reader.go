@@ -71,7 +71,7 @@ func (r *reader) string() string { return string(r.text()) }
 
 // takeText accounts for n more bytes of text.
 func (r *reader) takeText(n uint64) bool {
-	if r.texted += n; n > MaxTextBytes || r.texted > MaxTextBytes {
+	if r.texted += n; n > maxTextBytes || r.texted > maxTextBytes {
 		r.fail("amount of text")
 		return false
 	}

@@ -202,7 +202,7 @@ func (r *reader) texts(n int) (s Strings, uuids []byte) {
 	}
 	total := uint64(0)
 	for _, l := range lens {
-		if uint64(l) > MaxTextBytes {
+		if uint64(l) > maxTextBytes {
 			r.fail("length of a text")
 			return s, nil
 		}

@@ -251,7 +251,7 @@ func BenchmarkChunkReader(b *testing.B) {
 	for _, decimals := range []bool{false, true} {
 		b.Run(fmt.Sprint("96of96/decimals=", decimals), func(b *testing.B) {
 			chunk := benchChunks(b, 96, 96, decimals)[0]
-			var r ChunkReader
+			var r chunkReader
 			var sum meter.Sum
 			b.ReportAllocs()
 			for range b.N {

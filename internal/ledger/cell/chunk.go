@@ -24,22 +24,22 @@ const (
 // because a list would not be shorter.
 func bitmapFrom(slotsPerDay int) int { return (slotsPerDay + 7) / 8 }
 
-// ChunkReader iterates over the slots of one chunk in ascending order:
+// chunkReader iterates over the slots of one chunk in ascending order:
 //
-//	var r cell.ChunkReader
+//	var r cell.chunkReader
 //	for err := r.Reset(value); r.Next(); { use(r.Slot(), r.State()) }
 //	return r.Err()
 //
 // It allocates nothing per slot and can be reset to the next chunk. Whatever the bytes, it
 // ends without a panic; damage is an error of KindCorrupt.
-type ChunkReader struct {
+type chunkReader struct {
 	kind   Kind
 	flags  byte
 	scale  uint8
 	perDay int
 	n      int // slots left
 
-	slots   [(MaxSlotsPerDay + 63) / 64]uint64 // not yet returned
+	slots   [(maxSlotsPerDay + 63) / 64]uint64 // not yet returned
 	word    int                                // of slots, where the next one is
 	dirty   decoder
 	marking bool   // dirty slots are left
@@ -57,7 +57,7 @@ type ChunkReader struct {
 }
 
 // Reset starts reading a chunk. The reader keeps value until the next Reset.
-func (r *ChunkReader) Reset(value []byte) error {
+func (r *chunkReader) Reset(value []byte) error {
 	r.n, r.word, r.done, r.at, r.slot, r.marking, r.err = 0, 0, 0, 0, 0, false, nil
 	if len(value) < 3 || value[0] != chunkVersion {
 		return r.fail("unknown version")
@@ -68,7 +68,7 @@ func (r *ChunkReader) Reset(value []byte) error {
 	}
 	in := decoder{b: value[3:]}
 	perDay, n := in.uvarint(), in.uvarint()
-	if !in.ok() || perDay < 1 || perDay > MaxSlotsPerDay || n > perDay {
+	if !in.ok() || perDay < 1 || perDay > maxSlotsPerDay || n > perDay {
 		return r.fail("bad number of slots")
 	}
 	r.perDay, r.n = int(perDay), int(n)
@@ -92,7 +92,7 @@ func (r *ChunkReader) Reset(value []byte) error {
 }
 
 // takeSlots reads which slots are there, in either form.
-func (r *ChunkReader) takeSlots(in *decoder) bool {
+func (r *chunkReader) takeSlots(in *decoder) bool {
 	clear(r.slots[:(r.perDay+63)/64])
 	if r.flags&flagBitmap == 0 {
 		next := uint64(0)
@@ -120,28 +120,28 @@ func (r *ChunkReader) takeSlots(in *decoder) bool {
 }
 
 // forget lets go of the chunk.
-func (r *ChunkReader) forget() {
+func (r *chunkReader) forget() {
 	r.n, r.codes, r.rows, r.dirty.b = 0, nil, nil, nil
 	r.state.Source, r.state.ID = nil, nil
 }
 
 // Kind returns what the chunk's cells keep.
-func (r *ChunkReader) Kind() Kind { return r.kind }
+func (r *chunkReader) Kind() Kind { return r.kind }
 
 // SlotsPerDay returns the number of slots in a day.
-func (r *ChunkReader) SlotsPerDay() int { return r.perDay }
+func (r *chunkReader) SlotsPerDay() int { return r.perDay }
 
 // Slot returns the number in its day of the slot that Next moved to.
-func (r *ChunkReader) Slot() int { return r.slot }
+func (r *chunkReader) Slot() int { return r.slot }
 
 // State returns the state of the slot that Next moved to: a view, valid until
 // the next call of Next or Reset.
-func (r *ChunkReader) State() *State { return &r.state }
+func (r *chunkReader) State() *State { return &r.state }
 
 // Err returns what ended the iteration early, or nil.
-func (r *ChunkReader) Err() error { return r.err }
+func (r *chunkReader) Err() error { return r.err }
 
-func (r *ChunkReader) fail(what string) error {
+func (r *chunkReader) fail(what string) error {
 	r.n = 0
 	r.err = corrupt(what)
 	return r.err
@@ -153,7 +153,7 @@ func corrupt(what string) error {
 }
 
 // Next moves to the next slot. It returns false at the end and on damage.
-func (r *ChunkReader) Next() bool {
+func (r *chunkReader) Next() bool {
 	if !r.step() {
 		return false
 	}
@@ -173,7 +173,7 @@ func (r *ChunkReader) Next() bool {
 }
 
 // step is Next but leaves the value of the slot in raw, unscaled.
-func (r *ChunkReader) step() bool {
+func (r *chunkReader) step() bool {
 	if r.n == 0 {
 		if r.err == nil && !r.atEnd() {
 			_ = r.fail("bytes left over")
@@ -200,7 +200,7 @@ func (r *ChunkReader) step() bool {
 }
 
 // takeNumbers reads the count and the number that a row begins with.
-func (r *ChunkReader) takeNumbers() bool {
+func (r *chunkReader) takeNumbers() bool {
 	code := r.codes[r.done]
 	r.done++
 	short, number := code>>4, code&15
@@ -236,7 +236,7 @@ func loadWord(b []byte) uint64 {
 }
 
 // mark sets the slot's dirty sequence: 0 unless it is the next one listed.
-func (r *ChunkReader) mark() bool {
+func (r *chunkReader) mark() bool {
 	if r.gap != 0 {
 		r.gap--
 		return true
@@ -249,7 +249,7 @@ func (r *ChunkReader) mark() bool {
 }
 
 // takeRest checks a row that is not Numeric and reads what follows its numbers.
-func (r *ChunkReader) takeRest() bool {
+func (r *chunkReader) takeRest() bool {
 	if r.state.Count <= 0 {
 		r.state.Time, r.state.Source, r.state.ID, r.state.Set = 0, nil, nil, nil
 		return r.state.Count == 0 && r.raw.isZero()
@@ -275,6 +275,6 @@ func (r *ChunkReader) takeRest() bool {
 	return true
 }
 
-func (r *ChunkReader) atEnd() bool {
+func (r *chunkReader) atEnd() bool {
 	return len(r.rows) == r.at && !r.marking
 }

@@ -49,7 +49,7 @@ func emptyChunk(kind Kind, perDay int) []byte {
 
 // decode reads a chunk into a map from slot to state.
 func decode(value []byte) (map[int]*State, error) {
-	var r ChunkReader
+	var r chunkReader
 	if err := r.Reset(value); err != nil {
 		return nil, err
 	}
@@ -192,10 +192,10 @@ func TestChunkDamaged(t *testing.T) {
 func TestChunkSlotsPerDay(t *testing.T) {
 	t.Parallel()
 	rng := fixedtest.Rand(t)
-	if _, err := decode(randomChunk(t, rng, Numeric, MaxSlotsPerDay, 5000)); err != nil {
+	if _, err := decode(randomChunk(t, rng, Numeric, maxSlotsPerDay, 5000)); err != nil {
 		t.Fatal(err)
 	}
-	for _, perDay := range []int{0, MaxSlotsPerDay + 1} {
+	for _, perDay := range []int{0, maxSlotsPerDay + 1} {
 		l := Layout{Kind: Numeric, SlotsPerDay: perDay}
 		if l.Check() == nil {
 			t.Errorf("%d slots a day are allowed", perDay)
@@ -224,7 +224,7 @@ func FuzzChunk(f *testing.F) {
 			}
 			return
 		}
-		var r ChunkReader
+		var r chunkReader
 		if err := r.Reset(value); err != nil {
 			t.Fatal(err)
 		}

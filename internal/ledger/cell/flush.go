@@ -203,7 +203,7 @@ func (f *flusher) total(projection Projection, n uint32) *level {
 // rank lists the full series of the meter in order of the ids at the positions of by.
 func (f *flusher) rank(by []int) {
 	f.order = f.order[:0]
-	f.t.SeriesOf(f.plan.Version, func(n uint32) bool {
+	f.t.seriesOf(f.plan.Version, func(n uint32) bool {
 		if group := f.t.Group(n); len(group) == f.plan.Groups {
 			r := ranked{series: n}
 			if len(by) > 0 {

@@ -27,14 +27,14 @@ type Layout struct {
 	Version     uint32 // of the meter
 	Kind        Kind
 	Groups      int // ids in the full group
-	SlotsPerDay int // 1 to MaxSlotsPerDay
+	SlotsPerDay int // 1 to maxSlotsPerDay
 	SetValues   int // distinct values a slot may hold, 0 = any number; see Permanent
 }
 
 // Check reports a layout that cannot be stored.
 func (l *Layout) Check() error {
-	if l.SlotsPerDay < 1 || l.SlotsPerDay > MaxSlotsPerDay {
-		return meter.Errorf(meter.KindInternal, "cells of meter version %d: %d slots a day, want 1 to %d", l.Version, l.SlotsPerDay, MaxSlotsPerDay)
+	if l.SlotsPerDay < 1 || l.SlotsPerDay > maxSlotsPerDay {
+		return meter.Errorf(meter.KindInternal, "cells of meter version %d: %d slots a day, want 1 to %d", l.Version, l.SlotsPerDay, maxSlotsPerDay)
 	}
 	if l.Kind < Numeric || l.Kind > Distinct {
 		return meter.Errorf(meter.KindInternal, "cells of meter version %d: unknown kind %d", l.Version, l.Kind)

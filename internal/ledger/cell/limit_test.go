@@ -54,7 +54,7 @@ func TestMergeBeyondSetValues(t *testing.T) {
 				t.Fatalf("%x and %x from the same parts", first, list[0])
 			}
 		}
-		var r ChunkReader
+		var r chunkReader
 		if err := r.Reset(first); err != nil || !r.Next() {
 			t.Fatal(err, r.Err())
 		}

@@ -36,7 +36,7 @@ type merging struct {
 	buf    []byte // the first operand, later the result
 	added  bool   // page holds the operands
 	page   page
-	reader ChunkReader
+	reader chunkReader
 }
 
 var mergings = sync.Pool{New: func() any { return new(merging) }}
@@ -120,7 +120,7 @@ func Install(l *Layout, base []byte, slots []Recomputed, upTo uint64) ([]byte, e
 	p.reset(l.Kind, l.SlotsPerDay, maxScale)
 	p.limit = l.SetValues
 	if base != nil {
-		var r ChunkReader
+		var r chunkReader
 		if err := r.Reset(base); err != nil {
 			return nil, err
 		}

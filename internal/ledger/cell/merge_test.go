@@ -98,7 +98,7 @@ func TestMergeGrouping(t *testing.T) {
 // negated returns the Numeric chunk that takes v back.
 func negated(t *testing.T, v []byte) []byte {
 	t.Helper()
-	var r ChunkReader
+	var r chunkReader
 	if err := r.Reset(v); err != nil {
 		t.Fatal(err)
 	}

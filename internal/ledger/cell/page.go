@@ -12,7 +12,7 @@ type page struct {
 	kind   Kind
 	perDay int
 	scale  uint8 // nums are in units of 10^-scale
-	set    [(MaxSlotsPerDay + 63) / 64]uint64
+	set    [(maxSlotsPerDay + 63) / 64]uint64
 	nums   []number // Numeric, Min, Max; valid where set
 	states []State  // Last, Distinct; valid where set
 	dirty  []uint64 // valid if marked; 0 where not set
@@ -138,7 +138,7 @@ func (p *page) addPage(o *page) {
 }
 
 // addChunk adds a stored chunk of the same kind and slots.
-func (p *page) addChunk(r *ChunkReader) error {
+func (p *page) addChunk(r *chunkReader) error {
 	if r.kind != p.kind || r.perDay != p.perDay {
 		return r.fail("kind or slot width differs from another chunk's of the same key")
 	}
@@ -159,7 +159,7 @@ func (p *page) addChunk(r *ChunkReader) error {
 }
 
 // addRows adds a chunk whose numbers have to be multiplied by 10^up.
-func (p *page) addRows(r *ChunkReader, up uint8) error {
+func (p *page) addRows(r *chunkReader, up uint8) error {
 	for r.step() {
 		w, ok := r.raw.scaleUp(up)
 		if !ok {
@@ -173,7 +173,7 @@ func (p *page) addRows(r *ChunkReader, up uint8) error {
 
 // addSums does what addRows does for most chunks: Numeric, of the page's
 // scale and nowhere dirty. Merging spends its time here, hence the local copies of what step keeps in r.
-func (p *page) addSums(r *ChunkReader) error {
+func (p *page) addSums(r *chunkReader) error {
 	codes, rows, slot := r.codes, r.rows, 0
 	var padded [maxRowNumbers]byte
 	for i, left := range r.slots[:(p.perDay+63)/64] {

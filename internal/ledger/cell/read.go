@@ -25,8 +25,8 @@ type VisitFunc func(group []uint64, slot int32, s *State) error
 
 // Chunks calls fn for each stored slot of the scope, in order of group and slot.
 func (s *Scope) Chunks(r pebble.Reader, fn VisitFunc) error {
-	var cr ChunkReader
-	return Read(r, s, func(group []uint64, day int32, value []byte) error {
+	var cr chunkReader
+	return readChunks(r, s, func(group []uint64, day int32, value []byte) error {
 		if err := cr.Reset(value); err != nil {
 			return err
 		}
@@ -47,9 +47,9 @@ func (s *Scope) Chunks(r pebble.Reader, fn VisitFunc) error {
 	})
 }
 
-// Read calls fn for each stored chunk of the scope's groups and days, in order
+// readChunks calls fn for each stored chunk of the scope's groups and days, in order
 // of group and day. group and value are only valid during the call.
-func Read(r pebble.Reader, s *Scope, fn func(group []uint64, day int32, value []byte) error) error {
+func readChunks(r pebble.Reader, s *Scope, fn func(group []uint64, day int32, value []byte) error) error {
 	if err := s.Check(); err != nil || s.From >= s.To {
 		return err
 	}
@@ -175,9 +175,9 @@ func (s *Scope) Cells(t *Table, fn VisitFunc) error {
 			visit(n)
 		}
 	case len(s.Group) > 0 && (full || take[0] == 0):
-		t.SeriesOfFirst(s.Version, s.Group[0], visit)
+		t.seriesOfFirst(s.Version, s.Group[0], visit)
 	default:
-		t.SeriesOf(s.Version, visit)
+		t.seriesOf(s.Version, visit)
 	}
 	return err
 }

@@ -70,7 +70,7 @@ func TestReadFindsExactlyItsChunks(t *testing.T) {
 				want = append(want, p)
 			}
 		}
-		err := Read(db, &scope, func(group []uint64, day int32, _ []byte) error {
+		err := readChunks(db, &scope, func(group []uint64, day int32, _ []byte) error {
 			got = append(got, place{group[0], group[1], day})
 			return nil
 		})
@@ -148,7 +148,7 @@ func TestAddingAllocatesNothing(t *testing.T) {
 		for i := range slots {
 			slots[i].Kind = kind
 		}
-		var r ChunkReader
+		var r chunkReader
 		allocs := testing.AllocsPerRun(10, func() {
 			if err := r.Reset(chunk); err != nil {
 				t.Fatal(err)

@@ -98,8 +98,8 @@ func (s *Set) Add(id uint64) (grown int) {
 	return grown
 }
 
-// Union adds every id of o.
-func (s *Set) Union(o *Set) {
+// union adds every id of o.
+func (s *Set) union(o *Set) {
 	for i := range o.boxes {
 		oc := &o.boxes[i]
 		at, ok := s.find(oc.key)

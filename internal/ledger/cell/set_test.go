@@ -41,7 +41,7 @@ func TestSetAgainstSorted(t *testing.T) {
 		both := append(slices.Clone(a), b...)
 		rng.Shuffle(len(both), func(i, j int) { both[i], both[j] = both[j], both[i] })
 		direct := setOf(both...)
-		s.Union(o)
+		s.union(o)
 		requireIDs(t, s, both)
 		if !bytes.Equal(s.appendTo(nil), direct.appendTo(nil)) {
 			t.Fatal("equal sets have different bytes")
@@ -90,7 +90,7 @@ func TestSetUnionOfBitmaps(t *testing.T) {
 		b.Add(2*i + 1)
 		ids = append(ids, 2*i, 2*i+1)
 	}
-	a.Union(&b)
+	a.union(&b)
 	requireIDs(t, &a, ids)
 }
 
@@ -108,8 +108,8 @@ func TestSetForms(t *testing.T) {
 				odd.Add(uint64(i))
 			}
 		}
-		odd.Union(&even)
-		even.Union(&up)
+		odd.union(&even)
+		even.union(&up)
 		for _, s := range []*Set{&down, &odd, &even} {
 			if !bytes.Equal(s.appendTo(nil), up.appendTo(nil)) {
 				t.Fatalf("%d ids: the form depends on the history", n)

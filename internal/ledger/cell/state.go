@@ -39,7 +39,7 @@ func KindFor(a meter.Aggregation) Kind {
 // State is what is known about one slot, or, merged, about several. The zero
 // State with its Kind set says nothing happened and is the identity of Merge.
 //
-// A State handed to a callback or returned by a ChunkReader is a view: Source,
+// A State handed to a callback or returned by a chunkReader is a view: Source,
 // ID and Set belong to the giver and change at its next step. A State that was
 // only ever changed by Merge owns what it holds.
 type State struct {
@@ -97,7 +97,7 @@ func (s *State) Merge(o *State) {
 			if s.Set == nil {
 				s.Set = new(Set)
 			}
-			s.Set.Union(o.Set)
+			s.Set.union(o.Set)
 		}
 	}
 	s.Count = addCount(s.Count, o.Count)

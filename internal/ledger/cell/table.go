@@ -12,8 +12,8 @@ import (
 // 1677 to 2262, fits an int32 with a wide margin.
 const minSlotSeconds = 60
 
-// MaxSlotsPerDay is the largest number of slots in a day: one a minute.
-const MaxSlotsPerDay = 24 * 3600 / minSlotSeconds
+// maxSlotsPerDay is the largest number of slots in a day: one a minute.
+const maxSlotsPerDay = 24 * 3600 / minSlotSeconds
 
 // Table holds the cell deltas of one flush interval. One goroutine changes it;
 // once that has stopped, any number may read it at the same time. Reading while
@@ -153,8 +153,8 @@ func (t *Table) Empty() bool { return t.used == 0 }
 // Cells returns the number of cells.
 func (t *Table) Cells() int { return int(t.used) }
 
-// SeriesCount returns the number of series of one meter version.
-func (t *Table) SeriesCount(version uint32) int {
+// seriesCount returns the number of series of one meter version.
+func (t *Table) seriesCount(version uint32) int {
 	if m := t.meters[version]; m != nil {
 		return m.count
 	}
@@ -207,8 +207,8 @@ func (t *Table) Group(n uint32) []uint64 {
 	return t.arena[s.ids : s.ids+uint32(s.width) : s.ids+uint32(s.width)]
 }
 
-// SeriesOf yields the series of a meter version, latest first.
-func (t *Table) SeriesOf(version uint32, yield func(n uint32) bool) {
+// seriesOf yields the series of a meter version, latest first.
+func (t *Table) seriesOf(version uint32, yield func(n uint32) bool) {
 	m := t.meters[version]
 	if m == nil {
 		return
@@ -220,8 +220,8 @@ func (t *Table) SeriesOf(version uint32, yield func(n uint32) bool) {
 	}
 }
 
-// SeriesOfFirst yields the series of a meter version whose first group id is id.
-func (t *Table) SeriesOfFirst(version uint32, id uint64, yield func(n uint32) bool) {
+// seriesOfFirst yields the series of a meter version whose first group id is id.
+func (t *Table) seriesOfFirst(version uint32, id uint64, yield func(n uint32) bool) {
 	for n := t.firsts[firstKey{version, id}]; n != 0; n = t.series[n-1].nextFirst {
 		if !yield(n - 1) {
 			return

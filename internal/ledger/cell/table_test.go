@@ -33,8 +33,8 @@ func TestTableGrowth(t *testing.T) {
 				tab.AddNumeric(numbers[i], -slot, 2, one)
 			}
 		}
-		if tab.Cells() != series*slots || tab.Empty() || tab.SeriesCount(1) != series/2 || tab.SeriesCount(3) != 0 {
-			t.Fatalf("round %d: %d cells, %d series", round, tab.Cells(), tab.SeriesCount(1))
+		if tab.Cells() != series*slots || tab.Empty() || tab.seriesCount(1) != series/2 || tab.seriesCount(3) != 0 {
+			t.Fatalf("round %d: %d cells, %d series", round, tab.Cells(), tab.seriesCount(1))
 		}
 		for i, n := range numbers {
 			if found, ok := tab.FindSeries(uint32(1+i%2), group(i)); !ok || found != n || !slices.Equal(tab.Group(n), group(i)) {
@@ -55,7 +55,7 @@ func TestTableGrowth(t *testing.T) {
 			t.Fatal("found a series of another version")
 		}
 		tab.Reset()
-		if !tab.Empty() || tab.Bytes() != 0 || tab.SeriesCount(1) != 0 {
+		if !tab.Empty() || tab.Bytes() != 0 || tab.seriesCount(1) != 0 {
 			t.Fatalf("after Reset: %d bytes", tab.Bytes())
 		}
 		if _, ok := tab.FindSeries(1, group(0)); ok {
@@ -78,13 +78,13 @@ func TestTableLists(t *testing.T) {
 	}
 	for version := range uint32(3) {
 		all := 0
-		tab.SeriesOf(version, func(n uint32) bool { all++; return true })
+		tab.seriesOf(version, func(n uint32) bool { all++; return true })
 		if all != 31 {
 			t.Fatalf("version %d: %d series", version, all)
 		}
 		for id := range uint64(5) {
 			var got []uint32
-			tab.SeriesOfFirst(version, id, func(n uint32) bool {
+			tab.seriesOfFirst(version, id, func(n uint32) bool {
 				got = append(got, n)
 				return true
 			})
@@ -95,8 +95,8 @@ func TestTableLists(t *testing.T) {
 		}
 	}
 	stop := 0
-	tab.SeriesOf(1, func(uint32) bool { stop++; return stop < 3 })
-	tab.SeriesOfFirst(1, 1, func(uint32) bool { stop++; return stop < 5 })
+	tab.seriesOf(1, func(uint32) bool { stop++; return stop < 3 })
+	tab.seriesOfFirst(1, 1, func(uint32) bool { stop++; return stop < 5 })
 	if stop != 5 {
 		t.Fatalf("went on after false: %d", stop)
 	}

@@ -75,9 +75,9 @@ func BenchmarkFold(b *testing.B) {
 				for i := range hashes {
 					hashes[i].Hi += 0x9e3779b97f4a7c15
 				}
-				if s.NeedsFreeze() {
+				if s.needsFreeze() {
 					s.recent.free()
-					s.recent = newTable(DefaultRecentSlots, &s.memory)
+					s.recent = newTable(defaultRecentSlots, &s.memory)
 				}
 				if warm {
 					s.Warm(hashes, 0)
@@ -147,7 +147,7 @@ func BenchmarkProbe(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/id")
 			b.ReportMetric(float64(bytes)/float64(v.Len()), "disk-B/id")
-			b.ReportMetric(float64(s.Memory()-int64((DefaultRecentSlots+tailSlots)*slotBytes))/float64(v.Len()), "mem-B/id")
+			b.ReportMetric(float64(s.Memory()-int64((defaultRecentSlots+tailSlots)*slotBytes))/float64(v.Len()), "mem-B/id")
 		})
 		b.Run(fmt.Sprintf("known/runs=%d", runs), func(b *testing.B) {
 			at := 0
@@ -186,7 +186,7 @@ func knownHashes(tb testing.TB, v *Sealed, rng *rand.Rand, n int) []block.Hash {
 func BenchmarkWrite(b *testing.B) {
 	s := benchSet(b, Options{})
 	rng := rand.New(rand.NewPCG(1, 1))
-	for !s.NeedsFreeze() {
+	for !s.needsFreeze() {
 		s.Insert(benchEntry(rng, rng.Uint64(), 1e8))
 	}
 	f := s.Freeze()
@@ -197,7 +197,7 @@ func BenchmarkWrite(b *testing.B) {
 		}
 		f.run.close()
 		f.run, f.info = nil, RunInfo{}
-		if err := s.fs.Remove(s.path(RunName(info.ID))); err != nil {
+		if err := s.fs.Remove(s.path(runName(info.ID))); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -222,7 +222,7 @@ func BenchmarkMerge(b *testing.B) {
 				}
 				n = info.Entries
 				m.out.close()
-				if err := s.fs.Remove(s.path(RunName(info.ID))); err != nil {
+				if err := s.fs.Remove(s.path(runName(info.ID))); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -70,7 +70,7 @@ func TestExactlyOnce(t *testing.T) {
 	for r := range requests {
 		seq++
 		judge(t, s, r, known, seq)
-		if s.NeedsFreeze() {
+		if s.needsFreeze() {
 			checkpoints <- s.Freeze()
 		}
 	}

@@ -271,13 +271,13 @@ func TestNothingIsWrittenOverAFaultyRun(t *testing.T) {
 	}
 	s.Install(f, info)
 	manifest := s.Manifest()
-	if names := filesIn(t, mem, "ids"); !slices.Equal(names, []string{tempName(1), RunName(2)}) {
+	if names := filesIn(t, mem, "ids"); !slices.Equal(names, []string{tempName(1), runName(2)}) {
 		t.Fatal(names)
 	}
 	mustClose(t, s)
 	s = mustOpen(t, fs, manifest, Options{RecentSlots: 100})
 	checkAll(t, s, model(es), nil)
-	if names := filesIn(t, mem, "ids"); !slices.Equal(names, []string{RunName(2)}) {
+	if names := filesIn(t, mem, "ids"); !slices.Equal(names, []string{runName(2)}) {
 		t.Fatal(names)
 	}
 }

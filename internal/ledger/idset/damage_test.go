@@ -30,7 +30,7 @@ func newDamaged(t *testing.T, n int) *damaged {
 	d.info = seal(t, s, d.es)
 	d.foot = s.sealed.runs[0].foot
 	mustClose(t, s)
-	b, err := fs.UnsafeGetFileDataBuffer("ids/" + RunName(d.info.ID))
+	b, err := fs.UnsafeGetFileDataBuffer("ids/" + runName(d.info.ID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func newDamaged(t *testing.T, n int) *damaged {
 func (d *damaged) open(file []byte) (*Set, []Repair, error) {
 	d.t.Helper()
 	fs := vfs.NewMem()
-	writeFile(d.t, fs, RunName(d.info.ID), file)
+	writeFile(d.t, fs, runName(d.info.ID), file)
 	var repairs []Repair
 	s, err := Open(fs, "ids", []RunInfo{d.info}, Options{RecentSlots: 100, OnRepair: func(r Repair) { repairs = append(repairs, r) }})
 	return s, repairs, err
@@ -115,7 +115,7 @@ func TestFlippedBits(t *testing.T) {
 // wantRepair checks that the part was reported and nothing is missing.
 func (d *damaged) wantRepair(s *Set, repairs []Repair, part string) {
 	d.t.Helper()
-	if len(repairs) != 1 || repairs[0].Part != part || repairs[0].File != RunName(d.info.ID) || repairs[0].Err == nil {
+	if len(repairs) != 1 || repairs[0].Part != part || repairs[0].File != runName(d.info.ID) || repairs[0].Err == nil {
 		d.t.Fatalf("repairs %v, want one of the %s", repairs, part)
 	}
 	v := s.Sealed()
@@ -138,7 +138,7 @@ func (d *damaged) wantDamagedPage(s *Set, repairs []Repair, page uint64) {
 	if len(repairs) != 0 {
 		d.t.Fatalf("repairs %v", repairs)
 	}
-	want := fmt.Sprintf("identity run %s page %d fails its checksum", RunName(d.info.ID), page)
+	want := fmt.Sprintf("identity run %s page %d fails its checksum", runName(d.info.ID), page)
 	r := s.sealed.runs[0]
 	v := s.Sealed()
 	defer v.Release()
@@ -251,7 +251,7 @@ func TestFailedOpenDeletesNothing(t *testing.T) {
 	t.Parallel()
 	d := newDamaged(t, 100)
 	fs := vfs.NewMem()
-	names := []string{RunName(d.info.ID), RunName(77), tempName(78)}
+	names := []string{runName(d.info.ID), runName(77), tempName(78)}
 	for _, name := range names {
 		writeFile(t, fs, name, d.good)
 	}
@@ -268,13 +268,13 @@ func TestOpenLeavesStrangersAlone(t *testing.T) {
 	t.Parallel()
 	d := newDamaged(t, 100)
 	fs := vfs.NewMem()
-	writeFile(t, fs, RunName(d.info.ID), d.good)
-	for _, name := range []string{RunName(77), tempName(78), tempName(d.info.ID), "notes.txt", "1.run", "x.run", "000000000001.run.bak"} {
+	writeFile(t, fs, runName(d.info.ID), d.good)
+	for _, name := range []string{runName(77), tempName(78), tempName(d.info.ID), "notes.txt", "1.run", "x.run", "000000000001.run.bak"} {
 		writeFile(t, fs, name, []byte("x"))
 	}
 	s := mustOpen(t, fs, []RunInfo{d.info}, Options{RecentSlots: 200})
 	defer mustClose(t, s)
-	want := []string{RunName(d.info.ID), "000000000001.run.bak", "1.run", "notes.txt", "x.run"}
+	want := []string{runName(d.info.ID), "000000000001.run.bak", "1.run", "notes.txt", "x.run"}
 	slices.Sort(want)
 	if got := filesIn(t, fs, "ids"); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)

@@ -12,7 +12,7 @@ func TestFilterNeverDenies(t *testing.T) {
 	rng := fixedtest.Rand(t)
 	var total atomic.Int64
 	const n = 200_000
-	f := newFilter(filterBlocks(n, DefaultBitsPerID), &total)
+	f := newFilter(filterBlocks(n, defaultBitsPerID), &total)
 	defer f.free()
 	in, out := randomHashes(rng, n), randomHashes(rng, n)
 	for _, h := range in {

@@ -96,10 +96,10 @@ func pageByTheBook(p []byte) []Entry {
 func runFile(t *testing.T, es []Entry) []byte {
 	t.Helper()
 	fs := vfs.NewMem()
-	s := mustOpen(t, fs, nil, Options{RecentSlots: 2*len(es) + MinRecentSlots})
+	s := mustOpen(t, fs, nil, Options{RecentSlots: 2*len(es) + minRecentSlots})
 	info := seal(t, s, es)
 	mustClose(t, s)
-	b, err := fs.UnsafeGetFileDataBuffer("ids/" + RunName(info.ID))
+	b, err := fs.UnsafeGetFileDataBuffer("ids/" + runName(info.ID))
 	if err != nil {
 		t.Fatal(err)
 	}

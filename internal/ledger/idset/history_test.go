@@ -308,7 +308,7 @@ func (h *history) removeObsolete() {
 		h.must(faulty, "remove: %v", err)
 	}
 	for _, info := range h.checkpoint.manifest {
-		_, err := h.mem.Stat(h.set.path(RunName(info.ID)))
+		_, err := h.mem.Stat(h.set.path(runName(info.ID)))
 		h.noError(err, "a named file")
 	}
 }
@@ -364,7 +364,7 @@ func (h *history) crash() {
 func (h *history) onlyNamed() {
 	var want []string
 	for _, info := range h.checkpoint.manifest {
-		want = append(want, RunName(info.ID))
+		want = append(want, runName(info.ID))
 	}
 	slices.Sort(want)
 	got := filesIn(h.t, h.mem, "ids")

@@ -33,7 +33,7 @@ func TestPickMerge(t *testing.T) {
 		{"eight unlike", []uint64{1, 4, 16, 64, 256, 1024, 4096, 16384}, 0, 2},
 		{"seven unlike and one being made", []uint64{1, 4, 16, 64, 256, 1024, 4096}, 1, 2},
 	} {
-		if got := pickMerge(c.sizes, c.busy, DefaultTierFanout, DefaultMaxRuns); got != c.want {
+		if got := pickMerge(c.sizes, c.busy, defaultTierFanout, defaultMaxRuns); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
@@ -62,7 +62,7 @@ func TestMergingKeepsUp(t *testing.T) {
 			sizes, total = append(sizes, n), total+n
 			slices.Sort(sizes)
 			for {
-				n := pickMerge(sizes, 0, DefaultTierFanout, DefaultMaxRuns)
+				n := pickMerge(sizes, 0, defaultTierFanout, defaultMaxRuns)
 				if n == 0 {
 					break
 				}
@@ -74,7 +74,7 @@ func TestMergingKeepsUp(t *testing.T) {
 				sizes = append(sizes[n:], sum)
 				slices.Sort(sizes)
 			}
-			if len(sizes) >= DefaultMaxRuns {
+			if len(sizes) >= defaultMaxRuns {
 				t.Fatalf("%s: %d runs", c.name, len(sizes))
 			}
 		}

@@ -10,9 +10,9 @@ import (
 	"odometer/internal/meter"
 )
 
-// Obsolete returns the runs that merges have replaced and whose files are
+// obsoleteRuns returns the runs that merges have replaced and whose files are
 // still there.
-func (s *Set) Obsolete() []RunInfo {
+func (s *Set) obsoleteRuns() []RunInfo {
 	s.mu.Lock()
 	defer s.unlock()
 	infos := make([]RunInfo, 0, len(s.obsolete))
@@ -71,7 +71,7 @@ func (s *Set) Pin(manifest []RunInfo) (*Pin, error) {
 	}
 	for _, info := range manifest {
 		if !slices.ContainsFunc(there, func(r *run) bool { return r != nil && r.info == info }) {
-			return nil, meter.Errorf(meter.KindNotFound, "identity run %s is not there any more", RunName(info.ID))
+			return nil, meter.Errorf(meter.KindNotFound, "identity run %s is not there any more", runName(info.ID))
 		}
 	}
 	for _, info := range manifest {
@@ -84,7 +84,7 @@ func (s *Set) Pin(manifest []RunInfo) (*Pin, error) {
 func (p *Pin) Files() []string {
 	names := make([]string, len(p.runs))
 	for i, info := range p.runs {
-		names[i] = RunName(info.ID)
+		names[i] = runName(info.ID)
 	}
 	return names
 }

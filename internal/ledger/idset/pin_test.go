@@ -22,7 +22,7 @@ func TestFilesGoWhenNobodyNeedsThem(t *testing.T) {
 	}
 	mergeAll(t, s)
 	after := s.Manifest()
-	old, all := []string{RunName(1), RunName(2)}, []string{RunName(1), RunName(2), RunName(3)}
+	old, all := []string{runName(1), runName(2)}, []string{runName(1), runName(2), runName(3)}
 	expect := func(what string, want []string, obsolete int) {
 		t.Helper()
 		if err := s.RemoveObsolete(); err != nil {
@@ -31,7 +31,7 @@ func TestFilesGoWhenNobodyNeedsThem(t *testing.T) {
 		if got := filesIn(t, fs, "ids"); !slices.Equal(got, want) {
 			t.Errorf("%s: files %v, want %v", what, got, want)
 		}
-		if got := len(s.Obsolete()); got != obsolete {
+		if got := len(s.obsoleteRuns()); got != obsolete {
 			t.Errorf("%s: %d obsolete, want %d", what, got, obsolete)
 		}
 	}
@@ -59,7 +59,7 @@ func TestFilesGoWhenNobodyNeedsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Release()
-	expect("nothing", []string{RunName(3)}, 0)
+	expect("nothing", []string{runName(3)}, 0)
 	if _, err := s.Pin(before); meter.KindOf(err) != meter.KindNotFound {
 		t.Errorf("pinning what is gone: %v", err)
 	}

@@ -33,7 +33,7 @@ type run struct {
 
 // openRun opens a run that a manifest names.
 func (s *Set) openRun(info RunInfo) (*run, error) {
-	name := RunName(info.ID)
+	name := runName(info.ID)
 	file, err := s.fs.Open(s.path(name), vfs.RandomReadsOption)
 	if isNotExist(err) {
 		return nil, meter.WrapError(meter.KindCorrupt, err, "identity run %s is missing", name)
@@ -145,7 +145,7 @@ func (r *run) rebuild() error {
 	return it.err
 }
 
-func (r *run) name() string { return RunName(r.info.ID) }
+func (r *run) name() string { return runName(r.info.ID) }
 
 func (r *run) corrupt(err error, format string, args ...any) error {
 	return meter.WrapError(meter.KindCorrupt, err, "identity run %s %s", r.name(), fmt.Sprintf(format, args...))

@@ -31,15 +31,15 @@ type Entry struct {
 // RunInfo names one sealed run. The list of them, the manifest, is the
 // caller's to store: atomically with the position in the log that it covers.
 type RunInfo struct {
-	ID       uint64 `json:"id"`      // of the file, see RunName; 0 = no run, of a table that was empty
+	ID       uint64 `json:"id"`      // of the file, see runName; 0 = no run, of a table that was empty
 	Entries  uint64 `json:"entries"` // identities
 	Bytes    uint64 `json:"bytes"`   // length of the file
 	Tier     int    `json:"tier"`    // 0 for a sealed table, else one more than the highest merged into it
 	Checksum uint64 `json:"checksum"`
 }
 
-// RunName returns the name of a run's file within the set's directory.
-func RunName(id uint64) string { return fmt.Sprintf("%012d.run", id) }
+// runName returns the name of a run's file within the set's directory.
+func runName(id uint64) string { return fmt.Sprintf("%012d.run", id) }
 
 func tempName(id uint64) string { return fmt.Sprintf("%012d.tmp", id) }
 
@@ -53,13 +53,13 @@ type Repair struct {
 
 // Defaults and bounds of Options.
 const (
-	DefaultRecentSlots = 1_666_667 // 1 M identities at 60 %: 53 MB
-	MinRecentSlots     = 16
-	MaxRecentSlots     = 1 << 30
-	DefaultMaxRuns     = 8
-	DefaultTierFanout  = 4
-	DefaultBitsPerID   = 15
-	MaxBitsPerID       = 64
+	defaultRecentSlots = 1_666_667 // 1 M identities at 60 %: 53 MB
+	minRecentSlots     = 16
+	maxRecentSlots     = 1 << 30
+	defaultMaxRuns     = 8
+	defaultTierFanout  = 4
+	defaultBitsPerID   = 15
+	maxBitsPerID       = 64
 )
 
 // Options sizes a set. The zero value of a field means its default.
@@ -77,10 +77,10 @@ func (o Options) withDefaults() (Options, error) {
 		v             *int
 		def, min, max int
 	}{
-		{"RecentSlots", &o.RecentSlots, DefaultRecentSlots, MinRecentSlots, MaxRecentSlots},
-		{"MaxRuns", &o.MaxRuns, DefaultMaxRuns, 2, 1 << 10},
-		{"TierFanout", &o.TierFanout, DefaultTierFanout, 2, 1 << 10},
-		{"BitsPerID", &o.BitsPerID, DefaultBitsPerID, 1, MaxBitsPerID},
+		{"RecentSlots", &o.RecentSlots, defaultRecentSlots, minRecentSlots, maxRecentSlots},
+		{"MaxRuns", &o.MaxRuns, defaultMaxRuns, 2, 1 << 10},
+		{"TierFanout", &o.TierFanout, defaultTierFanout, 2, 1 << 10},
+		{"BitsPerID", &o.BitsPerID, defaultBitsPerID, 1, maxBitsPerID},
 	} {
 		if *f.v == 0 {
 			*f.v = f.def
@@ -95,7 +95,7 @@ func (o Options) withDefaults() (Options, error) {
 // Set is the index of every identity ever accepted.
 //
 // One goroutine, the fold, calls Lookup, Insert, Freeze, Free, Len and
-// NeedsFreeze. All other methods may be called from any goroutine at any time.
+// needsFreeze. All other methods may be called from any goroutine at any time.
 type Set struct {
 	fs     vfs.FS
 	dir    string
@@ -105,7 +105,7 @@ type Set struct {
 
 	// The fold's own: its tables, and the view it probes. They trail what
 	// Install and InstallMerge publish until the fold next calls Free,
-	// NeedsFreeze or Freeze; being older they hold the same identities.
+	// needsFreeze or Freeze; being older they hold the same identities.
 	recent  *table
 	frozen  []*Frozen
 	view    *view
@@ -198,11 +198,11 @@ func (s *Set) clean(manifest []RunInfo) error {
 	for _, name := range names {
 		base, _, _ := strings.Cut(name, ".")
 		id, err := strconv.ParseUint(base, 10, 64)
-		if err != nil || name != RunName(id) && name != tempName(id) {
+		if err != nil || name != runName(id) && name != tempName(id) {
 			continue // not ours
 		}
 		next = max(next, id+1)
-		if name == RunName(id) && slices.ContainsFunc(manifest, func(o RunInfo) bool { return o.ID == id }) {
+		if name == runName(id) && slices.ContainsFunc(manifest, func(o RunInfo) bool { return o.ID == id }) {
 			continue
 		}
 		if err := s.fs.Remove(s.path(name)); err != nil {
@@ -302,9 +302,9 @@ func (s *Set) Free() int {
 	return s.recent.hard - s.recent.n
 }
 
-// NeedsFreeze says whether the recent table is as full as it should get. It
+// needsFreeze says whether the recent table is as full as it should get. It
 // then still takes a third as many again. Fold goroutine.
-func (s *Set) NeedsFreeze() bool {
+func (s *Set) needsFreeze() bool {
 	s.adopt()
 	return s.recent.n >= s.recent.soft
 }

@@ -76,8 +76,8 @@ func TestTableIsFull(t *testing.T) {
 	s := mustOpen(t, vfs.NewMem(), nil, Options{RecentSlots: 1000})
 	defer mustClose(t, s)
 	for i, e := range entries(rng, 800, randomHash) {
-		if got, want := s.NeedsFreeze(), i >= 600; got != want {
-			t.Fatalf("NeedsFreeze with %d of 1000: %v", i, got)
+		if got, want := s.needsFreeze(), i >= 600; got != want {
+			t.Fatalf("needsFreeze with %d of 1000: %v", i, got)
 		}
 		if s.Free() != 800-i || !s.Insert(e) || s.Len() != i+1 {
 			t.Fatalf("%d: free %d, len %d", i, s.Free(), s.Len())
@@ -104,11 +104,11 @@ func TestTableTailRunsOver(t *testing.T) {
 		}
 		want[e.Hash] = e
 	}
-	if s.NeedsFreeze() {
+	if s.needsFreeze() {
 		t.Fatal("full too early")
 	}
 	last := Entry{Hash: block.Hash{Hi: math.MaxUint64, Lo: tailSlots + 1}, Seq: 1}
-	if s.Insert(last) || !s.NeedsFreeze() || s.Free() != 0 {
+	if s.Insert(last) || !s.needsFreeze() || s.Free() != 0 {
 		t.Fatal("the tail is full and does not say so")
 	}
 	checkAll(t, s, want, []block.Hash{last.Hash})
@@ -126,16 +126,16 @@ func TestOptionsAreBounded(t *testing.T) {
 		ok  bool
 	}{
 		{Options{}, true},
-		{Options{RecentSlots: MinRecentSlots, MaxRuns: 2, TierFanout: 2, BitsPerID: 1}, true},
-		{Options{RecentSlots: MinRecentSlots - 1}, false},
-		{Options{RecentSlots: MaxRecentSlots + 1}, false},
+		{Options{RecentSlots: minRecentSlots, MaxRuns: 2, TierFanout: 2, BitsPerID: 1}, true},
+		{Options{RecentSlots: minRecentSlots - 1}, false},
+		{Options{RecentSlots: maxRecentSlots + 1}, false},
 		{Options{RecentSlots: 16, MaxRuns: 1}, false},
-		{Options{RecentSlots: 16, MaxRuns: 1024, TierFanout: 1024, BitsPerID: MaxBitsPerID}, true},
+		{Options{RecentSlots: 16, MaxRuns: 1024, TierFanout: 1024, BitsPerID: maxBitsPerID}, true},
 		{Options{RecentSlots: 16, MaxRuns: 1025}, false},
 		{Options{RecentSlots: 16, TierFanout: 1}, false},
 		{Options{RecentSlots: 16, TierFanout: 1025}, false},
 		{Options{RecentSlots: 16, BitsPerID: -1}, false},
-		{Options{RecentSlots: 16, BitsPerID: MaxBitsPerID + 1}, false},
+		{Options{RecentSlots: 16, BitsPerID: maxBitsPerID + 1}, false},
 	} {
 		s, err := Open(vfs.NewMem(), "ids", nil, c.opt)
 		if (err == nil) != c.ok || err != nil && meter.KindOf(err) != meter.KindInvalid {

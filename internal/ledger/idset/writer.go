@@ -134,7 +134,7 @@ func (w *runWriter) room(n int) error {
 // and synced. On error nothing is left but perhaps an unnamed file.
 func (s *Set) createRun(entries uint64, tier int, fill func(*runWriter) error) (_ *run, err error) {
 	id := s.nextID.Add(1) - 1
-	tmp, name := s.path(tempName(id)), s.path(RunName(id))
+	tmp, name := s.path(tempName(id)), s.path(runName(id))
 	file, err := s.fs.Create(tmp, writeCategory)
 	if err != nil {
 		return nil, storageError(err, "create %s", tempName(id))
@@ -164,7 +164,7 @@ func (s *Set) createRun(entries uint64, tier int, fill func(*runWriter) error) (
 		file, err = s.fs.Open(name, vfs.RandomReadsOption)
 	}
 	if err != nil {
-		return nil, storageError(err, "write %s", RunName(id))
+		return nil, storageError(err, "write %s", runName(id))
 	}
 	r := &run{set: s, file: file, foot: w.foot, filter: w.filter,
 		info: RunInfo{ID: id, Entries: w.foot.entries, Bytes: w.foot.size(), Tier: tier, Checksum: sum}}

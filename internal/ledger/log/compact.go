@@ -25,7 +25,7 @@ import (
 
 // Compactor rewrites cold entries of a local log. One goroutine.
 type Compactor struct {
-	log    *Local
+	log    *local
 	rows   int    // events of an organization that end a run
 	next   uint64 // first sequence that has not been looked at
 	open   *openRun
@@ -51,7 +51,7 @@ const (
 )
 
 // Compactor implements Log.
-func (l *Local) Compactor(rows int, damage func(h *block.Header, err error)) (*Compactor, error) {
+func (l *local) Compactor(rows int, damage func(h *block.Header, err error)) (*Compactor, error) {
 	c := &Compactor{log: l, rows: rows, damage: damage, next: 1}
 	v, err := l.Meta(metaCompacted)
 	if err != nil {
@@ -252,7 +252,7 @@ func (c *runCache) put(r *run) {
 }
 
 // runOf returns the run that holds a sequence, nil if none does.
-func (l *Local) runOf(seq uint64) (*run, error) {
+func (l *local) runOf(seq uint64) (*run, error) {
 	if r := l.runs.find(seq); r != nil {
 		return r, nil
 	}
@@ -289,7 +289,7 @@ func (l *Local) runOf(seq uint64) (*run, error) {
 }
 
 // mergedHeader returns the header of a merged entry, nil if it is not in a run.
-func (l *Local) mergedHeader(seq uint64) ([]byte, error) {
+func (l *local) mergedHeader(seq uint64) ([]byte, error) {
 	r, err := l.runOf(seq)
 	if r == nil || err != nil {
 		return nil, err
@@ -298,7 +298,7 @@ func (l *Local) mergedHeader(seq uint64) ([]byte, error) {
 }
 
 // mergedBody returns the body of a merged entry, nil if it is not in a merged block.
-func (l *Local) mergedBody(seq uint64) ([]byte, error) {
+func (l *local) mergedBody(seq uint64) ([]byte, error) {
 	r, err := l.runOf(seq)
 	if r == nil || err != nil {
 		return nil, err

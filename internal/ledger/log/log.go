@@ -56,19 +56,19 @@ type Log interface {
 	Close() error
 }
 
-// Local is the log in a directory of this host. It keeps two keys an entry, sequence first so that keys only
+// local is the log in a directory of this host. It keeps two keys an entry, sequence first so that keys only
 // grow and compactions move tables instead of rewriting them:
 //
 //	'e' seq:8 'b' -> body        'e' seq:8 'h' -> header        'm' name -> meta
 //
 // Cold small entries are kept as parts of merged blocks, see merged.go.
-type Local struct {
+type local struct {
 	db   *pebble.DB
 	last uint64
 	runs runCache
 }
 
-var _ Log = (*Local)(nil)
+var _ Log = (*local)(nil)
 
 const (
 	logEntryPrefix = 'e'
@@ -79,7 +79,7 @@ const (
 
 // Open opens or creates the log in dir. The event size is bounded by
 // the limits of ingest, so one memtable holds many groups.
-func Open(fsys vfs.FS, dir string, w disk.Watcher, cache *pebble.Cache) (*Local, error) {
+func Open(fsys vfs.FS, dir string, w disk.Watcher, cache *pebble.Cache) (Log, error) {
 	opts := &pebble.Options{Cache: cache, LBaseMaxBytes: 512 << 20}
 	// Bodies are compressed column by column already.
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
@@ -90,7 +90,7 @@ func Open(fsys vfs.FS, dir string, w disk.Watcher, cache *pebble.Cache) (*Local,
 	if err != nil {
 		return nil, err
 	}
-	l := &Local{db: db}
+	l := &local{db: db}
 	err = l.findLast()
 	if err == nil {
 		err = l.checkReach()
@@ -101,7 +101,7 @@ func Open(fsys vfs.FS, dir string, w disk.Watcher, cache *pebble.Cache) (*Local,
 	return l, nil
 }
 
-func (l *Local) findLast() error {
+func (l *local) findLast() error {
 	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{logEntryPrefix}, UpperBound: []byte{logEntryPrefix + 1}})
 	if err != nil {
 		return fmt.Errorf("read the end of the log: %w", err)
@@ -124,7 +124,7 @@ func logKey(seq uint64, kind byte) []byte {
 }
 
 // Append implements Log.
-func (l *Local) Append(entries []Entry) error {
+func (l *local) Append(entries []Entry) error {
 	size := 0
 	for _, e := range entries {
 		size += len(e.Header) + len(e.Body) + 64
@@ -158,7 +158,7 @@ func set(b *pebble.Batch, key, value []byte) error {
 }
 
 // Last implements Reader.
-func (l *Local) Last() (uint64, []byte, error) {
+func (l *local) Last() (uint64, []byte, error) {
 	if l.last == 0 {
 		return 0, nil, nil
 	}
@@ -169,7 +169,7 @@ func (l *Local) Last() (uint64, []byte, error) {
 // readTries is how often a read is tried that fails without damage.
 const readTries = 3
 
-func (l *Local) get(key []byte, what string, seq uint64) ([]byte, error) {
+func (l *local) get(key []byte, what string, seq uint64) ([]byte, error) {
 	v, closer, err := l.db.Get(key)
 	for try := 1; try < readTries && err != nil && !errors.Is(err, pebble.ErrNotFound) && !disk.Damaged(err); try++ {
 		v, closer, err = l.db.Get(key)
@@ -188,18 +188,18 @@ func (l *Local) get(key []byte, what string, seq uint64) ([]byte, error) {
 }
 
 // Body implements Reader.
-func (l *Local) Body(seq uint64) ([]byte, error) {
+func (l *local) Body(seq uint64) ([]byte, error) {
 	return l.entry(seq, logBody, "block", l.mergedBody)
 }
 
 // Header implements Reader.
-func (l *Local) Header(seq uint64) ([]byte, error) {
+func (l *local) Header(seq uint64) ([]byte, error) {
 	return l.entry(seq, logHeader, "header of block", l.mergedHeader)
 }
 
 // entry reads a part of an entry under its own key, else from its merged
 // block: merging removes the one in the batch that adds the other.
-func (l *Local) entry(seq uint64, kind byte, what string, merged func(uint64) ([]byte, error)) ([]byte, error) {
+func (l *local) entry(seq uint64, kind byte, what string, merged func(uint64) ([]byte, error)) ([]byte, error) {
 	if l.runs.find(seq) != nil {
 		if v, err := merged(seq); v != nil || err != nil {
 			return v, err
@@ -216,7 +216,7 @@ func (l *Local) entry(seq uint64, kind byte, what string, merged func(uint64) ([
 }
 
 // Meta implements Log.
-func (l *Local) Meta(key string) ([]byte, error) {
+func (l *local) Meta(key string) ([]byte, error) {
 	v, err := l.get(append([]byte{logMetaPrefix}, key...), "meta", 0)
 	if meter.KindOf(err) == meter.KindNotFound {
 		return nil, nil
@@ -225,7 +225,7 @@ func (l *Local) Meta(key string) ([]byte, error) {
 }
 
 // SetMeta implements Log.
-func (l *Local) SetMeta(key string, value []byte) error {
+func (l *local) SetMeta(key string, value []byte) error {
 	if err := l.db.Set(append([]byte{logMetaPrefix}, key...), value, pebble.Sync); err != nil {
 		return fmt.Errorf("store %s in the log: %w", key, err)
 	}
@@ -233,7 +233,7 @@ func (l *Local) SetMeta(key string, value []byte) error {
 }
 
 // Checkpoint implements Log.
-func (l *Local) Checkpoint(dir string) error {
+func (l *local) Checkpoint(dir string) error {
 	if err := l.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
 		return fmt.Errorf("copy the log to %s: %w", dir, err)
 	}
@@ -241,11 +241,11 @@ func (l *Local) Checkpoint(dir string) error {
 }
 
 // Close implements Log.
-func (l *Local) Close() error { return l.db.Close() }
+func (l *local) Close() error { return l.db.Close() }
 
 // checkReach makes sure that no entry is missing in what write-ahead logs may
 // have held: the engine passes over one that is gone between two others.
-func (l *Local) checkReach() error {
+func (l *local) checkReach() error {
 	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{logEntryPrefix}, UpperBound: []byte{logEntryPrefix + 1}})
 	if err != nil {
 		return fmt.Errorf("read the end of the log: %w", err)
@@ -270,4 +270,4 @@ func (l *Local) checkReach() error {
 }
 
 // DB is the engine below, for who looks at what is stored, or damages it on purpose.
-func (l *Local) DB() *pebble.DB { return l.db }
+func (l *local) DB() *pebble.DB { return l.db }
