@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .PHONY: help check test race compat sim fuzz vuln deadcode bench attack bounds crash gen verify-gen build clean
 
 GO ?= go
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
 TIME ?= 30s
 SEED ?=
 ROUNDS ?= 50
@@ -70,7 +70,7 @@ verify-gen: ## fail if something generated is out of date
 	@$(GO) run ./cmd/odometer config --markdown | diff -u docs/configuration.md - || { echo "run make gen"; exit 1; }
 
 build: ## a static binary in bin/odometer
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/odometer ./cmd/odometer
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w$(if $(VERSION), -X main.version=$(VERSION))' -o bin/odometer ./cmd/odometer
 
 clean: ## remove what builds and tests left: bin, and clients and servers in .tmp
 	rm -rf bin .tmp

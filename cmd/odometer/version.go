@@ -8,8 +8,12 @@ import (
 	"odometer/internal/meter"
 )
 
-// version is set by `make build`; a `go run` or `go install` build names its commit instead.
-var version = "dev"
+// release is the newest version of CHANGELOG.md, which a test holds.
+const release = "0.1.0"
+
+// version is what `make build` says of the commit (git describe). A build
+// without its flags (go run, go build, go install) is of the newest release.
+var version = release
 
 // VersionCmd prints which build this is, and of which release its time zones are.
 type VersionCmd struct{}

@@ -14,6 +14,7 @@ import (
 var documentRules = []rule{
 	{name: "every exported name has a comment", check: silentNames},
 	{name: "links of documents lead somewhere", check: deadLinks},
+	{name: "entries of the changelog stand once, under their kind", check: looseEntries},
 }
 
 func silentNames(t *tree) []violation {
@@ -133,6 +134,39 @@ func (t *tree) deadLink(from, link string, anchors map[string][]string) string {
 		return "no such heading"
 	}
 	return ""
+}
+
+// looseEntries finds entries of the changelog that stand before the first kind
+// of their version, or twice in it. The file is merged by union, which brings
+// back lines that somebody else has edited or moved.
+func looseEntries(t *tree) []violation {
+	var found []violation
+	for _, d := range t.docs {
+		if d.path != "CHANGELOG.md" {
+			continue
+		}
+		kind, seen := "", map[string]bool{}
+		for i, line := range strings.Split(d.text, "\n") {
+			at := fmt.Sprintf("%s:%d", d.path, i+1)
+			switch {
+			case strings.HasPrefix(line, "## "):
+				kind, seen = "", map[string]bool{}
+			case strings.HasPrefix(line, "### "):
+				kind = line
+				if seen[line] {
+					found = append(found, violation{at, line, "the kind stands twice in its version"})
+				}
+				seen[line] = true
+			case strings.HasPrefix(line, "- ") && kind == "":
+				found = append(found, violation{at, line, "the entry is of no kind: move it below Added, Changed or Fixed"})
+			case strings.HasPrefix(line, "- ") && seen[line]:
+				found = append(found, violation{at, line, "the entry stands twice in its version"})
+			case strings.HasPrefix(line, "- "):
+				seen[line] = true
+			}
+		}
+	}
+	return found
 }
 
 // anchorsOf returns the names that headings get when Markdown is shown.

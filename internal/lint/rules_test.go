@@ -90,6 +90,10 @@ var broken = []struct {
 			"`[code](nowhere)`\n```\n[code](nowhere)\n```\n[docs](docs/) [up](../x) [abs](/etc)\n[ref]: nowhere.md\n# Top",
 		"docs/a.md": "[back](../README.md#top)\n\n## Two *words*\n",
 	}, []string{"README.md:1", "README.md:2", "README.md:3", "README.md:8", "README.md:8", "README.md:9"}},
+	{"entries of the changelog stand once, under their kind", map[string]string{
+		"CHANGELOG.md": "# C\n\n## 0.2.0\n- a\n### Added\n- b\n- b\n### Fixed\n- c\n### Added\n## 0.1.0\n### Added\n- b\n",
+		"docs/a.md":    "- a\n- a\n",
+	}, []string{"CHANGELOG.md:10", "CHANGELOG.md:4", "CHANGELOG.md:7"}},
 
 	{"no float is near a quantity", map[string]string{
 		"internal/meter":            "import \"math\"\nvar a float64\nvar b = 1.5\nvar c = math.MaxInt64\nvar d = math.Floor\nconst e uint64 = 1e12\nfunc f() { g := 1e12; _ = g }",
