@@ -22,11 +22,11 @@ import (
 // ApplyCmd makes an organization's catalogue what files say.
 type ApplyCmd struct {
 	ClientSettings `embed:""`
-	Organization   string   `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
-	File           []string `short:"f" required:"" sep:"none" placeholder:"FILE" help:"The document as YAML or JSON, - for standard input; repeatable, several files are one document."`
-	DryRun         bool     `help:"Only print the difference."`
-	Prune          bool     `help:"Remove what the files do not have; history keeps it. Meters only if the files have any."`
-	Effective      string   `placeholder:"TIME" help:"From when changes hold: RFC 3339, or a date (UTC). Default: now."`
+	Organization   string   `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
+	File           []string `short:"f" required:"" sep:"none" placeholder:"FILE" help:"File with the document, as YAML or JSON; - is standard input. Repeatable: several files are one document."`
+	DryRun         bool     `help:"Only print the difference that applying would make."`
+	Prune          bool     `help:"Remove what the files do not have. History keeps it. Meters are removed only if the files have any."`
+	Effective      string   `placeholder:"TIME" help:"When changes take effect: RFC 3339, or a date (UTC). Default: now."`
 }
 
 // Run applies the files and prints what changed.
@@ -273,7 +273,7 @@ func differing(c client.Change) string {
 // CatalogCmd prints an organization's catalogue.
 type CatalogCmd struct {
 	ClientSettings `embed:""`
-	Organization   string `placeholder:"ID" help:"Of this organization; the key needs the operator right."`
+	Organization   string `placeholder:"ID" help:"Print the catalog of this organization. The key needs the operator right."`
 }
 
 // Run prints the document that apply takes.

@@ -24,8 +24,8 @@ type BackupCmd struct {
 	ClientSettings  `embed:""`
 	CatalogSettings `embed:""`
 
-	Data string `placeholder:"DIR" help:"Back up this data directory, which no server uses, instead of asking a server."`
-	To   string `arg:"" help:"Where to: a new directory, a new file ending in .tar, or - for a tar stream on standard output."`
+	Data string `placeholder:"DIR" help:"Back up this data directory instead of asking a server. No server may be using it."`
+	To   string `arg:"" help:"Where the backup goes: a new directory, a new file ending in .tar, or - for a tar stream on standard output."`
 }
 
 // Help says what a backup is.

@@ -27,8 +27,8 @@ const catalogIDBytes = 16
 
 // CatalogSettings say where a data directory's catalogue and the key of its secrets are.
 type CatalogSettings struct {
-	Catalog       string `placeholder:"DSN" setting:"" secret:"" help:"Where the catalogue is: postgres://user:password@host/database; empty is catalog.db in the data directory. Better given as ODOMETER_CATALOG."`
-	SecretKeyFile string `placeholder:"FILE" setting:"" help:"File of the key under which secrets of EdgeGrid keys are encrypted, mode 0600; empty is secret.key in the data directory."`
+	Catalog       string `placeholder:"DSN" setting:"" secret:"" help:"Address of the catalog in PostgreSQL: postgres://user:password@host/database. Empty: catalog.db in the data directory. Better given as ODOMETER_CATALOG."`
+	SecretKeyFile string `placeholder:"FILE" setting:"" help:"File (mode 0600) with the key that encrypts the secrets of EdgeGrid keys. Empty: secret.key in the data directory."`
 }
 
 // Validate implements kong.Validatable. What was typed may hold a password and is not repeated.
@@ -139,12 +139,12 @@ func ledgerID(dir string) (id string, made bool, err error) {
 // RebindCmd gives a catalogue in PostgreSQL to another ledger.
 type RebindCmd struct {
 	CatalogSettings `embed:""`
-	Data            string `required:"" placeholder:"DIR" help:"The data directory, which no server uses."`
+	Data            string `required:"" placeholder:"DIR" help:"The data directory. No server may be using it."`
 }
 
 // Help says when it is right to do so.
 func (c *RebindCmd) Help() string {
-	return "For a data directory restored from a backup, whose catalogue was in PostgreSQL. The directory it belonged to can change the catalogue no more; stop its server first."
+	return "For a data directory that was restored from a backup and has its catalog in PostgreSQL. The directory that had the catalog before can no longer change it. Stop that directory's server first."
 }
 
 // Run binds the catalogue and says whose it was.

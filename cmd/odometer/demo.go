@@ -16,13 +16,13 @@ import (
 
 // DemoCmd shows the whole thing at work on made-up data.
 type DemoCmd struct {
-	Listen string `default:"127.0.0.1:8080" help:"Loopback address to listen on; a free port is taken if it is busy."`
+	Listen string `default:"127.0.0.1:8080" help:"Loopback address to listen on. If the port is busy, a free one is taken."`
 }
 
 // Help says what will happen.
 func (c *DemoCmd) Help() string {
-	return "Starts a server on a temporary folder, applies a sample catalogue, sends two months of usage of five customers to it, prints last month's " +
-		"figures, reports an hour to simulated marketplaces, prints a curl line for each API, and serves until Ctrl-C. Then the folder is removed."
+	return "Starts a server on a temporary directory, applies a sample catalog, and sends two months of usage of five customers. Prints last month's " +
+		"figures, reports an hour to simulated marketplaces, prints a curl line for each API, and serves until Ctrl-C. Then it removes the directory."
 }
 
 // Run runs the demo.

@@ -9,7 +9,7 @@ import (
 
 // HelpCmd is --help as a command.
 type HelpCmd struct {
-	Command []string `arg:"" optional:"" help:"Command to explain; none is all of them."`
+	Command []string `arg:"" optional:"" help:"Command to explain. None: all commands."`
 }
 
 // Run prints the help of the command that is named.

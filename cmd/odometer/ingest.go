@@ -17,33 +17,33 @@ import (
 // guarantees.
 type IngestCmd struct {
 	ClientSettings `embed:""`
-	Organization   string `placeholder:"ID" help:"Send as this organization; the key needs the operator right."`
+	Organization   string `placeholder:"ID" help:"Send as this organization. The key needs the operator right."`
 
 	Files []string `arg:"" name:"file" help:"Files to send, plain or compressed with gzip or zstd; - is standard input."`
 
 	Format            string            `enum:"auto,ndjson,csv,combined" default:"auto" help:"How the lines are read: ndjson (CloudEvents), csv, or combined (access logs of nginx and Apache); auto looks at the name and the first lines."`
-	Type              string            `placeholder:"TYPE" help:"Event type of formats that have none (http.access for combined)."`
-	Subject           string            `placeholder:"CUSTOMER" help:"Subject of events of formats that have none: the customer."`
-	SubjectField      string            `placeholder:"FIELD" help:"combined: the field that is the subject: user, host, client, path, referer or user_agent."`
-	AllowEmptySubject bool              `help:"Take lines whose customer is empty, which count for no customer; by default they are rejected."`
-	KnownCustomers    bool              `help:"Reject lines whose customer the catalogue does not have; by default they are sent, and counted in a warning. The key must be allowed to read customers."`
-	Source            string            `placeholder:"NAME" help:"Source of events of formats that have none; needed for standard input. By default it is made from the file's first line."`
-	Map               map[string]string `mapsep:"," placeholder:"PART=COLUMN" help:"csv, the only format with columns: the column of id, source, type, subject, time or data.NAME; const:TEXT is the same text for every event."`
-	Delimiter         string            `default:"," help:"csv: what separates fields; \\t is a tab."`
-	TimeFormat        string            `enum:"text,unix,unix-ms" default:"text" help:"csv: how times are written: text (RFC 3339 or date and time), unix (seconds) or unix-ms."`
-	Zone              string            `name:"tz" placeholder:"ZONE" help:"csv: IANA zone of times that name none."`
+	Type              string            `placeholder:"TYPE" help:"Event type for formats without one. Default: http.access for combined."`
+	Subject           string            `placeholder:"CUSTOMER" help:"Subject (the customer) for formats without one."`
+	SubjectField      string            `placeholder:"FIELD" help:"combined: the field that names the subject: user, host, client, path, referer or user_agent."`
+	AllowEmptySubject bool              `help:"Accept lines whose customer is empty. They count for no customer. Default: such lines are rejected."`
+	KnownCustomers    bool              `help:"Reject lines whose customer is not in the catalog. Default: they are sent, and a warning counts them. The key must be allowed to read customers."`
+	Source            string            `placeholder:"NAME" help:"Source for formats without one; required for standard input. Default: made from the file's first line."`
+	Map               map[string]string `mapsep:"," placeholder:"PART=COLUMN" help:"csv only: the column that holds id, source, type, subject, time or data.NAME. const:TEXT in place of a column is the same text for every event."`
+	Delimiter         string            `default:"," help:"csv: the character between fields. \\t is a tab."`
+	TimeFormat        string            `enum:"text,unix,unix-ms" default:"text" help:"csv: the form of times: text (RFC 3339, or date and time), unix (seconds) or unix-ms."`
+	Zone              string            `name:"tz" placeholder:"ZONE" help:"csv: IANA time zone for times that name none."`
 
-	Final     bool   `help:"Take a last line that has no newline; by default it waits until it has one."`
-	FromStart bool   `help:"Send everything again from the start; the server answers duplicate for what it has."`
+	Final     bool   `help:"Send a last line that has no newline. Default: it waits for its newline."`
+	FromStart bool   `help:"Send everything again from the start. The server answers duplicate for what it has."`
 	Rewritten string `enum:"auto,count,refuse" default:"auto" help:"What to do with a file that begins as one counted before and then differs: count it as another, or refuse it; auto counts logs and refuses tables."`
-	State     string `placeholder:"DIR" setting:"" help:"Folder that remembers how far each file was read. Default: odometer/ingest in XDG_STATE_HOME or ~/.local/state."`
-	Follow    bool   `help:"Go on reading as the files grow and are rotated, until interrupted."`
+	State     string `placeholder:"DIR" setting:"" help:"Directory that remembers how far each file was read. Default: odometer/ingest in XDG_STATE_HOME or ~/.local/state."`
+	Follow    bool   `help:"Keep reading as the files grow and are rotated, until interrupted."`
 
-	Batch       int    `default:"1000" help:"Most events of one request, up to 20000."`
-	Connections int    `default:"4" help:"Most requests at a time, up to 64."`
-	ShowErrors  int    `default:"100" placeholder:"N" help:"Most rejected lines and conflicts to print; all are counted."`
-	Compress    string `enum:"auto,none,gzip,zstd" default:"auto" help:"Compression of requests; auto is none on this machine and zstd over a network."`
-	JSON        bool   `name:"json" help:"Print the totals in JSON."`
+	Batch       int    `default:"1000" help:"Maximum number of events in a request, up to 20000."`
+	Connections int    `default:"4" help:"Maximum number of requests at a time, up to 64."`
+	ShowErrors  int    `default:"100" placeholder:"N" help:"Maximum number of rejected lines and conflicts to print. All are counted."`
+	Compress    string `enum:"auto,none,gzip,zstd" default:"auto" help:"Compression of requests. auto is none to a server on this machine, and zstd over a network."`
+	JSON        bool   `name:"json" help:"Print the totals as JSON."`
 
 	customers func(ctx context.Context, customer string) (bool, error) // nil: the server that ClientSettings name
 
@@ -54,8 +54,8 @@ type IngestCmd struct {
 // Help says what the flags do not.
 func (c *IngestCmd) Help() string {
 	return "A line counts once, however often it is sent: twice, after a rename, copied and truncated, compressed, after an interruption. " +
-		"Lines of formats without ids are named by their place in the text of their file. Exit codes: 0 every line counts, 1 a file or the server failed, " +
-		"3 lines were rejected or in conflict or a file is held or refused, 130 interrupted (the same command goes on). docs/ingest.md has the guarantees."
+		"If the format has no ids, a line's id is made from its place in the text of its file. Exit codes: 0 every line counts; 1 a file or the server failed; " +
+		"3 lines were rejected or in conflict, or a file is held or refused; 130 interrupted (run the same command to go on). docs/ingest.md has the guarantees."
 }
 
 // Named limits of ingest.

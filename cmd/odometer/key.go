@@ -19,8 +19,8 @@ import (
 // KeyCmd manages keys, through a running server or, with --data, in a data
 // directory at rest: the way back in when the last admin key is lost.
 type KeyCmd struct {
-	Create KeyCreateCmd `cmd:"" help:"Create a key and print it; it is not shown again."`
-	List   KeyListCmd   `cmd:"" help:"List keys; their secrets are not kept."`
+	Create KeyCreateCmd `cmd:"" help:"Create a key and print it. It is not shown again."`
+	List   KeyListCmd   `cmd:"" help:"List keys, without their secrets, which are not kept."`
 	Revoke KeyRevokeCmd `cmd:"" help:"Revoke a key at once."`
 }
 
@@ -29,8 +29,8 @@ type keyTarget struct {
 	ClientSettings  `embed:""`
 	CatalogSettings `embed:""`
 
-	Data         string `placeholder:"DIR" help:"Use this data directory, which no server uses, instead of asking a server."`
-	Organization string `placeholder:"ID" help:"The organization; default: the key's own, with --data the first one."`
+	Data         string `placeholder:"DIR" help:"Use this data directory instead of asking a server. No server may be using it."`
+	Organization string `placeholder:"ID" help:"The organization. Default: the key's own; with --data, the first one."`
 }
 
 const offlineActor = "system:command-line"
@@ -60,15 +60,15 @@ func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*catalog.Stor
 // KeyCreateCmd creates one key.
 type KeyCreateCmd struct {
 	keyTarget  `embed:""`
-	Role       string   `enum:"admin,ingest,report,read" default:"admin" help:"What it may do: admin, ingest, report or read."`
-	Kind       string   `enum:"token,edgegrid" default:"token" help:"token, or edgegrid for Akamai's API: printed as clients keep it in ~/.edgerc."`
-	Customer   string   `placeholder:"ID" help:"Bind it to one customer."`
-	Account    []string `placeholder:"ID" help:"Account that it may switch to in Akamai's API, for kind edgegrid; repeatable."`
-	DefaultAID string   `name:"default-aid" placeholder:"AID" help:"Account group of requests to ThousandEyes' API that name none, for a token that reads and is bound to no customer."`
-	Source     []string `placeholder:"PREFIX" sep:"none" help:"How the sources of its events begin, for an ingest key that is bound to a customer; repeatable. No key of another customer may send them."`
-	Strict     bool     `help:"Answer 400 to each of its requests with events of which any is refused."`
-	Operator   bool     `help:"With the operator right, which only a key that has it gives; of the first organization."`
-	Expires    string   `placeholder:"TIME" help:"When it ends: RFC 3339, a date (UTC), or a duration from now like 720h."`
+	Role       string   `enum:"admin,ingest,report,read" default:"admin" help:"Role of the key: admin, ingest, report or read."`
+	Kind       string   `enum:"token,edgegrid" default:"token" help:"token, or edgegrid for Akamai's API, which is printed in the form of ~/.edgerc."`
+	Customer   string   `placeholder:"ID" help:"Bind the key to one customer."`
+	Account    []string `placeholder:"ID" help:"Account that a key of kind edgegrid may switch to in Akamai's API. Repeatable."`
+	DefaultAID string   `name:"default-aid" placeholder:"AID" help:"Account group for requests to ThousandEyes' API that name none. Only for a token that reads and is not bound to a customer."`
+	Source     []string `placeholder:"PREFIX" sep:"none" help:"Prefix of the sources that the key may send, and that no key of another customer may send. Only for an ingest key bound to a customer. Repeatable."`
+	Strict     bool     `help:"Answer 400 to each of the key's requests in which any event is refused."`
+	Operator   bool     `help:"Give the key the operator right. Only a key with that right can do so, and only in the first organization."`
+	Expires    string   `placeholder:"TIME" help:"When the key expires: RFC 3339, a date (UTC), or a duration from now such as 720h."`
 }
 
 // Run prints the new key's id and secret.
@@ -253,7 +253,7 @@ func orDash(t time.Time) string {
 type KeyRevokeCmd struct {
 	keyTarget `embed:""`
 	ID        string `arg:"" help:"The key's id, as key list shows it."`
-	Force     bool   `help:"Also the last admin key, or the last with the operator right."`
+	Force     bool   `help:"Revoke even the last admin key, or the last key with the operator right."`
 }
 
 // Run revokes the key.

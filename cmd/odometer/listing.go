@@ -11,8 +11,8 @@ import (
 // ListingCmd says what organizations may report to marketplaces.
 type ListingCmd struct {
 	List   ListingListCmd   `cmd:"" help:"Print what an organization may report."`
-	Allow  ListingAllowCmd  `cmd:"" help:"Let an organization report listings; the key needs the operator right."`
-	Forbid ListingForbidCmd `cmd:"" help:"Take listings away from an organization; the key needs the operator right."`
+	Allow  ListingAllowCmd  `cmd:"" help:"Allow an organization to report listings. The key needs the operator right."`
+	Forbid ListingForbidCmd `cmd:"" help:"Forbid an organization to report listings. The key needs the operator right."`
 }
 
 // ListingListCmd prints what an organization may report.
@@ -52,7 +52,7 @@ type listingChange struct {
 	ClientSettings `embed:""`
 	Organization   string   `required:"" placeholder:"ID" help:"The organization."`
 	Partner        string   `arg:"" enum:"AWS,AZURE,GCP" help:"AWS, AZURE or GCP."`
-	Listings       []string `arg:"" help:"Product codes or licence ARNs of AWS, resources of Azure, services of GCP; * is everything that no organization was given by name."`
+	Listings       []string `arg:"" help:"AWS product codes or license ARNs, Azure resources, GCP services. * is everything that no organization was given by name."`
 }
 
 func (c *listingChange) run(ctx context.Context, env *Env, change func(have []client.Listing) []client.Listing) error {

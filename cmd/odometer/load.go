@@ -15,31 +15,31 @@ import (
 // LoadCmd measures a running server.
 type LoadCmd struct {
 	ClientSettings `embed:""`
-	Organization   string        `placeholder:"ID" help:"Send as this organization; the key needs the operator right."`
+	Organization   string        `placeholder:"ID" help:"Send as this organization. The key needs the operator right."`
 	Profile        string        `default:"batch-1000" help:"One of ${profiles}, surfaces."`
-	Connections    int           `help:"Keep-alive connections; 0 is the profile's own number."`
+	Connections    int           `help:"Number of keep-alive connections. 0 is the profile's own number."`
 	Events         uint64        `help:"Send this many events (rounded up to whole requests) ..."`
 	Duration       time.Duration `help:"... or for this long; 10s if neither is given."`
 	Rate           uint64        `help:"Events per second to send; 0 is as fast as possible."`
-	Seed           uint64        `help:"Seed of all random choices; 0 takes one from the clock and prints it."`
-	Ceiling        time.Duration `placeholder:"TIME" help:"First measure for this long how fast the same bytes can be parsed on all cores."`
-	Queries        int           `help:"Afterwards time this many of each of three queries over the run's range."`
-	Data           string        `placeholder:"DIR" help:"The server's data directory on this machine, to measure disk per event."`
-	Save           string        `placeholder:"FILE" help:"Write what was sent, for --resend."`
-	Resend         string        `placeholder:"FILE" help:"Send --events of a saved run again and expect duplicates only and unchanged totals."`
+	Seed           uint64        `help:"Seed of all random choices. 0 takes one from the clock and prints it."`
+	Ceiling        time.Duration `placeholder:"TIME" help:"First measure, for this long, how fast all cores can parse the same bytes."`
+	Queries        int           `help:"After the load, time three queries over the run's range, each this many times."`
+	Data           string        `placeholder:"DIR" help:"The server's data directory on this machine, to measure disk space per event."`
+	Save           string        `placeholder:"FILE" help:"Save what was sent to this file, for --resend."`
+	Resend         string        `placeholder:"FILE" help:"Send --events of a saved run again. Only duplicates and unchanged totals are expected."`
 	JSON           bool          `name:"json" help:"Print the figures as JSON."`
 }
 
 // Help says what the figures mean.
 func (c *LoadCmd) Help() string {
 	var b strings.Builder
-	b.WriteString("Creates three meters of its own (COUNT, SUM, PERCENTILE of 5-minute rates; by customer, service and region), sends events to them over " +
-		"plain HTTP and checks the server's totals against what it sent: exactly, per meter; exit code 3 if they differ. Profiles:\n\n")
+	b.WriteString("Creates three meters of its own (COUNT, SUM, PERCENTILE of 5-minute rates; by customer, service and region). Sends events to them over " +
+		"plain HTTP. Then compares the server's totals with what it sent, exactly, for each meter. Exit code 3 if they differ. Profiles:\n\n")
 	for _, p := range loadgen.Profiles() {
 		fmt.Fprintf(&b, "    %-20s %s (%d connections)\n", p.Name, p.About, p.Connections)
 	}
-	fmt.Fprintf(&b, "\nAnother profile, %s, applies a catalogue of 200 customers and 10,000 services, sends 5,000,000 events (--events) of one month, and "+
-		"times 1,000 requests (--queries) of each of the vendors' APIs over 8 connections; set thousandeyes.rate-limit to 0 for it.\n", loadgen.SurfacesProfile)
+	fmt.Fprintf(&b, "\nAnother profile, %s, applies a catalog of 200 customers and 10,000 services. It sends 5,000,000 events (--events) of one month, and "+
+		"times 1,000 requests (--queries) of each vendor's API over 8 connections. Set thousandeyes.rate-limit to 0 for it.\n", loadgen.SurfacesProfile)
 	return b.String()
 }
 

@@ -19,8 +19,8 @@ import (
 // ReporterSettings say whether usage is reported to marketplaces.
 type ReporterSettings struct {
 	Enabled   bool          `default:"false" setting:"" help:"Report usage to marketplaces every hour."`
-	AWSWindow time.Duration `name:"aws-window" default:"23h30m" setting:"" help:"Age of an hour from which it is no longer sent to AWS; 5h30m if the account has the older limit."`
-	Timeout   time.Duration `default:"30s" setting:"" help:"Longest time for one call to a marketplace."`
+	AWSWindow time.Duration `name:"aws-window" default:"23h30m" setting:"" help:"Age from which an hour is no longer sent to AWS. Set 5h30m if the account has the older limit."`
+	Timeout   time.Duration `default:"30s" setting:"" help:"Time limit of one call to a marketplace."`
 }
 
 // MarketplaceSettings say how the marketplaces are reached.
@@ -32,20 +32,20 @@ type MarketplaceSettings struct {
 
 // AWSSettings are those of AWS Marketplace.
 type AWSSettings struct {
-	Endpoint    string `placeholder:"URL" setting:"" help:"Address of the AWS metering service; empty is AWS's own of each region."`
-	Credentials string `placeholder:"FILE" setting:"" secret:"" help:"ACCESS_KEY_ID:SECRET_ACCESS_KEY of the seller's account, or a file that holds it; empty sends nothing to AWS, or unsigned in name only to an endpoint that is given."`
+	Endpoint    string `placeholder:"URL" setting:"" help:"Address of the AWS metering service. Empty: AWS's own address in each region."`
+	Credentials string `placeholder:"FILE" setting:"" secret:"" help:"ACCESS_KEY_ID:SECRET_ACCESS_KEY of the seller's account, or a file that holds it. Empty: nothing is sent to AWS; if marketplace.aws.endpoint is set, requests are sent there, signed with placeholder credentials."`
 }
 
 // AzureSettings are those of Azure Marketplace.
 type AzureSettings struct {
-	Endpoint    string `placeholder:"URL" setting:"" help:"Address of the Azure metering service; empty is Microsoft's."`
-	Credentials string `placeholder:"FILE" setting:"" secret:"" help:"TENANT:CLIENT_ID:CLIENT_SECRET of the app registered with the offer, or a file that holds it; empty sends nothing to Azure, or without a real token to an endpoint that is given."`
+	Endpoint    string `placeholder:"URL" setting:"" help:"Address of the Azure metering service. Empty: Microsoft's."`
+	Credentials string `placeholder:"FILE" setting:"" secret:"" help:"TENANT:CLIENT_ID:CLIENT_SECRET of the app registered with the offer, or a file that holds it. Empty: nothing is sent to Azure; if marketplace.azure.endpoint is set, requests are sent there with a placeholder token."`
 }
 
 // GCPSettings are those of Google Cloud Marketplace.
 type GCPSettings struct {
-	Endpoint    string `placeholder:"URL" setting:"" help:"Address of the Service Control API; empty is Google's."`
-	Credentials string `placeholder:"FILE" setting:"" secret:"" help:"File of a service account's key in JSON; empty sends nothing to GCP, or unauthenticated to an endpoint that is given."`
+	Endpoint    string `placeholder:"URL" setting:"" help:"Address of the Service Control API. Empty: Google's."`
+	Credentials string `placeholder:"FILE" setting:"" secret:"" help:"File with a service account's key in JSON. Empty: nothing is sent to GCP; if marketplace.gcp.endpoint is set, requests are sent there without authentication."`
 }
 
 // senders makes a sender for each marketplace that is set up.

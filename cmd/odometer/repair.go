@@ -14,14 +14,14 @@ import (
 type RepairCmd struct {
 	CatalogSettings `embed:""`
 
-	Data   string `required:"" placeholder:"DIR" help:"The data directory, which no server uses."`
-	DryRun bool   `help:"Only show what is stopped and whether it could go on."`
+	Data   string `required:"" placeholder:"DIR" help:"The data directory. No server may be using it."`
+	DryRun bool   `help:"Only show what is stopped, and whether it could go on."`
 }
 
 // Help says what is repaired, and what cannot be.
 func (c *RepairCmd) Help() string {
-	return "A block that fails its checksum stops its organization. Once all blocks of the organization can be read again (the disk was mended, the file put back), " +
-		"this folds the whole log anew and the organization is served again. Nothing of the log is changed. Exit code 3 if a block still cannot be read: restore a backup."
+	return "A block that fails its checksum stops its organization. Once all blocks of the organization can be read again (the disk was repaired, the file put back), " +
+		"this folds the whole log anew, and the organization is served again. The log is not changed. Exit code 3 if a block still cannot be read: restore a backup."
 }
 
 // Run shows the stops and clears those whose reason is gone.

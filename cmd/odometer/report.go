@@ -13,23 +13,23 @@ import (
 // ReportCmd reports to marketplaces by hand.
 type ReportCmd struct {
 	Run       ReportRunCmd       `cmd:"" default:"withargs" help:"Report one hour of one entitlement now."`
-	Reconcile ReportReconcileCmd `cmd:"" help:"Let the reporter work again after a restore."`
-	Stuck     ReportStuckCmd     `cmd:"" help:"Print what is not reported, why, and until when it can be."`
-	Resolve   ReportResolveCmd   `cmd:"" help:"Say what became of a parked or refused dimension of a report."`
+	Reconcile ReportReconcileCmd `cmd:"" help:"Let the reporter work again after a restore, and send again what is frozen."`
+	Stuck     ReportStuckCmd     `cmd:"" help:"Print what is not reported, why, and until when it can be reported."`
+	Resolve   ReportResolveCmd   `cmd:"" help:"Decide what becomes of a parked or refused dimension of a report."`
 }
 
 // ReportRunCmd reports one hour of one entitlement.
 type ReportRunCmd struct {
 	ClientSettings `embed:""`
-	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+	Organization   string `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
 	Entitlement    string `required:"" placeholder:"ID" help:"The entitlement."`
-	Hour           string `required:"" placeholder:"TIME" help:"The start of an hour that has closed, RFC 3339."`
+	Hour           string `required:"" placeholder:"TIME" help:"Start of the hour, which must have closed: RFC 3339."`
 	DryRun         bool   `help:"Only print what would be reported."`
 }
 
 // Help says what happens to an hour that was reported.
 func (c *ReportRunCmd) Help() string {
-	return "What is unreported for the hour is frozen; what is frozen already is sent again as it was. Nothing is billed twice."
+	return "Freezes what is unreported for the hour. Sends again what is already frozen, as it was. Nothing is billed twice."
 }
 
 // Run reports and prints where the usage went.
@@ -73,7 +73,7 @@ func printReports(w io.Writer, reports []client.Report) error {
 // stuckTarget names the organization whose reports are meant.
 type stuckTarget struct {
 	ClientSettings `embed:""`
-	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+	Organization   string `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
 }
 
 // print asks with a call and prints what is stuck.
@@ -148,10 +148,10 @@ func printStuck(w io.Writer, s client.StuckReports) error {
 // ReportResolveCmd ends a parked or refused dimension.
 type ReportResolveCmd struct {
 	ClientSettings `embed:""`
-	Organization   string `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
+	Organization   string `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
 	Report         string `required:"" placeholder:"ID" help:"The report."`
 	Dimension      string `required:"" placeholder:"KEY" help:"The dimension."`
-	As             string `required:"" enum:"settled,refused,moved,elsewhere" help:"settled: the marketplace holds it, or, where nothing was sent, the next hour bills it. refused: it does not. moved: it does not, and a later hour bills it. elsewhere: you have settled it with the customer, and the marketplace bills none of it."`
+	As             string `required:"" enum:"settled,refused,moved,elsewhere" help:"settled: the marketplace holds it; if nothing was sent, the next hour bills it. refused: the marketplace does not hold it. moved: the marketplace does not hold it, and a later hour bills it. elsewhere: you have settled it with the customer, and the marketplace bills none of it."`
 }
 
 // Run resolves it.

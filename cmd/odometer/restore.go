@@ -18,12 +18,12 @@ const repostMargin = time.Hour
 // RestoreCmd makes a data directory of a backup.
 type RestoreCmd struct {
 	From string `arg:"" help:"The backup: its directory, its .tar file, or - for a tar stream on standard input."`
-	Data string `required:"" placeholder:"DIR" help:"The data directory to make; it must not exist or be empty."`
+	Data string `required:"" placeholder:"DIR" help:"The data directory to make. It must be empty, or not exist."`
 }
 
 // Help says what the directory is good for.
 func (c *RestoreCmd) Help() string {
-	return "Every file is checked against the backup's manifest; the data directory appears only when all of it is there. Keys are those of the backup."
+	return "Checks every file against the backup's manifest. The data directory appears only when all of it is there. Keys are those of the backup."
 }
 
 // Run restores and prints what was restored.

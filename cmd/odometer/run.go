@@ -28,32 +28,32 @@ type CLI struct {
 	ShowVersion kong.VersionFlag `name:"version" short:"V" help:"Print the version."`
 
 	Serve                ServeCmd                `cmd:"" help:"Run the server."`
-	Demo                 DemoCmd                 `cmd:"" help:"Show everything at work on two months of made-up usage."`
+	Demo                 DemoCmd                 `cmd:"" help:"Try everything on two months of made-up usage."`
 	Ingest               IngestCmd               `cmd:"" help:"Send usage from files: access logs, CSV, NDJSON."`
-	Apply                ApplyCmd                `cmd:"" help:"Make the catalogue what files say: meters, products, customers, contracts."`
-	Catalog              CatalogCmd              `cmd:"" help:"Print the catalogue as one YAML document, which apply takes."`
+	Apply                ApplyCmd                `cmd:"" help:"Make the catalog what files say: meters, products, customers, contracts."`
+	Catalog              CatalogCmd              `cmd:"" help:"Print the catalog as one YAML document, which apply accepts."`
 	Usage                UsageCmd                `cmd:"" help:"Print the usage of a meter, or of products."`
 	Key                  KeyCmd                  `cmd:"" help:"Create, list and revoke keys."`
 	Verify               VerifyCmd               `cmd:"" help:"Check a data directory against its log."`
-	Repair               RepairCmd               `cmd:"" help:"Show what damage has stopped, and let it go on where it can be read again."`
+	Repair               RepairCmd               `cmd:"" help:"Show which organizations damage has stopped, and let them go on if their data can be read again."`
 	Backup               BackupCmd               `cmd:"" help:"Take a consistent copy of a data directory."`
-	Restore              RestoreCmd              `cmd:"" help:"Make a data directory of a backup."`
-	Rebind               RebindCmd               `cmd:"" help:"Make a catalogue in PostgreSQL belong to a restored data directory."`
-	Listing              ListingCmd              `cmd:"" help:"Say what organizations may report to marketplaces."`
+	Restore              RestoreCmd              `cmd:"" help:"Make a data directory from a backup."`
+	Rebind               RebindCmd               `cmd:"" help:"Give a catalog in PostgreSQL to a restored data directory."`
+	Listing              ListingCmd              `cmd:"" help:"Allow, forbid and list what organizations may report to marketplaces."`
 	Report               ReportCmd               `cmd:"" help:"Report usage to marketplaces by hand, and see what is stuck."`
 	Sign                 SignCmd                 `cmd:"" help:"Sign a request to Akamai's API, for curl."`
-	SimulateMarketplaces SimulateMarketplacesCmd `cmd:"" help:"Play the AWS, Azure and GCP marketplaces, for trying out."`
-	Load                 LoadCmd                 `cmd:"" help:"Measure a running server."`
+	SimulateMarketplaces SimulateMarketplacesCmd `cmd:"" help:"Simulate the AWS, Azure and GCP marketplaces, for trials."`
+	Load                 LoadCmd                 `cmd:"" help:"Send load to a running server, and measure it."`
 	Config               ConfigCmd               `cmd:"" help:"Print the effective settings and where each came from."`
 	Version              VersionCmd              `cmd:"" help:"Print the version."`
-	Completion           CompletionCmd           `cmd:"" help:"Print a script that completes commands and flags in a shell."`
-	Help                 HelpCmd                 `cmd:"" help:"Show what a command does and takes."`
+	Completion           CompletionCmd           `cmd:"" help:"Print a shell script that completes commands and flags."`
+	Help                 HelpCmd                 `cmd:"" help:"Explain a command and its flags."`
 }
 
 // ClientSettings say which running server a command talks to, and as whom.
 type ClientSettings struct {
 	URL string `name:"url" default:"http://127.0.0.1:8080" setting:"" help:"The server to talk to."`
-	Key string `name:"key" placeholder:"KEY" setting:"" secret:"" help:"Key to authenticate with; better given as ODOMETER_KEY."`
+	Key string `name:"key" placeholder:"KEY" setting:"" secret:"" help:"Key to authenticate with. Better given as ODOMETER_KEY."`
 }
 
 // exitError carries the exit code of an error that is not a plain failure.

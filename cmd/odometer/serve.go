@@ -15,9 +15,9 @@ type ServeCmd struct {
 
 // Help says what is printed where.
 func (c *ServeCmd) Help() string {
-	return "Prints `listening: URL` on standard output once ready. Before it, on a fresh data directory, the first key: on a terminal " +
-		"`admin key: odo_...`, shown only this once; else `admin key file: FILE`, where it was written for its owner only, " +
-		"so that no log keeps it. The log goes to standard error. SIGTERM or SIGINT stops it after the requests in progress; SIGHUP makes it read its certificates again."
+	return "Prints `listening: URL` on standard output once it is ready. On a fresh data directory it prints the first admin key before that: on a terminal " +
+		"`admin key: odo_...`, only this once; otherwise `admin key file: FILE`, a file that only its owner can read, " +
+		"so that no log keeps the key. The log goes to standard error. SIGTERM or SIGINT stops the server after the requests in progress. SIGHUP makes it read its certificates again."
 }
 
 // gcPercent makes garbage at most half of what is in use, where GOGC does not

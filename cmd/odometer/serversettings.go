@@ -21,26 +21,26 @@ import (
 // ServerSettings configure a server. A test holds the defaults written here
 // against those of the packages that they configure.
 type ServerSettings struct {
-	Data   string `default:"odometer-data" placeholder:"DIR" setting:"" help:"Data directory; made if it is not there."`
-	Listen string `default:"127.0.0.1:8080" setting:"" help:"Address to listen on; port 0 takes a free one."`
+	Data   string `default:"odometer-data" placeholder:"DIR" setting:"" help:"Data directory. It is made if it does not exist."`
+	Listen string `default:"127.0.0.1:8080" setting:"" help:"Address to listen on. Port 0 is any free port."`
 
-	AdminKey     string `name:"admin-key" placeholder:"KEY" setting:"" secret:"" help:"First admin key of a fresh data directory, in the form of a key; better given as ODOMETER_ADMIN_KEY. Empty makes one."`
-	AdminKeyFile string `name:"admin-key-file" placeholder:"FILE" setting:"" help:"File (mode 0600) that holds the first admin key of a fresh data directory, or that it is written to; default admin.key in the data directory, where standard output is no terminal."`
+	AdminKey     string `name:"admin-key" placeholder:"KEY" setting:"" secret:"" help:"First admin key of a fresh data directory, in the form of a key. Better given as ODOMETER_ADMIN_KEY. Empty: the server makes one."`
+	AdminKeyFile string `name:"admin-key-file" placeholder:"FILE" setting:"" help:"File (mode 0600) that holds the first admin key of a fresh data directory, or to which the server writes it. Default: admin.key in the data directory, if standard output is not a terminal."`
 	showAdminKey bool   // print it wherever standard output leads: it is thrown away with the directory
 
-	PublicURL string `name:"public-url" placeholder:"URL" setting:"" help:"Address that clients use, with which links in answers begin; empty takes that of each request."`
+	PublicURL string `name:"public-url" placeholder:"URL" setting:"" help:"Address that clients use. Links in answers begin with it. Empty: the address of each request."`
 
-	WebhookOrigins string `name:"webhook-origins" placeholder:"NAMES" setting:"" help:"Senders of CloudEvents webhooks that may deliver events, by the names they ask with, separated by commas; * is all, empty answers no handshake."`
+	WebhookOrigins string `name:"webhook-origins" placeholder:"NAMES" setting:"" help:"Senders of CloudEvents webhooks that may deliver events, by the origins in their requests, separated by commas. * is all. Empty: no handshake is answered."`
 
 	CatalogSettings `embed:""`
 
-	TLSCert string `name:"tls-cert" placeholder:"FILE" setting:"" help:"Certificate chain in PEM; with tls-key, HTTPS is served."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" setting:"" help:"Private key in PEM."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" setting:"" help:"File with the certificate chain in PEM. With tls-key, the server speaks HTTPS."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" setting:"" help:"File with the private key in PEM."`
 
-	PprofListen   string `placeholder:"ADDR" setting:"" help:"Loopback address to serve Go profiles on; empty is off."`
-	MetricsAccess string `enum:"operator,open" default:"operator" setting:"" help:"Who may read /metrics: operator asks for a key with the operator right, open is anyone who can connect."`
+	PprofListen   string `placeholder:"ADDR" setting:"" help:"Loopback address to serve Go profiles on. Empty: off."`
+	MetricsAccess string `enum:"operator,open" default:"operator" setting:"" help:"Who may read /metrics. operator: keys with the operator right. open: anyone who can connect."`
 	LogFormat     string `enum:"text,json" default:"text" setting:"" help:"Form of the log on standard error: text or json."`
-	LogLevel      string `enum:"debug,info,warn,error" default:"info" setting:"" help:"Least level that is logged: debug, info, warn or error."`
+	LogLevel      string `enum:"debug,info,warn,error" default:"info" setting:"" help:"Lowest level that is logged: debug, info, warn or error."`
 
 	Checkpoint CheckpointSettings `embed:"" prefix:"checkpoint."`
 	Limits     LimitSettings      `embed:"" prefix:"limits."`
@@ -55,49 +55,49 @@ type ServerSettings struct {
 // CheckpointSettings say when folded state is written; whichever comes first.
 type CheckpointSettings struct {
 	Events int           `default:"1000000" setting:"" help:"Checkpoint after this many events."`
-	Bytes  byteSize      `default:"64MiB" setting:"" help:"Checkpoint after this much log."`
-	Every  time.Duration `default:"30s" setting:"" help:"Checkpoint after this time, if there is something to write."`
+	Bytes  byteSize      `default:"64MiB" setting:"" help:"Checkpoint after this many bytes of log."`
+	Every  time.Duration `default:"30s" setting:"" help:"Checkpoint after this time, if anything is new."`
 }
 
 // LimitSettings bound what is taken in and held.
 type LimitSettings struct {
-	BodyBytes             byteSize      `default:"16MiB" setting:"" help:"Largest request body as sent."`
-	DecompressedBytes     byteSize      `default:"64MiB" setting:"" help:"Largest request body after gzip or zstd."`
-	BodiesInFlight        byteSize      `default:"160MiB" setting:"" help:"Bytes of all request bodies held at once, shared by organization and key; beyond it 429."`
-	Connections           int           `default:"8192" setting:"" help:"Open connections; a further one closes the one that has been without a request for longest."`
-	ConnectionsPerAddress int           `default:"4096" setting:"" help:"Open connections from one address, such as a proxy's."`
-	BodyTimeout           time.Duration `default:"5m" setting:"" help:"Longest time for a whole request body."`
-	ShutdownGrace         time.Duration `default:"10s" setting:"" help:"Time for requests in progress when the server stops."`
+	BodyBytes             byteSize      `default:"16MiB" setting:"" help:"Maximum size of a request body as sent."`
+	DecompressedBytes     byteSize      `default:"64MiB" setting:"" help:"Maximum size of a request body after decompression (gzip or zstd)."`
+	BodiesInFlight        byteSize      `default:"160MiB" setting:"" help:"Maximum bytes of all request bodies held at once, shared by organization and key. Beyond it the answer is 429."`
+	Connections           int           `default:"8192" setting:"" help:"Maximum number of open connections. A further one closes the connection that has been without a request for longest."`
+	ConnectionsPerAddress int           `default:"4096" setting:"" help:"Maximum number of open connections from one address, such as a proxy's."`
+	BodyTimeout           time.Duration `default:"5m" setting:"" help:"Time limit for receiving a whole request body."`
+	ShutdownGrace         time.Duration `default:"10s" setting:"" help:"Time limit for requests in progress when the server stops."`
 
-	EventsPerRequest int           `default:"20000" setting:"" help:"Events in one request."`
-	IDBytes          int           `name:"id-bytes" default:"256" setting:"" help:"Longest id of an event."`
-	Attributes       int           `default:"128" setting:"" help:"Attributes in one event's data."`
-	Depth            int           `default:"16" setting:"" help:"Levels of nesting in one event's data."`
-	PastAge          time.Duration `default:"87672h" setting:"" help:"How far back an event's time may lie."`
-	FutureAge        time.Duration `default:"24h" setting:"" help:"How far ahead an event's time may lie."`
+	EventsPerRequest int           `default:"20000" setting:"" help:"Maximum number of events in one request."`
+	IDBytes          int           `name:"id-bytes" default:"256" setting:"" help:"Maximum length of an event's id, in bytes."`
+	Attributes       int           `default:"128" setting:"" help:"Maximum number of attributes in one event's data."`
+	Depth            int           `default:"16" setting:"" help:"Maximum levels of nesting in one event's data."`
+	PastAge          time.Duration `default:"87672h" setting:"" help:"How far in the past an event's time may be."`
+	FutureAge        time.Duration `default:"24h" setting:"" help:"How far in the future an event's time may be."`
 
 	MinFreeDisk    byteSize `default:"1GiB" setting:"" help:"Free disk space below which usage is refused with 507."`
-	LogInFlight    byteSize `default:"64MiB" setting:"" help:"Log bytes appended and not yet folded; beyond it 429."`
-	CellBytes      byteSize `default:"256MiB" setting:"" help:"Memory of what no checkpoint holds yet: totals, groups and texts being folded and being written."`
-	CacheBytes     byteSize `default:"64MiB" setting:"" help:"Memory of the store's block cache."`
-	AnswerBytes    byteSize `default:"32MiB" setting:"" help:"Memory of answers that are kept until usage reaches their months."`
-	GroupsPerMeter int      `default:"1048576" setting:"" help:"Groups a meter folds; beyond it answers come from scanning."`
-	Meters         int      `default:"1000" setting:"" help:"Meters of one organization."`
-	KeptRejections int      `default:"100000" setting:"" help:"Rejected events kept per organization, then only counted."`
-	Reads          int      `default:"16" setting:"" help:"Usage and event queries at work at once; shared by organization and key."`
+	LogInFlight    byteSize `default:"64MiB" setting:"" help:"Maximum bytes of log that are appended and not yet folded. Beyond it the answer is 429."`
+	CellBytes      byteSize `default:"256MiB" setting:"" help:"Memory for what no checkpoint holds yet: totals, groups and texts that are being folded or written."`
+	CacheBytes     byteSize `default:"64MiB" setting:"" help:"Memory for the store's block cache."`
+	AnswerBytes    byteSize `default:"32MiB" setting:"" help:"Memory for answers, which are kept until usage reaches their months."`
+	GroupsPerMeter int      `default:"1048576" setting:"" help:"Maximum number of groups that a meter folds. Beyond it answers come from scanning."`
+	Meters         int      `default:"1000" setting:"" help:"Maximum number of meters of one organization."`
+	KeptRejections int      `default:"100000" setting:"" help:"Number of rejected events kept for each organization. Further ones are only counted."`
+	Reads          int      `default:"16" setting:"" help:"Maximum number of usage and event queries at a time, shared by organization and key."`
 
-	QueryTime   time.Duration `default:"2m" setting:"" help:"Longest time for the queries of one request; beyond it 503."`
-	KeyRequests int           `default:"0" setting:"" help:"Native API requests of one key in a minute; beyond it 429. 0 is no limit."`
+	QueryTime   time.Duration `default:"2m" setting:"" help:"Time limit for the queries of one request. Beyond it the answer is 503."`
+	KeyRequests int           `default:"0" setting:"" help:"Maximum number of native API requests of one key in a minute. Beyond it the answer is 429. 0 is no limit."`
 }
 
 // PeriodSettings say when months are closed.
 type PeriodSettings struct {
-	CloseAfterDays int `default:"0" setting:"" help:"Close each customer's months for ever this many days after they end; 0 is never."`
+	CloseAfterDays int `default:"0" setting:"" help:"Close each customer's months for ever, this many days after they end. 0 is never."`
 }
 
 // ThousandEyesSettings are those of the ThousandEyes surface.
 type ThousandEyesSettings struct {
-	RateLimit int `default:"240" setting:"" help:"ThousandEyes requests of one customer in a minute; 0 is no limit."`
+	RateLimit int `default:"240" setting:"" help:"Maximum number of ThousandEyes requests of one customer in a minute. 0 is no limit."`
 }
 
 func (s *ServerSettings) httpLimits() httpserver.Limits {

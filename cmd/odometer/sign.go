@@ -18,10 +18,10 @@ import (
 
 // SignCmd signs a request as EdgeGrid clients do, for curl.
 type SignCmd struct {
-	URL     string `arg:"" help:"The URL that is going to be asked."`
+	URL     string `arg:"" help:"The URL of the request."`
 	EdgeRC  string `name:"edgerc" default:"~/.edgerc" help:"File with the credential: client_token, access_token and client_secret."`
 	Section string `default:"default" help:"Section of that file."`
-	Scheme  string `placeholder:"SCHEME" help:"Scheme that the server expects signed, behind a proxy that ends TLS; default: the URL's."`
+	Scheme  string `placeholder:"SCHEME" help:"Scheme that the server expects in the signature, if a proxy ends TLS. Default: the URL's."`
 }
 
 // Help shows how it is used.

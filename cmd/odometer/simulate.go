@@ -12,21 +12,21 @@ import (
 
 // SimulateMarketplacesCmd serves the three marketplaces on one address.
 type SimulateMarketplacesCmd struct {
-	Listen string `default:"127.0.0.1:0" help:"Address to listen on; port 0 takes a free one."`
+	Listen string `default:"127.0.0.1:0" help:"Address to listen on. Port 0 is any free port."`
 	Seed   uint64 `help:"Seed of the random faults."`
 
 	Throttle    int `help:"Percent of calls that are throttled."`
 	Error       int `help:"Percent of calls that fail before anything is recorded."`
 	Drop        int `help:"Percent of calls that are recorded and not answered."`
 	ErrorAfter  int `help:"Percent of calls that are recorded and answered 500."`
-	Partial     int `help:"Percent of calls of which a part is left undone."`
+	Partial     int `help:"Percent of calls of which only a part is processed."`
 	Unavailable int `help:"Percent of calls whose connection is closed at once."`
-	Credentials int `help:"Percent of calls that are refused for their credentials."`
+	Credentials int `help:"Percent of calls that are refused because of their credentials."`
 }
 
 // Help says what else it answers.
 func (c *SimulateMarketplacesCmd) Help() string {
-	return "Give its address as marketplace.aws.endpoint, marketplace.azure.endpoint and marketplace.gcp.endpoint. GET /simulator/ledger is what was accepted."
+	return "Give its address to the server as marketplace.aws.endpoint, marketplace.azure.endpoint and marketplace.gcp.endpoint. GET /simulator/ledger shows what was accepted."
 }
 
 // Run serves until it is interrupted.

@@ -18,22 +18,22 @@ import (
 // UsageCmd asks a running server for a meter's usage, or for customers' usage of products.
 type UsageCmd struct {
 	ClientSettings `embed:""`
-	Organization   string   `placeholder:"ID" help:"Act on this organization; the key needs the operator right."`
-	Meter          string   `arg:"" optional:"" help:"Key of the meter. Without one, but with --customer or another of the flags for products: usage of products, with what came late for closed months."`
-	Customer       []string `sep:"none" placeholder:"ID" help:"Products: of this customer; repeatable. Default: that of a bound key."`
+	Organization   string   `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
+	Meter          string   `arg:"" optional:"" help:"Key of the meter. Leave it out, and give --customer or another flag marked Products, for usage by product, with late-arriving usage of closed months."`
+	Customer       []string `sep:"none" placeholder:"ID" help:"Products: only this customer. Repeatable. Default: the customer that the key is bound to."`
 	Product        string   `placeholder:"ID" help:"Products: only this one."`
-	UsageType      string   `placeholder:"NAME" help:"Products: only usage types of this name."`
+	UsageType      string   `placeholder:"NAME" help:"Products: only usage types with this name."`
 	Contract       string   `placeholder:"ID" help:"Products: only usage under this contract."`
 	Service        string   `placeholder:"ID" help:"Products: only usage that names this service."`
-	From           string   `placeholder:"TIME" help:"Start: RFC 3339, or a date (its first instant in --tz) or local time. Default: the first of this month."`
+	From           string   `placeholder:"TIME" help:"Start: RFC 3339, a date (its first instant in --tz), or a local time. Default: the first of this month."`
 	To             string   `placeholder:"TIME" help:"End, not included. Default: now."`
-	Window         string   `help:"One row per 5m, 15m, hour, day, week, month or year; default: one row for the whole range."`
+	Window         string   `help:"One row for each 5m, 15m, hour, day, week, month or year. Default: one row for the whole range."`
 	TZ             string   `name:"tz" default:"UTC" placeholder:"ZONE" help:"IANA time zone of windows and dates."`
-	GroupBy        []string `placeholder:"ATTR" help:"One row per value of these attributes."`
-	Filter         []string `sep:"none" placeholder:"ATTR=VALUE" help:"Only events with this attribute; repeatable, values of one attribute are alternatives."`
-	AsOf           string   `placeholder:"TIME" help:"As known at this time."`
+	GroupBy        []string `placeholder:"ATTR" help:"One row for each combination of the values of these attributes."`
+	Filter         []string `sep:"none" placeholder:"ATTR=VALUE" help:"Only events with this value of an attribute. Repeatable: several values of one attribute are alternatives."`
+	AsOf           string   `placeholder:"TIME" help:"Usage as it was known at this time."`
 	FillZero       bool     `help:"Also print windows without usage."`
-	Limit          int      `help:"Print at most this many rows; 0 is all."`
+	Limit          int      `help:"Maximum number of rows to print. 0 is all."`
 	Format         string   `enum:"table,csv,json" default:"table" help:"table, csv or json (one object per row)."`
 }
 

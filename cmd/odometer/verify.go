@@ -17,15 +17,15 @@ import (
 type VerifyCmd struct {
 	CatalogSettings `embed:""`
 
-	Data   string   `required:"" placeholder:"DIR" help:"The data directory; no server may be using it."`
-	Memory byteSize `default:"512MiB" help:"Memory for sorting identities and adding up cells; with less the log is read more often."`
+	Data   string   `required:"" placeholder:"DIR" help:"The data directory. No server may be using it."`
+	Memory byteSize `default:"512MiB" help:"Memory for sorting identities and adding up cells. With less memory the log is read more often."`
 	JSON   bool     `name:"json" help:"Print the report as JSON."`
 }
 
 // Help says what is checked.
 func (c *VerifyCmd) Help() string {
-	return "Reads the whole log with separate code, judges every event anew by sorting identities, adds up every meter one event at a time, and only then " +
-		"compares with the index and the totals. Exit code 3 if anything differs or is damaged. To check a running server, verify a restored backup of it."
+	return "Reads the whole log with separate code. Judges every event anew by sorting identities, and adds up every meter one event at a time. Then " +
+		"compares the result with the index and the totals. Exit code 3 if anything differs or is damaged. To check a running server, verify a restored backup of it."
 }
 
 // Run verifies and prints the report.
