@@ -19,15 +19,15 @@ type IngestCmd struct {
 	ClientSettings `embed:""`
 	Organization   string `placeholder:"ID" help:"Send as this organization. The key needs the operator right."`
 
-	Files []string `arg:"" name:"file" help:"Files to send, plain or compressed with gzip or zstd; - is standard input."`
+	Files []string `arg:"" name:"file" help:"Files to send, plain or compressed with gzip or zstd. - is standard input."`
 
-	Format            string            `enum:"auto,ndjson,csv,combined" default:"auto" help:"How the lines are read: ndjson (CloudEvents), csv, or combined (access logs of nginx and Apache); auto looks at the name and the first lines."`
+	Format            string            `enum:"auto,ndjson,csv,combined" default:"auto" help:"Format of the lines: ndjson (CloudEvents), csv, or combined (access logs of nginx and Apache). auto looks at the name and the first lines."`
 	Type              string            `placeholder:"TYPE" help:"Event type for formats without one. Default: http.access for combined."`
 	Subject           string            `placeholder:"CUSTOMER" help:"Subject (the customer) for formats without one."`
 	SubjectField      string            `placeholder:"FIELD" help:"combined: the field that names the subject: user, host, client, path, referer or user_agent."`
 	AllowEmptySubject bool              `help:"Accept lines whose customer is empty. They count for no customer. Default: such lines are rejected."`
 	KnownCustomers    bool              `help:"Reject lines whose customer is not in the catalog. Default: they are sent, and a warning counts them. The key must be allowed to read customers."`
-	Source            string            `placeholder:"NAME" help:"Source for formats without one; required for standard input. Default: made from the file's first line."`
+	Source            string            `placeholder:"NAME" help:"Source for formats without one. Required for standard input. Default: made from the file's first line."`
 	Map               map[string]string `mapsep:"," placeholder:"PART=COLUMN" help:"csv only: the column that holds id, source, type, subject, time or data.NAME. const:TEXT in place of a column is the same text for every event."`
 	Delimiter         string            `default:"," help:"csv: the character between fields. \\t is a tab."`
 	TimeFormat        string            `enum:"text,unix,unix-ms" default:"text" help:"csv: the form of times: text (RFC 3339, or date and time), unix (seconds) or unix-ms."`
@@ -35,7 +35,7 @@ type IngestCmd struct {
 
 	Final     bool   `help:"Send a last line that has no newline. Default: it waits for its newline."`
 	FromStart bool   `help:"Send everything again from the start. The server answers duplicate for what it has."`
-	Rewritten string `enum:"auto,count,refuse" default:"auto" help:"What to do with a file that begins as one counted before and then differs: count it as another, or refuse it; auto counts logs and refuses tables."`
+	Rewritten string `enum:"auto,count,refuse" default:"auto" help:"What to do with a file that begins like one counted before and then differs. count: send what differs, and all lines after it. refuse: send nothing. auto: count a log that differs within its first 64 lines; refuse one that differs later, and CSV without ids."`
 	State     string `placeholder:"DIR" setting:"" help:"Directory that remembers how far each file was read. Default: odometer/ingest in XDG_STATE_HOME or ~/.local/state."`
 	Follow    bool   `help:"Keep reading as the files grow and are rotated, until interrupted."`
 

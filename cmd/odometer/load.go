@@ -18,9 +18,9 @@ type LoadCmd struct {
 	Organization   string        `placeholder:"ID" help:"Send as this organization. The key needs the operator right."`
 	Profile        string        `default:"batch-1000" help:"One of ${profiles}, surfaces."`
 	Connections    int           `help:"Number of keep-alive connections. 0 is the profile's own number."`
-	Events         uint64        `help:"Send this many events (rounded up to whole requests) ..."`
-	Duration       time.Duration `help:"... or for this long; 10s if neither is given."`
-	Rate           uint64        `help:"Events per second to send; 0 is as fast as possible."`
+	Events         uint64        `help:"Number of events to send, rounded up to whole requests."`
+	Duration       time.Duration `help:"How long to send. Default: 10s, unless --events is given."`
+	Rate           uint64        `help:"Events per second to send. 0 is as fast as possible."`
 	Seed           uint64        `help:"Seed of all random choices. 0 takes one from the clock and prints it."`
 	Ceiling        time.Duration `placeholder:"TIME" help:"First measure, for this long, how fast all cores can parse the same bytes."`
 	Queries        int           `help:"After the load, time three queries over the run's range, each this many times."`
