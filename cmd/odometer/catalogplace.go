@@ -69,12 +69,12 @@ func (c *CatalogSettings) openCatalog(ctx context.Context, env *Env, dir string,
 		if elsewhere {
 			return nil, usageErrorf("the catalogue of %s is in PostgreSQL: name it with --catalog or %s", dir, envName("catalog"))
 		}
-		return c.open(ctx, env, catalogPath(dir), dir, logger)
+		return c.open(ctx, env, catalogPath(dir), logger)
 	}
 	if _, err := os.Stat(catalogPath(dir)); err == nil {
 		return nil, usageErrorf("%s has its catalogue in %s: --catalog is for a data directory that is new or was started with it", dir, catalogFile)
 	}
-	store, err := c.open(ctx, env, c.Catalog, dir, logger)
+	store, err := c.open(ctx, env, c.Catalog, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +84,8 @@ func (c *CatalogSettings) openCatalog(ctx context.Context, env *Env, dir string,
 	return store, nil
 }
 
-func (c *CatalogSettings) open(ctx context.Context, env *Env, dsn, dir string, logger *slog.Logger) (*catalog.Store, error) {
-	store, err := catalog.Open(ctx, dsn, catalog.Options{Clock: env.Clock, Logger: logger, SecretKeyFile: c.secretKeyPath(dir)})
+func (c *CatalogSettings) open(ctx context.Context, env *Env, dsn string, logger *slog.Logger) (*catalog.Store, error) {
+	store, err := catalog.Open(ctx, dsn, catalog.Options{Clock: env.Clock, Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("open the catalogue: %w", err)
 	}
@@ -164,14 +164,15 @@ func (c *RebindCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	store, err := c.open(ctx, env, c.Catalog, c.Data, nil)
+	store, err := c.open(ctx, env, c.Catalog, nil)
 	if err != nil {
 		return err
 	}
+	records := catalog.NewRecords(store)
 	before, err := store.RebindLedger(ctx, id)
 	if err == nil {
 		// How much older than the catalogue the ledger is nobody knows.
-		err = errors.Join(pauseReporters(ctx, store), store.RepostGroups(ctx, time.Time{}))
+		err = errors.Join(pauseReporters(ctx, records), records.RepostGroups(ctx, time.Time{}))
 	}
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err

@@ -36,7 +36,7 @@ type keyTarget struct {
 const offlineActor = "system:command-line"
 
 // offline runs do on the catalogue of a data directory at rest.
-func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*catalog.Store, string) error) error {
+func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*catalog.Keys, string) error) error {
 	release, err := claimData(t.Data)
 	if err != nil {
 		return err
@@ -50,7 +50,10 @@ func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*catalog.Stor
 	if organization == "" {
 		organization = catalog.DefaultOrganization
 	}
-	err = do(store, organization)
+	keys, err := catalog.OpenKeys(ctx, store, t.secretKeyPath(t.Data))
+	if err == nil {
+		err = do(keys, organization)
+	}
 	if closing := store.Close(); err == nil {
 		err = closing
 	}
@@ -81,8 +84,8 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	if c.Data != "" {
-		return c.offline(ctx, env, func(store *catalog.Store, organization string) error {
-			return c.createOffline(ctx, env, store, organization, expires)
+		return c.offline(ctx, env, func(keys *catalog.Keys, organization string) error {
+			return c.createOffline(ctx, env, keys, organization, expires)
 		})
 	}
 	api, err := newClient(c.ClientSettings, c.Organization)
@@ -115,18 +118,18 @@ func (c *KeyCreateCmd) checkIdle() error {
 	return usageErrorf("--%s: %s", cmp.Or(flag, member), why)
 }
 
-func (c *KeyCreateCmd) createOffline(ctx context.Context, env *Env, store *catalog.Store, organization string, expires time.Time) error {
+func (c *KeyCreateCmd) createOffline(ctx context.Context, env *Env, keys *catalog.Keys, organization string, expires time.Time) error {
 	n := c.draft()
 	n.Organization, n.Expires = organization, expires
 	if n.Kind == catalog.KindEdgeGrid {
-		key, credential, err := store.CreateEdgeGridKey(ctx, n, offlineActor)
+		key, credential, err := keys.CreateEdgeGridKey(ctx, n, offlineActor)
 		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: credential.ClientToken, AccessToken: credential.AccessToken, Secret: credential.ClientSecret}, err)
 	}
 	if n.Role == catalog.RoleAdmin && n.Customer == "" && n.DefaultAID == "" && len(n.Accounts) == 0 && !n.Strict && expires.IsZero() {
-		key, token, err := store.MintAdminKey(ctx, organization, offlineActor)
+		key, token, err := keys.MintAdminKey(ctx, organization, offlineActor)
 		return printKey(env.Stdout, key.ID, token, err)
 	}
-	key, token, err := store.CreateKey(ctx, n, offlineActor)
+	key, token, err := keys.CreateKey(ctx, n, offlineActor)
 	return printKey(env.Stdout, key.ID, token, err)
 }
 
@@ -182,8 +185,8 @@ func (c *KeyListCmd) Run(ctx context.Context, env *Env) error {
 	}
 	var err error
 	if c.Data != "" {
-		err = c.offline(ctx, env, func(store *catalog.Store, organization string) error {
-			return eachKey(ctx, store, organization, func(k catalog.Key) {
+		err = c.offline(ctx, env, func(keys *catalog.Keys, organization string) error {
+			return eachKey(ctx, keys, organization, func(k catalog.Key) {
 				line(k.ID, roleName(string(k.Role), k.Operator), k.Customer, sourcesText(k.Sources.List(), k.Unrestricted), k.Created, k.Expires, k.Revoked, k.LastUsed)
 			})
 		})
@@ -212,16 +215,16 @@ func (c *KeyListCmd) online(ctx context.Context, do func(client.Key)) error {
 	return nil
 }
 
-func eachKey(ctx context.Context, store *catalog.Store, organization string, do func(catalog.Key)) error {
+func eachKey(ctx context.Context, keys *catalog.Keys, organization string, do func(catalog.Key)) error {
 	for page := (catalog.Page{}); ; {
-		keys, err := store.Keys(ctx, organization, page)
+		found, err := keys.Keys(ctx, organization, page)
 		if err != nil {
 			return err
 		}
-		for _, k := range keys.Items {
+		for _, k := range found.Items {
 			do(k)
 		}
-		if page.Cursor = keys.Next; page.Cursor == "" {
+		if page.Cursor = found.Next; page.Cursor == "" {
 			return nil
 		}
 	}
@@ -259,8 +262,8 @@ type KeyRevokeCmd struct {
 // Run revokes the key.
 func (c *KeyRevokeCmd) Run(ctx context.Context, env *Env) error {
 	if c.Data != "" {
-		return c.offline(ctx, env, func(store *catalog.Store, organization string) error {
-			_, err := store.RevokeKey(ctx, organization, c.ID, catalog.Revocation{Actor: offlineActor, Operator: true, Force: c.Force})
+		return c.offline(ctx, env, func(all *catalog.Keys, organization string) error {
+			_, err := all.RevokeKey(ctx, organization, c.ID, catalog.Revocation{Actor: offlineActor, Operator: true, Force: c.Force})
 			return err
 		})
 	}

@@ -171,6 +171,6 @@ func (s *Server) newReporter(env *Env) (*marketplace.Reporter, error) {
 
 // pauseReporters keeps a restored catalogue from reporting what was reported
 // after its backup.
-func pauseReporters(ctx context.Context, store *catalog.Store) error {
-	return store.PauseReporters(ctx, "the catalogue was restored from a backup: run `odometer report reconcile`")
+func pauseReporters(ctx context.Context, records *catalog.Records) error {
+	return records.PauseReporters(ctx, "the catalogue was restored from a backup: run `odometer report reconcile`")
 }

@@ -196,10 +196,14 @@ func postgresKeys(t *testing.T, dsn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all, err := catalog.OpenKeys(t.Context(), store, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if status := s.status("/api/v1/meters", token); status != http.StatusOK {
 		t.Errorf("before: %d", status)
 	}
-	if _, err := store.RevokeKey(t.Context(), catalog.DefaultOrganization, id, catalog.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
+	if _, err := all.RevokeKey(t.Context(), catalog.DefaultOrganization, id, catalog.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	for status := 0; status != http.StatusUnauthorized; { // the test's own time limit bounds it

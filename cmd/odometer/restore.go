@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"odometer/internal/catalog"
 	"os"
 	"path/filepath"
 	"time"
@@ -57,11 +58,12 @@ func (c *RestoreCmd) readyCatalogue(ctx context.Context, env *Env, made time.Tim
 		return nil
 	}
 	var where CatalogSettings
-	store, err := where.open(ctx, env, catalogPath(c.Data), c.Data, nil)
+	store, err := where.open(ctx, env, catalogPath(c.Data), nil)
 	if err != nil {
 		return err
 	}
-	return errors.Join(pauseReporters(ctx, store), store.RepostGroups(ctx, made.Add(-repostMargin)), store.Close())
+	records := catalog.NewRecords(store)
+	return errors.Join(pauseReporters(ctx, records), records.RepostGroups(ctx, made.Add(-repostMargin)), store.Close())
 }
 
 func (c *RestoreCmd) open(env *Env) (io.ReadCloser, error) {

@@ -68,6 +68,7 @@ const notPosted = "usage record groups are still to be posted to the ledger"
 type stores struct {
 	ledger  *ledger.Ledger
 	catalog *catalog.Store // nil at rest, where it is in PostgreSQL and was not named
+	keys    *catalog.Keys  // of catalog
 
 	secretKeyPath string
 }
@@ -81,6 +82,9 @@ func openStores(ctx context.Context, dir string, where CatalogSettings, limits l
 	// Last, so that a directory that cannot be used takes no catalogue.
 	if s.catalog, err = where.openCatalog(ctx, env, dir, logger); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
+	}
+	if s.keys, err = catalog.OpenKeys(ctx, s.catalog, s.secretKeyPath); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the catalogue: %w", err), s.close())
 	}
 	return s, nil
 }
@@ -180,7 +184,7 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 		<-s.done
 		return err
 	}
-	flush := job{every: flushLastUsed, later: true, run: s.stores.catalog.FlushLastUsed}
+	flush := job{every: flushLastUsed, later: true, run: s.stores.keys.FlushLastUsed}
 	s.jobs.Go(func() { flush.loop(running, s.logger, "last use of keys was not stored") })
 	unattributed := job{every: countUnattributedEvery, rests: true, run: s.service.CountUnattributed}
 	s.jobs.Go(func() { unattributed.loop(running, s.logger, "usage without attribution was not counted") })
@@ -200,7 +204,7 @@ func (s *Server) ensureFirstKey(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	if s.AdminKey, err = s.stores.catalog.EnsureFirst(ctx, "system:first-start", first.key()); err != nil {
+	if s.AdminKey, err = s.stores.keys.EnsureFirst(ctx, "system:first-start", first.key()); err != nil {
 		return err
 	}
 	if s.AdminKey != "" {
@@ -221,7 +225,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	if err := s.ensureFirstKey(ctx, env); err != nil {
 		return errors.Join(err, s.stores.close())
 	}
-	service, err := metering.New(ctx, metering.Options{Ledger: s.stores.ledger, Catalog: s.stores.catalog, Clock: env.Clock,
+	service, err := metering.New(ctx, metering.Options{Ledger: s.stores.ledger, Catalog: s.stores.catalog, Keys: s.stores.keys, Clock: env.Clock,
 		Logger: s.logger, Limits: s.settings.meteringLimits()})
 	if err != nil {
 		return errors.Join(err, s.stores.close())

@@ -68,7 +68,7 @@ func (c *VerifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, re
 		return nil
 	}
 	if store == nil {
-		if store, err = c.open(ctx, env, c.Catalog, c.Data, nil); err != nil {
+		if store, err = c.open(ctx, env, c.Catalog, nil); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, store.Close()) }()

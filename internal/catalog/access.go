@@ -22,10 +22,10 @@ const (
 
 // NoteAccess writes an audit entry of an organization.
 func (s *Store) NoteAccess(ctx context.Context, organization string, a Access) error {
-	if err := checkActor(a.Actor); err != nil {
+	if err := CheckActor(a.Actor); err != nil {
 		return err
 	}
-	return s.write(ctx, "note an access", func(tx *sql.Tx) error {
-		return s.audit(ctx, tx, change{organization: organization, actor: a.Actor, action: AuditCreate, noun: a.Noun, id: a.ID, after: a.Detail})
+	return s.Write(ctx, "note an access", func(tx *sql.Tx) error {
+		return s.Audit(ctx, tx, Entry{Organization: organization, Actor: a.Actor, Action: AuditCreate, Noun: a.Noun, ID: a.ID, After: a.Detail})
 	})
 }

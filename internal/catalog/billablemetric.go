@@ -5,44 +5,29 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"time"
 
 	"odometer/internal/meter"
 )
 
-// MaxMetricIDBytes bounds the id of a billable metric.
-const MaxMetricIDBytes = 36
-
-// BillableMetric says that a meter is a billable metric, and how it was asked
-// for. The meter has the metric's id as its key; its name, description and
-// status are the log's.
-type BillableMetric struct {
-	ID         string
-	Definition json.RawMessage // the meter as it was created, so that it can be created again
-	Info       json.RawMessage // filters and group-bys in the words they were given
-	Created    time.Time
-	Updated    time.Time
-}
-
 // CreateBillableMetric notes a metric whose meter is created next; an id that
 // is a metric's already is KindConflict. It leaves no audit entry: that of its
 // meter tells of it.
-func (s *Store) CreateBillableMetric(ctx context.Context, organization string, m BillableMetric) (BillableMetric, error) {
-	if !validText(m.ID, MaxMetricIDBytes) || !json.Valid(m.Definition) || !json.Valid(m.Info) {
+func (s *Records) CreateBillableMetric(ctx context.Context, organization string, m BillableMetric) (BillableMetric, error) {
+	if !PlainText(m.ID, MaxMetricIDBytes) || !json.Valid(m.Definition) || !json.Valid(m.Info) {
 		return BillableMetric{}, meter.Errorf(meter.KindInvalid, "the id of a billable metric is 1 to %d bytes of UTF-8 without control characters", MaxMetricIDBytes)
 	}
-	m.Created = s.now()
+	m.Created = s.db.Now()
 	m.Updated = m.Created
-	err := s.write(ctx, "create the billable metric", func(tx *sql.Tx) error {
-		if _, err := getOrganization(ctx, tx, organization); err != nil {
+	err := s.db.Write(ctx, "create the billable metric", func(tx *sql.Tx) error {
+		if _, err := GetOrganization(ctx, tx, organization); err != nil {
 			return err
 		}
-		done, err := tx.ExecContext(ctx, stmtRecords.BillableMetricCreate, organization, m.ID, string(m.Definition), string(m.Info), micros(m.Created))
+		done, err := tx.ExecContext(ctx, stmtRecords.BillableMetricCreate, organization, m.ID, string(m.Definition), string(m.Info), Micros(m.Created))
 		if err != nil {
 			return err
 		}
 		if n, err := done.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, meter.Errorf(meter.KindConflict, "there is a billable metric %q already", clip(m.ID)))
+			return errors.Join(err, meter.Errorf(meter.KindConflict, "there is a billable metric %q already", Clip(m.ID)))
 		}
 		return nil
 	})
@@ -50,22 +35,22 @@ func (s *Store) CreateBillableMetric(ctx context.Context, organization string, m
 }
 
 // MetricInUse says whether a group that is not reported has records of a metric.
-func (s *Store) MetricInUse(ctx context.Context, organization, id string) (bool, error) {
+func (s *Records) MetricInUse(ctx context.Context, organization, id string) (bool, error) {
 	name, err := json.Marshal(id)
 	if err != nil {
 		return false, err
 	}
 	var n int
 	// As BillableRecord is stored; a wildcard in the id finds too much at worst.
-	if err := s.reader.QueryRowContext(ctx, stmtRecords.BillableMetricWaiting, organization, `%"metric":`+string(name)+`%`).Scan(&n); err != nil {
-		return false, s.fail(err, "cannot read the usage of the billable metric")
+	if err := s.db.Reader().QueryRowContext(ctx, stmtRecords.BillableMetricWaiting, organization, `%"metric":`+string(name)+`%`).Scan(&n); err != nil {
+		return false, s.db.Fail(err, "cannot read the usage of the billable metric")
 	}
 	return n > 0, nil
 }
 
 // DropBillableMetric forgets a metric: its meter could not be created, or goes.
-func (s *Store) DropBillableMetric(ctx context.Context, organization, id string) error {
-	return s.write(ctx, "drop the billable metric", func(tx *sql.Tx) error {
+func (s *Records) DropBillableMetric(ctx context.Context, organization, id string) error {
+	return s.db.Write(ctx, "drop the billable metric", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, stmtRecords.BillableMetricDelete, organization, id)
 		return err
 	})
@@ -73,41 +58,41 @@ func (s *Store) DropBillableMetric(ctx context.Context, organization, id string)
 
 // TouchBillableMetric notes that the metric's meter was changed now. An id
 // that is no metric's is left alone.
-func (s *Store) TouchBillableMetric(ctx context.Context, organization, id string) error {
-	return s.write(ctx, "change the billable metric", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, stmtRecords.BillableMetricTouch, organization, id, micros(s.now()))
+func (s *Records) TouchBillableMetric(ctx context.Context, organization, id string) error {
+	return s.db.Write(ctx, "change the billable metric", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, stmtRecords.BillableMetricTouch, organization, id, Micros(s.db.Now()))
 		return err
 	})
 }
 
 // BillableMetric returns one metric, or KindNotFound.
-func (s *Store) BillableMetric(ctx context.Context, organization, id string) (BillableMetric, error) {
-	m, err := scanBillableMetric(s.reader.QueryRowContext(ctx, stmtRecords.BillableMetricGet, organization, id))
+func (s *Records) BillableMetric(ctx context.Context, organization, id string) (BillableMetric, error) {
+	m, err := scanBillableMetric(s.db.Reader().QueryRowContext(ctx, stmtRecords.BillableMetricGet, organization, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return BillableMetric{}, meter.Errorf(meter.KindNotFound, "no billable metric %q", clip(id))
+		return BillableMetric{}, meter.Errorf(meter.KindNotFound, "no billable metric %q", Clip(id))
 	}
 	if err != nil {
-		return BillableMetric{}, s.fail(err, "cannot read the billable metric")
+		return BillableMetric{}, s.db.Fail(err, "cannot read the billable metric")
 	}
 	return m, nil
 }
 
 // BillableMetrics returns an organization's metrics, the oldest first. They
 // are as many as its meters at most.
-func (s *Store) BillableMetrics(ctx context.Context, organization string) ([]BillableMetric, error) {
-	all, err := list(ctx, s.reader, scanBillableMetric, stmtRecords.BillableMetricList, organization)
+func (s *Records) BillableMetrics(ctx context.Context, organization string) ([]BillableMetric, error) {
+	all, err := List(ctx, s.db.Reader(), scanBillableMetric, stmtRecords.BillableMetricList, organization)
 	if err != nil {
-		return nil, s.fail(err, "cannot list billable metrics")
+		return nil, s.db.Fail(err, "cannot list billable metrics")
 	}
 	return all, nil
 }
 
-func scanBillableMetric(r row) (BillableMetric, error) {
+func scanBillableMetric(r Row) (BillableMetric, error) {
 	var m BillableMetric
 	var definition, info string
 	var created, updated sql.NullInt64
 	err := r.Scan(&m.ID, &definition, &info, &created, &updated)
 	m.Definition, m.Info = json.RawMessage(definition), json.RawMessage(info)
-	m.Created, m.Updated = fromMicros(created), fromMicros(updated)
+	m.Created, m.Updated = FromMicros(created), FromMicros(updated)
 	return m, err
 }

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// repeatValues makes of a statement that inserts one row of columns
+// RepeatValues makes of a statement that inserts one row of columns
 // parameters, VALUES ($1, ..., $columns), one that inserts that many rows.
-func repeatValues(statement string, columns, rows int) string {
+func RepeatValues(statement string, columns, rows int) string {
 	before, rest, _ := strings.Cut(statement, "VALUES (")
 	_, after, _ := strings.Cut(rest, ")")
 	var b strings.Builder
@@ -30,12 +30,18 @@ func repeatValues(statement string, columns, rows int) string {
 	return b.String()
 }
 
+// BulkRows is how many rows of so many columns one statement inserts: about as
+// many parameters as for nouns.
+func (s *Store) BulkRows(columns int) int {
+	return max(1, s.dialect.bulkRows*nounColumns/columns)
+}
+
 // insertAll inserts any number of rows, whose parameters follow each other,
 // dialect.bulkRows with one statement.
 func (s *Store) insertAll(ctx context.Context, tx *sql.Tx, statement string, columns int, args []any) error {
 	for len(args) > 0 {
 		rows := min(s.dialect.bulkRows, len(args)/columns)
-		if _, err := tx.ExecContext(ctx, repeatValues(statement, columns, rows), args[:rows*columns]...); err != nil {
+		if _, err := tx.ExecContext(ctx, RepeatValues(statement, columns, rows), args[:rows*columns]...); err != nil {
 			return err
 		}
 		args = args[rows*columns:]
@@ -43,8 +49,8 @@ func (s *Store) insertAll(ctx context.Context, tx *sql.Tx, statement string, col
 	return nil
 }
 
-// repeatIn makes of IN ($first), whose parameter is the last, a list of n.
-func repeatIn(statement string, first, n int) string {
+// RepeatIn makes of IN ($first), whose parameter is the last, a list of n.
+func RepeatIn(statement string, first, n int) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {

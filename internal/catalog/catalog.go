@@ -50,11 +50,6 @@ type Options struct {
 	Clock  func() time.Time // the one source of time
 	Logger *slog.Logger     // nil = silent
 	Limits Limits           // fields that are zero take their default
-
-	// SecretKeyFile is the file of the key under which the secrets of EdgeGrid
-	// keys are encrypted; it is made when the first is. "" = SecretKeyFile next
-	// to an SQLite catalogue, and none for another.
-	SecretKeyFile string
 }
 
 // Limits bound what a Store holds and answers.
@@ -86,12 +81,8 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// Store is an open catalogue. Its methods may be called concurrently.
-//
-// A Store holds every key that is not revoked in memory. One process at a time
-// uses an SQLite catalogue; in PostgreSQL a change of keys by another process
-// is seen as soon as the database tells of it, and at the latest after
-// KeysCheckEvery while the database answers.
+// Store is an open catalogue. Its methods may be called concurrently. One
+// process at a time uses an SQLite catalogue.
 type Store struct {
 	dialect dialect
 	dsn     string
@@ -103,16 +94,13 @@ type Store struct {
 	logger    *slog.Logger
 	limits    Limits
 
-	keysMu sync.Mutex // held from a key's commit until the ring agrees with it
-	ring   *ring
-	sealer sealer
-
 	ledger   atomic.Pointer[string] // that the catalogue is bound to; nil = not checked
-	stop     context.CancelFunc     // ends watching
+	stop     []context.CancelFunc   // end watching
 	watching sync.WaitGroup
+	flush    []func(ctx context.Context) error // what is to be written before a copy and at the end
 
 	viewsMu sync.Mutex
-	views   map[string]*View         // by organization, as last read
+	views   map[string]*heldView     // by organization, as last read
 	readers map[string]chan struct{} // by organization; who holds it reads a view
 }
 
@@ -138,11 +126,8 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*View{}, readers: map[string]chan struct{}{}, sealer: sealer{path: o.SecretKeyFile}}
-	if s.sealer.path == "" && d.secretFile != nil {
-		s.sealer.path = d.secretFile(dsn)
-	}
-	if err := s.start(ctx); err != nil {
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*heldView{}, readers: map[string]chan struct{}{}}
+	if err := s.migrate(ctx); err != nil {
 		if err := s.closePools(); err != nil {
 			logger.Error("cannot close the catalogue", "error", err)
 		}
@@ -151,29 +136,36 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// start brings the schema up to date, loads the keys and keeps them current.
-func (s *Store) start(ctx context.Context) error {
-	if err := s.migrate(ctx); err != nil {
-		return err
-	}
-	var err error
-	if s.ring, err = s.loadRing(ctx); err != nil {
-		return err
-	}
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if s.dialect.watch != nil {
-		s.watching.Go(func() { s.watch(ctx) })
-	}
-	return nil
-}
-
 // Close writes what is pending and closes the catalogue. No other call may be
 // running or follow.
 func (s *Store) Close() error {
-	s.stop()
+	for _, stop := range s.stop {
+		stop()
+	}
 	s.watching.Wait()
-	return errors.Join(s.FlushLastUsed(context.Background()), s.closePools())
+	return errors.Join(s.flushAll(context.Background()), s.closePools())
 }
+
+// OnFlush has do called before each copy and before the end, to write what a
+// room keeps in memory. It is for opening a room.
+func (s *Store) OnFlush(do func(ctx context.Context) error) { s.flush = append(s.flush, do) }
+
+func (s *Store) flushAll(ctx context.Context) error {
+	var failed []error
+	for _, do := range s.flush {
+		failed = append(failed, do(ctx))
+	}
+	return errors.Join(failed...)
+}
+
+// Limits are the limits in force.
+func (s *Store) Limits() Limits { return s.limits }
+
+// Logger is where the store tells of what nobody asked for.
+func (s *Store) Logger() *slog.Logger { return s.logger }
+
+// Reader is the pool that reads.
+func (s *Store) Reader() Queryer { return s.reader }
 
 func (s *Store) closePools() error {
 	return errors.Join(s.reader.Close(), s.writer.Close())
@@ -183,40 +175,40 @@ func (s *Store) closePools() error {
 func (s *Store) Ping(ctx context.Context) error {
 	var n int
 	if err := s.reader.QueryRowContext(ctx, stmt.OrganizationCount).Scan(&n); err != nil {
-		return s.fail(err, "cannot read the catalogue")
+		return s.Fail(err, "cannot read the catalogue")
 	}
 	return nil
 }
 
-// now is the clock's instant as it is stored.
-func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
+// Now is the clock's instant as it is stored.
+func (s *Store) Now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
 
-// write runs do in one transaction, which is durable when write returns nil
+// Write runs do in one transaction, which is durable when Write returns nil
 // and has left no trace when it does not.
-func (s *Store) write(ctx context.Context, what string, do func(tx *sql.Tx) error) error {
+func (s *Store) Write(ctx context.Context, what string, do func(tx *sql.Tx) error) error {
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return s.fail(err, "cannot %s", what)
+		return s.Fail(err, "cannot %s", what)
 	}
 	if err := s.begin(ctx, tx, do); err != nil {
 		// The context may have rolled it back already.
 		if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
 			s.logger.Error("cannot roll back a change of the catalogue", "error", undo)
 		}
-		return s.fail(err, "cannot %s", what)
+		return s.Fail(err, "cannot %s", what)
 	}
 	if err := tx.Commit(); err != nil {
-		return s.fail(err, "cannot %s", what)
+		return s.Fail(err, "cannot %s", what)
 	}
 	return nil
 }
 
 // snapshot runs do on the state of one instant: what is read by several
 // statements fits together, whatever changes meanwhile.
-func (s *Store) snapshot(ctx context.Context, what string, do func(q executor) error) error {
+func (s *Store) snapshot(ctx context.Context, what string, do func(q Executor) error) error {
 	tx, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.dialect.snapshot})
 	if err != nil {
-		return s.fail(err, "cannot %s", what)
+		return s.Fail(err, "cannot %s", what)
 	}
 	err = do(tx)
 	// It has changed nothing; the context may have ended it already.
@@ -224,7 +216,7 @@ func (s *Store) snapshot(ctx context.Context, what string, do func(q executor) e
 		err = errors.Join(err, end)
 	}
 	if err != nil {
-		return s.fail(err, "cannot %s", what)
+		return s.Fail(err, "cannot %s", what)
 	}
 	return nil
 }
@@ -242,8 +234,8 @@ func (s *Store) begin(ctx context.Context, tx *sql.Tx, do func(tx *sql.Tx) error
 	return do(tx)
 }
 
-// fail makes a meter.Error of a database's error; one that is a meter.Error stays.
-func (s *Store) fail(err error, format string, args ...any) error {
+// Fail makes a meter.Error of a database's error; one that is a meter.Error stays.
+func (s *Store) Fail(err error, format string, args ...any) error {
 	var known *meter.Error
 	if errors.As(err, &known) {
 		return err
@@ -255,17 +247,17 @@ func (s *Store) fail(err error, format string, args ...any) error {
 	return meter.WrapError(kind, err, format, args...)
 }
 
-// queryer is a pool or a transaction.
-type queryer interface {
+// Queryer is a pool or a transaction.
+type Queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// row is a *sql.Row or *sql.Rows.
-type row interface{ Scan(dest ...any) error }
+// Row is a *sql.Row or *sql.Rows.
+type Row interface{ Scan(dest ...any) error }
 
-// list reads all rows of a query; the slice is never nil.
-func list[T any](ctx context.Context, q queryer, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+// List reads all rows of a query; the slice is never nil.
+func List[T any](ctx context.Context, q Queryer, scan func(Row) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -291,13 +283,13 @@ func list[T any](ctx context.Context, q queryer, scan func(row) (T, error), quer
 // listPiece is how many rows of a list are together until it is complete.
 const listPiece = 1024
 
-// micros is an instant as it is stored: NULL for the zero time.
-func micros(t time.Time) sql.NullInt64 {
+// Micros is an instant as it is stored: NULL for the zero time.
+func Micros(t time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: t.UnixMicro(), Valid: !t.IsZero()}
 }
 
-// fromMicros is the reverse of micros.
-func fromMicros(us sql.NullInt64) time.Time {
+// FromMicros is the reverse of Micros.
+func FromMicros(us sql.NullInt64) time.Time {
 	if !us.Valid {
 		return time.Time{}
 	}

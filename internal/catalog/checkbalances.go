@@ -12,10 +12,10 @@ import (
 )
 
 // GroupsAfter returns an organization's groups after a serial, in order.
-func (s *Store) GroupsAfter(ctx context.Context, organization string, serial int32, limit int) ([]RecordGroup, error) {
-	all, err := list(ctx, s.reader, scanRecordGroup, stmtRecords.RecordGroupAfter, organization, serial, limit)
+func (s *Records) GroupsAfter(ctx context.Context, organization string, serial int32, limit int) ([]RecordGroup, error) {
+	all, err := List(ctx, s.db.Reader(), scanRecordGroup, stmtRecords.RecordGroupAfter, organization, serial, limit)
 	if err != nil {
-		return nil, s.fail(err, "cannot read usage record groups")
+		return nil, s.db.Fail(err, "cannot read usage record groups")
 	}
 	return all, nil
 }
@@ -29,8 +29,8 @@ type ownedBalance struct {
 // CheckBalances adds up what the portions of an organization's reports
 // have moved, compares with the balances that are stored, both ways, and with
 // where all usage went, and calls problem with each difference.
-func (s *Store) CheckBalances(ctx context.Context, organization string, problem func(string)) error {
-	err := s.write(ctx, "compare the balances", func(tx *sql.Tx) error { // so that nothing changes meanwhile
+func (s *Records) CheckBalances(ctx context.Context, organization string, problem func(string)) error {
+	err := s.db.Write(ctx, "compare the balances", func(tx *sql.Tx) error { // so that nothing changes meanwhile
 		return checkBalances(ctx, tx, organization, problem)
 	})
 	if meter.KindOf(err) == meter.KindCorrupt {
@@ -41,7 +41,7 @@ func (s *Store) CheckBalances(ctx context.Context, organization string, problem 
 }
 
 func checkBalances(ctx context.Context, tx *sql.Tx, organization string, problem func(string)) error {
-	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionAll, organization, "")
+	portions, err := List(ctx, tx, scanPortion, stmtRecords.PortionAll, organization, "")
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func checkBalances(ctx context.Context, tx *sql.Tx, organization string, problem
 			moved[at] = moved[at].Add(by)
 		}
 		if p.State != LineMoved {
-			p.takings(false, move)
+			takings(p, false, move)
 		}
 		if p.State == LineSettled {
 			p.Each(move)
@@ -63,7 +63,7 @@ func checkBalances(ctx context.Context, tx *sql.Tx, organization string, problem
 		ownedBalance
 		amount meter.Decimal
 	}
-	all, err := list(ctx, tx, func(r row) (stored, error) {
+	all, err := List(ctx, tx, func(r Row) (stored, error) {
 		var b stored
 		var text string
 		err := r.Scan(&b.entitlement, &b.Kind, &b.Term, &b.Dimension, &b.Period, &text)

@@ -9,6 +9,7 @@ import (
 	"database/sql/driver"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,9 +92,9 @@ const checksumKeyCopies = 2
 // checksumKey returns the key of the checksums, and makes it if make says so
 // and there is none. The key lives in the catalogue, so that whatever copies,
 // restores or rebinds the catalogue takes it along.
-func (s *Store) checksumKey(ctx context.Context, q queryer) ([]byte, error) {
+func (s *Store) checksumKey(ctx context.Context, q Queryer) ([]byte, error) {
 	type stored struct{ key, proof string }
-	copies, err := list(ctx, q, func(r row) (stored, error) {
+	copies, err := List(ctx, q, func(r Row) (stored, error) {
 		var c stored
 		err := r.Scan(&c.key, &c.proof)
 		return c, err
@@ -141,7 +142,7 @@ func (s *Store) useChecksums(ctx context.Context) error {
 		err = meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: the key of its checksums is missing")
 	}
 	if err != nil {
-		return s.fail(err, "cannot read the key of the catalogue's checksums")
+		return s.Fail(err, "cannot read the key of the catalogue's checksums")
 	}
 	s.checksums.SetKey(key)
 	return nil
@@ -151,7 +152,7 @@ func (s *Store) useChecksums(ctx context.Context) error {
 const checkPage = 500
 
 // eachChecked calls do with each row of a table: its covered columns and its checksum.
-func (s *Store) eachChecked(ctx context.Context, q queryer, table string, withSum bool, do func(values []driver.Value, stored driver.Value) error) error {
+func (s *Store) eachChecked(ctx context.Context, q Queryer, table string, withSum bool, do func(values []driver.Value, stored driver.Value) error) error {
 	key, covered := s.checksums.Key(table), s.checksums.Covered(table)
 	columns := strings.Join(covered, ", ")
 	if withSum {
@@ -171,7 +172,7 @@ func (s *Store) eachChecked(ctx context.Context, q queryer, table string, withSu
 			query += "\nWHERE (" + strings.Join(key, ", ") + ") > (" + strings.Join(places, ", ") + ")"
 		}
 		query += "\nORDER BY " + strings.Join(key, ", ") + "\nLIMIT " + strconv.Itoa(checkPage)
-		page, err := list(ctx, q, func(r row) ([]driver.Value, error) { return scanValues(r, len(covered)+1) }, query, after...)
+		page, err := List(ctx, q, func(r Row) ([]driver.Value, error) { return scanValues(r, len(covered)+1) }, query, after...)
 		if err != nil {
 			return err
 		}
@@ -191,7 +192,7 @@ func (s *Store) eachChecked(ctx context.Context, q queryer, table string, withSu
 }
 
 // scanValues reads a row of so many values as the database gives it.
-func scanValues(r row, n int) ([]driver.Value, error) {
+func scanValues(r Row, n int) ([]driver.Value, error) {
 	values, read, dest := make([]driver.Value, n), make([]any, n), make([]any, n)
 	for i := range dest {
 		dest[i] = &read[i]
@@ -231,7 +232,7 @@ func (s *Store) sealRow(ctx context.Context, tx *sql.Tx, table string, values []
 func rowID(key []driver.Value) string { return fmt.Sprintf("%q", key) }
 
 // damagedRows finds the rows of a table that do not have their checksums.
-func (s *Store) damagedRows(ctx context.Context, q queryer, table string) (map[string]bool, error) {
+func (s *Store) damagedRows(ctx context.Context, q Queryer, table string) (map[string]bool, error) {
 	damaged := map[string]bool{}
 	err := s.eachChecked(ctx, q, table, true, func(values []driver.Value, stored driver.Value) error {
 		err := s.checksums.Check(table, values, stored)
@@ -242,6 +243,38 @@ func (s *Store) damagedRows(ctx context.Context, q queryer, table string) (map[s
 		return err
 	})
 	return damaged, err
+}
+
+// TakeOver gives those rows of a table that a condition chooses and that are
+// damaged the checksum of what they hold, and returns them with columns that
+// checksums do not cover, for the caller to say what becomes of them.
+func (s *Store) TakeOver(ctx context.Context, tx *sql.Tx, table, where string, more []string, args ...any) ([]map[string]driver.Value, error) {
+	covered := s.checksums.Covered(table)
+	columns := slices.Concat(covered, []string{checksum.Column}, more)
+	query := "-- unchecked: each is checked here\nSELECT " + strings.Join(columns, ", ") + "\nFROM " + table + "\nWHERE " + where
+	all, err := List(ctx, tx, func(r Row) ([]driver.Value, error) { return scanValues(r, len(columns)) }, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	var damaged []map[string]driver.Value
+	for _, values := range all {
+		err := s.checksums.Check(table, values[:len(covered)], values[len(covered)])
+		if err == nil {
+			continue
+		}
+		if meter.KindOf(err) != meter.KindCorrupt {
+			return nil, err
+		}
+		if err := s.sealRow(ctx, tx, table, values[:len(covered)]); err != nil {
+			return nil, err
+		}
+		row := map[string]driver.Value{}
+		for i, column := range columns {
+			row[column] = values[i]
+		}
+		damaged = append(damaged, row)
+	}
+	return damaged, nil
 }
 
 // CheckRows reads every row that can bill or let somebody in, and calls
@@ -257,7 +290,7 @@ func (s *Store) CheckRows(ctx context.Context, problem func(error)) error {
 			return err
 		})
 		if err != nil {
-			return s.fail(err, "cannot check the catalogue's rows")
+			return s.Fail(err, "cannot check the catalogue's rows")
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package catalog
+package catalog_test
 
 import (
 	"database/sql"
@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/catalog/checksum"
 	"odometer/internal/catalog/sqlfile"
 	"odometer/internal/meter"
@@ -25,10 +25,10 @@ func decimal(text string) meter.Decimal {
 }
 
 // filled is a catalogue with rows in each table that has checksums.
-func filled(t *testing.T) (s *Store, path string) {
+func filled(t *testing.T) (s *catalog.Store, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "catalog.db")
-	s, err := Open(t.Context(), path, Options{Clock: testClock})
+	s, err := catalog.Open(t.Context(), path, catalog.Options{Clock: catalog.TestClock})
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -41,40 +41,40 @@ func filled(t *testing.T) (s *Store, path string) {
 			t.Error(err)
 		}
 	})
-	ctx, org, hour := t.Context(), DefaultOrganization, testClock().UTC().Truncate(time.Hour).Add(-2*time.Hour)
-	_, err = s.EnsureDefault(ctx, "test")
+	ctx, org, hour := t.Context(), catalog.DefaultOrganization, catalog.TestClock().UTC().Truncate(time.Hour).Add(-2*time.Hour)
+	_, err = openKeys(t, s).EnsureDefault(ctx, "test")
 	must(err)
-	_, err = s.Apply(ctx, org, &Document{Customers: []Customer{{ID: "acme", Name: "Acme", CycleDay: 1, Pricing: PricingUsage}}}, ApplyOptions{Actor: "test"})
+	_, err = s.Apply(ctx, org, &catalog.Document{Customers: []catalog.Customer{{ID: "acme", Name: "Acme", CycleDay: 1, Pricing: catalog.PricingUsage}}}, catalog.ApplyOptions{Actor: "test"})
 	must(err)
-	must(s.SetReporter(ctx, org, ReporterState{Paused: true}, "test"))
-	_, err = s.PutMeteringConfigs(ctx, org, []MeteringConfig{{Partner: PartnerAWS}}, "test")
+	must(catalog.NewRecords(s).SetReporter(ctx, org, catalog.ReporterState{Paused: true}, "test"))
+	_, err = catalog.NewRecords(s).PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS}}, "test")
 	must(err)
-	_, err = s.CreateBillableMetric(ctx, org, BillableMetric{ID: "m", Definition: json.RawMessage(`{}`), Info: json.RawMessage(`{}`), Created: testClock()})
+	_, err = catalog.NewRecords(s).CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "m", Definition: json.RawMessage(`{}`), Info: json.RawMessage(`{}`), Created: catalog.TestClock()})
 	must(err)
-	month := testClock().AddDate(0, -2, 0).Format(PeriodLayout)
-	_, err = s.ClosePeriod(ctx, org, Period{Customer: "acme", Month: month, Figures: json.RawMessage(`{"gb":1}`)}, "test")
+	month := catalog.TestClock().AddDate(0, -2, 0).Format(catalog.PeriodLayout)
+	_, err = s.ClosePeriod(ctx, org, catalog.Period{Customer: "acme", Month: month, Figures: json.RawMessage(`{"gb":1}`)}, "test")
 	must(err)
-	must(s.write(ctx, "give a credit", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, stmtRecords.CreditCreate, org, "e1", 1, "9", micros(testClock()), "test")
+	must(s.Write(ctx, "give a credit", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO entitlement_credits (organization, entitlement, number, amount, time_us, actor) VALUES ($1, $2, $3, $4, $5, $6)`, org, "e1", 1, "9", catalog.Micros(catalog.TestClock()), "test")
 		return err
 	}))
-	groups, _, err := s.CreateRecordGroups(ctx, org, []RecordGroup{{ID: "g1", Entitlement: "e1", Customer: "acme", Buyer: "b", Partner: PartnerAWS, Product: "cdn",
-		Status: GroupCreated, Usage: hour, Source: "API", Origin: map[string]meter.Decimal{"gb": decimal("4")}, Records: map[string]meter.Decimal{"gb": decimal("4")}}},
-		Idempotency{Scope: "s", Key: "k", Request: "r"})
+	groups, _, err := catalog.NewRecords(s).CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: "g1", Entitlement: "e1", Customer: "acme", Buyer: "b", Partner: catalog.PartnerAWS, Product: "cdn",
+		Status: catalog.GroupCreated, Usage: hour, Source: "API", Origin: map[string]meter.Decimal{"gb": decimal("4")}, Records: map[string]meter.Decimal{"gb": decimal("4")}}},
+		catalog.Idempotency{Scope: "s", Key: "k", Request: "r"})
 	must(err)
-	p := Portion{Report: "r1", Dimension: "gb", Entitlement: "e1", Term: "t1", Account: "acc", Hour: hour, State: LineFrozen, Usage: decimal("4"), Left: decimal("4"), Adjusted: decimal("4"),
-		Sent: decimal("3"), CarryOut: decimal("1"), Reads: []MeterRead{{Period: "2026-03", Through: hour, Value: decimal("1")}}, Seen: []SeenItem{{"m", "s", "2026-03-01", "v"}}}
-	q := FreezeQuery{Entitlements: []string{"e1"}, Accounts: []string{"acc"}, Before: hour.Add(time.Hour), HoursFrom: hour.Add(-time.Hour)}
-	must(s.Freeze(ctx, org, q, func(*FreezeState) ([]FrozenReport, []Line, error) {
-		return []FrozenReport{{Report: Report{ID: "r1", Entitlement: "e1", Term: "t1", Buyer: "b", Product: "cdn", Partner: PartnerAWS, Account: "acc", Hour: hour, Created: testClock(),
-				Status: ReportPending, Info: json.RawMessage(`{}`)}, Portions: []Portion{p}, Groups: groups}},
-			[]Line{{Operation: "op", Partner: PartnerAWS, Account: "acc", Dimension: "gb", Hour: hour, Quantity: decimal("3"), Target: json.RawMessage(`{}`), Next: hour, Deadline: hour.Add(24 * time.Hour)}}, nil
+	p := catalog.Portion{Report: "r1", Dimension: "gb", Entitlement: "e1", Term: "t1", Account: "acc", Hour: hour, State: catalog.LineFrozen, Usage: decimal("4"), Left: decimal("4"), Adjusted: decimal("4"),
+		Sent: decimal("3"), CarryOut: decimal("1"), Reads: []catalog.MeterRead{{Period: "2026-03", Through: hour, Value: decimal("1")}}, Seen: []catalog.SeenItem{{"m", "s", "2026-03-01", "v"}}}
+	q := catalog.FreezeQuery{Entitlements: []string{"e1"}, Accounts: []string{"acc"}, Before: hour.Add(time.Hour), HoursFrom: hour.Add(-time.Hour)}
+	must(catalog.NewRecords(s).Freeze(ctx, org, q, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+		return []catalog.FrozenReport{{Report: catalog.Report{ID: "r1", Entitlement: "e1", Term: "t1", Buyer: "b", Product: "cdn", Partner: catalog.PartnerAWS, Account: "acc", Hour: hour, Created: catalog.TestClock(),
+				Status: catalog.ReportPending, Info: json.RawMessage(`{}`)}, Portions: []catalog.Portion{p}, Groups: groups}},
+			[]catalog.Line{{Operation: "op", Partner: catalog.PartnerAWS, Account: "acc", Dimension: "gb", Hour: hour, Quantity: decimal("3"), Target: json.RawMessage(`{}`), Next: hour, Deadline: hour.Add(24 * time.Hour)}}, nil
 	}))
-	lines, err := s.LeaseLines(ctx, "me", testClock(), testClock().Add(time.Minute), 10, func(*Line) bool { return true })
+	lines, err := catalog.NewRecords(s).LeaseLines(ctx, "me", catalog.TestClock(), catalog.TestClock().Add(time.Minute), 10, func(*catalog.Line) bool { return true })
 	if err != nil || len(lines) != 1 {
 		t.Fatal(lines, err)
 	}
-	if n, err := s.DecideLines(ctx, []Decision{{Line: lines[0], To: LineSettled, Accepted: decimal("3")}}); n != 1 || err != nil {
+	if n, err := catalog.NewRecords(s).DecideLines(ctx, []catalog.Decision{{Line: lines[0], To: catalog.LineSettled, Accepted: decimal("3")}}); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	must(s.Check(ctx))
@@ -103,19 +103,19 @@ func beside(t *testing.T, path string, statements ...string) {
 func TestEveryCoveredColumnIsChecked(t *testing.T) {
 	t.Parallel()
 	s, path := filled(t)
-	for _, table := range checkedTables {
+	for _, table := range catalog.CheckedTables {
 		damaged := func() int {
-			rows, err := s.damagedRows(t.Context(), s.reader, table.Name)
+			rows, err := s.Damaged(t.Context(), table.Name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return len(rows)
+			return rows
 		}
 		var rows int
-		if err := s.reader.QueryRow("SELECT count(*) FROM " + table.Name).Scan(&rows); err != nil || rows == 0 {
+		if err := s.Reader().QueryRowContext(t.Context(), "SELECT count(*) FROM "+table.Name).Scan(&rows); err != nil || rows == 0 {
 			t.Errorf("%s: %d rows, %v", table.Name, rows, err)
 		}
-		for _, column := range append(s.checksums.Covered(table.Name), checksum.Column) {
+		for _, column := range append(s.Covered(table.Name), checksum.Column) {
 			beside(t, path, "CREATE TABLE kept AS SELECT * FROM "+table.Name,
 				fmt.Sprintf("UPDATE %s SET %s = CASE typeof(%s) WHEN 'integer' THEN %s + 1 WHEN 'null' THEN %s WHEN 'blob' THEN zeroblob(length(%s)) ELSE %s || 'x' END",
 					table.Name, column, column, column, instead(table.Name, column), column, column))
@@ -146,44 +146,44 @@ func instead(table, column string) string {
 func TestADamagedRowIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	s, path := filled(t)
-	ctx, org := t.Context(), DefaultOrganization
+	ctx, org := t.Context(), catalog.DefaultOrganization
 	reads := map[string]struct {
 		damage string
 		read   func() error
 	}{
 		"a group": {`UPDATE record_groups SET records = replace(records, '4', '6')`, func() error {
-			_, err := s.RecordGroup(ctx, org, "g1")
+			_, err := catalog.NewRecords(s).RecordGroup(ctx, org, "g1")
 			return err
 		}},
 		"a list of groups": {`UPDATE record_groups SET records = replace(records, '4', '5')`, func() error {
-			_, err := s.RecordGroups(ctx, org, RecordGroupFilter{From: time.Unix(0, 0), To: testClock().AddDate(1, 0, 0)}, 0, 10)
+			_, err := catalog.NewRecords(s).RecordGroups(ctx, org, catalog.RecordGroupFilter{From: time.Unix(0, 0), To: catalog.TestClock().AddDate(1, 0, 0)}, 0, 10)
 			return err
 		}},
 		"a group that is changed": {`UPDATE record_groups SET customer = 'bcme', status = 'REPORT_FAILED'`, func() error {
-			_, err := s.RetryRecordGroup(ctx, org, "g1", "test")
+			_, err := catalog.NewRecords(s).RetryRecordGroup(ctx, org, "g1", "test")
 			return err
 		}},
-		"a report":  {`UPDATE reports SET account = 'acd'`, func() error { _, err := s.Report(ctx, org, "r1"); return err }},
-		"a portion": {`UPDATE report_portions SET body = replace(body, '3', '2')`, func() error { _, err := s.ReportPortions(ctx, org, "r1"); return err }},
+		"a report":  {`UPDATE reports SET account = 'acd'`, func() error { _, err := catalog.NewRecords(s).Report(ctx, org, "r1"); return err }},
+		"a portion": {`UPDATE report_portions SET body = replace(body, '3', '2')`, func() error { _, err := catalog.NewRecords(s).ReportPortions(ctx, org, "r1"); return err }},
 		"a line": {`UPDATE report_lines SET quantity = '7'`, func() error {
-			_, err := s.LinesOfReport(ctx, org, Report{Account: "acc", Hour: testClock().UTC().Truncate(time.Hour).Add(-2 * time.Hour)})
+			_, err := catalog.NewRecords(s).LinesOfReport(ctx, org, catalog.Report{Account: "acc", Hour: catalog.TestClock().UTC().Truncate(time.Hour).Add(-2 * time.Hour)})
 			return err
 		}},
-		"a line that is changed": {`UPDATE report_lines SET quantity = '1', state = 'frozen'`, func() error { return s.DoubtLines(ctx, org, testClock()) }},
-		"a balance":              {`UPDATE report_balances SET amount = '0'`, func() error { _, err := s.Balances(ctx, org, ""); return err }},
-		"a credit":               {`UPDATE entitlement_credits SET amount = '99'`, func() error { _, err := s.Credits(ctx, org, "e1", Page{}); return err }},
+		"a line that is changed": {`UPDATE report_lines SET quantity = '1', state = 'frozen'`, func() error { return catalog.NewRecords(s).DoubtLines(ctx, org, catalog.TestClock()) }},
+		"a balance":              {`UPDATE report_balances SET amount = '0'`, func() error { _, err := catalog.NewRecords(s).Balances(ctx, org, ""); return err }},
+		"a credit":               {`UPDATE entitlement_credits SET amount = '99'`, func() error { _, err := catalog.NewRecords(s).Credits(ctx, org, "e1", catalog.Page{}); return err }},
 		"a noun": {`UPDATE nouns SET body = body || ' '; UPDATE organizations SET nouns_version = nouns_version + 1`, func() error {
 			_, err := s.View(ctx, org)
 			return err
 		}},
 		"a closed month": {`UPDATE periods SET figures = '{"gb":2}'`, func() error {
-			_, _, err := s.Period(ctx, org, "acme", testClock().AddDate(0, -2, 0).Format(PeriodLayout))
+			_, _, err := s.Period(ctx, org, "acme", catalog.TestClock().AddDate(0, -2, 0).Format(catalog.PeriodLayout))
 			return err
 		}},
-		"a metric":        {`UPDATE billable_metrics SET definition = '[]'`, func() error { _, err := s.BillableMetric(ctx, org, "m"); return err }},
-		"a configuration": {`UPDATE metering_configs SET config = '[]'`, func() error { _, err := s.MeteringConfigs(ctx, org); return err }},
-		"the reporter":    {`UPDATE reporter_states SET paused = 0`, func() error { _, err := s.Reporter(ctx, org); return err }},
-		"a key":           {`UPDATE keys SET role = 'read', operator = 0`, func() error { _, err := s.Keys(ctx, org, Page{}); return err }},
+		"a metric":        {`UPDATE billable_metrics SET definition = '[]'`, func() error { _, err := catalog.NewRecords(s).BillableMetric(ctx, org, "m"); return err }},
+		"a configuration": {`UPDATE metering_configs SET config = '[]'`, func() error { _, err := catalog.NewRecords(s).MeteringConfigs(ctx, org); return err }},
+		"the reporter":    {`UPDATE reporter_states SET paused = 0`, func() error { _, err := catalog.NewRecords(s).Reporter(ctx, org); return err }},
+		"a key":           {`UPDATE keys SET role = 'read', operator = 0`, func() error { _, err := openKeys(t, s).Keys(ctx, org, catalog.Page{}); return err }},
 	}
 	for name, c := range reads {
 		table := strings.Fields(c.damage)[1]
@@ -214,25 +214,25 @@ func TestADamagedRowIsNoAnswer(t *testing.T) {
 func TestADamagedKeyIsNotLet(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "catalog.db")
-	s := openTest(t, path)
-	admin, err := s.EnsureDefault(t.Context(), "test")
+	s := catalog.OpenTest(t, path)
+	admin, err := openKeys(t, s).EnsureDefault(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, token, err := s.CreateKey(t.Context(), NewKey{Organization: DefaultOrganization, Role: RoleRead, Customer: "acme"}, "test")
+	k, token, err := openKeys(t, s).CreateKey(t.Context(), catalog.NewKey{Organization: catalog.DefaultOrganization, Role: catalog.RoleRead, Customer: "acme"}, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	beside(t, path, "UPDATE keys SET customer = 'acmf' WHERE id = '"+k.ID+"'")
-	again, err := Open(t.Context(), path, Options{Clock: testClock})
+	again, err := catalog.Open(t.Context(), path, catalog.Options{Clock: catalog.TestClock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = again.Close() }()
-	if _, err := again.AuthenticateKey(t.Context(), token); meter.KindOf(err) != meter.KindUnauthenticated {
+	if _, err := openKeys(t, again).AuthenticateKey(t.Context(), token); meter.KindOf(err) != meter.KindUnauthenticated {
 		t.Errorf("the damaged key: %v", err)
 	}
-	if _, err := again.AuthenticateKey(t.Context(), admin); err != nil {
+	if _, err := openKeys(t, again).AuthenticateKey(t.Context(), admin); err != nil {
 		t.Errorf("the other key: %v", err)
 	}
 }
@@ -241,12 +241,12 @@ func TestADamagedKeyIsNotLet(t *testing.T) {
 func TestDamagedChecksumKey(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "catalog.db")
-	s := openTest(t, path)
-	if _, err := s.EnsureDefault(t.Context(), "test"); err != nil {
+	s := catalog.OpenTest(t, path)
+	if _, err := openKeys(t, s).EnsureDefault(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
 	beside(t, path, "UPDATE checksum_keys SET key = replace(replace(key, '0', 'f'), '1', 'e') WHERE copy = 1")
-	again, err := Open(t.Context(), path, Options{Clock: testClock})
+	again, err := catalog.Open(t.Context(), path, catalog.Options{Clock: catalog.TestClock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestDamagedChecksumKey(t *testing.T) {
 		t.Error(err)
 	}
 	beside(t, path, "UPDATE checksum_keys SET proof = 'x'")
-	if _, err := Open(t.Context(), path, Options{Clock: testClock}); meter.KindOf(err) != meter.KindCorrupt {
+	if _, err := catalog.Open(t.Context(), path, catalog.Options{Clock: catalog.TestClock}); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("no whole key: %v", err)
 	}
 }
@@ -266,17 +266,16 @@ func TestDamagedChecksumKey(t *testing.T) {
 func TestMigrationsKeepDamageVisible(t *testing.T) {
 	t.Parallel()
 	s, path := filled(t)
-	have, _ := steps(t)
 	beside(t, path, `UPDATE report_balances SET amount = '17'`)
-	next := append(slices.Clone(have), migration{len(have) + 1, "later", "-- checksums: report_balances, reports\nUPDATE reports SET product = 'x'; UPDATE report_balances SET dimension = dimension || '';"})
-	if err := s.apply(t.Context(), next); err != nil {
+	err := s.MigrateTo(t, "later", "-- checksums: report_balances, reports\nUPDATE reports SET product = 'x'; UPDATE report_balances SET dimension = dimension || '';")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := s.Report(t.Context(), DefaultOrganization, "r1"); err != nil || r.Product != "x" {
+	if r, err := catalog.NewRecords(s).Report(t.Context(), catalog.DefaultOrganization, "r1"); err != nil || r.Product != "x" {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if rows, err := s.damagedRows(t.Context(), s.reader, "report_balances"); err != nil || len(rows) == 0 {
-		t.Errorf("%d damaged balances, %v", len(rows), err)
+	if rows, err := s.Damaged(t.Context(), "report_balances"); err != nil || rows == 0 {
+		t.Errorf("%d damaged balances, %v", rows, err)
 	}
 }
 
@@ -284,7 +283,7 @@ func TestMigrationsKeepDamageVisible(t *testing.T) {
 // every one that reads its rows is checked or says why not.
 func TestEveryStatementKeepsChecksums(t *testing.T) {
 	t.Parallel()
-	k := checksum.New(checkedTables, nil)
+	k := checksum.New(catalog.CheckedTables, nil)
 	for _, folder := range []string{"sql", "sql/keys", "sql/records"} {
 		all, err := sqlfile.Read(os.DirFS("."), folder)
 		if err != nil || len(all) == 0 {
@@ -303,12 +302,12 @@ func TestADamagedLineIsParked(t *testing.T) {
 	t.Parallel()
 	s, path := filled(t)
 	beside(t, path, `UPDATE report_lines SET quantity = '300', state = 'frozen', next_us = 0, lease_us = 0`)
-	lines, err := s.LeaseLines(t.Context(), "me", testClock(), testClock().Add(time.Minute), 10, func(*Line) bool { return true })
+	lines, err := catalog.NewRecords(s).LeaseLines(t.Context(), "me", catalog.TestClock(), catalog.TestClock().Add(time.Minute), 10, func(*catalog.Line) bool { return true })
 	if err != nil || len(lines) != 0 {
 		t.Errorf("leased %+v, %v", lines, err)
 	}
-	parked, err := s.LinesOfReport(t.Context(), DefaultOrganization, Report{Account: "acc", Hour: testClock().UTC().Truncate(time.Hour).Add(-2 * time.Hour)})
-	if err != nil || len(parked) != 1 || parked[0].State != LineParked || parked[0].Message != damagedLine {
+	parked, err := catalog.NewRecords(s).LinesOfReport(t.Context(), catalog.DefaultOrganization, catalog.Report{Account: "acc", Hour: catalog.TestClock().UTC().Truncate(time.Hour).Add(-2 * time.Hour)})
+	if err != nil || len(parked) != 1 || parked[0].State != catalog.LineParked || !strings.Contains(parked[0].Message, "not as it was stored") {
 		t.Errorf("%+v, %v", parked, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"path/filepath"
 	"strings"
 
 	"odometer/internal/meter"
@@ -29,7 +30,7 @@ type dialect struct {
 	shared bool // processes may share a catalogue: it is bound to a ledger, and its keys are watched
 	watch  func(ctx context.Context, dsn string, changed func(context.Context) error) error
 
-	secretFile func(dsn string) string // where the secret key file is if no other is named; nil = nowhere
+	folder func(dsn string) string // where files beside the database go; nil = nowhere
 }
 
 // wrapper extends the connections of a database.
@@ -47,16 +48,24 @@ func dialectOf(dsn string) (dialect, error) {
 	return dialect{}, meter.Errorf(meter.KindInvalid, "no catalogue can be opened by %q: give the path of an SQLite file, or postgres://user@host/database", scheme+"://")
 }
 
+// Beside is the path of a file next to the database; "" where it is no file itself.
+func (s *Store) Beside(name string) string {
+	if s.dialect.folder == nil {
+		return ""
+	}
+	return filepath.Join(s.dialect.folder(s.dsn), name)
+}
+
 // Backup writes a consistent copy of the catalogue, as of one instant during
 // the call, to a file that must not exist. Reading and writing go on. The copy
 // is on stable storage when Backup returns, its name when the caller has
 // synced the folder.
 func (s *Store) Backup(ctx context.Context, path string) error {
-	if err := s.FlushLastUsed(ctx); err != nil {
+	if err := s.flushAll(ctx); err != nil {
 		return err
 	}
 	if err := s.dialect.backup(ctx, s.dsn, path); err != nil {
-		return s.fail(err, "cannot back up the catalogue to %s", path)
+		return s.Fail(err, "cannot back up the catalogue to %s", path)
 	}
 	return nil
 }
@@ -65,7 +74,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 // row that is not as it was stored as KindCorrupt.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.dialect.check(ctx, s.reader); err != nil {
-		return s.fail(err, "the catalogue is damaged")
+		return s.Fail(err, "the catalogue is damaged")
 	}
 	var found []error
 	more := 0

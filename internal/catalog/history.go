@@ -3,8 +3,6 @@ package catalog
 import (
 	"bytes"
 	"cmp"
-	"context"
-	"database/sql"
 	"encoding/json"
 	"math"
 	"slices"
@@ -33,87 +31,49 @@ const (
 var nounOrder = []string{NounProduct, NounUnits, NounCustomer, NounService, NounContract, NounCPCode,
 	NounReportingGroup, NounAccountGroup, NounAgent, NounTest, NounEntitlement}
 
-// always is the first instant of a noun's first version.
-const always = math.MinInt64
+// Always is the first instant of a noun's first version.
+const Always = math.MinInt64
 
-// forever is the end of a version that holds now.
-const forever = math.MaxInt64
-
-// nounKey names a noun of an organization.
-type nounKey struct{ kind, customer, id string }
-
-// String is the noun in audit entries: its id, after that of its customer.
-func (k nounKey) String() string {
-	if k.customer == "" {
-		return k.id
-	}
-	return k.customer + "/" + k.id
-}
+// Forever is the end of a version that holds now.
+const Forever = math.MaxInt64
 
 // compareKeys orders as nounOrder, then by customer and id, numbers as such.
-func compareKeys(a, b nounKey) int {
+func compareKeys(a, b NounRef) int {
 	return cmp.Or(
-		cmp.Compare(slices.Index(nounOrder, a.kind), slices.Index(nounOrder, b.kind)),
-		cmp.Compare(a.customer, b.customer), compareIDs(a, b))
+		cmp.Compare(slices.Index(nounOrder, a.Kind), slices.Index(nounOrder, b.Kind)),
+		cmp.Compare(a.Customer, b.Customer), compareIDs(a, b))
 }
 
-func compareIDs(a, b nounKey) int {
-	if a.kind == NounCPCode || a.kind == NounReportingGroup {
-		x, _ := strconv.ParseInt(a.id, 10, 64)
-		y, _ := strconv.ParseInt(b.id, 10, 64)
+func compareIDs(a, b NounRef) int {
+	if a.Kind == NounCPCode || a.Kind == NounReportingGroup {
+		x, _ := strconv.ParseInt(a.ID, 10, 64)
+		y, _ := strconv.ParseInt(b.ID, 10, 64)
 		return cmp.Compare(x, y)
 	}
-	return cmp.Compare(a.id, b.id)
+	return cmp.Compare(a.ID, b.ID)
 }
 
-// version is a noun as it was in [from, to), in microseconds since 1970.
-type version struct {
-	nounKey
-	from, to int64
-	body     string // JSON
+// Version is a noun as it was in [From, To), in microseconds since 1970.
+type Version struct {
+	NounRef
+	From, To int64
+	Body     string // JSON
+}
+
+// SortVersions puts versions in order: that in which changes of nouns are made,
+// then of customers and ids, then of time.
+func SortVersions(versions []Version) {
+	slices.SortFunc(versions, func(a, b Version) int {
+		return cmp.Or(compareKeys(a.NounRef, b.NounRef), cmp.Compare(a.From, b.From))
+	})
 }
 
 // current says whether the version holds now.
-func (v version) current() bool { return v.to == forever }
-
-// loadNouns reads all versions of an organization's nouns, in the order of
-// compareKeys and then of time.
-func loadNouns(ctx context.Context, q queryer, organization string) ([]version, error) {
-	var kind, customer string // are the same text in most rows
-	versions, err := list(ctx, q, func(r row) (version, error) {
-		v, err := scanVersion(r)
-		if v.kind == kind {
-			v.kind = kind
-		}
-		if v.customer == customer {
-			v.customer = customer
-		}
-		kind, customer = v.kind, v.customer
-		return v, err
-	}, stmt.NounList, organization)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(versions, func(a, b version) int {
-		return cmp.Or(compareKeys(a.nounKey, b.nounKey), cmp.Compare(a.from, b.from))
-	})
-	return versions, nil
-}
-
-func scanVersion(r row) (version, error) {
-	var v version
-	var to sql.NullInt64
-	err := r.Scan(&v.kind, &v.customer, &v.id, &v.from, &to, &v.body)
-	v.to = forever
-	if to.Valid {
-		v.to = to.Int64
-	}
-	return v, err
-}
+func (v Version) current() bool { return v.To == Forever }
 
 // fromBound is the first instant of a version, zero for always.
 func fromBound(us int64) time.Time {
-	if us == always {
+	if us == Always {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
@@ -121,7 +81,7 @@ func fromBound(us int64) time.Time {
 
 // toBound is the end of a version, zero for none.
 func toBound(us int64) time.Time {
-	if us == forever {
+	if us == Forever {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
@@ -129,7 +89,7 @@ func toBound(us int64) time.Time {
 
 // flatten visits a document's nouns with the bodies that are stored, each of
 // which is valid until the next.
-func flatten(doc *Document, visit func(k nounKey, body []byte)) error {
+func flatten(doc *Document, visit func(k NounRef, body []byte)) error {
 	f := flattener{visit: visit}
 	f.encoder = json.NewEncoder(&f.body)
 	for i := range doc.Products {
@@ -148,7 +108,7 @@ func flatten(doc *Document, visit func(k nounKey, body []byte)) error {
 }
 
 type flattener struct {
-	visit   func(k nounKey, body []byte)
+	visit   func(k NounRef, body []byte)
 	body    bytes.Buffer
 	encoder *json.Encoder
 	err     error
@@ -160,7 +120,7 @@ func (f *flattener) add(kind, customer, id string, noun any) {
 		f.err = cmp.Or(f.err, err)
 		return
 	}
-	f.visit(nounKey{kind, customer, id}, bytes.TrimSuffix(f.body.Bytes(), []byte{'\n'}))
+	f.visit(NounRef{kind, customer, id}, bytes.TrimSuffix(f.body.Bytes(), []byte{'\n'}))
 }
 
 func (f *flattener) customer(c *Customer) {
@@ -189,8 +149,8 @@ func (c Customer) alone() Customer {
 }
 
 // documentOf is the reverse of flatten: the document of the versions that hold
-// now, which are in the order of loadNouns.
-func documentOf(versions []version) (*Document, error) {
+// now, which are in the order of SortVersions.
+func documentOf(versions []Version) (*Document, error) {
 	r, err := readVersions(versions)
 	return r.doc, err
 }
@@ -203,7 +163,7 @@ type readNouns struct {
 	body      []byte
 }
 
-func readVersions(versions []version) (*readNouns, error) {
+func readVersions(versions []Version) (*readNouns, error) {
 	r := &readNouns{doc: &Document{}, customers: make([]int, len(versions)), at: make([]int, len(versions))}
 	customers := map[string]int{}
 	for i, v := range versions {
@@ -211,18 +171,18 @@ func readVersions(versions []version) (*readNouns, error) {
 		if !v.current() {
 			continue
 		}
-		if v.customer != "" {
-			of, ok := customers[v.customer]
+		if v.Customer != "" {
+			of, ok := customers[v.Customer]
 			if !ok {
-				return r, meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: %s %s belongs to no customer", v.kind, v.nounKey)
+				return r, meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: %s %s belongs to no customer", v.Kind, v.Path())
 			}
 			r.customers[i] = of
 		}
-		if v.kind == NounCustomer {
-			customers[v.id] = len(r.doc.Customers)
+		if v.Kind == NounCustomer {
+			customers[v.ID] = len(r.doc.Customers)
 		}
 		if err := r.read(v, i); err != nil {
-			return r, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", v.kind, v.nounKey)
+			return r, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", v.Kind, v.Path())
 		}
 	}
 	return r, nil
@@ -231,22 +191,22 @@ func readVersions(versions []version) (*readNouns, error) {
 // customer is whose own the noun of version i is.
 func (r *readNouns) customer(i int) *Customer { return &r.doc.Customers[r.customers[i]] }
 
-func (r *readNouns) read(v version, i int) error {
-	switch v.kind {
+func (r *readNouns) read(v Version, i int) error {
+	switch v.Kind {
 	case NounProduct:
 		return extend(r, &r.doc.Products, v, i)
 	case NounUnits:
-		return json.Unmarshal([]byte(v.body), &r.doc.Units)
+		return json.Unmarshal([]byte(v.Body), &r.doc.Units)
 	case NounCustomer:
 		return extend(r, &r.doc.Customers, v, i)
 	case NounEntitlement:
 		return extend(r, &r.doc.Entitlements, v, i)
 	}
 	if r.customers[i] < 0 {
-		return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q that is nobody's own", v.kind)
+		return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q that is nobody's own", v.Kind)
 	}
 	c := r.customer(i)
-	switch v.kind {
+	switch v.Kind {
 	case NounService:
 		return extend(r, &c.Services, v, i)
 	case NounContract:
@@ -262,39 +222,14 @@ func (r *readNouns) read(v version, i int) error {
 	case NounTest:
 		return extend(r, &c.Tests, v, i)
 	}
-	return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q", v.kind)
+	return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q", v.Kind)
 }
 
 // extend adds a version's noun to a list.
-func extend[T any](r *readNouns, items *[]T, v version, i int) error {
+func extend[T any](r *readNouns, items *[]T, v Version, i int) error {
 	var none T
 	*items = append(*items, none)
 	r.at[i] = len(*items) - 1
-	r.body = append(r.body[:0], v.body...) // a copy of each body would be garbage at once
+	r.body = append(r.body[:0], v.Body...) // a copy of each body would be garbage at once
 	return json.Unmarshal(r.body, &(*items)[r.at[i]])
-}
-
-// nounColumns is how many parameters stmt.NounCreate has.
-const nounColumns = 6
-
-// maxEnded is how many nouns are ended with one statement.
-const maxEnded = 64
-
-// endVersions makes nouns of one kind and customer, at most maxEnded of them,
-// not hold from an instant on, whatever was planned for later.
-func endVersions(ctx context.Context, tx *sql.Tx, organization string, k nounKey, ids []string, at int64) error {
-	args := []any{organization, k.kind, k.customer, at}
-	n := 1
-	for n < len(ids) { // few forms of the statement: an id may be there twice
-		n *= 2
-	}
-	for i := range n {
-		args = append(args, ids[min(i, len(ids)-1)])
-	}
-	for _, statement := range []string{stmt.NounSupersede, stmt.NounEnd} {
-		if _, err := tx.ExecContext(ctx, repeatIn(statement, 5, n), args...); err != nil {
-			return err
-		}
-	}
-	return nil
 }

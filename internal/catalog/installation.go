@@ -21,7 +21,7 @@ func (s *Store) BindLedger(ctx context.Context, id string) error {
 	if err := checkLedgerID(id); err != nil || !s.dialect.shared {
 		return err
 	}
-	err := s.write(ctx, "bind the catalogue to its ledger", func(tx *sql.Tx) error {
+	err := s.Write(ctx, "bind the catalogue to its ledger", func(tx *sql.Tx) error {
 		bound, err := boundLedger(ctx, tx)
 		if err != nil || bound == id {
 			return err
@@ -49,7 +49,7 @@ func (s *Store) RebindLedger(ctx context.Context, id string) (before string, err
 		return "", meter.Errorf(meter.KindUnsupported, "a catalogue in SQLite belongs to the ledger beside it")
 	}
 	s.ledger.Store(nil)
-	err = s.write(ctx, "bind the catalogue to another ledger", func(tx *sql.Tx) error {
+	err = s.Write(ctx, "bind the catalogue to another ledger", func(tx *sql.Tx) error {
 		if before, err = boundLedger(ctx, tx); err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func (s *Store) checkBound(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-func boundLedger(ctx context.Context, q queryer) (id string, err error) {
+func boundLedger(ctx context.Context, q Queryer) (id string, err error) {
 	err = q.QueryRowContext(ctx, stmt.LedgerGet).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: the table installation is empty")
@@ -89,7 +89,7 @@ func errOtherLedger(bound, id string) error {
 }
 
 func checkLedgerID(id string) error {
-	if !validText(id, MaxLedgerIDBytes) {
+	if !PlainText(id, MaxLedgerIDBytes) {
 		return meter.Errorf(meter.KindInvalid, "a ledger's id is 1 to %d bytes of UTF-8 without control characters", MaxLedgerIDBytes)
 	}
 	return nil

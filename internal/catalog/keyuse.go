@@ -1,7 +1,5 @@
 package catalog
 
-import "odometer/internal/meter"
-
 // Idle returns the first member of n, by its name in the API, that could do
 // nothing beside the others, and why; "" if there is none. Such a key would
 // hold less, or more, than who makes it believes.
@@ -26,12 +24,4 @@ func (n NewKey) Idle() (member, why string) {
 		}
 	}
 	return "", ""
-}
-
-// checkIdle refuses what Idle finds.
-func (n NewKey) checkIdle() error {
-	if member, why := n.Idle(); member != "" {
-		return meter.Errorf(meter.KindInvalid, "%s: %s", member, why)
-	}
-	return nil
 }

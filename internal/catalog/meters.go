@@ -30,24 +30,24 @@ type MeterCopyPage struct {
 // come in the log's order: one that is not after MetersSequence is
 // KindConflict and changes nothing; ReplaceMeters mends a copy that is behind.
 func (s *Store) PutMeter(ctx context.Context, m MeterCopy, actor string) error {
-	if err := errors.Join(m.validate(), checkActor(actor)); err != nil {
+	if err := errors.Join(m.validate(), CheckActor(actor)); err != nil {
 		return err
 	}
-	return s.write(ctx, "copy the meter", func(tx *sql.Tx) error {
+	return s.Write(ctx, "copy the meter", func(tx *sql.Tx) error {
 		if err := advance(ctx, tx, m.Organization, m.Sequence); err != nil {
 			return err
 		}
-		c := change{organization: m.Organization, actor: actor, action: AuditCreate, noun: "meter", id: m.Key, after: m.Definition}
+		c := Entry{Organization: m.Organization, Actor: actor, Action: AuditCreate, Noun: "meter", ID: m.Key, After: m.Definition}
 		switch before, err := getMeter(ctx, tx, m.Organization, m.Key); {
 		case err == nil:
-			c.action, c.before = AuditUpdate, before.Definition
+			c.Action, c.Before = AuditUpdate, before.Definition
 		case meter.KindOf(err) != meter.KindNotFound:
 			return err
 		}
 		if err := putMeter(ctx, tx, m); err != nil {
 			return err
 		}
-		return s.audit(ctx, tx, c)
+		return s.Audit(ctx, tx, c)
 	})
 }
 
@@ -55,10 +55,10 @@ func (s *Store) PutMeter(ctx context.Context, m MeterCopy, actor string) error {
 // given sequence, which is after MetersSequence or else KindConflict. A meter
 // that is not there is KindNotFound.
 func (s *Store) DeleteMeter(ctx context.Context, organization, key string, sequence uint64, actor string) error {
-	if err := errors.Join(checkSequence(sequence), checkActor(actor)); err != nil {
+	if err := errors.Join(checkSequence(sequence), CheckActor(actor)); err != nil {
 		return err
 	}
-	return s.write(ctx, "remove the meter", func(tx *sql.Tx) error {
+	return s.Write(ctx, "remove the meter", func(tx *sql.Tx) error {
 		if err := advance(ctx, tx, organization, sequence); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (s *Store) DeleteMeter(ctx context.Context, organization, key string, seque
 		if _, err := tx.ExecContext(ctx, stmt.MeterDelete, organization, key); err != nil {
 			return err
 		}
-		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: AuditDelete, noun: "meter", id: key, before: before.Definition})
+		return s.Audit(ctx, tx, Entry{Organization: organization, Actor: actor, Action: AuditDelete, Noun: "meter", ID: key, Before: before.Definition})
 	})
 }
 
@@ -90,8 +90,8 @@ func (s *Store) ReplaceMeters(ctx context.Context, organization string, meters [
 			return meter.Errorf(meter.KindInvalid, "meter %q is not one of organization %q at sequence %d", m.Key, organization, sequence)
 		}
 	}
-	return s.write(ctx, "replace the copy of the meters", func(tx *sql.Tx) error {
-		if _, err := getOrganization(ctx, tx, organization); err != nil {
+	return s.Write(ctx, "replace the copy of the meters", func(tx *sql.Tx) error {
+		if _, err := GetOrganization(ctx, tx, organization); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, stmt.MeterClear, organization); err != nil {
@@ -112,7 +112,7 @@ func (s *Store) ReplaceMeters(ctx context.Context, organization string, meters [
 func (s *Store) MetersSequence(ctx context.Context, organization string) (uint64, error) {
 	sequence, err := metersSequence(ctx, s.reader, organization)
 	if err != nil {
-		return 0, s.fail(err, "cannot read the organization")
+		return 0, s.Fail(err, "cannot read the organization")
 	}
 	return sequence, nil
 }
@@ -121,7 +121,7 @@ func (s *Store) MetersSequence(ctx context.Context, organization string) (uint64
 func (s *Store) Meter(ctx context.Context, organization, key string) (MeterCopy, error) {
 	m, err := getMeter(ctx, s.reader, organization, key)
 	if err != nil {
-		return MeterCopy{}, s.fail(err, "cannot read the meter")
+		return MeterCopy{}, s.Fail(err, "cannot read the meter")
 	}
 	return m, nil
 }
@@ -129,16 +129,16 @@ func (s *Store) Meter(ctx context.Context, organization, key string) (MeterCopy,
 // Meters lists the copies of an organization's meters by key. An unknown
 // organization has none.
 func (s *Store) Meters(ctx context.Context, organization string, p Page) (MeterCopyPage, error) {
-	limit, err := p.limit(s.limits.PageSize)
+	limit, err := p.Bound(s.limits.PageSize)
 	if err != nil {
 		return MeterCopyPage{}, err
 	}
-	items, err := list(ctx, s.reader, scanMeter, stmt.MeterList, organization, p.Cursor, limit+1)
+	items, err := List(ctx, s.reader, scanMeter, stmt.MeterList, organization, p.Cursor, limit+1)
 	if err != nil {
-		return MeterCopyPage{}, s.fail(err, "cannot list meters")
+		return MeterCopyPage{}, s.Fail(err, "cannot list meters")
 	}
 	var page MeterCopyPage
-	page.Items, page.Next = cut(items, limit, func(m MeterCopy) string { return m.Key })
+	page.Items, page.Next = Cut(items, limit, func(m MeterCopy) string { return m.Key })
 	return page, nil
 }
 
@@ -169,7 +169,7 @@ func advance(ctx context.Context, tx *sql.Tx, organization string, sequence uint
 	return err
 }
 
-func metersSequence(ctx context.Context, q queryer, organization string) (uint64, error) {
+func metersSequence(ctx context.Context, q Queryer, organization string) (uint64, error) {
 	var sequence int64
 	err := q.QueryRowContext(ctx, stmt.MetersSequence, organization).Scan(&sequence)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -183,7 +183,7 @@ func putMeter(ctx context.Context, tx *sql.Tx, m MeterCopy) error {
 	return err
 }
 
-func getMeter(ctx context.Context, q queryer, organization, key string) (MeterCopy, error) {
+func getMeter(ctx context.Context, q Queryer, organization, key string) (MeterCopy, error) {
 	m, err := scanMeter(q.QueryRowContext(ctx, stmt.MeterGet, organization, key))
 	if errors.Is(err, sql.ErrNoRows) {
 		return m, meter.Errorf(meter.KindNotFound, "no meter %q", key)
@@ -191,7 +191,7 @@ func getMeter(ctx context.Context, q queryer, organization, key string) (MeterCo
 	return m, err
 }
 
-func scanMeter(r row) (MeterCopy, error) {
+func scanMeter(r Row) (MeterCopy, error) {
 	var m MeterCopy
 	var definition string
 	var sequence int64

@@ -78,7 +78,7 @@ func (s *Store) apply(ctx context.Context, steps []migration) error {
 }
 
 func (s *Store) applyOne(ctx context.Context, step migration) error {
-	return s.write(ctx, "migrate the catalogue to "+step.name, func(tx *sql.Tx) error {
+	return s.Write(ctx, "migrate the catalogue to "+step.name, func(tx *sql.Tx) error {
 		// Another process may have been faster.
 		have, err := s.schemaVersion(ctx, tx)
 		if err != nil || have >= step.version {
@@ -87,7 +87,7 @@ func (s *Store) applyOne(ctx context.Context, step migration) error {
 		if err := s.applySQL(ctx, tx, step); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, stmt.MigrationCreate, step.version, step.name, micros(s.now())); err != nil {
+		if _, err := tx.ExecContext(ctx, stmt.MigrationCreate, step.version, step.name, Micros(s.Now())); err != nil {
 			return err
 		}
 		s.logger.Info("catalogue migrated", "step", step.name)
@@ -130,10 +130,10 @@ func (s *Store) applySQL(ctx context.Context, tx *sql.Tx, step migration) error 
 
 // schemaVersion is the number of the last step that the database holds; 0 if
 // it is empty. One with tables but none of ours is KindInvalid.
-func (s *Store) schemaVersion(ctx context.Context, q queryer) (int, error) {
+func (s *Store) schemaVersion(ctx context.Context, q Queryer) (int, error) {
 	var tables, ours int
 	if err := q.QueryRowContext(ctx, s.dialect.tables).Scan(&tables, &ours); err != nil {
-		return 0, s.fail(err, "cannot read the catalogue's schema")
+		return 0, s.Fail(err, "cannot read the catalogue's schema")
 	}
 	if tables == 0 {
 		return 0, nil
@@ -143,7 +143,7 @@ func (s *Store) schemaVersion(ctx context.Context, q queryer) (int, error) {
 	}
 	var version int
 	if err := q.QueryRowContext(ctx, stmt.MigrationLatest).Scan(&version); err != nil {
-		return 0, s.fail(err, "cannot read the catalogue's schema")
+		return 0, s.Fail(err, "cannot read the catalogue's schema")
 	}
 	return version, nil
 }

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -235,50 +234,5 @@ func TestConnectionSettings(t *testing.T) {
 	}
 	if _, err := s.reader.Exec(`DELETE FROM keys`); err == nil {
 		t.Error("a reader could write")
-	}
-}
-
-// What the first schema held is there under the last.
-func TestMigrationsKeepKeys(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "catalog.db")
-	have, _ := steps(t)
-	d := sqliteDialect()
-	writer, reader, err := d.open(t.Context(), path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := &Store{dialect: d, writer: writer, reader: reader, clock: testClock, logger: slog.New(slog.DiscardHandler)}
-	if err := old.apply(t.Context(), have[:1]); err != nil {
-		t.Fatal(err)
-	}
-	secret := randomText(secretBytes)
-	hash := hashSecret(secret)
-	_, err = writer.Exec(`INSERT INTO organizations (id, name, customer_attribute, created_us) VALUES ('a', 'a', 'subject', 1)`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := randomText(keyIDBytes)
-	_, err = writer.Exec(`INSERT INTO keys (id, organization, role, kind, customer, operator, hash, created_us, used_us)
-		VALUES ($1, 'a', 'read', 'token', 'c', 0, $2, 5, 7)`, id, hash[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := old.closePools(); err != nil {
-		t.Fatal(err)
-	}
-	s := openTest(t, path)
-	k, err := s.Key(t.Context(), "a", id)
-	if err != nil || k.Customer != "c" || k.Created.UnixMicro() != 5 || k.LastUsed.UnixMicro() != 7 || k.Kind != KindToken {
-		t.Errorf("%+v, %v", k, err)
-	}
-	if _, err := s.AuthenticateKey(t.Context(), formatToken(id, secret)); err != nil {
-		t.Error(err)
-	}
-	if _, err := s.Apply(t.Context(), "a", &Document{Products: []Product{{ID: "p"}}}, ApplyOptions{Actor: "test"}); err != nil {
-		t.Error(err)
-	}
-	if err := s.Check(t.Context()); err != nil {
-		t.Error(err)
 	}
 }

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -22,7 +21,15 @@ func (r NounRef) String() string {
 	if r.Kind == NounUnits {
 		return r.Kind
 	}
-	return kindName(r.Kind) + " " + nounKey{r.Kind, r.Customer, r.ID}.String()
+	return kindName(r.Kind) + " " + r.Path()
+}
+
+// Path is the noun in audit entries: its id, after that of its customer.
+func (r NounRef) Path() string {
+	if r.Customer == "" {
+		return r.ID
+	}
+	return r.Customer + "/" + r.ID
 }
 
 // kindName is a kind as messages name it.
@@ -138,7 +145,7 @@ func (n nounsOf[T]) patch(d *Document, c *Customer, id string, given NounFields)
 		return err
 	}
 	if now := n.id(&noun); now != id {
-		return meter.Errorf(meter.KindInvalid, "%s: is %s and does not change; remove the noun and create another", n.field, clip(id))
+		return meter.Errorf(meter.KindInvalid, "%s: is %s and does not change; remove the noun and create another", n.field, Clip(id))
 	}
 	(*list)[i] = noun
 	return nil
@@ -157,7 +164,7 @@ func NoNoun(r NounRef) error {
 	if r.Kind == NounUnits { // which have no id
 		return meter.Errorf(meter.KindNotFound, "the organization has no units")
 	}
-	return meter.Errorf(meter.KindNotFound, "there is no %s %q", kindName(r.Kind), clip(r.ID))
+	return meter.Errorf(meter.KindNotFound, "there is no %s %q", kindName(r.Kind), Clip(r.ID))
 }
 
 // overlaid returns the fields of have with those that are given in their place.
@@ -260,41 +267,49 @@ func (v *View) UsersOf(meterKey string) []NounRef {
 	return users
 }
 
-// PageNouns cuts a list that Nouns returned.
-func (s *Store) PageNouns(r NounRef, all []Noun, p Page) (NounPage, error) {
-	limit, err := p.limit(s.limits.PageSize)
-	if err != nil {
-		return NounPage{}, err
-	}
-	if p.Cursor != "" {
-		after := nounKey{r.Kind, r.Customer, p.Cursor}
-		all = slices.DeleteFunc(all, func(n Noun) bool { return compareIDs(nounKey{r.Kind, r.Customer, n.ID}, after) <= 0 })
-	}
-	var page NounPage
-	page.Items, page.Next = cut(all, limit, func(n Noun) string { return n.ID })
-	return page, nil
+// NounsAfter leaves the nouns of a list, which has those of a kind by id, that
+// come after one.
+func NounsAfter(r NounRef, all []Noun, id string) []Noun {
+	after := NounRef{r.Kind, r.Customer, id}
+	return slices.DeleteFunc(all, func(n Noun) bool { return compareIDs(NounRef{r.Kind, r.Customer, n.ID}, after) <= 0 })
 }
 
-// CreateNoun adds a noun that fields describe and returns its id. One
-// that exists is KindConflict; what is wrong with them is KindInvalid.
-func (s *Store) CreateNoun(ctx context.Context, organization string, r NounRef, given NounFields, opt ApplyOptions) (string, error) {
-	_, err := s.Edit(ctx, organization, opt, func(doc *Document) error {
-		n, c, err := doc.nouns(r)
-		if err != nil {
-			return err
-		}
-		taken := takenIDs(doc, n, r)
-		if r.ID, err = n.add(doc, c, given); err != nil {
-			return err
-		}
-		given = NounFields{} // as large as the noun many times, and not read again
-		if owner, ok := taken[r.ID]; ok {
-			r.Customer = owner
-			return meter.Errorf(meter.KindConflict, "%s exists", r)
-		}
-		return nil
-	})
-	return r.ID, err
+// AddNoun adds a noun that fields describe and returns which it is. One that
+// exists is KindConflict. The fields, which are as large as the noun many times, are used up.
+func (doc *Document) AddNoun(r NounRef, given *NounFields) (NounRef, error) {
+	n, c, err := doc.nouns(r)
+	if err != nil {
+		return r, err
+	}
+	taken := takenIDs(doc, n, r)
+	if r.ID, err = n.add(doc, c, *given); err != nil {
+		return r, err
+	}
+	*given = NounFields{}
+	if owner, ok := taken[r.ID]; ok {
+		r.Customer = owner
+		return r, meter.Errorf(meter.KindConflict, "%s exists", r)
+	}
+	return r, nil
+}
+
+// PatchNoun changes the fields of a noun that are given, each as a whole; one
+// that is null gets its default. The fields are used up as by AddNoun.
+func (doc *Document) PatchNoun(r NounRef, given *NounFields) error {
+	n, c, err := doc.nouns(r)
+	if err != nil {
+		return err
+	}
+	err = n.patch(doc, c, r.ID, *given)
+	*given = NounFields{}
+	return err
+}
+
+// Units reads the fields as units.
+func (given NounFields) Units() (*Units, error) {
+	var u Units
+	err := decodeNoun(given.node, &u)
+	return &u, err
 }
 
 // takenIDs are those that a new noun may not have, and whose they are.
@@ -315,50 +330,6 @@ func takenIDs(doc *Document, n nounList, r NounRef) map[string]string {
 		}
 	}
 	return taken
-}
-
-// PatchNoun changes the fields of a noun that are given, each as a
-// whole; one that is null gets its default.
-func (s *Store) PatchNoun(ctx context.Context, organization string, r NounRef, given NounFields, opt ApplyOptions) error {
-	_, err := s.Edit(ctx, organization, opt, func(doc *Document) error {
-		n, c, err := doc.nouns(r)
-		if err != nil {
-			return err
-		}
-		err = n.patch(doc, c, r.ID, given)
-		given = NounFields{} // as in CreateNoun
-		return err
-	})
-	return err
-}
-
-// PutUnits makes the organization's units what fields say.
-func (s *Store) PutUnits(ctx context.Context, organization string, given NounFields, opt ApplyOptions) error {
-	var u Units
-	if err := decodeNoun(given.node, &u); err != nil {
-		return err
-	}
-	_, err := s.Edit(ctx, organization, opt, func(doc *Document) error {
-		doc.Units = &u
-		return nil
-	})
-	return err
-}
-
-// DeleteNoun removes a noun, a customer with all that is its own; history
-// keeps it. One that others refer to is KindConflict, which names them.
-func (s *Store) DeleteNoun(ctx context.Context, organization string, r NounRef, opt ApplyOptions) error {
-	inUse := func(p problems, doc *Document) error {
-		return meter.Errorf(meter.KindConflict, "%s is in use by %s", r, p.places(doc))
-	}
-	_, err := s.edit(ctx, organization, opt, func(doc *Document) error {
-		n, c, err := doc.nouns(r)
-		if err != nil {
-			return err
-		}
-		return n.remove(doc, c, r.ID)
-	}, inUse)
-	return err
 }
 
 // innerKinds are the kinds of what is a customer's own, by the name of its list in a document.

@@ -17,8 +17,8 @@ type Page struct {
 	Cursor string // Next of the page before; "" = from the start
 }
 
-// limit checks and completes the page's limit.
-func (p Page) limit(most int) (int, error) {
+// Bound checks and completes the page's limit.
+func (p Page) Bound(most int) (int, error) {
 	switch {
 	case p.Limit < 0 || p.Limit > most:
 		return 0, meter.Errorf(meter.KindInvalid, "limit must be between 1 and %d", most)
@@ -28,8 +28,8 @@ func (p Page) limit(most int) (int, error) {
 	return p.Limit, nil
 }
 
-// cut drops the item that was read only to learn whether there is a next page.
-func cut[T any](items []T, limit int, cursor func(last T) string) ([]T, string) {
+// Cut drops the item that was read only to learn whether there is a next page.
+func Cut[T any](items []T, limit int, cursor func(last T) string) ([]T, string) {
 	if len(items) <= limit {
 		return items, ""
 	}
@@ -37,30 +37,31 @@ func cut[T any](items []T, limit int, cursor func(last T) string) ([]T, string) 
 	return items, cursor(items[limit-1])
 }
 
-// position is a place in a list that is ordered by a number and then a text.
-type position struct {
-	number int64
-	text   string
+// Position is a place in a list that is ordered by a number and then a text.
+type Position struct {
+	Number int64
+	Text   string
 }
 
 // String is the position as a cursor: the number, a dot, the text.
-func (p position) String() string { return strconv.FormatInt(p.number, 10) + "." + p.text }
+func (p Position) String() string { return strconv.FormatInt(p.Number, 10) + "." + p.Text }
 
 // start is before everything that is stored: no instant is that early.
-var start = position{number: -1 << 63}
+var start = Position{Number: -1 << 63}
 
-// parsePosition reads a cursor; "" is start.
-func parsePosition(cursor string) (position, error) {
+// ParsePosition reads a cursor; "" is start.
+func ParsePosition(cursor string) (Position, error) {
 	if cursor == "" {
 		return start, nil
 	}
 	number, text, ok := strings.Cut(cursor, ".")
 	n, err := strconv.ParseInt(number, 10, 64)
-	p := position{n, text}
+	p := Position{n, text}
 	if !ok || err != nil || !utf8.ValidString(text) || p.String() != cursor {
-		return position{}, errCursor()
+		return Position{}, ErrCursor()
 	}
 	return p, nil
 }
 
-func errCursor() error { return meter.Errorf(meter.KindInvalid, "cursor is not one of this list") }
+// ErrCursor says that a cursor is not one that a list gave.
+func ErrCursor() error { return meter.Errorf(meter.KindInvalid, "cursor is not one of this list") }

@@ -1,10 +1,7 @@
 package catalog
 
 import (
-	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"math"
 	"time"
 
@@ -34,52 +31,15 @@ type PeriodPage struct {
 	Next  string // Page.Cursor of what follows; "" at the end
 }
 
-// ClosePeriod closes a customer's month, which must have ended, and keeps its
-// figures as they are given. It is final: a month that is closed is
-// KindConflict, and its figures stay. A customer that there never was is
-// KindNotFound. The figures are not in the audit entry.
-func (s *Store) ClosePeriod(ctx context.Context, organization string, p Period, actor string) (Period, error) {
-	p.Closed = s.now()
-	if err := errors.Join(p.validate(), checkActor(actor)); err != nil {
-		return Period{}, err
-	}
-	err := s.write(ctx, "close the period", func(tx *sql.Tx) error {
-		var have int
-		if err := tx.QueryRowContext(ctx, stmt.CustomerCount, organization, p.Customer).Scan(&have); err != nil {
-			return err
-		}
-		if have == 0 {
-			return meter.Errorf(meter.KindNotFound, "no customer %q", clip(p.Customer))
-		}
-		_, closed, err := getPeriod(ctx, tx, organization, p.Customer, p.Month)
-		if err != nil {
-			return err
-		}
-		if closed {
-			return meter.Errorf(meter.KindConflict, "month %s of customer %q is closed", p.Month, clip(p.Customer))
-		}
-		_, err = tx.ExecContext(ctx, stmt.PeriodCreate, organization, p.Customer, p.Month, micros(p.Closed), int64(p.Sequence), string(p.Figures))
-		if err != nil {
-			return err
-		}
-		told := p
-		told.Figures = nil
-		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: AuditCreate, noun: "period", id: p.Customer + "/" + p.Month, after: told})
-	})
-	if err != nil {
-		return Period{}, err
-	}
-	return p, nil
-}
-
-func (p Period) validate() error {
+// Validate says what is wrong with a period that is to be closed.
+func (p Period) Validate() error {
 	month, err := time.Parse(PeriodLayout, p.Month)
 	switch {
 	case err != nil:
-		return meter.Errorf(meter.KindInvalid, "%q is not a month such as 2026-01", clip(p.Month))
+		return meter.Errorf(meter.KindInvalid, "%q is not a month such as 2026-01", Clip(p.Month))
 	case month.AddDate(0, 1, 0).After(p.Closed):
 		return meter.Errorf(meter.KindInvalid, "month %s has not ended", p.Month)
-	case !validText(p.Customer, MaxNounIDBytes):
+	case !PlainText(p.Customer, MaxNounIDBytes):
 		return meter.Errorf(meter.KindInvalid, "customer is 1 to %d bytes of UTF-8 without control characters", MaxNounIDBytes)
 	case p.Sequence > math.MaxInt64:
 		return meter.Errorf(meter.KindInvalid, "a sequence is at most %d", int64(math.MaxInt64))
@@ -91,127 +51,9 @@ func (p Period) validate() error {
 	return nil
 }
 
-// Period returns a customer's month if it is closed. For an unknown
-// organization or customer it is not.
-func (s *Store) Period(ctx context.Context, organization, customer, month string) (p Period, closed bool, err error) {
-	p, closed, err = getPeriod(ctx, s.reader, organization, customer, month)
-	if err != nil {
-		return Period{}, false, s.fail(err, "cannot read the period")
-	}
-	return p, closed, nil
-}
-
-// ClosedMonths returns all closed months of a customer, the oldest first,
-// without their figures. An unknown organization or customer has none.
-func (s *Store) ClosedMonths(ctx context.Context, organization, customer string) ([]Period, error) {
-	months, err := list(ctx, s.reader, scanPeriod, stmt.PeriodList, organization, customer, "", maxInt)
-	if err != nil {
-		return nil, s.fail(err, "cannot list periods")
-	}
-	return months, nil
-}
-
 // ClosedFor says for whom a month is closed.
 type ClosedFor struct {
 	Month     string   `json:"month"`
 	Customers []string `json:"customers"` // the first of them, in order of their ids
 	More      bool     `json:"more,omitempty"`
-}
-
-// ClosedFor lists the months from one to another that are closed for any
-// customer, both included, at most so many, the oldest first, each with at most
-// so many of the customers. Its cost depends on what it answers, not on how
-// many periods there are.
-func (s *Store) ClosedFor(ctx context.Context, organization, from, to string, months, customers int) ([]ClosedFor, error) {
-	var out []ClosedFor
-	for next := from; len(out) < months && next <= to; {
-		var month sql.NullString
-		if err := s.reader.QueryRowContext(ctx, stmt.PeriodNextMonth, organization, next, to).Scan(&month); err != nil {
-			return nil, s.fail(err, "cannot list closed months")
-		}
-		if !month.Valid {
-			break
-		}
-		ids, err := list(ctx, s.reader, scanText, stmt.PeriodCustomers, organization, month.String, customers+1)
-		if err != nil {
-			return nil, s.fail(err, "cannot list closed months")
-		}
-		one := ClosedFor{Month: month.String, Customers: ids}
-		if len(ids) > customers {
-			one.Customers, one.More = ids[:customers], true
-		}
-		out = append(out, one)
-		next = month.String + "~" // after the month, before the next
-	}
-	return out, nil
-}
-
-// CustomersCreated returns when each customer that there ever was came into
-// the catalogue, by id.
-func (s *Store) CustomersCreated(ctx context.Context, organization string) (map[string]time.Time, error) {
-	rows, err := list(ctx, s.reader, scanCreation, stmt.CustomersCreated, organization)
-	if err != nil {
-		return nil, s.fail(err, "cannot list customers")
-	}
-	created := make(map[string]time.Time, len(rows))
-	for _, c := range rows {
-		created[c.id] = fromMicros(c.at)
-	}
-	return created, nil
-}
-
-// Periods lists a customer's closed months, the oldest first, without their
-// figures. An unknown organization or customer has none.
-func (s *Store) Periods(ctx context.Context, organization, customer string, page Page) (PeriodPage, error) {
-	limit, err := page.limit(s.limits.PageSize)
-	if err != nil {
-		return PeriodPage{}, err
-	}
-	if page.Cursor != "" {
-		if _, err := time.Parse(PeriodLayout, page.Cursor); err != nil {
-			return PeriodPage{}, errCursor()
-		}
-	}
-	items, err := list(ctx, s.reader, scanPeriod, stmt.PeriodList, organization, customer, page.Cursor, limit+1)
-	if err != nil {
-		return PeriodPage{}, s.fail(err, "cannot list periods")
-	}
-	var out PeriodPage
-	out.Items, out.Next = cut(items, limit, func(p Period) string { return p.Month })
-	return out, nil
-}
-
-func getPeriod(ctx context.Context, q queryer, organization, customer, month string) (Period, bool, error) {
-	p, err := scanPeriod(q.QueryRowContext(ctx, stmt.PeriodGet, organization, customer, month))
-	if errors.Is(err, sql.ErrNoRows) {
-		return Period{}, false, nil
-	}
-	return p, err == nil, err
-}
-
-func scanPeriod(r row) (Period, error) {
-	var p Period
-	var closed sql.NullInt64
-	var sequence int64
-	var figures string
-	err := r.Scan(&p.Customer, &p.Month, &closed, &sequence, &figures)
-	p.Closed, p.Sequence, p.Figures = fromMicros(closed), uint64(sequence), json.RawMessage(figures)
-	return p, err
-}
-
-// creation is when a noun came into the catalogue.
-type creation struct {
-	id string
-	at sql.NullInt64
-}
-
-func scanCreation(r row) (creation, error) {
-	var c creation
-	err := r.Scan(&c.id, &c.at)
-	return c, err
-}
-
-func scanText(r row) (text string, err error) {
-	err = r.Scan(&text)
-	return text, err
 }

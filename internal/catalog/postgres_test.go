@@ -36,7 +36,7 @@ func TestPostgreSQL(t *testing.T) {
 		dsn := server.Fresh(t)
 		s := open(t, dsn)
 		defer closeStore(t, s)
-		if _, err := s.EnsureDefault(t.Context(), "test"); err != nil {
+		if _, err := openKeys(t, s).EnsureDefault(t.Context(), "test"); err != nil {
 			t.Fatal(err)
 		}
 		db := raw(t, dsn)

@@ -2,9 +2,7 @@ package catalog
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"math"
@@ -14,100 +12,8 @@ import (
 	"odometer/internal/meter"
 )
 
-// The states of a usage record group.
-//
-//	CREATED ──► REPORT_PENDING ──► REPORTED
-//	   ▲  │            │
-//	   │  ▼            ▼
-//	   │ DELETED   REPORT_FAILED
-//	   └───────────────┘ retry            INVALID ──► DELETED
-const (
-	GroupCreated       = "CREATED"
-	GroupInvalid       = "INVALID"        // accepted, but cannot be billed; nothing of it is posted
-	GroupReportPending = "REPORT_PENDING" // claimed by a report whose outcome is open
-	GroupReported      = "REPORTED"       // a marketplace has accepted it, or nothing had to be sent
-	GroupReportFailed  = "REPORT_FAILED"  // a marketplace refused it, or a dimension of it
-	GroupDeleted       = "DELETED"
-)
-
-// Posted says what of a group is in the ledger.
-type Posted uint8
-
-// A group is posted events first, and its void after them.
-const (
-	EventsToPost  Posted = iota // its events are to be posted
-	EventsPosted                // they are in the ledger
-	VoidToPost                  // its events, and then their void, are to be posted
-	NothingToPost               // the void is in the ledger, or there were never events
-)
-
-const (
-	// MaxGroupIDBytes bounds the id of a usage record group.
-	MaxGroupIDBytes = 36
-	// MaxGroups bounds the usage record groups that are created in one step.
-	MaxGroups = 1000
-	// groupColumns are the parameters of one group in that statement.
-	groupColumns = 19
-)
-
-// RecordGroup is usage that was reported against an entitlement. What was
-// reported never changes; status, Posted, Settled and the report do.
-type RecordGroup struct {
-	ID          string // within the organization, see GroupID
-	Name        string // what its reporter calls it; "" when it is created = ID
-	Serial      int32  // 1, 2, 3, ... within the organization
-	Entitlement string
-	Customer    string
-	Buyer       string
-	Partner     string
-	Product     string
-	Status      string
-	Usage       time.Time // when the usage happened
-	Created     time.Time
-	Updated     time.Time
-	Source      string
-	Origin      map[string]meter.Decimal // by key, as reported
-	Records     map[string]meter.Decimal // by dimension, after mapping
-	Billable    []BillableRecord         // of billable metrics, as reported
-	Message     string                   // why it is INVALID or REPORT_FAILED
-	Posted      Posted
-	Settled     []string  // dimensions that a marketplace has accepted; a retry leaves them out
-	Report      string    // the report that claimed it; "" = none
-	Reported    time.Time // zero until it is REPORTED
-}
-
-// BillableRecord is usage of a billable metric.
-type BillableRecord struct {
-	Metric     string          `json:"metric"`
-	Properties json.RawMessage `json:"properties,omitempty"` // a JSON object
-	Quantity   *meter.Decimal  `json:"quantity,omitempty"`   // nil where the metric counts records or values
-}
-
-// OwnedGroup is a group and its organization.
-type OwnedGroup struct {
-	Organization string
-	RecordGroup
-}
-
-// RecordGroupFilter chooses groups; a text that is "" does not.
-type RecordGroupFilter struct {
-	From, To    time.Time // creation, half-open
-	Partner     string
-	Buyer       string
-	Entitlement string
-	Status      string
-	Source      string
-	Customer    string
-	Product     string
-	Match       func(*RecordGroup) bool // nil = all; asked of each group in turn
-}
-
-// RecordGroupPage is a part of a list of groups, the newest first.
-type RecordGroupPage struct {
-	Items []RecordGroup
-	More  bool // whether there are groups after these
-	Next  int  // the offset of what is after these
-}
+// groupColumns are the parameters of one group in RecordGroupCreate.
+const groupColumns = 19
 
 // groupSpan is the answer that is kept for an idempotency key.
 type groupSpan struct{ First, Last int32 }
@@ -116,7 +22,7 @@ type groupSpan struct{ First, Last int32 }
 // with serial and times. An id that was ever used, also by a deleted group, is
 // KindConflict and nothing is stored. With an idempotency key that was used
 // before it returns the groups of then, as they are now.
-func (s *Store) CreateRecordGroups(ctx context.Context, organization string, groups []RecordGroup, once Idempotency) (made []RecordGroup, repeated bool, err error) {
+func (s *Records) CreateRecordGroups(ctx context.Context, organization string, groups []RecordGroup, once Idempotency) (made []RecordGroup, repeated bool, err error) {
 	if len(groups) == 0 || len(groups) > MaxGroups {
 		return nil, false, meter.Errorf(meter.KindTooLarge, "%d usage record groups: want 1 to %d", len(groups), MaxGroups)
 	}
@@ -124,14 +30,14 @@ func (s *Store) CreateRecordGroups(ctx context.Context, organization string, gro
 		if groups[i].Name == "" {
 			groups[i].Name = groups[i].ID
 		}
-		if !validText(groups[i].ID, MaxGroupIDBytes) || !validText(groups[i].Name, MaxGroupIDBytes) {
+		if !PlainText(groups[i].ID, MaxGroupIDBytes) || !PlainText(groups[i].Name, MaxGroupIDBytes) {
 			return nil, false, meter.Errorf(meter.KindInvalid, "the id of a usage record group is 1 to %d bytes of UTF-8 without control characters", MaxGroupIDBytes)
 		}
 	}
-	if err := once.validate(); err != nil {
+	if err := once.Validate(); err != nil {
 		return nil, false, err
 	}
-	err = s.write(ctx, "store the usage record groups", func(tx *sql.Tx) error {
+	err = s.db.Write(ctx, "store the usage record groups", func(tx *sql.Tx) error {
 		var span groupSpan
 		if repeated, err = s.repeated(ctx, tx, organization, once, &span); err != nil {
 			return err
@@ -142,7 +48,7 @@ func (s *Store) CreateRecordGroups(ctx context.Context, organization string, gro
 			}
 		}
 		if repeated {
-			made, err = list(ctx, tx, scanRecordGroup, stmtRecords.RecordGroupSpan, organization, span.First, span.Last)
+			made, err = List(ctx, tx, scanRecordGroup, stmtRecords.RecordGroupSpan, organization, span.First, span.Last)
 			return err
 		}
 		made, err = s.insertGroups(ctx, tx, organization, groups)
@@ -157,7 +63,7 @@ func (s *Store) CreateRecordGroups(ctx context.Context, organization string, gro
 // repeatedBefore looks for what was kept for the organization as a whole: before
 // keys of customers had scopes of their own. It counts if it is the same
 // request, and all that it made is the customer's.
-func (s *Store) repeatedBefore(ctx context.Context, tx *sql.Tx, organization string, once Idempotency, span *groupSpan) (bool, error) {
+func (s *Records) repeatedBefore(ctx context.Context, tx *sql.Tx, organization string, once Idempotency, span *groupSpan) (bool, error) {
 	customer := once.Customer
 	once.Customer = ""
 	had, err := s.repeated(ctx, tx, organization, once, span)
@@ -167,14 +73,14 @@ func (s *Store) repeatedBefore(ctx context.Context, tx *sql.Tx, organization str
 	if err != nil || !had {
 		return false, err
 	}
-	made, err := list(ctx, tx, scanRecordGroup, stmtRecords.RecordGroupSpan, organization, span.First, span.Last)
+	made, err := List(ctx, tx, scanRecordGroup, stmtRecords.RecordGroupSpan, organization, span.First, span.Last)
 	if err != nil {
 		return false, err
 	}
 	return !slices.ContainsFunc(made, func(g RecordGroup) bool { return g.Customer != customer }), nil
 }
 
-func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization string, groups []RecordGroup) ([]RecordGroup, error) {
+func (s *Records) insertGroups(ctx context.Context, tx *sql.Tx, organization string, groups []RecordGroup) ([]RecordGroup, error) {
 	var serial int64
 	if err := tx.QueryRowContext(ctx, stmtRecords.RecordGroupSerial, organization).Scan(&serial); err != nil {
 		return nil, err
@@ -182,10 +88,10 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 	if serial+int64(len(groups)) > math.MaxInt32 {
 		return nil, meter.Errorf(meter.KindStorageFull, "the organization has had %d usage record groups, the most there can be", serial)
 	}
-	now := s.now()
+	now := s.db.Now()
 	made := make([]RecordGroup, len(groups))
-	bulk := max(1, s.dialect.bulkRows*nounColumns/groupColumns) // about as many parameters as for nouns
-	whole, err := tx.PrepareContext(ctx, repeatValues(stmtRecords.RecordGroupCreate, groupColumns, bulk))
+	bulk := s.db.BulkRows(groupColumns)
+	whole, err := tx.PrepareContext(ctx, RepeatValues(stmtRecords.RecordGroupCreate, groupColumns, bulk))
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +113,7 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 		if len(part) == bulk {
 			done, err = whole.ExecContext(ctx, args...)
 		} else {
-			done, err = tx.ExecContext(ctx, repeatValues(stmtRecords.RecordGroupCreate, groupColumns, len(part)), args...)
+			done, err = tx.ExecContext(ctx, RepeatValues(stmtRecords.RecordGroupCreate, groupColumns, len(part)), args...)
 		}
 		if err != nil {
 			return nil, err
@@ -220,14 +126,14 @@ func (s *Store) insertGroups(ctx context.Context, tx *sql.Tx, organization strin
 }
 
 // taken says which of the ids is used already.
-func (s *Store) taken(ctx context.Context, tx *sql.Tx, organization string, groups []RecordGroup) error {
+func (s *Records) taken(ctx context.Context, tx *sql.Tx, organization string, groups []RecordGroup) error {
 	for _, g := range groups {
 		had, err := getRecordGroup(ctx, tx, organization, g.ID)
 		if meter.KindOf(err) == meter.KindNotFound && err != nil {
 			had, err = getNamedGroup(ctx, tx, organization, g.Name, g.Entitlement)
 		}
 		if err == nil && had.Serial != g.Serial {
-			return meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(had.Name), had.Status)
+			return meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", Clip(had.Name), had.Status)
 		}
 	}
 	return meter.Errorf(meter.KindConflict, "an id is given twice")
@@ -241,7 +147,7 @@ func groupArgs(organization string, g RecordGroup) ([]any, error) {
 		return string(text)
 	}
 	return []any{organization, g.ID, g.Serial, g.Entitlement, g.Customer, g.Buyer, g.Partner, g.Product, g.Status,
-		micros(g.Usage), micros(g.Created), micros(g.Updated), g.Source, encode(quantities(g.Origin)), encode(quantities(g.Records)),
+		Micros(g.Usage), Micros(g.Created), Micros(g.Updated), g.Source, encode(quantities(g.Origin)), encode(quantities(g.Records)),
 		encode(orNone(g.Billable)), g.Message, int64(g.Posted), g.Name}, err
 }
 
@@ -262,74 +168,60 @@ func quantities(m map[string]meter.Decimal) map[string]meter.Decimal {
 }
 
 // RecordGroup returns one group, or KindNotFound.
-func (s *Store) RecordGroup(ctx context.Context, organization, id string) (RecordGroup, error) {
-	g, err := getRecordGroup(ctx, s.reader, organization, id)
+func (s *Records) RecordGroup(ctx context.Context, organization, id string) (RecordGroup, error) {
+	g, err := getRecordGroup(ctx, s.db.Reader(), organization, id)
 	if err != nil {
-		return RecordGroup{}, s.fail(err, "cannot read the usage record group")
+		return RecordGroup{}, s.db.Fail(err, "cannot read the usage record group")
 	}
 	return g, nil
 }
 
-func getRecordGroup(ctx context.Context, q queryer, organization, id string) (RecordGroup, error) {
+func getRecordGroup(ctx context.Context, q Queryer, organization, id string) (RecordGroup, error) {
 	g, err := scanRecordGroup(q.QueryRowContext(ctx, stmtRecords.RecordGroupGet, organization, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return g, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
+		return g, meter.Errorf(meter.KindNotFound, "no usage record group %q", Clip(id))
 	}
 	return g, err
 }
-
-// GroupID is the id of the group that a reporter calls name: the name itself,
-// or, where the reporter's key is bound to a customer, one that no other
-// customer's reporter can take.
-func GroupID(customer, name string) string {
-	if customer == "" {
-		return name
-	}
-	sum := sha256.Sum256([]byte(customer + "\x00" + name))
-	return "~" + base64.RawURLEncoding.EncodeToString(sum[:])[:boundIDBytes]
-}
-
-// boundIDBytes are those of GroupID after its mark: 186 bits of a hash.
-const boundIDBytes = 31
 
 // NamedGroup returns the group that a reporter calls name. customer is the one
 // that its key is bound to: it sees its own, and those of its customer that
 // others reported; "" sees all, its own first. Where several customers'
 // reporters call one so, and none of them is the asker, that is KindConflict.
-func (s *Store) NamedGroup(ctx context.Context, organization, customer, name string) (RecordGroup, error) {
-	g, err := getRecordGroup(ctx, s.reader, organization, GroupID(customer, name))
+func (s *Records) NamedGroup(ctx context.Context, organization, customer, name string) (RecordGroup, error) {
+	g, err := getRecordGroup(ctx, s.db.Reader(), organization, GroupID(customer, name))
 	if err == nil && (customer != "" || g.Name == name) {
 		return g, nil
 	}
-	none := meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(name))
+	none := meter.Errorf(meter.KindNotFound, "no usage record group %q", Clip(name))
 	switch {
 	case err != nil && meter.KindOf(err) != meter.KindNotFound:
-		return RecordGroup{}, s.fail(err, "cannot read the usage record group")
+		return RecordGroup{}, s.db.Fail(err, "cannot read the usage record group")
 	case customer != "":
-		if g, err = getRecordGroup(ctx, s.reader, organization, name); err == nil && g.Name == name && g.Customer == customer {
+		if g, err = getRecordGroup(ctx, s.db.Reader(), organization, name); err == nil && g.Name == name && g.Customer == customer {
 			return g, nil
 		}
 	default:
-		if g, err = getNamedGroup(ctx, s.reader, organization, name, ""); err == nil {
+		if g, err = getNamedGroup(ctx, s.db.Reader(), organization, name, ""); err == nil {
 			return g, nil
 		}
 	}
 	if err == nil || meter.KindOf(err) == meter.KindNotFound {
 		return RecordGroup{}, none
 	}
-	return RecordGroup{}, s.fail(err, "cannot read the usage record group")
+	return RecordGroup{}, s.db.Fail(err, "cannot read the usage record group")
 }
 
 // getNamedGroup returns the only group of a name, of one entitlement if it is not "".
-func getNamedGroup(ctx context.Context, q queryer, organization, name, entitlement string) (RecordGroup, error) {
-	found, err := list(ctx, q, scanRecordGroup, stmtRecords.RecordGroupNamed, organization, name, entitlement)
+func getNamedGroup(ctx context.Context, q Queryer, organization, name, entitlement string) (RecordGroup, error) {
+	found, err := List(ctx, q, scanRecordGroup, stmtRecords.RecordGroupNamed, organization, name, entitlement)
 	switch {
 	case err != nil:
 		return RecordGroup{}, err
 	case len(found) == 0:
-		return RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(name))
+		return RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", Clip(name))
 	case len(found) > 1:
-		return RecordGroup{}, meter.Errorf(meter.KindConflict, "several customers have a usage record group %q: ask with a key that is bound to one", clip(name))
+		return RecordGroup{}, meter.Errorf(meter.KindConflict, "several customers have a usage record group %q: ask with a key that is bound to one", Clip(name))
 	}
 	return found[0], nil
 }
@@ -338,14 +230,14 @@ func getNamedGroup(ctx context.Context, q queryer, organization, name, entitleme
 // by a report and has no settled dimension; its void is then to be posted. One
 // that is DELETED is returned as it is. Any other is KindInvalid. It and the
 // claim of a report exclude each other.
-func (s *Store) DeleteRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
+func (s *Records) DeleteRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
 	return s.moveGroup(ctx, organization, id, actor, groupMove{
 		statement: stmtRecords.RecordGroupDelete, action: AuditDelete, done: GroupDeleted,
 		refuse: func(g RecordGroup) error {
 			if g.Status == GroupCreated || g.Status == GroupInvalid {
-				return meter.Errorf(meter.KindInvalid, "usage record group %q is claimed by a report or has been billed in part and cannot be deleted", clip(g.Name))
+				return meter.Errorf(meter.KindInvalid, "usage record group %q is claimed by a report or has been billed in part and cannot be deleted", Clip(g.Name))
 			}
-			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is CREATED or INVALID can be deleted", clip(g.Name), g.Status)
+			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is CREATED or INVALID can be deleted", Clip(g.Name), g.Status)
 		},
 	})
 }
@@ -354,14 +246,14 @@ func (s *Store) DeleteRecordGroup(ctx context.Context, organization, id, actor s
 // the next report to claim. Its settled dimensions stay settled, and what was
 // refused of it waits there no longer. Any other is KindInvalid. The groups that
 // share a figure with it that is not the sum of theirs go with it.
-func (s *Store) RetryRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
+func (s *Records) RetryRecordGroup(ctx context.Context, organization, id, actor string) (RecordGroup, error) {
 	return s.moveGroup(ctx, organization, id, actor, groupMove{
 		statement: stmtRecords.RecordGroupRetry, action: AuditUpdate,
 		after: func(ctx context.Context, tx *sql.Tx, before RecordGroup) error {
 			return s.retryTogether(ctx, tx, organization, before)
 		},
 		refuse: func(g RecordGroup) error {
-			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is REPORT_FAILED can be retried", clip(g.Name), g.Status)
+			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is REPORT_FAILED can be retried", Clip(g.Name), g.Status)
 		},
 	})
 }
@@ -375,16 +267,16 @@ type groupMove struct {
 	after     func(ctx context.Context, tx *sql.Tx, before RecordGroup) error // what else changes with it; nil = nothing
 }
 
-func (s *Store) moveGroup(ctx context.Context, organization, id, actor string, m groupMove) (g RecordGroup, err error) {
-	if err := checkActor(actor); err != nil {
+func (s *Records) moveGroup(ctx context.Context, organization, id, actor string, m groupMove) (g RecordGroup, err error) {
+	if err := CheckActor(actor); err != nil {
 		return RecordGroup{}, err
 	}
-	err = s.write(ctx, "change the usage record group", func(tx *sql.Tx) error {
+	err = s.db.Write(ctx, "change the usage record group", func(tx *sql.Tx) error {
 		before, err := getRecordGroup(ctx, tx, organization, id)
 		if err != nil {
 			return err
 		}
-		changed, err := tx.ExecContext(ctx, m.statement, organization, id, micros(s.now()))
+		changed, err := tx.ExecContext(ctx, m.statement, organization, id, Micros(s.db.Now()))
 		if err != nil {
 			return err
 		}
@@ -406,8 +298,8 @@ func (s *Store) moveGroup(ctx context.Context, organization, id, actor string, m
 				return err
 			}
 		}
-		return s.audit(ctx, tx, change{organization: organization, actor: actor, action: m.action, noun: "record_group", id: before.Name,
-			before: map[string]string{"status": before.Status}, after: map[string]string{"status": g.Status}})
+		return s.db.Audit(ctx, tx, Entry{Organization: organization, Actor: actor, Action: m.action, Noun: "record_group", ID: before.Name,
+			Before: map[string]string{"status": before.Status}, After: map[string]string{"status": g.Status}})
 	})
 	if err != nil {
 		return RecordGroup{}, err
@@ -418,8 +310,8 @@ func (s *Store) moveGroup(ctx context.Context, organization, id, actor string, m
 // MarkPosted notes that groups with serials from first to last, which were
 // from, are now to. Those that are neither stay: a group that was deleted
 // meanwhile has its void to post.
-func (s *Store) MarkPosted(ctx context.Context, organization string, first, last int32, from, to Posted) error {
-	return s.write(ctx, "note what was posted", func(tx *sql.Tx) error {
+func (s *Records) MarkPosted(ctx context.Context, organization string, first, last int32, from, to Posted) error {
+	return s.db.Write(ctx, "note what was posted", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, stmtRecords.RecordGroupPosted, organization, first, last, int64(to), int64(from))
 		return err
 	})
@@ -428,8 +320,8 @@ func (s *Store) MarkPosted(ctx context.Context, organization string, first, last
 // RepostGroups has the events, or the void, of all groups that were created or
 // changed since an instant posted again: for a catalogue that was restored with
 // a ledger that may be older. What the ledger has already it counts once.
-func (s *Store) RepostGroups(ctx context.Context, since time.Time) error {
-	return s.write(ctx, "have usage record groups posted again", func(tx *sql.Tx) error {
+func (s *Records) RepostGroups(ctx context.Context, since time.Time) error {
+	return s.db.Write(ctx, "have usage record groups posted again", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, stmtRecords.RecordGroupRepost, since.UnixMicro())
 		return err
 	})
@@ -437,17 +329,17 @@ func (s *Store) RepostGroups(ctx context.Context, since time.Time) error {
 
 // UnpostedGroups lists groups whose events or void are still to be posted, in
 // order of organization and serial, after the place given; "" and 0 is the start.
-func (s *Store) UnpostedGroups(ctx context.Context, organization string, serial int32, limit int) ([]OwnedGroup, error) {
-	groups, err := list(ctx, s.reader, scanOwnedGroup, stmtRecords.RecordGroupUnposted, organization, serial, limit)
+func (s *Records) UnpostedGroups(ctx context.Context, organization string, serial int32, limit int) ([]OwnedGroup, error) {
+	groups, err := List(ctx, s.db.Reader(), scanOwnedGroup, stmtRecords.RecordGroupUnposted, organization, serial, limit)
 	if err != nil {
-		return nil, s.fail(err, "cannot list usage record groups to post")
+		return nil, s.db.Fail(err, "cannot list usage record groups to post")
 	}
 	return groups, nil
 }
 
-func scanRecordGroup(r row) (RecordGroup, error) { g, err := scanGroup(r); return g.RecordGroup, err }
+func scanRecordGroup(r Row) (RecordGroup, error) { g, err := scanGroup(r); return g.RecordGroup, err }
 
-func scanOwnedGroup(r row) (OwnedGroup, error) {
+func scanOwnedGroup(r Row) (OwnedGroup, error) {
 	var organization string
 	g, err := scanGroup(r, &organization)
 	g.Organization = organization
@@ -455,7 +347,7 @@ func scanOwnedGroup(r row) (OwnedGroup, error) {
 }
 
 // scanGroup reads a group, after what comes before it.
-func scanGroup(r row, before ...any) (OwnedGroup, error) {
+func scanGroup(r Row, before ...any) (OwnedGroup, error) {
 	var g OwnedGroup
 	var usage, created, updated, reported sql.NullInt64
 	var origin, records, billable, settled string
@@ -465,7 +357,7 @@ func scanGroup(r row, before ...any) (OwnedGroup, error) {
 	if err != nil {
 		return g, err
 	}
-	g.Usage, g.Created, g.Updated, g.Reported = fromMicros(usage), fromMicros(created), fromMicros(updated), fromMicros(reported)
+	g.Usage, g.Created, g.Updated, g.Reported = FromMicros(usage), FromMicros(created), FromMicros(updated), FromMicros(reported)
 	g.Report = report.String
 	err = errors.Join(json.Unmarshal([]byte(origin), &g.Origin), json.Unmarshal([]byte(records), &g.Records),
 		json.Unmarshal([]byte(billable), &g.Billable), json.Unmarshal([]byte(settled), &g.Settled))

@@ -12,7 +12,7 @@ import (
 // chooses: a status changes, so that counting by it would pass over groups that
 // stay while others leave. With Match it reads at most Limits.GroupsMatched
 // groups; more is KindTooLarge.
-func (s *Store) RecordGroups(ctx context.Context, organization string, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
+func (s *Records) RecordGroups(ctx context.Context, organization string, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
 	switch {
 	case f.Match != nil:
 		return s.matchGroups(ctx, organization, f, offset, limit)
@@ -22,16 +22,8 @@ func (s *Store) RecordGroups(ctx context.Context, organization string, f RecordG
 	page := RecordGroupPage{}
 	var err error
 	page.Items, err = s.listGroups(ctx, organization, f, place{}, offset, limit+1)
-	page.cut(offset, limit)
+	cutPage(&page, offset, limit)
 	return page, err
-}
-
-// cut leaves limit groups of a page, whose next page begins after them.
-func (p *RecordGroupPage) cut(offset, limit int) {
-	if len(p.Items) > limit {
-		p.Items, p.More = p.Items[:limit], true
-	}
-	p.Next = offset + len(p.Items)
 }
 
 // place is where a group stands in a list; the zero place is before all.
@@ -43,7 +35,7 @@ type place struct {
 func placeOf(g RecordGroup) place { return place{g.Created.UnixMicro(), g.Serial} }
 
 // listGroups lists groups from a place on, after skipping some.
-func (s *Store) listGroups(ctx context.Context, organization string, f RecordGroupFilter, from place, skip, limit int) ([]RecordGroup, error) {
+func (s *Records) listGroups(ctx context.Context, organization string, f RecordGroupFilter, from place, skip, limit int) ([]RecordGroup, error) {
 	if from == (place{}) {
 		from = place{math.MaxInt64, math.MaxInt32}
 	}
@@ -51,17 +43,17 @@ func (s *Store) listGroups(ctx context.Context, organization string, f RecordGro
 	if f.Entitlement != "" { // the narrowest index
 		query = stmtRecords.RecordGroupListEntitlement
 	}
-	groups, err := list(ctx, s.reader, scanRecordGroup, query, organization, micros(f.From), micros(f.To),
+	groups, err := List(ctx, s.db.Reader(), scanRecordGroup, query, organization, Micros(f.From), Micros(f.To),
 		f.Partner, f.Buyer, f.Entitlement, f.Status, f.Source, f.Customer, f.Product, limit, skip, from.created, from.serial)
 	if err != nil {
-		return nil, s.fail(err, "cannot list usage record groups")
+		return nil, s.db.Fail(err, "cannot list usage record groups")
 	}
 	return groups, nil
 }
 
 // groupsOfStatus is RecordGroups of one status: from the group at the offset on,
 // whatever that one's status is.
-func (s *Store) groupsOfStatus(ctx context.Context, organization string, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
+func (s *Records) groupsOfStatus(ctx context.Context, organization string, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
 	page := RecordGroupPage{Items: []RecordGroup{}, Next: offset}
 	every := f
 	every.Status = ""
@@ -73,14 +65,14 @@ func (s *Store) groupsOfStatus(ctx context.Context, organization string, f Recor
 	if page.Items, err = s.listGroups(ctx, organization, f, from, 0, limit+1); err != nil || len(page.Items) == 0 {
 		return page, err
 	}
-	page.cut(offset, limit)
+	cutPage(&page, offset, limit)
 	if page.More {
 		last := placeOf(page.Items[limit-1])
 		var passed int
-		err = s.reader.QueryRowContext(ctx, stmtRecords.RecordGroupBetween, organization, f.Partner, f.Buyer, f.Entitlement, f.Source, f.Customer, f.Product,
+		err = s.db.Reader().QueryRowContext(ctx, stmtRecords.RecordGroupBetween, organization, f.Partner, f.Buyer, f.Entitlement, f.Source, f.Customer, f.Product,
 			from.created, from.serial, last.created, last.serial).Scan(&passed)
 		if err != nil {
-			return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
+			return RecordGroupPage{}, s.db.Fail(err, "cannot list usage record groups")
 		}
 		page.Next = offset + passed
 	}
@@ -88,15 +80,15 @@ func (s *Store) groupsOfStatus(ctx context.Context, organization string, f Recor
 }
 
 // matchGroups is RecordGroups where each group is looked at.
-func (s *Store) matchGroups(ctx context.Context, organization string, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
+func (s *Records) matchGroups(ctx context.Context, organization string, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
 	query := stmtRecords.RecordGroupList
 	if f.Entitlement != "" {
 		query = stmtRecords.RecordGroupListEntitlement
 	}
-	rows, err := s.reader.QueryContext(ctx, query, organization, micros(f.From), micros(f.To),
-		f.Partner, f.Buyer, f.Entitlement, "", f.Source, f.Customer, f.Product, s.limits.GroupsMatched+1, 0, int64(math.MaxInt64), int32(math.MaxInt32))
+	rows, err := s.db.Reader().QueryContext(ctx, query, organization, Micros(f.From), Micros(f.To),
+		f.Partner, f.Buyer, f.Entitlement, "", f.Source, f.Customer, f.Product, s.db.Limits().GroupsMatched+1, 0, int64(math.MaxInt64), int32(math.MaxInt32))
 	if err != nil {
-		return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
+		return RecordGroupPage{}, s.db.Fail(err, "cannot list usage record groups")
 	}
 	defer rows.Close()
 	page := RecordGroupPage{Items: []RecordGroup{}}
@@ -105,9 +97,9 @@ func (s *Store) matchGroups(ctx context.Context, organization string, f RecordGr
 		g, err := scanRecordGroup(rows)
 		switch {
 		case err != nil:
-			return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
-		case read > s.limits.GroupsMatched:
-			return RecordGroupPage{}, meter.Errorf(meter.KindTooLarge, "more than %d usage record groups would be looked at: choose fewer days", s.limits.GroupsMatched)
+			return RecordGroupPage{}, s.db.Fail(err, "cannot list usage record groups")
+		case read > s.db.Limits().GroupsMatched:
+			return RecordGroupPage{}, meter.Errorf(meter.KindTooLarge, "more than %d usage record groups would be looked at: choose fewer days", s.db.Limits().GroupsMatched)
 		case !f.Match(&g):
 			continue
 		}
@@ -123,7 +115,15 @@ func (s *Store) matchGroups(ctx context.Context, organization string, f RecordGr
 		page.Next = at
 	}
 	if err := rows.Err(); err != nil {
-		return RecordGroupPage{}, s.fail(err, "cannot list usage record groups")
+		return RecordGroupPage{}, s.db.Fail(err, "cannot list usage record groups")
 	}
 	return page, nil
+}
+
+// cutPage leaves limit groups of a page, whose next page begins after them.
+func cutPage(p *RecordGroupPage, offset, limit int) {
+	if len(p.Items) > limit {
+		p.Items, p.More = p.Items[:limit], true
+	}
+	p.Next = offset + len(p.Items)
 }

@@ -1,9 +1,10 @@
-package catalog
+package catalog_test
 
 import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"odometer/internal/catalog"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -26,15 +27,16 @@ FROM reports`
 // BenchmarkReports lists pages of 100 with their portions, of all, of an
 // entitlement, of a buyer and of a partner.
 func BenchmarkReports(b *testing.B) {
-	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "catalog.db"), Options{Clock: time.Now})
+	path := filepath.Join(b.TempDir(), "catalog.db")
+	s, err := catalog.Open(b.Context(), path, catalog.Options{Clock: time.Now})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	if _, err := s.EnsureDefault(b.Context(), "test"); err != nil {
+	if _, err := openKeys(b, s).EnsureDefault(b.Context(), "test"); err != nil {
 		b.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", s.dsn)
+	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -44,13 +46,13 @@ func BenchmarkReports(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	err = s.write(b.Context(), "give the rows checksums", func(tx *sql.Tx) error {
-		return errors.Join(s.seal(b.Context(), tx, "reports", nil), s.seal(b.Context(), tx, "report_portions", nil))
+	err = s.Write(b.Context(), "give the rows checksums", func(tx *sql.Tx) error {
+		return errors.Join(s.Seal(b.Context(), tx, "reports"), s.Seal(b.Context(), tx, "report_portions"))
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	all := ReportFilter{From: time.Unix(1_600_000_000, 0), To: time.Unix(1_900_000_000, 0)}
+	all := catalog.ReportFilter{From: time.Unix(1_600_000_000, 0), To: time.Unix(1_900_000_000, 0)}
 	var took []time.Duration
 	for i := 0; b.Loop(); i++ {
 		f := all
@@ -60,14 +62,14 @@ func BenchmarkReports(b *testing.B) {
 		case 2:
 			f.Buyer = one
 		case 3:
-			f.Partner = PartnerAWS
+			f.Partner = catalog.PartnerAWS
 		}
 		began := time.Now()
-		page, err := s.Reports(b.Context(), "default", f, 0, 100)
+		page, err := catalog.NewRecords(s).Reports(b.Context(), "default", f, 0, 100)
 		if err != nil || len(page.Items) != 100 {
 			b.Fatalf("%d reports, %v", len(page.Items), err)
 		}
-		if _, err := s.ReportDetails(b.Context(), "default", page.Items); err != nil {
+		if _, err := catalog.NewRecords(s).ReportDetails(b.Context(), "default", page.Items); err != nil {
 			b.Fatal(err)
 		}
 		took = append(took, time.Since(began))

@@ -12,34 +12,9 @@ import (
 	"odometer/internal/meter"
 )
 
-// Line is a frozen quantity of one account, dimension and hour.
-type Line struct {
-	Organization string
-	Operation    string // the same for every attempt
-	Partner      string
-	Account      string
-	Dimension    string
-	Hour         time.Time // its start
-	Quantity     meter.Decimal
-	Target       json.RawMessage // how the marketplace is addressed
-	State        string
-	Accepted     meter.Decimal // what the marketplace holds; of a settled line
-	Maybe        bool          // an attempt may have been accepted
-	Grace        bool          // the customer's state forbids it for now
-	Attempts     int
-	Next         time.Time // not to be sent before
-	Deadline     time.Time // not to be sent after
-	Lease        string
-	LeaseUntil   time.Time
-	Fence        int64 // grows with each lease
-	Message      string
-	Request      json.RawMessage
-	Response     json.RawMessage
-}
-
 func insertLine(ctx context.Context, tx *sql.Tx, l *Line) error {
-	_, err := tx.ExecContext(ctx, stmtRecords.LineCreate, l.Organization, l.Operation, l.Partner, l.Account, l.Dimension, micros(l.Hour), l.Quantity.String(), string(l.Target),
-		LineFrozen, "", 0, 0, 0, micros(l.Next), micros(l.Deadline), "", 0, 0, "", "", "")
+	_, err := tx.ExecContext(ctx, stmtRecords.LineCreate, l.Organization, l.Operation, l.Partner, l.Account, l.Dimension, Micros(l.Hour), l.Quantity.String(), string(l.Target),
+		LineFrozen, "", 0, 0, 0, Micros(l.Next), Micros(l.Deadline), "", 0, 0, "", "", "")
 	return err
 }
 
@@ -47,18 +22,18 @@ func insertLine(ctx context.Context, tx *sql.Tx, l *Line) error {
 // longest due first. A line leased is noted as one that may have been accepted
 // before it leaves this call; its Maybe is as it was before. The lease ends by
 // DecideLines or at until: then another may take it, and its fence is higher.
-func (s *Store) LeaseLines(ctx context.Context, owner string, now, until time.Time, limit int, want func(*Line) bool) ([]Line, error) {
+func (s *Records) LeaseLines(ctx context.Context, owner string, now, until time.Time, limit int, want func(*Line) bool) ([]Line, error) {
 	var leased []Line
-	err := s.write(ctx, "lease lines of reports", func(tx *sql.Tx) error {
+	err := s.db.Write(ctx, "lease lines of reports", func(tx *sql.Tx) error {
 		due, err := dueLines(ctx, tx, now, limit, want)
-		if err == nil && s.checksums.Damaged() > 0 {
+		if err == nil && s.db.DamagedRows() > 0 {
 			err = s.parkDamaged(ctx, tx, now)
 		}
 		if err != nil {
 			return err
 		}
 		for _, l := range due {
-			done, err := tx.ExecContext(ctx, stmtRecords.LineLease, l.Organization, l.Operation, owner, micros(until), l.Fence)
+			done, err := tx.ExecContext(ctx, stmtRecords.LineLease, l.Organization, l.Operation, owner, Micros(until), l.Fence)
 			if err != nil {
 				return err
 			}
@@ -80,7 +55,7 @@ func (s *Store) LeaseLines(ctx context.Context, owner string, now, until time.Ti
 
 // dueLines reads on past lines that are not wanted.
 func dueLines(ctx context.Context, tx *sql.Tx, now time.Time, limit int, want func(*Line) bool) ([]Line, error) {
-	rows, err := tx.QueryContext(ctx, stmtRecords.LineDue, micros(now))
+	rows, err := tx.QueryContext(ctx, stmtRecords.LineDue, Micros(now))
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +92,8 @@ type Decision struct {
 // portion moves, the status of reports and groups. A decision whose fence is
 // not the line's any more is left out: another holds the line, or has decided.
 // It returns how many were booked.
-func (s *Store) DecideLines(ctx context.Context, decisions []Decision) (booked int, err error) {
-	err = s.write(ctx, "book what became of reports", func(tx *sql.Tx) error {
+func (s *Records) DecideLines(ctx context.Context, decisions []Decision) (booked int, err error) {
+	err = s.db.Write(ctx, "book what became of reports", func(tx *sql.Tx) error {
 		booked = 0
 		for i := range decisions {
 			ok, err := s.decideLine(ctx, tx, &decisions[i], LineFrozen)
@@ -142,7 +117,7 @@ func flag(b bool) int {
 }
 
 // decideLine books one decision about a line in the state from.
-func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from string) (bool, error) {
+func (s *Records) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from string) (bool, error) {
 	if d.Next.IsZero() {
 		d.Next = d.Line.Next
 	}
@@ -153,7 +128,7 @@ func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from st
 	if d.To == LineSettled {
 		accepted = d.Accepted.String()
 	}
-	done, err := tx.ExecContext(ctx, stmtRecords.LineDecide, d.Organization, d.Operation, d.Fence, d.To, accepted, flag(d.Maybe), flag(d.Grace), micros(d.Next), micros(d.Deadline),
+	done, err := tx.ExecContext(ctx, stmtRecords.LineDecide, d.Organization, d.Operation, d.Fence, d.To, accepted, flag(d.Maybe), flag(d.Grace), Micros(d.Next), Micros(d.Deadline),
 		d.Message, string(d.Request), string(d.Response), from)
 	if err != nil {
 		return false, err
@@ -164,7 +139,7 @@ func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from st
 	if d.To == from {
 		return true, nil
 	}
-	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfLine, d.Organization, d.Account, d.Dimension, micros(d.Hour), from)
+	portions, err := List(ctx, tx, scanPortion, stmtRecords.PortionOfLine, d.Organization, d.Account, d.Dimension, Micros(d.Hour), from)
 	if err != nil {
 		return false, err
 	}
@@ -178,7 +153,7 @@ func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from st
 		if portions[i].Sent.IsZero() { // parked beside the line: nothing of it was sent
 			continue
 		}
-		shift = portions[i].shift(shift)
+		shift = shifted(&portions[i], shift)
 		if err := s.decidePortion(ctx, tx, d.Organization, &portions[i], d.To, d.Message); err != nil {
 			return false, err
 		}
@@ -186,20 +161,9 @@ func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from st
 	return true, nil
 }
 
-// shift moves a difference between what was sent and what the marketplace
-// holds into what is carried out, and returns what of it is left for the next portion.
-func (p *Portion) shift(by meter.Decimal) (rest meter.Decimal) {
-	if by.Neg().Cmp(p.Sent) > 0 { // less than nothing cannot be held
-		rest = by.Add(p.Sent)
-		by = p.Sent.Neg()
-	}
-	p.Sent, p.CarryOut = p.Sent.Add(by), p.CarryOut.Sub(by)
-	return rest
-}
-
 // decidePortion books the new state of a portion, and of its report and groups
 // if that was the last.
-func (s *Store) decidePortion(ctx context.Context, tx *sql.Tx, organization string, p *Portion, to, message string) error {
+func (s *Records) decidePortion(ctx context.Context, tx *sql.Tx, organization string, p *Portion, to, message string) error {
 	p.State, p.Reason = to, message
 	if to == LineSettled {
 		p.Reason = ""
@@ -218,7 +182,7 @@ func (s *Store) decidePortion(ctx context.Context, tx *sql.Tx, organization stri
 		}
 	}
 	if to == LineMoved {
-		if err := moveBalances(ctx, tx, organization, p.Entitlement, func(move func(BalanceKey, meter.Decimal)) { p.takings(true, move) }); err != nil {
+		if err := moveBalances(ctx, tx, organization, p.Entitlement, func(move func(BalanceKey, meter.Decimal)) { takings(p, true, move) }); err != nil {
 			return err
 		}
 		for _, r := range p.Reads {
@@ -231,8 +195,8 @@ func (s *Store) decidePortion(ctx context.Context, tx *sql.Tx, organization stri
 }
 
 // concludeReport brings a report and its groups to what its portions say.
-func (s *Store) concludeReport(ctx context.Context, tx *sql.Tx, organization, report, message string) error {
-	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, report)
+func (s *Records) concludeReport(ctx context.Context, tx *sql.Tx, organization, report, message string) error {
+	portions, err := List(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, report)
 	if err != nil {
 		return err
 	}
@@ -240,14 +204,14 @@ func (s *Store) concludeReport(ctx context.Context, tx *sql.Tx, organization, re
 	if status == ReportSuccess {
 		message = ""
 	}
-	if _, err := tx.ExecContext(ctx, stmtRecords.ReportDecide, organization, report, status, message, micros(s.now())); err != nil || status == ReportPending {
+	if _, err := tx.ExecContext(ctx, stmtRecords.ReportDecide, organization, report, status, message, Micros(s.db.Now())); err != nil || status == ReportPending {
 		return err
 	}
-	groups, err := list(ctx, tx, scanRecordGroup, stmtRecords.GroupOfReport, organization, report)
+	groups, err := List(ctx, tx, scanRecordGroup, stmtRecords.GroupOfReport, organization, report)
 	if err != nil {
 		return err
 	}
-	concludeGroups(groups, portions, message, s.now())
+	concludeGroups(groups, portions, message, s.db.Now())
 	for i := range groups {
 		g := &groups[i]
 		settled, err := json.Marshal(g.Settled)
@@ -255,75 +219,41 @@ func (s *Store) concludeReport(ctx context.Context, tx *sql.Tx, organization, re
 			return err
 		}
 		claim := sql.NullString{String: g.Report, Valid: g.Report != ""}
-		if _, err := tx.ExecContext(ctx, stmtRecords.GroupDecide, organization, g.ID, g.Status, claim, micros(s.now()), micros(g.Reported), string(settled), g.Message); err != nil {
+		if _, err := tx.ExecContext(ctx, stmtRecords.GroupDecide, organization, g.ID, g.Status, claim, Micros(s.db.Now()), Micros(g.Reported), string(settled), g.Message); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// statusOf is the status of a report with these portions.
-func statusOf(portions []Portion) string {
-	has := map[string]bool{}
-	for _, p := range portions {
-		has[p.State] = true
-	}
-	switch {
-	case has[LineFrozen]:
-		return ReportPending
-	case has[LineRefused]:
-		return ReportFailed
-	case has[LineParked]:
-		return ReportParked
-	case has[LineMoved]:
-		return ReportMoved
-	}
-	return ReportSuccess
-}
-
-// dimensions are those of a group's usage that a report of these portions billed.
-func (g *RecordGroup) dimensions(portions []Portion) []Portion {
-	var mine []Portion
-	for _, p := range portions {
-		_, posted := g.Records[p.Dimension]
-		for _, r := range g.Billable {
-			posted = posted || slices.Contains(p.Metrics, r.Metric)
-		}
-		if posted && !slices.Contains(g.Settled, p.Dimension) {
-			mine = append(mine, p)
-		}
-	}
-	return mine
-}
-
 // LinesOfDay returns the lines of an account's dimension on a UTC day.
-func (s *Store) LinesOfDay(ctx context.Context, l Line) ([]Line, error) {
+func (s *Records) LinesOfDay(ctx context.Context, l Line) ([]Line, error) {
 	day := l.Hour.UTC().Truncate(24 * time.Hour)
-	return s.lines(ctx, stmtRecords.LineOfKey, l.Organization, l.Account, l.Dimension, micros(day), micros(day.Add(24*time.Hour)))
+	return s.lines(ctx, stmtRecords.LineOfKey, l.Organization, l.Account, l.Dimension, Micros(day), Micros(day.Add(24*time.Hour)))
 }
 
 // LinesOfReport returns the lines that bill the dimensions of a report.
-func (s *Store) LinesOfReport(ctx context.Context, organization string, r Report) ([]Line, error) {
-	return s.lines(ctx, stmtRecords.LineOfAccount, organization, r.Account, micros(r.Hour))
+func (s *Records) LinesOfReport(ctx context.Context, organization string, r Report) ([]Line, error) {
+	return s.lines(ctx, stmtRecords.LineOfAccount, organization, r.Account, Micros(r.Hour))
 }
 
 // FrozenLines returns lines that are not decided, the oldest hours first.
-func (s *Store) FrozenLines(ctx context.Context, organization string, limit int) ([]Line, error) {
+func (s *Records) FrozenLines(ctx context.Context, organization string, limit int) ([]Line, error) {
 	return s.lines(ctx, stmtRecords.LineFrozen, organization, limit)
 }
 
-func (s *Store) lines(ctx context.Context, query string, args ...any) ([]Line, error) {
-	all, err := list(ctx, s.reader, scanLine, query, args...)
+func (s *Records) lines(ctx context.Context, query string, args ...any) ([]Line, error) {
+	all, err := List(ctx, s.db.Reader(), scanLine, query, args...)
 	if err != nil {
-		return nil, s.fail(err, "cannot read the lines of reports")
+		return nil, s.db.Fail(err, "cannot read the lines of reports")
 	}
 	return all, nil
 }
 
 // HastenLines makes the lines of an account's hour that are not decided due now.
-func (s *Store) HastenLines(ctx context.Context, organization, account string, hour, now time.Time) error {
-	return s.write(ctx, "hasten the lines of reports", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, stmtRecords.LineHasten, organization, account, micros(hour), micros(now))
+func (s *Records) HastenLines(ctx context.Context, organization, account string, hour, now time.Time) error {
+	return s.db.Write(ctx, "hasten the lines of reports", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, stmtRecords.LineHasten, organization, account, Micros(hour), Micros(now))
 		return err
 	})
 }
@@ -333,17 +263,17 @@ type reportLine struct {
 	report string
 }
 
-func scanReportLine(r row) (reportLine, error) {
+func scanReportLine(r Row) (reportLine, error) {
 	var x reportLine
 	var err error
 	x.Line, err = scanLineAfter(r, &x.report)
 	return x, err
 }
 
-func scanLine(r row) (Line, error) { return scanLineAfter(r) }
+func scanLine(r Row) (Line, error) { return scanLineAfter(r) }
 
 // scanLineAfter reads a line, after what comes before it.
-func scanLineAfter(r row, before ...any) (Line, error) {
+func scanLineAfter(r Row, before ...any) (Line, error) {
 	var l Line
 	var hour, next, deadline, lease sql.NullInt64
 	var quantity, target, accepted, request, response string
@@ -352,7 +282,7 @@ func scanLineAfter(r row, before ...any) (Line, error) {
 	if err != nil {
 		return l, err
 	}
-	l.Hour, l.Next, l.Deadline, l.LeaseUntil = fromMicros(hour), fromMicros(next), fromMicros(deadline), fromMicros(lease)
+	l.Hour, l.Next, l.Deadline, l.LeaseUntil = FromMicros(hour), FromMicros(next), FromMicros(deadline), FromMicros(lease)
 	l.Target, l.Request, l.Response = json.RawMessage(target), json.RawMessage(request), json.RawMessage(response)
 	if l.Quantity, err = meter.ParseDecimal(quantity); err == nil && accepted != "" {
 		l.Accepted, err = meter.ParseDecimal(accepted)
@@ -362,9 +292,9 @@ func scanLineAfter(r row, before ...any) (Line, error) {
 
 // DoubtLines takes all lines of an organization that are not decided as
 // perhaps accepted and due now, and ends their leases.
-func (s *Store) DoubtLines(ctx context.Context, organization string, now time.Time) error {
-	return s.write(ctx, "doubt the lines of reports", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, stmtRecords.LineDoubt, organization, micros(now))
+func (s *Records) DoubtLines(ctx context.Context, organization string, now time.Time) error {
+	return s.db.Write(ctx, "doubt the lines of reports", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, stmtRecords.LineDoubt, organization, Micros(now))
 		return err
 	})
 }

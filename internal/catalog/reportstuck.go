@@ -12,22 +12,13 @@ import (
 	"odometer/internal/meter"
 )
 
-// StuckLine is a portion of a report that is not settled, with the line that
-// bills it if it has one: else Operation is "" and nothing of it was sent.
-// Quantity is the portion's part of the line, or its usage if it has none.
-type StuckLine struct {
-	Line
-	Report, Entitlement string
-	Usage               meter.Decimal // what of it still waits
-}
-
 // StuckLines returns every portion that is not settled, frozen, parked or
 // refused, and those that were moved and are held by what waits beside them,
 // the oldest hours first.
-func (s *Store) StuckLines(ctx context.Context, organization string, limit int) ([]StuckLine, error) {
-	all, err := list(ctx, s.reader, scanStuck, stmtRecords.PortionStuck, organization, limit)
+func (s *Records) StuckLines(ctx context.Context, organization string, limit int) ([]StuckLine, error) {
+	all, err := List(ctx, s.db.Reader(), scanStuck, stmtRecords.PortionStuck, organization, limit)
 	if err != nil {
-		return nil, s.fail(err, "cannot read what is stuck of reports")
+		return nil, s.db.Fail(err, "cannot read what is stuck of reports")
 	}
 	reports := map[string]bool{}
 	for _, l := range all {
@@ -35,7 +26,7 @@ func (s *Store) StuckLines(ctx context.Context, organization string, limit int) 
 	}
 	beside, err := s.movedBeside(ctx, organization, slices.Sorted(maps.Keys(reports)), all)
 	if err != nil {
-		return nil, s.fail(err, "cannot read what is stuck of reports")
+		return nil, s.db.Fail(err, "cannot read what is stuck of reports")
 	}
 	all = append(all, beside...)
 	slices.SortStableFunc(all, func(a, b StuckLine) int { return a.Hour.Compare(b.Hour) })
@@ -50,14 +41,14 @@ const besideReason = "goes to another hour when what waits beside it in the same
 
 // movedBeside returns what some reports have moved, and still hold: a usage
 // record group is free only when all its dimensions are.
-func (s *Store) movedBeside(ctx context.Context, organization string, reports []string, waiting []StuckLine) ([]StuckLine, error) {
+func (s *Records) movedBeside(ctx context.Context, organization string, reports []string, waiting []StuckLine) ([]StuckLine, error) {
 	var out []StuckLine
 	for some := range slices.Chunk(reports, detailBatch) {
 		args := []any{organization}
 		for _, r := range some {
 			args = append(args, r)
 		}
-		portions, err := list(ctx, s.reader, scanPortion, repeatIn(stmtRecords.PortionOfReports, 2, len(some)), args...)
+		portions, err := List(ctx, s.db.Reader(), scanPortion, RepeatIn(stmtRecords.PortionOfReports, 2, len(some)), args...)
 		if err != nil {
 			return nil, err
 		}
@@ -66,13 +57,13 @@ func (s *Store) movedBeside(ctx context.Context, organization string, reports []
 			if p.State != LineMoved || p.Usage.Sub(p.Metered).IsZero() {
 				continue
 			}
-			groups, err := list(ctx, s.reader, scanRecordGroup, stmtRecords.GroupOfReport, organization, p.Report)
+			groups, err := List(ctx, s.db.Reader(), scanRecordGroup, stmtRecords.GroupOfReport, organization, p.Report)
 			if err != nil {
 				return nil, err
 			}
 			left := meter.Decimal{}
 			for j := range groups {
-				if len(groups[j].dimensions(portions[i:i+1])) > 0 {
+				if len(dimensions(&groups[j], portions[i:i+1])) > 0 {
 					left = left.Add(groups[j].Records[p.Dimension])
 				}
 			}
@@ -88,7 +79,7 @@ func (s *Store) movedBeside(ctx context.Context, organization string, reports []
 	return out, nil
 }
 
-func scanStuck(r row) (StuckLine, error) {
+func scanStuck(r Row) (StuckLine, error) {
 	var x StuckLine
 	var p Portion
 	var hour, next, deadline sql.NullInt64
@@ -102,44 +93,37 @@ func scanStuck(r row) (StuckLine, error) {
 	if err := json.Unmarshal([]byte(body), &p); err != nil {
 		return x, err
 	}
-	x.Report, x.Entitlement, x.Account, x.Dimension, x.Hour, x.State = p.Report, p.Entitlement, p.Account, p.Dimension, fromMicros(hour), p.State
+	x.Report, x.Entitlement, x.Account, x.Dimension, x.Hour, x.State = p.Report, p.Entitlement, p.Account, p.Dimension, FromMicros(hour), p.State
 	x.Usage = p.Usage.Sub(p.Retried)
 	if operation == "" || p.Sent.IsZero() || state != p.State { // a line of that hour may be of what was sent before it
 		x.Quantity, x.Message = x.Usage, cmp.Or(p.Reason, told)
 		return x, nil
 	}
 	x.Operation, x.Quantity, x.Message, x.Maybe, x.Attempts = operation, p.Sent, cmp.Or(message, p.Reason), maybe, attempts
-	x.Next, x.Deadline = fromMicros(next), fromMicros(deadline)
+	x.Next, x.Deadline = FromMicros(next), FromMicros(deadline)
 	return x, nil
-}
-
-// LineCount counts portions that are not settled.
-type LineCount struct {
-	Organization, Partner, State string
-	Count                        int64
-	Oldest                       time.Time // hour
 }
 
 // LineCounts counts the portions of all organizations that are not settled,
 // with a line or without one.
-func (s *Store) LineCounts(ctx context.Context) ([]LineCount, error) {
-	all, err := list(ctx, s.reader, func(r row) (LineCount, error) {
+func (s *Records) LineCounts(ctx context.Context) ([]LineCount, error) {
+	all, err := List(ctx, s.db.Reader(), func(r Row) (LineCount, error) {
 		var c LineCount
 		var oldest sql.NullInt64
 		err := r.Scan(&c.Organization, &c.Partner, &c.State, &c.Count, &oldest)
-		c.Oldest = fromMicros(oldest)
+		c.Oldest = FromMicros(oldest)
 		return c, err
 	}, stmtRecords.PortionCounts)
 	if err != nil {
-		return nil, s.fail(err, "cannot count what is stuck of reports")
+		return nil, s.db.Fail(err, "cannot count what is stuck of reports")
 	}
 	return all, nil
 }
 
 // freeRefused takes groups that are retried out of the refused portions of
 // their report. A portion of which nothing is left waits no longer.
-func (s *Store) freeRefused(ctx context.Context, tx *sql.Tx, organization, report string, groups []RecordGroup) error {
-	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, report)
+func (s *Records) freeRefused(ctx context.Context, tx *sql.Tx, organization, report string, groups []RecordGroup) error {
+	portions, err := List(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, report)
 	if err != nil {
 		return err
 	}
@@ -149,7 +133,7 @@ func (s *Store) freeRefused(ctx context.Context, tx *sql.Tx, organization, repor
 			continue
 		}
 		for j := range groups {
-			if len(groups[j].dimensions(portions[i:i+1])) > 0 {
+			if len(dimensions(&groups[j], portions[i:i+1])) > 0 {
 				freed++
 				p.Retried = p.Retried.Add(groups[j].Records[p.Dimension])
 			}
@@ -175,41 +159,14 @@ func (s *Store) freeRefused(ctx context.Context, tx *sql.Tx, organization, repor
 }
 
 // groupsLeft counts the groups of a portion that its report still claims.
-func (s *Store) groupsLeft(ctx context.Context, tx *sql.Tx, organization string, p *Portion) (int, error) {
-	groups, err := list(ctx, tx, scanRecordGroup, stmtRecords.GroupOfReport, organization, p.Report)
+func (s *Records) groupsLeft(ctx context.Context, tx *sql.Tx, organization string, p *Portion) (int, error) {
+	groups, err := List(ctx, tx, scanRecordGroup, stmtRecords.GroupOfReport, organization, p.Report)
 	n := 0
 	for i := range groups {
-		n += len(groups[i].dimensions([]Portion{*p}))
+		n += len(dimensions(&groups[i], []Portion{*p}))
 	}
 	return n, err
 }
-
-// Carried is what a dimension of an entitlement carries, of one term.
-type Carried struct {
-	Entitlement, Dimension, Term string
-	Amount                       meter.Decimal
-}
-
-// Carried returns all that is carried, by entitlement, dimension and term.
-func (s *Store) Carried(ctx context.Context, organization string) ([]Carried, error) {
-	all, err := list(ctx, s.reader, func(r row) (Carried, error) {
-		var c Carried
-		var text string
-		err := r.Scan(&c.Entitlement, &c.Dimension, &c.Term, &text)
-		if err == nil {
-			c.Amount, err = meter.ParseDecimal(text)
-		}
-		return c, err
-	}, stmtRecords.BalanceCarried, organization)
-	if err != nil {
-		return nil, s.fail(err, "cannot read what is carried")
-	}
-	return all, nil
-}
-
-// LineElsewhere is how a portion is resolved that a person has settled with
-// the customer, not through the marketplace.
-const LineElsewhere = "elsewhere"
 
 // ResolvePortion ends a parked or refused portion by hand.
 //
@@ -222,15 +179,15 @@ const LineElsewhere = "elsewhere"
 //
 // The other portions of a parked line go with it, except that elsewhere is of
 // the one portion: the others are refused.
-func (s *Store) ResolvePortion(ctx context.Context, organization, report, dimension, to, actor string) error {
-	if err := checkActor(actor); err != nil {
+func (s *Records) ResolvePortion(ctx context.Context, organization, report, dimension, to, actor string) error {
+	if err := CheckActor(actor); err != nil {
 		return err
 	}
 	if to != LineSettled && to != LineRefused && to != LineMoved && to != LineElsewhere {
-		return meter.Errorf(meter.KindInvalid, "a dimension is resolved as settled, refused, moved or elsewhere, not %q", clip(to))
+		return meter.Errorf(meter.KindInvalid, "a dimension is resolved as settled, refused, moved or elsewhere, not %q", Clip(to))
 	}
-	return s.write(ctx, "resolve the report", func(tx *sql.Tx) error {
-		portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, report)
+	return s.db.Write(ctx, "resolve the report", func(tx *sql.Tx) error {
+		portions, err := List(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, report)
 		if err != nil {
 			return err
 		}
@@ -239,25 +196,25 @@ func (s *Store) ResolvePortion(ctx context.Context, organization, report, dimens
 			if p.Dimension != dimension || p.State != LineParked && (p.State != LineRefused || to == LineRefused) {
 				continue
 			}
-			told := change{organization: organization, actor: actor, action: AuditUpdate, noun: "report", id: report + "/" + dimension,
-				before: map[string]string{"state": p.State}, after: map[string]string{"state": to}}
-			if err := s.audit(ctx, tx, told); err != nil {
+			told := Entry{Organization: organization, Actor: actor, Action: AuditUpdate, Noun: "report", ID: report + "/" + dimension,
+				Before: map[string]string{"state": p.State}, After: map[string]string{"state": to}}
+			if err := s.db.Audit(ctx, tx, told); err != nil {
 				return err
 			}
 			return s.resolve(ctx, tx, organization, p, to, "resolved as "+to+" by "+actor)
 		}
-		return meter.Errorf(meter.KindNotFound, "no dimension %q in report %q that can be resolved as %s", clip(dimension), clip(report), to)
+		return meter.Errorf(meter.KindNotFound, "no dimension %q in report %q that can be resolved as %s", Clip(dimension), Clip(report), to)
 	})
 }
 
-func (s *Store) resolve(ctx context.Context, tx *sql.Tx, organization string, p *Portion, to, message string) error {
+func (s *Records) resolve(ctx context.Context, tx *sql.Tx, organization string, p *Portion, to, message string) error {
 	if p.State == LineRefused {
 		if to == LineMoved {
 			return s.decidePortion(ctx, tx, organization, p, to, message)
 		}
 		return s.settleElsewhere(ctx, tx, organization, p, message)
 	}
-	lines, err := list(ctx, tx, scanLine, stmtRecords.LineOfKey, organization, p.Account, p.Dimension, micros(p.Hour), micros(p.Hour.Add(time.Hour)))
+	lines, err := List(ctx, tx, scanLine, stmtRecords.LineOfKey, organization, p.Account, p.Dimension, Micros(p.Hour), Micros(p.Hour.Add(time.Hour)))
 	if err != nil {
 		return err
 	}
@@ -280,7 +237,7 @@ func (s *Store) resolve(ctx context.Context, tx *sql.Tx, organization string, p 
 }
 
 // settleElsewhere ends a portion of which the marketplace holds nothing.
-func (s *Store) settleElsewhere(ctx context.Context, tx *sql.Tx, organization string, p *Portion, message string) error {
+func (s *Records) settleElsewhere(ctx context.Context, tx *sql.Tx, organization string, p *Portion, message string) error {
 	none := meter.Decimal{}
 	p.Usage, p.Retried, p.Freed = p.Usage.Sub(p.Retried), none, 0
 	p.Credit, p.Commit, p.Included, p.CreditAmount, p.CommitSpent = none, none, none, none, none

@@ -46,24 +46,6 @@ func newRingKey(k Key, hash [sha256.Size]byte, c *Credential) *ringKey {
 	return r
 }
 
-// loadRing reads the keys that are not revoked.
-func (s *Store) loadRing(ctx context.Context) (*ring, error) {
-	live, err := list(ctx, s.reader, scanRingKey, stmtKeys.KeyLive)
-	if err != nil {
-		return nil, s.fail(err, "cannot load the keys")
-	}
-	// A hash of 256 random bits that nobody knows: the decoy never matches.
-	r := &ring{
-		keys: make(map[string]*ringKey, len(live)), clients: map[string]*ringKey{}, claims: map[string]*claims{},
-		decoy: newRingKey(Key{}, hashSecret(randomText(secretBytes)), newCredential()),
-	}
-	s.openSecrets(live)
-	for _, k := range live {
-		r.add(k)
-	}
-	return r, nil
-}
-
 func (r *ring) get(id string) (*ringKey, bool) {
 	r.mu.RLock()
 	k, ok := r.keys[id]
@@ -136,7 +118,7 @@ func (r *ring) lastUsed(k Key) time.Time {
 // A token that is malformed, unknown, wrong, expired or revoked is
 // KindUnauthenticated in the same words, and finding out takes the same time
 // for an unknown id as for a wrong secret.
-func (s *Store) AuthenticateKey(_ context.Context, token string) (Key, error) {
+func (s *Keys) AuthenticateKey(_ context.Context, token string) (Key, error) {
 	id, secret, ok := parseToken(token)
 	if !ok {
 		return Key{}, errUnauthenticated()
@@ -144,8 +126,8 @@ func (s *Store) AuthenticateKey(_ context.Context, token string) (Key, error) {
 	held, known := s.ring.get(id)
 	hash := hashSecret(secret)
 	match := subtle.ConstantTimeCompare(hash[:], held.hash[:]) == 1
-	now := s.clock()
-	if !known || !match || held.key.Kind != KindToken || held.key.expired(now) {
+	now := s.db.Now()
+	if !known || !match || held.key.Kind != KindToken || held.key.Expired(now) {
 		return Key{}, errUnauthenticated()
 	}
 	held.touch(now)
@@ -167,7 +149,7 @@ func (k *ringKey) touch(now time.Time) {
 // FlushLastUsed writes the last uses that the database does not know yet.
 // Close does it too; a server calls it now and then, since a crash loses what
 // was not written.
-func (s *Store) FlushLastUsed(ctx context.Context) error {
+func (s *Keys) FlushLastUsed(ctx context.Context) error {
 	type use struct {
 		key *ringKey
 		us  int64
@@ -183,7 +165,7 @@ func (s *Store) FlushLastUsed(ctx context.Context) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	err := s.write(ctx, "store when keys were last used", func(tx *sql.Tx) error {
+	err := s.db.Write(ctx, "store when keys were last used", func(tx *sql.Tx) error {
 		for _, u := range uses {
 			if _, err := tx.ExecContext(ctx, stmtKeys.KeyUsed, u.key.key.ID, u.us); err != nil {
 				return err
@@ -200,15 +182,15 @@ func (s *Store) FlushLastUsed(ctx context.Context) error {
 	return nil
 }
 
-func scanRingKey(r row) (*ringKey, error) {
+func scanRingKey(r Row) (*ringKey, error) {
 	var hash, sealed []byte
-	var client, access sql.NullString
-	k, err := scanKey(rowWith{r, []any{&hash, &client, &access, &sealed}})
+	var client, accessToken sql.NullString
+	k, err := scanKey(rowWith{r, []any{&hash, &client, &accessToken, &sealed}})
 	if err != nil {
 		return nil, err
 	}
 	if k.Kind == KindEdgeGrid {
-		held := newRingKey(k, [sha256.Size]byte{}, &Credential{ClientToken: client.String, AccessToken: access.String})
+		held := newRingKey(k, [sha256.Size]byte{}, &Credential{ClientToken: client.String, AccessToken: accessToken.String})
 		held.sealed = sealed
 		return held, nil
 	}
@@ -220,9 +202,9 @@ func scanRingKey(r row) (*ringKey, error) {
 
 // rowWith reads some columns more than its reader knows of.
 type rowWith struct {
-	row
+	Row
 	last []any
 }
 
 // Scan fills dest and the last columns.
-func (r rowWith) Scan(dest ...any) error { return r.row.Scan(append(dest, r.last...)...) }
+func (r rowWith) Scan(dest ...any) error { return r.Row.Scan(append(dest, r.last...)...) }

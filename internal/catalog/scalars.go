@@ -22,7 +22,7 @@ func ParseDate(text string) (Date, error) {
 		t, err = time.Parse(time.RFC3339Nano, text)
 	}
 	if err != nil || t.Year() < 1 {
-		return Date{}, meter.Errorf(meter.KindInvalid, "%q is not a date such as 2026-01-31 or a time such as 2026-01-31T15:00:00Z", clip(text))
+		return Date{}, meter.Errorf(meter.KindInvalid, "%q is not a date such as 2026-01-31 or a time such as 2026-01-31T15:00:00Z", Clip(text))
 	}
 	return dateOf(t), nil
 }
@@ -109,13 +109,4 @@ func (r Regions) MarshalYAML() (any, error) {
 		return regionsGlobal, nil
 	}
 	return regionsSplit(r), nil
-}
-
-// clip shortens a text for a message.
-func clip(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "..."
 }

@@ -27,7 +27,7 @@ func sqliteDialect() dialect {
 	return dialect{
 		name: "sqlite", tables: stmt.SQLiteTables, bulkRows: 8,
 		open: openSQLite, kind: sqliteKind, backup: backupSQLite, check: checkSQLite,
-		secretFile: func(dsn string) string { return filepath.Join(filepath.Dir(dsn), SecretKeyFile) },
+		folder: filepath.Dir,
 	}
 }
 

@@ -104,25 +104,25 @@ func TestAcknowledgedChangesSurviveAKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	s := open(t, path)
 	defer closeStore(t, s)
-	first, err := s.EnsureDefault(t.Context(), "test")
+	first, err := openKeys(t, s).EnsureDefault(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, second, err := s.CreateKey(t.Context(), catalog.NewKey{Organization: catalog.DefaultOrganization, Role: catalog.RoleRead}, "test")
+	k, second, err := openKeys(t, s).CreateKey(t.Context(), catalog.NewKey{Organization: catalog.DefaultOrganization, Role: catalog.RoleRead}, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	afterCreate := crashCopy(t, path)
-	if _, err := s.RevokeKey(t.Context(), catalog.DefaultOrganization, k.ID, catalog.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
+	if _, err := openKeys(t, s).RevokeKey(t.Context(), catalog.DefaultOrganization, k.ID, catalog.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	afterRevoke := crashCopy(t, path)
 	for path, valid := range map[string]bool{afterCreate: true, afterRevoke: false} {
 		copied := open(t, path)
-		if _, err := copied.AuthenticateKey(t.Context(), first); err != nil {
+		if _, err := openKeys(t, copied).AuthenticateKey(t.Context(), first); err != nil {
 			t.Error(err)
 		}
-		if _, err := copied.AuthenticateKey(t.Context(), second); (err == nil) != valid {
+		if _, err := openKeys(t, copied).AuthenticateKey(t.Context(), second); (err == nil) != valid {
 			t.Errorf("the second key: %v, want valid %v", err, valid)
 		}
 		if err := copied.Check(t.Context()); err != nil {
@@ -136,18 +136,18 @@ func TestSecretsAreNotInTheFiles(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	s := open(t, path)
-	first, err := s.EnsureDefault(t.Context(), "test")
+	first, err := openKeys(t, s).EnsureDefault(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tokens := []string{first}
 	for range 20 {
-		k, token, err := s.CreateKey(t.Context(), catalog.NewKey{Organization: catalog.DefaultOrganization, Role: catalog.RoleRead}, "test")
+		k, token, err := openKeys(t, s).CreateKey(t.Context(), catalog.NewKey{Organization: catalog.DefaultOrganization, Role: catalog.RoleRead}, "test")
 		if err != nil {
 			t.Fatal(err)
 		}
 		tokens = append(tokens, token)
-		if _, err := s.RevokeKey(t.Context(), catalog.DefaultOrganization, k.ID, catalog.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
+		if _, err := openKeys(t, s).RevokeKey(t.Context(), catalog.DefaultOrganization, k.ID, catalog.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -206,7 +206,7 @@ func TestAnyPathWorks(t *testing.T) {
 		}
 		path := filepath.Join(folder, name+".db")
 		s := open(t, path)
-		if _, err := s.EnsureDefault(t.Context(), "test"); err != nil {
+		if _, err := openKeys(t, s).EnsureDefault(t.Context(), "test"); err != nil {
 			t.Error(name, err)
 		}
 		if err := s.Backup(t.Context(), path+".backup"); err != nil {
@@ -271,7 +271,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	s := open(t, path)
-	if _, err := s.EnsureDefault(t.Context(), "test"); err != nil {
+	if _, err := openKeys(t, s).EnsureDefault(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Check(t.Context()); err != nil {
@@ -312,11 +312,11 @@ func TestBackup(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	s := open(t, path)
 	defer closeStore(t, s)
-	token, err := s.EnsureDefault(t.Context(), "test")
+	token, err := openKeys(t, s).EnsureDefault(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AuthenticateKey(t.Context(), token); err != nil {
+	if _, err := openKeys(t, s).AuthenticateKey(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	backup := filepath.Join(t.TempDir(), "backup.db")
@@ -326,17 +326,17 @@ func TestBackup(t *testing.T) {
 	if err := s.Backup(t.Context(), backup); meter.KindOf(err) != meter.KindConflict {
 		t.Errorf("over an existing file: %v", err)
 	}
-	_, later, err := s.CreateKey(t.Context(), catalog.NewKey{Organization: catalog.DefaultOrganization, Role: catalog.RoleRead}, "test")
+	_, later, err := openKeys(t, s).CreateKey(t.Context(), catalog.NewKey{Organization: catalog.DefaultOrganization, Role: catalog.RoleRead}, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	copied := open(t, backup)
 	defer closeStore(t, copied)
-	k, err := copied.AuthenticateKey(t.Context(), token)
+	k, err := openKeys(t, copied).AuthenticateKey(t.Context(), token)
 	if err != nil || !k.LastUsed.Equal(noon()) {
 		t.Errorf("the key in the backup: %+v, %v", k, err)
 	}
-	if _, err := copied.AuthenticateKey(t.Context(), later); err == nil {
+	if _, err := openKeys(t, copied).AuthenticateKey(t.Context(), later); err == nil {
 		t.Error("the backup holds a later key")
 	}
 	missing := filepath.Join(t.TempDir(), "no", "folder.db")
@@ -352,7 +352,7 @@ func TestAuditEntriesCannotBeRewritten(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	s := open(t, path)
-	if _, err := s.EnsureDefault(t.Context(), "test"); err != nil {
+	if _, err := openKeys(t, s).EnsureDefault(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
 	closeStore(t, s)

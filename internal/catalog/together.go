@@ -36,7 +36,7 @@ func concludeGroups(groups []RecordGroup, portions []Portion, message string, no
 	ends := make([]groupEnd, len(groups))
 	last := map[int]groupEnd{} // by figure
 	for i := range groups {
-		ends[i] = groups[i].conclude(portions, message)
+		ends[i] = conclude(&groups[i], portions, message)
 		if of, is := together[i]; is {
 			last[of] = max(last[of], ends[i])
 		}
@@ -64,9 +64,9 @@ func concludeGroups(groups []RecordGroup, portions []Portion, message string, no
 }
 
 // conclude notes what of a group is settled, and says where that leaves it.
-func (g *RecordGroup) conclude(portions []Portion, message string) groupEnd {
+func conclude(g *RecordGroup, portions []Portion, message string) groupEnd {
 	has, reasons := map[string]bool{}, map[string]string{}
-	for _, p := range g.dimensions(portions) {
+	for _, p := range dimensions(g, portions) {
 		has[p.State] = true
 		reasons[p.State] = cmp.Or(reasons[p.State], p.Reason)
 		if p.State == LineSettled {
@@ -103,7 +103,7 @@ func figuresOf(groups []RecordGroup, portions []Portion) map[int]int {
 	for _, p := range portions {
 		first := -1
 		for i := range groups {
-			if p.State == LineSettled || !groups[i].shares(&p) {
+			if p.State == LineSettled || !shares(&groups[i], &p) {
 				continue
 			}
 			if _, is := of[i]; !is {
@@ -123,21 +123,21 @@ func figuresOf(groups []RecordGroup, portions []Portion) map[int]int {
 }
 
 // shares says whether a group is part of a portion's figure that is not a sum.
-func (g *RecordGroup) shares(p *Portion) bool {
+func shares(g *RecordGroup, p *Portion) bool {
 	return len(p.Whole) > 0 && !slices.Contains(g.Settled, p.Dimension) &&
 		slices.ContainsFunc(g.Billable, func(r BillableRecord) bool { return slices.Contains(p.Whole, r.Metric) })
 }
 
 // retryTogether frees a group that is retried from its report, and with it
 // those that share a figure with it.
-func (s *Store) retryTogether(ctx context.Context, tx *sql.Tx, organization string, before RecordGroup) error {
-	portions, err := list(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, before.Report)
+func (s *Records) retryTogether(ctx context.Context, tx *sql.Tx, organization string, before RecordGroup) error {
+	portions, err := List(ctx, tx, scanPortion, stmtRecords.PortionOfReport, organization, before.Report)
 	if err != nil {
 		return err
 	}
 	groups := []RecordGroup{before}
-	if slices.ContainsFunc(portions, func(p Portion) bool { return before.shares(&p) }) {
-		others, err := list(ctx, tx, scanRecordGroup, stmtRecords.GroupOfReport, organization, before.Report)
+	if slices.ContainsFunc(portions, func(p Portion) bool { return shares(&before, &p) }) {
+		others, err := List(ctx, tx, scanRecordGroup, stmtRecords.GroupOfReport, organization, before.Report)
 		if err != nil {
 			return err
 		}
@@ -149,9 +149,9 @@ func (s *Store) retryTogether(ctx context.Context, tx *sql.Tx, organization stri
 			}
 			if g := &all[i]; g.Status != GroupReportFailed {
 				return meter.Errorf(meter.KindInvalid, "usage record group %q shares a figure with %q, which is %s: it can be retried when that one's report is decided",
-					clip(before.Name), clip(g.Name), g.Status)
+					Clip(before.Name), Clip(g.Name), g.Status)
 			}
-			if _, err := tx.ExecContext(ctx, stmtRecords.RecordGroupRetry, organization, all[i].ID, micros(s.now())); err != nil {
+			if _, err := tx.ExecContext(ctx, stmtRecords.RecordGroupRetry, organization, all[i].ID, Micros(s.db.Now())); err != nil {
 				return err
 			}
 			groups = append(groups, all[i])

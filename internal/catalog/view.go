@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"slices"
 	"strings"
@@ -15,8 +13,6 @@ import (
 // View is an organization's nouns as of one change, with their history. It is
 // immutable, and what it returns must not be changed. Its methods do no I/O.
 type View struct {
-	number int64 // of the change
-
 	doc       *Document
 	products  map[string]*Product
 	customers map[string]*Customer
@@ -81,61 +77,6 @@ type customerHistory struct {
 	accountGroups []Held[AccountGroup]
 	agents        []Held[Agent]
 	tests         []Held[Test]
-}
-
-// View returns the organization's nouns as they are now. It reads one number
-// from the database, and everything else only after a change.
-func (s *Store) View(ctx context.Context, organization string) (*View, error) {
-	var number int64
-	err := s.reader.QueryRowContext(ctx, stmt.NounsVersion, organization).Scan(&number)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, meter.Errorf(meter.KindNotFound, "no organization %q", organization)
-	}
-	if err != nil {
-		return nil, s.fail(err, "cannot read the catalogue")
-	}
-	have, reading := s.heldView(organization)
-	if have != nil && have.number >= number {
-		return have, nil
-	}
-	// One request reads what changed; the others wait for it.
-	select {
-	case reading <- struct{}{}:
-		defer func() { <-reading }()
-	case <-ctx.Done():
-		return nil, s.fail(ctx.Err(), "cannot read the catalogue")
-	}
-	if have, _ = s.heldView(organization); have != nil && have.number >= number {
-		return have, nil
-	}
-	// What is read may be newer than number; the next call then reads again.
-	versions, err := loadNouns(ctx, s.reader, organization)
-	if err != nil {
-		return nil, s.fail(err, "cannot read the catalogue")
-	}
-	fresh, err := newView(number, versions)
-	if err != nil {
-		return nil, err
-	}
-	s.viewsMu.Lock()
-	defer s.viewsMu.Unlock()
-	if have := s.views[organization]; have == nil || have.number < number {
-		s.views[organization] = fresh
-	}
-	return fresh, nil
-}
-
-// heldView returns the view that was read last, nil if none was, and what to
-// hold while another is read.
-func (s *Store) heldView(organization string) (*View, chan struct{}) {
-	s.viewsMu.Lock()
-	defer s.viewsMu.Unlock()
-	reading := s.readers[organization]
-	if reading == nil {
-		reading = make(chan struct{}, 1)
-		s.readers[organization] = reading
-	}
-	return s.views[organization], reading
 }
 
 // Customer returns a customer by id.
@@ -350,15 +291,16 @@ func (v *View) AgentsCounted(customer string, from, to time.Time) []Held[Agent] 
 	return counted
 }
 
-// newView builds a view of the versions that loadNouns returns.
-func newView(number int64, versions []version) (*View, error) {
+// NewView builds a view of all versions of an organization's nouns, which are in
+// the order of SortVersions.
+func NewView(versions []Version) (*View, error) {
 	read, err := readVersions(versions)
 	if err != nil {
 		return nil, err
 	}
 	doc := read.doc
 	v := &View{
-		number: number, doc: doc,
+		doc:      doc,
 		products: map[string]*Product{}, customers: map[string]*Customer{}, accounts: map[string]*Customer{},
 		aids: map[string]*Customer{}, contracts: map[string]contractOf{}, billed: map[string][]*Contract{},
 		codes: map[int64]ownedHistory[CPCode]{}, groups: map[int64]ownedHistory[ReportingGroup]{},
@@ -384,7 +326,7 @@ func newView(number int64, versions []version) (*View, error) {
 	}
 	for i := range versions {
 		if err := errors.Join(v.addHistory(read, versions[i], i), v.addPast(versions[i])); err != nil {
-			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", versions[i].kind, versions[i].nounKey)
+			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", versions[i].Kind, versions[i].Path())
 		}
 	}
 	v.dateEntitlements()

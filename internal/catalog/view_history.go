@@ -6,24 +6,24 @@ import (
 )
 
 // addHistory takes over version i, which come in order.
-func (v *View) addHistory(read *readNouns, one version, i int) error {
-	if one.kind == NounEntitlement {
+func (v *View) addHistory(read *readNouns, one Version, i int) error {
+	if one.Kind == NounEntitlement {
 		e, err := heldOf(read, one, i, func(d *Document, _ *Customer) []Entitlement { return d.Entitlements })
-		v.entitled[one.id] = append(v.entitled[one.id], e)
+		v.entitled[one.ID] = append(v.entitled[one.ID], e)
 		return err
 	}
-	if one.customer == "" {
+	if one.Customer == "" {
 		return nil
 	}
-	h := v.histories[one.customer]
+	h := v.histories[one.Customer]
 	if h == nil {
 		h = &customerHistory{services: map[string][]Held[Service]{}}
-		v.histories[one.customer] = h
+		v.histories[one.Customer] = h
 	}
-	switch one.kind {
+	switch one.Kind {
 	case NounService:
 		s, err := heldOf(read, one, i, func(_ *Document, c *Customer) []Service { return c.Services })
-		h.services[one.id] = append(h.services[one.id], s)
+		h.services[one.ID] = append(h.services[one.ID], s)
 		return err
 	case NounAccountGroup:
 		g, err := heldOf(read, one, i, func(_ *Document, c *Customer) []AccountGroup { return c.AccountGroups })
@@ -43,11 +43,11 @@ func (v *View) addHistory(read *readNouns, one version, i int) error {
 		return err
 	case NounCPCode:
 		c, err := heldOf(read, one, i, func(_ *Document, c *Customer) []CPCode { return c.CPCodes })
-		own(v.codes, c.Noun.ID, one.customer, c)
+		own(v.codes, c.Noun.ID, one.Customer, c)
 		return err
 	case NounReportingGroup:
 		g, err := heldOf(read, one, i, func(_ *Document, c *Customer) []ReportingGroup { return c.ReportingGroups })
-		own(v.groups, g.Noun.ID, one.customer, g)
+		own(v.groups, g.Noun.ID, one.Customer, g)
 		return err
 	}
 	return nil
@@ -55,7 +55,7 @@ func (v *View) addHistory(read *readNouns, one version, i int) error {
 
 // heldOf is held of version i; one that holds now was read already, and shares
 // what it has with the noun of the document.
-func heldOf[T any](read *readNouns, one version, i int, list func(*Document, *Customer) []T) (Held[T], error) {
+func heldOf[T any](read *readNouns, one Version, i int, list func(*Document, *Customer) []T) (Held[T], error) {
 	at := read.at[i]
 	if at < 0 {
 		return held[T](one)
@@ -64,12 +64,12 @@ func heldOf[T any](read *readNouns, one version, i int, list func(*Document, *Cu
 	if read.customers[i] >= 0 {
 		c = read.customer(i)
 	}
-	return Held[T]{Noun: list(read.doc, c)[at], From: fromBound(one.from), To: toBound(one.to)}, nil
+	return Held[T]{Noun: list(read.doc, c)[at], From: fromBound(one.From), To: toBound(one.To)}, nil
 }
 
-func held[T any](one version) (Held[T], error) {
-	h := Held[T]{From: fromBound(one.from), To: toBound(one.to)}
-	return h, json.Unmarshal([]byte(one.body), &h.Noun)
+func held[T any](one Version) (Held[T], error) {
+	h := Held[T]{From: fromBound(one.From), To: toBound(one.To)}
+	return h, json.Unmarshal([]byte(one.Body), &h.Noun)
 }
 
 // own adds a version of a noun whose id exists once. If customers had it one
@@ -91,16 +91,16 @@ func later[T any](a, b Held[T]) bool {
 
 // addContract takes over a contract, which its last version describes: its
 // dates are its own. Removing one ended it.
-func (v *View) addContract(one version, h Held[Contract]) {
+func (v *View) addContract(one Version, h Held[Contract]) {
 	c := &h.Noun
 	if !h.To.IsZero() && (c.Ends.IsZero() || h.To.Before(c.Ends.Time)) {
 		c.Ends = dateOf(h.To)
 	}
-	had, ok := v.contracts[one.id]
-	if ok && had.customer != one.customer && !laterEnd(c.Ends, had.contract.Ends) {
+	had, ok := v.contracts[one.ID]
+	if ok && had.customer != one.Customer && !laterEnd(c.Ends, had.contract.Ends) {
 		return
 	}
-	v.contracts[one.id] = contractOf{c, one.customer}
+	v.contracts[one.ID] = contractOf{c, one.Customer}
 }
 
 // laterEnd says whether an end is after another; none is the latest.

@@ -9,18 +9,18 @@ type past struct {
 
 // addPast takes over a version that does not hold now; versions come in the
 // order of time.
-func (v *View) addPast(one version) error {
+func (v *View) addPast(one Version) error {
 	if one.current() {
 		return nil
 	}
-	switch one.kind {
+	switch one.Kind {
 	case NounProduct:
 		p, err := held[Product](one)
-		v.past.products[one.id] = &p.Noun
+		v.past.products[one.ID] = &p.Noun
 		return err
 	case NounCustomer:
 		c, err := held[Customer](one)
-		v.past.customers[one.id] = &c.Noun
+		v.past.customers[one.ID] = &c.Noun
 		return err
 	}
 	return nil

@@ -18,13 +18,23 @@ const KeysCheckEvery = time.Second
 // watchPatience bounds how long a watcher waits for the database.
 const watchPatience = 10 * time.Second
 
-// watch keeps the ring what the database holds until ctx ends, where other
-// processes may change its keys.
-func (s *Store) watch(ctx context.Context) {
+// OnKeysChanged has refresh called now and after each change of keys by another
+// process, until Close, where other processes may use the database. It is for
+// opening the keys.
+func (s *Store) OnKeysChanged(ctx context.Context, refresh func(ctx context.Context) error) {
+	if s.dialect.watch == nil {
+		return
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = append(s.stop, stop)
+	s.watching.Go(func() { s.watchKeys(ctx, refresh) })
+}
+
+func (s *Store) watchKeys(ctx context.Context, refresh func(ctx context.Context) error) {
 	failing := false
 	for ctx.Err() == nil {
 		err := s.dialect.watch(ctx, s.dsn, func(ctx context.Context) error {
-			if err := s.refreshRing(ctx); err != nil {
+			if err := refresh(ctx); err != nil {
 				return err
 			}
 			if failing {
@@ -42,34 +52,6 @@ func (s *Store) watch(ctx context.Context) {
 		case <-time.After(KeysCheckEvery):
 		}
 	}
-}
-
-// refreshRing makes the ring hold the keys that the database holds. Those that
-// it held before keep what it knows of their last use.
-func (s *Store) refreshRing(ctx context.Context) error {
-	s.keysMu.Lock() // no key of this process is between its commit and the ring
-	defer s.keysMu.Unlock()
-	live, err := list(ctx, s.reader, scanRingKey, stmtKeys.KeyLive)
-	if err != nil {
-		return s.fail(err, "cannot load the keys")
-	}
-	gone := s.ring.ids()
-	var added []*ringKey
-	for _, k := range live {
-		if _, held := gone[k.key.ID]; held {
-			delete(gone, k.key.ID)
-		} else {
-			added = append(added, k)
-		}
-	}
-	for id := range gone {
-		s.ring.remove(id)
-	}
-	s.openSecrets(added)
-	for _, k := range added {
-		s.ring.add(k)
-	}
-	return nil
 }
 
 // watchPostgres calls changed once it listens and after each change of keys,

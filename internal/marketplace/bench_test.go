@@ -35,7 +35,7 @@ func BenchmarkHour(b *testing.B) {
 				Partner: []string{catalog.PartnerAWS, catalog.PartnerAzure, catalog.PartnerGCP}[i%3], Status: catalog.GroupCreated, Usage: ten, Source: "API",
 				Records: map[string]meter.Decimal{"gb": meter.NewDecimal(int64(i + 1)), "seat": meter.NewDecimal(2)}})
 			if len(groups) == catalog.MaxGroups {
-				_, _, err := s.catalog.CreateRecordGroups(context.Background(), org, groups, catalog.Idempotency{})
+				_, _, err := s.records.CreateRecordGroups(context.Background(), org, groups, catalog.Idempotency{})
 				s.must(err)
 				groups = groups[:0]
 			}

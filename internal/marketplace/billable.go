@@ -138,7 +138,7 @@ func metricsOf(groups []catalog.RecordGroup) []string {
 // aggregate aggregates the records of one metric for one dimension; "" is for
 // none in particular.
 func (a *account) aggregate(e *catalog.Entitlement, m meter.Meter, b *bucket, dimension string) ([]rating.Split, error) {
-	var records []rating.Record
+	var rated []rating.Record
 	for _, g := range b.groups {
 		if dimension != "" && slices.Contains(g.Settled, dimension) {
 			continue
@@ -156,10 +156,10 @@ func (a *account) aggregate(e *catalog.Entitlement, m meter.Meter, b *bucket, di
 					return nil, meter.WrapError(meter.KindCorrupt, err, "the properties in usage record group %q cannot be read", g.Name)
 				}
 			}
-			records = append(records, record)
+			rated = append(rated, record)
 		}
 	}
-	return rating.Aggregate(m, records, func(group string, item rating.DayItem) bool {
+	return rating.Aggregate(m, rated, func(group string, item rating.DayItem) bool {
 		return a.state.Seen[e.ID][catalog.SeenKey{Dimension: dimension, Item: catalog.SeenItem{Metric: m.Key, Split: group, Day: item.Day, Value: item.Value}}]
 	})
 }

@@ -32,9 +32,9 @@ func TestCreditCommitIncluded(t *testing.T) {
 	s := newShop(t)
 	s.apply(product + strings.Replace(entitlement("e", simulator.AWS, "a", `, included: "100"`), "starts: 2026-01-01,",
 		`starts: 2026-01-01, terms: [{id: t1, starts: 2026-01-01, commit: "10", included_per: month}],`, 1))
-	_, err := s.catalog.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true}}, "test")
+	_, err := s.records.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true}}, "test")
 	s.must(err)
-	_, err = s.catalog.AddCredit(context.Background(), org, "e", meter.NewDecimal(4), catalog.Idempotency{}, "test")
+	_, err = s.records.AddCredit(context.Background(), org, "e", meter.NewDecimal(4), catalog.Idempotency{}, "test")
 	s.must(err)
 	m := newMarkets(t, s.clock, 1)
 	r := s.reporter(m, "one")
@@ -79,9 +79,9 @@ func TestWhatIsOpenIsNotGivenTwice(t *testing.T) {
 	s.post("e", "gb=20", ten)                   // 10.5 over
 	s.hourOf(r, ten)
 	s.wantStatus(first, catalog.GroupReportPending)
-	s.must(s.catalog.SetReporter(context.Background(), org, catalog.ReporterState{Paused: true}, "test"))
+	s.must(s.records.SetReporter(context.Background(), org, catalog.ReporterState{Paused: true}, "test"))
 	second := s.post("e", "gb=30", ten.Add(time.Hour))
-	s.must(s.catalog.SetReporter(context.Background(), org, catalog.ReporterState{}, "test"))
+	s.must(s.records.SetReporter(context.Background(), org, catalog.ReporterState{}, "test"))
 	m.Suspend("a", true)
 	m.Next(simulator.AWS, simulator.FaultThrottle) // the second hour stays open too
 	s.hourOf(r, ten.Add(time.Hour))
@@ -107,7 +107,7 @@ func TestBillableMetrics(t *testing.T) {
 		"users": `{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`,
 		"other": `{"key":"other","event_type":"suger.metric.other","aggregation":"COUNT"}`,
 	} {
-		_, err := s.catalog.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: id, Definition: json.RawMessage(definition), Info: json.RawMessage(`{}`)})
+		_, err := s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: id, Definition: json.RawMessage(definition), Info: json.RawMessage(`{}`)})
 		s.must(err)
 	}
 	users := func(at time.Time, names ...string) string {
@@ -116,7 +116,7 @@ func TestBillableMetrics(t *testing.T) {
 		for _, name := range names {
 			g.Billable = append(g.Billable, catalog.BillableRecord{Metric: "users", Properties: json.RawMessage(`{"user":"` + name + `"}`)})
 		}
-		_, _, err := s.catalog.CreateRecordGroups(ctx, org, []catalog.RecordGroup{g}, catalog.Idempotency{})
+		_, _, err := s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{g}, catalog.Idempotency{})
 		s.must(err)
 		return g.ID
 	}
@@ -132,7 +132,7 @@ func TestBillableMetrics(t *testing.T) {
 	third := users(ten.Add(2*time.Hour), "cid", "dan")
 	s.hourOf(r, ten.Add(2*time.Hour))
 	s.wantStatus(third, catalog.GroupReported)
-	_, err := s.catalog.RetryRecordGroup(ctx, org, refused, "test")
+	_, err := s.records.RetryRecordGroup(ctx, org, refused, "test")
 	s.must(err)
 	s.hourOf(r, ten.Add(3*time.Hour))
 	s.wantStatus(refused, catalog.GroupReported)
@@ -142,7 +142,7 @@ func TestBillableMetrics(t *testing.T) {
 		t.Errorf("%s seats and %s GB, want 5 and 10", seats, gb)
 	}
 	s.agree(m)
-	page, err := s.catalog.Reports(ctx, org, catalog.ReportFilter{From: ten, To: ten.AddDate(0, 0, 9)}, 0, 10)
+	page, err := s.records.Reports(ctx, org, catalog.ReportFilter{From: ten, To: ten.AddDate(0, 0, 9)}, 0, 10)
 	s.must(err)
 	first := page.Items[len(page.Items)-1]
 	for _, text := range []string{`"key":"users","quantity":2,`, `"key":"other","quantity":1,`, `"newItems":{"ann":true,"bob":true}`} {

@@ -20,7 +20,7 @@ const (
 // findCarried finds what is carried and can be billed without other usage, and
 // what can be billed no more since its entitlement is over.
 func (p *pass) findCarried(ctx context.Context) error {
-	all, err := p.r.o.Catalog.Carried(ctx, p.organization)
+	all, err := p.r.records.Carried(ctx, p.organization)
 	if err != nil {
 		return err
 	}

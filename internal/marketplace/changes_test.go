@@ -21,14 +21,14 @@ func TestValuesOfARefusedReportAreNewAgain(t *testing.T) {
 	ctx := context.Background()
 	whole := oneEach("")
 	s.apply(strings.ReplaceAll(whole, ", seat: {name: seat, type: DOUBLE}", ""))
-	_, err := s.catalog.PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: catalog.PartnerGCP, EnableMapping: true,
+	_, err := s.records.PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: catalog.PartnerGCP, EnableMapping: true,
 		MappingV2: map[string][]catalog.MappingValue{"users": {{Dimension: "seat"}}}}}, "test")
 	s.must(err)
-	_, err = s.catalog.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
+	_, err = s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
 		Definition: json.RawMessage(`{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`)})
 	s.must(err)
 	users := func(id, name string, at time.Time) {
-		_, _, err = s.catalog.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: id, Entitlement: "e-gcp", Customer: "acme", Buyer: "acme",
+		_, _, err = s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: id, Entitlement: "e-gcp", Customer: "acme", Buyer: "acme",
 			Partner: catalog.PartnerGCP, Product: "cdn", Status: catalog.GroupCreated, Usage: at, Source: "API",
 			Billable: []catalog.BillableRecord{{Metric: "users", Properties: json.RawMessage(`{"user":"` + name + `"}`)}}}}, catalog.Idempotency{})
 		s.must(err)
@@ -42,14 +42,14 @@ func TestValuesOfARefusedReportAreNewAgain(t *testing.T) {
 	s.wantStatus("v", catalog.GroupReportFailed)
 	s.clock.Set(ten.Add(2 * time.Hour))
 	s.apply(whole)
-	_, err = s.catalog.RetryRecordGroup(ctx, org, "v", "test")
+	_, err = s.records.RetryRecordGroup(ctx, org, "v", "test")
 	s.must(err)
 	users("w", "bob", ten.Add(2*time.Hour))
 	s.hourOf(r, ten.Add(2*time.Hour))
 	if seats := m.Total("gcp-1", "seat"); seats.String() != "1" {
 		t.Errorf("%s seats were accepted, want bob's", seats)
 	}
-	if b, err := s.catalog.Balances(ctx, org, ""); err != nil {
+	if b, err := s.records.Balances(ctx, org, ""); err != nil {
 		t.Error(err)
 	} else if got := b[catalog.DimensionKey{Entitlement: "e-gcp", Dimension: "seat"}]; !got.Holds() || got.Parked.String() != "1" {
 		t.Errorf("ann's is of a closed hour and waits for a person: %+v", got)
@@ -114,10 +114,10 @@ func TestAnAccountThatCannotBeFrozenKeepsNoOther(t *testing.T) {
 	s := newShop(t)
 	ctx := context.Background()
 	s.apply(oneEach(""))
-	_, err := s.catalog.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
+	_, err := s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
 		Definition: json.RawMessage(`{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`)})
 	s.must(err)
-	_, _, err = s.catalog.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: "bad", Entitlement: "e-azure", Customer: "acme", Buyer: "acme",
+	_, _, err = s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: "bad", Entitlement: "e-azure", Customer: "acme", Buyer: "acme",
 		Partner: catalog.PartnerAzure, Product: "cdn", Status: catalog.GroupCreated, Usage: ten, Source: "API",
 		Billable: []catalog.BillableRecord{{Metric: "users", Properties: json.RawMessage(`[]`)}}}}, catalog.Idempotency{})
 	s.must(err)
@@ -236,9 +236,9 @@ func TestResolvingALineLeavesWhatCameAfterIt(t *testing.T) {
 		if !first {
 			resolved, left = late, sent
 		}
-		g, err := s.catalog.RecordGroup(context.Background(), org, resolved)
+		g, err := s.records.RecordGroup(context.Background(), org, resolved)
 		s.must(err)
-		s.must(s.catalog.ResolvePortion(context.Background(), org, g.Report, "gb", catalog.LineRefused, "test"))
+		s.must(s.records.ResolvePortion(context.Background(), org, g.Report, "gb", catalog.LineRefused, "test"))
 		s.wantStatus(resolved, catalog.GroupReportFailed)
 		s.wantStatus(left, catalog.GroupReportPending)
 		s.balance(m)

@@ -241,7 +241,7 @@ func TestTwoReportersAtOnce(t *testing.T) {
 	dsn, dir := server.Fresh(t), t.TempDir()
 	s := openShop(t, dir, dsn, c)
 	t.Cleanup(s.close)
-	other, err := catalog.Open(context.Background(), dsn, catalog.Options{Clock: c.Now, SecretKeyFile: filepath.Join(dir, "secret.key")})
+	other, err := catalog.Open(context.Background(), dsn, catalog.Options{Clock: c.Now})
 	s.must(err)
 	t.Cleanup(func() { s.must(other.Close()) })
 	var yaml strings.Builder

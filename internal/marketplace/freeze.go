@@ -83,14 +83,14 @@ func (r *Reporter) newPass(ctx context.Context, organization string, state catal
 	if p.view, err = r.o.Catalog.View(ctx, organization); err != nil {
 		return nil, err
 	}
-	configs, err := r.o.Catalog.MeteringConfigs(ctx, organization)
+	configs, err := r.records.MeteringConfigs(ctx, organization)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range configs {
 		p.configs[c.Partner] = c
 	}
-	metrics, err := r.o.Catalog.BillableMetrics(ctx, organization)
+	metrics, err := r.records.BillableMetrics(ctx, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func metricOf(m catalog.BillableMetric) (meter.Meter, error) {
 
 // accounts returns the accounts with something to freeze and their entitlements.
 func (p *pass) accounts(ctx context.Context) (map[string][]string, error) {
-	waiting, err := p.r.o.Catalog.WaitingGroups(ctx, p.organization, p.through)
+	waiting, err := p.r.records.WaitingGroups(ctx, p.organization, p.through)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[
 	}
 	var err error
 	for range freezeTries {
-		err = p.r.o.Catalog.Freeze(ctx, p.organization, q, func(state *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+		err = p.r.records.Freeze(ctx, p.organization, q, func(state *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
 			var reports []catalog.FrozenReport
 			var lines []catalog.Line
 			for _, name := range names {

@@ -54,7 +54,7 @@ func newHistory(t *testing.T, seed uint64, n int) *history {
 		h.entitlements = append(h.entitlements, id)
 	}
 	h.apply(yaml.String())
-	_, err := h.catalog.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true},
+	_, err := h.records.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true},
 		{Partner: catalog.PartnerAzure, CommitFirst: true}}, "test")
 	h.must(err)
 	h.reporter = h.shop.reporter(h.m, "one")
@@ -101,14 +101,14 @@ func (h *history) touch() {
 	}
 	id := h.groups[h.r.IntN(len(h.groups))]
 	if h.r.IntN(2) == 0 {
-		if _, err := h.catalog.RetryRecordGroup(context.Background(), org, id, "test"); err != nil && meter.KindOf(err) != meter.KindInvalid {
+		if _, err := h.records.RetryRecordGroup(context.Background(), org, id, "test"); err != nil && meter.KindOf(err) != meter.KindInvalid {
 			h.t.Fatal(err)
 		}
 		return
 	}
-	before, err := h.catalog.RecordGroup(context.Background(), org, id)
+	before, err := h.records.RecordGroup(context.Background(), org, id)
 	h.must(err)
-	after, err := h.catalog.DeleteRecordGroup(context.Background(), org, id, "test")
+	after, err := h.records.DeleteRecordGroup(context.Background(), org, id, "test")
 	if err == nil && before.Status != catalog.GroupDeleted && after.Status == catalog.GroupDeleted {
 		for dimension, q := range before.Records {
 			k := catalog.DimensionKey{Entitlement: before.Entitlement, Dimension: dimension}
@@ -162,7 +162,7 @@ func (h *history) settle(hours int) {
 	}
 	all := h.check()
 	ours, parked := meter.Decimal{}, meter.Decimal{}
-	lines, err := h.catalog.StuckLines(context.Background(), org, 100_000)
+	lines, err := h.records.StuckLines(context.Background(), org, 100_000)
 	h.must(err)
 	for _, l := range lines {
 		switch {
@@ -220,7 +220,7 @@ func (h *history) step() {
 		h.m.Suspend(fmt.Sprint("account-", h.r.IntN(len(h.entitlements))), h.r.IntN(2) == 0)
 	case n < 12:
 		amount := meter.NewDecimal(1 + h.r.Int64N(5)).Quo(meter.NewDecimal(7))
-		_, err := h.catalog.AddCredit(context.Background(), org, h.entitlements[h.r.IntN(len(h.entitlements))], amount, catalog.Idempotency{}, "test")
+		_, err := h.records.AddCredit(context.Background(), org, h.entitlements[h.r.IntN(len(h.entitlements))], amount, catalog.Idempotency{}, "test")
 		h.must(err)
 	case n < 13:
 		for _, cloud := range clouds {
@@ -268,7 +268,7 @@ func TestADayOfFaults(t *testing.T) {
 // dump tells all that is known of what an entitlement has open.
 func (h *history) dump(entitlement string) {
 	ctx := context.Background()
-	page, err := h.catalog.RecordGroups(ctx, org, catalog.RecordGroupFilter{From: ten.AddDate(0, -1, 0), To: ten.AddDate(1, 0, 0), Entitlement: entitlement}, 0, 1000)
+	page, err := h.records.RecordGroups(ctx, org, catalog.RecordGroupFilter{From: ten.AddDate(0, -1, 0), To: ten.AddDate(1, 0, 0), Entitlement: entitlement}, 0, 1000)
 	h.must(err)
 	for _, g := range page.Items {
 		if g.Status == catalog.GroupReported || g.Status == catalog.GroupDeleted {
@@ -278,9 +278,9 @@ func (h *history) dump(entitlement string) {
 		if g.Report == "" {
 			continue
 		}
-		report, err := h.catalog.Report(ctx, org, g.Report)
+		report, err := h.records.Report(ctx, org, g.Report)
 		h.must(err)
-		details, err := h.catalog.ReportDetails(ctx, org, []catalog.Report{report})
+		details, err := h.records.ReportDetails(ctx, org, []catalog.Report{report})
 		h.must(err)
 		for _, p := range details[0].Portions {
 			h.t.Logf("   %s %s sent %s of %s in %s", p.Dimension, p.State, p.Sent, p.Usage, p.Hour)

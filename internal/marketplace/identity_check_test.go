@@ -117,7 +117,7 @@ func (p *proof) moved() map[string]meter.Decimal {
 
 func (p *proof) accounts() map[catalog.DimensionKey]catalog.Balance {
 	p.t.Helper()
-	all, err := p.catalog.Balances(context.Background(), org, "")
+	all, err := p.records.Balances(context.Background(), org, "")
 	p.must(err)
 	return all
 }

@@ -36,7 +36,7 @@ func (p *proof) step() {
 		p.note("suspend %s %v", s.id, suspended)
 		p.m.Suspend(s.account(), suspended)
 	case n < 55:
-		_, err := p.catalog.AddCredit(ctx, org, p.any().id, meter.NewDecimal(1+p.r.Int64N(5)).Quo(meter.NewDecimal(7)), catalog.Idempotency{}, "test")
+		_, err := p.records.AddCredit(ctx, org, p.any().id, meter.NewDecimal(1+p.r.Int64N(5)).Quo(meter.NewDecimal(7)), catalog.Idempotency{}, "test")
 		p.must(err)
 	case n < 58:
 		p.note("faults")
@@ -201,7 +201,7 @@ func (p *proof) changeTerms() {
 
 // tamper damages a frozen line.
 func (p *proof) tamper() {
-	lines, err := p.catalog.FrozenLines(context.Background(), org, 10)
+	lines, err := p.records.FrozenLines(context.Background(), org, 10)
 	if meter.KindOf(err) == meter.KindCorrupt { // one is damaged already
 		return
 	}

@@ -27,7 +27,7 @@ func (r *Reporter) Report(ctx context.Context, organization, entitlement string,
 	}
 	defer done()
 	now := r.o.Clock()
-	state, err := r.o.Catalog.Reporter(ctx, organization)
+	state, err := r.records.Reporter(ctx, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -81,17 +81,17 @@ func (r *Reporter) Report(ctx context.Context, organization, entitlement string,
 			return nil, err
 		}
 	}
-	reports, err := r.o.Catalog.ReportsOf(ctx, organization, account, p.only)
+	reports, err := r.records.ReportsOf(ctx, organization, account, p.only)
 	if err != nil {
 		return nil, err
 	}
-	stored, err := r.o.Catalog.ReportDetails(ctx, organization, reports)
+	stored, err := r.records.ReportDetails(ctx, organization, reports)
 	return append(planned, stored...), err
 }
 
 // sendHour sends the lines of an account's hour that are not decided.
 func (r *Reporter) sendHour(ctx context.Context, organization, account string, hour, now time.Time) error {
-	if err := r.o.Catalog.HastenLines(ctx, organization, account, hour, now); err != nil {
+	if err := r.records.HastenLines(ctx, organization, account, hour, now); err != nil {
 		return err
 	}
 	return r.send(ctx, func(l *catalog.Line) bool {

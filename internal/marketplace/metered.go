@@ -71,7 +71,7 @@ func (p *pass) readMeters(ctx context.Context) error {
 	sums := newMonthSums(p)
 	var failed []error
 	for _, f := range all {
-		reads, err := p.r.o.Catalog.MeterReads(ctx, p.organization, f.entitlement.ID)
+		reads, err := p.r.records.MeterReads(ctx, p.organization, f.entitlement.ID)
 		if err != nil {
 			return err
 		}

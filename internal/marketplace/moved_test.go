@@ -26,7 +26,7 @@ func TestNobodyIsBilledForAnother(t *testing.T) {
 		s.apply(sold("beta", "b")) // nothing was reported yet
 		r := s.reporter(m, "one")
 		// Reported for acme by one that saw the entitlement before.
-		_, _, err := s.catalog.CreateRecordGroups(context.Background(), org, []catalog.RecordGroup{{ID: "old", Entitlement: "e", Customer: "acme", Buyer: "acme",
+		_, _, err := s.records.CreateRecordGroups(context.Background(), org, []catalog.RecordGroup{{ID: "old", Entitlement: "e", Customer: "acme", Buyer: "acme",
 			Partner: strings.ToUpper(cloud), Product: "cdn", Status: catalog.GroupCreated, Usage: ten.Add(2 * time.Minute), Source: "API", Records: map[string]meter.Decimal{"seat": meter.NewDecimal(3)}}}, catalog.Idempotency{})
 		s.must(err)
 		s.hourOf(r, ten)
@@ -43,7 +43,7 @@ func TestNobodyIsBilledForAnother(t *testing.T) {
 		if got := m.Total("b", "seat"); got.String() != "2" {
 			t.Errorf("b was billed %s seats, want its own 2", got)
 		}
-		stuck, err := s.catalog.StuckLines(context.Background(), org, 10)
+		stuck, err := s.records.StuckLines(context.Background(), org, 10)
 		s.must(err)
 		reason := movedReason
 		if cloud == simulator.GCP { // where usage is given no other hour anyway
@@ -53,7 +53,7 @@ func TestNobodyIsBilledForAnother(t *testing.T) {
 			t.Errorf("%+v", stuck)
 		}
 		for _, l := range stuck {
-			s.must(s.catalog.ResolvePortion(context.Background(), org, l.Report, l.Dimension, catalog.LineElsewhere, "test"))
+			s.must(s.records.ResolvePortion(context.Background(), org, l.Report, l.Dimension, catalog.LineElsewhere, "test"))
 		}
 		s.wantStatus("old", catalog.GroupReported)
 		s.agree(m)

@@ -69,6 +69,7 @@ const (
 // them send is the same.
 type Reporter struct {
 	o       Options
+	records *catalog.Records
 	timing  Timing
 	logger  *slog.Logger
 	counts  counters
@@ -87,7 +88,7 @@ func New(o Options) *Reporter {
 	if o.Fault == nil {
 		o.Fault = func(string) {}
 	}
-	return &Reporter{o: o, timing: o.Timing.orDefault(), logger: logger, passing: make(chan struct{}, 1), read: map[string]time.Time{}}
+	return &Reporter{o: o, records: catalog.NewRecords(o.Catalog), timing: o.Timing.orDefault(), logger: logger, passing: make(chan struct{}, 1), read: map[string]time.Time{}}
 }
 
 // RunOnce makes one pass over all organizations as of now: hours that have
@@ -122,7 +123,7 @@ func (r *Reporter) pass(ctx context.Context, organizations []string, now time.Ti
 	var failed []error
 	works := map[string]bool{}
 	for _, id := range organizations {
-		state, err := r.o.Catalog.Reporter(ctx, id)
+		state, err := r.records.Reporter(ctx, id)
 		switch {
 		case err != nil:
 			failed = append(failed, err)
@@ -171,16 +172,16 @@ func (r *Reporter) organizations(ctx context.Context) ([]string, error) {
 // if ctx ends before, the reporter's next pass does it.
 func (r *Reporter) Reconcile(ctx context.Context, organization, actor string) error {
 	now := r.o.Clock()
-	state, err := r.o.Catalog.Reporter(ctx, organization)
+	state, err := r.records.Reporter(ctx, organization)
 	if err != nil {
 		return err
 	}
 	whole := context.WithoutCancel(ctx) // who has begun does not stop half way
-	if err := r.o.Catalog.DoubtLines(whole, organization, now); err != nil {
+	if err := r.records.DoubtLines(whole, organization, now); err != nil {
 		return err
 	}
 	state.Paused, state.Reason = false, "reconciled by "+actor
-	if err := r.o.Catalog.SetReporter(whole, organization, state, actor); err != nil {
+	if err := r.records.SetReporter(whole, organization, state, actor); err != nil {
 		return err
 	}
 	done, err := r.turn(ctx)

@@ -45,7 +45,7 @@ func TestAnHourIsReported(t *testing.T) {
 		if got := m.Total(cloud+"-1", "seat"); got.String() != "2" {
 			t.Errorf("accepted %s seats, want 2", got)
 		}
-		page, err := s.catalog.Reports(context.Background(), org, catalog.ReportFilter{From: ten, To: ten.Add(24 * time.Hour)}, 0, 10)
+		page, err := s.records.Reports(context.Background(), org, catalog.ReportFilter{From: ten, To: ten.Add(24 * time.Hour)}, 0, 10)
 		s.must(err)
 		if len(page.Items) != 1 || page.Items[0].Status != catalog.ReportSuccess || !page.Items[0].Hour.Equal(ten) {
 			t.Errorf("reports: %+v", page.Items)
@@ -132,7 +132,7 @@ func TestRefusedUsageWaitsForARetry(t *testing.T) {
 		t.Errorf("seat, of which nothing had to be sent: %+v", b)
 	}
 	m.Suspend("aws-1", false)
-	_, err := s.catalog.RetryRecordGroup(context.Background(), org, g, "test")
+	_, err := s.records.RetryRecordGroup(context.Background(), org, g, "test")
 	s.must(err)
 	s.balance(m)
 	s.clock.Advance(time.Hour)
@@ -197,9 +197,9 @@ func TestParkedUsageIsResolvedByHand(t *testing.T) {
 		s.run(r)
 		late := s.post("e-gcp", "gb=7.5", ten)
 		s.run(r)
-		g, err := s.catalog.RecordGroup(context.Background(), org, late)
+		g, err := s.records.RecordGroup(context.Background(), org, late)
 		s.must(err)
-		s.must(s.catalog.ResolvePortion(context.Background(), org, g.Report, "gb", to, "test"))
+		s.must(s.records.ResolvePortion(context.Background(), org, g.Report, "gb", to, "test"))
 		s.balance(m)
 		next := s.post("e-gcp", "gb=2", ten.Add(time.Hour))
 		s.clock.Advance(time.Hour)

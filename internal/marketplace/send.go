@@ -19,7 +19,7 @@ func (r *Reporter) send(ctx context.Context, want func(*catalog.Line) bool) erro
 	for {
 		now, allowed := r.o.Clock(), r.allowed(ctx)
 		able := func(l *catalog.Line) bool { return want(l) && r.o.Senders[l.Partner] != nil && allowed(l) }
-		lines, err := r.o.Catalog.LeaseLines(ctx, r.o.Owner, now, now.Add(r.timing.Lease), leaseBatch, able)
+		lines, err := r.records.LeaseLines(ctx, r.o.Owner, now, now.Add(r.timing.Lease), leaseBatch, able)
 		if err != nil || len(lines) == 0 {
 			return err
 		}
@@ -158,7 +158,7 @@ func (r *Reporter) sendBatch(ctx context.Context, b batch) error {
 		for _, l := range b.lines {
 			decisions = append(decisions, decision(l, sender.Result{Reason: l.Message}))
 		}
-		_, err := r.o.Catalog.DecideLines(ctx, decisions)
+		_, err := r.records.DecideLines(ctx, decisions)
 		return err
 	}
 	within, cancel := context.WithTimeout(ctx, half)
@@ -185,7 +185,7 @@ func (r *Reporter) sendBatch(ctx context.Context, b batch) error {
 
 // book stores what became of lines.
 func (r *Reporter) book(ctx context.Context, decisions []catalog.Decision) error {
-	_, err := r.o.Catalog.DecideLines(ctx, decisions)
+	_, err := r.records.DecideLines(ctx, decisions)
 	if err == nil {
 		for _, d := range decisions {
 			r.counts.add(d.Partner, d.To)
@@ -340,7 +340,7 @@ func (r *Reporter) known(ctx context.Context, l catalog.Line, t *sender.Line) er
 	if l.Partner != catalog.PartnerAzure {
 		return nil
 	}
-	day, err := r.o.Catalog.LinesOfDay(ctx, l)
+	day, err := r.records.LinesOfDay(ctx, l)
 	if err != nil {
 		return err
 	}

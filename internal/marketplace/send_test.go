@@ -105,7 +105,7 @@ func TestARefusalAfterAnAttemptThatMayHaveBeenRecorded(t *testing.T) {
 					if got := s.status(g); got == catalog.GroupReportFailed {
 						t.Fatal("the refusal was believed")
 					}
-					if _, err := s.catalog.RetryRecordGroup(context.Background(), org, g, "test"); err == nil {
+					if _, err := s.records.RetryRecordGroup(context.Background(), org, g, "test"); err == nil {
 						t.Fatal("it can be billed again")
 					}
 				}
@@ -172,7 +172,7 @@ func TestWhatAMarketplaceCannotHold(t *testing.T) {
 		if b := s.gb(m.markets, "e-azure"); b.Parked.String() != "3" || !b.Carry.IsZero() || !b.Sent.IsZero() {
 			t.Errorf("holds %s: %+v", held, b)
 		}
-		stuck, err := s.catalog.StuckLines(context.Background(), org, 10)
+		stuck, err := s.records.StuckLines(context.Background(), org, 10)
 		s.must(err)
 		if len(stuck) != 1 || !strings.Contains(stuck[0].Message, "holds "+held) {
 			t.Errorf("holds %s: %+v", held, stuck)
@@ -203,7 +203,7 @@ func TestALineThatCannotBeRead(t *testing.T) {
 			if b := s.gb(m, "e-"+cloud); b.Parked.String() != "3" {
 				t.Errorf("%s: %+v", target, b)
 			}
-			stuck, err := s.catalog.StuckLines(context.Background(), org, 10)
+			stuck, err := s.records.StuckLines(context.Background(), org, 10)
 			s.must(err)
 			if len(stuck) != 1 || stuck[0].State != catalog.LineParked || !strings.Contains(stuck[0].Message, "the frozen line") {
 				t.Errorf("%s: %+v", target, stuck)
@@ -279,7 +279,7 @@ func TestALineHasOneSenderAtATime(t *testing.T) {
 	inner := sent.done
 	sent.done = func(l sender.Line) sender.Result { // while one sends, two looks for work
 		now := s.clock.Now()
-		lines, err := s.catalog.LeaseLines(context.Background(), "two", now, now.Add(two.timing.Lease), 1000, func(other *catalog.Line) bool { return other.Operation == l.OperationID })
+		lines, err := s.records.LeaseLines(context.Background(), "two", now, now.Add(two.timing.Lease), 1000, func(other *catalog.Line) bool { return other.Operation == l.OperationID })
 		if err != nil || len(lines) > 0 {
 			t.Errorf("%s is sent by one and leased by two: %v", l.OperationID, err)
 		}

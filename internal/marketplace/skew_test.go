@@ -46,7 +46,7 @@ func TestClockSkewAtTheEdgeOfAnHour(t *testing.T) {
 		if got := b.Settled.Add(b.Carry).Add(b.Parked); got.Cmp(b.Mapped) != 0 || !b.Pending.IsZero() || !b.Failed.IsZero() || b.Mapped.String() != want {
 			t.Errorf("%+v", b)
 		}
-		page, err := s.catalog.Reports(context.Background(), org, catalog.ReportFilter{From: ten, To: ten.Add(24 * time.Hour)}, 0, 100)
+		page, err := s.records.Reports(context.Background(), org, catalog.ReportFilter{From: ten, To: ten.Add(24 * time.Hour)}, 0, 100)
 		s.must(err)
 		hours := map[time.Time]int{}
 		for _, r := range page.Items {

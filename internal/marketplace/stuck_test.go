@@ -67,7 +67,7 @@ func TestWhatWaitsWithoutALineIsListed(t *testing.T) {
 			t.Errorf("the gauge of %s lines is %d", state, n)
 		}
 	}
-	if g, err := s.catalog.RecordGroup(context.Background(), org, refused); err != nil || !strings.Contains(g.Message, "does not say how seat is billed") {
+	if g, err := s.records.RecordGroup(context.Background(), org, refused); err != nil || !strings.Contains(g.Message, "does not say how seat is billed") {
 		t.Errorf("%+v, %v", g, err)
 	}
 	// The person resolves both: one is billed with the next hour, the other elsewhere.
@@ -104,7 +104,7 @@ func TestWhatWasRefusedIsStuckUntilItIsSettled(t *testing.T) {
 		if got := s.stuck(); len(got) != 1 || got[0].Usage.String() != "7" {
 			t.Fatalf("%+v", got)
 		}
-		_, err := s.catalog.RetryRecordGroup(ctx, org, first, "test")
+		_, err := s.records.RetryRecordGroup(ctx, org, first, "test")
 		s.must(err)
 		got := s.stuck()
 		if len(got) != 1 || got[0].Usage.String() != "4" {
@@ -190,18 +190,18 @@ func TestAShownFigureIsTheBilledOne(t *testing.T) {
 	s.apply(oneEach(""))
 	ctx := context.Background()
 	s.mapUsers()
-	_, err := s.catalog.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
+	_, err := s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
 		Definition: json.RawMessage(`{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`)})
 	s.must(err)
 	m := newMarkets(t, s.clock, 1)
 	r := s.reporter(m, "one")
 	for hour, want := range []string{`"quantity":1,"amount":1.1,`, `"quantity":0,"amount":0,`} {
 		at := ten.Add(time.Duration(hour) * time.Hour)
-		_, _, err := s.catalog.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: at.String(), Entitlement: "e-aws", Customer: "acme", Buyer: "acme", Partner: catalog.PartnerAWS, Product: "cdn",
+		_, _, err := s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: at.String(), Entitlement: "e-aws", Customer: "acme", Buyer: "acme", Partner: catalog.PartnerAWS, Product: "cdn",
 			Status: catalog.GroupCreated, Usage: at, Source: "API", Billable: []catalog.BillableRecord{{Metric: "users", Properties: json.RawMessage(`{"user":"ann"}`)}}}}, catalog.Idempotency{})
 		s.must(err)
 		s.hourOf(r, at)
-		page, err := s.catalog.Reports(ctx, org, catalog.ReportFilter{From: ten, To: ten.AddDate(0, 0, 9)}, 0, 10)
+		page, err := s.records.Reports(ctx, org, catalog.ReportFilter{From: ten, To: ten.AddDate(0, 0, 9)}, 0, 10)
 		s.must(err)
 		if info := string(page.Items[0].Info); !strings.Contains(info, `"key":"users",`+want) || strings.Count(info, `"key":"users"`) != 1 {
 			t.Errorf("hour %d: %s", hour, info)

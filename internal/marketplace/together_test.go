@@ -34,7 +34,7 @@ func TestRetriesBillNoMoreThanTheHour(t *testing.T) {
 
 func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, random *rand.Rand) {
 	ctx, account := context.Background(), cloudAccount(cloud)
-	_, err := s.catalog.PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: partners[cloud], EnableMapping: true,
+	_, err := s.records.PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: partners[cloud], EnableMapping: true,
 		MappingV2: map[string][]catalog.MappingValue{"one": {{Dimension: "seat"}}, "two": {{Dimension: "gb"}}}}}, "test")
 	s.must(err)
 	for _, id := range []string{"one", "two"} {
@@ -46,7 +46,7 @@ func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, rando
 		default:
 			definition += `,"value":"quantity"`
 		}
-		_, err := s.catalog.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: id, Definition: json.RawMessage(definition + "}"), Info: json.RawMessage(`{}`)})
+		_, err := s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: id, Definition: json.RawMessage(definition + "}"), Info: json.RawMessage(`{}`)})
 		s.must(err)
 	}
 	figures := map[string][]int64{}
@@ -63,7 +63,7 @@ func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, rando
 			g.Billable = append(g.Billable, catalog.BillableRecord{Metric: id, Quantity: &quantity, Properties: json.RawMessage(fmt.Sprintf(`{"user":"u%d"}`, n))})
 			figures[id] = append(figures[id], n)
 		}
-		_, _, err := s.catalog.CreateRecordGroups(ctx, org, []catalog.RecordGroup{g}, catalog.Idempotency{})
+		_, _, err := s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{g}, catalog.Idempotency{})
 		s.must(err)
 		ids = append(ids, g.ID)
 	}
@@ -75,7 +75,7 @@ func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, rando
 	random.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	for i, id := range ids {
 		if s.status(id) == catalog.GroupReportFailed {
-			_, err := s.catalog.RetryRecordGroup(ctx, org, id, "test")
+			_, err := s.records.RetryRecordGroup(ctx, org, id, "test")
 			s.must(err)
 		}
 		s.hourOf(r, ten.Add(time.Duration(i+1)*time.Hour))

@@ -56,7 +56,7 @@ func TestRequestsWaitTheirTurn(t *testing.T) {
 	m := newMarkets(t, s.clock, 1)
 	r := s.reporter(m, "one")
 	s.apply(oneEach(""))
-	s.must(s.catalog.PauseReporters(context.Background(), "restored"))
+	s.must(s.records.PauseReporters(context.Background(), "restored"))
 	s.post("e-"+clouds[0], "gb=5", ten)
 	s.clock.Advance(70 * time.Minute)
 	done, err := r.turn(context.Background()) // a pass that does not end
@@ -65,7 +65,7 @@ func TestRequestsWaitTheirTurn(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.Reconcile(ctx, org, "test") }()
 	for paused := true; paused; { // until it waits for its turn
-		state, err := r.o.Catalog.Reporter(context.Background(), org)
+		state, err := r.records.Reporter(context.Background(), org)
 		s.must(err)
 		paused = state.Paused
 	}

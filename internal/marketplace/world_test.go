@@ -36,6 +36,8 @@ type shop struct {
 	clock    *fixedtest.Clock
 	dir, dsn string
 	catalog  *catalog.Store
+	keys     *catalog.Keys
+	records  *catalog.Records
 	ledger   *ledger.Ledger
 	service  *metering.Service
 	groups   int
@@ -48,13 +50,16 @@ func openShop(t testing.TB, dir, dsn string, c *fixedtest.Clock) *shop {
 	s := &shop{t: t, clock: c, dir: dir, dsn: dsn}
 	s.must(os.MkdirAll(dir, 0o700))
 	var err error
-	s.catalog, err = catalog.Open(ctx, dsn, catalog.Options{Clock: c.Now, SecretKeyFile: filepath.Join(dir, "secret.key")})
+	s.catalog, err = catalog.Open(ctx, dsn, catalog.Options{Clock: c.Now})
 	s.must(err)
-	_, err = s.catalog.EnsureDefault(ctx, "test")
+	s.records = catalog.NewRecords(s.catalog)
+	s.keys, err = catalog.OpenKeys(ctx, s.catalog, filepath.Join(dir, "secret.key"))
+	s.must(err)
+	_, err = s.keys.EnsureDefault(ctx, "test")
 	s.must(err)
 	s.ledger, err = ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: c.Now, Fatal: func(m string) { t.Error(m) }})
 	s.must(err)
-	s.service, err = metering.New(ctx, metering.Options{Ledger: s.ledger, Catalog: s.catalog, Clock: c.Now})
+	s.service, err = metering.New(ctx, metering.Options{Ledger: s.ledger, Catalog: s.catalog, Keys: s.keys, Clock: c.Now})
 	s.must(err)
 	return s
 }
@@ -153,14 +158,14 @@ func (s *shop) post(entitlement, records string, at time.Time) string {
 		g.Records[name] = q
 	}
 	g.Origin = g.Records
-	_, _, err = s.catalog.CreateRecordGroups(context.Background(), org, []catalog.RecordGroup{g}, catalog.Idempotency{})
+	_, _, err = s.records.CreateRecordGroups(context.Background(), org, []catalog.RecordGroup{g}, catalog.Idempotency{})
 	s.must(err)
 	return g.ID
 }
 
 func (s *shop) status(group string) string {
 	s.t.Helper()
-	g, err := s.catalog.RecordGroup(context.Background(), org, group)
+	g, err := s.records.RecordGroup(context.Background(), org, group)
 	s.must(err)
 	return g.Status
 }
@@ -246,14 +251,14 @@ func (s *shop) run(r *Reporter) {
 // says was accepted is what the marketplaces accepted.
 func (s *shop) balance(m *markets) map[catalog.DimensionKey]catalog.Balance {
 	s.t.Helper()
-	all, err := s.catalog.Balances(context.Background(), org, "")
+	all, err := s.records.Balances(context.Background(), org, "")
 	s.must(err)
 	for k, b := range all {
 		if !b.Holds() {
 			s.t.Errorf("%s of %s does not add up: %+v", k.Dimension, k.Entitlement, b)
 		}
 	}
-	s.must(s.catalog.CheckBalances(context.Background(), org, func(problem string) { s.t.Error(problem) }))
+	s.must(s.records.CheckBalances(context.Background(), org, func(problem string) { s.t.Error(problem) }))
 	if v := m.Violations(); len(v) > 0 {
 		s.t.Errorf("the marketplaces complain: %q", v)
 	}
@@ -279,7 +284,7 @@ func (s *shop) agree(m *markets) {
 // mapUsers bills the metric users as two dimensions of AWS.
 func (s *shop) mapUsers() {
 	s.t.Helper()
-	_, err := s.catalog.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
+	_, err := s.records.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
 		MappingV2: map[string][]catalog.MappingValue{"users": {{Dimension: "seat"}, {Dimension: "gb", Multiplier: "2"}}}}}, "test")
 	s.must(err)
 }

@@ -168,7 +168,7 @@ func (s *Service) keepMetrics(ctx context.Context, organization string, d *Diff)
 	if len(d.Meters.Remove) == 0 {
 		return nil
 	}
-	metrics, err := s.catalog.BillableMetrics(ctx, organization)
+	metrics, err := s.records.BillableMetrics(ctx, organization)
 	if err != nil {
 		return err
 	}

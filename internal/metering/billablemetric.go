@@ -112,13 +112,13 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 		return BillableMetric{}, err
 	}
 	// The catalogue first: a crash before the meter is defined is mended by PostPending.
-	if noted, err = s.catalog.CreateBillableMetric(ctx, p.Organization, noted); err != nil {
+	if noted, err = s.records.CreateBillableMetric(ctx, p.Organization, noted); err != nil {
 		return BillableMetric{}, err
 	}
 	ctx = context.WithoutCancel(ctx)
 	state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
 	if err != nil {
-		if drop := s.catalog.DropBillableMetric(ctx, p.Organization, n.ID); drop != nil {
+		if drop := s.records.DropBillableMetric(ctx, p.Organization, n.ID); drop != nil {
 			s.logger.Warn("a billable metric whose meter was refused is still noted", slog.String("metric", n.ID), slog.Any("error", drop))
 		}
 		return BillableMetric{}, err
@@ -129,7 +129,7 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 
 // metricRoom says whether a key may make a billable metric more. Caller holds changes.
 func (s *Service) metricRoom(ctx context.Context, p Principal) error {
-	have, err := s.catalog.BillableMetrics(ctx, p.Organization)
+	have, err := s.records.BillableMetrics(ctx, p.Organization)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (s *Service) removeMetric(ctx context.Context, p Principal, id string) erro
 	if !m.Deleted {
 		return meter.Errorf(meter.KindConflict, "meter %q is a billable metric: set its status to deleted first", id)
 	}
-	waiting, err := s.catalog.MetricInUse(ctx, p.Organization, id)
+	waiting, err := s.records.MetricInUse(ctx, p.Organization, id)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (s *Service) removeMetric(ctx context.Context, p Principal, id string) erro
 		return meter.Errorf(meter.KindConflict, "usage record groups of the billable metric %q are not reported yet", id)
 	}
 	// The catalogue first: a meter that is no metric's is an ordinary one.
-	if err := s.catalog.DropBillableMetric(ctx, p.Organization, id); err != nil {
+	if err := s.records.DropBillableMetric(ctx, p.Organization, id); err != nil {
 		return err
 	}
 	return s.deleteMeter(context.WithoutCancel(ctx), p, id)
@@ -227,7 +227,7 @@ func (s *Service) BillableMetrics(ctx context.Context, p Principal) ([]BillableM
 	if err := p.may(catalog.ActionReport); err != nil {
 		return nil, err
 	}
-	noted, err := s.catalog.BillableMetrics(ctx, p.Organization)
+	noted, err := s.records.BillableMetrics(ctx, p.Organization)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +273,7 @@ func errNoMetric(id string) error {
 }
 
 func (s *Service) billableMetric(ctx context.Context, organization, id string) (BillableMetric, error) {
-	noted, err := s.catalog.BillableMetric(ctx, organization, id)
+	noted, err := s.records.BillableMetric(ctx, organization, id)
 	if err != nil {
 		return BillableMetric{}, err
 	}
@@ -315,7 +315,7 @@ func (s *Service) UpdateBillableMetric(ctx context.Context, p Principal, id stri
 // checkMeterPatch keeps a change of a billable metric's meter within what the
 // metric's readers accept, and says whether the meter is a metric's.
 func (s *Service) checkMeterPatch(ctx context.Context, organization, key string, patch MeterPatch) (metric bool, err error) {
-	_, err = s.catalog.BillableMetric(ctx, organization, key)
+	_, err = s.records.BillableMetric(ctx, organization, key)
 	if meter.KindOf(err) == meter.KindNotFound && err != nil {
 		return false, nil
 	}
@@ -344,7 +344,7 @@ func metricOf(noted catalog.BillableMetric, state MeterState) (BillableMetric, e
 
 // activeMetrics are the meters of metrics that take the principal's usage, by id.
 func (s *Service) activeMetrics(ctx context.Context, p Principal) (map[string]meter.Meter, error) {
-	noted, err := s.catalog.BillableMetrics(ctx, p.Organization)
+	noted, err := s.records.BillableMetrics(ctx, p.Organization)
 	if err != nil {
 		return nil, err
 	}
@@ -386,7 +386,7 @@ func (s *Service) defineMetricsOf(ctx context.Context, organization string) erro
 		return err
 	}
 	defer done()
-	noted, err := s.catalog.BillableMetrics(ctx, organization)
+	noted, err := s.records.BillableMetrics(ctx, organization)
 	if err != nil {
 		return err
 	}

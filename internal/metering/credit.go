@@ -17,7 +17,7 @@ func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string
 	if err := p.may(catalog.ActionManage); err != nil {
 		return Credit{}, err
 	}
-	return s.catalog.AddCredit(ctx, p.Organization, entitlement, amount,
+	return s.records.AddCredit(ctx, p.Organization, entitlement, amount,
 		once.of(p, "credit"), p.Actor())
 }
 
@@ -35,7 +35,7 @@ func (s *Service) Credits(ctx context.Context, p Principal, entitlement string, 
 	if !ok || p.Customer != "" && e.Customer != p.Customer {
 		return catalog.CreditPage{}, meter.Errorf(meter.KindNotFound, "no entitlement %q", clip(entitlement))
 	}
-	found, err := s.catalog.Credits(ctx, p.Organization, entitlement, page)
+	found, err := s.records.Credits(ctx, p.Organization, entitlement, page)
 	if p.Customer != "" {
 		for i := range found.Items {
 			found.Items[i].Actor = "" // whose keys there are is the organization's

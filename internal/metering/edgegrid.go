@@ -21,7 +21,7 @@ type EdgeGridKey struct {
 // judge a signature by; false if there is none, or it is not valid any more.
 // It does no I/O. KeyUsed notes that a signature was good.
 func (s *Service) EdgeGridKey(clientToken string) (EdgeGridKey, bool) {
-	k, c, known := s.catalog.EdgeGridKey(clientToken)
+	k, c, known := s.keys.EdgeGridKey(clientToken)
 	if !known {
 		return EdgeGridKey{}, false
 	}
@@ -30,7 +30,7 @@ func (s *Service) EdgeGridKey(clientToken string) (EdgeGridKey, bool) {
 }
 
 // KeyUsed notes that the principal's key was used now. Authenticate does it by itself.
-func (s *Service) KeyUsed(p Principal) { s.catalog.UseKey(p.KeyID) }
+func (s *Service) KeyUsed(p Principal) { s.keys.UseKey(p.KeyID) }
 
 // CreateEdgeGridKey adds a key that signs requests and returns it with its
 // credential, which cannot be had again.
@@ -42,5 +42,5 @@ func (s *Service) CreateEdgeGridKey(ctx context.Context, p Principal, n NewKey) 
 	if err != nil {
 		return Key{}, EdgeGridCredential{}, err
 	}
-	return s.catalog.CreateEdgeGridKey(ctx, key, p.Actor())
+	return s.keys.CreateEdgeGridKey(ctx, key, p.Actor())
 }

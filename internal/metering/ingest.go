@@ -100,7 +100,7 @@ func (s *Service) onlyOwn(rows *block.Rows, p Principal) error {
 			continue
 		}
 		last = string(source)
-		if p.Sources != "" && !p.Sources.Holds(last) || p.Sources == "" && s.catalog.ClaimedByOther(p.Organization, p.Customer, last) {
+		if p.Sources != "" && !p.Sources.Holds(last) || p.Sources == "" && s.keys.ClaimedByOther(p.Organization, p.Customer, last) {
 			return meter.Errorf(meter.KindForbidden,
 				"event %d is of a source that this key may not send; nothing of the request was counted", rows.Index[i])
 		}

@@ -44,7 +44,7 @@ func (s *Service) Keys(ctx context.Context, p Principal, page Page) (catalog.Key
 	if err := p.may(catalog.ActionManage); err != nil {
 		return catalog.KeyPage{}, err
 	}
-	return s.catalog.Keys(ctx, p.Organization, page)
+	return s.keys.Keys(ctx, p.Organization, page)
 }
 
 // CreateKey adds a bearer token's key to the organization and returns it with
@@ -57,7 +57,7 @@ func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (Key, st
 	if err != nil {
 		return Key{}, "", err
 	}
-	return s.catalog.CreateKey(ctx, key, p.Actor())
+	return s.keys.CreateKey(ctx, key, p.Actor())
 }
 
 // RevokeKey ends a key of the organization at once; force also one without
@@ -66,7 +66,7 @@ func (s *Service) RevokeKey(ctx context.Context, p Principal, id string, force b
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
 	}
-	_, err := s.catalog.RevokeKey(ctx, p.Organization, id, catalog.Revocation{Actor: p.Actor(), Operator: p.Operator, Force: force})
+	_, err := s.keys.RevokeKey(ctx, p.Organization, id, catalog.Revocation{Actor: p.Actor(), Operator: p.Operator, Force: force})
 	return err
 }
 

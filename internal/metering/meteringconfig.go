@@ -28,7 +28,7 @@ func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]MeteringC
 	if err := p.may(catalog.ActionReport); err != nil {
 		return nil, err
 	}
-	return s.catalog.MeteringConfigs(ctx, p.Organization)
+	return s.records.MeteringConfigs(ctx, p.Organization)
 }
 
 // UpdateMeteringConfigs replaces the configurations of the partners that are
@@ -42,7 +42,7 @@ func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, config
 			return nil, meter.Errorf(meter.KindInvalid, "partner %s: %s", clip(c.Partner), messageOf(err))
 		}
 	}
-	return s.catalog.PutMeteringConfigs(ctx, p.Organization, configs, p.Actor())
+	return s.records.PutMeteringConfigs(ctx, p.Organization, configs, p.Actor())
 }
 
 func checkConfig(c MeteringConfig) error {

@@ -174,7 +174,7 @@ func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patc
 	}
 	s.copyMeter(ctx, p, state)
 	if metric {
-		if err := s.catalog.TouchBillableMetric(context.WithoutCancel(ctx), p.Organization, key); err != nil {
+		if err := s.records.TouchBillableMetric(context.WithoutCancel(ctx), p.Organization, key); err != nil {
 			s.logger.Warn("the time of a billable metric's change was not stored", slog.String("metric", key), slog.Any("error", err))
 		}
 	}

@@ -174,7 +174,7 @@ func (s *Service) post(ctx context.Context, organization string, groups []catalo
 		if g.Posted == catalog.VoidToPost {
 			to = catalog.NothingToPost
 		}
-		if err := s.catalog.MarkPosted(ctx, organization, g.Serial, g.Serial, g.Posted, to); err != nil {
+		if err := s.records.MarkPosted(ctx, organization, g.Serial, g.Serial, g.Posted, to); err != nil {
 			return err
 		}
 	}
@@ -235,7 +235,7 @@ func (s *Service) notePosted(ctx context.Context, r postedRange) error {
 }
 
 func (s *Service) markPosted(ctx context.Context, r postedRange) error {
-	return s.catalog.MarkPosted(ctx, r.organization, r.first, r.last, catalog.EventsToPost, catalog.EventsPosted)
+	return s.records.MarkPosted(ctx, r.organization, r.first, r.last, catalog.EventsToPost, catalog.EventsPosted)
 }
 
 // markNoted tells the catalogue what notePosted remembers.
@@ -274,7 +274,7 @@ func (s *Service) PostPending(ctx context.Context) (posted int, first error) {
 	waiting := 0
 	defer func() { s.unposted.Store(int64(waiting - posted)) }()
 	for organization, serial := "", int32(0); ; {
-		groups, err := s.catalog.UnpostedGroups(ctx, organization, serial, postingPage)
+		groups, err := s.records.UnpostedGroups(ctx, organization, serial, postingPage)
 		if err != nil {
 			return posted, err
 		}

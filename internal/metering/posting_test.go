@@ -57,7 +57,7 @@ func (s stores) accept(t testing.TB, service *Service, groups ...NewRecordGroup)
 		t.Fatal(at, err)
 	}
 	service.ledger.Discard(checked.events)
-	if _, _, err := s.catalog.CreateRecordGroups(context.Background(), admin.Organization, checked.groups, catalog.Idempotency{}); err != nil {
+	if _, _, err := catalog.NewRecords(s.catalog).CreateRecordGroups(context.Background(), admin.Organization, checked.groups, catalog.Idempotency{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -68,7 +68,7 @@ func gigabytes(id, quantity string) NewRecordGroup {
 
 func (s stores) postedState(t testing.TB, id string) catalog.Posted {
 	t.Helper()
-	g, err := s.catalog.RecordGroup(context.Background(), admin.Organization, id)
+	g, err := catalog.NewRecords(s.catalog).RecordGroup(context.Background(), admin.Organization, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,20 +82,20 @@ func TestPostingIsHealed(t *testing.T) {
 	ctx := context.Background()
 	none := func(*testing.T, stores, *Service) {}
 	deleted := func(t *testing.T, s stores, _ *Service) {
-		if _, err := s.catalog.DeleteRecordGroup(ctx, admin.Organization, "g", "test"); err != nil {
+		if _, err := catalog.NewRecords(s.catalog).DeleteRecordGroup(ctx, admin.Organization, "g", "test"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// told posts without noting it, as if the process ended in between.
 	told := func(t *testing.T, s stores, service *Service) {
-		g, err := s.catalog.RecordGroup(ctx, admin.Organization, "g")
+		g, err := catalog.NewRecords(s.catalog).RecordGroup(ctx, admin.Organization, "g")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := service.post(ctx, admin.Organization, []catalog.OwnedGroup{{Organization: admin.Organization, RecordGroup: g}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.catalog.MarkPosted(ctx, admin.Organization, g.Serial, g.Serial, s.postedState(t, "g"), g.Posted); err != nil {
+		if err := catalog.NewRecords(s.catalog).MarkPosted(ctx, admin.Organization, g.Serial, g.Serial, s.postedState(t, "g"), g.Posted); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,7 +162,7 @@ func TestPostingOfManyGroups(t *testing.T) {
 	}
 	foreign := catalog.RecordGroup{ID: "g0", Entitlement: "e1", Customer: "c", Buyer: "c", Partner: "AWS", Product: "p", Status: catalog.GroupCreated,
 		Usage: testStart, Source: "API", Records: map[string]meter.Decimal{"gb": amount("5")}}
-	if _, _, err := s.catalog.CreateRecordGroups(context.Background(), "zeta", []catalog.RecordGroup{foreign}, catalog.Idempotency{}); err != nil {
+	if _, _, err := catalog.NewRecords(s.catalog).CreateRecordGroups(context.Background(), "zeta", []catalog.RecordGroup{foreign}, catalog.Idempotency{}); err != nil {
 		t.Fatal(err)
 	}
 	n, err := service.PostPending(context.Background())
@@ -271,7 +271,7 @@ func TestMetricsAreHealed(t *testing.T) {
 	ctx := context.Background()
 	noted := catalog.BillableMetric{ID: "calls", Info: []byte(`{}`),
 		Definition: []byte(`{"key":"calls","name":"Calls","event_type":"suger.metric.calls","aggregation":"COUNT"}`)}
-	if _, err := s.catalog.CreateBillableMetric(ctx, admin.Organization, noted); err != nil {
+	if _, err := catalog.NewRecords(s.catalog).CreateBillableMetric(ctx, admin.Organization, noted); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := service.BillableMetric(ctx, admin, "calls"); meter.KindOf(err) != meter.KindNotFound {
@@ -292,7 +292,7 @@ func TestMetricsAreHealed(t *testing.T) {
 	if _, err := service.CreateBillableMetric(ctx, admin, NewBillableMetric{ID: "posted", Aggregation: meter.AggCount}); meter.KindOf(err) != meter.KindConflict {
 		t.Errorf("%v", err)
 	}
-	if _, err := s.catalog.BillableMetric(ctx, admin.Organization, "posted"); meter.KindOf(err) != meter.KindNotFound {
+	if _, err := catalog.NewRecords(s.catalog).BillableMetric(ctx, admin.Organization, "posted"); meter.KindOf(err) != meter.KindNotFound {
 		t.Errorf("%v", err)
 	}
 }

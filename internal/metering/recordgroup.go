@@ -96,7 +96,7 @@ func (s *Service) unusedGroupID(ctx context.Context, p Principal, id string) err
 	if err := p.may(catalog.ActionReport); err != nil || id == "" {
 		return err
 	}
-	g, err := s.catalog.NamedGroup(ctx, p.Organization, p.Customer, id)
+	g, err := s.records.NamedGroup(ctx, p.Organization, p.Customer, id)
 	switch {
 	case err == nil && p.Customer == "" && g.ID != id: // a customer's own: the store decides by the entitlement
 		return nil
@@ -175,7 +175,7 @@ type checkedGroups struct {
 
 // acceptGroups stores groups, and then posts their events.
 func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups, once catalog.Idempotency) ([]RecordGroup, error) {
-	made, repeated, err := s.catalog.CreateRecordGroups(ctx, p.Organization, c.groups, once)
+	made, repeated, err := s.records.CreateRecordGroups(ctx, p.Organization, c.groups, once)
 	if err != nil {
 		s.ledger.Discard(c.events)
 		return nil, err
@@ -209,7 +209,7 @@ func (s *Service) RecordGroups(ctx context.Context, p Principal, f RecordGroupFi
 	}
 	defer turn.done()
 	f.Customer = p.Customer
-	page, err := s.catalog.RecordGroups(turn.ctx, p.Organization, f, offset, limit)
+	page, err := s.records.RecordGroups(turn.ctx, p.Organization, f, offset, limit)
 	return page, turn.because(err)
 }
 
@@ -225,7 +225,7 @@ func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, creat
 	if err := s.ledger.Accepting(p.Organization); err != nil {
 		return RecordGroup{}, err
 	}
-	g, err = s.catalog.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
+	g, err = s.records.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 	if err != nil {
 		return RecordGroup{}, err
 	}
@@ -240,7 +240,7 @@ func (s *Service) RetryGroup(ctx context.Context, p Principal, id string, create
 	if err != nil {
 		return RecordGroup{}, err
 	}
-	return s.catalog.RetryRecordGroup(ctx, p.Organization, g.ID, p.Actor())
+	return s.records.RetryRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 }
 
 // seenGroup returns the group that the principal calls id; KindNotFound for
@@ -249,7 +249,7 @@ func (s *Service) seenGroup(ctx context.Context, p Principal, id string, created
 	if err := p.may(catalog.ActionReport); err != nil {
 		return RecordGroup{}, err
 	}
-	g, err := s.catalog.NamedGroup(ctx, p.Organization, p.Customer, id)
+	g, err := s.records.NamedGroup(ctx, p.Organization, p.Customer, id)
 	if err != nil {
 		return RecordGroup{}, err
 	}

@@ -30,7 +30,11 @@ func benchmarkReportGroups(b *testing.B, dsn string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := c.EnsureDefault(ctx, "test"); err != nil {
+	keys, err := catalog.OpenKeys(ctx, c, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := keys.EnsureDefault(ctx, "test"); err != nil {
 		b.Fatal(err)
 	}
 	l, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(b.TempDir(), "ledger"), Clock: clock, Fatal: func(m string) { b.Error(m) }})
@@ -45,7 +49,7 @@ func benchmarkReportGroups(b *testing.B, dsn string) {
 			b.Error(err)
 		}
 	}()
-	service := stores{ledger: l, catalog: c, clock: clock}.reporting(b)
+	service := stores{ledger: l, catalog: c, keys: keys, clock: clock}.reporting(b)
 	if _, err := service.UpdateMeteringConfigs(ctx, admin, []MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
 		Mapping: map[string]MappingValue{"mb": {Dimension: "gb", Multiplier: "0.001"}}}}); err != nil {
 		b.Fatal(err)

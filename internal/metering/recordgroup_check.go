@@ -65,7 +65,7 @@ func (s *Service) newChecker(ctx context.Context, p Principal) (*groupChecker, e
 	if err != nil {
 		return nil, err
 	}
-	configs, err := s.catalog.MeteringConfigs(ctx, p.Organization)
+	configs, err := s.records.MeteringConfigs(ctx, p.Organization)
 	if err != nil {
 		return nil, err
 	}

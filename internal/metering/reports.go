@@ -58,7 +58,7 @@ func (s *Service) ResolveReport(ctx context.Context, p Principal, report, dimens
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
 	}
-	return s.catalog.ResolvePortion(ctx, p.Organization, report, dimension, as, p.Actor())
+	return s.records.ResolvePortion(ctx, p.Organization, report, dimension, as, p.Actor())
 }
 
 // MaxStuckLines bounds the portions of reports that Stuck tells.
@@ -77,15 +77,15 @@ func (s *Service) StuckReports(ctx context.Context, p Principal) (Stuck, error) 
 	if err := p.may(catalog.ActionManage); err != nil {
 		return Stuck{}, err
 	}
-	state, err := s.catalog.Reporter(ctx, p.Organization)
+	state, err := s.records.Reporter(ctx, p.Organization)
 	if err != nil {
 		return Stuck{}, err
 	}
 	out := Stuck{Paused: state.Paused, Reason: state.Reason}
-	if out.Lines, err = s.catalog.StuckLines(ctx, p.Organization, MaxStuckLines); err != nil {
+	if out.Lines, err = s.records.StuckLines(ctx, p.Organization, MaxStuckLines); err != nil {
 		return Stuck{}, err
 	}
-	if out.Waiting, err = s.catalog.WaitingGroups(ctx, p.Organization, s.now().Truncate(time.Hour)); err != nil {
+	if out.Waiting, err = s.records.WaitingGroups(ctx, p.Organization, s.now().Truncate(time.Hour)); err != nil {
 		return Stuck{}, err
 	}
 	out.Waiting, err = s.whyWaiting(ctx, p.Organization, out.Waiting)

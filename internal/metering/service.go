@@ -40,10 +40,11 @@ func DefaultLimits() Limits {
 	return Limits{Events: cloudevents.DefaultLimits(), Reads: 16, ReadWait: 10 * time.Second, QueryTime: 2 * time.Minute, GroupBy: 16, FilterTexts: 1000, BillableMetrics: 500}
 }
 
-// Options holds what a Service is made of. Ledger, Catalog and Clock are required.
+// Options holds what a Service is made of. Ledger, Catalog, Keys and Clock are required.
 type Options struct {
 	Ledger  *ledger.Ledger
 	Catalog *catalog.Store
+	Keys    *catalog.Keys // of Catalog
 	Clock   func() time.Time
 	Logger  *slog.Logger // nil = silent
 	Limits  Limits
@@ -53,6 +54,8 @@ type Options struct {
 type Service struct {
 	ledger  *ledger.Ledger
 	catalog *catalog.Store
+	keys    *catalog.Keys
+	records *catalog.Records
 	now     func() time.Time
 	logger  *slog.Logger
 	limits  Limits
@@ -92,7 +95,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{ledger: o.Ledger, catalog: o.Catalog, now: o.Clock, logger: o.Logger, limits: o.Limits,
+	s := &Service{ledger: o.Ledger, catalog: o.Catalog, keys: o.Keys, records: catalog.NewRecords(o.Catalog), now: o.Clock, logger: o.Logger, limits: o.Limits,
 		reads: share.NewPlaces(o.Limits.Reads), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce)}
 	if err := s.copyAll(ctx); err != nil {
 		return nil, err
@@ -118,7 +121,7 @@ func (s *Service) Ready(ctx context.Context) error {
 // Authenticate returns the principal of a bearer token. organization is the
 // operator's choice to act on another one, "" for the key's own.
 func (s *Service) Authenticate(ctx context.Context, token, organization string) (Principal, error) {
-	k, err := s.catalog.AuthenticateKey(ctx, token)
+	k, err := s.keys.AuthenticateKey(ctx, token)
 	if err != nil {
 		return Principal{}, err
 	}

@@ -19,6 +19,7 @@ var testStart = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 type stores struct {
 	ledger  *ledger.Ledger
 	catalog *catalog.Store
+	keys    *catalog.Keys
 	clock   func() time.Time
 	dir     string // of the ledger
 }
@@ -42,7 +43,11 @@ func openStoresOf(t testing.TB, clock, catalogClock func() time.Time) stores {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.EnsureDefault(ctx, "test"); err != nil {
+	keys, err := catalog.OpenKeys(ctx, c, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.EnsureDefault(ctx, "test"); err != nil {
 		t.Fatal(err)
 	}
 	l, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: clock, Fatal: func(m string) { t.Error(m) }})
@@ -57,12 +62,12 @@ func openStoresOf(t testing.TB, clock, catalogClock func() time.Time) stores {
 			t.Error(err)
 		}
 	})
-	return stores{l, c, clock, filepath.Join(dir, "ledger")}
+	return stores{l, c, keys, clock, filepath.Join(dir, "ledger")}
 }
 
 func (s stores) service(t testing.TB, limits Limits) *Service {
 	t.Helper()
-	service, err := New(context.Background(), Options{Ledger: s.ledger, Catalog: s.catalog, Clock: s.clock, Limits: limits})
+	service, err := New(context.Background(), Options{Ledger: s.ledger, Catalog: s.catalog, Keys: s.keys, Clock: s.clock, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}

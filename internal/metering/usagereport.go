@@ -53,7 +53,7 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f ReportFilter,
 	defer turn.done()
 	var found catalog.ReportPage
 	if p.Customer == "" {
-		found, err = s.catalog.Reports(turn.ctx, p.Organization, f, offset, limit)
+		found, err = s.records.Reports(turn.ctx, p.Organization, f, offset, limit)
 	} else {
 		found, err = s.reportsOfCustomer(turn.ctx, p, f, offset, limit)
 	}
@@ -61,7 +61,7 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f ReportFilter,
 		return UsageReportPage{}, turn.because(err)
 	}
 	page := UsageReportPage{Items: []UsageReport{}, More: found.More}
-	details, err := s.catalog.ReportDetails(turn.ctx, p.Organization, found.Items)
+	details, err := s.records.ReportDetails(turn.ctx, p.Organization, found.Items)
 	if err != nil {
 		return UsageReportPage{}, err
 	}
@@ -87,7 +87,7 @@ func (s *Service) reportsOfCustomer(ctx context.Context, p Principal, f ReportFi
 		if from >= reportScan {
 			return out, meter.Errorf(meter.KindTooLarge, "more than %d reports would be looked at: choose fewer days or an entitlement", reportScan)
 		}
-		page, err := s.catalog.Reports(ctx, p.Organization, f, from, chunk)
+		page, err := s.records.Reports(ctx, p.Organization, f, from, chunk)
 		if err != nil {
 			return out, err
 		}

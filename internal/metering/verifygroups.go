@@ -21,13 +21,14 @@ import (
 // their voids; each event of this kind has its group. It calls problem with
 // each difference.
 func VerifyReported(ctx context.Context, events *ledger.Ledger, store *catalog.Store, problem func(string)) error {
+	records := catalog.NewRecords(store)
 	for page := (catalog.Page{}); ; {
 		all, err := store.Organizations(ctx, page)
 		if err != nil {
 			return err
 		}
 		for _, o := range all.Items {
-			v := &groupVerifier{ledger: events, store: store, organization: o.ID,
+			v := &groupVerifier{ledger: events, records: records, organization: o.ID,
 				problem: func(format string, args ...any) {
 					problem("organization " + o.ID + ": " + fmt.Sprintf(format, args...))
 				}}
@@ -43,7 +44,7 @@ func VerifyReported(ctx context.Context, events *ledger.Ledger, store *catalog.S
 
 type groupVerifier struct {
 	ledger       *ledger.Ledger
-	store        *catalog.Store
+	records      *catalog.Records
 	organization string
 	problem      func(format string, args ...any)
 	found        []uint16 // by serial: events of the group that the ledger has as they should be
@@ -66,12 +67,12 @@ func (v *groupVerifier) run(ctx context.Context) error {
 	if err := v.catalogueSide(ctx); err != nil {
 		return err
 	}
-	return v.store.CheckBalances(ctx, v.organization, func(text string) { v.problem("%s", text) })
+	return v.records.CheckBalances(ctx, v.organization, func(text string) { v.problem("%s", text) })
 }
 
 // ledgerSide looks for the group of each event.
 func (v *groupVerifier) ledgerSide(ctx context.Context) error {
-	metrics, err := v.store.BillableMetrics(ctx, v.organization)
+	metrics, err := v.records.BillableMetrics(ctx, v.organization)
 	if meter.KindOf(err) == meter.KindCorrupt {
 		return nil // which was told already
 	}
@@ -142,7 +143,7 @@ func (v *groupVerifier) look(ctx context.Context, id string) (bool, error) {
 	if id == v.last {
 		return true, nil
 	}
-	g, err := v.store.RecordGroup(ctx, v.organization, id)
+	g, err := v.records.RecordGroup(ctx, v.organization, id)
 	switch {
 	case meter.KindOf(err) == meter.KindNotFound:
 		g = catalog.RecordGroup{}
@@ -225,7 +226,7 @@ func equalData(a, b any) bool {
 // catalogueSide looks for the events of each group.
 func (v *groupVerifier) catalogueSide(ctx context.Context) error {
 	for serial := int32(0); ; {
-		groups, err := v.store.GroupsAfter(ctx, v.organization, serial, postingPage)
+		groups, err := v.records.GroupsAfter(ctx, v.organization, serial, postingPage)
 		if err != nil {
 			return err
 		}

@@ -143,7 +143,7 @@ func TestNothingIsDeletedBelowTheDiskFloor(t *testing.T) {
 	if _, err := on.DeleteGroup(ctx, admin, "g1", time.Time{}); meter.KindOf(err) != meter.KindStorageFull {
 		t.Errorf("%v", err)
 	}
-	if g, err := s.catalog.RecordGroup(ctx, admin.Organization, "g1"); err != nil || g.Status != catalog.GroupCreated {
+	if g, err := catalog.NewRecords(s.catalog).RecordGroup(ctx, admin.Organization, "g1"); err != nil || g.Status != catalog.GroupCreated {
 		t.Errorf("%+v, %v", g, err)
 	}
 }

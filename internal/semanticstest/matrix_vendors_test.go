@@ -77,7 +77,7 @@ func (s *server) vendorKeys() []matrixKey {
 
 // keyOf makes the key that the object's owner has.
 func (s *server) keyOf(o *object, organization string) {
-	k, _, err := s.store.CreateKey(context.Background(), catalog.NewKey{Organization: organization, Role: catalog.RoleRead, Customer: o.customer}, "test")
+	k, _, err := s.keys.CreateKey(context.Background(), catalog.NewKey{Organization: organization, Role: catalog.RoleRead, Customer: o.customer}, "test")
 	s.check(err)
 	o.key = k.ID
 }

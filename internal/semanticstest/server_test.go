@@ -35,6 +35,7 @@ type server struct {
 	t       testing.TB
 	clock   func() time.Time
 	store   *catalog.Store
+	keys    *catalog.Keys
 	service *metering.Service
 	http    *httpserver.Server
 	admin   metering.Principal
@@ -58,25 +59,27 @@ func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time
 	s := &server{t: t, clock: clock, done: make(chan error, 1)}
 	ctx := context.Background()
 	var err error
-	options := catalog.Options{Clock: clock}
+	secret := ""
 	if strings.HasPrefix(dsn, "postgres") { // no folder of its own
-		options.SecretKeyFile = filepath.Join(t.TempDir(), "secret.key")
+		secret = filepath.Join(t.TempDir(), "secret.key")
 	}
-	s.store, err = catalog.Open(ctx, dsn, options)
+	s.store, err = catalog.Open(ctx, dsn, catalog.Options{Clock: clock})
 	s.check(err)
-	s.token, err = s.store.EnsureDefault(ctx, "test")
+	s.keys, err = catalog.OpenKeys(ctx, s.store, secret)
 	s.check(err)
-	s.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: s.store, Clock: clock})
+	s.token, err = s.keys.EnsureDefault(ctx, "test")
+	s.check(err)
+	s.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: s.store, Keys: s.keys, Clock: clock})
 	s.check(err)
 	s.service.KeepBooks(metering.ProductBook(s.service), fastly.Book(s.service), akamai.Book(s.service))
 	s.admin = metering.Principal{Organization: "default", KeyID: "test", Role: catalog.RoleAdmin, Operator: true}
 	s.http, err = httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
 	s.check(err)
-	secret := []byte("the cursors of these tests")
+	cursor := []byte("the cursors of these tests")
 	s.surfaces = map[string]*httpserver.Surface{
 		"native": native.Surface(s.service),
-		"fastly": fastly.Surface(fastly.Options{Service: s.service, CursorKey: secret, Clock: clock}),
-		"thousandeyes": thousandeyes.Surface(thousandeyes.Options{Service: s.service, CursorKey: secret, Clock: clock,
+		"fastly": fastly.Surface(fastly.Options{Service: s.service, CursorKey: cursor, Clock: clock}),
+		"thousandeyes": thousandeyes.Surface(thousandeyes.Options{Service: s.service, CursorKey: cursor, Clock: clock,
 			Base: "https://" + publicHost, PageRows: 3}),
 		"akamai": akamai.Surface(akamai.Options{Service: s.service, Credentials: akamai.Credentials(s.service), Scheme: "https", Clock: clock}),
 		"suger":  suger.Surface(suger.Options{Service: s.service, Clock: clock}),
@@ -131,13 +134,13 @@ func (s *server) key(n catalog.NewKey) credential {
 	token.Accounts, signer.DefaultAID = nil, "" // each is of one kind only
 	var c credential
 	var err error
-	_, c.token, err = s.store.CreateKey(context.Background(), token, "test")
+	_, c.token, err = s.keys.CreateKey(context.Background(), token, "test")
 	s.check(err)
 	if !n.Role.Allows(catalog.ActionRead) { // there is no such key
 		c.signer = edgegrid.Identity{ClientToken: "akab-none", AccessToken: "akab-none", Secret: "none"}
 		return c
 	}
-	_, secret, err := s.store.CreateEdgeGridKey(context.Background(), signer, "test")
+	_, secret, err := s.keys.CreateEdgeGridKey(context.Background(), signer, "test")
 	s.check(err)
 	c.signer = edgegrid.Identity{ClientToken: secret.ClientToken, AccessToken: secret.AccessToken, Secret: secret.ClientSecret}
 	return c

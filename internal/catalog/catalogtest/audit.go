@@ -22,14 +22,14 @@ func auditComplete(b *bench) {
 	b.clock.Advance(time.Second)
 	_, err := b.store.UpdateOrganization(b.ctx, "a", catalog.OrganizationPatch{Name: &name}, "key:2")
 	b.must(err)
-	k, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Customer: "c"}, "key:3")
+	k, _, err := b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Customer: "c"}, "key:3")
 	b.must(err)
-	revoked, err := b.store.RevokeKey(b.ctx, "a", k.ID, catalog.Revocation{Actor: "key:4", Operator: true, Force: true})
+	revoked, err := b.keys.RevokeKey(b.ctx, "a", k.ID, catalog.Revocation{Actor: "key:4", Operator: true, Force: true})
 	b.must(err)
 	b.must(b.store.PutMeter(b.ctx, copyOf("a", "m", 1), "key:5"))
 	b.must(b.store.PutMeter(b.ctx, copyOf("a", "m", 2), "key:6"))
 	b.must(b.store.DeleteMeter(b.ctx, "a", "m", 3, "key:7"))
-	minted, _, err := b.store.MintAdminKey(b.ctx, "a", "command line")
+	minted, _, err := b.keys.MintAdminKey(b.ctx, "a", "command line")
 	b.must(err)
 
 	later := b.clock.Now()
@@ -94,12 +94,12 @@ func auditPages(b *bench) {
 }
 
 func auditWithoutSecrets(b *bench) {
-	token, err := b.store.EnsureDefault(b.ctx, actor)
+	token, err := b.keys.EnsureDefault(b.ctx, actor)
 	b.must(err)
 	k, second := b.key(catalog.NewKey{Organization: catalog.DefaultOrganization, Role: catalog.RoleRead})
-	_, err = b.store.RevokeKey(b.ctx, catalog.DefaultOrganization, k.ID, by)
+	_, err = b.keys.RevokeKey(b.ctx, catalog.DefaultOrganization, k.ID, by)
 	b.must(err)
-	page, err := b.store.Keys(b.ctx, catalog.DefaultOrganization, catalog.Page{})
+	page, err := b.keys.Keys(b.ctx, catalog.DefaultOrganization, catalog.Page{})
 	b.must(err)
 	everything, err := json.Marshal([]any{page, b.audit(catalog.DefaultOrganization)})
 	b.must(err)

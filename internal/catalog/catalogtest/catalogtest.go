@@ -47,6 +47,9 @@ type bench struct {
 	limit catalog.Limits
 	store *catalog.Store
 
+	keys    *catalog.Keys
+	records *catalog.Records
+
 	disconnect func() // of RunShared
 }
 
@@ -67,11 +70,14 @@ func newBench(t *testing.T, dsn string) *bench {
 
 func (b *bench) open() {
 	b.Helper()
-	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.Now, Limits: b.limit, SecretKeyFile: b.file})
+	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.Now, Limits: b.limit})
 	if err != nil {
 		b.Fatalf("Open: %v", err)
 	}
-	b.store = s
+	b.store, b.records = s, catalog.NewRecords(s)
+	if b.keys, err = catalog.OpenKeys(b.ctx, s, b.file); err != nil {
+		b.Fatalf("OpenKeys: %v", err)
+	}
 }
 
 // reopen closes the catalogue and opens it again, with the limits given.
@@ -106,7 +112,7 @@ func (b *bench) organization(id string) catalog.Organization {
 
 func (b *bench) key(n catalog.NewKey) (catalog.Key, string) {
 	b.Helper()
-	k, token, err := b.store.CreateKey(b.ctx, n, actor)
+	k, token, err := b.keys.CreateKey(b.ctx, n, actor)
 	b.must(err)
 	return k, token
 }

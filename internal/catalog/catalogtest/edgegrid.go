@@ -21,7 +21,7 @@ var edgeGridCases = []testCase{
 
 func (b *bench) edgeGrid(n catalog.NewKey) (catalog.Key, catalog.Credential) {
 	b.Helper()
-	k, c, err := b.store.CreateEdgeGridKey(b.ctx, n, actor)
+	k, c, err := b.keys.CreateEdgeGridKey(b.ctx, n, actor)
 	b.must(err)
 	return k, c
 }
@@ -36,19 +36,19 @@ func edgeGridFound(b *bench) {
 		b.Errorf("a credential's form is %d, %d, %d bytes", len(c.ClientToken), len(c.AccessToken), len(c.ClientSecret))
 	}
 	for range 2 {
-		got, credential, known := b.store.EdgeGridKey(c.ClientToken)
+		got, credential, known := b.keys.EdgeGridKey(c.ClientToken)
 		if !known || got != k || credential != c {
 			b.Errorf("found %v: %+v", known, got)
 		}
-		one, err := b.store.Key(b.ctx, "a", k.ID)
+		one, err := b.keys.Key(b.ctx, "a", k.ID)
 		b.must(err)
 		if one != k {
 			b.Errorf("read %+v, want %+v", one, k)
 		}
 		b.reopen(b.limit)
 	}
-	b.store.UseKey(k.ID)
-	b.store.UseKey("unknown")
+	b.keys.UseKey(k.ID)
+	b.keys.UseKey("unknown")
 	if got := b.used(k); !got.Equal(b.clock.Now()) {
 		b.Errorf("used at %v", got)
 	}
@@ -70,12 +70,12 @@ func edgeGridGone(b *bench) {
 	b.organization("a")
 	expired, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.Now().Add(time.Hour)})
 	revoked, r := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	_, err := b.store.RevokeKey(b.ctx, "a", revoked.ID, by)
+	_, err := b.keys.RevokeKey(b.ctx, "a", revoked.ID, by)
 	b.must(err)
 	b.clock.Set(expired.Expires)
 	var decoy catalog.Credential
 	for _, token := range []string{"", "akab-x", c.ClientToken, r.ClientToken, c.AccessToken} {
-		k, credential, known := b.store.EdgeGridKey(token)
+		k, credential, known := b.keys.EdgeGridKey(token)
 		if known || k != (catalog.Key{}) || credential.ClientSecret == "" || credential == c || credential == r {
 			b.Errorf("%+v is known", k)
 		}
@@ -85,7 +85,7 @@ func edgeGridGone(b *bench) {
 		decoy = credential
 	}
 	b.reopen(b.limit)
-	if _, _, known := b.store.EdgeGridKey(r.ClientToken); known {
+	if _, _, known := b.keys.EdgeGridKey(r.ClientToken); known {
 		b.Error("a revoked key is known after a restart")
 	}
 }
@@ -94,12 +94,12 @@ func edgeGridKinds(b *bench) {
 	b.organization("a")
 	k, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	_, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, DefaultAID: "7"})
-	_, err := b.store.AuthenticateKey(b.ctx, "odo_"+k.ID+"_"+c.ClientSecret)
+	_, err := b.keys.AuthenticateKey(b.ctx, "odo_"+k.ID+"_"+c.ClientSecret)
 	b.wantKind(err, meter.KindUnauthenticated)
-	if _, _, known := b.store.EdgeGridKey(token); known {
+	if _, _, known := b.keys.EdgeGridKey(token); known {
 		b.Error("a token is a client token")
 	}
-	got, err := b.store.AuthenticateKey(b.ctx, token)
+	got, err := b.keys.AuthenticateKey(b.ctx, token)
 	b.must(err)
 	if got.Accounts != "" || got.DefaultAID != "7" {
 		b.Errorf("%+v", got)
@@ -114,7 +114,7 @@ func edgeGridRefused(b *bench) {
 	}
 	_, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Accounts: many[:catalog.MaxAccounts]})
 	b.reopen(b.limit)
-	if k, _, _ := b.store.EdgeGridKey(c.ClientToken); len(k.Accounts.List()) != catalog.MaxAccounts {
+	if k, _, _ := b.keys.EdgeGridKey(c.ClientToken); len(k.Accounts.List()) != catalog.MaxAccounts {
 		b.Errorf("%d accounts", len(k.Accounts.List()))
 	}
 	for want, bad := range map[meter.Kind][]catalog.NewKey{
@@ -128,11 +128,11 @@ func edgeGridRefused(b *bench) {
 		meter.KindNotFound: {{Organization: "b", Role: catalog.RoleRead}},
 	} {
 		for _, n := range bad {
-			_, _, err := b.store.CreateEdgeGridKey(b.ctx, n, actor)
+			_, _, err := b.keys.CreateEdgeGridKey(b.ctx, n, actor)
 			b.wantKind(err, want)
 		}
 	}
-	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Kind: catalog.KindEdgeGrid}, actor)
+	_, _, err := b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Kind: catalog.KindEdgeGrid}, actor)
 	b.wantKind(err, meter.KindInvalid)
 }
 
@@ -148,10 +148,10 @@ func edgeGridLocked(b *bench) {
 			b.must(os.WriteFile(b.file, content, 0o600))
 		}
 		b.reopen(b.limit)
-		if _, _, known := b.store.EdgeGridKey(c.ClientToken); known {
+		if _, _, known := b.keys.EdgeGridKey(c.ClientToken); known {
 			b.Errorf("known with a key file of %d bytes", len(content))
 		}
-		if _, err := b.store.AuthenticateKey(b.ctx, token); err != nil {
+		if _, err := b.keys.AuthenticateKey(b.ctx, token); err != nil {
 			b.Error(err)
 		}
 		if content == nil {
@@ -161,13 +161,13 @@ func edgeGridLocked(b *bench) {
 	b.must(os.WriteFile(b.file, good, 0o600))
 	b.must(os.Chmod(b.file, 0o640))
 	b.reopen(b.limit)
-	_, _, err = b.store.CreateEdgeGridKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+	_, _, err = b.keys.CreateEdgeGridKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindInvalid)
 	b.must(os.Chmod(b.file, 0o600))
 	b.reopen(b.limit)
-	if got, _, known := b.store.EdgeGridKey(c.ClientToken); !known || got.ID != k.ID {
+	if got, _, known := b.keys.EdgeGridKey(c.ClientToken); !known || got.ID != k.ID {
 		b.Error("the right key file does not help")
 	}
-	_, err = b.store.RevokeKey(b.ctx, "a", k.ID, by)
+	_, err = b.keys.RevokeKey(b.ctx, "a", k.ID, by)
 	b.must(err)
 }

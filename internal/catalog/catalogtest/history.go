@@ -73,7 +73,7 @@ func (m *model) create(b *bench, r *rand.Rand, organization string) {
 
 func (m *model) revoke(b *bench, token, organization string) {
 	k := m.keys[token]
-	_, err := b.store.RevokeKey(b.ctx, organization, k.id, by)
+	_, err := b.keys.RevokeKey(b.ctx, organization, k.id, by)
 	if organization != k.organization {
 		b.wantKind(err, meter.KindNotFound)
 		return
@@ -85,7 +85,7 @@ func (m *model) revoke(b *bench, token, organization string) {
 func (m *model) authenticate(b *bench, token string) {
 	k := m.keys[token]
 	valid := !k.revoked && (k.expires.IsZero() || b.clock.Now().Before(k.expires))
-	got, err := b.store.AuthenticateKey(b.ctx, token)
+	got, err := b.keys.AuthenticateKey(b.ctx, token)
 	if !valid {
 		b.wantKind(err, meter.KindUnauthenticated)
 		return
@@ -98,7 +98,7 @@ func (m *model) authenticate(b *bench, token string) {
 
 func (m *model) list(b *bench, organization string) {
 	var got, want []string
-	for _, k := range pages(b, b.keys(organization), 3) {
+	for _, k := range pages(b, b.keysOf(organization), 3) {
 		got = append(got, k.ID)
 	}
 	for _, k := range m.keys {
@@ -118,15 +118,15 @@ func endedContext(b *bench) {
 	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	ctx, cancel := context.WithCancel(b.ctx)
 	cancel()
-	_, err := b.store.RevokeKey(ctx, "a", k.ID, by)
+	_, err := b.keys.RevokeKey(ctx, "a", k.ID, by)
 	b.wantKind(err, meter.KindUnavailable)
-	_, _, err = b.store.CreateKey(ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+	_, _, err = b.keys.CreateKey(ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindUnavailable)
 	_, err = b.store.CreateOrganization(ctx, catalog.NewOrganization{ID: "b"}, actor)
 	b.wantKind(err, meter.KindUnavailable)
-	_, err = b.store.Keys(ctx, "a", catalog.Page{})
+	_, err = b.keys.Keys(ctx, "a", catalog.Page{})
 	b.wantKind(err, meter.KindUnavailable)
-	_, err = b.store.AuthenticateKey(b.ctx, token)
+	_, err = b.keys.AuthenticateKey(b.ctx, token)
 	b.must(err)
 	if got := len(b.audit("a")); got != 2 {
 		b.Fatalf("%d audit entries, want 2", got)

@@ -36,8 +36,8 @@ func keyStays(b *bench) {
 	}
 	for range 2 {
 		for name, read := range map[string]func() (catalog.Key, error){
-			"Key":             func() (catalog.Key, error) { return b.store.Key(b.ctx, "a", made.ID) },
-			"AuthenticateKey": func() (catalog.Key, error) { return b.store.AuthenticateKey(b.ctx, token) },
+			"Key":             func() (catalog.Key, error) { return b.keys.Key(b.ctx, "a", made.ID) },
+			"AuthenticateKey": func() (catalog.Key, error) { return b.keys.AuthenticateKey(b.ctx, token) },
 		} {
 			got, err := read()
 			b.must(err)
@@ -72,7 +72,7 @@ func keyRoles(b *bench) {
 			continue
 		}
 		_, token := b.key(catalog.NewKey{Organization: "a", Role: role})
-		k, err := b.store.AuthenticateKey(b.ctx, token)
+		k, err := b.keys.AuthenticateKey(b.ctx, token)
 		b.must(err)
 		if k.Role != role || k.Operator || k.Allows(catalog.ActionManage) != (role == catalog.RoleAdmin) {
 			b.Errorf("role %q: the key is %+v", role, k)
@@ -102,13 +102,13 @@ func keyRefused(b *bench) {
 		"expired long ago":   {Role: catalog.RoleRead, Expires: time.Unix(0, 0)},
 	} {
 		n.Organization = "a"
-		if _, _, err := b.store.CreateKey(b.ctx, n, actor); meter.KindOf(err) != meter.KindInvalid {
+		if _, _, err := b.keys.CreateKey(b.ctx, n, actor); meter.KindOf(err) != meter.KindInvalid {
 			b.Errorf("%s: %v", name, err)
 		}
 	}
-	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
+	_, _, err := b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindNotFound)
-	_, _, err = b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, "")
+	_, _, err = b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, "")
 	b.wantKind(err, meter.KindInvalid)
 	if got := len(b.audit("a")); got != 3 {
 		b.Fatalf("%d audit entries, want 3: what was refused leaves none", got)
@@ -129,7 +129,7 @@ func keyPages(b *bench) {
 		}
 	}
 	for _, limit := range []int{0, 1, 2, 3, 6, 7, 8} {
-		if got := pages(b, b.keys("a"), limit); !reflect.DeepEqual(got, want) {
+		if got := pages(b, b.keysOf("a"), limit); !reflect.DeepEqual(got, want) {
 			b.Fatalf("pages of %d: %+v, want %+v", limit, got, want)
 		}
 	}
@@ -139,7 +139,7 @@ func keyPages(b *bench) {
 		b.key(catalog.NewKey{Organization: "same", Role: catalog.RoleRead})
 	}
 	seen := map[string]bool{}
-	for _, k := range pages(b, b.keys("same"), 2) {
+	for _, k := range pages(b, b.keysOf("same"), 2) {
 		seen[k.ID] = true
 	}
 	if len(seen) != 5 {
@@ -147,9 +147,9 @@ func keyPages(b *bench) {
 	}
 }
 
-func (b *bench) keys(organization string) func(catalog.Page) ([]catalog.Key, string, error) {
+func (b *bench) keysOf(organization string) func(catalog.Page) ([]catalog.Key, string, error) {
 	return func(p catalog.Page) ([]catalog.Key, string, error) {
-		page, err := b.store.Keys(b.ctx, organization, p)
+		page, err := b.keys.Keys(b.ctx, organization, p)
 		return page.Items, page.Next, err
 	}
 }
@@ -160,10 +160,10 @@ func keyLimit(b *bench) {
 	b.organization("b")
 	first, _ := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+	_, _, err := b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindTooLarge)
 	b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
-	_, err = b.store.RevokeKey(b.ctx, "a", first.ID, by)
+	_, err = b.keys.RevokeKey(b.ctx, "a", first.ID, by)
 	b.must(err)
 	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 }
@@ -174,31 +174,31 @@ func keyTotalLimit(b *bench) {
 	b.organization("b")
 	first, _ := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
-	_, _, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
+	_, _, err := b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindTooLarge)
-	_, err = b.store.RevokeKey(b.ctx, "a", first.ID, by)
+	_, err = b.keys.RevokeKey(b.ctx, "a", first.ID, by)
 	b.must(err)
 	b.reopen(b.limit)
 	b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleRead})
-	_, _, err = b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
+	_, _, err = b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: "b", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindTooLarge)
 }
 
 func keyMinted(b *bench) {
 	b.reopen(catalog.Limits{KeysPerOrganization: 1, Keys: 1})
-	_, err := b.store.EnsureDefault(b.ctx, actor)
+	_, err := b.keys.EnsureDefault(b.ctx, actor)
 	b.must(err)
 	b.organization("b")
 	for organization, operator := range map[string]bool{catalog.DefaultOrganization: true, "b": false} {
-		k, token, err := b.store.MintAdminKey(b.ctx, organization, actor)
+		k, token, err := b.keys.MintAdminKey(b.ctx, organization, actor)
 		b.must(err)
-		got, err := b.store.AuthenticateKey(b.ctx, token)
+		got, err := b.keys.AuthenticateKey(b.ctx, token)
 		b.must(err)
 		if got != k || k.Organization != organization || k.Role != catalog.RoleAdmin || k.Operator != operator {
 			b.Fatalf("minted %+v, authenticated %+v", k, got)
 		}
 	}
-	_, _, err = b.store.MintAdminKey(b.ctx, "c", actor)
+	_, _, err = b.keys.MintAdminKey(b.ctx, "c", actor)
 	b.wantKind(err, meter.KindNotFound)
 }
 
@@ -218,8 +218,8 @@ func keyIsolation(b *bench) {
 	mine, _ := b.key(catalog.NewKey{Organization: "b", Role: catalog.RoleAdmin})
 	unknown := strings.Repeat("0", len(theirs.ID))
 	for name, do := range map[string]func(id string) error{
-		"Key":       func(id string) error { _, err := b.store.Key(b.ctx, "b", id); return err },
-		"RevokeKey": func(id string) error { _, err := b.store.RevokeKey(b.ctx, "b", id, by); return err },
+		"Key":       func(id string) error { _, err := b.keys.Key(b.ctx, "b", id); return err },
+		"RevokeKey": func(id string) error { _, err := b.keys.RevokeKey(b.ctx, "b", id, by); return err },
 	} {
 		hidden, none := do(theirs.ID), do(unknown)
 		b.wantKind(hidden, meter.KindNotFound)
@@ -227,19 +227,19 @@ func keyIsolation(b *bench) {
 			b.Errorf("%s: %q for another's key, %q for none", name, got, want)
 		}
 	}
-	if _, err := b.store.AuthenticateKey(b.ctx, token); err != nil {
+	if _, err := b.keys.AuthenticateKey(b.ctx, token); err != nil {
 		b.Fatalf("another organization revoked the key: %v", err)
 	}
-	page, err := b.store.Keys(b.ctx, "b", catalog.Page{})
+	page, err := b.keys.Keys(b.ctx, "b", catalog.Page{})
 	b.must(err)
 	if len(page.Items) != 1 || page.Items[0] != mine {
 		b.Fatalf("b sees %+v", page.Items)
 	}
 	// A cursor of one organization's list shows nothing of it in another's.
 	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	first, err := b.store.Keys(b.ctx, "a", catalog.Page{Limit: 1})
+	first, err := b.keys.Keys(b.ctx, "a", catalog.Page{Limit: 1})
 	b.must(err)
-	foreign, err := b.store.Keys(b.ctx, "b", catalog.Page{Cursor: first.Next})
+	foreign, err := b.keys.Keys(b.ctx, "b", catalog.Page{Cursor: first.Next})
 	b.must(err)
 	for _, k := range foreign.Items {
 		if k.Organization != "b" {
@@ -257,17 +257,17 @@ func keyRevoked(b *bench) {
 	b.organization("a")
 	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	b.clock.Advance(3 * time.Hour)
-	_, err := b.store.AuthenticateKey(b.ctx, token)
+	_, err := b.keys.AuthenticateKey(b.ctx, token)
 	b.must(err)
 	want := k
 	want.Revoked, want.LastUsed = b.clock.Now(), b.clock.Now().Truncate(catalog.LastUsedGrain)
 	for range 2 {
-		got, err := b.store.RevokeKey(b.ctx, "a", k.ID, by)
+		got, err := b.keys.RevokeKey(b.ctx, "a", k.ID, by)
 		b.must(err)
 		if got != want {
 			b.Fatalf("revoked %+v, want %+v", got, want)
 		}
-		read, err := b.store.Key(b.ctx, "a", k.ID)
+		read, err := b.keys.Key(b.ctx, "a", k.ID)
 		b.must(err)
 		if read != want {
 			b.Fatalf("read %+v, want %+v", read, want)
@@ -278,7 +278,7 @@ func keyRevoked(b *bench) {
 	if got := len(b.audit("a")); got != 3 {
 		b.Fatalf("%d audit entries, want 3: revoking twice leaves one", got)
 	}
-	_, err = b.store.RevokeKey(b.ctx, "a", k.ID, catalog.Revocation{})
+	_, err = b.keys.RevokeKey(b.ctx, "a", k.ID, catalog.Revocation{})
 	b.wantKind(err, meter.KindInvalid)
 }
 
@@ -290,30 +290,30 @@ func keySources(b *bench) {
 	}
 	refused := func(kind meter.Kind, n catalog.NewKey) {
 		b.Helper()
-		_, _, err := b.store.CreateKey(b.ctx, n, actor)
+		_, _, err := b.keys.CreateKey(b.ctx, n, actor)
 		b.wantKind(err, kind)
 	}
 	one, token := b.key(of("a", "one", "two/", "one/", "one/sub", "edge"))
 	older, _ := b.key(of("a", "two"))
 	strict, strictToken := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest, Strict: true})
 	for range 2 {
-		got, err := b.store.AuthenticateKey(b.ctx, token)
+		got, err := b.keys.AuthenticateKey(b.ctx, token)
 		b.must(err)
 		if got.Sources != "edge\none/\ntwo/" || got.Unrestricted || got.Strict {
 			b.Fatalf("%+v", got)
 		}
 		for source, held := range map[string]bool{"one/": true, "one/x": true, "edge": true, "edger": true, "edg": false, "one": false, "two": false, "two/é": true, "": false, "z": false} {
-			if got.Sources.Holds(source) != held || b.store.ClaimedByOther("a", "two", source) != held {
-				b.Errorf("source %q: held %v, claimed %v, want %v", source, got.Sources.Holds(source), b.store.ClaimedByOther("a", "two", source), held)
+			if got.Sources.Holds(source) != held || b.keys.ClaimedByOther("a", "two", source) != held {
+				b.Errorf("source %q: held %v, claimed %v, want %v", source, got.Sources.Holds(source), b.keys.ClaimedByOther("a", "two", source), held)
 			}
-			if b.store.ClaimedByOther("a", "one", source) || b.store.ClaimedByOther("b", "two", source) {
+			if b.keys.ClaimedByOther("a", "one", source) || b.keys.ClaimedByOther("b", "two", source) {
 				b.Errorf("source %q is claimed by another", source)
 			}
 		}
-		if k, err := b.store.Key(b.ctx, "a", older.ID); err != nil || !k.Unrestricted {
+		if k, err := b.keys.Key(b.ctx, "a", older.ID); err != nil || !k.Unrestricted {
 			b.Errorf("%+v %v", k, err)
 		}
-		if k, err := b.store.AuthenticateKey(b.ctx, strictToken); err != nil || !k.Strict || k.ID != strict.ID {
+		if k, err := b.keys.AuthenticateKey(b.ctx, strictToken); err != nil || !k.Strict || k.ID != strict.ID {
 			b.Errorf("%+v %v", k, err)
 		}
 		for _, s := range []string{"one/", "one/x", "o", "edge", "edge/", "e", "two/"} {
@@ -339,10 +339,10 @@ func keySources(b *bench) {
 	}
 	b.key(of("a", "one", most[1:]...))
 	refused(meter.KindTooLarge, of("a", "one", most...))
-	_, err := b.store.RevokeKey(b.ctx, "a", one.ID, by)
+	_, err := b.keys.RevokeKey(b.ctx, "a", one.ID, by)
 	b.must(err)
 	b.key(of("a", "three", "edge")) // free again
-	if !b.store.ClaimedByOther("a", "one", "edge") || b.store.ClaimedByOther("a", "three", "edge") {
+	if !b.keys.ClaimedByOther("a", "one", "edge") || b.keys.ClaimedByOther("a", "three", "edge") {
 		b.Errorf("a revoked key keeps its sources")
 	}
 }

@@ -18,7 +18,7 @@ var listingCases = []testCase{
 }
 
 func firstMayReport(b *bench) {
-	_, err := b.store.EnsureDefault(b.ctx, actor)
+	_, err := b.keys.EnsureDefault(b.ctx, actor)
 	b.must(err)
 	b.organization("other")
 	for _, partner := range []string{catalog.PartnerAWS, catalog.PartnerAzure, catalog.PartnerGCP} {
@@ -48,7 +48,7 @@ func (b *bench) allow(organization string, listings ...string) {
 }
 
 func namedListings(b *bench) {
-	_, err := b.store.EnsureDefault(b.ctx, actor)
+	_, err := b.keys.EnsureDefault(b.ctx, actor)
 	b.must(err)
 	b.organization("other")
 	b.allow("other", "AWS prod2", "AZURE 7F2C6F7E-0000-4000-8000-000000000001")

@@ -23,7 +23,7 @@ var meteringCases = []testCase{
 
 func (b *bench) credit(amount string, once catalog.Idempotency) catalog.Credit {
 	b.Helper()
-	c, err := b.store.AddCredit(b.ctx, "a", "e1", number(amount), once, actor)
+	c, err := b.records.AddCredit(b.ctx, "a", "e1", number(amount), once, actor)
 	b.must(err)
 	return c
 }
@@ -34,7 +34,7 @@ func creditsAdded(b *bench) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if _, err := b.store.AddCredit(b.ctx, "a", "e1", number("0.000000000001"), catalog.Idempotency{}, actor); err != nil {
+			if _, err := b.records.AddCredit(b.ctx, "a", "e1", number("0.000000000001"), catalog.Idempotency{}, actor); err != nil {
 				b.Error(err)
 			}
 		})
@@ -46,7 +46,7 @@ func creditsAdded(b *bench) {
 	}
 	for _, limit := range []int{0, 1, 2} {
 		all := pages(b, func(p catalog.Page) ([]catalog.Credit, string, error) {
-			page, err := b.store.Credits(b.ctx, "a", "e1", p)
+			page, err := b.records.Credits(b.ctx, "a", "e1", p)
 			return page.Items, page.Next, err
 		}, limit)
 		if len(all) != 5 || all[0].Amount.String() != "0.000000000001" || all[4].Amount.String() != "99999999999999999999999999.5" || all[4].Number != 5 || all[0].Entitlement != "e1" {
@@ -57,7 +57,7 @@ func creditsAdded(b *bench) {
 		b.Error("credits are in the export")
 	}
 	b.apply("a", sample, catalog.ApplyOptions{Prune: true}, 0)
-	page, err := b.store.Credits(b.ctx, "a", "e1", catalog.Page{})
+	page, err := b.records.Credits(b.ctx, "a", "e1", catalog.Page{})
 	b.must(err)
 	if len(page.Items) != 5 {
 		b.Error("applying a document changed credits")
@@ -67,7 +67,7 @@ func creditsAdded(b *bench) {
 		b.Errorf("%+v", last)
 	}
 	for _, other := range [][2]string{{"a", "e2"}, {"b", "e1"}} {
-		page, err := b.store.Credits(b.ctx, other[0], other[1], catalog.Page{})
+		page, err := b.records.Credits(b.ctx, other[0], other[1], catalog.Page{})
 		b.must(err)
 		if len(page.Items) != 0 {
 			b.Errorf("%v: %+v", other, page)
@@ -78,16 +78,16 @@ func creditsAdded(b *bench) {
 func creditsRefused(b *bench) {
 	b.sampled("a")
 	for _, amount := range []string{"0", "-1", "100000000000000000000000000", "0.0000000000001"} {
-		_, err := b.store.AddCredit(b.ctx, "a", "e1", number(amount), catalog.Idempotency{}, actor)
+		_, err := b.records.AddCredit(b.ctx, "a", "e1", number(amount), catalog.Idempotency{}, actor)
 		b.wantKind(err, meter.KindInvalid)
 	}
-	_, err := b.store.AddCredit(b.ctx, "a", "e1", number("1"), catalog.Idempotency{}, "")
+	_, err := b.records.AddCredit(b.ctx, "a", "e1", number("1"), catalog.Idempotency{}, "")
 	b.wantKind(err, meter.KindInvalid)
 	for _, other := range [][2]string{{"a", "e2"}, {"b", "e1"}, {"a", ""}} {
-		_, err := b.store.AddCredit(b.ctx, other[0], other[1], number("1"), catalog.Idempotency{}, actor)
+		_, err := b.records.AddCredit(b.ctx, other[0], other[1], number("1"), catalog.Idempotency{}, actor)
 		b.wantKind(err, meter.KindNotFound)
 	}
-	_, err = b.store.Credits(b.ctx, "a", "e1", catalog.Page{Cursor: "x"})
+	_, err = b.records.Credits(b.ctx, "a", "e1", catalog.Page{Cursor: "x"})
 	b.wantKind(err, meter.KindInvalid)
 }
 
@@ -100,7 +100,7 @@ func creditsRepeated(b *bench) {
 		b.Errorf("%+v, then %+v", first, again)
 	}
 	once.Request = "other"
-	_, err := b.store.AddCredit(b.ctx, "a", "e1", number("6"), once, actor)
+	_, err := b.records.AddCredit(b.ctx, "a", "e1", number("6"), once, actor)
 	b.wantKind(err, meter.KindConflict)
 }
 
@@ -108,9 +108,9 @@ func configsReplaced(b *bench) {
 	b.organization("a")
 	put := func(configs ...catalog.MeteringConfig) string {
 		b.Helper()
-		all, err := b.store.PutMeteringConfigs(b.ctx, "a", configs, actor)
+		all, err := b.records.PutMeteringConfigs(b.ctx, "a", configs, actor)
 		b.must(err)
-		read, err := b.store.MeteringConfigs(b.ctx, "a")
+		read, err := b.records.MeteringConfigs(b.ctx, "a")
 		b.must(err)
 		if fmt.Sprint(read) != fmt.Sprint(all) {
 			b.Errorf("answered %+v, read %+v", all, read)
@@ -119,7 +119,7 @@ func configsReplaced(b *bench) {
 		b.must(err)
 		return string(text)
 	}
-	if all, err := b.store.MeteringConfigs(b.ctx, "a"); err != nil || len(all) != 0 || all == nil {
+	if all, err := b.records.MeteringConfigs(b.ctx, "a"); err != nil || len(all) != 0 || all == nil {
 		b.Errorf("%v, %v", all, err)
 	}
 	aws := catalog.MeteringConfig{Partner: "AWS", EnableMapping: true, CommitFirst: true, OverageAtList: true, BillableDimension: true,
@@ -135,44 +135,44 @@ func configsReplaced(b *bench) {
 		b.Errorf("%+v", last)
 	}
 	for _, bad := range [][]catalog.MeteringConfig{{{}}, {{Partner: "AWS"}, {Partner: "AWS"}}} {
-		_, err := b.store.PutMeteringConfigs(b.ctx, "a", bad, actor)
+		_, err := b.records.PutMeteringConfigs(b.ctx, "a", bad, actor)
 		b.wantKind(err, meter.KindInvalid)
 	}
-	_, err := b.store.PutMeteringConfigs(b.ctx, "b", nil, actor)
+	_, err := b.records.PutMeteringConfigs(b.ctx, "b", nil, actor)
 	b.wantKind(err, meter.KindNotFound)
 }
 
 func metricsNoted(b *bench) {
 	b.organization("a")
 	m := catalog.BillableMetric{ID: strings.Repeat("m", catalog.MaxMetricIDBytes), Definition: json.RawMessage(`{"key":"m"}`), Info: json.RawMessage(`{"groupBys":["os"]}`)}
-	made, err := b.store.CreateBillableMetric(b.ctx, "a", m)
+	made, err := b.records.CreateBillableMetric(b.ctx, "a", m)
 	b.must(err)
-	_, err = b.store.CreateBillableMetric(b.ctx, "a", m)
+	_, err = b.records.CreateBillableMetric(b.ctx, "a", m)
 	b.wantKind(err, meter.KindConflict)
 	b.clock.Advance(time.Hour)
-	b.must(b.store.TouchBillableMetric(b.ctx, "a", m.ID))
-	b.must(b.store.TouchBillableMetric(b.ctx, "a", "unknown"))
-	got, err := b.store.BillableMetric(b.ctx, "a", m.ID)
+	b.must(b.records.TouchBillableMetric(b.ctx, "a", m.ID))
+	b.must(b.records.TouchBillableMetric(b.ctx, "a", "unknown"))
+	got, err := b.records.BillableMetric(b.ctx, "a", m.ID)
 	b.must(err)
 	if string(got.Definition) != string(m.Definition) || string(got.Info) != string(m.Info) || !got.Created.Equal(made.Created) || !got.Updated.Equal(b.clock.Now()) {
 		b.Errorf("%+v", got)
 	}
 	second := m
 	second.ID = "a"
-	_, err = b.store.CreateBillableMetric(b.ctx, "a", second)
+	_, err = b.records.CreateBillableMetric(b.ctx, "a", second)
 	b.must(err)
-	all, err := b.store.BillableMetrics(b.ctx, "a")
+	all, err := b.records.BillableMetrics(b.ctx, "a")
 	b.must(err)
 	if len(all) != 2 || all[0].ID != m.ID || all[1].ID != "a" {
 		b.Errorf("%+v", all)
 	}
-	b.must(b.store.DropBillableMetric(b.ctx, "a", "a"))
-	_, err = b.store.BillableMetric(b.ctx, "a", "a")
+	b.must(b.records.DropBillableMetric(b.ctx, "a", "a"))
+	_, err = b.records.BillableMetric(b.ctx, "a", "a")
 	b.wantKind(err, meter.KindNotFound)
 	second.ID = m.ID + "m"
-	_, err = b.store.CreateBillableMetric(b.ctx, "a", second)
+	_, err = b.records.CreateBillableMetric(b.ctx, "a", second)
 	b.wantKind(err, meter.KindInvalid)
-	_, err = b.store.CreateBillableMetric(b.ctx, "b", m)
+	_, err = b.records.CreateBillableMetric(b.ctx, "b", m)
 	b.wantKind(err, meter.KindNotFound)
 }
 

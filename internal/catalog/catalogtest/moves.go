@@ -32,11 +32,11 @@ var elsewhere = map[string]string{
 var bind = map[string]func(b *bench, organization string){
 	"usage record groups": func(b *bench, organization string) { b.groups(organization, usageGroup("g1")) },
 	"credit": func(b *bench, organization string) {
-		_, err := b.store.AddCredit(b.ctx, organization, "e1", number("5"), catalog.Idempotency{}, actor)
+		_, err := b.records.AddCredit(b.ctx, organization, "e1", number("5"), catalog.Idempotency{}, actor)
 		b.must(err)
 	},
 	"reports": func(b *bench, organization string) {
-		b.must(b.store.Freeze(b.ctx, organization, freezeAll, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+		b.must(b.records.Freeze(b.ctx, organization, freezeAll, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
 			r, l := frozen("r1")
 			return []catalog.FrozenReport{r}, []catalog.Line{l}, nil
 		}))
@@ -54,7 +54,7 @@ func entitlementsMove(b *bench) {
 	b.must(b.applied("a", entitled(soldToAcme), catalog.ApplyOptions{}))
 	deleted := usageGroup("deleted") // what was deleted bills nobody
 	b.groups("a", deleted)
-	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "deleted", actor)
+	_, err := b.records.DeleteRecordGroup(b.ctx, "a", "deleted", actor)
 	b.must(err)
 	b.must(b.applied("a", entitled(elsewhere["customer"]), catalog.ApplyOptions{}))
 	b.must(b.applied("a", entitled(soldToAcme), catalog.ApplyOptions{}))

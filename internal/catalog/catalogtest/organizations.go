@@ -147,22 +147,22 @@ func organizationLimit(b *bench) {
 }
 
 func defaultOnce(b *bench) {
-	token, err := b.store.EnsureDefault(b.ctx, actor)
+	token, err := b.keys.EnsureDefault(b.ctx, actor)
 	b.must(err)
-	k, err := b.store.AuthenticateKey(b.ctx, token)
+	k, err := b.keys.AuthenticateKey(b.ctx, token)
 	b.must(err)
 	if k.Organization != catalog.DefaultOrganization || k.Role != catalog.RoleAdmin || !k.Operator || k.Customer != "" {
 		b.Fatalf("the first key is %+v", k)
 	}
 	for range 2 {
-		again, err := b.store.EnsureDefault(b.ctx, actor)
+		again, err := b.keys.EnsureDefault(b.ctx, actor)
 		b.must(err)
 		if again != "" {
 			b.Fatal("a second first key")
 		}
 		b.reopen(b.limit)
 	}
-	_, err = b.store.AuthenticateKey(b.ctx, token)
+	_, err = b.keys.AuthenticateKey(b.ctx, token)
 	b.must(err)
 }
 
@@ -170,7 +170,7 @@ func defaultConcurrent(b *bench) {
 	var wg sync.WaitGroup
 	tokens, errs := make([]string, 8), make([]error, 8)
 	for i := range tokens {
-		wg.Go(func() { tokens[i], errs[i] = b.store.EnsureDefault(b.ctx, actor) })
+		wg.Go(func() { tokens[i], errs[i] = b.keys.EnsureDefault(b.ctx, actor) })
 	}
 	wg.Wait()
 	made := 0
@@ -178,7 +178,7 @@ func defaultConcurrent(b *bench) {
 		b.must(errs[i])
 		if token != "" {
 			made++
-			_, err := b.store.AuthenticateKey(b.ctx, token)
+			_, err := b.keys.AuthenticateKey(b.ctx, token)
 			b.must(err)
 		}
 	}
@@ -189,7 +189,7 @@ func defaultConcurrent(b *bench) {
 
 func defaultNotNeeded(b *bench) {
 	b.organization("a")
-	token, err := b.store.EnsureDefault(b.ctx, actor)
+	token, err := b.keys.EnsureDefault(b.ctx, actor)
 	b.must(err)
 	if token != "" {
 		b.Fatal("a first key in a catalogue that is in use")
@@ -203,7 +203,7 @@ func pagesChecked(b *bench) {
 	b.organization("a")
 	lists := map[string]func(catalog.Page) error{
 		"organizations": func(p catalog.Page) error { _, err := b.store.Organizations(b.ctx, p); return err },
-		"keys":          func(p catalog.Page) error { _, err := b.store.Keys(b.ctx, "a", p); return err },
+		"keys":          func(p catalog.Page) error { _, err := b.keys.Keys(b.ctx, "a", p); return err },
 		"meters":        func(p catalog.Page) error { _, err := b.store.Meters(b.ctx, "a", p); return err },
 		"audit":         func(p catalog.Page) error { _, err := b.store.AuditEntries(b.ctx, "a", p); return err },
 	}

@@ -47,7 +47,7 @@ func number(text string) meter.Decimal {
 
 func (b *bench) groups(organization string, groups ...catalog.RecordGroup) []catalog.RecordGroup {
 	b.Helper()
-	made, _, err := b.store.CreateRecordGroups(b.ctx, organization, groups, catalog.Idempotency{})
+	made, _, err := b.records.CreateRecordGroups(b.ctx, organization, groups, catalog.Idempotency{})
 	b.must(err)
 	return made
 }
@@ -57,7 +57,7 @@ var every = catalog.RecordGroupFilter{From: day("2000-01-01"), To: day("2100-01-
 
 func (b *bench) listed(organization string, f catalog.RecordGroupFilter, offset, limit int) (string, bool) {
 	b.Helper()
-	page, err := b.store.RecordGroups(b.ctx, organization, f, offset, limit)
+	page, err := b.records.RecordGroups(b.ctx, organization, f, offset, limit)
 	b.must(err)
 	return ids(page.Items), page.More
 }
@@ -81,7 +81,7 @@ func groupsStay(b *bench) {
 		b.Errorf("%+v", made)
 	}
 	for range 2 {
-		got, err := b.store.RecordGroup(b.ctx, "a", "g1")
+		got, err := b.records.RecordGroup(b.ctx, "a", "g1")
 		b.must(err)
 		if got.Serial != 1 || got.Entitlement != "e1" || got.Customer != "acme" || got.Buyer != "buyer-1" || got.Partner != "AWS" || got.Product != "cdn" ||
 			got.Status != catalog.GroupCreated || !got.Usage.Equal(g.Usage) || !got.Created.Equal(made.Created) || got.Source != "API" || got.Message != "why" ||
@@ -96,10 +96,10 @@ func groupsStay(b *bench) {
 		}
 		b.reopen(b.limit)
 	}
-	_, err := b.store.RecordGroup(b.ctx, "a", "g2")
+	_, err := b.records.RecordGroup(b.ctx, "a", "g2")
 	b.wantKind(err, meter.KindNotFound)
 	b.organization("b")
-	_, err = b.store.RecordGroup(b.ctx, "b", "g1")
+	_, err = b.records.RecordGroup(b.ctx, "b", "g1")
 	b.wantKind(err, meter.KindNotFound)
 	b.must(b.store.Check(b.ctx))
 }
@@ -110,19 +110,19 @@ func groupIDs(b *bench) {
 	longest := strings.Repeat("x", catalog.MaxGroupIDBytes)
 	b.groups("a", usageGroup("g1"), usageGroup(longest))
 	b.groups("b", usageGroup("g1"))
-	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "g1", actor)
+	_, err := b.records.DeleteRecordGroup(b.ctx, "a", "g1", actor)
 	b.must(err)
 	other := usageGroup("g1")
 	other.Entitlement = "e2"
 	for _, g := range []catalog.RecordGroup{usageGroup("g1"), other} {
-		_, _, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{g}, catalog.Idempotency{})
+		_, _, err := b.records.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{g}, catalog.Idempotency{})
 		b.wantKind(err, meter.KindConflict)
 		if !strings.Contains(err.Error(), "g1") || !strings.Contains(err.Error(), catalog.GroupDeleted) {
 			b.Error(err)
 		}
 	}
 	for _, id := range []string{"", longest + "x", "a\nb"} {
-		_, _, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup(id)}, catalog.Idempotency{})
+		_, _, err := b.records.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup(id)}, catalog.Idempotency{})
 		b.wantKind(err, meter.KindInvalid)
 	}
 }
@@ -133,7 +133,7 @@ func groupsConcurrent(b *bench) {
 	errs := make([]error, 8)
 	for i := range errs {
 		wg.Go(func() {
-			_, _, errs[i] = b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("g1")}, catalog.Idempotency{})
+			_, _, errs[i] = b.records.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("g1")}, catalog.Idempotency{})
 		})
 	}
 	wg.Wait()
@@ -153,14 +153,14 @@ func groupsAtomic(b *bench) {
 		}
 	}
 	second := []catalog.RecordGroup{usageGroup("h1"), usageGroup("g0500"), usageGroup("h2")}
-	_, _, err := b.store.CreateRecordGroups(b.ctx, "a", second, catalog.Idempotency{})
+	_, _, err := b.records.CreateRecordGroups(b.ctx, "a", second, catalog.Idempotency{})
 	b.wantKind(err, meter.KindConflict)
-	_, _, err = b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("h1"), usageGroup("h1")}, catalog.Idempotency{})
+	_, _, err = b.records.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("h1"), usageGroup("h1")}, catalog.Idempotency{})
 	b.wantKind(err, meter.KindConflict)
-	_, err = b.store.RecordGroup(b.ctx, "a", "h1")
+	_, err = b.records.RecordGroup(b.ctx, "a", "h1")
 	b.wantKind(err, meter.KindNotFound)
 	for _, bad := range [][]catalog.RecordGroup{nil, append(batch, usageGroup("one more"))} {
-		_, _, err = b.store.CreateRecordGroups(b.ctx, "a", bad, catalog.Idempotency{})
+		_, _, err = b.records.CreateRecordGroups(b.ctx, "a", bad, catalog.Idempotency{})
 		b.wantKind(err, meter.KindTooLarge)
 	}
 	if got := b.groups("a", usageGroup("h1"))[0].Serial; got != catalog.MaxGroups+1 {
@@ -235,7 +235,7 @@ func groupMatchLimit(b *bench) {
 		b.Errorf("at the limit: %q, %v", got, more)
 	}
 	b.groups("a", usageGroup("g4"))
-	_, err := b.store.RecordGroups(b.ctx, "a", f, 0, 5)
+	_, err := b.records.RecordGroups(b.ctx, "a", f, 0, 5)
 	b.wantKind(err, meter.KindTooLarge)
 }
 
@@ -255,7 +255,7 @@ func groupsDeleted(b *bench) {
 	b.clock.Advance(time.Hour)
 	for id, posted := range map[string]catalog.Posted{"created": catalog.VoidToPost, "invalid": catalog.NothingToPost} {
 		for range 2 { // the second answers the same, and changes nothing
-			g, err := b.store.DeleteRecordGroup(b.ctx, "a", id, actor)
+			g, err := b.records.DeleteRecordGroup(b.ctx, "a", id, actor)
 			b.must(err)
 			if g.ID != id || g.Status != catalog.GroupDeleted || g.Posted != posted || g.Updated.Sub(g.Created) != time.Hour {
 				b.Errorf("%+v", g)
@@ -266,15 +266,15 @@ func groupsDeleted(b *bench) {
 		b.Errorf("%d audit entries", n)
 	}
 	for _, id := range others {
-		_, err := b.store.DeleteRecordGroup(b.ctx, "a", id, actor)
+		_, err := b.records.DeleteRecordGroup(b.ctx, "a", id, actor)
 		b.wantKind(err, meter.KindInvalid)
 		if !strings.Contains(err.Error(), id) {
 			b.Error(err)
 		}
 	}
-	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "unknown", actor)
+	_, err := b.records.DeleteRecordGroup(b.ctx, "a", "unknown", actor)
 	b.wantKind(err, meter.KindNotFound)
-	_, err = b.store.DeleteRecordGroup(b.ctx, "a", "created", "")
+	_, err = b.records.DeleteRecordGroup(b.ctx, "a", "created", "")
 	b.wantKind(err, meter.KindInvalid)
 }
 
@@ -284,7 +284,7 @@ func groupsRetried(b *bench) {
 		g := usageGroup(status)
 		g.Status = status
 		b.groups("a", g)
-		got, err := b.store.RetryRecordGroup(b.ctx, "a", status, actor)
+		got, err := b.records.RetryRecordGroup(b.ctx, "a", status, actor)
 		if status != catalog.GroupReportFailed {
 			b.wantKind(err, meter.KindInvalid)
 			continue
@@ -294,7 +294,7 @@ func groupsRetried(b *bench) {
 			b.Errorf("%+v", got)
 		}
 	}
-	_, err := b.store.RetryRecordGroup(b.ctx, "a", "unknown", actor)
+	_, err := b.records.RetryRecordGroup(b.ctx, "a", "unknown", actor)
 	b.wantKind(err, meter.KindNotFound)
 }
 
@@ -310,7 +310,7 @@ func groupsPosted(b *bench) {
 		for _, limit := range []int{1, 100} {
 			var got []string
 			for org, serial := "", int32(0); ; {
-				groups, err := b.store.UnpostedGroups(b.ctx, org, serial, limit)
+				groups, err := b.records.UnpostedGroups(b.ctx, org, serial, limit)
 				b.must(err)
 				for _, g := range groups {
 					got = append(got, g.Organization+"/"+g.ID)
@@ -326,25 +326,25 @@ func groupsPosted(b *bench) {
 		}
 	}
 	unposted("a/g1", "a/g2", "b/g4")
-	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "g1", actor)
+	_, err := b.records.DeleteRecordGroup(b.ctx, "a", "g1", actor)
 	b.must(err)
-	b.must(b.store.MarkPosted(b.ctx, "a", 1, 3, catalog.EventsToPost, catalog.EventsPosted))
+	b.must(b.records.MarkPosted(b.ctx, "a", 1, 3, catalog.EventsToPost, catalog.EventsPosted))
 	unposted("a/g1", "b/g4")
-	b.must(b.store.MarkPosted(b.ctx, "a", 1, 1, catalog.VoidToPost, catalog.NothingToPost))
+	b.must(b.records.MarkPosted(b.ctx, "a", 1, 1, catalog.VoidToPost, catalog.NothingToPost))
 	unposted("b/g4")
-	g, err := b.store.RecordGroup(b.ctx, "a", "g2")
+	g, err := b.records.RecordGroup(b.ctx, "a", "g2")
 	b.must(err)
 	if g.Posted != catalog.EventsPosted {
 		b.Errorf("%+v", g)
 	}
-	b.must(b.store.MarkPosted(b.ctx, "b", 1, 1, catalog.EventsToPost, catalog.EventsPosted))
+	b.must(b.records.MarkPosted(b.ctx, "b", 1, 1, catalog.EventsToPost, catalog.EventsPosted))
 	unposted()
 	// A ledger that is older than the catalogue is told again.
-	b.must(b.store.RepostGroups(b.ctx, b.clock.Now().Add(time.Microsecond)))
+	b.must(b.records.RepostGroups(b.ctx, b.clock.Now().Add(time.Microsecond)))
 	unposted()
-	b.must(b.store.RepostGroups(b.ctx, b.clock.Now()))
+	b.must(b.records.RepostGroups(b.ctx, b.clock.Now()))
 	unposted("a/g1", "a/g2", "b/g4")
-	if g, err = b.store.RecordGroup(b.ctx, "a", "g1"); err != nil || g.Posted != catalog.VoidToPost {
+	if g, err = b.records.RecordGroup(b.ctx, "a", "g1"); err != nil || g.Posted != catalog.VoidToPost {
 		b.Errorf("%+v, %v", g, err)
 	}
 }
@@ -378,7 +378,7 @@ func groupPagesStay(b *bench) {
 		}
 		seen := map[string]bool{}
 		for offset, pages := 0, 0; ; pages++ {
-			page, err := b.store.RecordGroups(b.ctx, name, f, offset, 5)
+			page, err := b.records.RecordGroups(b.ctx, name, f, offset, 5)
 			b.must(err)
 			for i, g := range page.Items {
 				if g.Status != catalog.GroupCreated {
@@ -386,7 +386,7 @@ func groupPagesStay(b *bench) {
 				}
 				seen[g.ID] = true
 				if i%2 == 0 { // it leaves the list before the next page is read
-					_, err := b.store.DeleteRecordGroup(b.ctx, name, g.ID, actor)
+					_, err := b.records.DeleteRecordGroup(b.ctx, name, g.ID, actor)
 					b.must(err)
 				}
 			}
@@ -425,14 +425,14 @@ func groupNames(b *bench) {
 		namedGroup("one", "one", "e1", "g"), namedGroup("one", "one", "e4", "g"), namedGroup("", "one", "e1", "g"), // by whom, and of what
 		namedGroup("", "two", "e2", "h"), namedGroup("one", "one", "e1", "u"), namedGroup("", "four", "e4", "u"),
 	} {
-		_, _, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{namedGroup("", "five", "e5", "fresh"), taken}, catalog.Idempotency{})
+		_, _, err := b.records.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{namedGroup("", "five", "e5", "fresh"), taken}, catalog.Idempotency{})
 		b.wantKind(err, meter.KindConflict)
 	}
 	for range 2 {
 		for _, c := range []struct{ bound, name, entitlement string }{
 			{"one", "g", "e1"}, {"two", "g", "e2"}, {"", "g", "e3"}, {"one", "u", "e1"}, {"", "only", "e2"},
 		} {
-			g, err := b.store.NamedGroup(b.ctx, "a", c.bound, c.name)
+			g, err := b.records.NamedGroup(b.ctx, "a", c.bound, c.name)
 			b.must(err)
 			if g.Name != c.name || g.Entitlement != c.entitlement {
 				b.Errorf("%+v: %+v", c, g)
@@ -443,12 +443,12 @@ func groupNames(b *bench) {
 			kind        meter.Kind
 		}{{"two", "u", meter.KindNotFound}, {"three", "h", meter.KindNotFound}, {"", "h", meter.KindConflict}, {"", "fresh", meter.KindNotFound},
 			{"", catalog.GroupID("one", "g"), meter.KindNotFound}, {"one", catalog.GroupID("one", "g"), meter.KindNotFound}} {
-			_, err := b.store.NamedGroup(b.ctx, "a", c.bound, c.name)
+			_, err := b.records.NamedGroup(b.ctx, "a", c.bound, c.name)
 			b.wantKind(err, c.kind)
 		}
 		b.reopen(b.limit)
 	}
-	g, err := b.store.DeleteRecordGroup(b.ctx, "a", catalog.GroupID("one", "g"), actor)
+	g, err := b.records.DeleteRecordGroup(b.ctx, "a", catalog.GroupID("one", "g"), actor)
 	b.must(err)
 	if g.Name != "g" || g.Entitlement != "e1" || g.Status != catalog.GroupDeleted {
 		b.Errorf("%+v", g)

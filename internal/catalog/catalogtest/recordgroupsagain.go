@@ -18,7 +18,7 @@ func groupsRepeated(b *bench) {
 		for _, id := range names {
 			groups = append(groups, usageGroup(id))
 		}
-		made, repeated, err := b.store.CreateRecordGroups(b.ctx, organization, groups, once)
+		made, repeated, err := b.records.CreateRecordGroups(b.ctx, organization, groups, once)
 		return ids(made), repeated, err
 	}
 	for i, names := range [][]string{{"g1", "g2"}, {"h1", "h2"}} { // ids of the server's: others each time
@@ -28,9 +28,9 @@ func groupsRepeated(b *bench) {
 			b.Errorf("%q, %v", got, repeated)
 		}
 	}
-	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "g1", actor)
+	_, err := b.records.DeleteRecordGroup(b.ctx, "a", "g1", actor)
 	b.must(err)
-	made, _, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("i1"), usageGroup("i2")}, once)
+	made, _, err := b.records.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup("i1"), usageGroup("i2")}, once)
 	b.must(err)
 	if made[0].Status != catalog.GroupDeleted || made[1].Status != catalog.GroupCreated {
 		b.Errorf("%+v", made)
@@ -63,7 +63,7 @@ func keysForgotten(b *bench) {
 	once := catalog.Idempotency{Scope: "batch", Key: "k1", Request: "r1"}
 	create := func(id string) bool {
 		b.Helper()
-		_, repeated, err := b.store.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup(id)}, once)
+		_, repeated, err := b.records.CreateRecordGroups(b.ctx, "a", []catalog.RecordGroup{usageGroup(id)}, once)
 		b.must(err)
 		return repeated
 	}
@@ -92,7 +92,7 @@ func groupsRepeatedByCustomer(b *bench) {
 			}
 			groups = append(groups, g)
 		}
-		made, repeated, err := b.store.CreateRecordGroups(b.ctx, "a", groups, catalog.Idempotency{Scope: "batch", Customer: customer, Key: "k", Request: request})
+		made, repeated, err := b.records.CreateRecordGroups(b.ctx, "a", groups, catalog.Idempotency{Scope: "batch", Customer: customer, Key: "k", Request: request})
 		names := make([]string, len(made))
 		for i := range made {
 			names[i] = made[i].Name

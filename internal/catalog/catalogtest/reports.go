@@ -53,7 +53,7 @@ func (b *bench) froze() catalog.RecordGroup {
 	g := usageGroup("g1")
 	g.Records = map[string]meter.Decimal{"gb": number("2.75")}
 	b.groups("a", g)
-	b.must(b.store.Freeze(b.ctx, "a", freezeAll, func(s *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
 		if len(s.Groups["e1"]) != 1 || len(s.Hours["acc"]) != 0 {
 			b.Fatalf("%+v", s)
 		}
@@ -65,7 +65,7 @@ func (b *bench) froze() catalog.RecordGroup {
 
 func (b *bench) group(id string) catalog.RecordGroup {
 	b.Helper()
-	g, err := b.store.RecordGroup(b.ctx, "a", id)
+	g, err := b.records.RecordGroup(b.ctx, "a", id)
 	b.must(err)
 	return g
 }
@@ -76,14 +76,14 @@ func anyLine(*catalog.Line) bool { return true }
 func (b *bench) lease(owner string) []catalog.Line {
 	b.Helper()
 	now := b.clock.Now()
-	lines, err := b.store.LeaseLines(b.ctx, owner, now, now.Add(time.Minute), 10, anyLine)
+	lines, err := b.records.LeaseLines(b.ctx, owner, now, now.Add(time.Minute), 10, anyLine)
 	b.must(err)
 	return lines
 }
 
 func (b *bench) decide(d catalog.Decision) int {
 	b.Helper()
-	n, err := b.store.DecideLines(b.ctx, []catalog.Decision{d})
+	n, err := b.records.DecideLines(b.ctx, []catalog.Decision{d})
 	b.must(err)
 	return n
 }
@@ -91,7 +91,7 @@ func (b *bench) decide(d catalog.Decision) int {
 // account is the balance of e1's gb, which holds.
 func (b *bench) account() catalog.Balance {
 	b.Helper()
-	all, err := b.store.Balances(b.ctx, "a", "")
+	all, err := b.records.Balances(b.ctx, "a", "")
 	b.must(err)
 	one := all[catalog.DimensionKey{Entitlement: "e1", Dimension: "gb"}]
 	if !one.Holds() {
@@ -105,32 +105,32 @@ func freezeClaims(b *bench) {
 	if g.Status != catalog.GroupReportPending || g.Report != "r1" {
 		b.Errorf("%+v", g)
 	}
-	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "g1", actor)
+	_, err := b.records.DeleteRecordGroup(b.ctx, "a", "g1", actor)
 	b.wantKind(err, meter.KindInvalid)
 	if got := b.account(); got.Pending.String() != "2.75" || got.Mapped.String() != "2.75" {
 		b.Errorf("%+v", got)
 	}
-	b.must(b.store.Freeze(b.ctx, "a", freezeAll, func(s *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
 		if len(s.Groups["e1"]) != 0 || len(s.Open["e1"]) != 1 || !s.Hours["acc"][reportHour] {
 			b.Errorf("%+v", s)
 		}
 		return nil, nil, nil
 	}))
-	r, err := b.store.Report(b.ctx, "a", "r1")
+	r, err := b.records.Report(b.ctx, "a", "r1")
 	b.must(err)
 	if r.Status != catalog.ReportPending || r.Serial != 1 || !r.Hour.Equal(reportHour) {
 		b.Errorf("%+v", r)
 	}
-	_, err = b.store.Report(b.ctx, "a", "r2")
+	_, err = b.records.Report(b.ctx, "a", "r2")
 	b.wantKind(err, meter.KindNotFound)
 }
 
 func freezeExcludesDelete(b *bench) {
 	b.organization("a")
 	g := b.groups("a", usageGroup("g1"))[0]
-	_, err := b.store.DeleteRecordGroup(b.ctx, "a", "g1", actor)
+	_, err := b.records.DeleteRecordGroup(b.ctx, "a", "g1", actor)
 	b.must(err)
-	err = b.store.Freeze(b.ctx, "a", freezeAll, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+	err = b.records.Freeze(b.ctx, "a", freezeAll, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
 		r, l := frozen("r1", g)
 		return []catalog.FrozenReport{r}, []catalog.Line{l}, nil
 	})
@@ -142,7 +142,7 @@ func freezeExcludesDelete(b *bench) {
 
 func freezeOneLine(b *bench) {
 	b.froze()
-	err := b.store.Freeze(b.ctx, "a", freezeAll, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+	err := b.records.Freeze(b.ctx, "a", freezeAll, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
 		r, l := frozen("r2")
 		return []catalog.FrozenReport{r}, []catalog.Line{l}, nil
 	})
@@ -189,16 +189,16 @@ func settledMoves(b *bench) {
 	if got.Settled.String() != "2" || got.Absorbed.String() != "0.5" || got.Carry.String() != "0.25" || got.Sent.String() != "2" {
 		b.Errorf("%+v", got)
 	}
-	b.must(b.store.Freeze(b.ctx, "a", freezeAll, func(s *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
 		used := s.Balances["e1"][catalog.BalanceKey{Kind: catalog.BalanceCredit}]
 		if used.String() != "0.025" || len(s.Open["e1"]) != 0 {
 			b.Errorf("credit used %s, open %+v", used, s.Open)
 		}
 		return nil, nil, nil
 	}))
-	r, err := b.store.Report(b.ctx, "a", "r1")
+	r, err := b.records.Report(b.ctx, "a", "r1")
 	b.must(err)
-	lines, err := b.store.LinesOfReport(b.ctx, "a", r)
+	lines, err := b.records.LinesOfReport(b.ctx, "a", r)
 	b.must(err)
 	if r.Status != catalog.ReportSuccess || len(lines) != 1 || string(lines[0].Response) != `{"a":1}` || lines[0].Accepted.String() != "2" {
 		b.Errorf("%+v %+v", r, lines)
@@ -231,7 +231,7 @@ func refusedMovesNothing(b *bench) {
 	if got := b.account(); got.Failed.String() != "2.75" || !got.Carry.IsZero() || !got.Absorbed.IsZero() {
 		b.Errorf("%+v", got)
 	}
-	_, err := b.store.RetryRecordGroup(b.ctx, "a", "g1", actor)
+	_, err := b.records.RetryRecordGroup(b.ctx, "a", "g1", actor)
 	b.must(err)
 	if got := b.account(); got.Pending.String() != "2.75" || !got.Failed.IsZero() {
 		b.Errorf("%+v", got)
@@ -244,7 +244,7 @@ func movedIsFree(b *bench) {
 	if g := b.group("g1"); g.Status != catalog.GroupReportPending || g.Report != "" {
 		b.Errorf("%+v", g)
 	}
-	waiting, err := b.store.WaitingGroups(b.ctx, "a", day("2026-03-02"))
+	waiting, err := b.records.WaitingGroups(b.ctx, "a", day("2026-03-02"))
 	b.must(err)
 	if len(waiting) != 1 || waiting[0].Groups != 1 || !waiting[0].Oldest.Equal(day("2026-03-01")) {
 		b.Errorf("%+v", waiting)
@@ -263,29 +263,29 @@ func parkedIsResolved(b *bench) {
 	if got := b.account(); got.Parked.String() != "2.75" || !got.Carry.IsZero() {
 		b.Errorf("%+v", got)
 	}
-	counts, err := b.store.LineCounts(b.ctx)
+	counts, err := b.records.LineCounts(b.ctx)
 	b.must(err)
 	if len(counts) != 1 || counts[0].State != catalog.LineParked || counts[0].Count != 1 || !counts[0].Oldest.Equal(reportHour) {
 		b.Errorf("%+v", counts)
 	}
-	b.wantKind(b.store.ResolvePortion(b.ctx, "a", "r1", "gb", "frozen", actor), meter.KindInvalid)
-	b.must(b.store.ResolvePortion(b.ctx, "a", "r1", "gb", catalog.LineSettled, actor))
+	b.wantKind(b.records.ResolvePortion(b.ctx, "a", "r1", "gb", "frozen", actor), meter.KindInvalid)
+	b.must(b.records.ResolvePortion(b.ctx, "a", "r1", "gb", catalog.LineSettled, actor))
 	if got := b.account(); got.Settled.String() != "2" || got.Carry.String() != "0.25" {
 		b.Errorf("%+v", got)
 	}
-	b.wantKind(b.store.ResolvePortion(b.ctx, "a", "r1", "gb", catalog.LineSettled, actor), meter.KindNotFound)
+	b.wantKind(b.records.ResolvePortion(b.ctx, "a", "r1", "gb", catalog.LineSettled, actor), meter.KindNotFound)
 }
 
 func stuckUntilSettled(b *bench) {
 	stuck := func(want string) {
 		b.Helper()
-		lines, err := b.store.StuckLines(b.ctx, "a", 10)
+		lines, err := b.records.StuckLines(b.ctx, "a", 10)
 		b.must(err)
 		got := ""
 		for _, l := range lines {
 			got += l.State + " " + l.Usage.String() + " " + l.Message + "; "
 		}
-		counts, err := b.store.LineCounts(b.ctx)
+		counts, err := b.records.LineCounts(b.ctx)
 		b.must(err)
 		if got != want || len(counts) != len(lines) {
 			b.Errorf("stuck: %q, want %q; %+v", got, want, counts)
@@ -296,12 +296,12 @@ func stuckUntilSettled(b *bench) {
 	stuck("frozen 2.75 ; ")
 	b.decide(catalog.Decision{Line: b.lease("one")[0], To: catalog.LineRefused, Message: "InvalidDimension"})
 	stuck("refused 2.75 InvalidDimension; ")
-	_, err := b.store.RetryRecordGroup(b.ctx, "a", "g1", actor)
+	_, err := b.records.RetryRecordGroup(b.ctx, "a", "g1", actor)
 	b.must(err)
 	stuck("")
-	b.wantKind(b.store.ResolvePortion(b.ctx, "a", "r1", "gb", catalog.LineElsewhere, actor), meter.KindNotFound)
+	b.wantKind(b.records.ResolvePortion(b.ctx, "a", "r1", "gb", catalog.LineElsewhere, actor), meter.KindNotFound)
 	// A second report of it, of a later hour, is refused as it is frozen: it has no line.
-	b.must(b.store.Freeze(b.ctx, "a", freezeAll, func(s *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
 		r, _ := frozen("r2", s.Groups["e1"]...)
 		r.Hour, r.Portions[0].Hour, r.Portions[0].State, r.Portions[0].Reason = reportHour.Add(time.Hour), reportHour.Add(time.Hour), catalog.LineRefused, "no metric"
 		return []catalog.FrozenReport{r}, nil, nil
@@ -310,8 +310,8 @@ func stuckUntilSettled(b *bench) {
 		b.Errorf("%+v", g)
 	}
 	stuck("refused 2.75 no metric; ")
-	b.wantKind(b.store.ResolvePortion(b.ctx, "a", "r2", "gb", catalog.LineRefused, actor), meter.KindNotFound)
-	b.must(b.store.ResolvePortion(b.ctx, "a", "r2", "gb", catalog.LineElsewhere, actor))
+	b.wantKind(b.records.ResolvePortion(b.ctx, "a", "r2", "gb", catalog.LineRefused, actor), meter.KindNotFound)
+	b.must(b.records.ResolvePortion(b.ctx, "a", "r2", "gb", catalog.LineElsewhere, actor))
 	stuck("")
 	if got := b.account(); got.Settled.String() != "2.75" || !got.Sent.IsZero() || !got.Absorbed.IsZero() || !got.Carry.IsZero() {
 		b.Errorf("%+v", got)
@@ -328,7 +328,7 @@ func reportLists(b *bench) {
 		r.Portions = nil
 		r.Entitlement, r.Buyer, r.Partner = fmt.Sprint("e", i%2), fmt.Sprint("b", i%3), []string{catalog.PartnerAWS, catalog.PartnerGCP}[i/4]
 		r.Created = day("2026-03-01").Add(time.Duration(i) * time.Hour)
-		b.must(b.store.Freeze(b.ctx, "a", catalog.FreezeQuery{}, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
+		b.must(b.records.Freeze(b.ctx, "a", catalog.FreezeQuery{}, func(*catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
 			return []catalog.FrozenReport{r}, nil, nil
 		}))
 	}
@@ -353,7 +353,7 @@ func reportLists(b *bench) {
 	} {
 		f := all
 		c.change(&f)
-		page, err := b.store.Reports(b.ctx, "a", f, c.offset, c.limit)
+		page, err := b.records.Reports(b.ctx, "a", f, c.offset, c.limit)
 		b.must(err)
 		got := ""
 		for i, r := range page.Items {
@@ -371,20 +371,20 @@ func reportLists(b *bench) {
 func reportersPause(b *bench) {
 	b.organization("a")
 	b.organization("b")
-	state, err := b.store.Reporter(b.ctx, "a")
+	state, err := b.records.Reporter(b.ctx, "a")
 	b.must(err)
 	if state.Paused {
 		b.Error("paused from the start")
 	}
-	b.must(b.store.PauseReporters(b.ctx, "restored"))
+	b.must(b.records.PauseReporters(b.ctx, "restored"))
 	for _, id := range []string{"a", "b"} {
-		if state, err = b.store.Reporter(b.ctx, id); err != nil || !state.Paused || !state.Restored.Equal(b.clock.Now()) || state.Reason != "restored" {
+		if state, err = b.records.Reporter(b.ctx, id); err != nil || !state.Paused || !state.Restored.Equal(b.clock.Now()) || state.Reason != "restored" {
 			b.Errorf("%s: %+v, %v", id, state, err)
 		}
 	}
 	state.Paused = false
-	b.must(b.store.SetReporter(b.ctx, "a", state, actor))
-	if state, err = b.store.Reporter(b.ctx, "a"); err != nil || state.Paused || state.Restored.IsZero() {
+	b.must(b.records.SetReporter(b.ctx, "a", state, actor))
+	if state, err = b.records.Reporter(b.ctx, "a"); err != nil || state.Paused || state.Restored.IsZero() {
 		b.Errorf("%+v, %v", state, err)
 	}
 }

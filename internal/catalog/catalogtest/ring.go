@@ -23,10 +23,10 @@ func authenticateConstant(b *bench) {
 	_, good := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	_, expired := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead, Expires: b.clock.Now().Add(time.Second)})
 	gone, revoked := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	_, err := b.store.RevokeKey(b.ctx, "a", gone.ID, by)
+	_, err := b.keys.RevokeKey(b.ctx, "a", gone.ID, by)
 	b.must(err)
 	b.clock.Advance(time.Minute)
-	_, err = b.store.AuthenticateKey(b.ctx, good)
+	_, err = b.keys.AuthenticateKey(b.ctx, good)
 	b.must(err)
 
 	other := func(c byte) string {
@@ -53,7 +53,7 @@ func authenticateConstant(b *bench) {
 		"expired":       expired,
 		"revoked":       revoked,
 	} {
-		k, err := b.store.AuthenticateKey(b.ctx, token)
+		k, err := b.keys.AuthenticateKey(b.ctx, token)
 		if got := message(err); got != "unauthenticated: the key is not valid" || k != (catalog.Key{}) {
 			b.Errorf("%s: key %+v, answer %q", name, k, got)
 		}
@@ -75,7 +75,7 @@ func authenticateExpiry(b *bench) {
 		{expires.Add(-1), true}, // the clock went back
 	} {
 		b.clock.Set(step.at)
-		_, err := b.store.AuthenticateKey(b.ctx, token)
+		_, err := b.keys.AuthenticateKey(b.ctx, token)
 		if (err == nil) != step.valid {
 			b.Fatalf("at %v: %v", step.at, err)
 		}
@@ -84,7 +84,7 @@ func authenticateExpiry(b *bench) {
 		}
 		b.reopen(b.limit)
 	}
-	page, err := b.store.Keys(b.ctx, "a", catalog.Page{})
+	page, err := b.keys.Keys(b.ctx, "a", catalog.Page{})
 	b.must(err)
 	if len(page.Items) != 1 {
 		b.Fatal("an expired key is listed no more")
@@ -96,15 +96,15 @@ func authenticateRevoked(b *bench) {
 	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest})
 	_, stays := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest})
 	for range 3 { // the key is hot
-		_, err := b.store.AuthenticateKey(b.ctx, token)
+		_, err := b.keys.AuthenticateKey(b.ctx, token)
 		b.must(err)
 	}
-	_, err := b.store.RevokeKey(b.ctx, "a", k.ID, by)
+	_, err := b.keys.RevokeKey(b.ctx, "a", k.ID, by)
 	b.must(err)
 	for range 2 {
-		_, err = b.store.AuthenticateKey(b.ctx, token)
+		_, err = b.keys.AuthenticateKey(b.ctx, token)
 		b.wantKind(err, meter.KindUnauthenticated)
-		_, err = b.store.AuthenticateKey(b.ctx, stays)
+		_, err = b.keys.AuthenticateKey(b.ctx, stays)
 		b.must(err)
 		b.reopen(b.limit)
 	}
@@ -120,22 +120,22 @@ func authenticateConcurrent(b *bench) {
 		organization := []string{"a", "b"}[w%2]
 		wg.Go(func() {
 			for round := range rounds {
-				k, token, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: organization, Role: catalog.RoleRead}, actor)
+				k, token, err := b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: organization, Role: catalog.RoleRead}, actor)
 				if err != nil {
 					b.Error(err)
 					return
 				}
-				if got, err := b.store.AuthenticateKey(b.ctx, token); err != nil || got.ID != k.ID {
+				if got, err := b.keys.AuthenticateKey(b.ctx, token); err != nil || got.ID != k.ID {
 					b.Errorf("a new key: %+v, %v", got, err)
 				}
 				if round%2 == 0 {
 					valid[w] = append(valid[w], token)
 					continue
 				}
-				if _, err := b.store.RevokeKey(b.ctx, organization, k.ID, by); err != nil {
+				if _, err := b.keys.RevokeKey(b.ctx, organization, k.ID, by); err != nil {
 					b.Error(err)
 				}
-				if _, err := b.store.AuthenticateKey(b.ctx, token); meter.KindOf(err) != meter.KindUnauthenticated {
+				if _, err := b.keys.AuthenticateKey(b.ctx, token); meter.KindOf(err) != meter.KindUnauthenticated {
 					b.Errorf("a revoked key: %v", err)
 				}
 			}
@@ -148,7 +148,7 @@ func authenticateConcurrent(b *bench) {
 				b.Fatalf("worker %d has %d keys", w, len(valid[w]))
 			}
 			for _, token := range valid[w] {
-				_, err := b.store.AuthenticateKey(b.ctx, token)
+				_, err := b.keys.AuthenticateKey(b.ctx, token)
 				b.must(err)
 			}
 		}
@@ -170,9 +170,9 @@ func authenticateConcurrent(b *bench) {
 // used is the last use of a key as Key and Keys tell it.
 func (b *bench) used(k catalog.Key) time.Time {
 	b.Helper()
-	one, err := b.store.Key(b.ctx, k.Organization, k.ID)
+	one, err := b.keys.Key(b.ctx, k.Organization, k.ID)
 	b.must(err)
-	page, err := b.store.Keys(b.ctx, k.Organization, catalog.Page{})
+	page, err := b.keys.Keys(b.ctx, k.Organization, catalog.Page{})
 	b.must(err)
 	for _, listed := range page.Items {
 		if listed.ID == k.ID && listed != one {
@@ -188,7 +188,7 @@ func lastUsed(b *bench) {
 	if got := b.used(k); !got.IsZero() {
 		b.Fatalf("a key that was not used was used at %v", got)
 	}
-	_, err := b.store.AuthenticateKey(b.ctx, token[:len(token)-1]+"_")
+	_, err := b.keys.AuthenticateKey(b.ctx, token[:len(token)-1]+"_")
 	b.wantKind(err, meter.KindUnauthenticated)
 	if got := b.used(k); !got.IsZero() {
 		b.Fatalf("a refused use counts: %v", got)
@@ -202,7 +202,7 @@ func lastUsed(b *bench) {
 		{49*time.Hour + time.Minute, 49 * time.Hour},
 	} {
 		b.clock.Set(noon.Add(step.after))
-		_, err := b.store.AuthenticateKey(b.ctx, token)
+		_, err := b.keys.AuthenticateKey(b.ctx, token)
 		b.must(err)
 		if got, want := b.used(k), noon.Add(step.want); !got.Equal(want) {
 			b.Fatalf("used after %v: %v, want %v", step.after, got, want)
@@ -214,15 +214,15 @@ func lastUsedKept(b *bench) {
 	b.organization("a")
 	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	b.must(b.store.FlushLastUsed(b.ctx))
+	b.must(b.keys.FlushLastUsed(b.ctx))
 	noon := b.clock.Now()
 	for hour := range 3 {
 		b.clock.Set(noon.Add(time.Duration(hour) * time.Hour))
-		_, err := b.store.AuthenticateKey(b.ctx, token)
+		_, err := b.keys.AuthenticateKey(b.ctx, token)
 		b.must(err)
 		if hour == 1 {
-			b.must(b.store.FlushLastUsed(b.ctx))
-			b.must(b.store.FlushLastUsed(b.ctx))
+			b.must(b.keys.FlushLastUsed(b.ctx))
+			b.must(b.keys.FlushLastUsed(b.ctx))
 		}
 		b.reopen(b.limit)
 		if got, want := b.used(k), noon.Add(time.Duration(hour)*time.Hour); !got.Equal(want) {

@@ -37,16 +37,18 @@ func RunShared(t *testing.T, fresh func(t *testing.T) string, disconnect func(t 
 const seenWithin = catalog.KeysCheckEvery + 30*time.Minute
 
 // other opens the catalogue once more.
-func (b *bench) other() *catalog.Store {
+func (b *bench) other() (*catalog.Store, *catalog.Keys) {
 	b.Helper()
-	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.Now, Limits: b.limit, SecretKeyFile: b.file})
+	s, err := catalog.Open(b.ctx, b.dsn, catalog.Options{Clock: b.clock.Now, Limits: b.limit})
 	b.must(err)
 	b.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			b.Errorf("Close: %v", err)
 		}
 	})
-	return s
+	keys, err := catalog.OpenKeys(b.ctx, s, b.file)
+	b.must(err)
+	return s, keys
 }
 
 // eventually waits until done holds; each look costs the database one answer.
@@ -60,9 +62,9 @@ func (b *bench) eventually(what string, done func() bool) {
 	}
 }
 
-func (b *bench) valid(s *catalog.Store, token string) func() bool {
+func (b *bench) valid(k *catalog.Keys, token string) func() bool {
 	return func() bool {
-		_, err := s.AuthenticateKey(b.ctx, token)
+		_, err := k.AuthenticateKey(b.ctx, token)
 		return err == nil
 	}
 }
@@ -70,25 +72,25 @@ func (b *bench) valid(s *catalog.Store, token string) func() bool {
 func not(f func() bool) func() bool { return func() bool { return !f() } }
 
 func sharedCreate(b *bench) {
-	other := b.other()
+	_, otherKeys := b.other()
 	b.organization("a")
 	k, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest, Customer: "acme"})
-	b.eventually("the other process knows the key", b.valid(other, token))
-	got, err := other.AuthenticateKey(b.ctx, token)
+	b.eventually("the other process knows the key", b.valid(otherKeys, token))
+	got, err := otherKeys.AuthenticateKey(b.ctx, token)
 	b.must(err)
 	if got != k {
 		b.Errorf("the other process has %+v, want %+v", got, k)
 	}
-	back, token, err := other.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+	back, token, err := otherKeys.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
 	b.must(err)
-	b.eventually("this process knows the other's key", b.valid(b.store, token))
+	b.eventually("this process knows the other's key", b.valid(b.keys, token))
 	b.clock.Advance(2 * time.Hour)
-	b.must(other.FlushLastUsed(b.ctx))
-	_, err = b.store.AuthenticateKey(b.ctx, token)
+	b.must(otherKeys.FlushLastUsed(b.ctx))
+	_, err = b.keys.AuthenticateKey(b.ctx, token)
 	b.must(err)
 	// A refresh does not forget what is known of a key's last use.
 	_, third := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
-	b.eventually("the third key", b.valid(other, third))
+	b.eventually("the third key", b.valid(otherKeys, third))
 	if got := b.used(back); !got.Equal(b.clock.Now()) {
 		b.Errorf("used at %v, want %v", got, b.clock.Now())
 	}
@@ -98,50 +100,50 @@ func sharedRevoke(b *bench) {
 	b.organization("a")
 	gone, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest})
 	_, stays := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest})
-	other := b.other()
-	_, err := other.AuthenticateKey(b.ctx, token)
+	_, otherKeys := b.other()
+	_, err := otherKeys.AuthenticateKey(b.ctx, token)
 	b.must(err)
-	_, err = b.store.RevokeKey(b.ctx, "a", gone.ID, by)
+	_, err = b.keys.RevokeKey(b.ctx, "a", gone.ID, by)
 	b.must(err)
-	_, err = b.store.AuthenticateKey(b.ctx, token) // at once where it was revoked
+	_, err = b.keys.AuthenticateKey(b.ctx, token) // at once where it was revoked
 	b.wantKind(err, meter.KindUnauthenticated)
-	b.eventually("the other process refuses the key", not(b.valid(other, token)))
-	_, err = other.AuthenticateKey(b.ctx, stays)
+	b.eventually("the other process refuses the key", not(b.valid(otherKeys, token)))
+	_, err = otherKeys.AuthenticateKey(b.ctx, stays)
 	b.must(err)
 }
 
 func sharedReconnect(b *bench) {
 	b.organization("a")
 	gone, token := b.key(catalog.NewKey{Organization: "a", Role: catalog.RoleIngest})
-	other := b.other()
+	_, otherKeys := b.other()
 	for range 3 {
 		b.disconnect()
 		var fresh string
 		b.eventually("a key can be made", func() bool {
-			_, made, err := b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+			_, made, err := b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
 			fresh = made
 			return err == nil
 		})
-		b.eventually("a key made after the break is known", b.valid(other, fresh))
+		b.eventually("a key made after the break is known", b.valid(otherKeys, fresh))
 	}
 	b.disconnect()
 	b.eventually("the key can be revoked", func() bool {
-		_, err := b.store.RevokeKey(b.ctx, "a", gone.ID, by)
+		_, err := b.keys.RevokeKey(b.ctx, "a", gone.ID, by)
 		return err == nil
 	})
-	b.eventually("a key revoked after the break is refused", not(b.valid(other, token)))
+	b.eventually("a key revoked after the break is refused", not(b.valid(otherKeys, token)))
 }
 
 func sharedEdgeGrid(b *bench) {
 	b.organization("a")
-	other := b.other()
+	_, otherKeys := b.other()
 	k, c := b.edgeGrid(catalog.NewKey{Organization: "a", Role: catalog.RoleRead})
 	known := func() bool {
-		got, credential, known := other.EdgeGridKey(c.ClientToken)
+		got, credential, known := otherKeys.EdgeGridKey(c.ClientToken)
 		return known && got == k && credential == c
 	}
 	b.eventually("the other process knows the credential", known)
-	_, err := b.store.RevokeKey(b.ctx, "a", k.ID, by)
+	_, err := b.keys.RevokeKey(b.ctx, "a", k.ID, by)
 	b.must(err)
 	b.eventually("the other process does not know it any more", not(known))
 }
@@ -150,7 +152,7 @@ func sharedBinding(b *bench) {
 	b.organization("a") // changes need no ledger where none is named
 	b.must(b.store.BindLedger(b.ctx, "first"))
 	b.must(b.store.BindLedger(b.ctx, "first"))
-	other := b.other()
+	other, _ := b.other()
 	err := other.BindLedger(b.ctx, "second")
 	b.wantKind(err, meter.KindConflict)
 	if !strings.Contains(err.Error(), "first") || !strings.Contains(err.Error(), "second") {
@@ -170,7 +172,7 @@ func sharedBinding(b *bench) {
 	// The first ledger's process changes nothing any more.
 	_, err = b.store.CreateOrganization(b.ctx, catalog.NewOrganization{ID: "c"}, actor)
 	b.wantKind(err, meter.KindConflict)
-	_, _, err = b.store.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
+	_, _, err = b.keys.CreateKey(b.ctx, catalog.NewKey{Organization: "a", Role: catalog.RoleRead}, actor)
 	b.wantKind(err, meter.KindConflict)
 	page, err := b.store.Organizations(b.ctx, catalog.Page{})
 	b.must(err)

@@ -36,6 +36,7 @@ type World struct {
 	URL     string
 	Clock   *fixedtest.Clock
 	Catalog *catalog.Store
+	Keys    *catalog.Keys
 	Ledger  *ledger.Ledger
 	Service *metering.Service
 	Token   string             // the first key: admin of default, with the operator right
@@ -56,12 +57,14 @@ func New(t testing.TB, o Options) *World {
 	var err error
 	w.Catalog, err = catalog.Open(ctx, o.DSN, catalog.Options{Clock: w.Clock.Now})
 	w.Check(err)
-	w.Token, err = w.Catalog.EnsureDefault(ctx, "test")
+	w.Keys, err = catalog.OpenKeys(ctx, w.Catalog, "")
+	w.Check(err)
+	w.Token, err = w.Keys.EnsureDefault(ctx, "test")
 	w.Check(err)
 	w.Ledger, err = ledger.Open(ctx, ledger.Options{Dir: filepath.Join(dir, "ledger"), Clock: w.Clock.Now, Limits: o.Limits,
 		Fatal: func(m string) { t.Errorf("the ledger failed: %s", m) }})
 	w.Check(err)
-	w.Service, err = metering.New(ctx, metering.Options{Ledger: w.Ledger, Catalog: w.Catalog, Clock: w.Clock.Now})
+	w.Service, err = metering.New(ctx, metering.Options{Ledger: w.Ledger, Catalog: w.Catalog, Keys: w.Keys, Clock: w.Clock.Now})
 	w.Check(err)
 	w.Admin, err = w.Service.Authenticate(ctx, w.Token, "")
 	w.Check(err)
@@ -123,7 +126,7 @@ func (w *World) NewKey(role catalog.Role, customer string) string {
 // CreateKey creates a key.
 func (w *World) CreateKey(n catalog.NewKey) string {
 	w.Helper()
-	_, token, err := w.Catalog.CreateKey(context.Background(), n, "test")
+	_, token, err := w.Keys.CreateKey(context.Background(), n, "test")
 	w.Check(err)
 	return token
 }
