@@ -19,7 +19,7 @@ type VerifyCmd struct {
 
 	Data   string   `required:"" placeholder:"DIR" help:"The data directory. No server may be using it."`
 	Memory byteSize `default:"512MiB" help:"Memory for sorting identities and adding up cells. With less memory the log is read more often."`
-	JSON   bool     `name:"json" help:"Print the report as JSON."`
+	JSON   bool     `name:"json" help:"Print the result as JSON."`
 }
 
 // Help says what is checked.
