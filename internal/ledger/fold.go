@@ -3,7 +3,6 @@ package ledger
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
@@ -475,9 +474,4 @@ func (o *orgState) noteTimes(rows *block.Rows, verdicts []state.Verdict, before 
 		}
 		r.MinTime, r.MaxTime = min(r.MinTime, t), max(r.MaxTime, t)
 	}
-}
-
-// slotStart returns the first instant of a slot.
-func slotStart(slot int32, width time.Duration) time.Time {
-	return time.Unix(0, int64(slot)*int64(width)).UTC()
 }

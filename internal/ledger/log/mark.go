@@ -14,11 +14,12 @@ import (
 	"odometer/internal/ledger/disk"
 )
 
-// A write-ahead log that is gone, or cut where a chunk ends, looks to the
-// engine like one to which nothing more was written. The mark knows
-// better: a small file beside the stores, written in place after each sync with
-// what is durable since then, and never before. It is synced at checkpoints only: a
-// power failure may leave an older one, which is a lower bound as well.
+// Mark remembers where the log ends. A write-ahead log that is gone, or cut where
+// a chunk ends, looks to the engine like one to which nothing more was written.
+// The mark knows better: a small file beside the stores, written in place after
+// each sync with what is durable since then, and never before. It is synced at
+// checkpoints only: a power failure may leave an older one, which is a lower
+// bound as well.
 //
 //	acknowledged:8 checkpoint:8 checksum:4     little-endian
 //
