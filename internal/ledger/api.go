@@ -1,13 +1,3 @@
-// Package ledger counts usage: an ordered, durable log of blocks of events
-// and a fold of that log that judges every event once and keeps the totals.
-//
-// The log is the truth; identities, cells, dictionaries and verdicts are a
-// pure function of it and can be rebuilt from it at any time.
-//
-//	Append:  Builder ─► encode ─► log (one sync per group) ─► fold ─► answer
-//	Usage:   cells (checkpoint + frozen + active)  or  a scan of blocks
-//
-// All methods of Ledger may be called from many goroutines.
 package ledger
 
 import (
@@ -219,4 +209,22 @@ type VoidResult struct {
 	Voided     int
 	Duplicates int // already voided
 	Rejected   []EventError
+}
+
+// Sample says what a definition makes of the latest events.
+type Sample struct {
+	Events   int  // looked at: accepted ones, voided or not
+	Complete bool // there are no older ones
+	From, To time.Time
+	OfType   int            // of the meter's event type
+	LeftOut  int            // of these by its filters
+	Skipped  map[string]int // by reason
+	Counted  int
+	Sum      meter.Decimal  // of the counted values, where the meter takes numbers
+	Types    map[string]int // events by type, of the first that were met
+	// Of events of the meter's type, whatever its filters say:
+	Present map[string]int      // events that have an attribute
+	Names   []string            // the attributes that they have, the first of them
+	Unmet   []AttrFilter        // values of the query's filters that none of them has
+	Known   map[string][]string // and values that they have in these attributes, the first of them
 }

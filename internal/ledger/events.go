@@ -147,14 +147,14 @@ func (e *eventLister) block(h *block.Header, start uint32) (more bool, err error
 	return e.rejections(h, rows, start)
 }
 
-// bytes is what an event takes in a page.
-func (r *EventRecord) bytes() int64 {
+// recordBytes is what an event takes in a page.
+func recordBytes(r *EventRecord) int64 {
 	return int64(len(r.ID)+len(r.Source)+len(r.Type)+len(r.Customer)+len(r.Data)+len(r.Reason)) + 256
 }
 
 // add puts an event into the page; false when the page is full in number or bytes.
 func (e *eventLister) add(r EventRecord) bool {
-	e.bytes += r.bytes()
+	e.bytes += recordBytes(&r)
 	if len(e.page.Events) == e.limit || len(e.page.Events) > 0 && e.bytes > e.l.limits.PageBytes {
 		e.page.NextCursor = eventsCursor(r.Sequence, r.Ordinal)
 		return false
@@ -395,7 +395,7 @@ func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]EventRecord, error)
 		if err != nil {
 			return nil, err
 		}
-		if size += r.bytes(); size > l.limits.PageBytes && len(out) > 0 {
+		if size += recordBytes(&r); size > l.limits.PageBytes && len(out) > 0 {
 			break
 		}
 		out = append(out, r)

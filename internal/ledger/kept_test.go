@@ -161,7 +161,7 @@ func TestAnswersNotKept(t *testing.T) {
 	for name, change := range map[string]func(q *UsageQuery){
 		"from": func(q *UsageQuery) { q.From = q.From.Add(time.Hour) }, "to": func(q *UsageQuery) { q.To = q.To.Add(time.Hour) },
 		"meter": func(q *UsageQuery) { q.Meter = "requests" }, "groups": func(q *UsageQuery) { q.GroupBy = nil },
-		"filter": func(q *UsageQuery) { q.Filters = []AttrFilter{{"customer", []string{"c1"}}} }, "customer": func(q *UsageQuery) { q.Customer = &customer },
+		"filter": func(q *UsageQuery) { q.Filters = []AttrFilter{{Attribute: "customer", Values: []string{"c1"}}} }, "customer": func(q *UsageQuery) { q.Customer = &customer },
 		"window": func(q *UsageQuery) { q.Window = "day" }, "fill": func(q *UsageQuery) { q.FillZero = true }, "limit": func(q *UsageQuery) { q.Limit = 1 },
 		"zone": func(q *UsageQuery) { q.Location = time.FixedZone("UTC+1", 3600) },
 	} {
@@ -172,8 +172,8 @@ func TestAnswersNotKept(t *testing.T) {
 		}
 	}
 	a, b := q, q
-	a.Filters = []AttrFilter{{"customer", []string{"c0", "c1"}}, {"region", []string{"r"}}}
-	b.Filters = []AttrFilter{{"region", []string{"r"}}, {"customer", []string{"c1", "c0"}}}
+	a.Filters = []AttrFilter{{Attribute: "customer", Values: []string{"c0", "c1"}}, {Attribute: "region", Values: []string{"r"}}}
+	b.Filters = []AttrFilter{{Attribute: "region", Values: []string{"r"}}, {Attribute: "customer", Values: []string{"c1", "c0"}}}
 	ask(t, l, a)
 	if !isKept(t, l, b) {
 		t.Error("the order of filters matters")
@@ -237,7 +237,7 @@ func BenchmarkUsage(b *testing.B) {
 			b.Fatal(err)
 		}
 		q := UsageQuery{Organization: "default", Meter: "requests", From: october, To: october.AddDate(0, 1, 0), GroupBy: []string{"service"},
-			Filters: []AttrFilter{{"customer", []string{"acme"}}}}
+			Filters: []AttrFilter{{Attribute: "customer", Values: []string{"acme"}}}}
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				if u, err := l.Usage(context.Background(), q); err != nil || len(u.Rows) != 50 {

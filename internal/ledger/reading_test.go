@@ -38,7 +38,7 @@ func TestEventsPageBytes(t *testing.T) {
 		}
 		var bytes int64
 		for i := range page.Events {
-			bytes += page.Events[i].bytes()
+			bytes += recordBytes(&page.Events[i])
 			ids = append(ids, page.Events[i].ID)
 		}
 		if bytes > most && len(page.Events) != 1 {
@@ -84,7 +84,7 @@ func TestUsagePageBytes(t *testing.T) {
 			}
 			var bytes int64
 			for i := range u.Rows {
-				bytes += u.Rows[i].bytes()
+				bytes += rowBytes(&u.Rows[i])
 			}
 			if bytes > most || len(u.Rows) > 100 || len(u.Rows) == 0 {
 				t.Errorf("a page of %d rows has %d bytes", len(u.Rows), bytes)

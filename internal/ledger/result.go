@@ -100,7 +100,7 @@ func (l *Ledger) rowError(rows *block.Rows, i int, v state.Verdict, reason strin
 
 func (l *Ledger) conflictError(rows *block.Rows, i int, first idset.Entry, explain bool) EventError {
 	e := l.rowError(rows, i, state.Conflict, "conflict: this source and id were accepted with other content")
-	e.First = Place{first.Seq, first.Ord}
+	e.First = Place{Sequence: first.Seq, Ordinal: first.Ord}
 	if explain {
 		if h, err := l.header(first.Seq); err == nil {
 			if old, err := l.cachedRows(&h); err == nil && int(first.Ord) < old.N {

@@ -11,7 +11,7 @@ type rowPage struct {
 
 func (p *rowPage) add(r UsageRow) error {
 	if len(p.rows) < p.most {
-		if err := p.room.grow(r.bytes()); err != nil {
+		if err := p.room.grow(rowBytes(&r)); err != nil {
 			return err
 		}
 		p.rows = append(p.rows, r)
@@ -23,7 +23,7 @@ func (p *rowPage) add(r UsageRow) error {
 	if p.most == 0 || compareRows(r, p.rows[0]) >= 0 {
 		return nil
 	}
-	more := r.bytes() - p.rows[0].bytes()
+	more := rowBytes(&r) - rowBytes(&p.rows[0])
 	if err := p.room.grow(more); err != nil {
 		return err
 	}
@@ -46,8 +46,8 @@ func (p *lastFirst) Pop() any {
 	return last
 }
 
-// bytes is what a row takes in a page.
-func (r *UsageRow) bytes() int64 {
+// rowBytes is what a row takes in a page.
+func rowBytes(r *UsageRow) int64 {
 	n := int64(rowOverhead)
 	for _, text := range r.Group {
 		n += int64(len(text)) + textOverhead
@@ -59,7 +59,7 @@ func (r *UsageRow) bytes() int64 {
 func rowsWithin(rows []UsageRow, most int64) int {
 	var sum int64
 	for i := range rows {
-		if sum += rows[i].bytes(); sum > most && i > 0 {
+		if sum += rowBytes(&rows[i]); sum > most && i > 0 {
 			return i
 		}
 	}

@@ -27,24 +27,6 @@ type SampleQuery struct {
 	MostBytes    int64        // of their blocks, as stored
 }
 
-// Sample says what a definition makes of the latest events.
-type Sample struct {
-	Events   int  // looked at: accepted ones, voided or not
-	Complete bool // there are no older ones
-	From, To time.Time
-	OfType   int            // of the meter's event type
-	LeftOut  int            // of these by its filters
-	Skipped  map[string]int // by reason
-	Counted  int
-	Sum      meter.Decimal  // of the counted values, where the meter takes numbers
-	Types    map[string]int // events by type, of the first that were met
-	// Of events of the meter's type, whatever its filters say:
-	Present map[string]int      // events that have an attribute
-	Names   []string            // the attributes that they have, the first of them
-	Unmet   []AttrFilter        // values of the query's filters that none of them has
-	Known   map[string][]string // and values that they have in these attributes, the first of them
-}
-
 // What a sample names at most of each kind.
 const (
 	sampleTypes  = 10

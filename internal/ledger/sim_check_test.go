@@ -233,7 +233,7 @@ func (s *sim) checkLookup(o *simOrg) {
 		s.fatalf("lookup %v: %v", id, err)
 	}
 	g := got.Event
-	if g.Identity() != id || g.Type != e.Type || g.Customer != e.Customer || !g.Time.Equal(e.Time) || g.Sequence != e.seq || g.AcceptedAt.UnixNano() != e.accepted || g.Verdict != state.Accepted {
+	if identityOf(&g) != id || g.Type != e.Type || g.Customer != e.Customer || !g.Time.Equal(e.Time) || g.Sequence != e.seq || g.AcceptedAt.UnixNano() != e.accepted || g.Verdict != state.Accepted {
 		s.fatalf("lookup %v = %+v, want %+v", id, g, e)
 	}
 	if (g.Voided != nil) != (e.voided != 0) || g.Voided != nil && (g.Voided.Sequence != e.voidSeq || g.Voided.At.UnixNano() != e.voided || g.Voided.Reason != "a reason") {
@@ -275,5 +275,5 @@ func (s *sim) checkLookup(o *simOrg) {
 	}
 }
 
-// Identity is what the record is looked up by.
-func (r *EventRecord) Identity() meter.Identity { return meter.Identity{Source: r.Source, ID: r.ID} }
+// identityOf is what the record is looked up by.
+func identityOf(r *EventRecord) meter.Identity { return meter.Identity{Source: r.Source, ID: r.ID} }
