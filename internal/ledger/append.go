@@ -10,7 +10,6 @@ import (
 	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/idset"
 	"odometer/internal/ledger/log"
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -33,7 +32,7 @@ type pending struct {
 // answer is what the fold says of one pending.
 type answer struct {
 	seq      uint64
-	verdicts []state.Verdict // of the request's rows
+	verdicts []meter.Verdict // of the request's rows
 	first    []idset.Entry   // per conflicting row, in order: where the identity was first seen
 	atomic   bool            // refused as a whole
 	skips    requestSkips
@@ -171,34 +170,34 @@ func (l *Ledger) Discard(b *block.Builder) { l.builders.Put(b) }
 // Append stores the staged request, judges its events and answers once they
 // are durable, counted and visible. It consumes b. Errors, before anything
 // was stored: KindOverloaded, KindStorageFull, KindUnavailable.
-func (l *Ledger) Append(ctx context.Context, b *block.Builder) (Result, error) {
+func (l *Ledger) Append(ctx context.Context, b *block.Builder) (meter.Result, error) {
 	return l.append(ctx, b, false)
 }
 
 // AppendSealed is Append for a sender who may not see all of the
 // organization's events: its answer is made of what was sent and of verdicts,
 // and nothing that is stored is read for it.
-func (l *Ledger) AppendSealed(ctx context.Context, b *block.Builder) (Result, error) {
+func (l *Ledger) AppendSealed(ctx context.Context, b *block.Builder) (meter.Result, error) {
 	return l.append(ctx, b, true)
 }
 
-func (l *Ledger) append(ctx context.Context, b *block.Builder, sealed bool) (Result, error) {
+func (l *Ledger) append(ctx context.Context, b *block.Builder, sealed bool) (meter.Result, error) {
 	defer func() {
 		if l.stopped() == nil { // else the appender may be at work on its rows
 			l.builders.Put(b)
 		}
 	}()
 	if err := ctx.Err(); err != nil {
-		return Result{}, meter.WrapError(meter.KindUnavailable, err, "the request was given up")
+		return meter.Result{}, meter.WrapError(meter.KindUnavailable, err, "the request was given up")
 	}
 	rows := b.Rows()
 	if err := l.accepting(rows.Org); err != nil {
-		return Result{}, err
+		return meter.Result{}, err
 	}
 	p := &pending{org: rows.Org, rows: rows, kind: block.KindEvents, done: make(chan answer, 1)}
 	rejections := l.limitRejections(rows)
 	if err := l.probe(p); err != nil {
-		return Result{}, err
+		return meter.Result{}, err
 	}
 	if rows.N >= l.limits.MergeRows {
 		p.body = block.Encode(nil, rows)
@@ -207,14 +206,14 @@ func (l *Ledger) append(ctx context.Context, b *block.Builder, sealed bool) (Res
 		p.size = int64(rows.N)*128 + 256
 	}
 	if err := l.queue.push(p); err != nil {
-		return Result{}, err
+		return meter.Result{}, err
 	}
 	// From here on the outcome is the log's: waiting is not given up, the
 	// answer comes within one sync and one fold.
 	a := <-p.done
 	l.queue.release(p)
 	if a.err != nil {
-		return Result{}, a.err
+		return meter.Result{}, a.err
 	}
 	return l.result(rows, rejections, a, sealed), nil
 }

@@ -10,11 +10,10 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
-func appendAtomic(t *testing.T, l *Ledger, events []testEvent, rejected int) Result {
+func appendAtomic(t *testing.T, l *Ledger, events []testEvent, rejected int) meter.Result {
 	t.Helper()
 	b := stage(t, l, "default", events)
 	for i := range rejected {
@@ -60,7 +59,7 @@ func TestAtomicRequests(t *testing.T) {
 			}
 			var reasons []string
 			for i, x := range r.Errors {
-				if x.Index != i || x.Verdict != state.Rejected {
+				if x.Index != i || x.Verdict != meter.Rejected {
 					t.Errorf("%s: %+v", name, x)
 				}
 				reasons = append(reasons, x.Text())
@@ -117,7 +116,7 @@ func TestSameIDInConcurrentRequests(t *testing.T) {
 	const rounds, senders = 30, 8
 	accepted, duplicates, conflicts := 0, 0, 0
 	for round := range rounds {
-		results := make([]Result, senders)
+		results := make([]meter.Result, senders)
 		var wg sync.WaitGroup
 		for i := range senders {
 			e := sampleEvents(3, fmt.Sprint("r", round))
@@ -156,7 +155,7 @@ func TestSameIDInConcurrentRequests(t *testing.T) {
 		l = openTest(t, o)
 	}
 	rec, err := l.Lookup(context.Background(), "default", "test", "r0-0")
-	if err != nil || len(rec.Conflicts) != 2 || rec.Event.Verdict != state.Accepted {
+	if err != nil || len(rec.Conflicts) != 2 || rec.Event.Verdict != meter.Accepted {
 		t.Fatalf("%+v %v", rec, err)
 	}
 }
@@ -196,7 +195,7 @@ func TestReadersSeeWhatWasAcknowledged(t *testing.T) {
 					mu.Lock()
 					least := acked
 					mu.Unlock()
-					u, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
+					u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
 					if err != nil {
 						t.Error(err)
 						return
@@ -237,7 +236,7 @@ func TestSealedAnswers(t *testing.T) {
 				t.Fatalf("%+v %v", r, err)
 			}
 			for _, x := range r.Errors[:2] {
-				if x.Text() != sealedConflict || x.First != (Place{}) || x.Difference != "" {
+				if x.Text() != sealedConflict || x.First != (meter.Place{}) || x.Difference != "" {
 					t.Errorf("atomic %v: %+v", atomic, x)
 				}
 			}

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"odometer/internal/ledger/block"
-	"odometer/internal/ledger/state"
+	"odometer/internal/meter"
 )
 
 // Backfill folds the blocks before a meter's definition into the meter's
@@ -25,7 +25,7 @@ type backfillBatch struct {
 	seq      uint64 // the batch takes the cursor to here
 	header   *block.Header
 	rows     *block.Rows // nil: no events of the organization up to seq
-	verdicts []state.Verdict
+	verdicts []meter.Verdict
 	meters   []*meterState
 	folded   chan error
 }
@@ -205,7 +205,7 @@ func (l *Ledger) hideVoided(b *backfillBatch) error {
 	}
 	for ord, n := range voids {
 		if n.Sequence < b.meters[0].record.Created {
-			b.verdicts[ord] = state.Rejected
+			b.verdicts[ord] = meter.Rejected
 		}
 	}
 	return nil

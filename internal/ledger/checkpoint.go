@@ -15,6 +15,7 @@ import (
 	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/idset"
 	"odometer/internal/ledger/state"
+	"odometer/internal/meter"
 )
 
 // delta is what the fold has added since the last freeze. A checkpoint writes
@@ -106,7 +107,7 @@ func (l *Ledger) noteBlock(org *orgState, it *foldItem) {
 			d.verdicts[h.Sequence] = v
 			d.side += int64(len(v)) + verdictBytes
 			for i, verdict := range l.fold.verdicts {
-				if verdict == state.Conflict {
+				if verdict == meter.Conflict {
 					d.note(state.ConflictKey(org.name, it.rows.Hashes[i], h.Sequence, uint32(i)), nil)
 				}
 			}

@@ -24,7 +24,7 @@ func TestClockAYearAheadAndBack(t *testing.T) {
 	createMeters(t, l, "default", testMeters()[:1])
 	count := func(at time.Time) string {
 		t.Helper()
-		u, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour), AsOf: at})
+		u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour), AsOf: at})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -142,7 +142,7 @@ func TestMergedBlocksReadTheSame(t *testing.T) {
 		fillSmall(t, l, rng, 120, &next)
 		voidRandom(t, l, rng, 5, next)
 		want := logContent(t, l.log)
-		usage, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "bytes", From: testStart.Add(-96 * time.Hour), To: testStart.Add(time.Hour), Window: "hour", AsOf: l.now()})
+		usage, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "bytes", From: testStart.Add(-96 * time.Hour), To: testStart.Add(time.Hour), Window: "hour", AsOf: l.now()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestMergedBlocksReadTheSame(t *testing.T) {
 		flushDirty(t, l, 50)
 		compareMeters(t, l, voidableMeters(), "day")
 		verifyClean(t, l)
-		again, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "bytes", From: testStart.Add(-96 * time.Hour), To: testStart.Add(time.Hour), Window: "hour", AsOf: l.now()})
+		again, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "bytes", From: testStart.Add(-96 * time.Hour), To: testStart.Add(time.Hour), Window: "hour", AsOf: l.now()})
 		if err != nil || again.Total.Cmp(usage.Total) != 0 {
 			t.Fatalf("%s, %v; before the merge %s", again.Total, err, usage.Total)
 		}
@@ -315,10 +315,10 @@ func TestFlippedBitInAMergedBlock(t *testing.T) {
 	if affected < 30 || len(l.Damaged()) != affected {
 		t.Errorf("%d blocks named, %d noted", affected, len(l.Damaged()))
 	}
-	if _, err := l.Events(context.Background(), EventsQuery{Organization: "other"}); err != nil {
+	if _, err := l.Events(context.Background(), meter.EventsQuery{Organization: "other"}); err != nil {
 		t.Errorf("the other organization: %v", err)
 	}
-	if _, err := l.Events(context.Background(), EventsQuery{Organization: "default"}); meter.KindOf(err) != meter.KindCorrupt {
+	if _, err := l.Events(context.Background(), meter.EventsQuery{Organization: "default"}); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("the damaged organization: %v", err)
 	}
 	if err := l.log.Checkpoint("/copy"); err != nil { // whose runs nobody has read yet
@@ -382,7 +382,7 @@ func TestCompactLoop(t *testing.T) {
 		return storedRuns(t, l) > 2
 	})
 	voidRandom(t, l, rng, 20, next)
-	compareWithScan(t, l, UsageQuery{Meter: "bytes", Window: "day"})
+	compareWithScan(t, l, meter.UsageQuery{Meter: "bytes", Window: "day"})
 	verifyClean(t, l)
 }
 
@@ -421,7 +421,7 @@ func BenchmarkMergedBlocks(b *testing.B) {
 			}
 			b.ReportMetric(float64(n)/requests, "bytes/event-"+when)
 			start := time.Now()
-			u, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "bytes", From: testStart.Add(-time.Hour), To: testStart.Add(240 * time.Hour), AsOf: l.now().Add(time.Hour)})
+			u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "bytes", From: testStart.Add(-time.Hour), To: testStart.Add(240 * time.Hour), AsOf: l.now().Add(time.Hour)})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -26,7 +26,7 @@ type control struct {
 
 type meterUpdate struct {
 	Key string `json:"key"`
-	MeterPatch
+	meter.MeterPatch
 }
 
 const controlVersion = 1
@@ -145,25 +145,25 @@ func (l *Ledger) foldDelete(org *orgState, key string) error {
 // CreateMeter defines a meter and folds it from here on; what came before is
 // backfilled. The same definition again returns the meter as it stands;
 // another definition under the key is KindConflict.
-func (l *Ledger) CreateMeter(ctx context.Context, org string, m meter.Meter, actor string) (MeterState, error) {
+func (l *Ledger) CreateMeter(ctx context.Context, org string, m meter.Meter, actor string) (meter.MeterState, error) {
 	m = m.Normalize()
 	if err := m.Validate(); err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
 	if old, ok := l.Meter(org, m.Key); ok && old.SameDefinition(m) {
 		return old, nil
 	}
 	if err := l.MeterRoom(org, 1); err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
 	if err := l.definitionRoom(org, &m); err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
 	v, _, err := l.submitControl(ctx, org, control{Actor: actor, Create: &m})
 	if err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
-	return v.(MeterState), nil
+	return v.(meter.MeterState), nil
 }
 
 // MeterRoom says whether an organization may define so many meters more;
@@ -198,10 +198,10 @@ func (l *Ledger) definitionRoom(org string, m *meter.Meter) error {
 }
 
 // UpdateMeter changes what may change of a meter. KindNotFound if there is none.
-func (l *Ledger) UpdateMeter(ctx context.Context, org, key string, p MeterPatch, actor string) (MeterState, error) {
+func (l *Ledger) UpdateMeter(ctx context.Context, org, key string, p meter.MeterPatch, actor string) (meter.MeterState, error) {
 	old, ok := l.Meter(org, key)
 	if !ok {
-		return MeterState{}, meter.Errorf(meter.KindNotFound, "there is no meter %q", key)
+		return meter.MeterState{}, meter.Errorf(meter.KindNotFound, "there is no meter %q", key)
 	}
 	m := old.Meter
 	for _, c := range []struct {
@@ -213,13 +213,13 @@ func (l *Ledger) UpdateMeter(ctx context.Context, org, key string, p MeterPatch,
 		}
 	}
 	if err := m.Validate(); err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
 	v, _, err := l.submitControl(ctx, org, control{Actor: actor, Update: &meterUpdate{Key: key, MeterPatch: p}})
 	if err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
-	return v.(MeterState), nil
+	return v.(meter.MeterState), nil
 }
 
 // DeleteMeter removes a meter and its cells; the events stay. KindNotFound if there is none.
@@ -249,14 +249,14 @@ func (l *Ledger) SetTimeAssigned(ctx context.Context, org string, assigned bool,
 }
 
 // Meters returns the organization's meters in order of their definition.
-func (l *Ledger) Meters(org string) []MeterState {
+func (l *Ledger) Meters(org string) []meter.MeterState {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	o := l.peekOrg(org)
 	if o == nil {
 		return nil
 	}
-	out := make([]MeterState, len(o.meters))
+	out := make([]meter.MeterState, len(o.meters))
 	for i, m := range o.meters {
 		out[i] = m.state()
 	}
@@ -264,7 +264,7 @@ func (l *Ledger) Meters(org string) []MeterState {
 }
 
 // Meter returns one meter, false if there is none.
-func (l *Ledger) Meter(org, key string) (MeterState, bool) {
+func (l *Ledger) Meter(org, key string) (meter.MeterState, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if o := l.peekOrg(org); o != nil {
@@ -272,5 +272,5 @@ func (l *Ledger) Meter(org, key string) (MeterState, bool) {
 			return m.state(), true
 		}
 	}
-	return MeterState{}, false
+	return meter.MeterState{}, false
 }

@@ -53,7 +53,7 @@ func TestGroupsPerMeter(t *testing.T) {
 					if crowded && slices.Contains(by, "region") {
 						want = "events"
 					}
-					if got := compareWithScan(t, l, UsageQuery{Meter: m.Key, GroupBy: by, Window: "hour"}); got != want {
+					if got := compareWithScan(t, l, meter.UsageQuery{Meter: m.Key, GroupBy: by, Window: "hour"}); got != want {
 						t.Errorf("%s by %v of a meter of %d groups is answered from %s, want %s (backfilled %v)", m.Key, by, limit, got, want, backfilled)
 					}
 				}
@@ -116,10 +116,10 @@ func TestSetValues(t *testing.T) {
 		}
 		want := func(source string) {
 			t.Helper()
-			if got := compareWithScan(t, l, UsageQuery{Meter: "services", Window: "hour"}); got != source {
+			if got := compareWithScan(t, l, meter.UsageQuery{Meter: "services", Window: "hour"}); got != source {
 				t.Errorf("the total of %d values is answered from %s, want %s", limit, got, source)
 			}
-			if got := compareWithScan(t, l, UsageQuery{Meter: "services", GroupBy: []string{"customer"}}); got != "cells" {
+			if got := compareWithScan(t, l, meter.UsageQuery{Meter: "services", GroupBy: []string{"customer"}}); got != "cells" {
 				t.Errorf("customers of at most %d values are answered from %s", limit, got)
 			}
 		}

@@ -95,10 +95,10 @@ func TestVerifyFindsAMissingCell(t *testing.T) {
 
 func TestVerifyFindsAFlippedVerdict(t *testing.T) {
 	t.Parallel()
-	for name, to := range map[string]state.Verdict{"an accepted event as duplicate": state.Duplicate, "as conflict": state.Conflict, "as rejected": state.Rejected} {
+	for name, to := range map[string]meter.Verdict{"an accepted event as duplicate": meter.Duplicate, "as conflict": meter.Conflict, "as rejected": meter.Rejected} {
 		l := dataset(t, vfs.NewMem())
 		seq := firstBlock(t, l, "default")
-		verdicts := make([]state.Verdict, 600)
+		verdicts := make([]meter.Verdict, 600)
 		verdicts[7] = to
 		if err := l.state.Set(state.SeqKey(state.KeyVerdicts, seq), state.PackVerdicts(verdicts), pebble.Sync); err != nil {
 			t.Fatal(err)
@@ -266,11 +266,11 @@ func TestFlippedBitInABlock(t *testing.T) {
 	flipBody(t, storeOf(l), r, seq)
 	from, to := testStart, testStart.Add(time.Hour)
 	ctx := context.Background()
-	scan := UsageQuery{Organization: "default", Meter: "bytes", From: from, To: to, GroupBy: []string{"subject"}}
+	scan := meter.UsageQuery{Organization: "default", Meter: "bytes", From: from, To: to, GroupBy: []string{"subject"}}
 	if _, err := l.Usage(ctx, scan); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("a scan over a damaged block: %v", err)
 	}
-	if _, err := l.Events(ctx, EventsQuery{Organization: "default"}); meter.KindOf(err) != meter.KindCorrupt {
+	if _, err := l.Events(ctx, meter.EventsQuery{Organization: "default"}); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("a list over a damaged block: %v", err)
 	}
 	if _, err := l.Lookup(ctx, "default", "test", "default0-3"); meter.KindOf(err) != meter.KindCorrupt {
@@ -317,14 +317,14 @@ func TestDamagedBlockInTheTail(t *testing.T) {
 	ctx := context.Background()
 	for range 3 {
 		l := openTest(t, Options{Dir: "data", FS: fs})
-		q := UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)}
+		q := meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)}
 		if _, err := l.Usage(ctx, q); meter.KindOf(err) != meter.KindCorrupt || !strings.Contains(err.Error(), fmt.Sprintf("block %d", seq)) {
 			t.Fatalf("usage of the stopped organization: %v", err)
 		}
 		if _, err := l.Append(ctx, stage(t, l, "default", sampleEvents(1, "more"))); meter.KindOf(err) != meter.KindCorrupt {
 			t.Fatalf("append to the stopped organization: %v", err)
 		}
-		if _, err := l.Events(ctx, EventsQuery{Organization: "default"}); meter.KindOf(err) != meter.KindCorrupt {
+		if _, err := l.Events(ctx, meter.EventsQuery{Organization: "default"}); meter.KindOf(err) != meter.KindCorrupt {
 			t.Fatalf("events of the stopped organization: %v", err)
 		}
 		if _, err := l.Lookup(ctx, "default", "test", "default0-3"); meter.KindOf(err) != meter.KindCorrupt {
@@ -379,7 +379,7 @@ func TestVoidInADamagedBlock(t *testing.T) {
 	editLog(t, fs, func(db *pebble.DB) error { flipBody(t, db, r, seq); return nil })
 	for range 2 {
 		l := openTest(t, Options{Dir: "data", FS: fs})
-		_, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
+		_, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
 		if meter.KindOf(err) != meter.KindCorrupt || !strings.Contains(err.Error(), fmt.Sprintf("block %d is damaged", seq)) {
 			t.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func dirtyLeft(t *testing.T, l *Ledger) int {
 
 // compareWithScan asks the same question of the cells and of the events.
 // It returns where the first answer came from.
-func compareWithScan(t *testing.T, l *Ledger, q UsageQuery) string {
+func compareWithScan(t *testing.T, l *Ledger, q meter.UsageQuery) string {
 	t.Helper()
 	q.Organization, q.From, q.To = "default", testStart.Add(-4*24*time.Hour), testStart.Add(24*time.Hour)
 	have, err := l.Usage(context.Background(), q)
@@ -63,7 +63,7 @@ func compareWithScan(t *testing.T, l *Ledger, q UsageQuery) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := func(u *Usage) []string {
+	text := func(u *meter.Usage) []string {
 		out := []string{fmt.Sprint(u.Total, u.HasTotal)}
 		for _, r := range u.Rows {
 			out = append(out, fmt.Sprint(r.Start, r.End, r.Group, r.Value))
@@ -80,11 +80,11 @@ func compareMeters(t *testing.T, l *Ledger, meters []meter.Meter, window meter.W
 	t.Helper()
 	for _, m := range meters {
 		for n := range len(m.GroupBy) + 1 {
-			s := compareWithScan(t, l, UsageQuery{Meter: m.Key, Window: window, GroupBy: m.GroupBy[:n]})
+			s := compareWithScan(t, l, meter.UsageQuery{Meter: m.Key, Window: window, GroupBy: m.GroupBy[:n]})
 			sources = append(sources, fmt.Sprintf("%s by %v: %s", m.Key, m.GroupBy[:n], s))
 		}
-		if slices.Contains(m.GroupBy, customerAttribute) {
-			sources = append(sources, m.Key+" by customer: "+compareWithScan(t, l, UsageQuery{Meter: m.Key, Window: window, GroupBy: []string{customerAttribute}}))
+		if slices.Contains(m.GroupBy, meter.CustomerAttribute) {
+			sources = append(sources, m.Key+" by customer: "+compareWithScan(t, l, meter.UsageQuery{Meter: m.Key, Window: window, GroupBy: []string{meter.CustomerAttribute}}))
 		}
 	}
 	return sources
@@ -185,7 +185,7 @@ func flushDirty(t *testing.T, l *Ledger, most int) {
 func waitBackfilled(t *testing.T, l *Ledger) {
 	t.Helper()
 	waitFor(t, func() bool {
-		return !slices.ContainsFunc(l.Meters("default"), func(m MeterState) bool { return !m.Backfill.Done })
+		return !slices.ContainsFunc(l.Meters("default"), func(m meter.MeterState) bool { return !m.Backfill.Done })
 	})
 }
 
@@ -211,7 +211,7 @@ func TestDirtyPerFlush(t *testing.T) {
 		if n := dirtyLeft(t, l); n != want {
 			t.Errorf("%d dirty slots: %d left after one checkpoint, want %d", slots, n, want)
 		}
-		source := compareWithScan(t, l, UsageQuery{Meter: "largest", Window: "hour"})
+		source := compareWithScan(t, l, meter.UsageQuery{Meter: "largest", Window: "hour"})
 		if (source == "cells") != (want == 0) {
 			t.Errorf("%d dirty slots are answered from %s", slots, source)
 		}

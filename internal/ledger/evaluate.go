@@ -12,9 +12,6 @@ type interner interface {
 	intern(text []byte) (uint64, error)
 }
 
-// customerAttribute is the group-by name of the customer resolved at ingest.
-const customerAttribute = meter.CustomerAttribute
-
 // evaluator answers, for the rows of one block, which rows a meter takes and
 // with which group and value. What it derives for an attribute is kept, so
 // that meters that share attributes share the work. It is reused from block
@@ -170,7 +167,7 @@ func (e *evaluator) pathsOf(name string) []string {
 
 // value returns the attribute of one row.
 func (e *evaluator) value(name string, row int) meter.Value {
-	if name == customerAttribute {
+	if name == meter.CustomerAttribute {
 		c := &e.rows.Customers
 		if text := c.Values.At(int(c.Codes[row])); len(text) > 0 {
 			return meter.StringValue(string(text))
@@ -213,7 +210,7 @@ func (e *evaluator) group(name string) ([]uint64, error) {
 	}
 	out := e.newIDs()
 	var err error
-	if name == customerAttribute {
+	if name == meter.CustomerAttribute {
 		err = e.groupDict(&e.rows.Customers, out)
 	} else {
 		clear(out)
@@ -361,7 +358,7 @@ func (e *evaluator) numeric(as takenAs) *valueColumn {
 	name := as.name
 	v := e.newValues()
 	clear(v.ok)
-	if name == customerAttribute || e.irregular(name) {
+	if name == meter.CustomerAttribute || e.irregular(name) {
 		for i := range v.ok {
 			v.q[i], v.ok[i] = as.take(e.value(name, i))
 		}
@@ -457,7 +454,7 @@ func (e *evaluator) matchAlternatives(alternatives []meter.Filter, take []bool) 
 // has: each distinct text is matched once.
 func (e *evaluator) matchColumn(f meter.Filter, take []bool) bool {
 	cands := e.candidates(f.Attribute)
-	if f.Attribute == customerAttribute || e.irregular(f.Attribute) || len(cands) != 1 || !e.rows.Columns[cands[0]].Full() {
+	if f.Attribute == meter.CustomerAttribute || e.irregular(f.Attribute) || len(cands) != 1 || !e.rows.Columns[cands[0]].Full() {
 		return false
 	}
 	col := &e.rows.Columns[cands[0]]

@@ -18,26 +18,26 @@ import (
 
 // Events lists stored events in order of sequence, with their verdicts;
 // rejections of a block come after its events.
-func (l *Ledger) Events(ctx context.Context, q EventsQuery) (EventsPage, error) {
+func (l *Ledger) Events(ctx context.Context, q meter.EventsQuery) (meter.EventsPage, error) {
 	limit := q.Limit
 	if limit == 0 {
 		limit = 100
 	}
 	if limit < 0 || limit > l.limits.EventsPage {
-		return EventsPage{}, meter.Errorf(meter.KindInvalid, "limit %d: want 1 to %d", q.Limit, l.limits.EventsPage)
+		return meter.EventsPage{}, meter.Errorf(meter.KindInvalid, "limit %d: want 1 to %d", q.Limit, l.limits.EventsPage)
 	}
 	seq, ord, err := parseEventsCursor(q.Cursor)
 	if err != nil {
-		return EventsPage{}, err
+		return meter.EventsPage{}, err
 	}
 	if o := l.peekOrg(q.Organization); o != nil {
 		if err := o.stoppedError(); err != nil {
-			return EventsPage{}, err
+			return meter.EventsPage{}, err
 		}
 	}
 	done, err := l.read()
 	if err != nil {
-		return EventsPage{}, err
+		return meter.EventsPage{}, err
 	}
 	defer done()
 	v := l.view()
@@ -99,10 +99,10 @@ type eventLister struct {
 	l        *Ledger
 	room     *reading
 	bytes    int64 // of the page
-	q        EventsQuery
+	q        meter.EventsQuery
 	limit    int
 	from, to int64
-	page     EventsPage
+	page     meter.EventsPage
 }
 
 // may says whether the block can hold anything that is asked for.
@@ -110,7 +110,7 @@ func (e *eventLister) may(h *block.Header) bool {
 	if h.Kind != block.KindEvents {
 		return false
 	}
-	wantRejected := e.q.Verdict == nil || *e.q.Verdict == state.Rejected
+	wantRejected := e.q.Verdict == nil || *e.q.Verdict == meter.Rejected
 	if h.Rejected > 0 && wantRejected {
 		return true
 	}
@@ -148,12 +148,12 @@ func (e *eventLister) block(h *block.Header, start uint32) (more bool, err error
 }
 
 // recordBytes is what an event takes in a page.
-func recordBytes(r *EventRecord) int64 {
+func recordBytes(r *meter.EventRecord) int64 {
 	return int64(len(r.ID)+len(r.Source)+len(r.Type)+len(r.Customer)+len(r.Data)+len(r.Reason)) + 256
 }
 
 // add puts an event into the page; false when the page is full in number or bytes.
-func (e *eventLister) add(r EventRecord) bool {
+func (e *eventLister) add(r meter.EventRecord) bool {
 	e.bytes += recordBytes(&r)
 	if len(e.page.Events) == e.limit || len(e.page.Events) > 0 && e.bytes > e.l.limits.PageBytes {
 		e.page.NextCursor = eventsCursor(r.Sequence, r.Ordinal)
@@ -163,7 +163,7 @@ func (e *eventLister) add(r EventRecord) bool {
 	return true
 }
 
-func (e *eventLister) matches(rows *block.Rows, i int, v state.Verdict) bool {
+func (e *eventLister) matches(rows *block.Rows, i int, v meter.Verdict) bool {
 	if e.q.Verdict != nil && *e.q.Verdict != v {
 		return false
 	}
@@ -180,7 +180,7 @@ func (e *eventLister) matches(rows *block.Rows, i int, v state.Verdict) bool {
 // rejections lists what could not be read. It has no time, type or customer,
 // so a list filtered by those leaves it out.
 func (e *eventLister) rejections(h *block.Header, rows *block.Rows, start uint32) (bool, error) {
-	if e.q.Verdict != nil && *e.q.Verdict != state.Rejected || e.q.Type != "" || e.q.Subject != nil || e.q.Customer != nil || !e.q.From.IsZero() || !e.q.To.IsZero() {
+	if e.q.Verdict != nil && *e.q.Verdict != meter.Rejected || e.q.Type != "" || e.q.Subject != nil || e.q.Customer != nil || !e.q.From.IsZero() || !e.q.To.IsZero() {
 		return true, nil
 	}
 	ord := uint32(rows.N)
@@ -195,7 +195,7 @@ func (e *eventLister) rejections(h *block.Header, rows *block.Rows, start uint32
 			if err != nil {
 				return false, err
 			}
-			if !e.add(EventRecord{ID: rej.ID, Source: rej.Source, Data: raw, Verdict: state.Rejected, Reason: rej.Reason, Sequence: h.Sequence, Ordinal: at, AcceptedAt: h.Accepted}) {
+			if !e.add(meter.EventRecord{ID: rej.ID, Source: rej.Source, Data: raw, Verdict: meter.Rejected, Reason: rej.Reason, Sequence: h.Sequence, Ordinal: at, AcceptedAt: h.Accepted}) {
 				return false, nil
 			}
 		}
@@ -204,20 +204,20 @@ func (e *eventLister) rejections(h *block.Header, rows *block.Rows, start uint32
 }
 
 // record describes one row of a block.
-func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v state.Verdict) EventRecord {
+func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v meter.Verdict) meter.EventRecord {
 	text := func(d *block.Dict) string { s, _ := d.At(i); return string(s) }
-	r := EventRecord{ID: string(rows.IDs.At(i)), Source: text(&rows.Sources), Type: text(&rows.Types), Customer: text(&rows.Customers),
+	r := meter.EventRecord{ID: string(rows.IDs.At(i)), Source: text(&rows.Sources), Type: text(&rows.Types), Customer: text(&rows.Customers),
 		Time: time.Unix(0, rows.Times[i]).UTC(), TimeAssigned: rows.Untimed(i), Extensions: rows.ExtensionsJSON(i, nil), Data: rows.DataJSON(i, nil), Verdict: v, Sequence: h.Sequence, Ordinal: uint32(i), AcceptedAt: h.Accepted}
 	if s, ok := rows.Subjects.At(i); ok {
 		subject := string(s)
 		r.Subject = &subject
 	}
 	switch v {
-	case state.Duplicate:
+	case meter.Duplicate:
 		r.Reason = "the same source and id were accepted before with the same content"
-	case state.Conflict:
+	case meter.Conflict:
 		r.Reason = "the same source and id were accepted before with other content"
-	case state.Rejected:
+	case meter.Rejected:
 		r.Reason = "atomic: another event of the request was refused"
 	}
 	return r
@@ -226,18 +226,18 @@ func (l *Ledger) record(h *block.Header, rows *block.Rows, i int, v state.Verdic
 // Lookup returns what is known of one identity: its event, what it counted
 // towards, and later events of the same identity with other content.
 // KindNotFound if no event of it was ever accepted.
-func (l *Ledger) Lookup(_ context.Context, org, source, id string) (LookupResult, error) {
+func (l *Ledger) Lookup(_ context.Context, org, source, id string) (meter.LookupResult, error) {
 	done, err := l.read()
 	if err != nil {
-		return LookupResult{}, err
+		return meter.LookupResult{}, err
 	}
 	defer done()
 	out, err := l.lookup(org, source, id)
 	return out, l.tellDamage(org, err)
 }
 
-func (l *Ledger) lookup(org, source, id string) (LookupResult, error) {
-	var out LookupResult
+func (l *Ledger) lookup(org, source, id string) (meter.LookupResult, error) {
+	var out meter.LookupResult
 	notFound := meter.Errorf(meter.KindNotFound, "there is no event with this source and id")
 	o := l.peekOrg(org)
 	if o == nil {
@@ -286,13 +286,13 @@ func (l *Ledger) rowsAt(seq uint64) (*block.Header, *block.Rows, error) {
 	return &h, rows, err
 }
 
-func (l *Ledger) recordAt(h *block.Header, rows *block.Rows, ord uint32) (EventRecord, error) {
+func (l *Ledger) recordAt(h *block.Header, rows *block.Rows, ord uint32) (meter.EventRecord, error) {
 	if int(ord) >= rows.N {
-		return EventRecord{}, meter.Errorf(meter.KindCorrupt, "block %d has %d events, the identity index names event %d", h.Sequence, rows.N, ord)
+		return meter.EventRecord{}, meter.Errorf(meter.KindCorrupt, "block %d has %d events, the identity index names event %d", h.Sequence, rows.N, ord)
 	}
 	verdicts, err := l.storedVerdicts(h.Sequence, rows.N)
 	if err != nil {
-		return EventRecord{}, err
+		return meter.EventRecord{}, err
 	}
 	r := l.record(h, rows, int(ord), verdicts[ord])
 	voids, err := l.voidsOf(h.Sequence)
@@ -303,7 +303,7 @@ func (l *Ledger) recordAt(h *block.Header, rows *block.Rows, ord uint32) (EventR
 }
 
 // countedTowards says, meter by meter, what the event added and where.
-func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows, ord int) error {
+func (l *Ledger) countedTowards(out *meter.LookupResult, o *orgState, rows *block.Rows, ord int) error {
 	l.mu.RLock()
 	defs := make([]meter.Meter, len(o.meters))
 	for i, m := range o.meters {
@@ -321,7 +321,7 @@ func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows
 		take := make([]bool, rows.N)
 		take[ord] = true
 		if !eval.match(&def, take) {
-			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: "its filters leave the event out"})
+			out.Skipped = append(out.Skipped, meter.SkippedMeter{Meter: def.Key, Reason: "its filters leave the event out"})
 			continue
 		}
 		ms, err := eval.measure(&def)
@@ -329,10 +329,10 @@ func (l *Ledger) countedTowards(out *LookupResult, o *orgState, rows *block.Rows
 			return err
 		}
 		if !ms.has(ord) {
-			out.Skipped = append(out.Skipped, SkippedMeter{Meter: def.Key, Reason: skipReason(&def, &e)})
+			out.Skipped = append(out.Skipped, meter.SkippedMeter{Meter: def.Key, Reason: skipReason(&def, &e)})
 			continue
 		}
-		c := Counted{Meter: def.Key, Slot: time.Unix(0, floorDiv(rows.Times[ord], int64(def.SlotWidth()))*int64(def.SlotWidth())).UTC(), Group: map[string]string{}, Value: "1"}
+		c := meter.Counted{Meter: def.Key, Slot: time.Unix(0, floorDiv(rows.Times[ord], int64(def.SlotWidth()))*int64(def.SlotWidth())).UTC(), Group: map[string]string{}, Value: "1"}
 		for _, g := range def.GroupBy {
 			c.Group[g] = e.Get(g).Group()
 		}
@@ -353,7 +353,7 @@ const maxConflictsListed = 100
 // errEnough ends a scan early.
 var errEnough = errors.New("enough")
 
-func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]EventRecord, error) {
+func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]meter.EventRecord, error) {
 	prefix := state.AppendHash(state.OrgKey(state.KeyConflict, org, ""), hash)
 	var keys []string
 	l.mu.RLock()
@@ -380,7 +380,7 @@ func (l *Ledger) conflictsOf(org string, hash block.Hash) ([]EventRecord, error)
 	}
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
-	var out []EventRecord
+	var out []meter.EventRecord
 	var size int64
 	for _, k := range keys[:min(len(keys), maxConflictsListed)] {
 		tail := []byte(k[len(prefix):])

@@ -51,7 +51,7 @@ func askAll(t *testing.T, l *Ledger, failed func() bool) (acked, sent map[string
 	})
 	askers.Go(func() {
 		for !failed() {
-			_, _ = l.Usage(ctx, UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
+			_, _ = l.Usage(ctx, meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
 			_ = l.Checkpoint()
 		}
 	})
@@ -107,7 +107,7 @@ func checkFailed(t *testing.T, l *Ledger) {
 	before := l.Stats().Last
 	_, appended := l.Append(ctx, stage(t, l, "default", sampleEvents(1, "late")))
 	_, created := l.CreateMeter(ctx, "default", meter.Meter{Key: "later", EventType: "request", Aggregation: meter.AggCount}, "test")
-	_, asked := l.Usage(ctx, UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
+	_, asked := l.Usage(ctx, meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
 	_, looked := l.Lookup(ctx, "default", "test", "w0.0-0")
 	for what, err := range map[string]error{"append": appended, "meter": created, "usage": asked, "lookup": looked, "checkpoint": l.Checkpoint()} {
 		if kind := meter.KindOf(err); kind != meter.KindUnavailable && kind != meter.KindCorrupt {

@@ -302,13 +302,13 @@ func honestUnderFaults(t *testing.T, fs vfs.FS, on *atomic.Bool, blocks uint64) 
 		for round := range 3 {
 			for key, want := range map[string]string{"requests": "1800", "bytes": "539100", "largest": "599", "services": "13"} {
 				for _, by := range [][]string{nil, {"customer"}, {"subject"}} {
-					u, err := l.Usage(ctx, UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
+					u, err := l.Usage(ctx, meter.UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
 					if noticed = noticed || err != nil; err == nil && u.Total.String() != want {
 						t.Errorf("%s is %s from %s, want %s", key, u.Total, u.Source, want)
 					}
 				}
 			}
-			page, err := l.Events(ctx, EventsQuery{Organization: "default", Limit: 1000})
+			page, err := l.Events(ctx, meter.EventsQuery{Organization: "default", Limit: 1000})
 			if noticed = noticed || err != nil; err == nil && len(page.Events) != 1000 {
 				t.Errorf("a page of %d events", len(page.Events))
 			}

@@ -65,7 +65,7 @@ func honest(t *testing.T, fs vfs.FS, where string, blocks uint64) (noticed strin
 	for _, org := range []string{"default", "other"} {
 		for key, want := range map[string]string{"requests": "1800", "bytes": "539100", "largest": "599", "services": "13"} {
 			for _, by := range [][]string{nil, {"customer"}, {"subject"}} {
-				u, err := l.Usage(context.Background(), UsageQuery{Organization: org, Meter: key, From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
+				u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: org, Meter: key, From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
 				switch {
 				case meter.KindOf(err) == meter.KindCorrupt:
 					noticed = "usage: " + err.Error()

@@ -19,7 +19,7 @@ import (
 // folder is what the fold goroutine alone uses.
 type folder struct {
 	eval     evaluator
-	verdicts []state.Verdict
+	verdicts []meter.Verdict
 	take     []bool
 	group    []uint64
 	columns  [][]uint64
@@ -118,7 +118,7 @@ func (l *Ledger) judge(it *foldItem) ([]answer, error) {
 	rows := it.rows
 	f := &l.fold
 	if cap(f.verdicts) < rows.N {
-		f.verdicts = make([]state.Verdict, rows.N)
+		f.verdicts = make([]meter.Verdict, rows.N)
 	}
 	f.verdicts = f.verdicts[:rows.N]
 	if rows.N >= warmRows {
@@ -148,7 +148,7 @@ func (l *Ledger) judge(it *foldItem) ([]answer, error) {
 		}
 		answers[r].first = first
 		if !answers[r].atomic {
-			answers[r].verdicts = append([]state.Verdict(nil), f.verdicts[lo:hi]...)
+			answers[r].verdicts = append([]meter.Verdict(nil), f.verdicts[lo:hi]...)
 		}
 	}
 	return answers, nil
@@ -165,17 +165,17 @@ func (l *Ledger) judgeRows(it *foldItem, lo, hi int, since uint64, remember bool
 			return nil, err
 		}
 		if !ok {
-			verdicts[i] = state.Accepted
+			verdicts[i] = meter.Accepted
 			if remember && !l.ids.Insert(idset.Entry{Hash: rows.Hashes[i], Check: rows.Checks[i], Seq: it.header.Sequence, Ord: uint32(i)}) {
 				return nil, fmt.Errorf("the recent identity table is full at row %d", i)
 			}
 			continue
 		}
 		if e.Check == rows.Checks[i] {
-			verdicts[i] = state.Duplicate
+			verdicts[i] = meter.Duplicate
 			continue
 		}
-		verdicts[i] = state.Conflict
+		verdicts[i] = meter.Conflict
 		conflicts = append(conflicts, e)
 	}
 	return conflicts, nil
@@ -203,10 +203,10 @@ func (l *Ledger) judgeAtomic(it *foldItem, req *block.Request, since uint64, a *
 	before := first // what conflicts with folded events; first becomes all, in order of rows
 	first = nil
 	for i := lo; i < hi; i++ {
-		if verdicts[i] == state.Conflict {
+		if verdicts[i] == meter.Conflict {
 			first, before = append(first, before[0]), before[1:]
 		}
-		if verdicts[i] != state.Accepted {
+		if verdicts[i] != meter.Accepted {
 			continue
 		}
 		j, again := inRequest[rows.Hashes[i]]
@@ -214,9 +214,9 @@ func (l *Ledger) judgeAtomic(it *foldItem, req *block.Request, since uint64, a *
 		case !again:
 			inRequest[rows.Hashes[i]] = i
 		case rows.Checks[i] == rows.Checks[j]:
-			verdicts[i] = state.Duplicate
+			verdicts[i] = meter.Duplicate
 		default:
-			verdicts[i] = state.Conflict
+			verdicts[i] = meter.Conflict
 			first = append(first, idset.Entry{Hash: rows.Hashes[j], Check: rows.Checks[j], Seq: it.header.Sequence, Ord: uint32(j)})
 			refuse = true
 		}
@@ -225,14 +225,14 @@ func (l *Ledger) judgeAtomic(it *foldItem, req *block.Request, since uint64, a *
 		// What was wrong stays visible in the answer; the stored verdict of
 		// every row is rejected.
 		a.atomic = true
-		a.verdicts = append([]state.Verdict(nil), verdicts[lo:hi]...)
+		a.verdicts = append([]meter.Verdict(nil), verdicts[lo:hi]...)
 		for i := lo; i < hi; i++ {
-			verdicts[i] = state.Rejected
+			verdicts[i] = meter.Rejected
 		}
 		return first, nil
 	}
 	for i := lo; i < hi; i++ {
-		if verdicts[i] == state.Accepted && !l.ids.Insert(idset.Entry{Hash: rows.Hashes[i], Check: rows.Checks[i], Seq: it.header.Sequence, Ord: uint32(i)}) {
+		if verdicts[i] == meter.Accepted && !l.ids.Insert(idset.Entry{Hash: rows.Hashes[i], Check: rows.Checks[i], Seq: it.header.Sequence, Ord: uint32(i)}) {
 			return nil, fmt.Errorf("the recent identity table is full at row %d", i)
 		}
 	}
@@ -262,7 +262,7 @@ func (l *Ledger) count(org *orgState, it *foldItem) error {
 
 // countMeter adds the accepted rows of the evaluator's block to one meter's
 // cells, or takes them back.
-func (l *Ledger) countMeter(m *meterState, rows *block.Rows, verdicts []state.Verdict, by change) error {
+func (l *Ledger) countMeter(m *meterState, rows *block.Rows, verdicts []meter.Verdict, by change) error {
 	f := &l.fold
 	f.eval.trim()
 	if cap(f.take) < rows.N {
@@ -270,7 +270,7 @@ func (l *Ledger) countMeter(m *meterState, rows *block.Rows, verdicts []state.Ve
 	}
 	take := f.take[:rows.N]
 	for i, v := range verdicts {
-		take[i] = v == state.Accepted
+		take[i] = v == meter.Accepted
 	}
 	if !f.eval.match(&m.record.Meter, take) {
 		return nil
@@ -461,11 +461,11 @@ func floorDiv(a, b int64) int64 {
 
 // noteTimes widens the organization's range of accepted event times.
 // before is how many there were before the block.
-func (o *orgState) noteTimes(rows *block.Rows, verdicts []state.Verdict, before uint64) {
+func (o *orgState) noteTimes(rows *block.Rows, verdicts []meter.Verdict, before uint64) {
 	r := &o.record
 	seen := before > 0
 	for i, v := range verdicts {
-		if v != state.Accepted {
+		if v != meter.Accepted {
 			continue
 		}
 		t := rows.Times[i]

@@ -25,7 +25,7 @@ func TestControlEntriesOfTheFormatPage(t *testing.T) {
 	def := meter.Meter{Key: "bytes", EventType: "edge.request", Aggregation: meter.AggSum, Value: "bytes", GroupBy: []string{"customer", "region"}}
 	entries := []control{
 		{V: 1, Actor: "key-1", Create: &def},
-		{V: 1, Actor: "key-1", Update: &meterUpdate{Key: "bytes", MeterPatch: MeterPatch{Unit: text("byte")}}},
+		{V: 1, Actor: "key-1", Update: &meterUpdate{Key: "bytes", MeterPatch: meter.MeterPatch{Unit: text("byte")}}},
 		{V: 1, Actor: "key-1", Delete: "bytes"},
 		{V: 1, Actor: "key-1", Customer: text("account")},
 		{V: 1, Actor: "key-1", Assign: new(bool)},

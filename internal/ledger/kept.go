@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"odometer/internal/meter"
 )
 
 // keptAnswers holds answers that took many cells to make, until something
@@ -27,7 +29,7 @@ type keptAnswers struct {
 type keptAnswer struct {
 	key      string
 	sequence uint64
-	usage    *Usage
+	usage    *meter.Usage
 	bytes    int64
 }
 
@@ -67,7 +69,7 @@ func (qu *question) key() string {
 }
 
 // keptAnswer returns the answer to a question if one is kept that still holds.
-func (l *Ledger) keptAnswer(qu *question, key string) *Usage {
+func (l *Ledger) keptAnswer(qu *question, key string) *meter.Usage {
 	k := &l.kept
 	k.mu.Lock()
 	e := k.byKey[key]
@@ -104,7 +106,7 @@ func (l *Ledger) keptAnswer(qu *question, key string) *Usage {
 }
 
 // keep remembers an answer. Answers of few cells are not worth the room.
-func (l *Ledger) keep(key string, cells int, u *Usage) {
+func (l *Ledger) keep(key string, cells int, u *meter.Usage) {
 	if cells < l.limits.AnswerCells {
 		return
 	}
@@ -146,7 +148,7 @@ const (
 	textOverhead   = 16
 )
 
-func sizeOf(key string, u *Usage) int64 {
+func sizeOf(key string, u *meter.Usage) int64 {
 	size := answerOverhead + 2*len(key) + len(u.NextCursor) + rowOverhead*len(u.Rows)
 	for i := range u.Rows {
 		for _, text := range u.Rows[i].Group {

@@ -10,7 +10,7 @@ import (
 )
 
 // keptWorld is a ledger with one event a day of October and November.
-func keptWorld(t *testing.T, lim Limits) (*Ledger, UsageQuery) {
+func keptWorld(t *testing.T, lim Limits) (*Ledger, meter.UsageQuery) {
 	t.Helper()
 	l := openTest(t, Options{Clock: func() time.Time { return testStart.AddDate(0, 1, 0) }, Limits: lim})
 	createMeters(t, l, "default", testMeters())
@@ -19,11 +19,11 @@ func keptWorld(t *testing.T, lim Limits) (*Ledger, UsageQuery) {
 		appendAll(t, l, "default", []testEvent{{id: fmt.Sprint("d", day), subject: fmt.Sprint("c", day%2), at: october.AddDate(0, 0, day),
 			data: map[string]any{"bytes": 1, "service": "s", "region": "r"}}})
 	}
-	return l, UsageQuery{Organization: "default", Meter: "bytes", From: october, To: october.AddDate(0, 1, 0), GroupBy: []string{"customer"}}
+	return l, meter.UsageQuery{Organization: "default", Meter: "bytes", From: october, To: october.AddDate(0, 1, 0), GroupBy: []string{"customer"}}
 }
 
 // isKept asks twice whether the answer to a question is kept and holds.
-func isKept(t *testing.T, l *Ledger, q UsageQuery) bool {
+func isKept(t *testing.T, l *Ledger, q meter.UsageQuery) bool {
 	t.Helper()
 	qu, err := l.question(q)
 	if err != nil {
@@ -32,7 +32,7 @@ func isKept(t *testing.T, l *Ledger, q UsageQuery) bool {
 	return qu.mayKeep(l.now()) && l.keptAnswer(qu, qu.key()) != nil
 }
 
-func ask(t *testing.T, l *Ledger, q UsageQuery) *Usage {
+func ask(t *testing.T, l *Ledger, q meter.UsageQuery) *meter.Usage {
 	t.Helper()
 	u, err := l.Usage(context.Background(), q)
 	if err != nil {
@@ -89,7 +89,7 @@ func TestKeptAnswers(t *testing.T) {
 		if isKept(t, l, q) {
 			t.Errorf("%s: the answer is still kept", reach.name)
 		}
-		compareWithScan(t, l, UsageQuery{Meter: "bytes", GroupBy: []string{"customer"}, Window: "day"})
+		compareWithScan(t, l, meter.UsageQuery{Meter: "bytes", GroupBy: []string{"customer"}, Window: "day"})
 	}
 }
 
@@ -143,11 +143,11 @@ func TestRest(t *testing.T) {
 func TestAnswersNotKept(t *testing.T) {
 	t.Parallel()
 	l, q := keptWorld(t, Limits{})
-	for name, change := range map[string]func(q *UsageQuery){
-		"samples to come": func(q *UsageQuery) { q.Meter, q.To = "p95", l.now().Add(time.Hour) },
-		"as of":           func(q *UsageQuery) { q.AsOf = l.now() },
-		"as of sequence":  func(q *UsageQuery) { q.AsOfSequence = l.Stats().Last },
-		"from events":     func(q *UsageQuery) { q.GroupBy = []string{"bytes"} },
+	for name, change := range map[string]func(q *meter.UsageQuery){
+		"samples to come": func(q *meter.UsageQuery) { q.Meter, q.To = "p95", l.now().Add(time.Hour) },
+		"as of":           func(q *meter.UsageQuery) { q.AsOf = l.now() },
+		"as of sequence":  func(q *meter.UsageQuery) { q.AsOfSequence = l.Stats().Last },
+		"from events":     func(q *meter.UsageQuery) { q.GroupBy = []string{"bytes"} },
 	} {
 		other := q
 		change(&other)
@@ -158,12 +158,14 @@ func TestAnswersNotKept(t *testing.T) {
 	}
 	ask(t, l, q)
 	customer := "c1"
-	for name, change := range map[string]func(q *UsageQuery){
-		"from": func(q *UsageQuery) { q.From = q.From.Add(time.Hour) }, "to": func(q *UsageQuery) { q.To = q.To.Add(time.Hour) },
-		"meter": func(q *UsageQuery) { q.Meter = "requests" }, "groups": func(q *UsageQuery) { q.GroupBy = nil },
-		"filter": func(q *UsageQuery) { q.Filters = []AttrFilter{{Attribute: "customer", Values: []string{"c1"}}} }, "customer": func(q *UsageQuery) { q.Customer = &customer },
-		"window": func(q *UsageQuery) { q.Window = "day" }, "fill": func(q *UsageQuery) { q.FillZero = true }, "limit": func(q *UsageQuery) { q.Limit = 1 },
-		"zone": func(q *UsageQuery) { q.Location = time.FixedZone("UTC+1", 3600) },
+	for name, change := range map[string]func(q *meter.UsageQuery){
+		"from": func(q *meter.UsageQuery) { q.From = q.From.Add(time.Hour) }, "to": func(q *meter.UsageQuery) { q.To = q.To.Add(time.Hour) },
+		"meter": func(q *meter.UsageQuery) { q.Meter = "requests" }, "groups": func(q *meter.UsageQuery) { q.GroupBy = nil },
+		"filter": func(q *meter.UsageQuery) {
+			q.Filters = []meter.AttrFilter{{Attribute: "customer", Values: []string{"c1"}}}
+		}, "customer": func(q *meter.UsageQuery) { q.Customer = &customer },
+		"window": func(q *meter.UsageQuery) { q.Window = "day" }, "fill": func(q *meter.UsageQuery) { q.FillZero = true }, "limit": func(q *meter.UsageQuery) { q.Limit = 1 },
+		"zone": func(q *meter.UsageQuery) { q.Location = time.FixedZone("UTC+1", 3600) },
 	} {
 		other := q
 		change(&other)
@@ -172,8 +174,8 @@ func TestAnswersNotKept(t *testing.T) {
 		}
 	}
 	a, b := q, q
-	a.Filters = []AttrFilter{{Attribute: "customer", Values: []string{"c0", "c1"}}, {Attribute: "region", Values: []string{"r"}}}
-	b.Filters = []AttrFilter{{Attribute: "region", Values: []string{"r"}}, {Attribute: "customer", Values: []string{"c1", "c0"}}}
+	a.Filters = []meter.AttrFilter{{Attribute: "customer", Values: []string{"c0", "c1"}}, {Attribute: "region", Values: []string{"r"}}}
+	b.Filters = []meter.AttrFilter{{Attribute: "region", Values: []string{"r"}}, {Attribute: "customer", Values: []string{"c1", "c0"}}}
 	ask(t, l, a)
 	if !isKept(t, l, b) {
 		t.Error("the order of filters matters")
@@ -236,8 +238,8 @@ func BenchmarkUsage(b *testing.B) {
 		if err := l.Checkpoint(); err != nil {
 			b.Fatal(err)
 		}
-		q := UsageQuery{Organization: "default", Meter: "requests", From: october, To: october.AddDate(0, 1, 0), GroupBy: []string{"service"},
-			Filters: []AttrFilter{{Attribute: "customer", Values: []string{"acme"}}}}
+		q := meter.UsageQuery{Organization: "default", Meter: "requests", From: october, To: october.AddDate(0, 1, 0), GroupBy: []string{"service"},
+			Filters: []meter.AttrFilter{{Attribute: "customer", Values: []string{"acme"}}}}
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				if u, err := l.Usage(context.Background(), q); err != nil || len(u.Rows) != 50 {

@@ -83,7 +83,7 @@ func stage(t testing.TB, l *Ledger, org string, events []testEvent) *block.Build
 	return b
 }
 
-func appendAll(t testing.TB, l *Ledger, org string, events []testEvent) Result {
+func appendAll(t testing.TB, l *Ledger, org string, events []testEvent) meter.Result {
 	t.Helper()
 	r, err := l.Append(context.Background(), stage(t, l, org, events))
 	if err != nil {
@@ -114,7 +114,7 @@ func createMeters(t testing.TB, l *Ledger, org string, ms []meter.Meter) {
 
 func usageTotal(t *testing.T, l *Ledger, org, key string, from, to time.Time) (string, string) {
 	t.Helper()
-	u, err := l.Usage(context.Background(), UsageQuery{Organization: org, Meter: key, From: from, To: to})
+	u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: org, Meter: key, From: from, To: to})
 	if err != nil {
 		t.Fatal(err)
 	}

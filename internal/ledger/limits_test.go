@@ -185,7 +185,7 @@ func TestErrorsPerAnswer(t *testing.T) {
 			t.Errorf("%d conflicts: %d listed, %d not, counted %d", n, len(r.Errors), r.Truncated, r.Conflicts)
 		}
 		for i, e := range r.Errors {
-			if e.Index != i || e.ID != events[i].id || e.Verdict != state.Conflict || !strings.Contains(e.Text(), fmt.Sprintf("data.bytes was %d, now -1", i)) {
+			if e.Index != i || e.ID != events[i].id || e.Verdict != meter.Conflict || !strings.Contains(e.Text(), fmt.Sprintf("data.bytes was %d, now -1", i)) {
 				t.Errorf("error %d: %+v", i, e)
 			}
 		}
@@ -218,8 +218,8 @@ func TestUsageLimits(t *testing.T) {
 		events[i].at = testStart.Add(time.Duration(i) * 2 * time.Hour)
 	}
 	appendAll(t, l, "default", events)
-	q := UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(24 * time.Hour)}
-	ask := func(change func(q *UsageQuery)) error {
+	q := meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(24 * time.Hour)}
+	ask := func(change func(q *meter.UsageQuery)) error {
 		c := q
 		change(&c)
 		_, err := l.Usage(context.Background(), c)
@@ -228,21 +228,21 @@ func TestUsageLimits(t *testing.T) {
 		}
 		return err
 	}
-	attributes := func(n int) []AttrFilter {
-		var out []AttrFilter
+	attributes := func(n int) []meter.AttrFilter {
+		var out []meter.AttrFilter
 		for i := range n {
-			out = append(out, AttrFilter{Attribute: fmt.Sprint("a", i), Values: []string{""}})
+			out = append(out, meter.AttrFilter{Attribute: fmt.Sprint("a", i), Values: []string{""}})
 		}
 		return out
 	}
-	for name, c := range map[string]struct{ at, past func(q *UsageQuery) }{
-		"windows": {func(q *UsageQuery) { q.Window, q.FillZero = meter.WindowHour, true },
-			func(q *UsageQuery) { q.Window, q.FillZero, q.To = meter.WindowHour, true, q.To.Add(time.Hour) }},
-		"groups": {func(q *UsageQuery) { q.GroupBy = []string{"customer"} }, func(q *UsageQuery) { q.GroupBy = []string{"customer", "region"} }},
-		"rows":   {func(q *UsageQuery) { q.Limit = 50 }, func(q *UsageQuery) { q.Limit = 51 }},
-		"attributes": {func(q *UsageQuery) { q.Filters = attributes(maxUsageAttributes) },
-			func(q *UsageQuery) { q.Filters = attributes(maxUsageAttributes + 1) }},
-		"time": {func(q *UsageQuery) { q.From, q.To = minTime, maxTime }, func(q *UsageQuery) { q.To = maxTime.Add(1) }},
+	for name, c := range map[string]struct{ at, past func(q *meter.UsageQuery) }{
+		"windows": {func(q *meter.UsageQuery) { q.Window, q.FillZero = meter.WindowHour, true },
+			func(q *meter.UsageQuery) { q.Window, q.FillZero, q.To = meter.WindowHour, true, q.To.Add(time.Hour) }},
+		"groups": {func(q *meter.UsageQuery) { q.GroupBy = []string{"customer"} }, func(q *meter.UsageQuery) { q.GroupBy = []string{"customer", "region"} }},
+		"rows":   {func(q *meter.UsageQuery) { q.Limit = 50 }, func(q *meter.UsageQuery) { q.Limit = 51 }},
+		"attributes": {func(q *meter.UsageQuery) { q.Filters = attributes(maxUsageAttributes) },
+			func(q *meter.UsageQuery) { q.Filters = attributes(maxUsageAttributes + 1) }},
+		"time": {func(q *meter.UsageQuery) { q.From, q.To = minTime, maxTime }, func(q *meter.UsageQuery) { q.To = maxTime.Add(1) }},
 	} {
 		if err := ask(c.at); err != nil {
 			t.Errorf("%s at the limit: %v", name, err)
@@ -257,11 +257,11 @@ func TestEventsPageLimit(t *testing.T) {
 	t.Parallel()
 	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Limits: Limits{EventsPage: 10}})
 	appendAll(t, l, "default", sampleEvents(21, "a"))
-	if _, err := l.Events(context.Background(), EventsQuery{Organization: "default", Limit: 11}); meter.KindOf(err) != meter.KindInvalid {
+	if _, err := l.Events(context.Background(), meter.EventsQuery{Organization: "default", Limit: 11}); meter.KindOf(err) != meter.KindInvalid {
 		t.Errorf("past the limit: %v", err)
 	}
 	var sizes []int
-	q := EventsQuery{Organization: "default", Limit: 10}
+	q := meter.EventsQuery{Organization: "default", Limit: 10}
 	for {
 		p, err := l.Events(context.Background(), q)
 		if err != nil {
@@ -281,7 +281,7 @@ func TestEventsPageLimit(t *testing.T) {
 func TestKeptRejections(t *testing.T) {
 	t.Parallel()
 	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Limits: Limits{KeptRejections: 5}})
-	reject := func(n int) Result {
+	reject := func(n int) meter.Result {
 		b := stage(t, l, "default", nil)
 		for i := range n {
 			b.Reject(fmt.Sprint("r", i), "s", "bad", []byte("raw"))
@@ -293,7 +293,7 @@ func TestKeptRejections(t *testing.T) {
 		return r
 	}
 	kept := func() int {
-		p, err := l.Events(context.Background(), EventsQuery{Organization: "default", Limit: 1000, Verdict: ptr(state.Rejected)})
+		p, err := l.Events(context.Background(), meter.EventsQuery{Organization: "default", Limit: 1000, Verdict: ptr(meter.Rejected)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func (e *evaluator) tooLong(name string) []bool {
 	}
 	var rows []bool
 	switch {
-	case name == customerAttribute:
+	case name == meter.CustomerAttribute:
 		rows = longInDict(&e.rows.Customers, e.rows.N)
 	case e.irregular(name):
 		for i := range e.rows.N {

@@ -50,7 +50,7 @@ func TestGroupTextLimit(t *testing.T) {
 				t.Errorf("meter %s: total %s with %d skipped, want %s with %d (backfilled %v)", key, total, m.Skipped, want.total, want.skipped, backfilled)
 			}
 		}
-		for _, q := range []UsageQuery{{Meter: "by-region"}, {Meter: "by-region", GroupBy: []string{"region"}}, {Meter: "largest", GroupBy: []string{"region"}},
+		for _, q := range []meter.UsageQuery{{Meter: "by-region"}, {Meter: "by-region", GroupBy: []string{"region"}}, {Meter: "largest", GroupBy: []string{"region"}},
 			{Meter: "regions", GroupBy: []string{"customer"}}, {Meter: "plain", GroupBy: []string{"customer"}, Window: "hour"}} {
 			compareWithScan(t, l, q)
 		}
@@ -79,7 +79,7 @@ func TestLongTextsOfAQuestion(t *testing.T) {
 		events = append(events, testEvent{id: fmt.Sprint(i), at: testStart, data: map[string]any{"path": path}})
 	}
 	appendAll(t, l, "default", events)
-	q := UsageQuery{Organization: "default", Meter: "n", From: testStart, To: testStart.Add(time.Hour), GroupBy: []string{"path"}}
+	q := meter.UsageQuery{Organization: "default", Meter: "n", From: testStart, To: testStart.Add(time.Hour), GroupBy: []string{"path"}}
 	u, err := l.Usage(context.Background(), q)
 	if err != nil || len(u.Rows) != 4 || u.Total.String() != "5" {
 		t.Fatalf("by path: %+v %v", u, err)
@@ -89,7 +89,7 @@ func TestLongTextsOfAQuestion(t *testing.T) {
 			t.Errorf("a group of %d bytes", n)
 		}
 	}
-	q.Filters = []AttrFilter{{Attribute: "path", Values: []string{long + "a"}}}
+	q.Filters = []meter.AttrFilter{{Attribute: "path", Values: []string{long + "a"}}}
 	if u, err = l.Usage(context.Background(), q); err != nil || len(u.Rows) != 1 || u.Total.String() != "2" || !strings.HasPrefix(u.Rows[0].Group[0], strings.Repeat("é", 32)+"… sha256:") {
 		t.Fatalf("of one long path: %+v %v", u, err)
 	}
@@ -111,7 +111,7 @@ func TestFilterOfNoCustomer(t *testing.T) {
 	createMeters(t, l, "default", meters)
 	appendAll(t, l, "default", []testEvent{{id: "a", subject: "acme", at: testStart}, {id: "b", at: testStart}, {id: "c", at: testStart}})
 	for key, want := range map[string]string{"none": "2", "some": "1", "not-acme": "2", "absent": "2"} {
-		compareWithScan(t, l, UsageQuery{Meter: key})
+		compareWithScan(t, l, meter.UsageQuery{Meter: key})
 		if total, _ := usageTotal(t, l, "default", key, testStart, testStart.Add(time.Hour)); total != want {
 			t.Errorf("meter %s counts %s, want %s", key, total, want)
 		}

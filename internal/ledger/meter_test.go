@@ -26,7 +26,7 @@ func TestMeterMadeAgainUnderItsKey(t *testing.T) {
 	if err := l.DeleteMeter(context.Background(), "default", "bytes", "test"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "bytes", From: testStart, To: testStart.Add(time.Hour)}); meter.KindOf(err) != meter.KindNotFound {
+	if _, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "bytes", From: testStart, To: testStart.Add(time.Hour)}); meter.KindOf(err) != meter.KindNotFound {
 		t.Fatalf("a deleted meter answers: %v", err)
 	}
 	again := testMeters()[1]
@@ -68,7 +68,7 @@ func TestMeterChangesWhileRead(t *testing.T) {
 	ctx := context.Background()
 	run(func(i int) error {
 		name := fmt.Sprint("name ", i)
-		_, err := l.UpdateMeter(ctx, "default", "p95", MeterPatch{Name: &name, Unit: &name}, "test")
+		_, err := l.UpdateMeter(ctx, "default", "p95", meter.MeterPatch{Name: &name, Unit: &name}, "test")
 		return err
 	})
 	run(func(i int) error {
@@ -80,7 +80,7 @@ func TestMeterChangesWhileRead(t *testing.T) {
 		return err
 	})
 	run(func(int) error {
-		_, err := l.Usage(ctx, UsageQuery{Organization: "default", Meter: "p95", From: testStart, To: testStart.Add(time.Hour), GroupBy: []string{"region"}})
+		_, err := l.Usage(ctx, meter.UsageQuery{Organization: "default", Meter: "p95", From: testStart, To: testStart.Add(time.Hour), GroupBy: []string{"region"}})
 		return err
 	})
 	run(func(int) error { l.Stats(); l.Meters("default"); return nil })
@@ -95,7 +95,7 @@ func TestEventAtTheEpoch(t *testing.T) {
 	createMeters(t, l, "default", testMeters()[:1])
 	appendAll(t, l, "default", []testEvent{{id: "epoch", at: time.Unix(0, 0)}})
 	appendAll(t, l, "default", []testEvent{{id: "later", at: testStart}})
-	u, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "requests", From: time.Unix(-1, 0), To: testStart.Add(1), Window: meter.WindowYear})
+	u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "requests", From: time.Unix(-1, 0), To: testStart.Add(1), Window: meter.WindowYear})
 	if err != nil || u.Total.String() != "2" || len(u.Rows) != 2 {
 		t.Fatalf("%+v %v", u, err)
 	}

@@ -19,7 +19,7 @@ func TestUsageAsOfSequence(t *testing.T) {
 		appendAll(t, l, "default", []testEvent{{id: id, subject: "acme", at: at, data: map[string]any{"bytes": bytes}}})
 	}
 	october := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
-	q := UsageQuery{Organization: "default", Meter: "bytes", From: october, To: october.AddDate(0, 1, 0)}
+	q := meter.UsageQuery{Organization: "default", Meter: "bytes", From: october, To: october.AddDate(0, 1, 0)}
 	ask := func(value, source string) {
 		t.Helper()
 		u, err := l.Usage(context.Background(), q)
@@ -43,7 +43,7 @@ func TestUsageAsOfSequence(t *testing.T) {
 	ask("16", "events")
 	q.AsOfSequence = 0
 	ask("11", "cells")
-	for _, wrong := range []UsageQuery{{AsOfSequence: l.Stats().Last + 1}, {AsOfSequence: 1, AsOf: october}} {
+	for _, wrong := range []meter.UsageQuery{{AsOfSequence: l.Stats().Last + 1}, {AsOfSequence: 1, AsOf: october}} {
 		wrong.Organization, wrong.Meter, wrong.From, wrong.To = q.Organization, q.Meter, q.From, q.To
 		if _, err := l.Usage(context.Background(), wrong); meter.KindOf(err) != meter.KindInvalid {
 			t.Errorf("%+v: %v", wrong, err)

@@ -138,7 +138,7 @@ func TestSumsAtTheEdgeInEveryOrder(t *testing.T) {
 			}
 		}
 		for _, by := range [][]string{nil, {"customer"}, {"subject"}} {
-			u, err := l.Usage(context.Background(), UsageQuery{Organization: org, Meter: "bytes", From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
+			u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: org, Meter: "bytes", From: testStart, To: testStart.Add(time.Hour), GroupBy: by})
 			if err != nil || u.Total.String() != want || len(u.Rows) != 1 || u.Rows[0].Value.String() != want {
 				t.Fatalf("in order %v: %+v %v, want %s", order, u, err, want)
 			}

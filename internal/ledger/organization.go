@@ -13,14 +13,14 @@ import (
 )
 
 // countVerdicts adds the verdicts of one request.
-func countVerdicts(r *state.OrgRecord, verdicts []state.Verdict, req *block.Request) {
+func countVerdicts(r *state.OrgRecord, verdicts []meter.Verdict, req *block.Request) {
 	for _, v := range verdicts {
 		switch v {
-		case state.Accepted:
+		case meter.Accepted:
 			r.Accepted++
-		case state.Duplicate:
+		case meter.Duplicate:
 			r.Duplicates++
-		case state.Conflict:
+		case meter.Conflict:
 			r.Conflicts++
 		default:
 			r.Rejected++
@@ -80,10 +80,10 @@ func newMeterState(org string, r state.MeterRecord) *meterState {
 	return &meterState{Cells: r.Cells(org), record: r, frozen: r, bytes: len(definition)}
 }
 
-func (m *meterState) state() MeterState {
+func (m *meterState) state() meter.MeterState {
 	r := &m.record
-	return MeterState{Meter: r.Meter, Version: r.Version, CreatedSequence: r.Created, CreatedAt: time.Unix(0, r.CreatedAt).UTC(),
-		Backfill: BackfillState{Done: m.record.Backfilled(), Cursor: r.Cursor, Target: r.Created}, Skipped: r.Skipped, Groups: r.Groups, Crowded: r.Crowded}
+	return meter.MeterState{Meter: r.Meter, Version: r.Version, CreatedSequence: r.Created, CreatedAt: time.Unix(0, r.CreatedAt).UTC(),
+		Backfill: meter.BackfillState{Done: m.record.Backfilled(), Cursor: r.Cursor, Target: r.Created}, Skipped: r.Skipped, Groups: r.Groups, Crowded: r.Crowded}
 }
 
 // org returns the organization's state, made on first use. Fold goroutine, or with mu held.

@@ -49,8 +49,8 @@ func TestEmptySamplesCount(t *testing.T) {
 		{"peak", testStart, testStart.Add(9 * time.Minute), "", "-1", "-1"},                              // only whole samples
 		{"peak", testStart.Add(time.Second), hour, "", "11", "11"},
 	} {
-		q := UsageQuery{Organization: "default", Meter: c.key, From: c.from, To: c.to, Window: c.window}
-		for _, ask := range []func() (*Usage, error){func() (*Usage, error) { return l.Usage(context.Background(), q) }, func() (*Usage, error) { return l.usageOfEvents(q) }} {
+		q := meter.UsageQuery{Organization: "default", Meter: c.key, From: c.from, To: c.to, Window: c.window}
+		for _, ask := range []func() (*meter.Usage, error){func() (*meter.Usage, error) { return l.Usage(context.Background(), q) }, func() (*meter.Usage, error) { return l.usageOfEvents(q) }} {
 			u, err := ask()
 			if err != nil || u.Total.String() != c.total || len(u.Rows) != 1 || u.Rows[0].Value.String() != c.row {
 				t.Errorf("%s of [%s, %s) by %q: %+v %v, want %s in a row of %s", c.key, c.from, c.to, c.window, u, err, c.total, c.row)
@@ -58,12 +58,12 @@ func TestEmptySamplesCount(t *testing.T) {
 		}
 	}
 	// A range that reaches into the future counts what has ended.
-	q := UsageQuery{Organization: "default", Meter: "p0.1", From: testStart.AddDate(0, 0, -1), To: testStart.AddDate(0, 0, 100)}
+	q := meter.UsageQuery{Organization: "default", Meter: "p0.1", From: testStart.AddDate(0, 0, -1), To: testStart.AddDate(0, 0, 100)}
 	u, err := l.Usage(context.Background(), q)
 	if err != nil || u.Total.String() != "0" {
 		t.Errorf("now: %+v %v", u, err)
 	}
-	none := UsageQuery{Organization: "default", Meter: "p95", From: clock.Now(), To: clock.Now().Add(time.Hour)}
+	none := meter.UsageQuery{Organization: "default", Meter: "p95", From: clock.Now(), To: clock.Now().Add(time.Hour)}
 	if u, err := l.Usage(context.Background(), none); err != nil || u.HasTotal || len(u.Rows) != 0 {
 		t.Errorf("a range that has not begun: %+v %v", u, err)
 	}
@@ -76,7 +76,7 @@ func TestSamplesAsOf(t *testing.T) {
 	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Clock: clock.Now})
 	createMeters(t, l, "default", []meter.Meter{{Key: "median", EventType: "edge.request", Aggregation: meter.AggPercentile, Percentile: "50", Value: "bytes"}})
 	appendAll(t, l, "default", []testEvent{{id: "a", at: testStart, data: map[string]any{"bytes": 7}}, {id: "b", at: testStart.Add(6 * time.Minute), data: map[string]any{"bytes": 9}}})
-	q := UsageQuery{Organization: "default", Meter: "median", From: testStart, To: testStart.Add(time.Hour)}
+	q := meter.UsageQuery{Organization: "default", Meter: "median", From: testStart, To: testStart.Add(time.Hour)}
 	then := clock.Now()
 	if u, err := l.Usage(context.Background(), q); err != nil || u.Total.String() != "7" {
 		t.Fatalf("then: %+v %v", u, err)

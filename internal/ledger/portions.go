@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"odometer/internal/ledger/idset"
-	"odometer/internal/ledger/state"
+	"odometer/internal/meter"
 )
 
 // A block is counted meter by meter. Twenty thousand events of as many groups
@@ -53,7 +53,7 @@ func (l *Ledger) writePortion(it *foldItem) error {
 	// they go on being remembered as recent ones.
 	for i, v := range l.fold.verdicts {
 		e := idset.Entry{Hash: it.rows.Hashes[i], Check: it.rows.Checks[i], Seq: it.header.Sequence, Ord: uint32(i)}
-		if v == state.Accepted && !l.ids.Insert(e) {
+		if v == meter.Accepted && !l.ids.Insert(e) {
 			return fmt.Errorf("the recent identity table is full at row %d", i)
 		}
 	}

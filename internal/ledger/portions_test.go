@@ -76,7 +76,7 @@ func TestBlockInPortions(t *testing.T) {
 		var out []string
 		for _, m := range meters {
 			for _, by := range [][]string{nil, m.GroupBy} {
-				q := UsageQuery{Meter: m.Key, GroupBy: by, Window: "day"}
+				q := meter.UsageQuery{Meter: m.Key, GroupBy: by, Window: "day"}
 				if from := compareWithScan(t, l, q); from != "cells" {
 					t.Errorf("meter %s by %v is answered from %s", m.Key, by, from)
 				}

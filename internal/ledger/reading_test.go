@@ -29,7 +29,7 @@ func TestEventsPageBytes(t *testing.T) {
 	}
 	appendAll(t, l, "default", events)
 	var ids []string
-	q := EventsQuery{Organization: "default", Limit: 1000}
+	q := meter.EventsQuery{Organization: "default", Limit: 1000}
 	pages := 0
 	for {
 		page, err := l.Events(context.Background(), q)
@@ -69,14 +69,14 @@ func TestUsagePageBytes(t *testing.T) {
 	}
 	appendAll(t, l, "default", events)
 	for _, by := range []string{"service", "path"} { // from cells, and from the events
-		q := UsageQuery{Organization: "default", Meter: "n", From: testStart, To: testStart.Add(time.Hour), GroupBy: []string{by}}
+		q := meter.UsageQuery{Organization: "default", Meter: "n", From: testStart, To: testStart.Add(time.Hour), GroupBy: []string{by}}
 		q.All = true
 		all, err := l.Usage(context.Background(), q)
 		if err != nil || len(all.Rows) != len(events) || all.NextCursor != "" {
 			t.Fatalf("all rows by %s: %d %v", by, len(all.Rows), err)
 		}
 		q.All = false
-		var paged []UsageRow
+		var paged []meter.UsageRow
 		for {
 			u, err := l.Usage(context.Background(), q)
 			if err != nil {
@@ -117,7 +117,7 @@ func TestReadBytes(t *testing.T) {
 		appendAll(t, l, "default", part)
 	}
 	ask := func(key string, by ...string) error {
-		_, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(24 * time.Hour), GroupBy: by})
+		_, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(24 * time.Hour), GroupBy: by})
 		return err
 	}
 	if err := ask("n"); err != nil {

@@ -40,7 +40,7 @@ func TestReadErrorsAreNoDamage(t *testing.T) {
 		if _, err := l.log.Body(2); meter.KindOf(err) != meter.KindUnavailable {
 			t.Errorf("%v: a block: %v", failure, err)
 		}
-		if _, err := l.Events(context.Background(), EventsQuery{Organization: "default"}); err != nil && meter.KindOf(err) == meter.KindCorrupt {
+		if _, err := l.Events(context.Background(), meter.EventsQuery{Organization: "default"}); err != nil && meter.KindOf(err) == meter.KindCorrupt {
 			t.Errorf("%v: events: %v", failure, err)
 		}
 		if got := l.Damaged(); len(got) != 0 {

@@ -9,7 +9,6 @@ import (
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/idset"
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -31,35 +30,35 @@ func (l *Ledger) limitRejections(rows *block.Rows) []block.Rejection {
 
 // result turns the fold's answer into the caller's. Unless it is sealed it
 // says what conflicting events conflict with.
-func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer, sealed bool) Result {
-	r := Result{Sequence: a.seq, WarningsLeftOut: a.skips.more}
+func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer, sealed bool) meter.Result {
+	r := meter.Result{Sequence: a.seq, WarningsLeftOut: a.skips.more}
 	if len(a.skips.list) > 0 {
 		r.Warnings = warnings(rows, a.skips)
 	}
 	if len(rows.Requests) > 0 {
 		r.Rejected = rows.Requests[0].Rejected()
 	}
-	var errs []EventError
+	var errs []meter.EventError
 	for _, rej := range rejections {
-		errs = append(errs, EventError{Index: int(rej.Index), ID: rej.ID, Source: rej.Source, Verdict: state.Rejected, Reason: rej.Reason})
+		errs = append(errs, meter.EventError{Index: int(rej.Index), ID: rej.ID, Source: rej.Source, Verdict: meter.Rejected, Reason: rej.Reason})
 	}
 	conflicts := 0
 	for i, v := range a.verdicts {
 		switch {
-		case v == state.Conflict:
+		case v == meter.Conflict:
 			first := a.first[conflicts]
-			var e EventError
+			var e meter.EventError
 			switch {
 			case sealed:
-				e = l.rowError(rows, i, state.Conflict, sealedConflict)
+				e = l.rowError(rows, i, meter.Conflict, sealedConflict)
 			case a.atomic && first.Seq == a.seq:
-				e = l.rowError(rows, i, state.Conflict, "conflict: the request has this source and id twice with different content")
+				e = l.rowError(rows, i, meter.Conflict, "conflict: the request has this source and id twice with different content")
 			default:
 				e = l.conflictError(rows, i, first, conflicts < conflictsExplained)
 			}
 			conflicts++
 			if a.atomic {
-				e.Verdict = state.Rejected
+				e.Verdict = meter.Rejected
 				r.Rejected++
 			} else {
 				r.Conflicts++
@@ -67,8 +66,8 @@ func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer
 			errs = append(errs, e)
 		case a.atomic:
 			r.Rejected++
-			errs = append(errs, l.rowError(rows, i, state.Rejected, "atomic: another event of the request was refused"))
-		case v == state.Duplicate:
+			errs = append(errs, l.rowError(rows, i, meter.Rejected, "atomic: another event of the request was refused"))
+		case v == meter.Duplicate:
 			r.Duplicates++
 		default:
 			r.Accepted++
@@ -77,7 +76,7 @@ func (l *Ledger) result(rows *block.Rows, rejections []block.Rejection, a answer
 			}
 		}
 	}
-	slices.SortStableFunc(errs, func(x, y EventError) int { return x.Index - y.Index })
+	slices.SortStableFunc(errs, func(x, y meter.EventError) int { return x.Index - y.Index })
 	if len(errs) > l.limits.ErrorsPerAnswer {
 		r.Truncated = len(errs) - l.limits.ErrorsPerAnswer
 		errs = errs[:l.limits.ErrorsPerAnswer]
@@ -93,14 +92,14 @@ const conflictsExplained = 20
 // sealedConflict is all that a sealed answer says of a conflict, in every mode.
 const sealedConflict = "conflict: this source and id were used before with other content"
 
-func (l *Ledger) rowError(rows *block.Rows, i int, v state.Verdict, reason string) EventError {
+func (l *Ledger) rowError(rows *block.Rows, i int, v meter.Verdict, reason string) meter.EventError {
 	source, _ := rows.Sources.At(i)
-	return EventError{Index: int(rows.Index[i]), ID: string(rows.IDs.At(i)), Source: string(source), Verdict: v, Reason: reason}
+	return meter.EventError{Index: int(rows.Index[i]), ID: string(rows.IDs.At(i)), Source: string(source), Verdict: v, Reason: reason}
 }
 
-func (l *Ledger) conflictError(rows *block.Rows, i int, first idset.Entry, explain bool) EventError {
-	e := l.rowError(rows, i, state.Conflict, "conflict: this source and id were accepted with other content")
-	e.First = Place{Sequence: first.Seq, Ordinal: first.Ord}
+func (l *Ledger) conflictError(rows *block.Rows, i int, first idset.Entry, explain bool) meter.EventError {
+	e := l.rowError(rows, i, meter.Conflict, "conflict: this source and id were accepted with other content")
+	e.First = meter.Place{Sequence: first.Seq, Ordinal: first.Ord}
 	if explain {
 		if h, err := l.header(first.Seq); err == nil {
 			if old, err := l.cachedRows(&h); err == nil && int(first.Ord) < old.N {

@@ -23,7 +23,7 @@ func TestFilledRowsAreBounded(t *testing.T) {
 	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem(), Limits: Limits{UsageWindows: 28}})
 	createMeters(t, l, "default", testMeters())
 	appendAll(t, l, "default", sampleEvents(14, "a")) // 7 customers
-	q := UsageQuery{Organization: "default", Meter: "largest", From: testStart, To: testStart.Add(4 * time.Hour), Window: meter.WindowHour, GroupBy: []string{"customer"}, FillZero: true}
+	q := meter.UsageQuery{Organization: "default", Meter: "largest", From: testStart, To: testStart.Add(4 * time.Hour), Window: meter.WindowHour, GroupBy: []string{"customer"}, FillZero: true}
 	if u, err := l.Usage(context.Background(), q); err != nil || len(u.Rows) != 28 {
 		t.Errorf("at the limit: %d rows, %v", len(u.Rows), err)
 	}
@@ -44,7 +44,7 @@ func TestAsOfAnyInstant(t *testing.T) {
 		time.Unix(0, 0): "0",
 		time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC): "0",
 	} {
-		q := UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour), AsOf: at}
+		q := meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour), AsOf: at}
 		if u, err := l.Usage(context.Background(), q); err != nil || u.Total.String() != want {
 			t.Errorf("as of %s: %+v %v, want %s", at, u, err, want)
 		}
@@ -64,7 +64,7 @@ func TestQuestionOutOfDate(t *testing.T) {
 		return cells, events
 	}
 	for i, key := range []string{"requests", "p95"} {
-		q := UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(48 * time.Hour), Window: meter.WindowHour}
+		q := meter.UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(48 * time.Hour), Window: meter.WindowHour}
 		for n, at := range []time.Duration{0, time.Minute, 5 * time.Hour, 30 * time.Minute} {
 			qu, err := l.question(q)
 			if err != nil {
@@ -77,7 +77,7 @@ func TestQuestionOutOfDate(t *testing.T) {
 			}
 		}
 	}
-	qu, err := l.question(UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
+	qu, err := l.question(meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestBackfillBesideDamage(t *testing.T) {
 	if m, _ := l.Meter("default", "requests"); m.Backfill.Done {
 		t.Error("a backfill passed over a damaged block")
 	}
-	if _, err := l.Usage(ctx, UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)}); meter.KindOf(err) != meter.KindCorrupt {
+	if _, err := l.Usage(ctx, meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)}); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("usage over the damaged block: %v", err)
 	}
 }
@@ -168,7 +168,7 @@ func TestDecodedBlocksAreBounded(t *testing.T) {
 	for i := range 20 {
 		appendAll(t, l, "default", sampleEvents(500, fmt.Sprint(i)))
 	}
-	if _, err := l.Events(context.Background(), EventsQuery{Organization: "default", Type: "none"}); err != nil {
+	if _, err := l.Events(context.Background(), meter.EventsQuery{Organization: "default", Type: "none"}); err != nil {
 		t.Fatal(err)
 	}
 	c := &l.blocks
@@ -291,7 +291,7 @@ func TestUsageGivenUp(t *testing.T) {
 	appendAll(t, l, "default", events)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	q := UsageQuery{Organization: "default", Meter: "largest", From: testStart, To: testStart.Add(time.Hour), GroupBy: []string{"customer"}}
+	q := meter.UsageQuery{Organization: "default", Meter: "largest", From: testStart, To: testStart.Add(time.Hour), GroupBy: []string{"customer"}}
 	for _, when := range []string{"folded", "stored"} {
 		if _, err := l.Usage(ctx, q); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", when, err)
@@ -340,10 +340,10 @@ func TestAskedAfterClose(t *testing.T) {
 			return err
 		},
 		"usage": func() error {
-			_, err := l.Usage(ctx, UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
+			_, err := l.Usage(ctx, meter.UsageQuery{Organization: "default", Meter: "requests", From: testStart, To: testStart.Add(time.Hour)})
 			return err
 		},
-		"events": func() error { _, err := l.Events(ctx, EventsQuery{Organization: "default"}); return err },
+		"events": func() error { _, err := l.Events(ctx, meter.EventsQuery{Organization: "default"}); return err },
 		"lookup": func() error { _, err := l.Lookup(ctx, "default", "test", "a-1"); return err },
 		"verify": func() error { _, err := verify.Run(ctx, l, verify.Options{}); return err },
 		"backup": func() error { _, err := l.Backup(ctx, "copy"); return err },

@@ -1,15 +1,19 @@
 package ledger
 
-import "container/heap"
+import (
+	"container/heap"
+
+	"odometer/internal/meter"
+)
 
 // rowPage keeps the first rows of many: those of one page.
 type rowPage struct {
 	most int
 	room *reading
-	rows []UsageRow // once there are most of them, a heap with the last one first
+	rows []meter.UsageRow // once there are most of them, a heap with the last one first
 }
 
-func (p *rowPage) add(r UsageRow) error {
+func (p *rowPage) add(r meter.UsageRow) error {
 	if len(p.rows) < p.most {
 		if err := p.room.grow(rowBytes(&r)); err != nil {
 			return err
@@ -39,7 +43,7 @@ type lastFirst rowPage
 func (p *lastFirst) Len() int           { return len(p.rows) }
 func (p *lastFirst) Less(i, j int) bool { return compareRows(p.rows[i], p.rows[j]) > 0 }
 func (p *lastFirst) Swap(i, j int)      { p.rows[i], p.rows[j] = p.rows[j], p.rows[i] }
-func (p *lastFirst) Push(x any)         { p.rows = append(p.rows, x.(UsageRow)) }
+func (p *lastFirst) Push(x any)         { p.rows = append(p.rows, x.(meter.UsageRow)) }
 func (p *lastFirst) Pop() any {
 	last := p.rows[len(p.rows)-1]
 	p.rows = p.rows[:len(p.rows)-1]
@@ -47,7 +51,7 @@ func (p *lastFirst) Pop() any {
 }
 
 // rowBytes is what a row takes in a page.
-func rowBytes(r *UsageRow) int64 {
+func rowBytes(r *meter.UsageRow) int64 {
 	n := int64(rowOverhead)
 	for _, text := range r.Group {
 		n += int64(len(text)) + textOverhead
@@ -56,7 +60,7 @@ func rowBytes(r *UsageRow) int64 {
 }
 
 // rowsWithin returns how many of the rows fit a page of so many bytes, one at least.
-func rowsWithin(rows []UsageRow, most int64) int {
+func rowsWithin(rows []meter.UsageRow, most int64) int {
 	var sum int64
 	for i := range rows {
 		if sum += rowBytes(&rows[i]); sum > most && i > 0 {

@@ -20,11 +20,11 @@ import (
 type SampleQuery struct {
 	Organization string
 	Meter        meter.Meter
-	Customer     *string      // set for a key bound to one customer
-	Attributes   []string     // whose presence is looked for, besides those of the meter
-	Filters      []AttrFilter // of a query
-	MostEvents   int          // so many of the latest events are looked at, in whole blocks
-	MostBytes    int64        // of their blocks, as stored
+	Customer     *string            // set for a key bound to one customer
+	Attributes   []string           // whose presence is looked for, besides those of the meter
+	Filters      []meter.AttrFilter // of a query
+	MostEvents   int                // so many of the latest events are looked at, in whole blocks
+	MostBytes    int64              // of their blocks, as stored
 }
 
 // What a sample names at most of each kind.
@@ -37,7 +37,7 @@ const (
 
 // Sample looks at the latest events. Its cost is bounded by the query, and does
 // not depend on how many there are.
-func (l *Ledger) Sample(ctx context.Context, q SampleQuery) (*Sample, error) {
+func (l *Ledger) Sample(ctx context.Context, q SampleQuery) (*meter.Sample, error) {
 	v := l.view()
 	defer v.release()
 	headers, complete, err := v.latest(q.Organization, q.MostEvents, q.MostBytes)
@@ -46,7 +46,7 @@ func (l *Ledger) Sample(ctx context.Context, q SampleQuery) (*Sample, error) {
 	}
 	room := l.newReading(q.Organization)
 	defer room.release()
-	s := &sampler{l: l, q: q, room: room, out: &Sample{Complete: complete, Skipped: map[string]int{}, Types: map[string]int{}, Present: map[string]int{}, Known: map[string][]string{}},
+	s := &sampler{l: l, q: q, room: room, out: &meter.Sample{Complete: complete, Skipped: map[string]int{}, Types: map[string]int{}, Present: map[string]int{}, Known: map[string][]string{}},
 		names: map[string]bool{}, met: map[string]map[string]bool{}}
 	for _, f := range q.Filters {
 		s.met[f.Attribute] = map[string]bool{}
@@ -111,7 +111,7 @@ type sampler struct {
 	l     *Ledger
 	q     SampleQuery
 	room  *reading
-	out   *Sample
+	out   *meter.Sample
 	eval  evaluator
 	names map[string]bool
 	met   map[string]map[string]bool // values by attribute of a filter
@@ -124,7 +124,7 @@ func (s *sampler) block(h *block.Header, rows *block.Rows) error {
 	}
 	take := make([]bool, rows.N)
 	for i, v := range verdicts {
-		if take[i] = v == state.Accepted && (s.q.Customer == nil || string(rows.Customers.Values.At(int(rows.Customers.Codes[i]))) == *s.q.Customer); !take[i] {
+		if take[i] = v == meter.Accepted && (s.q.Customer == nil || string(rows.Customers.Values.At(int(rows.Customers.Codes[i]))) == *s.q.Customer); !take[i] {
 			continue
 		}
 		s.out.Events++
@@ -202,7 +202,7 @@ func (s *sampler) attributes(rows *block.Rows, take []bool) {
 
 // note remembers a value of an attribute that the query filters by.
 func (s *sampler) note(name, text string, values map[string]bool) {
-	asked := slices.ContainsFunc(s.q.Filters, func(f AttrFilter) bool { return f.Attribute == name && slices.Contains(f.Values, text) })
+	asked := slices.ContainsFunc(s.q.Filters, func(f meter.AttrFilter) bool { return f.Attribute == name && slices.Contains(f.Values, text) })
 	if asked || len(values) < sampleValues && len(text) <= sampleText && text != "" {
 		values[text] = true
 	}
@@ -217,11 +217,11 @@ func (s *sampler) has(c *block.Column, take []bool) bool {
 	return false
 }
 
-func (s *sampler) end() *Sample {
+func (s *sampler) end() *meter.Sample {
 	s.out.Names = slices.Sorted(maps.Keys(s.names))
 	for _, f := range s.q.Filters {
 		values := s.met[f.Attribute]
-		unmet := AttrFilter{Attribute: f.Attribute}
+		unmet := meter.AttrFilter{Attribute: f.Attribute}
 		for _, v := range f.Values {
 			if !values[v] {
 				unmet.Values = append(unmet.Values, v)

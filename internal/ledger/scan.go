@@ -127,7 +127,7 @@ func (l *Ledger) counting(rows *block.Rows, seq, applied uint64, asOf moment, ta
 	}
 	take = slices.Grow(take[:0], rows.N)[:rows.N]
 	for i, v := range verdicts {
-		take[i] = v == state.Accepted
+		take[i] = v == meter.Accepted
 	}
 	voids, err := l.voidsOf(seq)
 	if err != nil {

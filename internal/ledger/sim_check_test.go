@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -48,7 +47,7 @@ func (s *sim) finish() {
 			s.checkMeters(o)
 			for i := range o.meters {
 				m := &o.meters[i]
-				s.ask(o, m, UsageQuery{Organization: o.name, Meter: m.def.Key, From: simFrom, To: simTo, GroupBy: m.def.GroupBy, Window: meter.WindowDay})
+				s.ask(o, m, meter.UsageQuery{Organization: o.name, Meter: m.def.Key, From: simFrom, To: simTo, GroupBy: m.def.GroupBy, Window: meter.WindowDay})
 				for range 6 {
 					s.ask(o, m, randomQuestion(s.r, o.name, &m.def, s.moments, s.seq))
 				}
@@ -75,7 +74,7 @@ func (s *sim) settle() {
 }
 
 // ask puts one question to the ledger, page by page, and to its events alone.
-func (s *sim) ask(o *simOrg, m *simMeter, q UsageQuery) {
+func (s *sim) ask(o *simOrg, m *simMeter, q meter.UsageQuery) {
 	s.t.Helper()
 	if days := 3 * 24 * time.Hour; m.def.Sampled() && m.def.SlotWidth() == time.Minute && len(q.GroupBy) > 1 && q.To.Sub(q.From) > days {
 		q.To = q.From.Add(days) // the samples of all groups are held in memory
@@ -83,7 +82,7 @@ func (s *sim) ask(o *simOrg, m *simMeter, q UsageQuery) {
 	want := o.usage(&m.def, q, s.clock.Now())
 	page := q
 	page.Limit = pick(s.r, 0, 0, 0, 1+len(want.rows)/3, len(want.rows))
-	var rows []UsageRow
+	var rows []meter.UsageRow
 	for n := 0; ; n++ {
 		u, err := s.l.Usage(context.Background(), page)
 		if err != nil {
@@ -109,13 +108,13 @@ func (s *sim) ask(o *simOrg, m *simMeter, q UsageQuery) {
 }
 
 // usageOfEvents answers from the events although the cells could.
-func (l *Ledger) usageOfEvents(q UsageQuery) (*Usage, error) {
+func (l *Ledger) usageOfEvents(q meter.UsageQuery) (*meter.Usage, error) {
 	q.All = q.Limit == 0 && q.Cursor == "" // a page is bounded in bytes too
 	qu, err := l.question(q)
 	if err != nil {
 		return nil, err
 	}
-	u := &Usage{Source: "events"}
+	u := &meter.Usage{Source: "events"}
 	c, seq, err := l.scanUsage(context.Background(), qu)
 	if err != nil {
 		return nil, err
@@ -125,12 +124,12 @@ func (l *Ledger) usageOfEvents(q UsageQuery) (*Usage, error) {
 	return u, qu.rows(u, c, l.limits)
 }
 
-func (s *sim) compare(m *simMeter, q UsageQuery, source string, u *Usage, rows []UsageRow, want *simAnswer) {
+func (s *sim) compare(m *simMeter, q meter.UsageQuery, source string, u *meter.Usage, rows []meter.UsageRow, want *simAnswer) {
 	s.t.Helper()
 	if u.HasTotal != want.has || u.Total.Cmp(want.total) != 0 {
 		s.fatalf("%s of %+v\nfrom %s: total %s %v, want %s %v", describeQuestion(&q), m.def, source, u.Total, u.HasTotal, want.total, want.has)
 	}
-	same := func(a, b UsageRow) bool {
+	same := func(a, b meter.UsageRow) bool {
 		return a.Start.Equal(b.Start) && a.End.Equal(b.End) && slices.Equal(a.Group, b.Group) && a.Value.Cmp(b.Value) == 0 && a.Clipped == b.Clipped
 	}
 	for i := range max(len(rows), len(want.rows)) {
@@ -172,10 +171,10 @@ func (s *sim) checkMeters(o *simOrg) {
 // checkEvents lists all events page by page.
 func (s *sim) checkEvents(o *simOrg) {
 	s.t.Helper()
-	q := EventsQuery{Organization: o.name, Limit: 1 + s.r.IntN(200)}
-	var verdict *state.Verdict
+	q := meter.EventsQuery{Organization: o.name, Limit: 1 + s.r.IntN(200)}
+	var verdict *meter.Verdict
 	if chance(s.r, 50) {
-		verdict = ptr(state.Verdict(s.r.IntN(4)))
+		verdict = ptr(meter.Verdict(s.r.IntN(4)))
 	}
 	q.Verdict = verdict
 	var got []simLogged
@@ -196,9 +195,9 @@ func (s *sim) checkEvents(o *simOrg) {
 		if verdict != nil && e.verdict != *verdict {
 			continue
 		}
-		if e.verdict == state.Accepted {
+		if e.verdict == meter.Accepted {
 			e.voided = o.first[meter.Identity{Source: e.source, ID: e.id}].voided != 0
-		} else if e.verdict == state.Rejected && e.source == "src" && len(e.id) > 4 && e.id[:4] == "bad-" {
+		} else if e.verdict == meter.Rejected && e.source == "src" && len(e.id) > 4 && e.id[:4] == "bad-" {
 			e.source = "src"
 		}
 		want = append(want, e)
@@ -233,7 +232,7 @@ func (s *sim) checkLookup(o *simOrg) {
 		s.fatalf("lookup %v: %v", id, err)
 	}
 	g := got.Event
-	if identityOf(&g) != id || g.Type != e.Type || g.Customer != e.Customer || !g.Time.Equal(e.Time) || g.Sequence != e.seq || g.AcceptedAt.UnixNano() != e.accepted || g.Verdict != state.Accepted {
+	if identityOf(&g) != id || g.Type != e.Type || g.Customer != e.Customer || !g.Time.Equal(e.Time) || g.Sequence != e.seq || g.AcceptedAt.UnixNano() != e.accepted || g.Verdict != meter.Accepted {
 		s.fatalf("lookup %v = %+v, want %+v", id, g, e)
 	}
 	if (g.Voided != nil) != (e.voided != 0) || g.Voided != nil && (g.Voided.Sequence != e.voidSeq || g.Voided.At.UnixNano() != e.voided || g.Voided.Reason != "a reason") {
@@ -241,7 +240,7 @@ func (s *sim) checkLookup(o *simOrg) {
 	}
 	conflicts := 0
 	for _, l := range o.log {
-		if l.id == id.ID && l.source == id.Source && l.verdict == state.Conflict {
+		if l.id == id.ID && l.source == id.Source && l.verdict == meter.Conflict {
 			conflicts++
 		}
 	}
@@ -276,4 +275,6 @@ func (s *sim) checkLookup(o *simOrg) {
 }
 
 // identityOf is what the record is looked up by.
-func identityOf(r *EventRecord) meter.Identity { return meter.Identity{Source: r.Source, ID: r.ID} }
+func identityOf(r *meter.EventRecord) meter.Identity {
+	return meter.Identity{Source: r.Source, ID: r.ID}
+}

@@ -12,7 +12,7 @@ import (
 
 // simAnswer is a Usage without its position.
 type simAnswer struct {
-	rows  []UsageRow
+	rows  []meter.UsageRow
 	total meter.Decimal
 	has   bool
 }
@@ -26,7 +26,7 @@ type simBucket struct {
 }
 
 // usage answers a question from the list of events.
-func (o *simOrg) usage(def *meter.Meter, q UsageQuery, now time.Time) simAnswer {
+func (o *simOrg) usage(def *meter.Meter, q meter.UsageQuery, now time.Time) simAnswer {
 	if !q.AsOf.IsZero() && q.AsOf.Before(now) {
 		now = q.AsOf
 	}
@@ -73,7 +73,7 @@ func (o *simOrg) usage(def *meter.Meter, q UsageQuery, now time.Time) simAnswer 
 	}
 	var out simAnswer
 	for _, b := range buckets {
-		row := UsageRow{Start: b.start.UTC(), End: b.end.UTC(), Group: b.group, Clipped: b.clipped}
+		row := meter.UsageRow{Start: b.start.UTC(), End: b.end.UTC(), Group: b.group, Clipped: b.clipped}
 		if simHappened(def, b, now) {
 			row.Value, _ = simFigure(def, b.events, b.start, b.end, now)
 		} else if _, ok := shown[strings.Join(b.group, "\xff")]; !q.FillZero || !ok {
@@ -81,7 +81,7 @@ func (o *simOrg) usage(def *meter.Meter, q UsageQuery, now time.Time) simAnswer 
 		}
 		out.rows = append(out.rows, row)
 	}
-	slices.SortFunc(out.rows, func(a, b UsageRow) int {
+	slices.SortFunc(out.rows, func(a, b meter.UsageRow) int {
 		return cmp.Or(a.Start.Compare(b.Start), slices.Compare(a.Group, b.Group))
 	})
 	out.total, out.has = simFigure(def, all, q.From, q.To, now)
@@ -89,7 +89,7 @@ func (o *simOrg) usage(def *meter.Meter, q UsageQuery, now time.Time) simAnswer 
 }
 
 // simTakes says whether the question takes the event.
-func simTakes(def *meter.Meter, q *UsageQuery, e *simEvent) bool {
+func simTakes(def *meter.Meter, q *meter.UsageQuery, e *simEvent) bool {
 	if !q.AsOf.IsZero() && e.accepted > q.AsOf.UnixNano() {
 		return false
 	}

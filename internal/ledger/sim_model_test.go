@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -38,7 +37,7 @@ type simRequest struct {
 // simError is one entry of a Result's Errors.
 type simError struct {
 	index   int
-	verdict state.Verdict
+	verdict meter.Verdict
 }
 
 type simJudged struct {
@@ -50,7 +49,7 @@ type simJudged struct {
 type simLogged struct {
 	seq        uint64
 	source, id string
-	verdict    state.Verdict
+	verdict    meter.Verdict
 	voided     bool
 }
 
@@ -112,7 +111,7 @@ func (o *simOrg) judge(r *simRequest, seq uint64, accepted int64, customers []st
 	type row struct {
 		index   int
 		e       *simEvent
-		verdict state.Verdict
+		verdict meter.Verdict
 	}
 	var rows []row
 	inRequest := map[meter.Identity]*simEvent{}
@@ -120,8 +119,8 @@ func (o *simOrg) judge(r *simRequest, seq uint64, accepted int64, customers []st
 	for i, it := range r.items {
 		if it.event == nil {
 			out.rejected++
-			out.errors = append(out.errors, simError{i, state.Rejected})
-			o.log = append(o.log, simLogged{seq: seq, source: "src", id: it.reject, verdict: state.Rejected})
+			out.errors = append(out.errors, simError{i, meter.Rejected})
+			o.log = append(o.log, simLogged{seq: seq, source: "src", id: it.reject, verdict: meter.Rejected})
 			refused = true
 			continue
 		}
@@ -134,35 +133,35 @@ func (o *simOrg) judge(r *simRequest, seq uint64, accepted int64, customers []st
 		if known == nil {
 			known = inRequest[e.Identity]
 		}
-		v := state.Accepted
+		v := meter.Accepted
 		switch {
 		case known == nil:
 			inRequest[e.Identity] = e
 		case known.content == e.content:
-			v = state.Duplicate
+			v = meter.Duplicate
 		default:
-			v, refused = state.Conflict, true
+			v, refused = meter.Conflict, true
 		}
 		rows = append(rows, row{i, e, v})
 	}
 	for _, w := range rows {
 		v := w.verdict
 		if r.atomic && refused {
-			v = state.Rejected
+			v = meter.Rejected
 		}
 		switch v {
-		case state.Accepted:
+		case meter.Accepted:
 			o.first[w.e.Identity] = w.e
 			o.accepted = append(o.accepted, w.e)
 			out.accepted++
-		case state.Duplicate:
+		case meter.Duplicate:
 			out.duplicates++
-		case state.Conflict:
+		case meter.Conflict:
 			out.conflicts++
-			out.errors = append(out.errors, simError{w.index, state.Conflict})
+			out.errors = append(out.errors, simError{w.index, meter.Conflict})
 		default:
 			out.rejected++
-			out.errors = append(out.errors, simError{w.index, state.Rejected})
+			out.errors = append(out.errors, simError{w.index, meter.Rejected})
 		}
 		o.log = append(o.log, simLogged{seq: seq, source: w.e.Source, id: w.e.ID, verdict: v})
 	}

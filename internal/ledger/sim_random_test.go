@@ -257,8 +257,8 @@ func randomFilter(r *rand.Rand) meter.Filter {
 }
 
 // randomQuestion asks a meter anything that the model can answer in time.
-func randomQuestion(r *rand.Rand, org string, def *meter.Meter, moments []time.Time, sequence uint64) UsageQuery {
-	q := UsageQuery{Organization: org, Meter: def.Key, From: randomTime(r), To: randomTime(r), Location: pick(r, simZones...)}
+func randomQuestion(r *rand.Rand, org string, def *meter.Meter, moments []time.Time, sequence uint64) meter.UsageQuery {
+	q := meter.UsageQuery{Organization: org, Meter: def.Key, From: randomTime(r), To: randomTime(r), Location: pick(r, simZones...)}
 	if chance(r, 40) {
 		q.From, q.To = simFrom, simTo
 	}
@@ -280,7 +280,7 @@ func randomQuestion(r *rand.Rand, org string, def *meter.Meter, moments []time.T
 			q.GroupBy = append(q.GroupBy, names[at])
 		case 1:
 			if len(q.Filters) < 2 {
-				q.Filters = append(q.Filters, AttrFilter{Attribute: names[at], Values: []string{pick(r, "1", "2", "x", "c1", ""), pick(r, "y", "z", "c2", "nobody", "true")}})
+				q.Filters = append(q.Filters, meter.AttrFilter{Attribute: names[at], Values: []string{pick(r, "1", "2", "x", "c1", ""), pick(r, "y", "z", "c2", "nobody", "true")}})
 			}
 		}
 	}
@@ -340,7 +340,7 @@ func stageRequest(tb testing.TB, l *Ledger, req *simRequest) *block.Builder {
 }
 
 // describeQuestion prints a question so that a failure can be asked again.
-func describeQuestion(q *UsageQuery) string {
+func describeQuestion(q *meter.UsageQuery) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s/%s [%s, %s) window %q in %s by %q filters %q fill %v", q.Organization, q.Meter, q.From.Format(time.RFC3339Nano), q.To.Format(time.RFC3339Nano),
 		q.Window, q.Location, q.GroupBy, q.Filters, q.FillZero)

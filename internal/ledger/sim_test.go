@@ -292,7 +292,7 @@ func (s *sim) append() []simEntry {
 	return []simEntry{s.appended(req, res, accepted, customers)}
 }
 
-func (s *sim) appended(req *simRequest, res Result, accepted time.Time, customers []string) simEntry {
+func (s *sim) appended(req *simRequest, res meter.Result, accepted time.Time, customers []string) simEntry {
 	return simEntry{res.Sequence, accepted, func() {
 		o := s.model.org(req.org)
 		before := len(o.accepted)
@@ -317,7 +317,7 @@ func (s *sim) appended(req *simRequest, res Result, accepted time.Time, customer
 // burst appends several requests at once; they share no identities.
 func (s *sim) burst() []simEntry {
 	n := 2 + s.r.IntN(8)
-	reqs, results, customers := make([]*simRequest, n), make([]Result, n), make([][]string, n)
+	reqs, results, customers := make([]*simRequest, n), make([]meter.Result, n), make([][]string, n)
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	accepted := s.accepted()
@@ -387,7 +387,7 @@ func (s *sim) changeMeter() []simEntry {
 	key := o.meters[i].def.Key
 	if chance(s.r, 60) {
 		name := fmt.Sprint("name ", s.step)
-		if _, err := s.l.UpdateMeter(context.Background(), o.name, key, MeterPatch{Name: &name}, "sim"); err != nil {
+		if _, err := s.l.UpdateMeter(context.Background(), o.name, key, meter.MeterPatch{Name: &name}, "sim"); err != nil {
 			s.fatalf("update: %v", err)
 		}
 		return s.control(func(uint64, time.Time) { o.meters[i].def.Name = name })

@@ -16,18 +16,18 @@ import (
 
 // question is a UsageQuery made ready: names resolved, windows laid out.
 type question struct {
-	q       UsageQuery
+	q       meter.UsageQuery
 	m       *meterState
 	def     meter.Meter
 	from    int64 // unix ns
 	to      int64
 	asOf    moment
 	loc     *time.Location
-	filters []AttrFilter // customer of a bound key included
-	lo, hi  int64        // accepted events of the range lie in [lo, hi)
-	bounds  []int64      // of the windows that can hold anything
-	empty   bool         // none can: bounds stands for nothing
-	clipLo  bool         // the first window of bounds begins before From
+	filters []meter.AttrFilter // customer of a bound key included
+	lo, hi  int64              // accepted events of the range lie in [lo, hi)
+	bounds  []int64            // of the windows that can hold anything
+	empty   bool               // none can: bounds stands for nothing
+	clipLo  bool               // the first window of bounds begins before From
 	clipHi  bool
 	after   *usageCursor
 	texts   func(uint64) (string, error)
@@ -54,7 +54,7 @@ func parseUsageCursor(text string, groups int) (*usageCursor, bool) {
 
 // Usage answers a question about one meter. Cells answer where the grouping,
 // filters and zone allow, a scan of the events where not; both are exact.
-func (l *Ledger) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
+func (l *Ledger) Usage(ctx context.Context, q meter.UsageQuery) (*meter.Usage, error) {
 	done, err := l.read()
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (l *Ledger) Usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 // errMoved says that what a question was made ready for is out of date.
 var errMoved = errors.New("the question is out of date")
 
-func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
+func (l *Ledger) usage(ctx context.Context, q meter.UsageQuery) (*meter.Usage, error) {
 	qu, err := l.question(q)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	}
 	defer qu.room.release()
 	var c *collector
-	u := &Usage{Source: "cells"}
+	u := &meter.Usage{Source: "cells"}
 	ok := false
 	if qu.fitsCells() {
 		if c, u.Sequence, ok, err = l.readCells(ctx, qu); err != nil {
@@ -112,7 +112,7 @@ func (l *Ledger) usage(ctx context.Context, q UsageQuery) (*Usage, error) {
 	return u, nil
 }
 
-func (l *Ledger) question(q UsageQuery) (*question, error) {
+func (l *Ledger) question(q meter.UsageQuery) (*question, error) {
 	qu := &question{q: q, loc: q.Location, room: l.newReading(q.Organization)}
 	var org state.OrgRecord
 	l.mu.RLock()
@@ -211,7 +211,7 @@ func (qu *question) names(lim Limits) error {
 	}
 	qu.filters = slices.Clone(q.Filters)
 	if q.Customer != nil {
-		qu.filters = append(qu.filters, AttrFilter{Attribute: customerAttribute, Values: []string{*q.Customer}})
+		qu.filters = append(qu.filters, meter.AttrFilter{Attribute: meter.CustomerAttribute, Values: []string{*q.Customer}})
 	}
 	if q.Cursor != "" {
 		var ok bool
@@ -285,7 +285,7 @@ func (qu *question) fitsCells() bool {
 }
 
 // rows turns the collector's figures into one page of rows in order of start, then group.
-func (qu *question) rows(u *Usage, c *collector, lim Limits) error {
+func (qu *question) rows(u *meter.Usage, c *collector, lim Limits) error {
 	figs := c.figures()
 	if qu.q.FillZero {
 		var err error
@@ -302,7 +302,7 @@ func (qu *question) rows(u *Usage, c *collector, lim Limits) error {
 	}
 	page := rowPage{most: limit + 1, room: qu.room} // one more, to know of the next page
 	for _, f := range figs {
-		r := UsageRow{Start: time.Unix(0, qu.bounds[f.window]).UTC(), End: time.Unix(0, qu.bounds[f.window+1]).UTC(), Value: f.value}
+		r := meter.UsageRow{Start: time.Unix(0, qu.bounds[f.window]).UTC(), End: time.Unix(0, qu.bounds[f.window+1]).UTC(), Value: f.value}
 		r.Clipped = f.window == 0 && qu.clipLo || f.window == len(qu.bounds)-2 && qu.clipHi
 		for _, id := range f.group {
 			s, err := qu.texts(id)
@@ -335,15 +335,15 @@ func (qu *question) rows(u *Usage, c *collector, lim Limits) error {
 	return nil
 }
 
-func compareRows(a, b UsageRow) int {
+func compareRows(a, b meter.UsageRow) int {
 	if c := a.Start.Compare(b.Start); c != 0 {
 		return c
 	}
 	return slices.Compare(a.Group, b.Group)
 }
 
-func (qu *question) isAfter(r *UsageRow) bool {
-	return compareRows(*r, UsageRow{Start: time.Unix(0, qu.after.Start).UTC(), Group: qu.after.Group}) > 0
+func (qu *question) isAfter(r *meter.UsageRow) bool {
+	return compareRows(*r, meter.UsageRow{Start: time.Unix(0, qu.after.Start).UTC(), Group: qu.after.Group}) > 0
 }
 
 // fill adds a zero row for every window of every group that has none.

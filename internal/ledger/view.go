@@ -90,7 +90,7 @@ func (v *view) headers(org string, from, to uint64, fn func(h *block.Header) (mo
 }
 
 // storedVerdicts returns the verdict of every row of a folded block.
-func (l *Ledger) storedVerdicts(seq uint64, n int) ([]state.Verdict, error) {
+func (l *Ledger) storedVerdicts(seq uint64, n int) ([]meter.Verdict, error) {
 	packed, err := l.packedVerdicts(seq)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (l *Ledger) storedVerdicts(seq uint64, n int) ([]state.Verdict, error) {
 	if packed != nil && len(packed) != (n+3)/4 {
 		return nil, meter.Errorf(meter.KindCorrupt, "the verdicts of block %d are damaged", seq)
 	}
-	out := make([]state.Verdict, n)
+	out := make([]meter.Verdict, n)
 	for i := range out {
 		out[i] = state.VerdictOf(packed, i)
 	}
@@ -145,8 +145,8 @@ func (l *Ledger) stateHas(key []byte) (bool, error) {
 }
 
 // voidRecord is what the state keeps of one voided event, told.
-func voidRecord(n *state.VoidNote) *VoidRecord {
-	return &VoidRecord{Sequence: n.Sequence, At: time.Unix(0, n.At).UTC(), Actor: n.Actor, Reason: n.Reason}
+func voidRecord(n *state.VoidNote) *meter.VoidRecord {
+	return &meter.VoidRecord{Sequence: n.Sequence, At: time.Unix(0, n.At).UTC(), Actor: n.Actor, Reason: n.Reason}
 }
 
 // voidsOf returns the voided rows of a block.

@@ -25,7 +25,7 @@ const MaxVoids = 10_000
 
 // voidWork is what a void entry amounts to, judged before Ledger.mu is taken.
 type voidWork struct {
-	result VoidResult
+	result meter.VoidResult
 	blocks map[uint64]*voidBlock
 	order  []uint64
 	// The block of one of the events is damaged: the entry cannot be applied.
@@ -39,25 +39,25 @@ type voidBlock struct{ ords []uint32 }
 // Void takes events out of every figure from here on. Identities that were
 // voided before are duplicates; unknown ones are rejected. as_of reads before
 // the void still count the events.
-func (l *Ledger) Void(ctx context.Context, org string, ids []meter.Identity, actor, reason string) (VoidResult, error) {
+func (l *Ledger) Void(ctx context.Context, org string, ids []meter.Identity, actor, reason string) (meter.VoidResult, error) {
 	if len(ids) == 0 || len(ids) > MaxVoids {
-		return VoidResult{}, meter.Errorf(meter.KindInvalid, "%d identities to void: want 1 to %d", len(ids), MaxVoids)
+		return meter.VoidResult{}, meter.Errorf(meter.KindInvalid, "%d identities to void: want 1 to %d", len(ids), MaxVoids)
 	}
 	if n := len(l.Meters(org)); len(ids)*n > l.limits.VoidCounts {
-		return VoidResult{}, meter.Errorf(meter.KindInvalid, "%d identities to void: with %d meters, one void takes at most %d", len(ids), n, l.limits.VoidCounts/n)
+		return meter.VoidResult{}, meter.Errorf(meter.KindInvalid, "%d identities to void: with %d meters, one void takes at most %d", len(ids), n, l.limits.VoidCounts/n)
 	}
 	e := &voidEntry{Reason: reason}
 	for _, id := range ids {
 		e.IDs = append(e.IDs, voidIdentity(id))
 	}
 	if err := l.voidable(ctx, org, ids); err != nil {
-		return VoidResult{}, err
+		return meter.VoidResult{}, err
 	}
 	v, seq, err := l.submitControl(ctx, org, control{Actor: actor, Void: e})
 	if err != nil {
-		return VoidResult{}, err
+		return meter.VoidResult{}, err
 	}
-	r := v.(VoidResult)
+	r := v.(meter.VoidResult)
 	r.Sequence = seq
 	return r, nil
 }
@@ -103,7 +103,7 @@ func (l *Ledger) judgeVoid(org *orgState, it *foldItem, e *voidEntry) (*voidWork
 			return nil, err
 		}
 		if !ok {
-			w.result.Rejected = append(w.result.Rejected, EventError{Index: i, ID: id.ID, Source: id.Source, Verdict: state.Rejected,
+			w.result.Rejected = append(w.result.Rejected, meter.EventError{Index: i, ID: id.ID, Source: id.Source, Verdict: meter.Rejected,
 				Reason: "no event with this source and id was ever counted"})
 			continue
 		}
@@ -163,15 +163,15 @@ func (l *Ledger) foldVoid(org *orgState, it *foldItem, c control, w *voidWork) e
 		if err != nil {
 			return err
 		}
-		verdicts := make([]state.Verdict, rows.N)
+		verdicts := make([]meter.Verdict, rows.N)
 		for i := range verdicts {
-			verdicts[i] = state.Rejected // not taken
+			verdicts[i] = meter.Rejected // not taken
 		}
 		if l.active.voids[seq] == nil {
 			l.active.voids[seq] = map[uint32]state.VoidNote{}
 		}
 		for _, ord := range b.ords {
-			verdicts[ord] = state.Accepted
+			verdicts[ord] = meter.Accepted
 			l.active.voids[seq][ord] = note
 			l.active.side += voidBytes
 			org.record.Reached.Note(rows.Times[ord], rows.Times[ord], note.Sequence)

@@ -15,7 +15,7 @@ import (
 	"odometer/internal/meter"
 )
 
-func voidIDs(t *testing.T, l *Ledger, ids ...string) VoidResult {
+func voidIDs(t *testing.T, l *Ledger, ids ...string) meter.VoidResult {
 	t.Helper()
 	var list []meter.Identity
 	for _, id := range ids {
@@ -50,7 +50,7 @@ func TestVoid(t *testing.T) {
 	check := func(when string) {
 		t.Helper()
 		for key := range want {
-			q := UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(time.Hour)}
+			q := meter.UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(time.Hour)}
 			if u, err := l.Usage(context.Background(), q); err != nil || u.Total.String() != want[key] {
 				t.Errorf("%s: %s is %v %v, want %s", when, key, u, err, want[key])
 			}
@@ -110,7 +110,7 @@ func voidTheRest(t *testing.T, l *Ledger, events []testEvent, meters map[string]
 		t.Fatalf("%+v", r)
 	}
 	for key := range meters {
-		u, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(time.Hour), Window: meter.Window15m})
+		u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: key, From: testStart, To: testStart.Add(time.Hour), Window: meter.Window15m})
 		if err != nil || len(u.Rows) != 0 {
 			t.Errorf("%s with everything voided: %+v %v", key, u, err)
 		}
@@ -233,7 +233,7 @@ func appendModelled(t *testing.T, l *Ledger, model *simOrg, r *rand.Rand, salt s
 func checkModelled(t *testing.T, l *Ledger, model *simOrg, m meter.Meter) {
 	t.Helper()
 	for _, by := range [][]string{nil, m.GroupBy} {
-		q := UsageQuery{Organization: "default", Meter: m.Key, From: testStart, To: testStart.Add(2 * time.Hour), Window: meter.WindowHour, GroupBy: by}
+		q := meter.UsageQuery{Organization: "default", Meter: m.Key, From: testStart, To: testStart.Add(2 * time.Hour), Window: meter.WindowHour, GroupBy: by}
 		u, err := l.Usage(context.Background(), q)
 		if err != nil {
 			t.Fatal(err)

@@ -48,15 +48,15 @@ func (l *Ledger) noteSkip(rows *block.Rows, row int, m *meterState) {
 
 // warnings says what the request's skips were. Definitions never change, so they
 // are read without a lock.
-func warnings(rows *block.Rows, s requestSkips) []Warning {
-	out := make([]Warning, 0, len(s.list))
+func warnings(rows *block.Rows, s requestSkips) []meter.Warning {
+	out := make([]meter.Warning, 0, len(s.list))
 	var e meter.Event
 	last := -1
 	for _, k := range s.list {
 		if row := int(k.row); row != last {
 			e, last = rows.Event(row), row
 		}
-		out = append(out, Warning{Index: int(rows.Index[k.row]), ID: e.ID, Source: e.Source, Meter: k.meter.Key, Reason: skipReason(k.meter, &e)})
+		out = append(out, meter.Warning{Index: int(rows.Index[k.row]), ID: e.ID, Source: e.Source, Meter: k.meter.Key, Reason: skipReason(k.meter, &e)})
 	}
 	return out
 }

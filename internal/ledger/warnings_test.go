@@ -34,7 +34,7 @@ func TestWarningsPerAnswer(t *testing.T) {
 		return meter.Meter{Key: key, EventType: "edge.request", Aggregation: meter.AggSum, Value: "bytes"}
 	}
 	createMeters(t, l, "default", []meter.Meter{sum("a"), sum("b"), sum("c"), {Key: "n", EventType: "edge.request", Aggregation: meter.AggCount}})
-	count := func(r Result) string {
+	count := func(r meter.Result) string {
 		by := map[string]int{}
 		for _, w := range r.Warnings {
 			by[w.Meter]++
@@ -99,7 +99,7 @@ func TestUntimedEventsOfSharedBlocks(t *testing.T) {
 	clock := fixedtest.NewClock(testStart)
 	l := openTest(t, Options{Clock: clock.Now})
 	createMeters(t, l, "default", []meter.Meter{{Key: "n", EventType: "edge.request", Aggregation: meter.AggCount}})
-	send := func(id string) Result {
+	send := func(id string) meter.Result {
 		b := l.Builder("default")
 		b.Begin()
 		if err := b.Commit(&block.Envelope{Source: []byte("s"), ID: []byte(id), Type: []byte("edge.request"), Untimed: true}); err != nil {
@@ -111,7 +111,7 @@ func TestUntimedEventsOfSharedBlocks(t *testing.T) {
 		}
 		return r
 	}
-	done := make(chan Result)
+	done := make(chan meter.Result)
 	for i := range 30 {
 		go func() { done <- send(fmt.Sprint(i)) }()
 	}

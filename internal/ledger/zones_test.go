@@ -67,7 +67,7 @@ func TestWindowsInZones(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "count", From: from, To: to, Window: c.window, Location: loc})
+		u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "count", From: from, To: to, Window: c.window, Location: loc})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestWindowsAddUp(t *testing.T) {
 	l, from, to, _ := zoneLedger(t)
 	for _, loc := range simZones {
 		for _, w := range []meter.Window{meter.Window15m, meter.WindowHour, meter.WindowDay, meter.WindowWeek, meter.WindowMonth, meter.WindowYear} {
-			q := UsageQuery{Organization: "default", Meter: "count", From: from.Add(7 * time.Minute), To: to.Add(-time.Second / 2), Window: w, Location: loc}
+			q := meter.UsageQuery{Organization: "default", Meter: "count", From: from.Add(7 * time.Minute), To: to.Add(-time.Second / 2), Window: w, Location: loc}
 			if w == meter.Window15m {
 				q.From = to.AddDate(0, 0, -40)
 			}
@@ -138,7 +138,7 @@ func TestRepeatedHourIsTwoWindows(t *testing.T) {
 	appendAll(t, l, "default", []testEvent{
 		{id: "summer", at: first.Add(30 * time.Minute)}, {id: "winter", at: first.Add(90 * time.Minute)}, {id: "winter2", at: first.Add(119 * time.Minute)}})
 	loc := loadZones("Europe/Berlin")[0]
-	u, err := l.Usage(context.Background(), UsageQuery{Organization: "default", Meter: "requests", From: first.Add(-time.Hour), To: first.Add(3 * time.Hour), Window: meter.WindowHour, Location: loc})
+	u, err := l.Usage(context.Background(), meter.UsageQuery{Organization: "default", Meter: "requests", From: first.Add(-time.Hour), To: first.Add(3 * time.Hour), Window: meter.WindowHour, Location: loc})
 	if err != nil || len(u.Rows) != 2 || !u.Rows[0].Start.Equal(first) || !u.Rows[1].Start.Equal(first.Add(time.Hour)) || u.Rows[0].Value.String() != "1" || u.Rows[1].Value.String() != "2" {
 		t.Fatalf("%+v %v", u, err)
 	}

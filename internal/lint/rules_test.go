@@ -26,7 +26,7 @@ var broken = []struct {
 		"internal/cloudevents":              `import _ "odometer/internal/ledger"`,
 		"internal/metering":                 `import _ "odometer/internal/httpserver"`,
 		"internal/httpserver":               `import _ "odometer/internal/ledger"`,
-		"internal/surface/fastly":           `import ( _ "odometer/internal/surface/fastly/wire"; _ "odometer/internal/catalog" )`,
+		"internal/surface/fastly":           `import ( _ "odometer/internal/surface/fastly/wire"; _ "odometer/internal/catalog"; _ "odometer/internal/ledger" )`,
 		"internal/surface/fastly/wire":      `import _ "odometer/internal/meter"`,
 		"internal/meterlike":                `import _ "odometer/internal/meter"`,
 		"internal/meter/outside_test.go":    `import _ "odometer/internal/ledger"`,
@@ -42,6 +42,11 @@ var broken = []struct {
 		"internal/surface/akamai/x_test.go": `import _ "odometer/internal/surface/fastly"`,
 		"internal/surface/suger":            `import _ "odometer/internal/surface/suger/wire"`,
 	}, []string{"internal/surface/akamai/x_test.go:2", "internal/surface/fastly/x.go:2"}},
+	{"no name is another room's by a second name", map[string]string{
+		"internal/metering": "import \"odometer/internal/meter\"\ntype Meter = meter.Meter\ntype Mine meter.Meter\nconst Limit = meter.Limit",
+		"internal/rating":   "import \"odometer/internal/meter\"\nvar Zero = meter.Zero()\nvar zero = meter.None",
+		"internal/catalog":  "import \"time\"\ntype Time = time.Time",
+	}, []string{"internal/metering/x.go:3", "internal/metering/x.go:5"}},
 	{"only the ledger names Pebble", map[string]string{
 		"internal/ledger/idset": `import _ "github.com/cockroachdb/pebble/v2/vfs"`,
 		"internal/ledgers":      `import _ "github.com/cockroachdb/pebble/v2"`,

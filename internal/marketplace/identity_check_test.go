@@ -65,8 +65,8 @@ func (p *proof) pass() {
 // figure is what the ledger says of a dimension's meter in the hours before an instant.
 func (p *proof) figure(s *seller, dimension string, before time.Time) meter.Decimal {
 	p.t.Helper()
-	q := metering.UsageQuery{Meter: dimension, From: proofStart, To: before, Window: meter.WindowHour,
-		Filters: []metering.AttrFilter{{Attribute: "entitlement", Values: []string{s.id}}}}
+	q := meter.UsageQuery{Meter: dimension, From: proofStart, To: before, Window: meter.WindowHour,
+		Filters: []meter.AttrFilter{{Attribute: "entitlement", Values: []string{s.id}}}}
 	total := meter.Decimal{}
 	for {
 		u, err := p.service.Usage(context.Background(), metering.Job(org, "test"), q)
@@ -84,7 +84,7 @@ func (p *proof) figure(s *seller, dimension string, before time.Time) meter.Deci
 func (p *proof) posted() map[catalog.DimensionKey]meter.Decimal {
 	p.t.Helper()
 	out := map[catalog.DimensionKey]meter.Decimal{}
-	q := metering.UsageQuery{Meter: "posted", From: proofStart.AddDate(0, -2, 0), To: proofStart.AddDate(0, 12, 0), GroupBy: []string{"entitlement", "dimension"}}
+	q := meter.UsageQuery{Meter: "posted", From: proofStart.AddDate(0, -2, 0), To: proofStart.AddDate(0, 12, 0), GroupBy: []string{"entitlement", "dimension"}}
 	for {
 		u, err := p.service.Usage(context.Background(), metering.Job(org, "test"), q)
 		p.must(err)

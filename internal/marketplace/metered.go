@@ -168,7 +168,7 @@ type monthSums struct {
 }
 
 type groupedSums struct {
-	rows     []metering.UsageRow
+	rows     []meter.UsageRow
 	sequence uint64
 }
 
@@ -236,18 +236,18 @@ func (s *monthSums) of(ctx context.Context, f fed, from, to time.Time) (total me
 // is an entitlement's if it is its customer's, names its product or none, and
 // names the entitlement or none.
 func (s *monthSums) part(ctx context.Context, f fed, from, to time.Time) (meter.Decimal, uint64, error) {
-	q := metering.UsageQuery{Meter: f.dimension.Meter, From: from, To: to, GroupBy: attributes}
+	q := meter.UsageQuery{Meter: f.dimension.Meter, From: from, To: to, GroupBy: attributes}
 	key := []string{f.dimension.Meter, from.String(), to.String()}
 	if !s.adds(f.dimension.Meter) { // neither groups nor hours add up: the entitlement's usage is asked for alone, hour by hour
 		q.GroupBy, q.Window = nil, meter.WindowHour
 		for i, names := range [][]string{{f.entitlement.Customer}, {"", f.entitlement.Product}, {"", f.entitlement.ID}} {
-			q.Filters = append(q.Filters, metering.AttrFilter{Attribute: attributes[i], Values: names})
+			q.Filters = append(q.Filters, meter.AttrFilter{Attribute: attributes[i], Values: names})
 			key = append(key, names...)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.dimension.Where)) {
 		key = append(key, name, f.dimension.Where[name])
-		q.Filters = append(q.Filters, metering.AttrFilter{Attribute: name, Values: []string{f.dimension.Where[name]}})
+		q.Filters = append(q.Filters, meter.AttrFilter{Attribute: name, Values: []string{f.dimension.Where[name]}})
 	}
 	known := s.known[strings.Join(key, "\xff")]
 	if known == nil {

@@ -25,7 +25,7 @@ import (
 
 // UsageReader answers what meters have counted; *metering.Service does.
 type UsageReader interface {
-	Usage(ctx context.Context, p metering.Principal, q metering.UsageQuery) (*metering.Usage, error)
+	Usage(ctx context.Context, p metering.Principal, q meter.UsageQuery) (*meter.Usage, error)
 	MeterOf(organization, key string) (meter.Meter, bool)
 }
 

@@ -40,7 +40,7 @@ func TestReconcileIsOfOneOrganization(t *testing.T) {
 // failing cannot read any meter.
 type failing struct{}
 
-func (failing) Usage(context.Context, metering.Principal, metering.UsageQuery) (*metering.Usage, error) {
+func (failing) Usage(context.Context, metering.Principal, meter.UsageQuery) (*meter.Usage, error) {
 	return nil, errors.New("the ledger of another organization")
 }
 

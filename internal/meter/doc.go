@@ -1,6 +1,6 @@
 // Package meter holds the words and the arithmetic of metering: quantities,
-// events, meters with their filters, windows, periods and percentiles, and the
-// kinds of error. It is pure: no input or output, no clock, no floating point.
+// events, meters with their filters, windows, periods and percentiles, what is
+// asked of usage and how it is answered (usage.go), and the kinds of error. It is pure: no input or output, no clock, no floating point.
 //
 //	event ──► Filter.Match ──► Value.Numeric ──► Quantity ──► Sum ──► Decimal
 //	   │                                         int128      int192   any size

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"odometer/internal/catalog"
 )
 
 // TestRefusalsAreBounded: each address leaves an entry once an hour, so many
@@ -45,7 +47,7 @@ func TestAccessIsAudited(t *testing.T) {
 	if err := service.BackupTaken(ctx, admin, "198.51.100.7"); err != nil {
 		t.Fatal(err)
 	}
-	audit, err := s.catalog.AuditEntries(ctx, "default", Page{Limit: 3})
+	audit, err := s.catalog.AuditEntries(ctx, "default", catalog.Page{Limit: 3})
 	if err != nil || len(audit.Items) != 3 {
 		t.Fatalf("%v %+v", err, audit)
 	}

@@ -53,9 +53,9 @@ func (s *dimensionSums) list() ([]DimensionSum, error) {
 // SumRecordGroups adds up what groups that the filter chooses have of each
 // dimension, after mapping, by the period in which they were created. Groups
 // that are deleted or cannot be billed are left out.
-func (s *Service) SumRecordGroups(ctx context.Context, p Principal, f RecordGroupFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
+func (s *Service) SumRecordGroups(ctx context.Context, p Principal, f catalog.RecordGroupFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
 	all := dimensionSums{period, map[sumKey]meter.Decimal{}}
-	f.Match = func(g *RecordGroup) bool {
+	f.Match = func(g *catalog.RecordGroup) bool {
 		if g.Status != catalog.GroupDeleted && g.Status != catalog.GroupInvalid {
 			for dimension, q := range g.Records {
 				all.add(g.Created, dimension, q)
@@ -72,7 +72,7 @@ func (s *Service) SumRecordGroups(ctx context.Context, p Principal, f RecordGrou
 // SumUsageReports adds up what was sent of each dimension in the reports that
 // the filter chooses, by the period in which they were created; what a
 // marketplace refused, or goes to another hour, is left out.
-func (s *Service) SumUsageReports(ctx context.Context, p Principal, f ReportFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
+func (s *Service) SumUsageReports(ctx context.Context, p Principal, f catalog.ReportFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
 	all := dimensionSums{period, map[sumKey]meter.Decimal{}}
 	const chunk = 1000
 	for offset := 0; ; offset += chunk {

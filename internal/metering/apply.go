@@ -13,16 +13,6 @@ import (
 	"odometer/internal/meter"
 )
 
-// Words of documents that surfaces use as they are.
-type (
-	Document = catalog.Document
-	Diff     = catalog.Diff
-	Change   = catalog.Change
-)
-
-// MaxDocumentBytes bounds the text that Apply takes.
-const MaxDocumentBytes = catalog.MaxDocumentBytes
-
 // ApplyOptions say how a document is applied.
 type ApplyOptions struct {
 	DryRun    bool      // only tell the difference
@@ -45,33 +35,33 @@ type ApplyOptions struct {
 //
 // Errors of the document are KindInvalid and name its lines. The documents of
 // an organization are read one at a time, before any change waits for them.
-func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOptions) (Diff, error) {
+func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOptions) (catalog.Diff, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return Diff{}, err
+		return catalog.Diff{}, err
 	}
 	read, err := s.readsDocument(ctx, p.Organization)
 	if err != nil {
-		return Diff{}, err
+		return catalog.Diff{}, err
 	}
 	defer read()
 	doc, err := catalog.ReadDocument(ctx, text)
 	if err != nil {
-		return Diff{}, err
+		return catalog.Diff{}, err
 	}
 	done, err := s.changes.take(ctx, p.Organization)
 	if err != nil {
-		return Diff{}, err
+		return catalog.Diff{}, err
 	}
 	defer done()
 	if err := s.agree(ctx, p.Organization); err != nil {
-		return Diff{}, err
+		return catalog.Diff{}, err
 	}
 	planned, err := s.plan(ctx, p, doc, o)
 	if err != nil || o.DryRun || planned.Empty() {
 		return planned, err
 	}
 	if err := ctx.Err(); err != nil {
-		return Diff{}, meter.WrapError(meter.KindUnavailable, err, "the document was not applied")
+		return catalog.Diff{}, meter.WrapError(meter.KindUnavailable, err, "the document was not applied")
 	}
 	return s.perform(context.WithoutCancel(ctx), p, doc, o, planned) // who has begun does not stop half way
 }
@@ -103,7 +93,7 @@ func (s *Service) agree(ctx context.Context, organization string) error {
 		return err
 	}
 	have := map[string]meter.Meter{}
-	for page := (Page{}); ; {
+	for page := (catalog.Page{}); ; {
 		copies, err := s.catalog.Meters(ctx, organization, page)
 		if err != nil {
 			return err
@@ -130,17 +120,17 @@ func (s *Service) agree(ctx context.Context, organization string) error {
 }
 
 // plan returns what applying a document changes, or why it cannot be applied.
-func (s *Service) plan(ctx context.Context, p Principal, doc *Document, o ApplyOptions) (Diff, error) {
+func (s *Service) plan(ctx context.Context, p Principal, doc *catalog.Document, o ApplyOptions) (catalog.Diff, error) {
 	d, err := s.catalog.Apply(ctx, p.Organization, doc,
 		catalog.ApplyOptions{DryRun: true, Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
 	if err != nil {
-		return Diff{}, err
+		return catalog.Diff{}, err
 	}
 	if want := doc.Organization; want != nil && want.AssignTime != nil && *want.AssignTime != s.ledger.TimeAssigned(p.Organization) {
 		if d.Organization == nil {
 			o, err := s.catalog.Organization(ctx, p.Organization)
 			if err != nil {
-				return Diff{}, err
+				return catalog.Diff{}, err
 			}
 			d.Organization = &catalog.OrganizationSettings{Name: o.Name, CustomerAttribute: s.customerAttribute(o.ID)}
 		}
@@ -148,20 +138,20 @@ func (s *Service) plan(ctx context.Context, p Principal, doc *Document, o ApplyO
 	}
 	if d.Organization != nil {
 		if err := checkAttribute(d.Organization.CustomerAttribute); err != nil {
-			return Diff{}, err
+			return catalog.Diff{}, err
 		}
 	}
 	if err := s.keepMetrics(ctx, p.Organization, &d); err != nil {
-		return Diff{}, err
+		return catalog.Diff{}, err
 	}
 	return d, s.ledger.MeterRoom(p.Organization, len(d.Meters.Create))
 }
 
 // keepMetrics takes billable metrics out of what pruning removes: they come by
 // another way than documents. It refuses changes that their readers would not take.
-func (s *Service) keepMetrics(ctx context.Context, organization string, d *Diff) error {
+func (s *Service) keepMetrics(ctx context.Context, organization string, d *catalog.Diff) error {
 	for _, m := range d.Meters.Update {
-		if _, err := s.checkMeterPatch(ctx, organization, m.Key, MeterPatch{Name: &m.Name, Description: &m.Description}); err != nil {
+		if _, err := s.checkMeterPatch(ctx, organization, m.Key, meter.MeterPatch{Name: &m.Name, Description: &m.Description}); err != nil {
 			return meter.Errorf(meter.KindOf(err), "meter %q: %s", m.Key, messageOf(err))
 		}
 	}
@@ -179,9 +169,9 @@ func (s *Service) keepMetrics(ctx context.Context, organization string, d *Diff)
 }
 
 // perform makes the changes of a plan. Caller has the organization's turn.
-func (s *Service) perform(ctx context.Context, p Principal, doc *Document, o ApplyOptions, planned Diff) (Diff, error) {
+func (s *Service) perform(ctx context.Context, p Principal, doc *catalog.Document, o ApplyOptions, planned catalog.Diff) (catalog.Diff, error) {
 	begun, err := s.performLedger(ctx, p, planned)
-	var done Diff
+	var done catalog.Diff
 	if err == nil {
 		done, err = s.catalog.Apply(ctx, p.Organization, doc, catalog.ApplyOptions{Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
 		begun = begun || err == nil
@@ -195,7 +185,7 @@ func (s *Service) perform(ctx context.Context, p Principal, doc *Document, o App
 		err = inPart(err)
 	}
 	if err != nil {
-		return Diff{}, err
+		return catalog.Diff{}, err
 	}
 	done.Meters = planned.Meters
 	if want := planned.Organization; want != nil && want.AssignTime != nil {
@@ -206,7 +196,7 @@ func (s *Service) perform(ctx context.Context, p Principal, doc *Document, o App
 
 // performLedger makes the changes that the log decides on; begun says whether
 // it has made any.
-func (s *Service) performLedger(ctx context.Context, p Principal, planned Diff) (begun bool, err error) {
+func (s *Service) performLedger(ctx context.Context, p Principal, planned catalog.Diff) (begun bool, err error) {
 	if want := planned.Organization; want != nil && want.CustomerAttribute != s.customerAttribute(p.Organization) {
 		if err := s.ledger.SetCustomerAttribute(ctx, p.Organization, want.CustomerAttribute, p.Actor()); err != nil {
 			return false, err
@@ -228,7 +218,7 @@ func (s *Service) performLedger(ctx context.Context, p Principal, planned Diff) 
 		s.copyMeter(ctx, p, state)
 	}
 	for _, m := range planned.Meters.Update {
-		patch := MeterPatch{Name: &m.Name, Description: &m.Description, Unit: &m.Unit, Status: &m.Status}
+		patch := meter.MeterPatch{Name: &m.Name, Description: &m.Description, Unit: &m.Unit, Status: &m.Status}
 		state, err := s.ledger.UpdateMeter(ctx, p.Organization, m.Key, patch, p.Actor())
 		if err != nil {
 			return begun, err
@@ -253,7 +243,7 @@ func inPart(err error) error {
 // Export returns the organization as a document that Apply reproduces exactly,
 // here or in another organization. Keys are no part of it. A bound key, which
 // sees one customer only, has no right to it.
-func (s *Service) Export(ctx context.Context, p Principal) (*Document, error) {
+func (s *Service) Export(ctx context.Context, p Principal) (*catalog.Document, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return nil, err
 	}

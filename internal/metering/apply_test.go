@@ -24,7 +24,7 @@ products: [{id: cdn, usage_types: [{name: Hits, meter: hits}, {name: GB, meter: 
 customers: [{id: acme, services: [{id: shop}], contracts: [{id: K, terms: [{products: [cdn], regions: GLOBAL}]}]}]
 `
 
-func (s stores) apply(t testing.TB, service *Service, text string, o ApplyOptions) Diff {
+func (s stores) apply(t testing.TB, service *Service, text string, o ApplyOptions) catalog.Diff {
 	t.Helper()
 	d, err := service.Apply(context.Background(), admin, []byte(text), o)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s stores) state(t testing.TB, service *Service) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	audit, err := s.catalog.AuditEntries(context.Background(), "default", Page{Limit: 1000})
+	audit, err := s.catalog.AuditEntries(context.Background(), "default", catalog.Page{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestApplyAllOrNothing(t *testing.T) {
 		"the future":                     {fresh, ApplyOptions{Effective: testStart.AddDate(1, 0, 0)}, "future"},
 		"an attribute that cannot be":    {"organization: {customer_attribute: \"" + strings.Repeat("x", 257) + "\"}\n", ApplyOptions{}, "customer_attribute"},
 		"another organization's":         {"organization: {id: strange}\n" + "customers: [{id: beta}]", ApplyOptions{}, "organization.id"},
-		"too large":                      {strings.Repeat(" ", MaxDocumentBytes+1), ApplyOptions{}, "more than"},
+		"too large":                      {strings.Repeat(" ", catalog.MaxDocumentBytes+1), ApplyOptions{}, "more than"},
 		"more problems than are told":    {"customers: [" + strings.Repeat("{name: x},", catalog.MaxProblems+1) + "]", ApplyOptions{}, "and 1 more"},
 		"no YAML":                        {"a: [", ApplyOptions{}, "line 1"},
 		"an anchor":                      {"customers: [&a {id: beta}]", ApplyOptions{}, "anchors"},
@@ -286,7 +286,7 @@ func TestNounsHoldFromEffective(t *testing.T) {
 	s := openStores(t)
 	service := s.service(t, Limits{})
 	s.apply(t, service, applied, ApplyOptions{})
-	ref := NounRef{Kind: NounService, Customer: "acme", ID: "shop"}
+	ref := catalog.NounRef{Kind: catalog.NounService, Customer: "acme", ID: "shop"}
 	change := testStart.AddDate(0, -1, 0)
 	if _, err := service.PatchNoun(t.Context(), admin, ref, []byte(`{"name":"Shop"}`), change); err != nil {
 		t.Fatal(err)
@@ -305,7 +305,7 @@ func TestNounsHoldFromEffective(t *testing.T) {
 	if want := "shop 11-22 to 10-22, Shop 10-22 to 11-21"; strings.Join(got, ", ") != want {
 		t.Errorf("%s, want %s", strings.Join(got, ", "), want)
 	}
-	page, err := service.AuditEntries(t.Context(), admin, Page{Limit: 2})
+	page, err := service.AuditEntries(t.Context(), admin, catalog.Page{Limit: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func TestDocumentsWait(t *testing.T) {
 	if _, err := service.Apply(ctx, admin, []byte("customers: [{id: a}]"), ApplyOptions{}); meter.KindOf(err) != meter.KindUnavailable {
 		t.Errorf("a second document: %v", err)
 	}
-	if _, err := service.CreateNoun(t.Context(), admin, NounRef{Kind: NounCustomer}, []byte(`{"id":"b"}`), time.Time{}); err != nil {
+	if _, err := service.CreateNoun(t.Context(), admin, catalog.NounRef{Kind: catalog.NounCustomer}, []byte(`{"id":"b"}`), time.Time{}); err != nil {
 		t.Errorf("a change beside a document that is read: %v", err)
 	}
 	other, err := service.readsDocument(t.Context(), "other")

@@ -16,7 +16,6 @@ import (
 // The limits of a billable metric's texts, in characters: the vendor's clients
 // refuse a whole answer that holds others.
 const (
-	MaxMetricIDBytes          = catalog.MaxMetricIDBytes
 	MinMetricNameChars        = 4
 	MaxMetricNameChars        = 50
 	MaxMetricDescriptionChars = 300
@@ -170,8 +169,8 @@ func (s *Service) removeMetric(ctx context.Context, p Principal, id string) erro
 // meter is the meter that counts the metric's records.
 func (n NewBillableMetric) meter() (meter.Meter, error) {
 	m := meter.Meter{Key: n.ID, Name: n.Name, Description: n.Description, EventType: metricEventType + n.ID, Aggregation: n.Aggregation}
-	if len(n.ID) > MaxMetricIDBytes {
-		return m, meter.Errorf(meter.KindInvalid, "id has %d bytes (limit %d)", len(n.ID), MaxMetricIDBytes)
+	if len(n.ID) > catalog.MaxMetricIDBytes {
+		return m, meter.Errorf(meter.KindInvalid, "id has %d bytes (limit %d)", len(n.ID), catalog.MaxMetricIDBytes)
 	}
 	if err := checkMetricTexts(n.Name, n.Description); err != nil {
 		return m, err
@@ -290,7 +289,7 @@ func (s *Service) UpdateBillableMetric(ctx context.Context, p Principal, id stri
 	if err := p.mayReportAll(); err != nil {
 		return BillableMetric{}, err
 	}
-	change := MeterPatch{Name: patch.Name, Description: patch.Description}
+	change := meter.MeterPatch{Name: patch.Name, Description: patch.Description}
 	if patch.Deleted != nil {
 		status := meter.StatusActive
 		if *patch.Deleted {
@@ -314,7 +313,7 @@ func (s *Service) UpdateBillableMetric(ctx context.Context, p Principal, id stri
 
 // checkMeterPatch keeps a change of a billable metric's meter within what the
 // metric's readers accept, and says whether the meter is a metric's.
-func (s *Service) checkMeterPatch(ctx context.Context, organization, key string, patch MeterPatch) (metric bool, err error) {
+func (s *Service) checkMeterPatch(ctx context.Context, organization, key string, patch meter.MeterPatch) (metric bool, err error) {
 	_, err = s.records.BillableMetric(ctx, organization, key)
 	if meter.KindOf(err) == meter.KindNotFound && err != nil {
 		return false, nil
@@ -333,7 +332,7 @@ func (s *Service) checkMeterPatch(ctx context.Context, organization, key string,
 }
 
 // metricOf joins what the catalogue and the log say of a metric.
-func metricOf(noted catalog.BillableMetric, state MeterState) (BillableMetric, error) {
+func metricOf(noted catalog.BillableMetric, state meter.MeterState) (BillableMetric, error) {
 	m := BillableMetric{ID: noted.ID, Name: state.Name, Description: state.Description, Aggregation: state.Aggregation,
 		Deleted: state.Status == meter.StatusDeleted, Created: noted.Created, Updated: noted.Updated}
 	if err := json.Unmarshal(noted.Info, &m.Info); err != nil {

@@ -6,12 +6,9 @@ import (
 	"odometer/internal/catalog"
 )
 
-// View is an organization's nouns with their history; see catalog.View.
-type View = catalog.View
-
 // Catalogue returns the nouns of the principal's organization as they are now.
 // A bound key gets all of them: who asks must look at Principal.Customer.
-func (s *Service) Catalogue(ctx context.Context, p Principal) (*View, error) {
+func (s *Service) Catalogue(ctx context.Context, p Principal) (*catalog.View, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return nil, err
 	}

@@ -167,19 +167,16 @@ const (
 	MaxClosedCustomers = 100 // customers of each
 )
 
-// ClosedFor says for whom a month is closed; see catalog.ClosedFor.
-type ClosedFor = catalog.ClosedFor
-
 // ClosedFor says which calendar months that lie in a range are closed, and for
 // whom: of the customers that the filters name, else of all. A bound key hears
 // of its customer's only. Both are cut at the bounds above, the oldest months first.
-func (s *Service) ClosedFor(ctx context.Context, p Principal, in meter.Period, filters []AttrFilter) ([]ClosedFor, error) {
+func (s *Service) ClosedFor(ctx context.Context, p Principal, in meter.Period, filters []meter.AttrFilter) ([]catalog.ClosedFor, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return nil, err
 	}
 	from, to := in.MonthName(), meter.Month(in.To.Add(-1)).MonthName()
 	var named []string
-	if i := slices.IndexFunc(filters, func(f AttrFilter) bool { return f.Attribute == meter.CustomerAttribute }); i >= 0 {
+	if i := slices.IndexFunc(filters, func(f meter.AttrFilter) bool { return f.Attribute == meter.CustomerAttribute }); i >= 0 {
 		named = filters[i].Values
 	}
 	if p.Customer != "" {
@@ -188,7 +185,7 @@ func (s *Service) ClosedFor(ctx context.Context, p Principal, in meter.Period, f
 	if len(named) == 0 || len(named) > MaxClosedCustomers {
 		return s.catalog.ClosedFor(ctx, p.Organization, from, to, MaxClosedMonths, MaxClosedCustomers)
 	}
-	by := map[string]*ClosedFor{}
+	by := map[string]*catalog.ClosedFor{}
 	for _, customer := range slices.Sorted(slices.Values(named)) {
 		months, err := s.catalog.ClosedMonths(ctx, p.Organization, customer)
 		if err != nil {
@@ -199,14 +196,14 @@ func (s *Service) ClosedFor(ctx context.Context, p Principal, in meter.Period, f
 				continue
 			}
 			if by[m.Month] == nil {
-				by[m.Month] = &ClosedFor{Month: m.Month}
+				by[m.Month] = &catalog.ClosedFor{Month: m.Month}
 			}
 			if one := by[m.Month]; !slices.Contains(one.Customers, customer) {
 				one.Customers = append(one.Customers, customer)
 			}
 		}
 	}
-	var out []ClosedFor
+	var out []catalog.ClosedFor
 	for _, month := range slices.Sorted(maps.Keys(by)) {
 		if len(out) < MaxClosedMonths {
 			out = append(out, *by[month])

@@ -9,21 +9,10 @@ import (
 	"odometer/internal/meter"
 )
 
-// The nouns of the catalogue that contract usage is made of.
-type (
-	Contract = catalog.Contract
-	Term     = catalog.Term
-	Product  = catalog.Product
-	Regions  = catalog.Regions
-	CPCode   = catalog.CPCode
-
-	ReportingGroup = catalog.ReportingGroup
-)
-
 // Agreement is a contract and the customer that holds it.
 type Agreement struct {
 	Owner    string
-	Contract *Contract
+	Contract *catalog.Contract
 }
 
 // customers are all that are billed under the agreement.
@@ -34,12 +23,12 @@ func (a Agreement) customers() []string {
 // Span is a time in which the terms of a contract stay as they are.
 type Span struct {
 	meter.Period
-	Regions Regions `json:"regions"`
+	Regions catalog.Regions `json:"regions"`
 }
 
 // Spans returns the times within a period in which the contract is valid and
 // its terms have the product, a span for each of its terms.
-func Spans(c *Contract, product string, within meter.Period) []Span {
+func Spans(c *catalog.Contract, product string, within meter.Period) []Span {
 	var out []Span
 	for i, term := range c.Terms {
 		p := within
@@ -155,7 +144,7 @@ func hasOther(known []Agreement, a Agreement, customer, product string, at time.
 // Errors: KindUnavailable if there are several scopes and the meter's figures
 // cannot be put together from theirs, which is so unless it counts, sums, or
 // samples each of a Window's widths and q has no Window.
-func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery, scopes []Scope) ([]ProductRow, error) {
+func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery, scopes []Scope) ([]meter.UsageRow, error) {
 	var parts []ProductQuery
 	asks := p
 	asks.Customer = ""
@@ -241,11 +230,11 @@ type sums struct {
 	from   time.Time
 	window meter.Window
 	loc    *time.Location
-	rows   []ProductRow
+	rows   []meter.UsageRow
 	at     map[string]int
 }
 
-func (s *sums) add(r *ProductRow) {
+func (s *sums) add(r *meter.UsageRow) {
 	start := s.from
 	if s.window != "" { // a scope may begin inside a window
 		start = latest(s.window.Start(r.Start, s.loc), s.from)
@@ -258,12 +247,12 @@ func (s *sums) add(r *ProductRow) {
 	if !seen {
 		i = len(s.rows)
 		s.at[key] = i
-		s.rows = append(s.rows, ProductRow{Start: start, Group: r.Group})
+		s.rows = append(s.rows, meter.UsageRow{Start: start, Group: r.Group})
 	}
 	s.rows[i].Value = s.rows[i].Value.Add(r.Value)
 }
 
-func (s *sums) sorted(q ProductQuery) []ProductRow {
+func (s *sums) sorted(q ProductQuery) []meter.UsageRow {
 	for i := range s.rows {
 		r := &s.rows[i]
 		r.End = q.To
@@ -272,7 +261,7 @@ func (s *sums) sorted(q ProductQuery) []ProductRow {
 			r.Clipped = !s.window.Start(r.Start, s.loc).Equal(r.Start) || !s.window.Next(r.Start, s.loc).Equal(r.End)
 		}
 	}
-	slices.SortFunc(s.rows, func(a, b ProductRow) int {
+	slices.SortFunc(s.rows, func(a, b meter.UsageRow) int {
 		if c := a.Start.Compare(b.Start); c != 0 {
 			return c
 		}
@@ -283,14 +272,14 @@ func (s *sums) sorted(q ProductQuery) []ProductRow {
 
 // elements takes each group's percentile or peak of its samples, those
 // without events being zero.
-func (s *sums) elements(m meter.Meter, q ProductQuery, now time.Time) []ProductRow {
-	var out []ProductRow
+func (s *sums) elements(m meter.Meter, q ProductQuery, now time.Time) []meter.UsageRow {
+	var out []meter.UsageRow
 	_, n := meter.Samples(q.From, q.To, now, m.SlotWidth())
 	groups := map[string][]meter.Decimal{}
 	for _, r := range s.rows {
 		key := meter.JoinPath(r.Group...)
 		if groups[key] == nil {
-			out = append(out, ProductRow{Start: q.From, End: q.To, Group: r.Group})
+			out = append(out, meter.UsageRow{Start: q.From, End: q.To, Group: r.Group})
 		}
 		groups[key] = append(groups[key], r.Value)
 	}
@@ -306,6 +295,6 @@ func (s *sums) elements(m meter.Meter, q ProductQuery, now time.Time) []ProductR
 		}
 		out[i].Value = m.Result(samples[rank-1], q.UsageType.ScaleDecimal())
 	}
-	slices.SortFunc(out, func(a, b ProductRow) int { return slices.Compare(a.Group, b.Group) })
+	slices.SortFunc(out, func(a, b meter.UsageRow) int { return slices.Compare(a.Group, b.Group) })
 	return out
 }

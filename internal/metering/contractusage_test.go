@@ -26,12 +26,12 @@ func date(t testing.TB, text string) catalog.Date {
 }
 
 // contract makes one of terms, each "FROM PRODUCT,PRODUCT REGIONS".
-func contract(t testing.TB, id, starts, ends, further string, terms ...string) *Contract {
+func contract(t testing.TB, id, starts, ends, further string, terms ...string) *catalog.Contract {
 	t.Helper()
-	c := &Contract{ID: id, Starts: date(t, starts), Ends: date(t, ends), Customers: strings.Fields(further)}
+	c := &catalog.Contract{ID: id, Starts: date(t, starts), Ends: date(t, ends), Customers: strings.Fields(further)}
 	for _, text := range terms {
 		f := strings.Split(text, " ")
-		c.Terms = append(c.Terms, catalog.Term{From: date(t, f[0]), Products: strings.Split(f[1], ","), Regions: Regions{Attribute: f[2]}})
+		c.Terms = append(c.Terms, catalog.Term{From: date(t, f[0]), Products: strings.Split(f[1], ","), Regions: catalog.Regions{Attribute: f[2]}})
 	}
 	return c
 }
@@ -43,7 +43,7 @@ func within(t testing.TB, from, to string) meter.Period {
 func TestSpans(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		c    *Contract
+		c    *catalog.Contract
 		want string
 	}{
 		"one term":           {contract(t, "K", "2020-01-01", "", "", "2020-01-01 cdn "), "2026-11-01/2026-12-01"},
@@ -135,7 +135,7 @@ func TestContractUsage(t *testing.T) {
 	for _, a := range known[:3] {
 		for _, period := range []meter.Period{month, within(t, "2026-10-03", "2026-10-12"), within(t, "2026-10-21", "2026-10-22")} {
 			for _, c := range []struct {
-				u      UsageType
+				u      catalog.UsageType
 				window meter.Window
 				by     []string
 			}{{hits, "", nil}, {volume, "", []string{"region"}}, {volume, "day", []string{"region"}}, {p95, "", nil}, {peak, "", []string{"region"}}} {
@@ -235,7 +235,7 @@ func TestContractUsageThatCannotBeJoined(t *testing.T) {
 		{"hourly", "", two, "3"}, {"hourly", "day", one, "3"}, {"hourly", "day", two, "unavailable"}, {"gone", "", two, "unavailable"}, {"top", "", nil, "unavailable"},
 		{"requests", "", nil, ""}, {"gone", "", nil, "unavailable"},
 	} {
-		q := ProductQuery{Product: "cdn", UsageType: UsageType{Meter: c.meter}, From: month.From, To: month.To, Window: c.window}
+		q := ProductQuery{Product: "cdn", UsageType: catalog.UsageType{Meter: c.meter}, From: month.From, To: month.To, Window: c.window}
 		rows, err := service.ContractUsage(ctx, admin, q, c.scopes)
 		var got string
 		switch {

@@ -7,15 +7,12 @@ import (
 	"odometer/internal/meter"
 )
 
-// Credit is money that an entitlement was given; see catalog.Credit.
-type Credit = catalog.Credit
-
 // AddCredit gives an entitlement money, which its usage takes before anything
 // else. Credit only grows. With an idempotency key that was used before for the
 // same request it returns the credit given then.
-func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string, amount meter.Decimal, once Idempotency) (Credit, error) {
+func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string, amount meter.Decimal, once Idempotency) (catalog.Credit, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return Credit{}, err
+		return catalog.Credit{}, err
 	}
 	return s.records.AddCredit(ctx, p.Organization, entitlement, amount,
 		once.of(p, "credit"), p.Actor())
@@ -23,7 +20,7 @@ func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string
 
 // Credits lists an entitlement's credits, the oldest first. One that is not
 // there, or is not a bound key's customer's, is KindNotFound.
-func (s *Service) Credits(ctx context.Context, p Principal, entitlement string, page Page) (catalog.CreditPage, error) {
+func (s *Service) Credits(ctx context.Context, p Principal, entitlement string, page catalog.Page) (catalog.CreditPage, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return catalog.CreditPage{}, err
 	}

@@ -6,9 +6,6 @@ import (
 	"odometer/internal/catalog"
 )
 
-// EdgeGridCredential is what an EdgeGrid client signs its requests with.
-type EdgeGridCredential = catalog.Credential
-
 // EdgeGridKey is a key that proves itself by signatures.
 type EdgeGridKey struct {
 	Principal   Principal
@@ -34,13 +31,13 @@ func (s *Service) KeyUsed(p Principal) { s.keys.UseKey(p.KeyID) }
 
 // CreateEdgeGridKey adds a key that signs requests and returns it with its
 // credential, which cannot be had again.
-func (s *Service) CreateEdgeGridKey(ctx context.Context, p Principal, n NewKey) (Key, EdgeGridCredential, error) {
+func (s *Service) CreateEdgeGridKey(ctx context.Context, p Principal, n NewKey) (catalog.Key, catalog.Credential, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return Key{}, EdgeGridCredential{}, err
+		return catalog.Key{}, catalog.Credential{}, err
 	}
 	key, err := n.in(p)
 	if err != nil {
-		return Key{}, EdgeGridCredential{}, err
+		return catalog.Key{}, catalog.Credential{}, err
 	}
 	return s.keys.CreateEdgeGridKey(ctx, key, p.Actor())
 }

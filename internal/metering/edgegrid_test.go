@@ -57,7 +57,7 @@ func TestEdgeGridKeys(t *testing.T) {
 }
 
 func lastUsed(ctx context.Context, service *Service, id string) (time.Time, error) {
-	page, err := service.Keys(ctx, admin, Page{})
+	page, err := service.Keys(ctx, admin, catalog.Page{})
 	if err != nil {
 		return time.Time{}, err
 	}

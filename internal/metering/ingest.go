@@ -5,52 +5,31 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
-	"odometer/internal/ledger"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
-
-// Mode says how a body holds its events; see cloudevents.Mode.
-type Mode = cloudevents.Mode
-
-// The modes.
-const (
-	Auto   = cloudevents.Auto   // an array or one event
-	Single = cloudevents.Single // one event
-	Batch  = cloudevents.Batch  // an array of events
-	NDJSON = cloudevents.NDJSON // one event a line
-)
-
-// IsJSON reports whether a media type means JSON.
-func IsJSON(mediaType string) bool { return cloudevents.IsJSON(mediaType) }
-
-// Result answers one request with events; see ledger.Result.
-type Result = ledger.Result
-
-// EventError says why one event was not counted; see ledger.EventError.
-type EventError = ledger.EventError
 
 // Ingest stores, judges and counts the events of one request. When it
 // returns without an error they are durable and visible. An error means that
 // nothing of the request was stored; per-event problems are in the Result.
 // body is not kept.
-func (s *Service) Ingest(ctx context.Context, p Principal, body []byte, mode Mode, atomic bool) (Result, error) {
+func (s *Service) Ingest(ctx context.Context, p Principal, body []byte, mode cloudevents.Mode, atomic bool) (meter.Result, error) {
 	return s.ingest(ctx, p, body, mode, atomic, !s.ledger.TimeAssigned(p.Organization))
 }
 
 // IngestTimed is Ingest that rejects events without a time, whatever the
 // organization says of them: those of a file did not happen when it is read.
-func (s *Service) IngestTimed(ctx context.Context, p Principal, body []byte, mode Mode, atomic bool) (Result, error) {
+func (s *Service) IngestTimed(ctx context.Context, p Principal, body []byte, mode cloudevents.Mode, atomic bool) (meter.Result, error) {
 	return s.ingest(ctx, p, body, mode, atomic, true)
 }
 
-func (s *Service) ingest(ctx context.Context, p Principal, body []byte, mode Mode, atomic, requireTime bool) (Result, error) {
+func (s *Service) ingest(ctx context.Context, p Principal, body []byte, mode cloudevents.Mode, atomic, requireTime bool) (meter.Result, error) {
 	if err := p.may(catalog.ActionIngest); err != nil {
-		return Result{}, err
+		return meter.Result{}, err
 	}
 	staged, err := s.ledger.Stage(ctx, len(body))
 	if err != nil {
-		return Result{}, err
+		return meter.Result{}, err
 	}
 	defer staged()
 	b := s.ledger.Builder(p.Organization)
@@ -60,12 +39,12 @@ func (s *Service) ingest(ctx context.Context, p Principal, body []byte, mode Mod
 	limits.ReservedSource = eventSource
 	if err := cloudevents.Decode(body, mode, s.now(), limits, b); err != nil {
 		s.ledger.Discard(b)
-		return Result{}, err
+		return meter.Result{}, err
 	}
 	if p.Customer != "" {
 		if err := s.onlyOwn(b.Rows(), p); err != nil {
 			s.ledger.Discard(b)
-			return Result{}, err
+			return meter.Result{}, err
 		}
 	}
 	if p.Customer != "" {

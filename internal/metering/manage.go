@@ -40,7 +40,7 @@ func (n NewKey) in(p Principal) (catalog.NewKey, error) {
 }
 
 // Keys lists the organization's keys, the oldest first.
-func (s *Service) Keys(ctx context.Context, p Principal, page Page) (catalog.KeyPage, error) {
+func (s *Service) Keys(ctx context.Context, p Principal, page catalog.Page) (catalog.KeyPage, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return catalog.KeyPage{}, err
 	}
@@ -49,13 +49,13 @@ func (s *Service) Keys(ctx context.Context, p Principal, page Page) (catalog.Key
 
 // CreateKey adds a bearer token's key to the organization and returns it with
 // its token, which cannot be had again.
-func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (Key, string, error) {
+func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (catalog.Key, string, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return Key{}, "", err
+		return catalog.Key{}, "", err
 	}
 	key, err := n.in(p)
 	if err != nil {
-		return Key{}, "", err
+		return catalog.Key{}, "", err
 	}
 	return s.keys.CreateKey(ctx, key, p.Actor())
 }
@@ -71,7 +71,7 @@ func (s *Service) RevokeKey(ctx context.Context, p Principal, id string, force b
 }
 
 // Organizations lists all organizations to an operator, to others their own.
-func (s *Service) Organizations(ctx context.Context, p Principal, page Page) (catalog.OrganizationPage, error) {
+func (s *Service) Organizations(ctx context.Context, p Principal, page catalog.Page) (catalog.OrganizationPage, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return catalog.OrganizationPage{}, err
 	}
@@ -83,12 +83,12 @@ func (s *Service) Organizations(ctx context.Context, p Principal, page Page) (ca
 		return found, err
 	}
 	o, err := s.catalog.Organization(ctx, p.Organization)
-	return catalog.OrganizationPage{Items: []Organization{s.asCounted(o)}}, err
+	return catalog.OrganizationPage{Items: []catalog.Organization{s.asCounted(o)}}, err
 }
 
 // asCounted puts the ledger's customer attribute in the place of the
 // catalogue's copy, which a crash between the two leaves behind.
-func (s *Service) asCounted(o Organization) Organization {
+func (s *Service) asCounted(o catalog.Organization) catalog.Organization {
 	o.CustomerAttribute = s.customerAttribute(o.ID)
 	assigned := s.ledger.TimeAssigned(o.ID)
 	o.AssignTime = &assigned
@@ -105,28 +105,28 @@ func (s *Service) customerAttribute(organization string) string {
 
 // Organization returns one organization. One that the principal may not see
 // is KindNotFound, like one that does not exist.
-func (s *Service) Organization(ctx context.Context, p Principal, id string) (Organization, error) {
+func (s *Service) Organization(ctx context.Context, p Principal, id string) (catalog.Organization, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return Organization{}, err
+		return catalog.Organization{}, err
 	}
 	if !p.Operator && id != p.Organization {
-		return Organization{}, meter.Errorf(meter.KindNotFound, "no organization %q", id)
+		return catalog.Organization{}, meter.Errorf(meter.KindNotFound, "no organization %q", id)
 	}
 	o, err := s.catalog.Organization(ctx, id)
 	return s.asCounted(o), err
 }
 
 // CreateOrganization adds an organization; only an operator may.
-func (s *Service) CreateOrganization(ctx context.Context, p Principal, n NewOrganization) (Organization, error) {
+func (s *Service) CreateOrganization(ctx context.Context, p Principal, n catalog.NewOrganization) (catalog.Organization, error) {
 	if err := p.mayOperate(); err != nil {
-		return Organization{}, err
+		return catalog.Organization{}, err
 	}
 	attr := n.CustomerAttribute
 	if attr == "" {
 		attr = catalog.DefaultCustomerAttribute
 	}
 	if err := checkAttribute(attr); err != nil {
-		return Organization{}, err
+		return catalog.Organization{}, err
 	}
 	// The log takes the setting only once the id is known to be new.
 	n.CustomerAttribute = ""
@@ -134,7 +134,7 @@ func (s *Service) CreateOrganization(ctx context.Context, p Principal, n NewOrga
 	if err != nil {
 		return o, err
 	}
-	patch := OrganizationPatch{AssignTime: n.AssignTime}
+	patch := catalog.OrganizationPatch{AssignTime: n.AssignTime}
 	if attr != o.CustomerAttribute {
 		patch.CustomerAttribute = &attr
 	}
@@ -144,39 +144,39 @@ func (s *Service) CreateOrganization(ctx context.Context, p Principal, n NewOrga
 
 // UpdateOrganization changes an organization's name, which attribute holds the
 // customer of events that are sent from then on, or whether they need a time.
-func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string, patch OrganizationPatch) (Organization, error) {
+func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string, patch catalog.OrganizationPatch) (catalog.Organization, error) {
 	o, err := s.Organization(ctx, p, id)
 	if err != nil {
-		return Organization{}, err
+		return catalog.Organization{}, err
 	}
 	attr := patch.CustomerAttribute
 	if attr != nil {
 		if err := checkAttribute(*attr); err != nil {
-			return Organization{}, err
+			return catalog.Organization{}, err
 		}
 	}
 	done, err := s.changes.take(ctx, id)
 	if err != nil {
-		return Organization{}, err
+		return catalog.Organization{}, err
 	}
 	defer done()
 	if patch.Name != nil { // the catalogue's alone, and may be refused
-		if o, err = s.catalog.UpdateOrganization(ctx, id, OrganizationPatch{Name: patch.Name}, p.Actor()); err != nil {
-			return Organization{}, err
+		if o, err = s.catalog.UpdateOrganization(ctx, id, catalog.OrganizationPatch{Name: patch.Name}, p.Actor()); err != nil {
+			return catalog.Organization{}, err
 		}
 	}
 	if patch.AssignTime != nil {
 		if err := s.assignTime(ctx, p, id, *patch.AssignTime); err != nil {
-			return Organization{}, err
+			return catalog.Organization{}, err
 		}
 	}
 	if attr == nil {
 		return s.asCounted(o), nil
 	}
 	if err := s.ledger.SetCustomerAttribute(ctx, id, *attr, p.Actor()); err != nil {
-		return Organization{}, err
+		return catalog.Organization{}, err
 	}
-	o, err = s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, OrganizationPatch{CustomerAttribute: attr}, p.Actor())
+	o, err = s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, catalog.OrganizationPatch{CustomerAttribute: attr}, p.Actor())
 	return s.asCounted(o), err
 }
 
@@ -193,7 +193,7 @@ func (s *Service) assignTime(ctx context.Context, p Principal, id string, assign
 
 // Listings returns what an organization may report to marketplaces. One that
 // the principal may not see is KindNotFound.
-func (s *Service) Listings(ctx context.Context, p Principal, organization string) ([]Listing, error) {
+func (s *Service) Listings(ctx context.Context, p Principal, organization string) ([]catalog.Listing, error) {
 	if _, err := s.Organization(ctx, p, organization); err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (s *Service) Listings(ctx context.Context, p Principal, organization string
 }
 
 // SetListings makes listings all that an organization may report; only an operator may.
-func (s *Service) SetListings(ctx context.Context, p Principal, organization string, listings []Listing) ([]Listing, error) {
+func (s *Service) SetListings(ctx context.Context, p Principal, organization string, listings []catalog.Listing) ([]catalog.Listing, error) {
 	if err := p.mayOperate(); err != nil {
 		return nil, err
 	}
@@ -219,7 +219,7 @@ func checkAttribute(attr string) error {
 }
 
 // AuditEntries lists the changes in the organization, the newest first.
-func (s *Service) AuditEntries(ctx context.Context, p Principal, page Page) (catalog.AuditPage, error) {
+func (s *Service) AuditEntries(ctx context.Context, p Principal, page catalog.Page) (catalog.AuditPage, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return catalog.AuditPage{}, err
 	}

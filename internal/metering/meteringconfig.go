@@ -10,12 +10,6 @@ import (
 	"odometer/internal/rating"
 )
 
-// Words of metering configurations that surfaces use as they are.
-type (
-	MeteringConfig = catalog.MeteringConfig
-	MappingValue   = catalog.MappingValue
-)
-
 // The limits of one partner's metering configuration.
 const (
 	MaxMappedKeys      = 1000 // source keys of one mapping
@@ -24,7 +18,7 @@ const (
 )
 
 // MeteringConfigs returns the organization's configurations by partner.
-func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]MeteringConfig, error) {
+func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]catalog.MeteringConfig, error) {
 	if err := p.may(catalog.ActionReport); err != nil {
 		return nil, err
 	}
@@ -33,7 +27,7 @@ func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]MeteringC
 
 // UpdateMeteringConfigs replaces the configurations of the partners that are
 // named, whole, and returns all. Groups that were accepted keep the mapping they had.
-func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, configs []MeteringConfig) ([]MeteringConfig, error) {
+func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, configs []catalog.MeteringConfig) ([]catalog.MeteringConfig, error) {
 	if err := p.mayReportAll(); err != nil {
 		return nil, err
 	}
@@ -45,7 +39,7 @@ func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, config
 	return s.records.PutMeteringConfigs(ctx, p.Organization, configs, p.Actor())
 }
 
-func checkConfig(c MeteringConfig) error {
+func checkConfig(c catalog.MeteringConfig) error {
 	if len(c.Mapping) > MaxMappedKeys || len(c.MappingV2) > MaxMappedKeys {
 		return meter.Errorf(meter.KindInvalid, "a mapping has more than %d keys", MaxMappedKeys)
 	}
@@ -65,7 +59,7 @@ func checkConfig(c MeteringConfig) error {
 	return nil
 }
 
-func checkMapping(key string, values ...MappingValue) error {
+func checkMapping(key string, values ...catalog.MappingValue) error {
 	for _, v := range values {
 		if key == "" || len(key) > MaxMappingKeyBytes || len(v.Dimension) > MaxMappingKeyBytes {
 			return meter.Errorf(meter.KindInvalid, "key %q: a key and a dimensionKey have 1 to %d bytes", clip(key), MaxMappingKeyBytes)
@@ -83,7 +77,7 @@ func checkMapping(key string, values ...MappingValue) error {
 }
 
 // MappingOf is a configuration's mapping as it is computed with.
-func MappingOf(c MeteringConfig) rating.Mapping {
+func MappingOf(c catalog.MeteringConfig) rating.Mapping {
 	m := rating.Mapping{Enabled: c.EnableMapping, V1: map[string]rating.Destination{}, V2: map[string][]rating.Destination{}}
 	for key, v := range c.Mapping {
 		m.V1[key] = destinationOf(v)
@@ -96,7 +90,7 @@ func MappingOf(c MeteringConfig) rating.Mapping {
 	return m
 }
 
-func destinationOf(v MappingValue) rating.Destination {
+func destinationOf(v catalog.MappingValue) rating.Destination {
 	d := rating.Destination{Dimension: v.Dimension, Mode: rating.Mode(v.Mode)}
 	if v.Multiplier != "" {
 		d.Multiplier, _ = meter.ParseDecimal(v.Multiplier) // checked when it was stored

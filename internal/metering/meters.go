@@ -8,19 +8,12 @@ import (
 	"slices"
 
 	"odometer/internal/catalog"
-	"odometer/internal/ledger"
 	"odometer/internal/meter"
 )
 
-// MeterState is a meter and its standing in the fold; see ledger.MeterState.
-type MeterState = ledger.MeterState
-
-// MeterPatch changes what may change of a meter; see ledger.MeterPatch.
-type MeterPatch = ledger.MeterPatch
-
 // Meters lists the organization's meters in order of their definition; to a
 // bound key those that its customer may know of.
-func (s *Service) Meters(ctx context.Context, p Principal) ([]MeterState, error) {
+func (s *Service) Meters(ctx context.Context, p Principal) ([]meter.MeterState, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return nil, err
 	}
@@ -29,7 +22,7 @@ func (s *Service) Meters(ctx context.Context, p Principal) ([]MeterState, error)
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(m MeterState) bool { return !seen(m.Meter) })
+	list = slices.DeleteFunc(list, func(m meter.MeterState) bool { return !seen(m.Meter) })
 	for i := range list {
 		list[i] = s.seenMeter(p, list[i])
 	}
@@ -51,20 +44,20 @@ func (s *Service) Definitions(p Principal) ([]meter.Meter, error) {
 
 // Meter returns one meter. One that a bound key may not see is KindNotFound,
 // like one that does not exist.
-func (s *Service) Meter(ctx context.Context, p Principal, key string) (MeterState, error) {
+func (s *Service) Meter(ctx context.Context, p Principal, key string) (meter.MeterState, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
 	m, ok := s.ledger.Meter(p.Organization, key)
 	if ok {
 		seen, err := s.meterSeer(ctx, p)
 		if err != nil {
-			return MeterState{}, err
+			return meter.MeterState{}, err
 		}
 		ok = seen(m.Meter)
 	}
 	if !ok {
-		return MeterState{}, errNoMeter(key)
+		return meter.MeterState{}, errNoMeter(key)
 	}
 	return s.seenMeter(p, m), nil
 }
@@ -104,7 +97,7 @@ const backfillParts = 10_000
 
 // seenMeter is a meter as it is answered: without places in the log, and to a
 // bound key without what it tells of all customers together.
-func (s *Service) seenMeter(p Principal, m MeterState) MeterState {
+func (s *Service) seenMeter(p Principal, m meter.MeterState) meter.MeterState {
 	m.CreatedSequence = s.placed(p, m.CreatedSequence)
 	b := &m.Backfill
 	switch cursor, target := min(b.Cursor, b.Target), b.Target; {
@@ -128,19 +121,19 @@ func errNoMeter(key string) error {
 
 // CreateMeter defines a meter; created is false when it was there already
 // with the same definition. Another definition is KindConflict.
-func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (state MeterState, created bool, err error) {
+func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (state meter.MeterState, created bool, err error) {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return MeterState{}, false, err
+		return meter.MeterState{}, false, err
 	}
 	done, err := s.changes.take(ctx, p.Organization)
 	if err != nil {
-		return MeterState{}, false, err
+		return meter.MeterState{}, false, err
 	}
 	defer done()
 	_, had := s.ledger.Meter(p.Organization, m.Key)
 	state, err = s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
 	if err != nil {
-		return MeterState{}, false, err
+		return meter.MeterState{}, false, err
 	}
 	if !had {
 		s.copyMeter(ctx, p, state)
@@ -149,13 +142,13 @@ func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (
 }
 
 // UpdateMeter changes name, description, unit or status.
-func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patch MeterPatch) (MeterState, error) {
+func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patch meter.MeterPatch) (meter.MeterState, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
 	done, err := s.changes.take(ctx, p.Organization)
 	if err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
 	defer done()
 	state, err := s.updateMeter(ctx, p, key, patch)
@@ -163,14 +156,14 @@ func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patc
 }
 
 // updateMeter changes a meter, also one that is a billable metric's. Caller has the organization's turn.
-func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patch MeterPatch) (MeterState, error) {
+func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patch meter.MeterPatch) (meter.MeterState, error) {
 	metric, err := s.checkMeterPatch(ctx, p.Organization, key, patch)
 	if err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
 	state, err := s.ledger.UpdateMeter(ctx, p.Organization, key, patch, p.Actor())
 	if err != nil {
-		return MeterState{}, err
+		return meter.MeterState{}, err
 	}
 	s.copyMeter(ctx, p, state)
 	if metric {
@@ -196,7 +189,7 @@ func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) erro
 	if err := s.checkUnused(ctx, p.Organization, key); err != nil {
 		return err
 	}
-	metric, err := s.checkMeterPatch(ctx, p.Organization, key, MeterPatch{})
+	metric, err := s.checkMeterPatch(ctx, p.Organization, key, meter.MeterPatch{})
 	if err != nil {
 		return err
 	}
@@ -218,7 +211,7 @@ func (s *Service) deleteMeter(ctx context.Context, p Principal, key string) erro
 
 // copyMeter tells the catalogue of a meter that the log has taken. The log
 // decides: a copy that fails is rebuilt, the change itself has succeeded.
-func (s *Service) copyMeter(ctx context.Context, p Principal, m MeterState) {
+func (s *Service) copyMeter(ctx context.Context, p Principal, m meter.MeterState) {
 	c, err := meterCopy(p.Organization, m, s.ledger.Stats().Last)
 	if err == nil {
 		err = s.catalog.PutMeter(context.WithoutCancel(ctx), c, p.Actor())
@@ -228,7 +221,7 @@ func (s *Service) copyMeter(ctx context.Context, p Principal, m MeterState) {
 
 // meterCopy is what the catalogue keeps of a meter. sequence is the log's
 // position after the change: no other change of the organization's meters lies between.
-func meterCopy(organization string, m MeterState, sequence uint64) (catalog.MeterCopy, error) {
+func meterCopy(organization string, m meter.MeterState, sequence uint64) (catalog.MeterCopy, error) {
 	definition, err := json.Marshal(m.Meter)
 	if err != nil {
 		return catalog.MeterCopy{}, err
@@ -317,6 +310,6 @@ const systemActor = "system:recovery"
 // attribute what the log says, which a crash between the two leaves behind.
 func (s *Service) copyAttribute(ctx context.Context, organization string) error {
 	attr := s.customerAttribute(organization)
-	_, err := s.catalog.UpdateOrganization(ctx, organization, OrganizationPatch{CustomerAttribute: &attr}, systemActor)
+	_, err := s.catalog.UpdateOrganization(ctx, organization, catalog.OrganizationPatch{CustomerAttribute: &attr}, systemActor)
 	return err
 }

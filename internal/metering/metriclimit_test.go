@@ -68,7 +68,7 @@ func TestMetricsInUseStay(t *testing.T) {
 	if _, err := service.CreateBillableMetric(ctx, admin, NewBillableMetric{ID: "used", Name: "Some metric", Aggregation: meter.AggCount}); err != nil {
 		t.Fatal(err)
 	}
-	g, err := service.ReportGroup(ctx, admin, NewRecordGroup{Entitlement: "e1", Billable: []BillableRecord{{Metric: "used"}}}, Idempotency{})
+	g, err := service.ReportGroup(ctx, admin, NewRecordGroup{Entitlement: "e1", Billable: []catalog.BillableRecord{{Metric: "used"}}}, Idempotency{})
 	if err != nil {
 		t.Fatal(err)
 	}

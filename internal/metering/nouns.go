@@ -9,88 +9,66 @@ import (
 	"odometer/internal/meter"
 )
 
-// Words of the catalogue that surfaces use as they are.
-type (
-	NounRef  = catalog.NounRef
-	Noun     = catalog.Noun
-	NounPage = catalog.NounPage
-)
-
-// The kinds of nouns.
-const (
-	NounProduct        = catalog.NounProduct
-	NounUnits          = catalog.NounUnits
-	NounCustomer       = catalog.NounCustomer
-	NounService        = catalog.NounService
-	NounContract       = catalog.NounContract
-	NounCPCode         = catalog.NounCPCode
-	NounReportingGroup = catalog.NounReportingGroup
-	NounAccountGroup   = catalog.NounAccountGroup
-	NounAgent          = catalog.NounAgent
-	NounTest           = catalog.NounTest
-	NounEntitlement    = catalog.NounEntitlement
-)
-
 // Nouns lists the nouns of a kind by id, customers without what is their own.
 // A bound key sees its customer and what is its own, its entitlements, and the
 // products of the contracts that it is billed under.
-func (s *Service) Nouns(ctx context.Context, p Principal, r NounRef, page Page) (NounPage, error) {
+func (s *Service) Nouns(ctx context.Context, p Principal, r catalog.NounRef, page catalog.Page) (catalog.NounPage, error) {
 	view, err := s.Catalogue(ctx, p)
 	if err != nil {
-		return NounPage{}, err
+		return catalog.NounPage{}, err
 	}
 	if err := p.seesCustomer(r); err != nil {
-		return NounPage{}, err
+		return catalog.NounPage{}, err
 	}
 	all, err := view.Nouns(r)
 	if err != nil {
-		return NounPage{}, err
+		return catalog.NounPage{}, err
 	}
-	all = slices.DeleteFunc(all, func(n Noun) bool { return !p.sees(view, r.Kind, n) })
+	all = slices.DeleteFunc(all, func(n catalog.Noun) bool { return !p.sees(view, r.Kind, n) })
 	return s.catalog.PageNouns(r, all, page)
 }
 
 // Noun returns one noun, a customer with what is its own. One that a bound key
 // may not see is KindNotFound, like one that does not exist.
-func (s *Service) Noun(ctx context.Context, p Principal, r NounRef) (Noun, error) {
+func (s *Service) Noun(ctx context.Context, p Principal, r catalog.NounRef) (catalog.Noun, error) {
 	view, err := s.Catalogue(ctx, p)
 	if err != nil {
-		return Noun{}, err
+		return catalog.Noun{}, err
 	}
 	if err := p.seesCustomer(r); err != nil {
-		return Noun{}, err
+		return catalog.Noun{}, err
 	}
 	n, err := view.Noun(r)
 	if err == nil && !p.sees(view, r.Kind, n) {
-		return Noun{}, catalog.NoNoun(r)
+		return catalog.Noun{}, catalog.NoNoun(r)
 	}
 	return n, err
 }
 
 // seesCustomer checks that what is a customer's own is the bound key's.
-func (p Principal) seesCustomer(r NounRef) error {
+func (p Principal) seesCustomer(r catalog.NounRef) error {
 	if p.Customer != "" && r.Customer != "" && r.Customer != p.Customer {
-		return catalog.NoNoun(NounRef{Kind: NounCustomer, ID: r.Customer})
+		return catalog.NoNoun(catalog.NounRef{Kind: catalog.NounCustomer, ID: r.Customer})
 	}
 	return nil
 }
 
 // sees says whether a key may see a noun of a customer that it may see.
-func (p Principal) sees(view *View, kind string, n Noun) bool {
+func (p Principal) sees(view *catalog.View, kind string, n catalog.Noun) bool {
 	if p.Customer == "" {
 		return true
 	}
 	switch kind {
-	case NounCustomer:
+	case catalog.NounCustomer:
 		return n.ID == p.Customer
-	case NounEntitlement:
+	case catalog.NounEntitlement:
 		e, ok := n.Value.(catalog.Entitlement)
 		return ok && e.Customer == p.Customer
-	case NounProduct:
-		return slices.ContainsFunc(view.ContractsOf(p.Customer), func(c *Contract) bool {
-			return slices.ContainsFunc(c.Terms, func(t Term) bool { return slices.Contains(t.Products, n.ID) })
+	case catalog.NounProduct:
+		return slices.ContainsFunc(view.ContractsOf(p.Customer), func(c *catalog.Contract) bool {
+			return slices.ContainsFunc(c.Terms, func(t catalog.Term) bool { return slices.Contains(t.Products, n.ID) })
 		})
-	case NounUnits:
+	case catalog.NounUnits:
 		return false
 	}
 	return true
@@ -99,58 +77,58 @@ func (p Principal) sees(view *View, kind string, n Noun) bool {
 // CreateNoun adds a noun that a JSON object describes, and returns it. A noun
 // that exists is KindConflict. effective is from when it holds if there was one
 // of its id before; zero = now.
-func (s *Service) CreateNoun(ctx context.Context, p Principal, r NounRef, text []byte, effective time.Time) (Noun, error) {
-	return s.changeNoun(ctx, p, text, func(ctx context.Context, fields catalog.NounFields, o catalog.ApplyOptions) (NounRef, error) {
+func (s *Service) CreateNoun(ctx context.Context, p Principal, r catalog.NounRef, text []byte, effective time.Time) (catalog.Noun, error) {
+	return s.changeNoun(ctx, p, text, func(ctx context.Context, fields catalog.NounFields, o catalog.ApplyOptions) (catalog.NounRef, error) {
 		id, err := s.catalog.CreateNoun(ctx, p.Organization, r, fields, o)
-		return NounRef{Kind: r.Kind, Customer: r.Customer, ID: id}, err
+		return catalog.NounRef{Kind: r.Kind, Customer: r.Customer, ID: id}, err
 	}, effective)
 }
 
 // PatchNoun changes the fields of a noun that a JSON object gives, from an
 // instant on, and returns it.
-func (s *Service) PatchNoun(ctx context.Context, p Principal, r NounRef, text []byte, effective time.Time) (Noun, error) {
-	return s.changeNoun(ctx, p, text, func(ctx context.Context, fields catalog.NounFields, o catalog.ApplyOptions) (NounRef, error) {
+func (s *Service) PatchNoun(ctx context.Context, p Principal, r catalog.NounRef, text []byte, effective time.Time) (catalog.Noun, error) {
+	return s.changeNoun(ctx, p, text, func(ctx context.Context, fields catalog.NounFields, o catalog.ApplyOptions) (catalog.NounRef, error) {
 		return r, s.catalog.PatchNoun(ctx, p.Organization, r, fields, o)
 	}, effective)
 }
 
 // PutUnits makes the organization's units what a JSON object says, and returns them.
-func (s *Service) PutUnits(ctx context.Context, p Principal, text []byte, effective time.Time) (Noun, error) {
-	return s.changeNoun(ctx, p, text, func(ctx context.Context, fields catalog.NounFields, o catalog.ApplyOptions) (NounRef, error) {
-		return NounRef{Kind: NounUnits, ID: NounUnits}, s.catalog.PutUnits(ctx, p.Organization, fields, o)
+func (s *Service) PutUnits(ctx context.Context, p Principal, text []byte, effective time.Time) (catalog.Noun, error) {
+	return s.changeNoun(ctx, p, text, func(ctx context.Context, fields catalog.NounFields, o catalog.ApplyOptions) (catalog.NounRef, error) {
+		return catalog.NounRef{Kind: catalog.NounUnits, ID: catalog.NounUnits}, s.catalog.PutUnits(ctx, p.Organization, fields, o)
 	}, effective)
 }
 
 // changeNoun reads the fields of a change, makes it in turn with those of
 // meters, and returns the noun after it.
 func (s *Service) changeNoun(ctx context.Context, p Principal, text []byte,
-	do func(context.Context, catalog.NounFields, catalog.ApplyOptions) (NounRef, error), effective time.Time) (Noun, error) {
+	do func(context.Context, catalog.NounFields, catalog.ApplyOptions) (catalog.NounRef, error), effective time.Time) (catalog.Noun, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return Noun{}, err
+		return catalog.Noun{}, err
 	}
 	fields, err := catalog.ReadNoun(ctx, text)
 	if err != nil {
-		return Noun{}, err
+		return catalog.Noun{}, err
 	}
 	done, err := s.changes.take(ctx, p.Organization)
 	if err != nil {
-		return Noun{}, err
+		return catalog.Noun{}, err
 	}
 	defer done()
 	r, err := do(ctx, fields, catalog.ApplyOptions{Actor: p.Actor(), Effective: effective})
 	if err != nil {
-		return Noun{}, err
+		return catalog.Noun{}, err
 	}
 	view, err := s.catalog.View(context.WithoutCancel(ctx), p.Organization)
 	if err != nil {
-		return Noun{}, err
+		return catalog.Noun{}, err
 	}
 	return view.Noun(r)
 }
 
 // DeleteNoun removes a noun from an instant on, a customer with all that is its
 // own; history keeps it. One that others refer to is KindConflict.
-func (s *Service) DeleteNoun(ctx context.Context, p Principal, r NounRef, effective time.Time) error {
+func (s *Service) DeleteNoun(ctx context.Context, p Principal, r catalog.NounRef, effective time.Time) error {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/meter"
 )
@@ -46,7 +47,7 @@ func TestContractUsageIsOfOneSequence(t *testing.T) {
 				sent, customer, testStart.Add(time.Hour).Format(time.RFC3339)))
 		}
 		b := s.ledger.SubjectBuilder("default")
-		if err := cloudevents.Decode([]byte("["+strings.Join(events, ",")+"]"), Batch, testStart, postingLimits(), b); err != nil {
+		if err := cloudevents.Decode([]byte("["+strings.Join(events, ",")+"]"), cloudevents.Batch, testStart, postingLimits(), b); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := s.ledger.Append(ctx, b); err != nil || r.Accepted != len(customers) {
@@ -59,7 +60,7 @@ func TestContractUsageIsOfOneSequence(t *testing.T) {
 	for _, customer := range customers {
 		scopes = append(scopes, Scope{Period: day, Customers: []string{customer}})
 	}
-	q := ProductQuery{Product: "p", UsageType: UsageType{Meter: "m"}, From: day.From, To: day.To, By: []string{meter.CustomerAttribute}}
+	q := ProductQuery{Product: "p", UsageType: catalog.UsageType{Meter: "m"}, From: day.From, To: day.To, By: []string{meter.CustomerAttribute}}
 	rows, err := service.ContractUsage(busyContext{ctx, arrive}, admin, q, scopes)
 	if err != nil || len(rows) != len(customers) {
 		t.Fatal(rows, err)

@@ -12,9 +12,6 @@ import (
 	"odometer/internal/meter"
 )
 
-// Period is a customer's closed month; see catalog.Period.
-type Period = catalog.Period
-
 // Book is what a surface says of a customer's months. It is asked for its
 // figures once, when a month is closed, and answers from them for ever after:
 // what comes later for that month is the open month's, see Closed.BookedTo.
@@ -29,7 +26,7 @@ type Book interface {
 // Closing is a month that is being closed.
 type Closing struct {
 	Asks     Principal // reads all of the organization
-	View     *View
+	View     *catalog.View
 	Customer string
 	Month    ClosedMonth
 	Before   Closed // the months closed before
@@ -43,9 +40,9 @@ func (s *Service) KeepBooks(books ...Book) { s.books = append(s.books, books...)
 //
 // Errors: KindInvalid for a month that has not ended, KindConflict for one
 // that is closed, KindNotFound for a customer that there is not.
-func (s *Service) ClosePeriod(ctx context.Context, p Principal, customer, month string) (Period, error) {
+func (s *Service) ClosePeriod(ctx context.Context, p Principal, customer, month string) (catalog.Period, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
-		return Period{}, err
+		return catalog.Period{}, err
 	}
 	s.closing.Lock()
 	defer s.closing.Unlock()
@@ -54,14 +51,14 @@ func (s *Service) ClosePeriod(ctx context.Context, p Principal, customer, month 
 }
 
 // placedPeriod is a period as it is answered.
-func (s *Service) placedPeriod(p Principal, of Period) Period {
+func (s *Service) placedPeriod(p Principal, of catalog.Period) catalog.Period {
 	of.Sequence = s.placed(p, of.Sequence)
 	return of
 }
 
 // CloseMonth closes a calendar month of each customer for whom it is open, and
 // tells of each with its figures.
-func (s *Service) CloseMonth(ctx context.Context, p Principal, month string, tell func(Period) error) error {
+func (s *Service) CloseMonth(ctx context.Context, p Principal, month string, tell func(catalog.Period) error) error {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return err
 	}
@@ -88,27 +85,27 @@ func (s *Service) CloseMonth(ctx context.Context, p Principal, month string, tel
 
 // closePeriod closes one month. s.closing is held: a closing counts on those
 // before it.
-func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month string) (Period, error) {
+func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month string) (catalog.Period, error) {
 	in, ok := meter.ParseMonth(month)
 	if !ok {
-		return Period{}, meter.Errorf(meter.KindInvalid, "month %.20q is not a month such as 2026-01", month)
+		return catalog.Period{}, meter.Errorf(meter.KindInvalid, "month %.20q is not a month such as 2026-01", month)
 	}
 	if now := s.now(); in.To.After(now) {
-		return Period{}, meter.Errorf(meter.KindInvalid, "month %s has not ended", month)
+		return catalog.Period{}, meter.Errorf(meter.KindInvalid, "month %s has not ended", month)
 	}
 	view, err := s.catalog.View(ctx, p.Organization)
 	if err != nil {
-		return Period{}, err
+		return catalog.Period{}, err
 	}
 	if _, ok := view.Customer(customer); !ok {
-		return Period{}, meter.Errorf(meter.KindNotFound, "no customer %.64q", customer)
+		return catalog.Period{}, meter.Errorf(meter.KindNotFound, "no customer %.64q", customer)
 	}
 	before, err := s.closed(ctx, p.Organization, customer)
 	if err != nil {
-		return Period{}, err
+		return catalog.Period{}, err
 	}
 	if _, closed := before.Month(in); closed {
-		return Period{}, meter.Errorf(meter.KindConflict, "month %s of customer %.64q is closed", month, customer)
+		return catalog.Period{}, meter.Errorf(meter.KindConflict, "month %s of customer %.64q is closed", month, customer)
 	}
 	// All that was acknowledged has been folded, so that it lies before.
 	closing := Closing{Asks: Principal{Organization: p.Organization, KeyID: p.KeyID, Role: catalog.RoleAdmin, system: p.system},
@@ -116,15 +113,15 @@ func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month 
 	figures := map[string]any{}
 	for _, b := range s.books {
 		if figures[b.Surface()], err = b.Figures(ctx, closing); err != nil {
-			return Period{}, fmt.Errorf("close %s of %s for %s: %w", month, customer, b.Surface(), err)
+			return catalog.Period{}, fmt.Errorf("close %s of %s for %s: %w", month, customer, b.Surface(), err)
 		}
 	}
 	text, err := json.Marshal(figures)
 	if err != nil {
-		return Period{}, err
+		return catalog.Period{}, err
 	}
 	done, err := s.catalog.ClosePeriod(ctx, p.Organization,
-		Period{Customer: customer, Month: month, Sequence: closing.Month.Sequence, Figures: text}, p.Actor())
+		catalog.Period{Customer: customer, Month: month, Sequence: closing.Month.Sequence, Figures: text}, p.Actor())
 	if err == nil {
 		s.periodsClosed.Add(1)
 	}
@@ -133,7 +130,7 @@ func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month 
 
 // Periods lists a customer's closed months, the oldest first, without their
 // figures. A bound key sees its customer's only.
-func (s *Service) Periods(ctx context.Context, p Principal, customer string, page Page) (catalog.PeriodPage, error) {
+func (s *Service) Periods(ctx context.Context, p Principal, customer string, page catalog.Page) (catalog.PeriodPage, error) {
 	if err := s.seesCustomer(ctx, p, customer); err != nil {
 		return catalog.PeriodPage{}, err
 	}
@@ -146,12 +143,12 @@ func (s *Service) Periods(ctx context.Context, p Principal, customer string, pag
 
 // Period returns a customer's month with its figures; closed is false, and
 // the period without any, while it is open.
-func (s *Service) Period(ctx context.Context, p Principal, customer, month string) (period Period, closed bool, err error) {
+func (s *Service) Period(ctx context.Context, p Principal, customer, month string) (period catalog.Period, closed bool, err error) {
 	if _, ok := meter.ParseMonth(month); !ok {
-		return Period{}, false, meter.Errorf(meter.KindInvalid, "month %.20q is not a month such as 2026-01", month)
+		return catalog.Period{}, false, meter.Errorf(meter.KindInvalid, "month %.20q is not a month such as 2026-01", month)
 	}
 	if err := s.seesCustomer(ctx, p, customer); err != nil {
-		return Period{}, false, err
+		return catalog.Period{}, false, err
 	}
 	period, closed, err = s.catalog.Period(ctx, p.Organization, customer, month)
 	return s.placedPeriod(p, period), closed, err

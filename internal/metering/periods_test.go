@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/meter"
 )
 
@@ -22,7 +23,7 @@ type hitsBook struct {
 func (b *hitsBook) Surface() string { return "hits" }
 
 func (b *hitsBook) Figures(ctx context.Context, c Closing) (any, error) {
-	u, err := b.service.Usage(ctx, c.Asks, UsageQuery{Meter: "hits", From: c.Month.From, To: c.Month.To, AsOfSequence: c.Month.Sequence})
+	u, err := b.service.Usage(ctx, c.Asks, meter.UsageQuery{Meter: "hits", From: c.Month.From, To: c.Month.To, AsOfSequence: c.Month.Sequence})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func newPeriodWorld(t *testing.T) *periodWorld {
 // closed renders a customer's closed months.
 func (w *periodWorld) closed(t *testing.T, customer string) string {
 	t.Helper()
-	page, err := w.Periods(context.Background(), admin, customer, Page{})
+	page, err := w.Periods(context.Background(), admin, customer, catalog.Page{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func TestCloseDue(t *testing.T) {
 	if s := w.Stats(); s.PeriodsClosed != 9 || s.PeriodFailures != 0 {
 		t.Errorf("%+v", s)
 	}
-	page, err := w.AuditEntries(ctx, admin, Page{Limit: 1})
+	page, err := w.AuditEntries(ctx, admin, catalog.Page{Limit: 1})
 	if err != nil || page.Items[0].Actor != "system:periods" {
 		t.Errorf("%+v %v", page, err)
 	}
@@ -118,7 +119,7 @@ func TestPeriodsKeepTheirFigures(t *testing.T) {
 	send := func(id, at string) {
 		t.Helper()
 		event := `{"specversion":"1.0","id":"` + id + `","source":"s","type":"e","time":"` + at + `","subject":"acme"}`
-		if r, err := w.Ingest(ctx, admin, []byte(event), Single, false); err != nil || r.Accepted != 1 {
+		if r, err := w.Ingest(ctx, admin, []byte(event), cloudevents.Single, false); err != nil || r.Accepted != 1 {
 			t.Fatalf("%+v %v", r, err)
 		}
 	}

@@ -106,7 +106,7 @@ func (s *Service) placed(p Principal, sequence uint64) uint64 {
 }
 
 // seenEvent is a stored event as the principal may see it.
-func (s *Service) seenEvent(p Principal, e *EventRecord) {
+func (s *Service) seenEvent(p Principal, e *meter.EventRecord) {
 	e.Sequence = s.placed(p, e.Sequence)
 	if e.Voided != nil {
 		v := *e.Voided

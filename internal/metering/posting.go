@@ -46,7 +46,7 @@ const (
 
 // eventsOf renders groups as a batch of CloudEvents, and says which group each
 // event is of. Groups that have nothing to post have none.
-func eventsOf(groups []RecordGroup) (body []byte, owners []int) {
+func eventsOf(groups []catalog.RecordGroup) (body []byte, owners []int) {
 	body = append(body, '[')
 	for i := range groups {
 		g := &groups[i]
@@ -83,7 +83,7 @@ func eventsOf(groups []RecordGroup) (body []byte, owners []int) {
 	return append(body, ']'), owners
 }
 
-func eventHead(body []byte, g *RecordGroup, index int, eventType string) []byte {
+func eventHead(body []byte, g *catalog.RecordGroup, index int, eventType string) []byte {
 	if body[len(body)-1] == '}' {
 		body = append(body, ',')
 	}
@@ -100,7 +100,7 @@ func eventHead(body []byte, g *RecordGroup, index int, eventType string) []byte 
 	return append(body, `","data":{`...)
 }
 
-func eventTail(body []byte, g *RecordGroup) []byte {
+func eventTail(body []byte, g *catalog.RecordGroup) []byte {
 	body = append(body, `,"entitlement":`...)
 	body = appendText(body, g.Entitlement)
 	body = append(body, `,"product":`...)
@@ -146,13 +146,13 @@ func postingLimits() cloudevents.Limits {
 
 // post posts what is still to be posted of groups of one organization.
 func (s *Service) post(ctx context.Context, organization string, groups []catalog.OwnedGroup) error {
-	plain := make([]RecordGroup, len(groups))
+	plain := make([]catalog.RecordGroup, len(groups))
 	for i := range groups {
 		plain[i] = groups[i].RecordGroup
 	}
 	body, owners := eventsOf(plain)
 	b := s.ledger.SubjectBuilder(organization)
-	if err := cloudevents.Decode(body, Batch, s.now(), postingLimits(), b); err != nil {
+	if err := cloudevents.Decode(body, cloudevents.Batch, s.now(), postingLimits(), b); err != nil {
 		s.ledger.Discard(b)
 		if meter.KindOf(err) != meter.KindTooLarge || len(groups) == 1 {
 			return err
@@ -183,7 +183,7 @@ func (s *Service) post(ctx context.Context, organization string, groups []catalo
 
 // voidDeleted takes the events of deleted groups out of every figure. A void
 // names its events, so that a second one changes nothing.
-func (s *Service) voidDeleted(ctx context.Context, organization string, groups []RecordGroup, owners []int) error {
+func (s *Service) voidDeleted(ctx context.Context, organization string, groups []catalog.RecordGroup, owners []int) error {
 	var ids []meter.Identity
 	next := map[int]int{}
 	for _, i := range owners {

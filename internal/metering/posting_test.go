@@ -34,7 +34,7 @@ entitlements: [{id: e1, customer: acme, partner: AWS, product: cdn, starts: 2020
 
 func posted(t testing.TB, service *Service) string {
 	t.Helper()
-	u, err := service.Usage(context.Background(), admin, UsageQuery{Meter: "posted", From: testStart.AddDate(-12, 0, 0), To: testStart.AddDate(0, 0, 1)})
+	u, err := service.Usage(context.Background(), admin, meter.UsageQuery{Meter: "posted", From: testStart.AddDate(-12, 0, 0), To: testStart.AddDate(0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,12 +240,12 @@ func TestSomebodyElsesEvent(t *testing.T) {
 	service := s.reporting(t)
 	ctx := context.Background()
 	taken := `{"specversion":"1.0","id":"g/0","source":"suger/e1","type":"x","time":"` + testStart.Format(time.RFC3339) + `"}`
-	r, err := service.Ingest(ctx, admin, []byte(taken), Auto, false)
+	r, err := service.Ingest(ctx, admin, []byte(taken), cloudevents.Auto, false)
 	if err != nil || r.Rejected != 1 || !strings.Contains(r.Errors[0].Reason, eventSource) {
 		t.Fatalf("an internal source from outside: %+v %v", r, err)
 	}
 	b := service.ledger.Builder(admin.Organization) // as it was taken before
-	if err := cloudevents.Decode([]byte(taken), Auto, service.now(), cloudevents.Limits{}, b); err != nil {
+	if err := cloudevents.Decode([]byte(taken), cloudevents.Auto, service.now(), cloudevents.Limits{}, b); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := service.ledger.Append(ctx, b); err != nil || r.Accepted != 1 {

@@ -5,24 +5,12 @@ import (
 	"odometer/internal/meter"
 )
 
-// Words of the catalogue that surfaces use as they are.
-type (
-	Role              = catalog.Role
-	Key               = catalog.Key
-	Organization      = catalog.Organization
-	NewOrganization   = catalog.NewOrganization
-	OrganizationPatch = catalog.OrganizationPatch
-	Listing           = catalog.Listing
-	AuditEntry        = catalog.AuditEntry
-	Page              = catalog.Page
-)
-
 // Principal is who a request acts for: the one organization it may touch and
 // with which right. The zero Principal may do nothing.
 type Principal struct {
 	Organization string
 	KeyID        string
-	Role         Role
+	Role         catalog.Role
 	Customer     string          // the one customer a bound key sees; "" = all of the organization
 	Operator     bool            // may create organizations and act on any of them
 	Sources      catalog.Sources // how the sources of its events begin; none = any

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
@@ -22,13 +23,13 @@ type productBook struct {
 // productPage is what is said of a usage type of a product, and how it was
 // read, so that what comes late is read in the same way.
 type productPage struct {
-	Product   string         `json:"product"`
-	UsageType UsageType      `json:"usage_type"`
-	Additive  bool           `json:"additive,omitempty"` // it counts or sums
-	Value     *meter.Decimal `json:"value,omitempty"`    // absent = nothing was used
-	Late      []lateFigure   `json:"late,omitempty"`
-	Contracts []contractPage `json:"contracts,omitempty"`
-	Others    bool           `json:"others,omitempty"` // the product was other customers': no key that is bound to this one may know of it
+	Product   string            `json:"product"`
+	UsageType catalog.UsageType `json:"usage_type"`
+	Additive  bool              `json:"additive,omitempty"` // it counts or sums
+	Value     *meter.Decimal    `json:"value,omitempty"`    // absent = nothing was used
+	Late      []lateFigure      `json:"late,omitempty"`
+	Contracts []contractPage    `json:"contracts,omitempty"`
+	Others    bool              `json:"others,omitempty"` // the product was other customers': no key that is bound to this one may know of it
 }
 
 // contractPage is the part of a page that is under a contract.
@@ -90,7 +91,7 @@ func (b *productBook) figures() (n int) {
 
 // KeptFigures says how many figures of product usage a closed month has kept;
 // ok is false for one that was closed before the native API kept any.
-func KeptFigures(p Period) (n int, ok bool, err error) {
+func KeptFigures(p catalog.Period) (n int, ok bool, err error) {
 	var all struct {
 		Native *productBook `json:"native"`
 	}
@@ -221,8 +222,8 @@ func (c Closed) productBook(ctx context.Context, m ClosedMonth) (*keptBook, erro
 	}
 	var akamai struct {
 		Sections []struct {
-			Product string      `json:"product"`
-			Lines   []UsageType `json:"lines"`
+			Product string              `json:"product"`
+			Lines   []catalog.UsageType `json:"lines"`
 		} `json:"sections"`
 	}
 	if _, err := c.Figures(ctx, m, "akamai", &akamai); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
@@ -74,7 +75,7 @@ func (w *monthsWorld) sendData(customer string, at time.Time, data string) {
 	w.t.Helper()
 	w.n++
 	event := fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":"s","type":"edge","time":%q,"subject":%q,"data":%s}`, w.n, at.Format(time.RFC3339), customer, data)
-	if r, err := w.Ingest(context.Background(), admin, []byte(event), Single, false); err != nil || r.Accepted != 1 {
+	if r, err := w.Ingest(context.Background(), admin, []byte(event), cloudevents.Single, false); err != nil || r.Accepted != 1 {
 		w.t.Fatalf("%+v %v", r, err)
 	}
 }
@@ -200,9 +201,9 @@ func (w *monthsWorld) addsUp(name string, q ReportQuery, lines []ReportLine) {
 		}
 		ask := ProductQuery{Product: l.Product, UsageType: l.UsageType, Customers: q.Customers, From: q.From, To: q.To, By: q.By}
 		if q.Service != "" {
-			ask.Filters = []AttrFilter{{Attribute: serviceAttribute, Values: []string{q.Service}}}
+			ask.Filters = []meter.AttrFilter{{Attribute: serviceAttribute, Values: []string{q.Service}}}
 		}
-		var want []ProductRow
+		var want []meter.UsageRow
 		var err error
 		if q.Contract == "" {
 			want, err = w.ProductUsage(context.Background(), admin, ask)
@@ -382,7 +383,7 @@ func TestReportBounds(t *testing.T) {
 	}
 	reads := &reportReader{service: w.Service, ctx: context.Background(), principal: admin, who: "acme", readsLeft: 1, rowsLeft: 1,
 		q: ReportQuery{From: w.now(), To: w.now().AddDate(0, 1, 0)}}
-	page := &productPage{Product: "cdn", UsageType: UsageType{Name: "Hits", Meter: "hits"}}
+	page := &productPage{Product: "cdn", UsageType: catalog.UsageType{Name: "Hits", Meter: "hits"}}
 	in := meter.Period{From: reads.q.From, To: reads.q.To}
 	if _, err := reads.ask(&reportLine{}, page, in, 0, ""); err != nil {
 		t.Error(err)
@@ -392,7 +393,7 @@ func TestReportBounds(t *testing.T) {
 	}
 	texts := &reportReader{rowsLeft: 1, bytesLeft: 3}
 	line := func(text string) *reportLine {
-		return &reportLine{rows: map[rowKey]*ReportRow{{}: {ProductRow: ProductRow{Group: []string{text}}}}}
+		return &reportLine{rows: map[rowKey]*ReportRow{{}: {UsageRow: meter.UsageRow{Group: []string{text}}}}}
 	}
 	if err := texts.take(line("abc")); err != nil {
 		t.Error(err)
@@ -425,9 +426,9 @@ func TestClosedFor(t *testing.T) {
 	} {
 		p := admin
 		p.Customer = c.customer
-		var filters []AttrFilter
+		var filters []meter.AttrFilter
 		if c.filter != nil {
-			filters = []AttrFilter{{Attribute: meter.CustomerAttribute, Values: c.filter}}
+			filters = []meter.AttrFilter{{Attribute: meter.CustomerAttribute, Values: c.filter}}
 		}
 		got, err := w.ClosedFor(context.Background(), p, c.in, filters)
 		if err != nil || fmt.Sprint(got) != c.want {

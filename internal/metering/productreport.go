@@ -46,7 +46,7 @@ type ReportQuery struct {
 type ReportLine struct {
 	Customer  string
 	Product   string
-	UsageType UsageType // as it is now; that of a removed product as its last closing had it
+	UsageType catalog.UsageType // as it is now; that of a removed product as its last closing had it
 	Rows      []ReportRow
 	hidden    bool // from a bound key, but for what its own events say
 }
@@ -54,7 +54,7 @@ type ReportLine struct {
 // ReportRow is one window of one group. What came late for a closed month is a
 // row of its own, in the window in which the month begins that it is booked to.
 type ReportRow struct {
-	ProductRow
+	meter.UsageRow
 	Unit     string
 	Billable bool
 	Month    string // the calendar month of the usage; "" if the row is of several
@@ -90,7 +90,7 @@ func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery)
 	}
 	for i, customer := range q.Customers {
 		if _, ok := view.Customer(customer); !ok || p.Customer != "" && p.Customer != customer {
-			return nil, catalog.NoNoun(NounRef{Kind: NounCustomer, ID: customer})
+			return nil, catalog.NoNoun(catalog.NounRef{Kind: catalog.NounCustomer, ID: customer})
 		}
 		if slices.Contains(q.Customers[:i], customer) {
 			return nil, meter.Errorf(meter.KindInvalid, "customer %.64q is named twice", customer)
@@ -116,12 +116,12 @@ func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery)
 		out = append(out, lines...)
 	}
 	if !found {
-		return nil, catalog.NoNoun(NounRef{Kind: NounContract, ID: q.Contract})
+		return nil, catalog.NoNoun(catalog.NounRef{Kind: catalog.NounContract, ID: q.Contract})
 	}
 	if out = r.seen(out); len(out) == 0 {
 		switch {
 		case q.Product != "" && (!r.known(q.Product) || r.hides(q.Product)):
-			return nil, catalog.NoNoun(NounRef{Kind: NounProduct, ID: q.Product})
+			return nil, catalog.NoNoun(catalog.NounRef{Kind: catalog.NounProduct, ID: q.Product})
 		case q.UsageType != "":
 			return nil, meter.Errorf(meter.KindNotFound, "there is no usage type %.64q", q.UsageType)
 		}
@@ -148,17 +148,17 @@ func (r *reportReader) seen(lines []ReportLine) []ReportLine {
 }
 
 // contractOf is a contract under which a customer is billed, nil if it is none.
-func contractOf(view *View, customer, contract string) *Contract {
+func contractOf(view *catalog.View, customer, contract string) *catalog.Contract {
 	of := view.ContractsOf(customer)
-	if i := slices.IndexFunc(of, func(c *Contract) bool { return c.ID == contract }); i >= 0 {
+	if i := slices.IndexFunc(of, func(c *catalog.Contract) bool { return c.ID == contract }); i >= 0 {
 		return of[i]
 	}
 	return nil
 }
 
 // customerScopes says which of one customer's events of a product are under a contract.
-func customerScopes(view *View, c *Contract, customer, product string, in meter.Period) []Scope {
-	a := Agreement{Owner: customer, Contract: &Contract{ID: c.ID, Starts: c.Starts, Ends: c.Ends, Terms: c.Terms}}
+func customerScopes(view *catalog.View, c *catalog.Contract, customer, product string, in meter.Period) []Scope {
+	a := Agreement{Owner: customer, Contract: &catalog.Contract{ID: c.ID, Starts: c.Starts, Ends: c.Ends, Terms: c.Terms}}
 	known := []Agreement{a}
 	for _, other := range view.ContractsOf(customer) {
 		if other.ID != c.ID {

@@ -9,9 +9,6 @@ import (
 	"odometer/internal/meter"
 )
 
-// UsageType is one line of a product: a meter, fixed attributes and a scale.
-type UsageType = catalog.UsageType
-
 // The attributes that say for which product and contract something was used.
 const (
 	productAttribute  = "product"
@@ -21,10 +18,10 @@ const (
 // ProductQuery asks for one usage type of one product in [From, To).
 type ProductQuery struct {
 	Product   string // id; events that name no product count too, see ProductUsage
-	UsageType UsageType
+	UsageType catalog.UsageType
 	Customers []string // of these only; a bound key sees no more than its own
 	Contracts []string // of these only, "" being events that name none; nil = whatever they name
-	Filters   []AttrFilter
+	Filters   []meter.AttrFilter
 	From, To  time.Time
 	Window    meter.Window // "" = one row a group for the whole range
 	By        []string     // attributes to group by
@@ -38,9 +35,6 @@ type ProductQuery struct {
 	most int // more rows than this are KindTooLarge; 0 = no bound
 }
 
-// ProductRow is one window of one group, in the usage type's unit. Group is in the order of ProductQuery.By.
-type ProductRow = UsageRow
-
 // ProductUsage answers what the vendor surfaces are made of: the usage of the
 // usage type's meter where its fixed attributes, the product, the customers
 // and the contracts match, times its scale. An event that names no product is
@@ -48,7 +42,7 @@ type ProductRow = UsageRow
 // group; windows and groups without events have none.
 //
 // Errors: KindUnavailable if the usage type's meter is gone.
-func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery) ([]ProductRow, error) {
+func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery) ([]meter.UsageRow, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return nil, err
 	}
@@ -74,8 +68,8 @@ func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery)
 	return rows, turn.because(err)
 }
 
-func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]ProductRow, error) {
-	ask := UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters(),
+func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]meter.UsageRow, error) {
+	ask := meter.UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters(),
 		AsOfSequence: q.AsOfSequence, AsOf: q.AsOf, Location: q.Location, All: true}
 	u, err := s.ledger.Usage(ctx, ask)
 	if err != nil {
@@ -92,20 +86,20 @@ func (s *Service) productRows(ctx context.Context, organization string, q Produc
 }
 
 // filters are those of the usage type, the scope and the caller; all hold.
-func (q ProductQuery) filters() []AttrFilter {
+func (q ProductQuery) filters() []meter.AttrFilter {
 	out := slices.Clone(q.Filters)
 	for name, text := range q.UsageType.Where {
-		out = append(out, AttrFilter{Attribute: name, Values: []string{text}})
+		out = append(out, meter.AttrFilter{Attribute: name, Values: []string{text}})
 	}
 	if _, fixed := q.UsageType.Where[productAttribute]; q.named {
-		out = append(out, AttrFilter{Attribute: productAttribute, Values: []string{q.Product}})
+		out = append(out, meter.AttrFilter{Attribute: productAttribute, Values: []string{q.Product}})
 	} else if !fixed {
-		out = append(out, AttrFilter{Attribute: productAttribute, Values: []string{"", q.Product}})
+		out = append(out, meter.AttrFilter{Attribute: productAttribute, Values: []string{"", q.Product}})
 	}
 	if q.Contracts != nil {
-		out = append(out, AttrFilter{Attribute: contractAttribute, Values: q.Contracts})
+		out = append(out, meter.AttrFilter{Attribute: contractAttribute, Values: q.Contracts})
 	}
-	return append(out, AttrFilter{Attribute: meter.CustomerAttribute, Values: q.Customers})
+	return append(out, meter.AttrFilter{Attribute: meter.CustomerAttribute, Values: q.Customers})
 }
 
 // ratePlaces is to how many decimals the sum behind a rate is got back exactly.

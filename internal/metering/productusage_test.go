@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
@@ -22,10 +23,10 @@ var edgeMeters = []meter.Meter{
 }
 
 var (
-	hits   = UsageType{Name: "Total Hits", Meter: "requests"}
-	volume = UsageType{Name: "Total MB", Meter: "bytes", Scale: "0.000000001"}
-	p95    = UsageType{Name: "95/5 Mbps", Meter: "p95", Scale: "0.000008"}
-	peak   = UsageType{Name: "Peak Mbps", Meter: "peak", Scale: "0.000008"}
+	hits   = catalog.UsageType{Name: "Total Hits", Meter: "requests"}
+	volume = catalog.UsageType{Name: "Total MB", Meter: "bytes", Scale: "0.000000001"}
+	p95    = catalog.UsageType{Name: "95/5 Mbps", Meter: "p95", Scale: "0.000008"}
+	peak   = catalog.UsageType{Name: "Peak Mbps", Meter: "peak", Scale: "0.000008"}
 )
 
 func edgeService(t testing.TB) *Service {
@@ -60,7 +61,7 @@ func ingestEdges(t testing.TB, service *Service, events []edge) {
 			fmt.Fprintf(&lines, `{"specversion":"1.0","id":"%s-%d","source":"s","type":"edge","subject":%q,"time":%q,"data":{%s}}`+"\n",
 				e.at.Format(time.RFC3339Nano), i, e.customer, e.at.Format(time.RFC3339Nano), data)
 		}
-		r, err := service.Ingest(context.Background(), admin, []byte(lines.String()), NDJSON, false)
+		r, err := service.Ingest(context.Background(), admin, []byte(lines.String()), cloudevents.NDJSON, false)
 		if err != nil || r.Accepted != len(part) {
 			t.Fatalf("%+v %v", r, err)
 		}
@@ -98,9 +99,9 @@ func TestProductUsage(t *testing.T) {
 		{"zeta", "cdn", "K-1", "eu", at, 1_000_000}, // another customer
 		{"acme", "cdn", "K-1", "eu", at.Add(-30 * 24 * time.Hour), 10_000_000},
 	})
-	bytes := UsageType{Name: "Bytes", Meter: "bytes"}
-	eu := UsageType{Name: "EU", Meter: "bytes", Where: map[string]string{"region": "eu"}}
-	other := UsageType{Name: "Other", Meter: "bytes", Where: map[string]string{"product": "other"}}
+	bytes := catalog.UsageType{Name: "Bytes", Meter: "bytes"}
+	eu := catalog.UsageType{Name: "EU", Meter: "bytes", Where: map[string]string{"region": "eu"}}
+	other := catalog.UsageType{Name: "Other", Meter: "bytes", Where: map[string]string{"product": "other"}}
 	acme := []string{"acme"}
 	bound := Principal{Organization: "default", Role: catalog.RoleRead, Customer: "acme"}
 	for name, c := range map[string]struct {
@@ -116,7 +117,7 @@ func TestProductUsage(t *testing.T) {
 		"no contract at all":     {admin, ProductQuery{UsageType: bytes, Customers: acme, Contracts: []string{}}, ""},
 		"where":                  {admin, ProductQuery{UsageType: eu, Customers: acme}, "11-01=11101"},
 		"where with the product": {admin, ProductQuery{UsageType: other, Customers: acme}, "11-01=100000"},
-		"a filter more": {admin, ProductQuery{UsageType: eu, Customers: acme, Filters: []AttrFilter{{Attribute: "bytes", Values: []string{"1", "10", "100"}}}},
+		"a filter more": {admin, ProductQuery{UsageType: eu, Customers: acme, Filters: []meter.AttrFilter{{Attribute: "bytes", Values: []string{"1", "10", "100"}}}},
 			"11-01=101"},
 		"by region":            {admin, ProductQuery{UsageType: bytes, Customers: acme, By: []string{"region"}}, "11-01 eu=11101, 11-01 na=10"},
 		"by day":               {admin, ProductQuery{UsageType: bytes, Customers: acme, Window: "day"}, "11-20=11101, 11-21=10"},
@@ -126,7 +127,7 @@ func TestProductUsage(t *testing.T) {
 		"bound":                {bound, ProductQuery{UsageType: bytes, Customers: []string{"acme", "zeta"}, Contracts: []string{"K-1"}}, "11-01=111"},
 		"bound to another":     {bound, ProductQuery{UsageType: bytes, Customers: []string{"zeta"}}, ""},
 		"another organization": {Principal{Organization: "stranger", Role: catalog.RoleAdmin}, ProductQuery{UsageType: bytes, Customers: acme}, "product cdn counts with a meter that is gone"},
-		"a meter that is gone": {admin, ProductQuery{UsageType: UsageType{Meter: "gone"}, Customers: acme}, "product cdn counts with a meter that is gone"},
+		"a meter that is gone": {admin, ProductQuery{UsageType: catalog.UsageType{Meter: "gone"}, Customers: acme}, "product cdn counts with a meter that is gone"},
 		"nobody":               {Principal{}, ProductQuery{UsageType: bytes, Customers: acme}, "no key given"},
 		"a key that may not read": {Principal{Organization: "default", Role: catalog.RoleIngest}, ProductQuery{UsageType: bytes, Customers: acme},
 			"this key may not do that: its role is ingest"},
@@ -169,7 +170,7 @@ func TestProductPercentiles(t *testing.T) {
 	for _, m := range months {
 		q := ProductQuery{Product: "cdn", Customers: []string{"acme"}, Contracts: []string{"K-1"}, From: m.from, To: m.from.AddDate(0, 0, m.expectLength)}
 		for _, c := range []struct {
-			u       UsageType
+			u       catalog.UsageType
 			element int64
 		}{{p95, m.ninetyFifth}, {peak, int64(m.samples)}} {
 			q.UsageType = c.u

@@ -5,32 +5,14 @@ import (
 	"slices"
 
 	"odometer/internal/catalog"
-	"odometer/internal/ledger"
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
-
-// What reads take and answer is the ledger's; surfaces name it through here.
-type (
-	UsageQuery   = ledger.UsageQuery
-	UsageRow     = ledger.UsageRow
-	AttrFilter   = ledger.AttrFilter
-	Usage        = ledger.Usage
-	EventsQuery  = ledger.EventsQuery
-	EventsPage   = ledger.EventsPage
-	EventRecord  = ledger.EventRecord
-	LookupResult = ledger.LookupResult
-	Verdict      = state.Verdict
-)
-
-// ParseVerdict reads a verdict's name.
-func ParseVerdict(name string) (Verdict, error) { return state.ParseVerdict(name) }
 
 // Usage answers one meter's usage. Organization and Customer of q are the
 // principal's, whatever q says. Its sequence is the organization's number of
 // the last entry that reached the asked months, so that it changes by nothing
 // but the organization's own usage.
-func (s *Service) Usage(ctx context.Context, p Principal, q UsageQuery) (*Usage, error) {
+func (s *Service) Usage(ctx context.Context, p Principal, q meter.UsageQuery) (*meter.Usage, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
 		return nil, err
 	}
@@ -66,23 +48,23 @@ func (s *Service) Usage(ctx context.Context, p Principal, q UsageQuery) (*Usage,
 
 // Events lists stored events in order of their sequence. Organization and
 // Customer of q are the principal's, whatever q says.
-func (s *Service) Events(ctx context.Context, p Principal, q EventsQuery) (EventsPage, error) {
+func (s *Service) Events(ctx context.Context, p Principal, q meter.EventsQuery) (meter.EventsPage, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
-		return EventsPage{}, err
+		return meter.EventsPage{}, err
 	}
 	turn, err := s.turn(ctx, p)
 	if err != nil {
-		return EventsPage{}, err
+		return meter.EventsPage{}, err
 	}
 	defer turn.done()
 	q.Organization, q.Customer = p.Organization, p.bound()
 	places := s.placesOf(p.Organization)
 	if q.Cursor, err = places.open(q.Cursor); err != nil {
-		return EventsPage{}, err
+		return meter.EventsPage{}, err
 	}
 	page, err := s.ledger.Events(turn.ctx, q)
 	if err != nil {
-		return EventsPage{}, turn.because(err)
+		return meter.EventsPage{}, turn.because(err)
 	}
 	for i := range page.Events {
 		s.seenEvent(p, &page.Events[i])
@@ -93,13 +75,13 @@ func (s *Service) Events(ctx context.Context, p Principal, q EventsQuery) (Event
 
 // Lookup returns what is known of one identity, KindNotFound if that is
 // nothing, or nothing that the principal may see.
-func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (LookupResult, error) {
+func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (meter.LookupResult, error) {
 	if err := p.may(catalog.ActionRead); err != nil {
-		return LookupResult{}, err
+		return meter.LookupResult{}, err
 	}
 	turn, err := s.turn(ctx, p)
 	if err != nil {
-		return LookupResult{}, err
+		return meter.LookupResult{}, err
 	}
 	defer turn.done()
 	r, err := s.ledger.Lookup(turn.ctx, p.Organization, source, id)
@@ -107,13 +89,13 @@ func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (L
 		if r.Event.Customer != p.Customer {
 			err = meter.Errorf(meter.KindNotFound, "")
 		}
-		r.Conflicts = slices.DeleteFunc(r.Conflicts, func(c EventRecord) bool { return c.Customer != p.Customer })
+		r.Conflicts = slices.DeleteFunc(r.Conflicts, func(c meter.EventRecord) bool { return c.Customer != p.Customer })
 	}
 	if meter.KindOf(err) == meter.KindNotFound && err != nil { // one wording for unknown and unseen
-		return LookupResult{}, meter.Errorf(meter.KindNotFound, "no event with this source and id")
+		return meter.LookupResult{}, meter.Errorf(meter.KindNotFound, "no event with this source and id")
 	}
 	if err != nil {
-		return LookupResult{}, turn.because(err)
+		return meter.LookupResult{}, turn.because(err)
 	}
 	s.seenEvent(p, &r.Event)
 	for i := range r.Conflicts {

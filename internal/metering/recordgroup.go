@@ -12,19 +12,7 @@ import (
 	"odometer/internal/meter"
 )
 
-// Words of usage record groups that surfaces use as they are.
-type (
-	RecordGroup       = catalog.RecordGroup
-	RecordGroupFilter = catalog.RecordGroupFilter
-	RecordGroupPage   = catalog.RecordGroupPage
-	BillableRecord    = catalog.BillableRecord
-)
-
 const (
-	// MaxRecordGroups bounds the usage record groups of one request.
-	MaxRecordGroups = catalog.MaxGroups
-	// MaxGroupIDBytes bounds the id of a usage record group.
-	MaxGroupIDBytes = catalog.MaxGroupIDBytes
 	// MaxUsageAhead is how far ahead the time of reported usage may lie.
 	MaxUsageAhead = 5 * time.Minute
 	// groupSource is RecordGroup.Source of what is reported through an API.
@@ -40,7 +28,7 @@ type NewRecordGroup struct {
 	Partner     string
 	Product     string
 	Records     map[string]meter.Decimal
-	Billable    []BillableRecord
+	Billable    []catalog.BillableRecord
 	Time        time.Time // of the usage; zero = now
 }
 
@@ -52,17 +40,17 @@ type NewRecordGroup struct {
 //
 // With an idempotency key that was used before for the same request it returns
 // the group accepted then, as it is now.
-func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup, once Idempotency) (RecordGroup, error) {
+func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup, once Idempotency) (catalog.RecordGroup, error) {
 	if err := s.unusedGroupIDs(ctx, p, []NewRecordGroup{n}, once); err != nil {
-		return RecordGroup{}, err
+		return catalog.RecordGroup{}, err
 	}
 	checked, _, err := s.checkGroups(ctx, p, []NewRecordGroup{n})
 	if err != nil {
-		return RecordGroup{}, err
+		return catalog.RecordGroup{}, err
 	}
 	made, err := s.acceptGroups(ctx, p, checked, once.of(p, "record_group"))
 	if err != nil {
-		return RecordGroup{}, p.sealConflict(err)
+		return catalog.RecordGroup{}, p.sealConflict(err)
 	}
 	return made[0], nil
 }
@@ -121,7 +109,7 @@ func (p Principal) sealConflict(err error) error {
 // refused none is stored. An id that was ever used, or is given twice, is
 // KindConflict. With an idempotency key that was used before for the
 // same request it returns the groups accepted then, as they are now.
-func (s *Service) ReportGroups(ctx context.Context, p Principal, groups []NewRecordGroup, once Idempotency) ([]RecordGroup, error) {
+func (s *Service) ReportGroups(ctx context.Context, p Principal, groups []NewRecordGroup, once Idempotency) ([]catalog.RecordGroup, error) {
 	if err := s.unusedGroupIDs(ctx, p, groups, once); err != nil {
 		return nil, err
 	}
@@ -169,12 +157,12 @@ func (i Idempotency) of(p Principal, operation string) catalog.Idempotency {
 
 // checkedGroups are groups that may be stored, with their events staged.
 type checkedGroups struct {
-	groups []RecordGroup
+	groups []catalog.RecordGroup
 	events *block.Builder
 }
 
 // acceptGroups stores groups, and then posts their events.
-func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups, once catalog.Idempotency) ([]RecordGroup, error) {
+func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups, once catalog.Idempotency) ([]catalog.RecordGroup, error) {
 	made, repeated, err := s.records.CreateRecordGroups(ctx, p.Organization, c.groups, once)
 	if err != nil {
 		s.ledger.Discard(c.events)
@@ -199,13 +187,13 @@ func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups
 }
 
 // RecordGroups lists groups, the newest first, from offset on.
-func (s *Service) RecordGroups(ctx context.Context, p Principal, f RecordGroupFilter, offset, limit int) (RecordGroupPage, error) {
+func (s *Service) RecordGroups(ctx context.Context, p Principal, f catalog.RecordGroupFilter, offset, limit int) (catalog.RecordGroupPage, error) {
 	if err := p.may(catalog.ActionReport); err != nil {
-		return RecordGroupPage{}, err
+		return catalog.RecordGroupPage{}, err
 	}
 	turn, err := s.turn(ctx, p)
 	if err != nil {
-		return RecordGroupPage{}, err
+		return catalog.RecordGroupPage{}, err
 	}
 	defer turn.done()
 	f.Customer = p.Customer
@@ -216,18 +204,18 @@ func (s *Service) RecordGroups(ctx context.Context, p Principal, f RecordGroupFi
 // DeleteGroup deletes a group that no report has claimed and takes its events
 // out of every figure. One that is deleted already is answered as it is. If
 // created is not zero, a group that was not created on that day in UTC is KindNotFound.
-func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, created time.Time) (RecordGroup, error) {
+func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, created time.Time) (catalog.RecordGroup, error) {
 	g, err := s.seenGroup(ctx, p, id, created)
 	if err != nil {
-		return RecordGroup{}, err
+		return catalog.RecordGroup{}, err
 	}
 	// Its void must go to the ledger: what cannot be taken out of the figures is not called deleted.
 	if err := s.ledger.Accepting(p.Organization); err != nil {
-		return RecordGroup{}, err
+		return catalog.RecordGroup{}, err
 	}
 	g, err = s.records.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 	if err != nil {
-		return RecordGroup{}, err
+		return catalog.RecordGroup{}, err
 	}
 	s.postOrLater(context.WithoutCancel(ctx), catalog.OwnedGroup{Organization: p.Organization, RecordGroup: g})
 	return g, nil
@@ -235,29 +223,29 @@ func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, creat
 
 // RetryGroup lets the next report claim a group that a marketplace refused;
 // what it accepted of the group is not sent again. created is as in DeleteGroup.
-func (s *Service) RetryGroup(ctx context.Context, p Principal, id string, created time.Time) (RecordGroup, error) {
+func (s *Service) RetryGroup(ctx context.Context, p Principal, id string, created time.Time) (catalog.RecordGroup, error) {
 	g, err := s.seenGroup(ctx, p, id, created)
 	if err != nil {
-		return RecordGroup{}, err
+		return catalog.RecordGroup{}, err
 	}
 	return s.records.RetryRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 }
 
 // seenGroup returns the group that the principal calls id; KindNotFound for
 // one that it does not see.
-func (s *Service) seenGroup(ctx context.Context, p Principal, id string, created time.Time) (RecordGroup, error) {
+func (s *Service) seenGroup(ctx context.Context, p Principal, id string, created time.Time) (catalog.RecordGroup, error) {
 	if err := p.may(catalog.ActionReport); err != nil {
-		return RecordGroup{}, err
+		return catalog.RecordGroup{}, err
 	}
 	g, err := s.records.NamedGroup(ctx, p.Organization, p.Customer, id)
 	if err != nil {
-		return RecordGroup{}, err
+		return catalog.RecordGroup{}, err
 	}
 	if p.Customer != "" && g.Customer != p.Customer {
-		return RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
+		return catalog.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
 	}
 	if !created.IsZero() && !g.Created.Truncate(24*time.Hour).Equal(created) {
-		return RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q was created on %s", clip(id), created.Format(time.DateOnly))
+		return catalog.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q was created on %s", clip(id), created.Format(time.DateOnly))
 	}
 	return g, nil
 }

@@ -50,11 +50,11 @@ func benchmarkReportGroups(b *testing.B, dsn string) {
 		}
 	}()
 	service := stores{ledger: l, catalog: c, keys: keys, clock: clock}.reporting(b)
-	if _, err := service.UpdateMeteringConfigs(ctx, admin, []MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
-		Mapping: map[string]MappingValue{"mb": {Dimension: "gb", Multiplier: "0.001"}}}}); err != nil {
+	if _, err := service.UpdateMeteringConfigs(ctx, admin, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
+		Mapping: map[string]catalog.MappingValue{"mb": {Dimension: "gb", Multiplier: "0.001"}}}}); err != nil {
 		b.Fatal(err)
 	}
-	groups := make([]NewRecordGroup, MaxRecordGroups)
+	groups := make([]NewRecordGroup, catalog.MaxGroups)
 	for i := range groups {
 		groups[i] = NewRecordGroup{Entitlement: "e1", Records: map[string]meter.Decimal{"mb": amount("1234.5"), "seat": amount("3")}}
 	}

@@ -18,7 +18,7 @@ import (
 type groupChecker struct {
 	p        Principal
 	now      time.Time
-	view     *View
+	view     *catalog.View
 	mappings map[string]rating.Mapping       // by partner
 	priced   map[*catalog.Entitlement]priced // those that were looked at
 	load     func() (map[string]meter.Meter, error)
@@ -40,8 +40,8 @@ func (s *Service) checkGroups(ctx context.Context, p Principal, groups []NewReco
 	if len(groups) == 0 {
 		return c, -1, meter.Errorf(meter.KindInvalid, "no usage record group is given")
 	}
-	if len(groups) > MaxRecordGroups {
-		return c, -1, meter.Errorf(meter.KindTooLarge, "%d usage record groups in one request (limit %d)", len(groups), MaxRecordGroups)
+	if len(groups) > catalog.MaxGroups {
+		return c, -1, meter.Errorf(meter.KindTooLarge, "%d usage record groups in one request (limit %d)", len(groups), catalog.MaxGroups)
 	}
 	if err := s.ledger.Accepting(p.Organization); err != nil {
 		return c, -1, err
@@ -50,7 +50,7 @@ func (s *Service) checkGroups(ctx context.Context, p Principal, groups []NewReco
 	if err != nil {
 		return c, -1, err
 	}
-	c.groups = make([]RecordGroup, len(groups))
+	c.groups = make([]catalog.RecordGroup, len(groups))
 	for i, n := range groups {
 		if c.groups[i], err = check.group(n); err != nil {
 			return c, i, err
@@ -79,8 +79,8 @@ func (s *Service) newChecker(ctx context.Context, p Principal) (*groupChecker, e
 }
 
 // group is a new group as it is stored, or why it is refused.
-func (c *groupChecker) group(n NewRecordGroup) (RecordGroup, error) {
-	g := RecordGroup{Name: n.ID, Entitlement: n.Entitlement, Status: catalog.GroupCreated, Source: groupSource, Usage: n.Time.UTC().Truncate(time.Microsecond)}
+func (c *groupChecker) group(n NewRecordGroup) (catalog.RecordGroup, error) {
+	g := catalog.RecordGroup{Name: n.ID, Entitlement: n.Entitlement, Status: catalog.GroupCreated, Source: groupSource, Usage: n.Time.UTC().Truncate(time.Microsecond)}
 	if g.Name == "" {
 		g.Name = newUUID()
 	}
@@ -113,7 +113,7 @@ func (c *groupChecker) group(n NewRecordGroup) (RecordGroup, error) {
 
 // agrees refuses a group that names another party than its entitlement has: it
 // would be billed to somebody whom its sender did not mean.
-func (n NewRecordGroup) agrees(g RecordGroup) error {
+func (n NewRecordGroup) agrees(g catalog.RecordGroup) error {
 	for _, named := range []struct{ field, given, is string }{{"buyerID", n.Buyer, g.Buyer}, {"partner", strings.ToUpper(n.Partner), g.Partner}, {"productID", n.Product, g.Product}} {
 		if named.given != "" && named.given != named.is {
 			return meter.Errorf(meter.KindInvalid, "%s is %q, but that of entitlement %q is %q: leave it out, or name the entitlement that is meant",
@@ -140,7 +140,7 @@ func (c *groupChecker) entitlement(id string, usage time.Time) (*catalog.Entitle
 }
 
 // records checks and maps the records of a group by dimension.
-func (c *groupChecker) records(g *RecordGroup, e *catalog.Entitlement, records map[string]meter.Decimal) error {
+func (c *groupChecker) records(g *catalog.RecordGroup, e *catalog.Entitlement, records map[string]meter.Decimal) error {
 	known := c.dimensions(e)
 	mapping := c.mappings[e.Partner]
 	g.Origin = make(map[string]meter.Decimal, len(records))
@@ -228,14 +228,14 @@ func (d priced) source(key string, m rating.Mapping) (string, error) {
 }
 
 // billable checks records of billable metrics.
-func (c *groupChecker) billable(records []BillableRecord) ([]BillableRecord, error) {
+func (c *groupChecker) billable(records []catalog.BillableRecord) ([]catalog.BillableRecord, error) {
 	if c.metrics == nil {
 		var err error
 		if c.metrics, err = c.load(); err != nil {
 			return nil, err
 		}
 	}
-	kept := make([]BillableRecord, len(records))
+	kept := make([]catalog.BillableRecord, len(records))
 	zero := true
 	for i, r := range records {
 		m, ok := c.metrics[r.Metric]
@@ -269,7 +269,7 @@ func (s *Service) stage(organization string, c *checkedGroups, now time.Time) (a
 	c.events = s.ledger.SubjectBuilder(organization)
 	limits := s.limits.Events
 	limits.RefuseExcess = true // what is accepted here is billed, not skipped
-	err = cloudevents.Decode(body, Batch, now, limits, c.events)
+	err = cloudevents.Decode(body, cloudevents.Batch, now, limits, c.events)
 	at = -1
 	if err == nil {
 		for _, q := range c.events.Rows().Requests {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
@@ -16,7 +17,7 @@ type reportReader struct {
 	service   *Service
 	ctx       context.Context
 	principal Principal
-	view      *View
+	view      *catalog.View
 	q         ReportQuery
 	now       uint64 // the log sequence that open months are read at; 0 = now, or q.AsOf
 	closing   bool   // a figure that cannot be put together is left out
@@ -24,7 +25,7 @@ type reportReader struct {
 	rowsLeft, readsLeft, bytesLeft int
 
 	who      string // the customer
-	contract *Contract
+	contract *catalog.Contract
 	closed   Closed
 	booked   bookings
 	books    map[string]*keptBook // by closed month
@@ -74,7 +75,7 @@ func (r *reportReader) customer(closed Closed) (out []ReportLine, has bool, err 
 // those that it has no more and closed months do.
 func (r *reportReader) lines() ([]*reportLine, error) {
 	var out []*reportLine
-	add := func(product string, u UsageType, former, hidden bool) {
+	add := func(product string, u catalog.UsageType, former, hidden bool) {
 		if r.q.Product != "" && product != r.q.Product || r.q.UsageType != "" && u.Name != r.q.UsageType ||
 			former && slices.ContainsFunc(out, func(l *reportLine) bool { return l.Product == product && l.UsageType.Name == u.Name }) {
 			return
@@ -163,7 +164,7 @@ func (r *reportReader) page(m ClosedMonth, l *reportLine) (p *productPage, told 
 }
 
 // additive says whether the figures of parts add up to that of the whole.
-func (r *reportReader) additive(u UsageType) (additive, ok bool) {
+func (r *reportReader) additive(u catalog.UsageType) (additive, ok bool) {
 	m, ok := r.service.ledger.Meter(r.principal.Organization, u.Meter)
 	return m.Aggregation == meter.AggCount || m.Aggregation == meter.AggSum, ok
 }
@@ -280,7 +281,7 @@ func (r *reportReader) ungrouped(l *reportLine) bool {
 	return len(r.q.By) == 0 && r.q.Service == "" && !l.hidden
 }
 
-func (r *reportReader) readStretch(l *reportLine, st stretch) ([]ProductRow, error) {
+func (r *reportReader) readStretch(l *reportLine, st stretch) ([]meter.UsageRow, error) {
 	if st.month == nil {
 		return r.ask(l, st.page, st.Period, 0, r.q.Window)
 	}
@@ -289,13 +290,13 @@ func (r *reportReader) readStretch(l *reportLine, st stretch) ([]ProductRow, err
 		if part.Value == nil {
 			return nil, nil
 		}
-		return []ProductRow{{Start: st.From, End: st.To, Value: *part.Value}}, nil
+		return []meter.UsageRow{{Start: st.From, End: st.To, Value: *part.Value}}, nil
 	}
 	return r.ask(l, st.page, st.Period, st.month.Sequence, r.q.Window)
 }
 
 // ask reads a line in a range, as the log stood at a sequence; 0 is the answer's own.
-func (r *reportReader) ask(l *reportLine, page *productPage, in meter.Period, sequence uint64, window meter.Window) ([]ProductRow, error) {
+func (r *reportReader) ask(l *reportLine, page *productPage, in meter.Period, sequence uint64, window meter.Window) ([]meter.UsageRow, error) {
 	if r.readsLeft--; r.readsLeft < 0 {
 		return nil, meter.Errorf(meter.KindTooLarge, "the answer is made of too many figures (limit %d): name fewer customers, a product or a usage type", MaxProductReads)
 	}
@@ -305,7 +306,7 @@ func (r *reportReader) ask(l *reportLine, page *productPage, in meter.Period, se
 		q.AsOf = r.q.AsOf
 	}
 	if r.q.Service != "" {
-		q.Filters = []AttrFilter{{Attribute: serviceAttribute, Values: []string{r.q.Service}}}
+		q.Filters = []meter.AttrFilter{{Attribute: serviceAttribute, Values: []string{r.q.Service}}}
 	}
 	if r.contract == nil {
 		return r.service.ProductUsage(r.ctx, r.principal, q)
@@ -319,8 +320,8 @@ func (r *reportReader) ask(l *reportLine, page *productPage, in meter.Period, se
 }
 
 // add takes over a row of a stretch.
-func (r *reportReader) add(l *reportLine, st stretch, row ProductRow, additive bool) {
-	out := ReportRow{ProductRow: row, Unit: st.page.UsageType.Unit, Billable: st.page.UsageType.Billable, Closed: st.month != nil}
+func (r *reportReader) add(l *reportLine, st stretch, row meter.UsageRow, additive bool) {
+	out := ReportRow{UsageRow: row, Unit: st.page.UsageType.Unit, Billable: st.page.UsageType.Billable, Closed: st.month != nil}
 	if additive {
 		out.Start, out.End = r.window(row.Start)
 		out.Closed = out.Closed && r.isClosed(out.Start, out.End)
@@ -378,12 +379,12 @@ func (r *reportReader) addLate(l *reportLine, in meter.Period, b booking) error 
 		return nil // nothing is restated, or its meter is gone
 	}
 	shown, closed := r.closed.Month(in)
-	more := map[string]*ProductRow{}
-	add := func(rows []ProductRow, sign int) {
+	more := map[string]*meter.UsageRow{}
+	add := func(rows []meter.UsageRow, sign int) {
 		for _, row := range rows {
 			key := meter.JoinPath(row.Group...)
 			if more[key] == nil {
-				more[key] = &ProductRow{Group: row.Group}
+				more[key] = &meter.UsageRow{Group: row.Group}
 			}
 			if sign < 0 {
 				row.Value = row.Value.Neg()
@@ -398,7 +399,7 @@ func (r *reportReader) addLate(l *reportLine, in meter.Period, b booking) error 
 			return err
 		}
 		if kept = ok; kept {
-			add([]ProductRow{{Value: of}}, 1)
+			add([]meter.UsageRow{{Value: of}}, 1)
 		}
 	}
 	if !kept {
@@ -417,7 +418,7 @@ func (r *reportReader) addLate(l *reportLine, in meter.Period, b booking) error 
 		add(rows, -1)
 	}
 	for _, key := range slices.Sorted(maps.Keys(more)) {
-		row := ReportRow{ProductRow: *more[key], Unit: page.UsageType.Unit, Billable: page.UsageType.Billable, Month: b.of.Name, Late: true}
+		row := ReportRow{UsageRow: *more[key], Unit: page.UsageType.Unit, Billable: page.UsageType.Billable, Month: b.of.Name, Late: true}
 		if row.Value.IsZero() {
 			continue
 		}
@@ -443,7 +444,7 @@ func (r *reportReader) keptLate(l *reportLine, shown ClosedMonth, of string) (v 
 }
 
 // said is what has been said of a closed month before its late usage is shown.
-func (r *reportReader) said(l *reportLine, page *productPage, told bool, b booking) ([]ProductRow, error) {
+func (r *reportReader) said(l *reportLine, page *productPage, told bool, b booking) ([]meter.UsageRow, error) {
 	part, ok := page.under(r.q.Contract)
 	if !told || !ok || !r.ungrouped(l) {
 		return r.ask(l, page, b.of.Period, b.since, "")
@@ -465,7 +466,7 @@ func (r *reportReader) said(l *reportLine, page *productPage, told bool, b booki
 		}
 		v = v.Add(more)
 	}
-	return []ProductRow{{Value: v}}, nil
+	return []meter.UsageRow{{Value: v}}, nil
 }
 
 // take sorts a line's rows and counts them against the answer's bounds.

@@ -9,17 +9,12 @@ import (
 	"odometer/internal/meter"
 )
 
-// Words of reports to marketplaces.
-type (
-	ReportDetail = catalog.ReportDetail
-)
-
 // Reporter is what a request may ask of the marketplace reporter.
 type Reporter interface {
 	// Report freezes what is unreported of an entitlement for one hour that has
 	// closed, or takes what is frozen, sends it now and returns the reports. A
 	// dry run returns what would be frozen, and changes nothing.
-	Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]ReportDetail, error)
+	Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]catalog.ReportDetail, error)
 	// Reconcile lets the reporter work again after a restore.
 	Reconcile(ctx context.Context, organization, actor string) error
 }
@@ -28,7 +23,7 @@ type Reporter interface {
 func (s *Service) UseReporter(r Reporter) { s.reporter = r }
 
 // RunReport reports one hour of one entitlement by hand; see Reporter.Report.
-func (s *Service) RunReport(ctx context.Context, p Principal, entitlement string, hour time.Time, dry bool) ([]ReportDetail, error) {
+func (s *Service) RunReport(ctx context.Context, p Principal, entitlement string, hour time.Time, dry bool) ([]catalog.ReportDetail, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return nil, err
 	}

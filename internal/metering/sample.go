@@ -21,12 +21,9 @@ const (
 	HintBytes     = 4 << 20
 )
 
-// Sample says what a definition makes of the latest events; see ledger.Sample.
-type Sample = ledger.Sample
-
 // PreviewMeter says what a meter makes of the latest events, whether it is
 // there or not.
-func (s *Service) PreviewMeter(ctx context.Context, p Principal, m meter.Meter) (*Sample, []string, error) {
+func (s *Service) PreviewMeter(ctx context.Context, p Principal, m meter.Meter) (*meter.Sample, []string, error) {
 	if err := p.may(catalog.ActionManage); err != nil {
 		return nil, nil, err
 	}
@@ -46,11 +43,11 @@ func (s *Service) PreviewMeter(ctx context.Context, p Principal, m meter.Meter) 
 // or nothing but empty groups: a name or a value that none of the latest events
 // has. It is empty for other answers, which it costs nothing, and where it
 // cannot be said. A bound key hears of its customer's events only.
-func (s *Service) UsageHints(ctx context.Context, p Principal, q UsageQuery, u *Usage) []string {
+func (s *Service) UsageHints(ctx context.Context, p Principal, q meter.UsageQuery, u *meter.Usage) []string {
 	if q.Cursor != "" || u.NextCursor != "" || !suspicious(q.GroupBy, u.Rows) {
 		return nil
 	}
-	var filters []AttrFilter
+	var filters []meter.AttrFilter
 	for _, f := range q.Filters {
 		if f.Attribute != meter.CustomerAttribute {
 			filters = append(filters, f)
@@ -64,11 +61,11 @@ const maxHintedMeters = 3
 
 // ReportHints is UsageHints of a report.
 func (s *Service) ReportHints(ctx context.Context, p Principal, q ReportQuery, lines []ReportLine) []string {
-	var rows []UsageRow
+	var rows []meter.UsageRow
 	var meters []string
 	for _, l := range lines {
 		for _, r := range l.Rows {
-			rows = append(rows, r.ProductRow)
+			rows = append(rows, r.UsageRow)
 		}
 		if !slices.Contains(meters, l.UsageType.Meter) {
 			meters = append(meters, l.UsageType.Meter)
@@ -79,7 +76,7 @@ func (s *Service) ReportHints(ctx context.Context, p Principal, q ReportQuery, l
 	}
 	ask := ledger.SampleQuery{Customer: p.bound(), Attributes: q.By}
 	if q.Service != "" {
-		ask.Filters = []AttrFilter{{Attribute: serviceAttribute, Values: []string{q.Service}}}
+		ask.Filters = []meter.AttrFilter{{Attribute: serviceAttribute, Values: []string{q.Service}}}
 	}
 	var out []string
 	for _, key := range meters[:min(len(meters), maxHintedMeters)] {
@@ -112,12 +109,12 @@ func (s *Service) hints(ctx context.Context, p Principal, key string, q ledger.S
 }
 
 // suspicious says whether rows have nothing, or a group that is empty in all of them.
-func suspicious(by []string, rows []UsageRow) bool {
-	if !slices.ContainsFunc(rows, func(r UsageRow) bool { return !r.Value.IsZero() }) {
+func suspicious(by []string, rows []meter.UsageRow) bool {
+	if !slices.ContainsFunc(rows, func(r meter.UsageRow) bool { return !r.Value.IsZero() }) {
 		return true
 	}
 	for i := range by {
-		if !slices.ContainsFunc(rows, func(r UsageRow) bool { return r.Group[i] != "" }) {
+		if !slices.ContainsFunc(rows, func(r meter.UsageRow) bool { return r.Group[i] != "" }) {
 			return true
 		}
 	}
@@ -126,7 +123,7 @@ func suspicious(by []string, rows []UsageRow) bool {
 
 // hintsOf says in words what a sample shows. by is what a question groups by,
 // nil for the meter's own groups.
-func hintsOf(m meter.Meter, s *Sample, by *[]string) []string {
+func hintsOf(m meter.Meter, s *meter.Sample, by *[]string) []string {
 	if s.Events == 0 {
 		return []string{"there are no events yet"}
 	}

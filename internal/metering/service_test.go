@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
 )
@@ -135,7 +136,7 @@ func TestCopyIsMended(t *testing.T) {
 		func() error { _, _, err := service.CreateMeter(ctx, admin, counter("a")); return err },
 		func() error {
 			name := "A"
-			_, err := service.UpdateMeter(ctx, admin, "a", MeterPatch{Name: &name})
+			_, err := service.UpdateMeter(ctx, admin, "a", meter.MeterPatch{Name: &name})
 			return err
 		},
 		func() error { _, _, err := service.CreateMeter(ctx, admin, counter("b")); return err },
@@ -159,29 +160,32 @@ func TestNobodyMayDoAnything(t *testing.T) {
 	service := openStores(t).service(t, Limits{})
 	ctx := context.Background()
 	verbs := map[string]func(p Principal) error{
-		"ingest":        func(p Principal) error { _, err := service.Ingest(ctx, p, []byte("[]"), Auto, false); return err },
-		"usage":         func(p Principal) error { _, err := service.Usage(ctx, p, UsageQuery{}); return err },
-		"events":        func(p Principal) error { _, err := service.Events(ctx, p, EventsQuery{}); return err },
+		"ingest": func(p Principal) error {
+			_, err := service.Ingest(ctx, p, []byte("[]"), cloudevents.Auto, false)
+			return err
+		},
+		"usage":         func(p Principal) error { _, err := service.Usage(ctx, p, meter.UsageQuery{}); return err },
+		"events":        func(p Principal) error { _, err := service.Events(ctx, p, meter.EventsQuery{}); return err },
 		"lookup":        func(p Principal) error { _, err := service.Lookup(ctx, p, "s", "i"); return err },
 		"meters":        func(p Principal) error { _, err := service.Meters(ctx, p); return err },
 		"meter":         func(p Principal) error { _, err := service.Meter(ctx, p, "m"); return err },
 		"create meter":  func(p Principal) error { _, _, err := service.CreateMeter(ctx, p, counter("m")); return err },
-		"update meter":  func(p Principal) error { _, err := service.UpdateMeter(ctx, p, "m", MeterPatch{}); return err },
+		"update meter":  func(p Principal) error { _, err := service.UpdateMeter(ctx, p, "m", meter.MeterPatch{}); return err },
 		"delete meter":  func(p Principal) error { return service.DeleteMeter(ctx, p, "m") },
-		"keys":          func(p Principal) error { _, err := service.Keys(ctx, p, Page{}); return err },
+		"keys":          func(p Principal) error { _, err := service.Keys(ctx, p, catalog.Page{}); return err },
 		"create key":    func(p Principal) error { _, _, err := service.CreateKey(ctx, p, NewKey{Role: "read"}); return err },
 		"revoke key":    func(p Principal) error { return service.RevokeKey(ctx, p, "k", false) },
-		"organizations": func(p Principal) error { _, err := service.Organizations(ctx, p, Page{}); return err },
+		"organizations": func(p Principal) error { _, err := service.Organizations(ctx, p, catalog.Page{}); return err },
 		"organization":  func(p Principal) error { _, err := service.Organization(ctx, p, "default"); return err },
 		"create organization": func(p Principal) error {
-			_, err := service.CreateOrganization(ctx, p, NewOrganization{ID: "o"})
+			_, err := service.CreateOrganization(ctx, p, catalog.NewOrganization{ID: "o"})
 			return err
 		},
 		"update organization": func(p Principal) error {
-			_, err := service.UpdateOrganization(ctx, p, "default", OrganizationPatch{})
+			_, err := service.UpdateOrganization(ctx, p, "default", catalog.OrganizationPatch{})
 			return err
 		},
-		"audit": func(p Principal) error { _, err := service.AuditEntries(ctx, p, Page{}); return err },
+		"audit": func(p Principal) error { _, err := service.AuditEntries(ctx, p, catalog.Page{}); return err },
 	}
 	for name, verb := range verbs {
 		if err := verb(Principal{}); meter.KindOf(err) != meter.KindUnauthenticated {
@@ -202,14 +206,14 @@ func TestReadsAreBounded(t *testing.T) {
 	t.Parallel()
 	service := openStores(t).service(t, Limits{Reads: 1, ReadWait: time.Millisecond})
 	ctx := context.Background()
-	if _, err := service.Events(ctx, admin, EventsQuery{}); err != nil {
+	if _, err := service.Events(ctx, admin, meter.EventsQuery{}); err != nil {
 		t.Fatal(err)
 	}
 	turn, err := service.turn(ctx, admin) // a query at work
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.Events(ctx, admin, EventsQuery{}); meter.KindOf(err) != meter.KindOverloaded {
+	if _, err := service.Events(ctx, admin, meter.EventsQuery{}); meter.KindOf(err) != meter.KindOverloaded {
 		t.Errorf("one past the limit: %v", err)
 	}
 	gone, cancel := context.WithCancel(ctx)
@@ -218,7 +222,7 @@ func TestReadsAreBounded(t *testing.T) {
 		t.Errorf("a caller that left: %v", err)
 	}
 	turn.done()
-	if _, err := service.Events(ctx, admin, EventsQuery{}); err != nil {
+	if _, err := service.Events(ctx, admin, meter.EventsQuery{}); err != nil {
 		t.Errorf("after it is done: %v", err)
 	}
 }
@@ -230,13 +234,13 @@ func TestUsageLimits(t *testing.T) {
 	if _, _, err := service.CreateMeter(ctx, admin, counter("m")); err != nil {
 		t.Fatal(err)
 	}
-	q := UsageQuery{Meter: "m", From: testStart, To: testStart.Add(time.Hour)}
+	q := meter.UsageQuery{Meter: "m", From: testStart, To: testStart.Add(time.Hour)}
 	for _, c := range []struct {
 		groups []string
 		values []string
 		ok     bool
 	}{{[]string{"a", "b"}, []string{"1", "2", "3"}, true}, {[]string{"a", "b", "c"}, nil, false}, {nil, []string{"1", "2", "3", "4"}, false}} {
-		q.GroupBy, q.Filters = c.groups, []AttrFilter{{Attribute: "x", Values: c.values}}
+		q.GroupBy, q.Filters = c.groups, []meter.AttrFilter{{Attribute: "x", Values: c.values}}
 		if c.values == nil {
 			q.Filters = nil
 		}
@@ -255,23 +259,23 @@ func TestQueriesAreTheirPrincipals(t *testing.T) {
 		t.Fatal(err)
 	}
 	event := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"s","type":"e","subject":"acme","time":%q}`, testStart.Format(time.RFC3339))
-	if r, err := service.Ingest(ctx, admin, []byte(event), Auto, false); err != nil || r.Accepted != 1 {
+	if r, err := service.Ingest(ctx, admin, []byte(event), cloudevents.Auto, false); err != nil || r.Accepted != 1 {
 		t.Fatalf("%+v %v", r, err)
 	}
 	customer := "acme"
 	stranger := Principal{Organization: "stranger", Role: catalog.RoleAdmin}
-	q := UsageQuery{Organization: "default", Customer: &customer, Meter: "m", From: testStart.Add(-time.Hour), To: testStart.Add(time.Hour)}
+	q := meter.UsageQuery{Organization: "default", Customer: &customer, Meter: "m", From: testStart.Add(-time.Hour), To: testStart.Add(time.Hour)}
 	if _, err := service.Usage(ctx, stranger, q); meter.KindOf(err) != meter.KindNotFound {
 		t.Errorf("a stranger's usage: %v", err)
 	}
-	if page, err := service.Events(ctx, stranger, EventsQuery{Organization: "default"}); err != nil || len(page.Events) != 0 {
+	if page, err := service.Events(ctx, stranger, meter.EventsQuery{Organization: "default"}); err != nil || len(page.Events) != 0 {
 		t.Errorf("a stranger's events: %+v %v", page, err)
 	}
 	zeta := Principal{Organization: "default", Role: catalog.RoleRead, Customer: "zeta"}
 	if u, err := service.Usage(ctx, zeta, q); err != nil || len(u.Rows) != 0 {
 		t.Errorf("another customer's usage: %+v %v", u, err)
 	}
-	if page, err := service.Events(ctx, zeta, EventsQuery{Customer: &customer}); err != nil || len(page.Events) != 0 {
+	if page, err := service.Events(ctx, zeta, meter.EventsQuery{Customer: &customer}); err != nil || len(page.Events) != 0 {
 		t.Errorf("another customer's events: %+v %v", page, err)
 	}
 }
@@ -289,7 +293,7 @@ func BenchmarkIngestOne(b *testing.B) {
 		var body []byte
 		for i := 0; pb.Next(); i++ {
 			body = fmt.Appendf(body[:0], `{"specversion":"1.0","id":"%d-%d","source":"edge/oslo","type":"edge.request","subject":"acme","time":"2026-11-22T11:59:00Z","data":{"service":"shop","region":"eu","bytes":1234}}`, n, i)
-			if r, err := service.Ingest(ctx, admin, body, Single, false); err != nil || r.Accepted != 1 {
+			if r, err := service.Ingest(ctx, admin, body, cloudevents.Single, false); err != nil || r.Accepted != 1 {
 				b.Errorf("%+v %v", r, err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
@@ -57,16 +58,16 @@ func TestReadsAreShared(t *testing.T) {
 	if n := flood(one); n != 9 {
 		t.Errorf("one key holds %d of 16 places, want 9", n)
 	}
-	if _, err := s.Events(ctx, one, EventsQuery{}); meter.KindOf(err) != meter.KindOverloaded {
+	if _, err := s.Events(ctx, one, meter.EventsQuery{}); meter.KindOf(err) != meter.KindOverloaded {
 		t.Errorf("the key that floods: %v", err)
 	}
-	if _, err := s.Events(ctx, another, EventsQuery{}); err != nil {
+	if _, err := s.Events(ctx, another, meter.EventsQuery{}); err != nil {
 		t.Errorf("another key of the organization: %v", err)
 	}
 	flood(another)
 	stranger := Principal{Organization: "elsewhere", KeyID: "theirs", Role: admin.Role}
 	for range 3 {
-		if _, err := s.Events(ctx, stranger, EventsQuery{}); err != nil {
+		if _, err := s.Events(ctx, stranger, meter.EventsQuery{}); err != nil {
 			t.Errorf("another organization: %v", err)
 		}
 	}
@@ -76,7 +77,7 @@ func TestReadsAreShared(t *testing.T) {
 func TestQueryTime(t *testing.T) {
 	t.Parallel()
 	stores := openStores(t)
-	if _, err := stores.service(t, Limits{}).Events(context.Background(), admin, EventsQuery{}); err != nil {
+	if _, err := stores.service(t, Limits{}).Events(context.Background(), admin, meter.EventsQuery{}); err != nil {
 		t.Fatal(err)
 	}
 	s := stores.service(t, Limits{QueryTime: time.Nanosecond})
@@ -84,7 +85,7 @@ func TestQueryTime(t *testing.T) {
 		"record groups": func(ctx context.Context) error {
 			reporter := admin
 			reporter.Role = "report"
-			_, err := s.RecordGroups(ctx, reporter, RecordGroupFilter{}, 0, 10)
+			_, err := s.RecordGroups(ctx, reporter, catalog.RecordGroupFilter{}, 0, 10)
 			return err
 		},
 	} {

@@ -128,14 +128,14 @@ type unattributed struct {
 	service *Service
 	ctx     context.Context
 	asks    Principal
-	view    *View
+	view    *catalog.View
 	in      meter.Period
 	found   []Unattributed
 }
 
 // rows asks a meter by attributes.
-func (u *unattributed) rows(m meter.Meter, in meter.Period, filters []AttrFilter, by ...string) ([]UsageRow, error) {
-	page, err := u.service.Usage(u.ctx, u.asks, UsageQuery{Meter: m.Key, From: in.From, To: in.To, GroupBy: by, Filters: filters, All: true})
+func (u *unattributed) rows(m meter.Meter, in meter.Period, filters []meter.AttrFilter, by ...string) ([]meter.UsageRow, error) {
+	page, err := u.service.Usage(u.ctx, u.asks, meter.UsageQuery{Meter: m.Key, From: in.From, To: in.To, GroupBy: by, Filters: filters, All: true})
 	if err != nil {
 		return nil, err
 	}
@@ -149,15 +149,15 @@ func (u *unattributed) add(reason, customer, value string, m meter.Meter, quanti
 }
 
 // addParts adds what lies in parts of the range; by is what the row is grouped by.
-func (u *unattributed) addParts(reason, value string, m meter.Meter, row UsageRow, parts []meter.Period, by ...string) error {
+func (u *unattributed) addParts(reason, value string, m meter.Meter, row meter.UsageRow, parts []meter.Period, by ...string) error {
 	if len(parts) == 1 && parts[0] == u.in {
 		u.add(reason, row.Group[0], value, m, row.Value, u.in)
 		return nil
 	}
 	for _, part := range parts {
-		var filters []AttrFilter
+		var filters []meter.AttrFilter
 		for i, name := range by {
-			filters = append(filters, AttrFilter{Attribute: name, Values: []string{row.Group[i]}})
+			filters = append(filters, meter.AttrFilter{Attribute: name, Values: []string{row.Group[i]}})
 		}
 		rows, err := u.rows(m, part, filters)
 		if err != nil {

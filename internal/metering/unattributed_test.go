@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/meter"
 )
 
@@ -58,7 +59,7 @@ func TestUnattributed(t *testing.T) {
 	send("units", "acme", 6, `"units":1,"test":"T1","account_group":"9"`) // the test says whose they are
 	send("units", "acme", 6, `"units":2,"test":"T2","account_group":"1"`) // the account group does
 	send("units", "acme", 6, `"units":4,"test":"T2","account_group":"9"`)
-	if r, err := service.Ingest(t.Context(), admin, []byte(lines.String()), NDJSON, false); err != nil || r.Accepted != n {
+	if r, err := service.Ingest(t.Context(), admin, []byte(lines.String()), cloudevents.NDJSON, false); err != nil || r.Accepted != n {
 		t.Fatalf("%+v %v", r, err)
 	}
 	list := func(p Principal) string {

@@ -8,27 +8,13 @@ import (
 	"odometer/internal/meter"
 )
 
-// Words of reports to marketplaces that surfaces use as they are.
-type (
-	ReportFilter  = catalog.ReportFilter
-	ReportPortion = catalog.Portion
-	ReportedLine  = catalog.Line
-)
-
-// The states of a report that were decided; see catalog.Report.
-const (
-	ReportSuccess = catalog.ReportSuccess
-	ReportFailed  = catalog.ReportFailed
-	ReportMoved   = catalog.ReportMoved
-)
-
 // UsageReport is what was frozen of one entitlement for one hour, where its
 // usage went, and the exchange with the marketplace about it.
 type UsageReport struct {
 	catalog.Report
 	Info     catalog.ReportInfo
-	Portions []ReportPortion // by dimension
-	Lines    []ReportedLine  // by dimension; of an account that several reports bill, they are of all of them
+	Portions []catalog.Portion // by dimension
+	Lines    []catalog.Line    // by dimension; of an account that several reports bill, they are of all of them
 }
 
 // UsageReportPage is a part of a list of reports, the newest first.
@@ -42,7 +28,7 @@ const reportScan = 100_000
 
 // UsageReports lists the organization's reports, the newest first, from offset
 // on. A bound key sees those of its customer's entitlements.
-func (s *Service) UsageReports(ctx context.Context, p Principal, f ReportFilter, offset, limit int) (UsageReportPage, error) {
+func (s *Service) UsageReports(ctx context.Context, p Principal, f catalog.ReportFilter, offset, limit int) (UsageReportPage, error) {
 	if err := p.may(catalog.ActionReport); err != nil {
 		return UsageReportPage{}, err
 	}
@@ -76,7 +62,7 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f ReportFilter,
 }
 
 // reportsOfCustomer lists the reports of a bound key's customer.
-func (s *Service) reportsOfCustomer(ctx context.Context, p Principal, f ReportFilter, offset, limit int) (catalog.ReportPage, error) {
+func (s *Service) reportsOfCustomer(ctx context.Context, p Principal, f catalog.ReportFilter, offset, limit int) (catalog.ReportPage, error) {
 	view, err := s.catalog.View(ctx, p.Organization)
 	if err != nil {
 		return catalog.ReportPage{}, err

@@ -11,7 +11,6 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/ledger"
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -79,8 +78,8 @@ func (v *groupVerifier) ledgerSide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accepted := state.Accepted
-	q := ledger.EventsQuery{Organization: v.organization, Verdict: &accepted, Limit: ledger.DefaultLimits().EventsPage}
+	accepted := meter.Accepted
+	q := meter.EventsQuery{Organization: v.organization, Verdict: &accepted, Limit: ledger.DefaultLimits().EventsPage}
 	if len(metrics) == 0 {
 		q.Type = recordEventType
 	}
@@ -107,7 +106,7 @@ func (v *groupVerifier) ledgerSide(ctx context.Context) error {
 	}
 }
 
-func (v *groupVerifier) event(ctx context.Context, e *ledger.EventRecord) error {
+func (v *groupVerifier) event(ctx context.Context, e *meter.EventRecord) error {
 	at := strings.LastIndexByte(e.ID, '/')
 	index, err := strconv.Atoi(e.ID[at+1:])
 	if at < 0 || err != nil {
@@ -167,7 +166,7 @@ func expectedEvents(g catalog.RecordGroup) ([]groupEvent, error) {
 }
 
 // is compares with a stored event: numbers by value, other than that as text.
-func (g *groupEvent) is(e *ledger.EventRecord) bool {
+func (g *groupEvent) is(e *meter.EventRecord) bool {
 	subject := ""
 	if e.Subject != nil {
 		subject = *e.Subject

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
 )
@@ -235,7 +236,7 @@ func (m *market) start(t *testing.T) *server {
 		s.check(json.NewEncoder(&body).Encode(map[string]any{"specversion": "1.0", "id": fmt.Sprint(i), "source": "s", "type": kind, "subject": f.customer,
 			"time": f.at, "data": data}))
 	}
-	result, err := s.service.Ingest(context.Background(), s.admin, []byte(body.String()), metering.NDJSON, false)
+	result, err := s.service.Ingest(context.Background(), s.admin, []byte(body.String()), cloudevents.NDJSON, false)
 	if err != nil || result.Accepted != len(m.facts) {
 		t.Fatalf("%+v %v", result, err)
 	}

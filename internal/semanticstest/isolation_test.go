@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
 )
@@ -113,7 +114,7 @@ func isolatedOn(t *testing.T, dsn string, clock func() time.Time) (s *server, bl
 		fmt.Fprintf(&body, `{"specversion":"1.0","id":"%d","source":"s","type":%q,"subject":%q,"time":"2026-10-%02dT10:00:00Z","data":{"service":"S%d","cp_code":%d,"test":"t%d","agent":"a%d","units":1}}`+"\n",
 			i, []string{"request", "request", "units", "units"}[i%4], customer, 1+i%28, 1+i%6, 1+i%2, i, i)
 	}
-	r, err := s.service.Ingest(context.Background(), s.admin, []byte(body.String()), metering.NDJSON, false)
+	r, err := s.service.Ingest(context.Background(), s.admin, []byte(body.String()), cloudevents.NDJSON, false)
 	if err != nil || r.Accepted != 40 {
 		t.Fatalf("%+v %v", r, err)
 	}

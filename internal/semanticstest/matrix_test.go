@@ -16,6 +16,7 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/catalog/postgrestest"
+	"odometer/internal/cloudevents"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/marketplace"
@@ -138,7 +139,7 @@ func (s *server) furnish(p metering.Principal, o object) {
 	}
 	units := o.fill(`{"specversion":"1.0","id":"z-$n","source":"src/$n","type":"units","subject":"$customer","time":"2026-10-10T10:00:00Z","data":{"units":$n,"account_group":"$n$n$n","test":"t$n","agent":"a$n"}}`, "")
 	for _, body := range []string{units, event("v-$n", "hit", text), event("u-$n", "hit", text), event("w-$n", "hit$n", text), event("v-$n", "hit", text), event("v-$n", "hit", text+" again"), event("x-$n", "hit", text) + ","} {
-		if _, err := s.service.Ingest(ctx, p, []byte(body), metering.NDJSON, false); err != nil {
+		if _, err := s.service.Ingest(ctx, p, []byte(body), cloudevents.NDJSON, false); err != nil {
 			s.t.Fatal(err)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 
 	"odometer/internal/cloudevents"
 	"odometer/internal/fixedtest"
-	"odometer/internal/ledger"
 	"odometer/internal/meter"
 )
 
@@ -47,7 +46,7 @@ func TestOrderChangesNoTotal(t *testing.T) {
 	t.Parallel()
 	r := fixedtest.Rand(t)
 	events := orderEvents(r, 1500)
-	var want []ledger.Usage
+	var want []meter.Usage
 	for round := range 5 {
 		w := newWorld(t)
 		order := slices.Clone(events)
@@ -93,7 +92,7 @@ func TestOrderChangesNoTotal(t *testing.T) {
 }
 
 // orderAnswers asks every meter in several ways.
-func orderAnswers(t *testing.T, w *world) []ledger.Usage {
+func orderAnswers(t *testing.T, w *world) []meter.Usage {
 	t.Helper()
 	if err := w.awaitBackfill(arguments{}, part{}); err != nil {
 		t.Fatal(err)
@@ -102,11 +101,11 @@ func orderAnswers(t *testing.T, w *world) []ledger.Usage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []ledger.Usage
+	var out []meter.Usage
 	for _, key := range []string{"count", "sum", "min", "max", "avg", "unique", "last", "p95", "peak"} {
 		for _, window := range []meter.Window{"", meter.WindowHour, meter.WindowDay} {
 			for _, group := range [][]string{nil, {"customer"}, {"region"}} {
-				u, err := w.ledger.Usage(context.Background(), ledger.UsageQuery{Organization: w.org, Meter: key, GroupBy: group, Window: window, Location: kolkata,
+				u, err := w.ledger.Usage(context.Background(), meter.UsageQuery{Organization: w.org, Meter: key, GroupBy: group, Window: window, Location: kolkata,
 					From: w.time("2026-11-20T03:07:00Z"), To: w.time("2026-11-21T00:00:01Z")})
 				if err != nil {
 					t.Fatal(err)

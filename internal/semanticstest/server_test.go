@@ -118,7 +118,7 @@ func (s *server) in(organization string) metering.Principal {
 }
 
 // apply makes an organization what a text says, and returns what changed.
-func (s *server) apply(organization, text string, o metering.ApplyOptions) (metering.Diff, error) {
+func (s *server) apply(organization, text string, o metering.ApplyOptions) (catalog.Diff, error) {
 	return s.service.Apply(context.Background(), s.in(organization), []byte(text), o)
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 	_ "time/tzdata" // the zones of the scripts, whatever the machine has
 
-	"odometer/internal/ledger"
 	"odometer/internal/meter"
 )
 
@@ -56,7 +55,7 @@ func (w *world) createMeter(_ arguments, p part) error {
 }
 
 func (w *world) updateMeter(a arguments, _ part) error {
-	var patch ledger.MeterPatch
+	var patch meter.MeterPatch
 	for name, field := range map[string]**string{"name": &patch.Name, "description": &patch.Description, "unit": &patch.Unit, "status": &patch.Status} {
 		if v, ok := a.values[name]; ok {
 			*field = &v[0]

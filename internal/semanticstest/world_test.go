@@ -14,7 +14,6 @@ import (
 
 	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
-	"odometer/internal/ledger/state"
 	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
@@ -227,7 +226,7 @@ func changed(line, id string) string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-func (w *world) decode(body string, mode cloudevents.Mode, atomic bool) (ledger.Result, error) {
+func (w *world) decode(body string, mode cloudevents.Mode, atomic bool) (meter.Result, error) {
 	l := w.open()
 	b := l.Builder(w.org)
 	b.SetAtomic(atomic)
@@ -235,7 +234,7 @@ func (w *world) decode(body string, mode cloudevents.Mode, atomic bool) (ledger.
 	limits.RequireTime = !l.TimeAssigned(w.org)
 	if err := cloudevents.Decode([]byte(body), mode, w.now, limits, b); err != nil {
 		l.Discard(b)
-		return ledger.Result{}, err
+		return meter.Result{}, err
 	}
 	return l.Append(context.Background(), b)
 }
@@ -279,8 +278,8 @@ func (w *world) counts(arguments, part) error {
 }
 
 // question reads the arguments of usage.
-func (w *world) question(a arguments) (ledger.UsageQuery, error) {
-	q := ledger.UsageQuery{Organization: w.org, Meter: a.words[0], From: w.time(a.or("from", "2026-11-01T00:00:00Z")),
+func (w *world) question(a arguments) (meter.UsageQuery, error) {
+	q := meter.UsageQuery{Organization: w.org, Meter: a.words[0], From: w.time(a.or("from", "2026-11-01T00:00:00Z")),
 		To: w.time(a.or("to", "2026-12-01T00:00:00Z")), Window: meter.Window(a.get("window")), FillZero: a.get("fill") == "zero"}
 	loc, err := time.LoadLocation(a.or("tz", "UTC"))
 	if err != nil {
@@ -315,14 +314,14 @@ func (w *world) question(a arguments) (ledger.UsageQuery, error) {
 	return q, nil
 }
 
-func appendFilter(filters []ledger.AttrFilter, name, value string) []ledger.AttrFilter {
+func appendFilter(filters []meter.AttrFilter, name, value string) []meter.AttrFilter {
 	for i := range filters {
 		if filters[i].Attribute == name {
 			filters[i].Values = append(filters[i].Values, value)
 			return filters
 		}
 	}
-	return append(filters, ledger.AttrFilter{Attribute: name, Values: []string{value}})
+	return append(filters, meter.AttrFilter{Attribute: name, Values: []string{value}})
 }
 
 func (w *world) usage(a arguments, _ part) error {
@@ -358,7 +357,7 @@ func (w *world) usage(a arguments, _ part) error {
 }
 
 // alsoFromEvents asks cells' answers again of the events, which as_of does.
-func (w *world) alsoFromEvents(q ledger.UsageQuery, u *ledger.Usage) {
+func (w *world) alsoFromEvents(q meter.UsageQuery, u *meter.Usage) {
 	if u.Source != "cells" {
 		return
 	}
@@ -387,9 +386,9 @@ func shown(s string) string {
 }
 
 func (w *world) list(a arguments, _ part) error {
-	q := ledger.EventsQuery{Organization: w.org, Type: a.get("type")}
+	q := meter.EventsQuery{Organization: w.org, Type: a.get("type")}
 	if v := a.get("verdict"); v != "" {
-		verdict, err := state.ParseVerdict(v)
+		verdict, err := meter.ParseVerdict(v)
 		if err != nil {
 			return err
 		}
@@ -405,7 +404,7 @@ func (w *world) list(a arguments, _ part) error {
 	return err
 }
 
-func (w *world) record(r *ledger.EventRecord, indent string) {
+func (w *world) record(r *meter.EventRecord, indent string) {
 	w.printf("%s%s %s %s customer %q, sequence %d, event %d, %s", indent, r.Verdict, shown(r.Source), shown(r.ID), r.Customer, r.Sequence, r.Ordinal, r.Data)
 	if r.Reason != "" {
 		w.printf(": %s", r.Reason)
@@ -476,7 +475,7 @@ func (w *world) truth(a arguments, p part) error {
 		if err := w.awaitBackfill(a, p); err != nil {
 			return err
 		}
-		q := ledger.UsageQuery{Organization: w.org, Meter: m.Key, GroupBy: []string{"case"}, From: w.time("2026-11-01T00:00:00Z"), To: w.time("2026-12-01T00:00:00Z")}
+		q := meter.UsageQuery{Organization: w.org, Meter: m.Key, GroupBy: []string{"case"}, From: w.time("2026-11-01T00:00:00Z"), To: w.time("2026-12-01T00:00:00Z")}
 		u, err := w.ledger.Usage(context.Background(), q)
 		if err != nil {
 			return err

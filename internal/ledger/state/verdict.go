@@ -1,10 +1,14 @@
 package state
 
+import (
+	"odometer/internal/meter"
+)
+
 // PackVerdicts stores two bits a row; nil when every row is accepted.
-func PackVerdicts(vs []Verdict) []byte {
+func PackVerdicts(vs []meter.Verdict) []byte {
 	all := true
 	for _, v := range vs {
-		if v != Accepted {
+		if v != meter.Accepted {
 			all = false
 			break
 		}
@@ -20,9 +24,9 @@ func PackVerdicts(vs []Verdict) []byte {
 }
 
 // VerdictOf reads row i of packed verdicts.
-func VerdictOf(packed []byte, i int) Verdict {
+func VerdictOf(packed []byte, i int) meter.Verdict {
 	if packed == nil {
-		return Accepted
+		return meter.Accepted
 	}
-	return Verdict(packed[i/4] >> (2 * (i % 4)) & 3)
+	return meter.Verdict(packed[i/4] >> (2 * (i % 4)) & 3)
 }

@@ -8,7 +8,6 @@ import (
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -58,7 +57,7 @@ func (p *cellPass) block(h *block.Header, rows *block.Rows) error {
 		return err
 	}
 	for i := range rows.N {
-		if _, out := voided[uint32(i)]; out || stored[i] != state.Accepted || rows.Times[i] < p.from || rows.Times[i] >= p.to {
+		if _, out := voided[uint32(i)]; out || stored[i] != meter.Accepted || rows.Times[i] < p.from || rows.Times[i] >= p.to {
 			continue
 		}
 		e := rows.Event(i)

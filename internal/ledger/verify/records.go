@@ -7,6 +7,7 @@ import (
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/log"
 	"odometer/internal/ledger/state"
+	"odometer/internal/meter"
 )
 
 // tally is what the log says of one organization, counted block by block.
@@ -55,7 +56,7 @@ func (v *verifier) headerCopy(h *block.Header) error {
 }
 
 // tally counts one undamaged block.
-func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []state.Verdict) error {
+func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []meter.Verdict) error {
 	if !v.tallies.folded(h) {
 		return nil
 	}
@@ -71,16 +72,16 @@ func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []state.Verdi
 	}
 	for i, verdict := range stored {
 		switch verdict {
-		case state.Accepted:
+		case meter.Accepted:
 			at := rows.Times[i]
 			if t.Accepted == 0 {
 				t.MinTime, t.MaxTime = at, at
 			}
 			t.MinTime, t.MaxTime = min(t.MinTime, at), max(t.MaxTime, at)
 			t.Accepted++
-		case state.Duplicate:
+		case meter.Duplicate:
 			t.Duplicates++
-		case state.Conflict:
+		case meter.Conflict:
 			t.Conflicts++
 		default:
 			t.Rejected++

@@ -34,12 +34,12 @@ func (s *stateReader) get(key []byte) ([]byte, error) {
 	return out, closer.Close()
 }
 
-func (s *stateReader) verdicts(seq uint64, n int) ([]state.Verdict, error) {
+func (s *stateReader) verdicts(seq uint64, n int) ([]meter.Verdict, error) {
 	packed, err := s.get(state.SeqKey(state.KeyVerdicts, seq))
 	if err != nil {
 		return nil, err
 	}
-	out := make([]state.Verdict, n)
+	out := make([]meter.Verdict, n)
 	if packed == nil {
 		return out, nil
 	}
@@ -47,7 +47,7 @@ func (s *stateReader) verdicts(seq uint64, n int) ([]state.Verdict, error) {
 		return nil, meter.Errorf(meter.KindCorrupt, "the verdicts of block %d are damaged", seq)
 	}
 	for i := range out {
-		out[i] = state.Verdict(packed[i>>2] >> (i & 3 * 2) & 3)
+		out[i] = meter.Verdict(packed[i>>2] >> (i & 3 * 2) & 3)
 	}
 	return out, nil
 }

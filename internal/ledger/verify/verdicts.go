@@ -7,7 +7,6 @@ import (
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/idset"
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -17,7 +16,7 @@ type sighting struct {
 	check   uint64
 	seq     uint64
 	ord     uint32
-	stored  state.Verdict
+	stored  meter.Verdict
 	refused bool // row of an atomic request whose stored verdict is rejected
 	atomic  bool
 }
@@ -59,7 +58,7 @@ func (v *verifier) verdicts(ctx context.Context) error {
 				}
 				req := rows.Request(i)
 				s := sighting{hash: hash, check: rows.Checks[i], seq: h.Sequence, ord: uint32(i), stored: stored[i], atomic: req.Atomic}
-				s.refused = stored[i] == state.Rejected
+				s.refused = stored[i] == meter.Rejected
 				if s.refused && !req.Atomic {
 					v.problem("event %d of block %d is stored as rejected but its request was not atomic", i, h.Sequence)
 				}
@@ -99,15 +98,15 @@ func (v *verifier) judgeSorted(list []sighting, refused *atomicCheck) error {
 		var first *sighting
 		for k := i; k < j; k++ {
 			s := &list[k]
-			want := state.Accepted
+			want := meter.Accepted
 			if first != nil {
-				want = state.Conflict
+				want = meter.Conflict
 				if s.check == first.check {
-					want = state.Duplicate
+					want = meter.Duplicate
 				}
 			}
 			if s.refused {
-				if want == state.Conflict {
+				if want == meter.Conflict {
 					refused.conflicts[[2]uint64{s.seq, uint64(s.ord)}] = true
 				}
 				continue
@@ -174,13 +173,13 @@ func (v *verifier) checkRefused(ctx context.Context, refused *atomicCheck) error
 		}
 		for r := range rows.Requests {
 			q := &rows.Requests[r]
-			if !q.Atomic || q.Rows == 0 || stored[q.First] != state.Rejected {
+			if !q.Atomic || q.Rows == 0 || stored[q.First] != meter.Rejected {
 				continue
 			}
 			reason := q.Events > q.Rows
 			checks := map[block.Hash]uint64{}
 			for i := q.First; i < q.First+q.Rows; i++ {
-				if stored[i] != state.Rejected {
+				if stored[i] != meter.Rejected {
 					v.problem("event %d of block %d is stored as %s in a refused atomic request", i, h.Sequence, stored[i])
 				}
 				reason = reason || refused.conflicts[[2]uint64{h.Sequence, uint64(i)}]

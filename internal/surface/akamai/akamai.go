@@ -24,7 +24,7 @@ import (
 	"odometer/internal/surface/akamai/wire"
 )
 
-const surfaceName = "akamai" // also in metering.UsageType.Surfaces
+const surfaceName = "akamai" // also in catalog.UsageType.Surfaces
 
 // Caller is who signed a request.
 type Caller struct {

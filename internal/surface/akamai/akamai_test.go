@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -112,7 +113,7 @@ func (w *world) fill() {
 		meter.Meter{Key: "edge_peak", EventType: "edge", Aggregation: meter.AggPeak, Rate: true, Value: "bytes", GroupBy: by},
 		meter.Meter{Key: "dns_requests", EventType: "dns", Aggregation: meter.AggCount, GroupBy: by})
 	w.Apply(document, metering.ApplyOptions{})
-	r, err := w.Service.Ingest(context.Background(), admin, []byte(traffic()), metering.NDJSON, false)
+	r, err := w.Service.Ingest(context.Background(), admin, []byte(traffic()), cloudevents.NDJSON, false)
 	if err != nil || r.Accepted == 0 || r.Rejected+r.Conflicts+r.Duplicates != 0 {
 		w.Fatalf("%+v %v", r, err)
 	}

@@ -3,7 +3,7 @@ package akamai
 import (
 	"slices"
 
-	"odometer/internal/metering"
+	"odometer/internal/catalog"
 	"odometer/internal/surface/akamai/wire"
 )
 
@@ -188,7 +188,7 @@ func (r *request) usedProducts(t target, m wire.Month) ([]wire.UsageProduct, err
 }
 
 // productsOf are the products that a contract ever had, by id.
-func productsOf(c *metering.Contract) []string {
+func productsOf(c *catalog.Contract) []string {
 	var ids []string
 	for _, term := range c.Terms {
 		ids = append(ids, term.Products...)

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 func (w *world) close(customer, month string) {
@@ -23,7 +23,7 @@ func (w *world) close(customer, month string) {
 func (w *world) late(id, at, data string) {
 	w.Helper()
 	event := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"late","type":"edge","subject":"shop","time":%q,"data":{%s}}`, id, at, data)
-	if r, err := w.Service.Ingest(context.Background(), admin, []byte(event), metering.Single, false); err != nil || r.Accepted != 1 {
+	if r, err := w.Service.Ingest(context.Background(), admin, []byte(event), cloudevents.Single, false); err != nil || r.Accepted != 1 {
 		w.Fatalf("%+v %v", r, err)
 	}
 }
@@ -219,7 +219,7 @@ func TestProductsOfLateUsage(t *testing.T) {
 	w.close("shop", "2026-09")
 	w.close("shop", "2026-10")
 	event := `{"specversion":"1.0","id":"1","source":"late","type":"dns","subject":"shop","time":"2026-09-03T12:00:00Z","data":{"contract":"K-1"}}`
-	if r, err := w.Service.Ingest(context.Background(), admin, []byte(event), metering.Single, false); err != nil || r.Accepted != 1 {
+	if r, err := w.Service.Ingest(context.Background(), admin, []byte(event), cloudevents.Single, false); err != nil || r.Accepted != 1 {
 		t.Fatalf("%+v %v", r, err)
 	}
 	if body := w.get("/contracts/K-1/products/dns/usage/monthly-summary?start=2026-11&end=2026-12"); !strings.Contains(body, `"start":"2026-09-01"`) {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 const day = 24 * time.Hour
@@ -30,7 +29,7 @@ func (r *reader) byDay(t *target, lines []line, p part) ([]entry, error) {
 	var out []entry
 	for _, region := range p.regions(toDate[len(days)-1]) {
 		e := entry{Period: p.Period, Region: region}
-		match := func(row metering.ProductRow) bool { return p.region(row.Group) == region }
+		match := func(row meter.UsageRow) bool { return p.region(row.Group) == region }
 		for _, l := range toDate[len(days)-1] {
 			e.Stats = append(e.Stats, l.stat(match))
 		}
@@ -63,8 +62,8 @@ func daysOf(p meter.Period, now time.Time) []meter.Period {
 
 // toDate returns the line's rows from the sub-period's start to the end of
 // each day. What counts and sums is added up from the days' own.
-func (r *reader) toDate(t *target, l line, p part, days []meter.Period) ([][]metering.ProductRow, error) {
-	out := make([][]metering.ProductRow, len(days))
+func (r *reader) toDate(t *target, l line, p part, days []meter.Period) ([][]meter.UsageRow, error) {
+	out := make([][]meter.UsageRow, len(days))
 	if !l.additive() {
 		for i, d := range days {
 			var err error
@@ -78,7 +77,7 @@ func (r *reader) toDate(t *target, l line, p part, days []meter.Period) ([][]met
 	if err != nil {
 		return nil, err
 	}
-	var sofar []metering.ProductRow
+	var sofar []meter.UsageRow
 	for i, d := range days {
 		for len(rows) > 0 && rows[0].Start.Before(d.To) {
 			sofar = addRow(sofar, rows[0])
@@ -95,7 +94,7 @@ func (r *reader) toDate(t *target, l line, p part, days []meter.Period) ([][]met
 }
 
 // addRow adds a row to that of its group.
-func addRow(to []metering.ProductRow, row metering.ProductRow) []metering.ProductRow {
+func addRow(to []meter.UsageRow, row meter.UsageRow) []meter.UsageRow {
 	for i := range to {
 		if slices.Equal(to[i].Group, row.Group) {
 			to[i].Value = to[i].Value.Add(row.Value)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 )
@@ -62,12 +63,12 @@ type book struct {
 // section is what is said of a product under a contract or of a reporting
 // group, and how it was read, so that what comes late is read in the same way.
 type section struct {
-	Contract string               `json:"contract,omitempty"`
-	Group    int64                `json:"group,omitempty"`
-	Product  string               `json:"product"`
-	Codes    []int64              `json:"codes,omitempty"` // CP codes of the group, or of the contract
-	Lines    []metering.UsageType `json:"lines,omitempty"`
-	Parts    []part               `json:"parts,omitempty"`
+	Contract string              `json:"contract,omitempty"`
+	Group    int64               `json:"group,omitempty"`
+	Product  string              `json:"product"`
+	Codes    []int64             `json:"codes,omitempty"` // CP codes of the group, or of the contract
+	Lines    []catalog.UsageType `json:"lines,omitempty"`
+	Parts    []part              `json:"parts,omitempty"`
 
 	Summary []entry `json:"summary,omitempty"`
 	ByCode  []entry `json:"by_code,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 	"odometer/internal/surface/akamai/wire"
@@ -15,10 +16,10 @@ const cpCodeAttribute = "cp_code"
 // target is what a request asks about.
 type target struct {
 	principal metering.Principal // the caller, as the account it switched to
-	book      *metering.View
+	book      *catalog.View
 	account   string
 	contracts []metering.Agreement // more than one only for a reporting group; the first is named in answers
-	product   *metering.Product    // nil for operation 6
+	product   *catalog.Product     // nil for operation 6
 	group     *wire.ReportingGroup
 	codes     []int64 // of the group, ascending
 	owner     string  // customer
@@ -61,7 +62,7 @@ func (t *target) findContract(id string) error {
 	return nil
 }
 
-func (t *target) setContract(owner string, c *metering.Contract) {
+func (t *target) setContract(owner string, c *catalog.Contract) {
 	t.contracts = []metering.Agreement{{Owner: owner, Contract: c}}
 	t.setOwner(owner)
 }
@@ -76,8 +77,8 @@ func (t *target) findProduct(id string) error {
 	return nil
 }
 
-func everHas(c *metering.Contract, product string) bool {
-	return slices.ContainsFunc(c.Terms, func(t metering.Term) bool { return slices.Contains(t.Products, product) })
+func everHas(c *catalog.Contract, product string) bool {
+	return slices.ContainsFunc(c.Terms, func(t catalog.Term) bool { return slices.Contains(t.Products, product) })
 }
 
 // findGroup sets the reporting group that the path names, with those of its CP
@@ -96,7 +97,7 @@ func (t *target) findGroup(text, product string) error {
 }
 
 // setGroup sets a reporting group, with those of its CP codes that are of the product.
-func (t *target) setGroup(owner string, g *metering.ReportingGroup, product string) {
+func (t *target) setGroup(owner string, g *catalog.ReportingGroup, product string) {
 	t.group = &wire.ReportingGroup{ReportingGroupID: g.ID, ReportingGroupName: g.Name}
 	t.codes = slices.Sorted(slices.Values(g.CPCodes))
 	t.codes = slices.DeleteFunc(slices.Compact(t.codes), func(code int64) bool {
@@ -107,7 +108,7 @@ func (t *target) setGroup(owner string, g *metering.ReportingGroup, product stri
 }
 
 // addContract adds the contract of a CP code; false if the code is not of the product.
-func (t *target) addContract(code *metering.CPCode, owner, product string) bool {
+func (t *target) addContract(code *catalog.CPCode, owner, product string) bool {
 	c, of, ok := t.book.Contract(code.Contract)
 	if !ok || of != owner || code.Product != "" && code.Product != product || !everHas(c, product) {
 		return false

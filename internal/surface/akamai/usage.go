@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 	"odometer/internal/surface/akamai/wire"
@@ -21,9 +22,9 @@ type reader struct {
 
 // line is one statistic of a product, with its usage in a part of a month.
 type line struct {
-	usage metering.UsageType
+	usage catalog.UsageType
 	meter meter.Meter
-	rows  []metering.ProductRow
+	rows  []meter.UsageRow
 }
 
 // additive says whether the figures of parts add up to that of the whole.
@@ -32,7 +33,7 @@ func (l line) additive() bool {
 }
 
 // lines are the statistics that the surface shows of usage types.
-func (r *reader) lines(p metering.Principal, usages []metering.UsageType) ([]line, error) {
+func (r *reader) lines(p metering.Principal, usages []catalog.UsageType) ([]line, error) {
 	meters, err := r.service.Definitions(p)
 	if err != nil {
 		return nil, err
@@ -53,10 +54,10 @@ func (r *reader) lines(p metering.Principal, usages []metering.UsageType) ([]lin
 }
 
 // read asks for a line's usage in a part of a month until an instant.
-func (r *reader) read(t *target, l line, in part, until time.Time, window meter.Window, by ...string) ([]metering.ProductRow, error) {
+func (r *reader) read(t *target, l line, in part, until time.Time, window meter.Window, by ...string) ([]meter.UsageRow, error) {
 	q := metering.ProductQuery{Product: t.product.ID, UsageType: l.usage, From: in.From, To: until, Window: window, By: by, AsOfSequence: r.sequence}
 	if t.codes != nil {
-		q.Filters = []metering.AttrFilter{{Attribute: cpCodeAttribute, Values: codeTexts(t.codes)}}
+		q.Filters = []meter.AttrFilter{{Attribute: cpCodeAttribute, Values: codeTexts(t.codes)}}
 	}
 	return r.service.ContractUsage(r.ctx, t.principal, q, in.Scopes)
 }
@@ -94,7 +95,7 @@ func (p part) regions(lines []line) []string {
 }
 
 // value is the line's figure where match holds, 0 if there is none.
-func (l line) value(match func(metering.ProductRow) bool) meter.Decimal {
+func (l line) value(match func(meter.UsageRow) bool) meter.Decimal {
 	if i := slices.IndexFunc(l.rows, match); i >= 0 {
 		return l.rows[i].Value
 	}
@@ -102,7 +103,7 @@ func (l line) value(match func(metering.ProductRow) bool) meter.Decimal {
 }
 
 // stat is the line's figure where match holds.
-func (l line) stat(match func(metering.ProductRow) bool) stat {
+func (l line) stat(match func(meter.UsageRow) bool) stat {
 	return stat{l.usage.Name, l.usage.Unit, l.usage.Billable, l.value(match)}
 }
 
@@ -119,7 +120,7 @@ func (r *reader) summaries(t *target, lines []line, p part) ([]entry, error) {
 	for _, region := range p.regions(lines) {
 		e := entry{Period: p.Period, Region: region}
 		for _, l := range lines {
-			e.Stats = append(e.Stats, l.stat(func(row metering.ProductRow) bool { return p.region(row.Group) == region }))
+			e.Stats = append(e.Stats, l.stat(func(row meter.UsageRow) bool { return p.region(row.Group) == region }))
 		}
 		out = append(out, e)
 	}
@@ -158,7 +159,7 @@ func (r *reader) byCode(t *target, lines []line, p part) ([]entry, error) {
 // codeStats are the figures of one CP code in a region; used is false if there is no usage.
 func (p part) codeStats(lines []line, code, region string) (stats []stat, used bool) {
 	for _, l := range lines {
-		match := func(row metering.ProductRow) bool { return row.Group[0] == code && p.region(row.Group) == region }
+		match := func(row meter.UsageRow) bool { return row.Group[0] == code && p.region(row.Group) == region }
 		used = used || slices.ContainsFunc(l.rows, match)
 		stats = append(stats, l.stat(match))
 	}

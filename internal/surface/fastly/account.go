@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -13,7 +14,7 @@ import (
 )
 
 const (
-	surfaceName      = "fastly" // also in metering.UsageType.Surfaces
+	surfaceName      = "fastly" // also in catalog.UsageType.Surfaces
 	serviceAttribute = "service"
 	regionAttribute  = "region"
 )
@@ -22,7 +23,7 @@ const (
 type account struct {
 	service  *metering.Service
 	asks     metering.Principal
-	view     *metering.View
+	view     *catalog.View
 	customer string
 	lines    []line
 	meters   map[string]meter.Meter
@@ -36,7 +37,7 @@ type account struct {
 // line is one usage type of a product.
 type line struct {
 	product   string // id
-	usageType metering.UsageType
+	usageType catalog.UsageType
 	additive  bool // the figures of parts add up to that of the whole
 	former    bool // the catalogue has it no more: closed months and what came late for them
 }
@@ -94,13 +95,13 @@ func (c *account) sortLines() {
 }
 
 // line is a usage type of a product; false if no meter keeps its services apart.
-func (c *account) line(product string, u metering.UsageType) (line, bool) {
+func (c *account) line(product string, u catalog.UsageType) (line, bool) {
 	m, ok := c.meters[u.Meter]
 	return line{product: product, usageType: u, additive: m.Aggregation == meter.AggCount || m.Aggregation == meter.AggSum}, ok
 }
 
 // usage asks for a line in a range, which may be empty.
-func (c *account) usage(ctx context.Context, l line, in meter.Period, sequence uint64, filters []metering.AttrFilter, by ...string) ([]metering.ProductRow, error) {
+func (c *account) usage(ctx context.Context, l line, in meter.Period, sequence uint64, filters []meter.AttrFilter, by ...string) ([]meter.UsageRow, error) {
 	if !in.From.Before(in.To) {
 		return nil, nil
 	}
@@ -110,7 +111,7 @@ func (c *account) usage(ctx context.Context, l line, in meter.Period, sequence u
 
 // amount is the usage of a line in a range, of all services together or of
 // what filters say.
-func (c *account) amount(ctx context.Context, l line, in meter.Period, sequence uint64, filters ...metering.AttrFilter) (meter.Decimal, error) {
+func (c *account) amount(ctx context.Context, l line, in meter.Period, sequence uint64, filters ...meter.AttrFilter) (meter.Decimal, error) {
 	rows, err := c.usage(ctx, l, in, sequence, filters)
 	if err != nil || len(rows) == 0 {
 		return meter.Decimal{}, err
@@ -121,7 +122,7 @@ func (c *account) amount(ctx context.Context, l line, in meter.Period, sequence 
 // parts is the usage of one service in parts of a range together.
 func (c *account) parts(ctx context.Context, l line, service string, parts []meter.Period, sequence uint64) (sum meter.Decimal, err error) {
 	for _, part := range parts {
-		units, err := c.amount(ctx, l, part, sequence, metering.AttrFilter{Attribute: serviceAttribute, Values: []string{service}})
+		units, err := c.amount(ctx, l, part, sequence, meter.AttrFilter{Attribute: serviceAttribute, Values: []string{service}})
 		if err != nil {
 			return sum, err
 		}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 )
@@ -17,11 +18,11 @@ type book struct {
 // bookLine is what is said of a usage type of a product, and how it was read,
 // so that what comes late is read in the same way.
 type bookLine struct {
-	Product   string             `json:"product"`
-	UsageType metering.UsageType `json:"usage_type"`
-	Totals    []total            `json:"totals"` // the month's, then what came late for months before
-	Services  []bookService      `json:"services,omitempty"`
-	Others    []bookService      `json:"others,omitempty"` // services that were not the customer's then
+	Product   string            `json:"product"`
+	UsageType catalog.UsageType `json:"usage_type"`
+	Totals    []total           `json:"totals"` // the month's, then what came late for months before
+	Services  []bookService     `json:"services,omitempty"`
+	Others    []bookService     `json:"others,omitempty"` // services that were not the customer's then
 }
 
 // total is the usage of all services, known or not.

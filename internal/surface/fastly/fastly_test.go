@@ -267,7 +267,7 @@ func TestKeysSeeOnlyTheirOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.ingest(sample...)
-	_, err := w.Service.CreateOrganization(t.Context(), w.Admin, metering.NewOrganization{ID: "other"})
+	_, err := w.Service.CreateOrganization(t.Context(), w.Admin, catalog.NewOrganization{ID: "other"})
 	w.Check(err)
 	other := w.Admin
 	other.Organization = "other"

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"odometer/internal/cloudevents"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // Events in the binary mode of the CloudEvents HTTP binding: the attributes are
@@ -18,10 +18,10 @@ import (
 
 // eventMode tells how the body holds its events. binary means that it is one
 // event's data only, the rest being in ce- headers.
-func eventMode(r *http.Request) (mode metering.Mode, binary bool, err error) {
+func eventMode(r *http.Request) (mode cloudevents.Mode, binary bool, err error) {
 	t := contentType(r)
 	if len(r.Header["Ce-Specversion"]) > 0 && (t == "" || binaryType(t)) {
-		return metering.Single, true, nil
+		return cloudevents.Single, true, nil
 	}
 	mode, ok := modes[t]
 	if !ok {
@@ -35,7 +35,7 @@ func eventMode(r *http.Request) (mode metering.Mode, binary bool, err error) {
 // binary mode: any JSON, but for the types that mean a whole event. One that
 // still has parameters has a charset that is not served.
 func binaryType(t string) bool {
-	return metering.IsJSON(t) && !strings.Contains(t, ";") && !strings.HasPrefix(t, "application/cloudevents")
+	return cloudevents.IsJSON(t) && !strings.Contains(t, ";") && !strings.HasPrefix(t, "application/cloudevents")
 }
 
 // byteOrderMark may precede a body of JSON.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -19,10 +20,10 @@ var yamlTypes = []string{"application/yaml", "text/yaml", "application/x-yaml", 
 
 // difference is what applying a document changed, or would change.
 type difference struct {
-	DryRun       bool              `json:"dry_run"`
-	Organization any               `json:"organization"` // what it becomes; null = no change
-	Meters       meterDifference   `json:"meters"`
-	Changes      []metering.Change `json:"changes"`
+	DryRun       bool             `json:"dry_run"`
+	Organization any              `json:"organization"` // what it becomes; null = no change
+	Meters       meterDifference  `json:"meters"`
+	Changes      []catalog.Change `json:"changes"`
 }
 
 type meterDifference struct {
@@ -31,7 +32,7 @@ type meterDifference struct {
 	Remove []string      `json:"remove"`
 }
 
-func differenceOf(d metering.Diff, dryRun bool) difference {
+func differenceOf(d catalog.Diff, dryRun bool) difference {
 	out := difference{DryRun: dryRun, Changes: orEmpty(d.Changes),
 		Meters: meterDifference{orEmpty(d.Meters.Create), orEmpty(d.Meters.Update), orEmpty(d.Meters.Remove)}}
 	if d.Organization != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"odometer/internal/httpserver"
-	"odometer/internal/metering"
+	"odometer/internal/meter"
 )
 
 // event is one stored event as it is answered. A rejected one has what could be read of it.
@@ -57,7 +57,7 @@ type lookupBody struct {
 	Conflicts []event   `json:"conflicts"`
 }
 
-func eventOf(r *metering.EventRecord) event {
+func eventOf(r *meter.EventRecord) event {
 	e := event{ID: r.ID, Source: r.Source, Type: r.Type, Subject: r.Subject, Customer: r.Customer, Time: r.Time.UTC(), Data: r.Data,
 		Assigned: r.TimeAssigned, Extensions: r.Extensions, Verdict: r.Verdict.String(), Reason: r.Reason, Sequence: r.Sequence, AcceptedAt: r.AcceptedAt.UTC()}
 	if r.Sequence != 0 {
@@ -69,7 +69,7 @@ func eventOf(r *metering.EventRecord) event {
 	return e
 }
 
-func eventsOf(list []metering.EventRecord) []event {
+func eventsOf(list []meter.EventRecord) []event {
 	out := make([]event, len(list))
 	for i := range list {
 		out[i] = eventOf(&list[i])
@@ -91,9 +91,9 @@ func (a api) events(x *httpserver.Exchange, q query) error {
 	if err != nil {
 		return err
 	}
-	eq := metering.EventsQuery{From: from, To: to, Type: q.text("type"), Subject: q.optional("subject"), Source: q.text("source"), Cursor: q.text("cursor")}
+	eq := meter.EventsQuery{From: from, To: to, Type: q.text("type"), Subject: q.optional("subject"), Source: q.text("source"), Cursor: q.text("cursor")}
 	if name := q.optional("verdict"); name != nil {
-		v, err := metering.ParseVerdict(*name)
+		v, err := meter.ParseVerdict(*name)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (a api) events(x *httpserver.Exchange, q query) error {
 
 // writeEvents streams a page: its events are encoded one by one, and no more
 // of the answer is in memory than that.
-func writeEvents(x *httpserver.Exchange, page metering.EventsPage) error {
+func writeEvents(x *httpserver.Exchange, page meter.EventsPage) error {
 	h := x.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
@@ -128,7 +128,7 @@ func writeEvents(x *httpserver.Exchange, page metering.EventsPage) error {
 		if err == nil {
 			_, err = w.Write(one)
 		}
-		page.Events[i] = metering.EventRecord{} // it is on its way
+		page.Events[i] = meter.EventRecord{} // it is on its way
 	}
 	var cursor []byte
 	if err == nil {

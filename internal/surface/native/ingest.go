@@ -8,8 +8,9 @@ import (
 	"strings"
 	"sync"
 
+	"odometer/internal/cloudevents"
 	"odometer/internal/httpserver"
-	"odometer/internal/metering"
+	"odometer/internal/meter"
 )
 
 // ingest answers POST /api/v1/events.
@@ -55,7 +56,7 @@ var answerBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); retur
 // writeResult answers what became of a request's events. Senders of events
 // look at the status alone, so that it tells them of every request of which
 // nothing counts, and of every refusal where strict is set.
-func writeResult(x *httpserver.Exchange, r metering.Result, strict bool) error {
+func writeResult(x *httpserver.Exchange, r meter.Result, strict bool) error {
 	refused := r.Conflicts + r.Rejected
 	if refused == 0 && prefersMinimal(x.Request.Header) {
 		x.Header().Set("Preference-Applied", "return=minimal")
@@ -80,7 +81,7 @@ func writeResult(x *httpserver.Exchange, r metering.Result, strict bool) error {
 
 // refusedProblem is a request that is answered as refused. It is a 400, which
 // brokers of events put aside for a person to look at; 409 some repeat for ever.
-func refusedProblem(r metering.Result) httpserver.Problem {
+func refusedProblem(r meter.Result) httpserver.Problem {
 	refused := r.Conflicts + r.Rejected
 	detail := fmt.Sprintf("%d of %d events were not counted", refused, refused+r.Accepted+r.Duplicates)
 	if len(r.Errors) > 0 {
@@ -105,7 +106,7 @@ func prefersMinimal(h http.Header) bool {
 }
 
 // appendResult appends the members of the answer to an ingest request.
-func appendResult(dst []byte, r metering.Result) []byte {
+func appendResult(dst []byte, r meter.Result) []byte {
 	dst = appendCount(dst, `"accepted":`, r.Accepted)
 	dst = appendCount(dst, `,"duplicates":`, r.Duplicates)
 	dst = appendCount(dst, `,"conflicts":`, r.Conflicts)
@@ -143,7 +144,7 @@ func appendSequence(dst []byte, sequence uint64) []byte {
 }
 
 // appendWarnings says which accepted events a meter skipped, if any.
-func appendWarnings(dst []byte, r metering.Result) []byte {
+func appendWarnings(dst []byte, r meter.Result) []byte {
 	if len(r.Warnings) == 0 && r.WarningsLeftOut == 0 {
 		return dst
 	}
@@ -172,11 +173,11 @@ func appendWarnings(dst []byte, r metering.Result) []byte {
 }
 
 // modes are the content types of events.
-var modes = map[string]metering.Mode{
-	"application/cloudevents+json":       metering.Single,
-	"application/cloudevents-batch+json": metering.Batch,
-	"application/x-ndjson":               metering.NDJSON,
-	"application/json":                   metering.Auto,
+var modes = map[string]cloudevents.Mode{
+	"application/cloudevents+json":       cloudevents.Single,
+	"application/cloudevents-batch+json": cloudevents.Batch,
+	"application/x-ndjson":               cloudevents.NDJSON,
+	"application/json":                   cloudevents.Auto,
 }
 
 // contentType returns the media type of a request's body without parameters,

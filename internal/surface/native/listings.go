@@ -3,9 +3,9 @@ package native
 import (
 	"net/http"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // errNoListings: a list that is left out would take everything away.
@@ -34,9 +34,9 @@ func (a api) setListings(x *httpserver.Exchange, _ query) error {
 	if in.Listings == nil {
 		return errNoListings
 	}
-	listings := make([]metering.Listing, len(*in.Listings))
+	listings := make([]catalog.Listing, len(*in.Listings))
 	for i, l := range *in.Listings {
-		listings[i] = metering.Listing{Partner: l.Partner, Listing: l.Listing}
+		listings[i] = catalog.Listing{Partner: l.Partner, Listing: l.Listing}
 	}
 	all, err := a.service.SetListings(x.Request.Context(), x.Principal, x.Param("id"), listings)
 	if err != nil {

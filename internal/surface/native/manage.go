@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/metering"
 )
@@ -49,7 +50,7 @@ func (a api) createKey(x *httpserver.Exchange, _ query) error {
 		return err
 	}
 	return writeCreated(x, "/api/v1/keys/"+url.PathEscape(k.ID), struct {
-		metering.Key
+		catalog.Key
 		Token string `json:"key"`
 	}{k, token})
 }
@@ -60,7 +61,7 @@ func (a api) createEdgeGridKey(x *httpserver.Exchange, n metering.NewKey) error 
 		return err
 	}
 	return writeCreated(x, "/api/v1/keys/"+url.PathEscape(k.ID), struct {
-		metering.Key
+		catalog.Key
 		ClientToken  string `json:"client_token"`
 		AccessToken  string `json:"access_token"`
 		ClientSecret string `json:"client_secret"`
@@ -114,7 +115,7 @@ func (a api) createOrganization(x *httpserver.Exchange, _ query) error {
 		return err
 	}
 	o, err := a.service.CreateOrganization(x.Request.Context(), x.Principal,
-		metering.NewOrganization{ID: in.ID, Name: in.Name, CustomerAttribute: in.CustomerAttribute, AssignTime: in.AssignTime})
+		catalog.NewOrganization{ID: in.ID, Name: in.Name, CustomerAttribute: in.CustomerAttribute, AssignTime: in.AssignTime})
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (a api) updateOrganization(x *httpserver.Exchange, _ query) error {
 		return err
 	}
 	o, err := a.service.UpdateOrganization(x.Request.Context(), x.Principal, x.Param("id"),
-		metering.OrganizationPatch{Name: in.Name, CustomerAttribute: in.CustomerAttribute, AssignTime: in.AssignTime})
+		catalog.OrganizationPatch{Name: in.Name, CustomerAttribute: in.CustomerAttribute, AssignTime: in.AssignTime})
 	if err != nil {
 		return err
 	}

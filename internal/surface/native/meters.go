@@ -10,7 +10,6 @@ import (
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // meterBody is a meter as it is answered: its definition and its standing.
@@ -41,7 +40,7 @@ type preview struct {
 	Hints      []string       `json:"hints"`
 }
 
-func previewOf(m meter.Meter, s *metering.Sample, hints []string) *preview {
+func previewOf(m meter.Meter, s *meter.Sample, hints []string) *preview {
 	p := &preview{Events: s.Events, Complete: s.Complete, From: s.From, To: s.To, OfType: s.OfType, LeftOut: s.LeftOut, Skipped: s.Skipped,
 		Counted: s.Counted, Types: s.Types, Attributes: s.Names, Hints: hints}
 	if m.Value != "" && m.Aggregation != meter.AggUniqueCount {
@@ -65,7 +64,7 @@ type backfill struct {
 	Progress string `json:"progress"` // from "0.00" to "1.00"
 }
 
-func meterOf(m metering.MeterState) meterBody {
+func meterOf(m meter.MeterState) meterBody {
 	b := backfill{Done: m.Backfill.Done, Cursor: m.Backfill.Cursor, Target: m.Backfill.Target}
 	b.Progress = progress(b.Cursor, b.Target, b.Done)
 	return meterBody{Meter: m.Meter, Version: m.Version, CreatedSequence: m.CreatedSequence, CreatedAt: m.CreatedAt.UTC(),
@@ -154,7 +153,7 @@ func (a api) updateMeter(x *httpserver.Exchange, _ query) error {
 		return err
 	}
 	m, err := a.service.UpdateMeter(x.Request.Context(), x.Principal, x.Param("key"),
-		metering.MeterPatch{Name: patch.Name, Description: patch.Description, Unit: patch.Unit, Status: patch.Status})
+		meter.MeterPatch{Name: patch.Name, Description: patch.Description, Unit: patch.Unit, Status: patch.Status})
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,8 @@ import (
 	"net/url"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
-	"odometer/internal/metering"
 )
 
 // nounRoute is where the nouns of one kind are.
@@ -19,16 +19,16 @@ type nounRoute struct {
 const ofCustomer = "/api/v1/customers/{customer}/"
 
 var nounRoutes = []nounRoute{
-	{metering.NounProduct, "/api/v1/products", "products"},
-	{metering.NounCustomer, "/api/v1/customers", "customers"},
-	{metering.NounService, ofCustomer + "services", "services"},
-	{metering.NounContract, ofCustomer + "contracts", "contracts"},
-	{metering.NounCPCode, ofCustomer + "cp_codes", "cp_codes"},
-	{metering.NounReportingGroup, ofCustomer + "reporting_groups", "reporting_groups"},
-	{metering.NounAccountGroup, ofCustomer + "account_groups", "account_groups"},
-	{metering.NounAgent, ofCustomer + "agents", "agents"},
-	{metering.NounTest, ofCustomer + "tests", "tests"},
-	{metering.NounEntitlement, "/api/v1/entitlements", "entitlements"},
+	{catalog.NounProduct, "/api/v1/products", "products"},
+	{catalog.NounCustomer, "/api/v1/customers", "customers"},
+	{catalog.NounService, ofCustomer + "services", "services"},
+	{catalog.NounContract, ofCustomer + "contracts", "contracts"},
+	{catalog.NounCPCode, ofCustomer + "cp_codes", "cp_codes"},
+	{catalog.NounReportingGroup, ofCustomer + "reporting_groups", "reporting_groups"},
+	{catalog.NounAccountGroup, ofCustomer + "account_groups", "account_groups"},
+	{catalog.NounAgent, ofCustomer + "agents", "agents"},
+	{catalog.NounTest, ofCustomer + "tests", "tests"},
+	{catalog.NounEntitlement, "/api/v1/entitlements", "entitlements"},
 }
 
 // nounOperations are the five of each kind, and those of units, of which there is one.
@@ -49,8 +49,8 @@ var nounOperations = func() []operation {
 }()
 
 // ref is the noun, or the list, that a request means.
-func (n nounRoute) ref(x *httpserver.Exchange) metering.NounRef {
-	return metering.NounRef{Kind: n.kind, Customer: x.Param("customer"), ID: x.Param("id")}
+func (n nounRoute) ref(x *httpserver.Exchange) catalog.NounRef {
+	return catalog.NounRef{Kind: n.kind, Customer: x.Param("customer"), ID: x.Param("id")}
 }
 
 // list answers GET of a list.
@@ -129,7 +129,7 @@ func (n nounRoute) remove(a api, x *httpserver.Exchange, q query) error {
 
 // units answers GET /api/v1/units.
 func (a api) units(x *httpserver.Exchange, _ query) error {
-	one, err := a.service.Noun(x.Request.Context(), x.Principal, metering.NounRef{Kind: metering.NounUnits})
+	one, err := a.service.Noun(x.Request.Context(), x.Principal, catalog.NounRef{Kind: catalog.NounUnits})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -36,11 +37,11 @@ type periodBody struct {
 }
 
 // periodOf is a closed month as it is listed.
-func periodOf(p metering.Period) periodBody {
+func periodOf(p catalog.Period) periodBody {
 	return periodBody{Customer: p.Customer, Month: p.Month, Status: periodFinalized, Closed: p.Closed, Sequence: p.Sequence}
 }
 
-func periodsOf(list []metering.Period) []periodBody {
+func periodsOf(list []catalog.Period) []periodBody {
 	out := make([]periodBody, len(list))
 	for i, p := range list {
 		out[i] = periodOf(p)
@@ -49,7 +50,7 @@ func periodsOf(list []metering.Period) []periodBody {
 }
 
 // keptOf is a closed month with what it has kept, and a warning if that is nothing.
-func keptOf(p metering.Period) (periodBody, error) {
+func keptOf(p catalog.Period) (periodBody, error) {
 	body := periodOf(p)
 	n, ok, err := metering.KeptFigures(p)
 	if ok {
@@ -91,7 +92,7 @@ func (a api) closePeriod(x *httpserver.Exchange, _ query) error {
 	ctx := x.Request.Context()
 	if in.Customer == nil {
 		bodies := []periodBody{}
-		err := a.service.CloseMonth(ctx, x.Principal, in.Month, func(p metering.Period) error {
+		err := a.service.CloseMonth(ctx, x.Principal, in.Month, func(p catalog.Period) error {
 			body, err := keptOf(p)
 			bodies = append(bodies, body)
 			return err

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // query is the checked query string of one request.
@@ -121,9 +121,9 @@ func (q query) limit() (int, error) {
 }
 
 // page reads limit and cursor.
-func (q query) page() (metering.Page, error) {
+func (q query) page() (catalog.Page, error) {
 	n, err := q.limit()
-	return metering.Page{Limit: n, Cursor: q.text("cursor")}, err
+	return catalog.Page{Limit: n, Cursor: q.text("cursor")}, err
 }
 
 // The instants that queries may name; nanoseconds since 1970 hold them with room to spare.
@@ -204,7 +204,7 @@ func (q query) groupBy() ([]string, error) {
 
 // filters reads filter[attribute]=value and filter=attribute=value; values of
 // one attribute are alternatives.
-func (q query) filters() []metering.AttrFilter {
+func (q query) filters() []meter.AttrFilter {
 	by := map[string][]string{}
 	for name, values := range q.values {
 		if attr, ok := filterAttribute(name); ok {
@@ -215,9 +215,9 @@ func (q query) filters() []metering.AttrFilter {
 		attr, value, _ := strings.Cut(v, "=")
 		by[attr] = append(by[attr], value)
 	}
-	var out []metering.AttrFilter
+	var out []meter.AttrFilter
 	for _, attr := range slices.Sorted(maps.Keys(by)) {
-		out = append(out, metering.AttrFilter{Attribute: attr, Values: by[attr]})
+		out = append(out, meter.AttrFilter{Attribute: attr, Values: by[attr]})
 	}
 	return out
 }

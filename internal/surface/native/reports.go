@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -45,7 +46,7 @@ type portionBody struct {
 	Reason    string        `json:"reason,omitempty"`
 }
 
-func reportOf(d metering.ReportDetail) reportBody {
+func reportOf(d catalog.ReportDetail) reportBody {
 	b := reportBody{ID: d.ID, Entitlement: d.Entitlement, Term: d.Term, Partner: d.Partner, Hour: d.Hour, Status: d.Status, Message: d.Message,
 		Stored: d.Serial > 0, Dimensions: []portionBody{}}
 	for _, p := range d.Portions {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/csvtext"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
@@ -38,13 +39,13 @@ func (a api) usage(x *httpserver.Exchange, q query) error {
 // usageTold is what an answer says besides its figures.
 type usageTold struct {
 	unit    string
-	closed  []metering.ClosedFor
+	closed  []catalog.ClosedFor
 	skipped uint64 // of all events of the meter's type, at any time
 	reason  string // why
 	hints   []string
 }
 
-func (a api) tellOf(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Usage) (t usageTold, err error) {
+func (a api) tellOf(x *httpserver.Exchange, q meter.UsageQuery, u *meter.Usage) (t usageTold, err error) {
 	m, err := a.service.Meter(x.Request.Context(), x.Principal, q.Meter)
 	if err != nil {
 		return t, err
@@ -56,8 +57,8 @@ func (a api) tellOf(x *httpserver.Exchange, q metering.UsageQuery, u *metering.U
 }
 
 // usageQuery reads all parameters of a usage query.
-func usageQuery(key string, q query) (uq metering.UsageQuery, err error) {
-	uq = metering.UsageQuery{Meter: key, Filters: q.filters(), Cursor: q.text("cursor")}
+func usageQuery(key string, q query) (uq meter.UsageQuery, err error) {
+	uq = meter.UsageQuery{Meter: key, Filters: q.filters(), Cursor: q.text("cursor")}
 	if uq.Location, err = q.location(); err != nil {
 		return uq, err
 	}
@@ -89,7 +90,7 @@ func usageQuery(key string, q query) (uq metering.UsageQuery, err error) {
 }
 
 // appendUsage appends the JSON answer; times are in the asked zone.
-func appendUsage(dst []byte, q metering.UsageQuery, u *metering.Usage, told usageTold) []byte {
+func appendUsage(dst []byte, q meter.UsageQuery, u *meter.Usage, told usageTold) []byte {
 	dst = append(dst, `{"meter":`...)
 	dst = appendString(dst, q.Meter)
 	dst = append(dst, `,"unit":`...)
@@ -139,7 +140,7 @@ func appendUsage(dst []byte, q metering.UsageQuery, u *metering.Usage, told usag
 	return append(dst, '}', '\n')
 }
 
-func appendClosedFor(dst []byte, m metering.ClosedFor) []byte {
+func appendClosedFor(dst []byte, m catalog.ClosedFor) []byte {
 	dst = append(dst, `{"month":`...)
 	dst = appendString(dst, m.Month)
 	dst = append(dst, `,"customers":[`...)
@@ -156,7 +157,7 @@ func appendClosedFor(dst []byte, m metering.ClosedFor) []byte {
 	return append(dst, '}')
 }
 
-func appendRow(dst []byte, q metering.UsageQuery, r *metering.UsageRow) []byte {
+func appendRow(dst []byte, q meter.UsageQuery, r *meter.UsageRow) []byte {
 	dst = append(dst, `{"start":`...)
 	dst = appendTime(dst, r.Start.In(q.Location))
 	dst = append(dst, `,"end":`...)
@@ -180,7 +181,7 @@ func appendRow(dst []byte, q metering.UsageQuery, r *metering.UsageRow) []byte {
 
 // writeUsageCSV answers a header line and one line per row; what belongs to
 // the whole answer is in headers.
-func writeUsageCSV(x *httpserver.Exchange, q metering.UsageQuery, u *metering.Usage, told usageTold) error {
+func writeUsageCSV(x *httpserver.Exchange, q meter.UsageQuery, u *meter.Usage, told usageTold) error {
 	var buf bytes.Buffer
 	w := csv.NewWriter(&buf)
 	line := append([]string{"start", "end"}, csvtext.Cells(q.GroupBy)...)

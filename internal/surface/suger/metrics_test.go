@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 	"odometer/internal/surface/surfacetest"
@@ -164,12 +163,12 @@ func TestMetricsThroughTheNativeAPI(t *testing.T) {
 	w.metric("calls", "SUM")
 	ctx := t.Context()
 	short, good := "abc", "Good name"
-	if _, err := w.Service.UpdateMeter(ctx, w.Admin, "calls", metering.MeterPatch{Name: &short}); meter.KindOf(err) != meter.KindInvalid || err == nil {
+	if _, err := w.Service.UpdateMeter(ctx, w.Admin, "calls", meter.MeterPatch{Name: &short}); meter.KindOf(err) != meter.KindInvalid || err == nil {
 		t.Error(err)
 	}
 	later := start.Add(time.Hour)
 	w.Clock.Set(later)
-	_, err := w.Service.UpdateMeter(ctx, w.Admin, "calls", metering.MeterPatch{Name: &good})
+	_, err := w.Service.UpdateMeter(ctx, w.Admin, "calls", meter.MeterPatch{Name: &good})
 	w.Check(err)
 	w.want("GET", metricPath+"/calls", "", 200, `"name":"Good name"`, `"lastUpdateTime":"2026-11-22T13:30:00Z"`)
 	if err := w.Service.DeleteMeter(ctx, w.Admin, "calls"); meter.KindOf(err) != meter.KindConflict {
@@ -367,7 +366,7 @@ func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
 		body := fmt.Sprintf(`{"id":%q,"organizationID":"default","entitlementID":%q,"records":{"gb":%d}}`, id, ent, quantity)
 		w.send("POST", orgPath+"/entitlement/"+ent+"/usageRecordGroup", body, as(key)).want(t, id, status, texts...)
 	}
-	longest := strings.Repeat("x", metering.MaxGroupIDBytes)
+	longest := strings.Repeat("x", catalog.MaxGroupIDBytes)
 	for _, id := range []string{"g", longest, "~g"} {
 		report(acme, "ent-1", id, 1, 200, `"id":"`+id+`"`)
 		report(beta, "ent-2", id, 2, 200, `"id":"`+id+`"`)
@@ -383,7 +382,7 @@ func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
 	// The events have the reporter's ids, and both count.
 	for ent, customer := range map[string]string{"ent-1": "acme", "ent-2": "beta"} {
 		r, err := w.Ledger.Lookup(context.Background(), "default", "suger/"+ent, "g/0")
-		if err != nil || r.Event.Customer != customer || r.Event.Verdict != state.Accepted {
+		if err != nil || r.Event.Customer != customer || r.Event.Verdict != meter.Accepted {
 			t.Errorf("%+v %v", r.Event, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -20,7 +21,7 @@ func (a api) reports(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	f := metering.ReportFilter{From: q.From, To: q.To, Partner: q.Partner, Buyer: q.Buyer, Entitlement: q.Entitlement}
+	f := catalog.ReportFilter{From: q.From, To: q.To, Partner: q.Partner, Buyer: q.Buyer, Entitlement: q.Entitlement}
 	page, err := a.Service.UsageReports(x.Request.Context(), x.Principal, f, int(q.Offset), q.Limit)
 	if err != nil {
 		return err
@@ -58,11 +59,11 @@ func reportOf(organization string, r *metering.UsageReport) wire.Report {
 // another hour CANCELED.
 func statusOf(status string) string {
 	switch status {
-	case metering.ReportSuccess:
+	case catalog.ReportSuccess:
 		return wire.ReportSuccess
-	case metering.ReportFailed:
+	case catalog.ReportFailed:
 		return wire.ReportFailed
-	case metering.ReportMoved:
+	case catalog.ReportMoved:
 		return wire.ReportCanceled
 	}
 	return wire.ReportCreated

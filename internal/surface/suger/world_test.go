@@ -164,15 +164,15 @@ type group struct {
 }
 
 // usage is a meter's total, for all customers or one.
-func (w *world) usage(key string, filters ...metering.AttrFilter) string {
+func (w *world) usage(key string, filters ...meter.AttrFilter) string {
 	w.Helper()
-	u, err := w.Service.Usage(w.Context(), w.Admin, metering.UsageQuery{Meter: key, From: start.AddDate(-1, 0, 0), To: start.AddDate(0, 0, 2), Filters: filters})
+	u, err := w.Service.Usage(w.Context(), w.Admin, meter.UsageQuery{Meter: key, From: start.AddDate(-1, 0, 0), To: start.AddDate(0, 0, 2), Filters: filters})
 	w.Check(err)
 	return u.Total.String()
 }
 
-func where(attribute, value string) metering.AttrFilter {
-	return metering.AttrFilter{Attribute: attribute, Values: []string{value}}
+func where(attribute, value string) meter.AttrFilter {
+	return meter.AttrFilter{Attribute: attribute, Values: []string{value}}
 }
 
 // records defines a meter of what v1 reports.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/fixedtest"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
@@ -147,7 +148,7 @@ func (w *World) Ingest(events ...Event) {
 			"subject": e.Subject, "time": e.At, "data": e.Data}))
 		w.sent++
 	}
-	r, err := w.Service.Ingest(context.Background(), w.Admin, []byte(body.String()), metering.NDJSON, false)
+	r, err := w.Service.Ingest(context.Background(), w.Admin, []byte(body.String()), cloudevents.NDJSON, false)
 	if err != nil || r.Accepted != len(events) {
 		w.Fatalf("%+v %v", r, err)
 	}

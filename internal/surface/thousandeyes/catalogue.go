@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 	"odometer/internal/surface/thousandeyes/wire"
 )
 
@@ -19,7 +19,7 @@ const (
 // customerOf returns a customer as the catalogue has it at the time now, with
 // the tests and agents that were removed before: units of them keep their
 // names and account groups.
-func customerOf(v *metering.View, id string, now time.Time) (*Customer, bool) {
+func customerOf(v *catalog.View, id string, now time.Time) (*Customer, bool) {
 	known, ok := v.Customer(id)
 	if !ok {
 		return nil, false
@@ -87,7 +87,7 @@ type stretchIn struct {
 // ownersIn cuts a period where a test or an agent of the customer changed its
 // account group, and says for each part what belonged where. What was removed
 // keeps the account group that it had.
-func ownersIn(v *metering.View, id string, in meter.Period) []stretchIn {
+func ownersIn(v *catalog.View, id string, in meter.Period) []stretchIn {
 	tests, agents := owning{}, owning{}
 	cuts := []time.Time{in.From}
 	for _, h := range v.TestsIn(id, time.Time{}, wire.Latest) {

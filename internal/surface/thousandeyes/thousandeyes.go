@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -136,7 +137,7 @@ func (a *api) base(x *httpserver.Exchange) string {
 type subject struct {
 	service   *metering.Service
 	principal metering.Principal
-	view      *metering.View
+	view      *catalog.View
 	id        string
 	customer  *Customer
 }
@@ -217,8 +218,8 @@ const (
 
 // uses asks a meter for the customer's units in a period.
 func (s *subject) uses(ctx context.Context, key string, in meter.Period) ([]Use, error) {
-	q := metering.UsageQuery{Meter: key, From: in.From, To: in.To, GroupBy: []string{groupAttribute, testAttribute, agentAttribute},
-		Filters: []metering.AttrFilter{{Attribute: meter.CustomerAttribute, Values: []string{s.id}}}, All: true}
+	q := meter.UsageQuery{Meter: key, From: in.From, To: in.To, GroupBy: []string{groupAttribute, testAttribute, agentAttribute},
+		Filters: []meter.AttrFilter{{Attribute: meter.CustomerAttribute, Values: []string{s.id}}}, All: true}
 	u, err := s.service.Usage(ctx, s.principal, q)
 	if meter.KindOf(err) == meter.KindNotFound && err != nil {
 		return nil, meter.WrapError(meter.KindUnavailable, err, "units are counted with a meter that is gone")

@@ -1,8 +1,4 @@
-package state
-
-import (
-	"odometer/internal/meter"
-)
+package meter
 
 // Verdict is what the fold decided about one event.
 type Verdict uint8
@@ -36,5 +32,5 @@ func ParseVerdict(s string) (Verdict, error) {
 			return v, nil
 		}
 	}
-	return 0, meter.Errorf(meter.KindInvalid, "verdict %q: want accepted, duplicate, conflict or rejected", s)
+	return 0, Errorf(KindInvalid, "verdict %q: want accepted, duplicate, conflict or rejected", s)
 }

@@ -1,12 +1,9 @@
-package ledger
+package meter
 
 import (
 	"encoding/json"
 	"fmt"
 	"time"
-
-	"odometer/internal/ledger/state"
-	"odometer/internal/meter"
 )
 
 // Result answers one Append: Accepted+Duplicates+Conflicts+Rejected is the
@@ -40,8 +37,8 @@ type EventError struct {
 	Index   int // position in the request, from 0
 	ID      string
 	Source  string
-	Verdict state.Verdict // Conflict or Rejected
-	Reason  string        // of what was sent, and of nothing that is stored
+	Verdict Verdict // Conflict or Rejected
+	Reason  string  // of what was sent, and of nothing that is stored
 
 	// What the event conflicts with, which may be another customer's: where it
 	// is, if Sequence is not 0, and what differs, if that was read.
@@ -77,7 +74,7 @@ type BackfillState struct {
 
 // MeterState is a meter's definition and its standing in the fold.
 type MeterState struct {
-	meter.Meter
+	Meter
 	Version         uint32 // never reused
 	CreatedSequence uint64
 	CreatedAt       time.Time
@@ -106,7 +103,7 @@ type UsageQuery struct {
 	Organization string
 	Meter        string
 	From, To     time.Time
-	Window       meter.Window   // "" = one row for the whole range
+	Window       Window         // "" = one row for the whole range
 	Location     *time.Location // nil = UTC
 	GroupBy      []string
 	Filters      []AttrFilter
@@ -123,17 +120,17 @@ type UsageQuery struct {
 type UsageRow struct {
 	Start, End time.Time
 	Group      []string // in the order of UsageQuery.GroupBy
-	Value      meter.Decimal
+	Value      Decimal
 	Clipped    bool // the window reaches beyond the asked range
 }
 
 // Usage is the answer to a UsageQuery. Rows are ordered by start, then group.
 type Usage struct {
 	Rows       []UsageRow
-	Total      meter.Decimal // over the whole range, ungrouped
-	HasTotal   bool          // false when nothing was there to aggregate (MIN, MAX, LAST, AVG)
-	Source     string        // "cells" or "events"
-	Sequence   uint64        // the log position the answer reflects
+	Total      Decimal // over the whole range, ungrouped
+	HasTotal   bool    // false when nothing was there to aggregate (MIN, MAX, LAST, AVG)
+	Source     string  // "cells" or "events"
+	Sequence   uint64  // the log position the answer reflects
 	NextCursor string
 }
 
@@ -145,7 +142,7 @@ type EventsQuery struct {
 	Subject      *string
 	Source       string
 	Customer     *string // set for a key bound to one customer
-	Verdict      *state.Verdict
+	Verdict      *Verdict
 	Limit        int // 0 = 100, at most 1000
 	Cursor       string
 }
@@ -159,7 +156,7 @@ type EventRecord struct {
 	TimeAssigned     bool            // no time was sent: it is AcceptedAt
 	Extensions       json.RawMessage // the extension attributes as a JSON object; nil if there are none
 	Data             json.RawMessage // for a rejection: what was sent, up to 1 KiB, as a JSON string
-	Verdict          state.Verdict
+	Verdict          Verdict
 	Reason           string
 	Sequence         uint64
 	Ordinal          uint32
@@ -220,7 +217,7 @@ type Sample struct {
 	LeftOut  int            // of these by its filters
 	Skipped  map[string]int // by reason
 	Counted  int
-	Sum      meter.Decimal  // of the counted values, where the meter takes numbers
+	Sum      Decimal        // of the counted values, where the meter takes numbers
 	Types    map[string]int // events by type, of the first that were met
 	// Of events of the meter's type, whatever its filters say:
 	Present map[string]int      // events that have an attribute
