@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"odometer/internal/meter"
 )
@@ -34,10 +35,23 @@ func buildVersion() string {
 	if !ok {
 		return version
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return version + "+" + s.Value[:12]
+	return withCommit(version, info.Settings)
+}
+
+// withCommit is a version with the commit that a build's settings name, and
+// whether files had changed since.
+func withCommit(version string, settings []debug.BuildSetting) string {
+	commit, dirty := "", ""
+	for _, s := range settings {
+		switch {
+		case s.Key == "vcs.revision" && len(s.Value) >= 12:
+			commit = "+" + s.Value[:12]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "-dirty"
 		}
 	}
-	return version
+	if commit == "" || strings.HasSuffix(version, dirty) {
+		return version + commit
+	}
+	return version + commit + dirty
 }

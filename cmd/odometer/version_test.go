@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 )
@@ -26,5 +27,26 @@ func TestVersionIsTheNewestOfTheChangelog(t *testing.T) {
 	}
 	if out := must(t, nil, "version"); !strings.HasPrefix(out, "odometer "+release) {
 		t.Errorf("version: %q, want %s", out, release)
+	}
+}
+
+func TestVersionNamesTheCommit(t *testing.T) {
+	t.Parallel()
+	commit := debug.BuildSetting{Key: "vcs.revision", Value: "0123456789abcdef0123456789abcdef01234567"}
+	clean, modified := debug.BuildSetting{Key: "vcs.modified", Value: "false"}, debug.BuildSetting{Key: "vcs.modified", Value: "true"}
+	for _, c := range []struct {
+		version  string
+		settings []debug.BuildSetting
+		want     string
+	}{
+		{"0.1.0", nil, "0.1.0"},
+		{"0.1.0", []debug.BuildSetting{commit, clean}, "0.1.0+0123456789ab"},
+		{"0.1.0", []debug.BuildSetting{commit, modified}, "0.1.0+0123456789ab-dirty"},
+		{"v0.1.0-3-g0123456-dirty", []debug.BuildSetting{commit, modified}, "v0.1.0-3-g0123456-dirty+0123456789ab"},
+		{"0.1.0", []debug.BuildSetting{{Key: "vcs.revision", Value: "short"}, modified}, "0.1.0"},
+	} {
+		if got := withCommit(c.version, c.settings); got != c.want {
+			t.Errorf("%s %v: %s, want %s", c.version, c.settings, got, c.want)
+		}
 	}
 }
