@@ -381,14 +381,14 @@ func TestReportBounds(t *testing.T) {
 	if kind := ask(admin, q); kind != meter.KindInvalid {
 		t.Errorf("twice: %v", kind)
 	}
-	reads := &reportReader{service: w.Service, ctx: context.Background(), principal: admin, who: "acme", readsLeft: 1, rowsLeft: 1,
+	reads := &reportReader{service: w.Service, principal: admin, who: "acme", readsLeft: 1, rowsLeft: 1,
 		q: ReportQuery{From: w.now(), To: w.now().AddDate(0, 1, 0)}}
 	page := &productPage{Product: "cdn", UsageType: catalog.UsageType{Name: "Hits", Meter: "hits"}}
 	in := meter.Period{From: reads.q.From, To: reads.q.To}
-	if _, err := reads.ask(&reportLine{}, page, in, 0, ""); err != nil {
+	if _, err := reads.ask(context.Background(), &reportLine{}, page, in, 0, ""); err != nil {
 		t.Error(err)
 	}
-	if _, err := reads.ask(&reportLine{}, page, in, 0, ""); meter.KindOf(err) != meter.KindTooLarge {
+	if _, err := reads.ask(context.Background(), &reportLine{}, page, in, 0, ""); meter.KindOf(err) != meter.KindTooLarge {
 		t.Error(err)
 	}
 	texts := &reportReader{rowsLeft: 1, bytesLeft: 3}

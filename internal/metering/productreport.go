@@ -99,7 +99,7 @@ func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery)
 	if len(q.By) > s.limits.GroupBy {
 		return nil, meter.Errorf(meter.KindInvalid, "group_by names %d attributes (limit %d)", len(q.By), s.limits.GroupBy)
 	}
-	r := &reportReader{service: s, ctx: ctx, principal: p, view: view, q: q,
+	r := &reportReader{service: s, principal: p, view: view, q: q,
 		rowsLeft: MaxProductRows, readsLeft: MaxProductReads, bytesLeft: maxProductBytes}
 	var out []ReportLine
 	found := q.Contract == ""
@@ -108,7 +108,7 @@ func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery)
 		if err != nil {
 			return nil, err
 		}
-		lines, has, err := r.customer(closed.knownAt(q.AsOf))
+		lines, has, err := r.customer(ctx, closed.knownAt(q.AsOf))
 		if err != nil {
 			return nil, err
 		}

@@ -15,7 +15,6 @@ import (
 // reportReader makes a ProductReport, one customer after the other.
 type reportReader struct {
 	service   *Service
-	ctx       context.Context
 	principal Principal
 	view      *catalog.View
 	q         ReportQuery
@@ -48,19 +47,19 @@ type rowKey struct {
 
 // customer reads one customer's lines; has is false if the contract that is
 // asked for is not its own.
-func (r *reportReader) customer(closed Closed) (out []ReportLine, has bool, err error) {
+func (r *reportReader) customer(ctx context.Context, closed Closed) (out []ReportLine, has bool, err error) {
 	r.who, r.closed, r.booked, r.books = closed.customer, closed, closed.bookings(), map[string]*keptBook{}
 	if r.q.Contract != "" {
 		if r.contract = contractOf(r.view, r.who, r.q.Contract); r.contract == nil {
 			return nil, false, nil
 		}
 	}
-	lines, err := r.lines()
+	lines, err := r.lines(ctx)
 	if err != nil {
 		return nil, true, err
 	}
 	for _, l := range lines {
-		if err := r.read(l); err != nil && !(r.closing && r.contract != nil && meter.KindOf(err) == meter.KindUnavailable) {
+		if err := r.read(ctx, l); err != nil && !(r.closing && r.contract != nil && meter.KindOf(err) == meter.KindUnavailable) {
 			return nil, true, err
 		}
 		if err := r.take(l); err != nil {
@@ -73,7 +72,7 @@ func (r *reportReader) customer(closed Closed) (out []ReportLine, has bool, err 
 
 // lines are the usage types that are asked for: those of the catalogue, and
 // those that it has no more and closed months do.
-func (r *reportReader) lines() ([]*reportLine, error) {
+func (r *reportReader) lines(ctx context.Context) ([]*reportLine, error) {
 	var out []*reportLine
 	add := func(product string, u catalog.UsageType, former, hidden bool) {
 		if r.q.Product != "" && product != r.q.Product || r.q.UsageType != "" && u.Name != r.q.UsageType ||
@@ -94,7 +93,7 @@ func (r *reportReader) lines() ([]*reportLine, error) {
 		}
 	}
 	for _, m := range slices.Backward(months) {
-		b, err := r.book(m)
+		b, err := r.book(ctx, m)
 		if err != nil {
 			return nil, err
 		}
@@ -140,11 +139,11 @@ func (r *reportReader) bookedTo(in meter.Period) []booking {
 	})
 }
 
-func (r *reportReader) book(m ClosedMonth) (*keptBook, error) {
+func (r *reportReader) book(ctx context.Context, m ClosedMonth) (*keptBook, error) {
 	if b := r.books[m.Name]; b != nil {
 		return b, nil
 	}
-	b, err := r.closed.productBook(r.ctx, m)
+	b, err := r.closed.productBook(ctx, m)
 	r.books[m.Name] = b
 	return b, err
 }
@@ -152,8 +151,8 @@ func (r *reportReader) book(m ClosedMonth) (*keptBook, error) {
 // page is what a closed month's book has of a line; told is false if that is
 // no more than how it was read. A line that the book has not is read as it is
 // now, as the log stood then.
-func (r *reportReader) page(m ClosedMonth, l *reportLine) (p *productPage, told bool, err error) {
-	b, err := r.book(m)
+func (r *reportReader) page(ctx context.Context, m ClosedMonth, l *reportLine) (p *productPage, told bool, err error) {
+	b, err := r.book(ctx, m)
 	if err != nil {
 		return nil, false, err
 	}
@@ -179,8 +178,8 @@ type stretch struct {
 }
 
 // read collects a line's rows.
-func (r *reportReader) read(l *reportLine) error {
-	stretches, additive, err := r.stretches(l)
+func (r *reportReader) read(ctx context.Context, l *reportLine) error {
+	stretches, additive, err := r.stretches(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -188,7 +187,7 @@ func (r *reportReader) read(l *reportLine) error {
 		stretches = r.separate(l, stretches)
 	}
 	for _, st := range stretches {
-		rows, err := r.readStretch(l, st)
+		rows, err := r.readStretch(ctx, l, st)
 		if err != nil {
 			return err
 		}
@@ -198,7 +197,7 @@ func (r *reportReader) read(l *reportLine) error {
 	}
 	for _, k := range r.begun() {
 		for _, b := range r.bookedTo(k) {
-			if err := r.addLate(l, k, b); err != nil {
+			if err := r.addLate(ctx, l, k, b); err != nil {
 				return err
 			}
 		}
@@ -207,7 +206,7 @@ func (r *reportReader) read(l *reportLine) error {
 }
 
 // stretches cuts the range where closed months begin and end.
-func (r *reportReader) stretches(l *reportLine) (out []stretch, additive bool, err error) {
+func (r *reportReader) stretches(ctx context.Context, l *reportLine) (out []stretch, additive bool, err error) {
 	additive = true
 	add := func(st stretch) {
 		if !st.From.Before(st.To) || st.month == nil && l.former {
@@ -224,7 +223,7 @@ func (r *reportReader) stretches(l *reportLine) (out []stretch, additive bool, e
 	for _, m := range r.closed.Months(meter.Period{From: r.q.From, To: r.q.To}) {
 		add(stretch{Period: meter.Period{From: at, To: m.From}, page: open})
 		st := stretch{Period: meter.Period{From: latest(at, m.From), To: earliest(m.To, r.q.To)}, month: &m}
-		if st.page, st.told, err = r.page(m, l); err != nil {
+		if st.page, st.told, err = r.page(ctx, m, l); err != nil {
 			return nil, false, err
 		}
 		if b := r.books[m.Name]; !l.former || b.page(l.Product, l.UsageType.Name) != nil {
@@ -281,9 +280,9 @@ func (r *reportReader) ungrouped(l *reportLine) bool {
 	return len(r.q.By) == 0 && r.q.Service == "" && !l.hidden
 }
 
-func (r *reportReader) readStretch(l *reportLine, st stretch) ([]meter.UsageRow, error) {
+func (r *reportReader) readStretch(ctx context.Context, l *reportLine, st stretch) ([]meter.UsageRow, error) {
 	if st.month == nil {
-		return r.ask(l, st.page, st.Period, 0, r.q.Window)
+		return r.ask(ctx, l, st.page, st.Period, 0, r.q.Window)
 	}
 	within := r.q.Window == "" || !r.q.Window.Next(st.month.From, r.q.Location).Before(st.month.To)
 	if part, ok := st.page.under(r.q.Contract); ok && st.told && r.ungrouped(l) && within && st.Period == st.month.Period {
@@ -292,11 +291,11 @@ func (r *reportReader) readStretch(l *reportLine, st stretch) ([]meter.UsageRow,
 		}
 		return []meter.UsageRow{{Start: st.From, End: st.To, Value: *part.Value}}, nil
 	}
-	return r.ask(l, st.page, st.Period, st.month.Sequence, r.q.Window)
+	return r.ask(ctx, l, st.page, st.Period, st.month.Sequence, r.q.Window)
 }
 
 // ask reads a line in a range, as the log stood at a sequence; 0 is the answer's own.
-func (r *reportReader) ask(l *reportLine, page *productPage, in meter.Period, sequence uint64, window meter.Window) ([]meter.UsageRow, error) {
+func (r *reportReader) ask(ctx context.Context, l *reportLine, page *productPage, in meter.Period, sequence uint64, window meter.Window) ([]meter.UsageRow, error) {
 	if r.readsLeft--; r.readsLeft < 0 {
 		return nil, meter.Errorf(meter.KindTooLarge, "the answer is made of too many figures (limit %d): name fewer customers, a product or a usage type", MaxProductReads)
 	}
@@ -309,14 +308,14 @@ func (r *reportReader) ask(l *reportLine, page *productPage, in meter.Period, se
 		q.Filters = []meter.AttrFilter{{Attribute: serviceAttribute, Values: []string{r.q.Service}}}
 	}
 	if r.contract == nil {
-		return r.service.ProductUsage(r.ctx, r.principal, q)
+		return r.service.ProductUsage(ctx, r.principal, q)
 	}
 	part, ok := page.under(r.contract.ID)
 	if !ok {
 		part.Scopes = customerScopes(r.view, r.contract, r.who, page.Product, in)
 	}
 	q.most = maxSampleRows
-	return r.service.ContractUsage(r.ctx, r.principal, q, part.Scopes)
+	return r.service.ContractUsage(ctx, r.principal, q, part.Scopes)
 }
 
 // add takes over a row of a stretch.
@@ -367,8 +366,8 @@ func (r *reportReader) put(l *reportLine, row ReportRow, late string) {
 
 // addLate adds what came late for a closed month and is shown in another: what
 // would be read now, or could be when that was closed, less what has been said.
-func (r *reportReader) addLate(l *reportLine, in meter.Period, b booking) error {
-	page, told, err := r.page(b.of, l)
+func (r *reportReader) addLate(ctx context.Context, l *reportLine, in meter.Period, b booking) error {
+	page, told, err := r.page(ctx, b.of, l)
 	if err != nil {
 		return err
 	}
@@ -394,7 +393,7 @@ func (r *reportReader) addLate(l *reportLine, in meter.Period, b booking) error 
 	}
 	kept := false
 	if closed && r.ungrouped(l) {
-		of, ok, err := r.keptLate(l, shown, b.of.Name)
+		of, ok, err := r.keptLate(ctx, l, shown, b.of.Name)
 		if err != nil {
 			return err
 		}
@@ -407,12 +406,12 @@ func (r *reportReader) addLate(l *reportLine, in meter.Period, b booking) error 
 		if closed {
 			until = shown.Sequence
 		}
-		rows, err := r.ask(l, page, b.of.Period, until, "")
+		rows, err := r.ask(ctx, l, page, b.of.Period, until, "")
 		if err != nil {
 			return err
 		}
 		add(rows, 1)
-		if rows, err = r.said(l, page, told, b); err != nil {
+		if rows, err = r.said(ctx, l, page, told, b); err != nil {
 			return err
 		}
 		add(rows, -1)
@@ -430,8 +429,8 @@ func (r *reportReader) addLate(l *reportLine, in meter.Period, b booking) error 
 }
 
 // keptLate is what a closed month's book shows of another's late usage.
-func (r *reportReader) keptLate(l *reportLine, shown ClosedMonth, of string) (v meter.Decimal, ok bool, err error) {
-	b, err := r.book(shown)
+func (r *reportReader) keptLate(ctx context.Context, l *reportLine, shown ClosedMonth, of string) (v meter.Decimal, ok bool, err error) {
+	b, err := r.book(ctx, shown)
 	if err != nil || !b.told {
 		return v, false, err
 	}
@@ -444,10 +443,10 @@ func (r *reportReader) keptLate(l *reportLine, shown ClosedMonth, of string) (v 
 }
 
 // said is what has been said of a closed month before its late usage is shown.
-func (r *reportReader) said(l *reportLine, page *productPage, told bool, b booking) ([]meter.UsageRow, error) {
+func (r *reportReader) said(ctx context.Context, l *reportLine, page *productPage, told bool, b booking) ([]meter.UsageRow, error) {
 	part, ok := page.under(r.q.Contract)
 	if !told || !ok || !r.ungrouped(l) {
-		return r.ask(l, page, b.of.Period, b.since, "")
+		return r.ask(ctx, l, page, b.of.Period, b.since, "")
 	}
 	var v meter.Decimal
 	if part.Value != nil {
@@ -457,12 +456,12 @@ func (r *reportReader) said(l *reportLine, page *productPage, told bool, b booki
 		if m.Sequence > b.since || !slices.ContainsFunc(r.booked.closed[m.Name], func(o booking) bool { return o.of.Name == b.of.Name }) {
 			continue
 		}
-		more, ok, err := r.keptLate(l, m, b.of.Name)
+		more, ok, err := r.keptLate(ctx, l, m, b.of.Name)
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
-			return r.ask(l, page, b.of.Period, b.since, "")
+			return r.ask(ctx, l, page, b.of.Period, b.since, "")
 		}
 		v = v.Add(more)
 	}

@@ -43,12 +43,12 @@ func (s *Service) Unattributed(ctx context.Context, p Principal, in meter.Period
 	if err != nil {
 		return nil, err
 	}
-	u := &unattributed{service: s, ctx: ctx, asks: p, view: view, in: in}
-	for reason, find := range map[string]func(meter.Meter) error{
+	u := &unattributed{service: s, asks: p, view: view, in: in}
+	for reason, find := range map[string]func(context.Context, meter.Meter) error{
 		UnattributedCustomer: u.customers, UnattributedService: u.services, UnattributedContract: u.contracts, UnattributedAccountGroup: u.tests,
 	} {
 		for _, m := range s.tellers(p.Organization, reason) {
-			if err := find(m); err != nil {
+			if err := find(ctx, m); err != nil {
 				return nil, err
 			}
 		}
@@ -126,7 +126,6 @@ func (s *Service) tellers(organization, attribute string) []meter.Meter {
 // unattributed collects what is found.
 type unattributed struct {
 	service *Service
-	ctx     context.Context
 	asks    Principal
 	view    *catalog.View
 	in      meter.Period
@@ -134,8 +133,8 @@ type unattributed struct {
 }
 
 // rows asks a meter by attributes.
-func (u *unattributed) rows(m meter.Meter, in meter.Period, filters []meter.AttrFilter, by ...string) ([]meter.UsageRow, error) {
-	page, err := u.service.Usage(u.ctx, u.asks, meter.UsageQuery{Meter: m.Key, From: in.From, To: in.To, GroupBy: by, Filters: filters, All: true})
+func (u *unattributed) rows(ctx context.Context, m meter.Meter, in meter.Period, filters []meter.AttrFilter, by ...string) ([]meter.UsageRow, error) {
+	page, err := u.service.Usage(ctx, u.asks, meter.UsageQuery{Meter: m.Key, From: in.From, To: in.To, GroupBy: by, Filters: filters, All: true})
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +148,7 @@ func (u *unattributed) add(reason, customer, value string, m meter.Meter, quanti
 }
 
 // addParts adds what lies in parts of the range; by is what the row is grouped by.
-func (u *unattributed) addParts(reason, value string, m meter.Meter, row meter.UsageRow, parts []meter.Period, by ...string) error {
+func (u *unattributed) addParts(ctx context.Context, reason, value string, m meter.Meter, row meter.UsageRow, parts []meter.Period, by ...string) error {
 	if len(parts) == 1 && parts[0] == u.in {
 		u.add(reason, row.Group[0], value, m, row.Value, u.in)
 		return nil
@@ -159,7 +158,7 @@ func (u *unattributed) addParts(reason, value string, m meter.Meter, row meter.U
 		for i, name := range by {
 			filters = append(filters, meter.AttrFilter{Attribute: name, Values: []string{row.Group[i]}})
 		}
-		rows, err := u.rows(m, part, filters)
+		rows, err := u.rows(ctx, m, part, filters)
 		if err != nil {
 			return err
 		}
@@ -170,8 +169,8 @@ func (u *unattributed) addParts(reason, value string, m meter.Meter, row meter.U
 	return nil
 }
 
-func (u *unattributed) customers(m meter.Meter) error {
-	rows, err := u.rows(m, u.in, nil, meter.CustomerAttribute)
+func (u *unattributed) customers(ctx context.Context, m meter.Meter) error {
+	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute)
 	for _, r := range rows {
 		if _, known := u.view.Customer(r.Group[0]); !known {
 			u.add(UnattributedCustomer, r.Group[0], r.Group[0], m, r.Value, u.in)
@@ -182,8 +181,8 @@ func (u *unattributed) customers(m meter.Meter) error {
 
 // services finds services named that were not the customer's then. An event
 // that names none is of no service, and nothing is wrong with it.
-func (u *unattributed) services(m meter.Meter) error {
-	rows, err := u.rows(m, u.in, nil, meter.CustomerAttribute, UnattributedService)
+func (u *unattributed) services(ctx context.Context, m meter.Meter) error {
+	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute, UnattributedService)
 	if err != nil {
 		return err
 	}
@@ -200,7 +199,7 @@ func (u *unattributed) services(m meter.Meter) error {
 			}
 		}
 		gaps := gapsOf(held[customer][service], u.in)
-		if err := u.addParts(UnattributedService, service, m, r, gaps, meter.CustomerAttribute, UnattributedService); err != nil {
+		if err := u.addParts(ctx, UnattributedService, service, m, r, gaps, meter.CustomerAttribute, UnattributedService); err != nil {
 			return err
 		}
 	}
@@ -223,13 +222,13 @@ func gapsOf(periods []meter.Period, in meter.Period) []meter.Period {
 	return gaps
 }
 
-func (u *unattributed) contracts(m meter.Meter) error {
+func (u *unattributed) contracts(ctx context.Context, m meter.Meter) error {
 	by := []string{meter.CustomerAttribute, contractAttribute}
 	byProduct := slices.Contains(m.GroupBy, productAttribute)
 	if byProduct {
 		by = append(by, productAttribute)
 	}
-	rows, err := u.rows(m, u.in, nil, by...)
+	rows, err := u.rows(ctx, m, u.in, nil, by...)
 	if err != nil {
 		return err
 	}
@@ -259,7 +258,7 @@ func (u *unattributed) contracts(m meter.Meter) error {
 				parts = append(parts, meter.Period{From: cuts[0], To: cuts[1]})
 			}
 		}
-		if err := u.addParts(UnattributedContract, contract, m, r, parts, by...); err != nil {
+		if err := u.addParts(ctx, UnattributedContract, contract, m, r, parts, by...); err != nil {
 			return err
 		}
 	}
@@ -286,12 +285,12 @@ func (u *unattributed) contractHolds(customer, contract, product string, at time
 }
 
 // tests finds units of tests that there never were, in no account group of the customer.
-func (u *unattributed) tests(m meter.Meter) error {
+func (u *unattributed) tests(ctx context.Context, m meter.Meter) error {
 	const test = "test"
 	if !slices.Contains(m.GroupBy, test) {
 		return nil
 	}
-	rows, err := u.rows(m, u.in, nil, meter.CustomerAttribute, UnattributedAccountGroup, test)
+	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute, UnattributedAccountGroup, test)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func Surface(o Options) *httpserver.Surface {
 	s := &httpserver.Surface{Name: surfaceName, Fail: fail, Under: []string{"/billing/v1/"}, Refuse: refuse}
 	for _, r := range []struct {
 		path   string
-		answer func(r *request) (any, error)
+		answer func(r *request, ctx context.Context) (any, error)
 	}{
 		{wire.PathContractMonthly, (*request).contractMonthly},
 		{wire.PathGroupMonthly, (*request).groupMonthly},
@@ -88,7 +88,7 @@ func Surface(o Options) *httpserver.Surface {
 			}
 			x.Principal = caller.Principal
 			a.Service.KeyUsed(caller.Principal)
-			body, err := r.answer(&request{x, reader{service: a.Service, ctx: x.Request.Context(), now: a.Clock()}, caller})
+			body, err := r.answer(&request{x, reader{service: a.Service, now: a.Clock()}, caller}, x.Request.Context())
 			if err != nil {
 				return err
 			}

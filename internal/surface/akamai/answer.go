@@ -1,6 +1,7 @@
 package akamai
 
 import (
+	"context"
 	"slices"
 
 	"odometer/internal/catalog"
@@ -17,28 +18,34 @@ func (r *request) months(asked wire.Range) []wire.Month {
 }
 
 // contractMonthly is operation 1.
-func (r *request) contractMonthly() (any, error) { return r.monthly(r.ofContract, bySummary) }
+func (r *request) contractMonthly(ctx context.Context) (any, error) {
+	return r.monthly(ctx, r.ofContract, bySummary)
+}
 
 // groupMonthly is operation 2.
-func (r *request) groupMonthly() (any, error) { return r.monthly(r.ofGroup, bySummary) }
+func (r *request) groupMonthly(ctx context.Context) (any, error) {
+	return r.monthly(ctx, r.ofGroup, bySummary)
+}
 
 // cpCodeMonthly is operation 3.
-func (r *request) cpCodeMonthly() (any, error) { return r.monthly(r.ofContract, ofCodes) }
+func (r *request) cpCodeMonthly(ctx context.Context) (any, error) {
+	return r.monthly(ctx, r.ofContract, ofCodes)
+}
 
 // monthly answers operations 1, 2 and 3: what find finds, month by month.
-func (r *request) monthly(find func(wire.Range) (target, error), k kind) (any, error) {
+func (r *request) monthly(ctx context.Context, find func(context.Context, wire.Range) (target, error), k kind) (any, error) {
 	asked, err := wire.ParseMonths(r.Request.URL.RawQuery, r.now)
 	if err != nil {
 		return nil, err
 	}
-	t, err := find(asked)
+	t, err := find(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
 	s := wire.Summary{AccountID: t.account, ContractID: t.contracts[0].Contract.ID, ReportingGroup: t.group,
 		ProductID: t.product.ID, ProductName: t.product.Name, Start: asked.Start, End: asked.End, RequestDate: wire.Instant(r.now)}
 	for _, m := range r.months(asked) {
-		of, err := r.month(&t, k, m.Period())
+		of, err := r.month(ctx, &t, k, m.Period())
 		if err != nil {
 			return nil, err
 		}
@@ -88,26 +95,26 @@ func wireStats(stats []stat) []wire.Stat {
 }
 
 // contractDaily is operation 4.
-func (r *request) contractDaily() (any, error) { return r.daily(r.ofContract) }
+func (r *request) contractDaily(ctx context.Context) (any, error) { return r.daily(ctx, r.ofContract) }
 
 // groupDaily is operation 5.
-func (r *request) groupDaily() (any, error) { return r.daily(r.ofGroup) }
+func (r *request) groupDaily(ctx context.Context) (any, error) { return r.daily(ctx, r.ofGroup) }
 
 // daily answers operations 4 and 5: the statistics from the start of the
 // month, or of its sub-period, to the end of each day.
-func (r *request) daily(find func(wire.Range) (target, error)) (any, error) {
+func (r *request) daily(ctx context.Context, find func(context.Context, wire.Range) (target, error)) (any, error) {
 	asked, err := wire.ParseDaily(r.Request.URL.RawQuery, r.now)
 	if err != nil {
 		return nil, err
 	}
-	t, err := find(asked)
+	t, err := find(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
 	d := wire.Daily{AccountID: t.account, ContractID: t.contracts[0].Contract.ID, ReportingGroup: t.group, ProductID: t.product.ID,
 		ProductName: t.product.Name, Month: asked.Start, RequestDate: wire.Instant(r.now)}
 	for _, m := range r.months(asked) {
-		of, err := r.month(&t, ofDays, m.Period())
+		of, err := r.month(ctx, &t, ofDays, m.Period())
 		if err != nil {
 			return nil, err
 		}
@@ -139,22 +146,22 @@ func (e *entry) dailyPeriod(m wire.Month) wire.DailyPeriod {
 }
 
 // products is operation 6.
-func (r *request) products() (any, error) {
+func (r *request) products(ctx context.Context) (any, error) {
 	asked, err := wire.ParseMonths(r.Request.URL.RawQuery, r.now)
 	if err != nil {
 		return nil, err
 	}
-	t, err := r.open(asked)
+	t, err := r.open(ctx, asked)
 	if err == nil {
 		err = t.findContract(r.Param("contract"))
 	}
-	if err = r.ready(&t, asked, err); err != nil {
+	if err = r.ready(ctx, &t, asked, err); err != nil {
 		return nil, err
 	}
 	out := wire.Products{AccountID: t.account, ContractID: t.contracts[0].Contract.ID, Start: asked.Start, End: asked.End,
 		RequestDate: wire.Instant(r.now)}
 	for _, m := range r.months(asked) {
-		used, err := r.usedProducts(t, m)
+		used, err := r.usedProducts(ctx, t, m)
 		if err != nil {
 			return nil, err
 		}
@@ -169,14 +176,14 @@ func (r *request) products() (any, error) {
 }
 
 // usedProducts are the contract's products with usage in a month, by id.
-func (r *request) usedProducts(t target, m wire.Month) ([]wire.UsageProduct, error) {
+func (r *request) usedProducts(ctx context.Context, t target, m wire.Month) ([]wire.UsageProduct, error) {
 	var out []wire.UsageProduct
 	for _, id := range productsOf(t.contracts[0].Contract) {
 		var ok bool
 		if t.product, ok = t.book.ProductEver(id); !ok {
 			continue
 		}
-		used, err := r.isUsed(&t, m)
+		used, err := r.isUsed(ctx, &t, m)
 		if err != nil {
 			return nil, err
 		}
@@ -197,9 +204,9 @@ func productsOf(c *catalog.Contract) []string {
 	return slices.Compact(ids)
 }
 
-func (r *request) isUsed(t *target, m wire.Month) (bool, error) {
+func (r *request) isUsed(ctx context.Context, t *target, m wire.Month) (bool, error) {
 	if closed, ok := t.closed.Month(m.Period()); ok {
-		s, _, err := r.section(t, closed)
+		s, _, err := r.section(ctx, t, closed)
 		return len(s.Summary) > 0, err
 	}
 	lines, err := r.lines(t.principal, t.product.UsageTypes)
@@ -208,12 +215,12 @@ func (r *request) isUsed(t *target, m wire.Month) (bool, error) {
 	}
 	for _, p := range t.parts(t.product.ID, m.Period()) {
 		for _, l := range lines {
-			rows, err := r.read(t, l, p, p.To, "")
+			rows, err := r.read(ctx, t, l, p, p.To, "")
 			if err != nil || len(rows) > 0 {
 				return len(rows) > 0, err
 			}
 		}
 	}
-	late, err := r.late(t, bySummary, m.Period())
+	late, err := r.late(ctx, t, bySummary, m.Period())
 	return len(late) > 0, err
 }

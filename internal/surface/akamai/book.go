@@ -17,7 +17,7 @@ func (k keeper) Surface() string { return surfaceName }
 // Figures returns the month's book: a section for each product of each
 // contract that the customer holds, and of each of its reporting groups.
 func (k keeper) Figures(ctx context.Context, c metering.Closing) (any, error) {
-	r := &reader{service: k.service, ctx: ctx, now: c.Month.To, sequence: c.Month.Sequence}
+	r := &reader{service: k.service, now: c.Month.To, sequence: c.Month.Sequence}
 	base := target{principal: c.Asks, book: c.View, owner: c.Customer, account: c.Customer, closed: c.Before}
 	b := book{Sections: []section{}}
 	add := func(t target, product string) error {
@@ -25,7 +25,7 @@ func (k keeper) Figures(ctx context.Context, c metering.Closing) (any, error) {
 		if t.product, ok = t.book.ProductEver(product); !ok {
 			return nil
 		}
-		s, err := r.close(&t, c.Month)
+		s, err := r.close(ctx, &t, c.Month)
 		b.Sections = append(b.Sections, s)
 		return err
 	}
@@ -59,7 +59,7 @@ func (k keeper) Figures(ctx context.Context, c metering.Closing) (any, error) {
 }
 
 // close reads a section of the book, with what came late for months before.
-func (r *reader) close(t *target, m metering.ClosedMonth) (section, error) {
+func (r *reader) close(ctx context.Context, t *target, m metering.ClosedMonth) (section, error) {
 	s := section{Product: t.product.ID, Lines: t.product.UsageTypes, Parts: t.parts(t.product.ID, m.Period), Codes: t.codes}
 	kinds := []kind{bySummary, ofDays}
 	if t.group != nil {
@@ -72,7 +72,7 @@ func (r *reader) close(t *target, m metering.ClosedMonth) (section, error) {
 		s.Codes = codes.codes
 	}
 	for _, k := range kinds {
-		of, err := r.month(t, k, m.Period)
+		of, err := r.month(ctx, t, k, m.Period)
 		if err != nil {
 			return section{}, err
 		}

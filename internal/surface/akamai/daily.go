@@ -1,6 +1,7 @@
 package akamai
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -11,11 +12,11 @@ const day = 24 * time.Hour
 
 // byDay are the figures of a sub-period from its start to the end of each of
 // its days that have begun, by region.
-func (r *reader) byDay(t *target, lines []line, p part) ([]entry, error) {
+func (r *reader) byDay(ctx context.Context, t *target, lines []line, p part) ([]entry, error) {
 	days := daysOf(p.Period, r.now)
 	toDate := make([][]line, len(days)) // by day: the lines with their figures at its end
 	for i := range lines {
-		at, err := r.toDate(t, lines[i], p, days)
+		at, err := r.toDate(ctx, t, lines[i], p, days)
 		if err != nil {
 			return nil, err
 		}
@@ -62,18 +63,18 @@ func daysOf(p meter.Period, now time.Time) []meter.Period {
 
 // toDate returns the line's rows from the sub-period's start to the end of
 // each day. What counts and sums is added up from the days' own.
-func (r *reader) toDate(t *target, l line, p part, days []meter.Period) ([][]meter.UsageRow, error) {
+func (r *reader) toDate(ctx context.Context, t *target, l line, p part, days []meter.Period) ([][]meter.UsageRow, error) {
 	out := make([][]meter.UsageRow, len(days))
 	if !l.additive() {
 		for i, d := range days {
 			var err error
-			if out[i], err = r.read(t, l, p, d.To, "", p.regionKey()...); err != nil {
+			if out[i], err = r.read(ctx, t, l, p, d.To, "", p.regionKey()...); err != nil {
 				return nil, err
 			}
 		}
 		return out, nil
 	}
-	rows, err := r.read(t, l, p, p.To, "day", p.regionKey()...)
+	rows, err := r.read(ctx, t, l, p, p.To, "day", p.regionKey()...)
 	if err != nil {
 		return nil, err
 	}

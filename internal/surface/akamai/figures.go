@@ -1,6 +1,7 @@
 package akamai
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -43,7 +44,7 @@ type dayValues struct {
 
 // kind is how a month's figures are laid out.
 type kind struct {
-	read  func(r *reader, t *target, lines []line, p part) ([]entry, error)
+	read  func(r *reader, ctx context.Context, t *target, lines []line, p part) ([]entry, error)
 	of    func(s *section) *[]entry
 	codes bool // by CP code
 	daily bool
@@ -87,16 +88,16 @@ func (s *section) about(t *target) bool {
 }
 
 // sections are those of a closed month's book.
-func (r *reader) sections(t *target, m metering.ClosedMonth) ([]section, error) {
+func (r *reader) sections(ctx context.Context, t *target, m metering.ClosedMonth) ([]section, error) {
 	var b book
-	_, err := t.closed.Figures(r.ctx, m, surfaceName, &b)
+	_, err := t.closed.Figures(ctx, m, surfaceName, &b)
 	return b.Sections, err
 }
 
 // section is the one of what a request asks; found is false if the month was
 // closed without any.
-func (r *reader) section(t *target, m metering.ClosedMonth) (s section, found bool, err error) {
-	all, err := r.sections(t, m)
+func (r *reader) section(ctx context.Context, t *target, m metering.ClosedMonth) (s section, found bool, err error) {
+	all, err := r.sections(ctx, t, m)
 	for i := range all {
 		if all[i].about(t) {
 			return all[i], true, nil
@@ -114,32 +115,32 @@ type month struct {
 
 // month returns the figures of a month: those of its book where it is closed,
 // else what came late for the months before, and the usage so far.
-func (r *reader) month(t *target, k kind, in meter.Period) (month, error) {
+func (r *reader) month(ctx context.Context, t *target, k kind, in meter.Period) (month, error) {
 	if m, closed := t.closed.Month(in); closed {
-		s, _, err := r.section(t, m)
+		s, _, err := r.section(ctx, t, m)
 		return month{*k.of(&s), s.Codes, true}, err
 	}
 	lines, err := r.lines(t.principal, t.product.UsageTypes)
 	if err != nil {
 		return month{}, err
 	}
-	late, err := r.late(t, k, in)
+	late, err := r.late(ctx, t, k, in)
 	if err != nil {
 		return month{}, err
 	}
-	own, err := r.entries(t, k, lines, t.parts(t.product.ID, in))
+	own, err := r.entries(ctx, t, k, lines, t.parts(t.product.ID, in))
 	return month{entries: append(late, own...), codes: t.codes}, err
 }
 
 // entries reads the figures of sub-periods.
-func (r *reader) entries(t *target, k kind, lines []line, parts []part) ([]entry, error) {
+func (r *reader) entries(ctx context.Context, t *target, k kind, lines []line, parts []part) ([]entry, error) {
 	of := *t
 	if k.codes && t.codes == nil {
 		of.findCodes()
 	}
 	var out []entry
 	for _, p := range parts {
-		entries, err := k.read(r, &of, lines, p)
+		entries, err := k.read(r, ctx, &of, lines, p)
 		if err != nil {
 			return nil, err
 		}
@@ -151,17 +152,17 @@ func (r *reader) entries(t *target, k kind, lines []line, parts []part) ([]entry
 // late returns what came for closed months after they were closed, and is
 // booked to an open one: an entry for each sub-period and region, with what
 // counts and sums. It is what would be read now less what the books have said.
-func (r *reader) late(t *target, k kind, open meter.Period) ([]entry, error) {
+func (r *reader) late(ctx context.Context, t *target, k kind, open meter.Period) ([]entry, error) {
 	var out []entry
 	for _, m := range t.closed.BookedTo(open) {
 		if !m.Late {
 			continue
 		}
-		said, err := r.said(t, k, m, open)
+		said, err := r.said(ctx, t, k, m, open)
 		if err != nil {
 			return nil, err
 		}
-		entries, err := r.lateOf(said, k)
+		entries, err := r.lateOf(ctx, said, k)
 		if err != nil {
 			return nil, err
 		}
@@ -196,9 +197,9 @@ type said struct {
 
 // said collects it from the month's own book and from those of the months to
 // which its late usage was booked.
-func (r *reader) said(t *target, k kind, m metering.ClosedMonth, open meter.Period) (*said, error) {
+func (r *reader) said(ctx context.Context, t *target, k kind, m metering.ClosedMonth, open meter.Period) (*said, error) {
 	s := &said{target: *t, figures: figures{}}
-	own, found, err := r.section(t, m)
+	own, found, err := r.section(ctx, t, m)
 	if err != nil {
 		return nil, err
 	}
@@ -218,13 +219,13 @@ func (r *reader) said(t *target, k kind, m metering.ClosedMonth, open meter.Peri
 	if !found {
 		then := *r
 		then.sequence = m.Sequence
-		if *k.of(&own), err = then.entries(&s.target, k, s.lines, s.parts); err != nil {
+		if *k.of(&own), err = then.entries(ctx, &s.target, k, s.lines, s.parts); err != nil {
 			return nil, err
 		}
 	}
 	s.figures.add(*k.of(&own), "")
 	for _, later := range t.closed.Since(m, open) {
-		section, _, err := r.section(t, later)
+		section, _, err := r.section(ctx, t, later)
 		if err != nil {
 			return nil, err
 		}
@@ -234,8 +235,8 @@ func (r *reader) said(t *target, k kind, m metering.ClosedMonth, open meter.Peri
 }
 
 // lateOf reads what was said anew and returns what differs.
-func (r *reader) lateOf(s *said, k kind) ([]entry, error) {
-	live, err := r.entries(&s.target, k, s.lines, s.parts)
+func (r *reader) lateOf(ctx context.Context, s *said, k kind) ([]entry, error) {
+	live, err := r.entries(ctx, &s.target, k, s.lines, s.parts)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package akamai
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strconv"
 
@@ -30,12 +31,12 @@ type target struct {
 var errUnseen = meter.Errorf(meter.KindNotFound, "there is no such contract, product or reporting group")
 
 // open reads the catalogue and applies the account switch key.
-func (r *request) open(asked wire.Range) (t target, err error) {
+func (r *request) open(ctx context.Context, asked wire.Range) (t target, err error) {
 	t.principal = r.caller.Principal
 	if asked.SwitchKey != "" && len(r.caller.Accounts) == 0 {
 		return t, meter.Errorf(meter.KindForbidden, "this client may not use accountSwitchKey")
 	}
-	if t.book, err = r.service.Catalogue(r.ctx, t.principal); err != nil || asked.SwitchKey == "" {
+	if t.book, err = r.service.Catalogue(ctx, t.principal); err != nil || asked.SwitchKey == "" {
 		return t, err
 	}
 	account := asked.Account()
@@ -127,36 +128,36 @@ func (t *target) setOwner(customer string) {
 }
 
 // ofContract finds contract and product of the path.
-func (r *request) ofContract(asked wire.Range) (target, error) {
-	t, err := r.open(asked)
+func (r *request) ofContract(ctx context.Context, asked wire.Range) (target, error) {
+	t, err := r.open(ctx, asked)
 	if err == nil {
 		err = t.findContract(r.Param("contract"))
 	}
 	if err == nil {
 		err = t.findProduct(r.Param("product"))
 	}
-	return t, r.ready(&t, asked, err)
+	return t, r.ready(ctx, &t, asked, err)
 }
 
 // ofGroup finds reporting group and product of the path.
-func (r *request) ofGroup(asked wire.Range) (target, error) {
-	t, err := r.open(asked)
+func (r *request) ofGroup(ctx context.Context, asked wire.Range) (target, error) {
+	t, err := r.open(ctx, asked)
 	if err == nil {
 		err = t.findGroup(r.Param("group"), r.Param("product"))
 	}
 	if err == nil {
 		err = t.findProduct(r.Param("product"))
 	}
-	return t, r.ready(&t, asked, err)
+	return t, r.ready(ctx, &t, asked, err)
 }
 
 // ready checks the range of what was found, and says which months are closed.
-func (r *request) ready(t *target, asked wire.Range, err error) error {
+func (r *request) ready(ctx context.Context, t *target, asked wire.Range, err error) error {
 	if err == nil {
 		err = t.checkStart(asked)
 	}
 	if err == nil {
-		t.closed, err = r.service.Closed(r.ctx, t.principal, t.owner)
+		t.closed, err = r.service.Closed(ctx, t.principal, t.owner)
 	}
 	return err
 }

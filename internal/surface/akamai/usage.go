@@ -15,7 +15,6 @@ import (
 // reader reads usage for answers, and for the book of a month that is closed.
 type reader struct {
 	service  *metering.Service
-	ctx      context.Context
 	now      time.Time
 	sequence uint64 // as the log stood at this entry; 0 = now
 }
@@ -54,12 +53,12 @@ func (r *reader) lines(p metering.Principal, usages []catalog.UsageType) ([]line
 }
 
 // read asks for a line's usage in a part of a month until an instant.
-func (r *reader) read(t *target, l line, in part, until time.Time, window meter.Window, by ...string) ([]meter.UsageRow, error) {
+func (r *reader) read(ctx context.Context, t *target, l line, in part, until time.Time, window meter.Window, by ...string) ([]meter.UsageRow, error) {
 	q := metering.ProductQuery{Product: t.product.ID, UsageType: l.usage, From: in.From, To: until, Window: window, By: by, AsOfSequence: r.sequence}
 	if t.codes != nil {
 		q.Filters = []meter.AttrFilter{{Attribute: cpCodeAttribute, Values: codeTexts(t.codes)}}
 	}
-	return r.service.ContractUsage(r.ctx, t.principal, q, in.Scopes)
+	return r.service.ContractUsage(ctx, t.principal, q, in.Scopes)
 }
 
 // regionKey is by what a part's statistics are split.
@@ -108,11 +107,11 @@ func (l line) stat(match func(meter.UsageRow) bool) stat {
 }
 
 // summaries are the figures of a sub-period, by region.
-func (r *reader) summaries(t *target, lines []line, p part) ([]entry, error) {
+func (r *reader) summaries(ctx context.Context, t *target, lines []line, p part) ([]entry, error) {
 	lines = slices.Clone(lines)
 	var err error
 	for i := range lines {
-		if lines[i].rows, err = r.read(t, lines[i], p, p.To, "", p.regionKey()...); err != nil {
+		if lines[i].rows, err = r.read(ctx, t, lines[i], p, p.To, "", p.regionKey()...); err != nil {
 			return nil, err
 		}
 	}
@@ -129,12 +128,12 @@ func (r *reader) summaries(t *target, lines []line, p part) ([]entry, error) {
 
 // byCode are the figures of a sub-period, by region and CP code. A percentile
 // or a peak is no figure of a CP code.
-func (r *reader) byCode(t *target, lines []line, p part) ([]entry, error) {
+func (r *reader) byCode(ctx context.Context, t *target, lines []line, p part) ([]entry, error) {
 	lines = slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return l.meter.Sampled() })
 	var err error
 	for i := range lines {
 		by := append([]string{cpCodeAttribute}, p.regionKey()...)
-		if lines[i].rows, err = r.read(t, lines[i], p, p.To, "", by...); err != nil {
+		if lines[i].rows, err = r.read(ctx, t, lines[i], p, p.To, "", by...); err != nil {
 			return nil, err
 		}
 	}
