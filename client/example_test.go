@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"odometer/client"
-	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
 	"odometer/internal/surface/native"
 )
 
@@ -30,9 +31,9 @@ func server() (url, key string, stop func()) {
 	dir, err := os.MkdirTemp("", "odometer-example-")
 	check(err)
 	ctx, cancel := context.WithCancel(context.Background())
-	store, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: clock})
+	store, err := store.Open(ctx, filepath.Join(dir, "catalog.db"), store.Options{Clock: clock})
 	check(err)
-	keys, err := catalog.OpenKeys(ctx, store, "")
+	keys, err := keys.Open(ctx, store, "")
 	check(err)
 	key, err = keys.EnsureDefault(ctx, "example")
 	check(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/store"
 	"odometer/internal/surface/akamai/edgegrid"
 )
 
@@ -89,7 +90,7 @@ func applyOffline(t *testing.T, data string) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	store, err := catalog.Open(ctx, catalogPath(data), catalog.Options{Clock: time.Now})
+	store, err := store.Open(ctx, catalogPath(data), store.Options{Clock: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

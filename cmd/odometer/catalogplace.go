@@ -14,8 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/meter"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
+	"odometer/internal/store/records"
 )
 
 // catalogIDFile says that a data directory's catalogue is in PostgreSQL. It
@@ -44,7 +46,7 @@ func (c *CatalogSettings) secretKeyPath(dir string) string {
 	if c.SecretKeyFile != "" {
 		return c.SecretKeyFile
 	}
-	return filepath.Join(dir, catalog.SecretKeyFile)
+	return filepath.Join(dir, keys.SecretKeyFile)
 }
 
 func catalogPath(dir string) string { return filepath.Join(dir, catalogFile) }
@@ -60,7 +62,7 @@ func inPostgres(dir string) (bool, error) {
 
 // openCatalog opens the catalogue of a data directory whose lock is held. One
 // in PostgreSQL has to be this ledger's, and becomes that if it is nobody's.
-func (c *CatalogSettings) openCatalog(ctx context.Context, env *Env, dir string, logger *slog.Logger) (*catalog.Store, error) {
+func (c *CatalogSettings) openCatalog(ctx context.Context, env *Env, dir string, logger *slog.Logger) (*store.Store, error) {
 	if c.Catalog == "" {
 		elsewhere, err := inPostgres(dir)
 		if err != nil {
@@ -84,8 +86,8 @@ func (c *CatalogSettings) openCatalog(ctx context.Context, env *Env, dir string,
 	return store, nil
 }
 
-func (c *CatalogSettings) open(ctx context.Context, env *Env, dsn string, logger *slog.Logger) (*catalog.Store, error) {
-	store, err := catalog.Open(ctx, dsn, catalog.Options{Clock: env.Clock, Logger: logger})
+func (c *CatalogSettings) open(ctx context.Context, env *Env, dsn string, logger *slog.Logger) (*store.Store, error) {
+	store, err := store.Open(ctx, dsn, store.Options{Clock: env.Clock, Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("open the catalogue: %w", err)
 	}
@@ -93,7 +95,7 @@ func (c *CatalogSettings) open(ctx context.Context, env *Env, dsn string, logger
 }
 
 // bindCatalog makes a catalogue in PostgreSQL the one of a data directory.
-func bindCatalog(ctx context.Context, store *catalog.Store, dir string) error {
+func bindCatalog(ctx context.Context, store *store.Store, dir string) error {
 	id, made, err := ledgerID(dir)
 	if err != nil {
 		return err
@@ -168,7 +170,7 @@ func (c *RebindCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	records := catalog.NewRecords(store)
+	records := records.New(store)
 	before, err := store.RebindLedger(ctx, id)
 	if err == nil {
 		// How much older than the catalogue the ledger is nobody knows.

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"odometer/internal/catalog"
+	"odometer/internal/store/keys"
 )
 
 // adminKeyFile is where the first admin key is left, in the data directory,
@@ -50,8 +50,8 @@ func (s *ServerSettings) firstKey(terminal bool) (firstKey, error) {
 }
 
 // key is it in the catalogue's words.
-func (k firstKey) key() catalog.FirstKey {
-	first := catalog.FirstKey{Token: k.given}
+func (k firstKey) key() keys.FirstKey {
+	first := keys.FirstKey{Token: k.given}
 	if k.given == "" && k.file != "" {
 		first.Keep = func(token string) error { return keepKey(k.file, token) }
 	}

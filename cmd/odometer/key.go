@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"odometer/client"
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
+	"odometer/internal/store/keys"
 	"odometer/internal/surface/akamai/edgegrid"
 )
 
@@ -36,7 +38,7 @@ type keyTarget struct {
 const offlineActor = "system:command-line"
 
 // offline runs do on the catalogue of a data directory at rest.
-func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*catalog.Keys, string) error) error {
+func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*keys.Store, string) error) error {
 	release, err := claimData(t.Data)
 	if err != nil {
 		return err
@@ -50,7 +52,7 @@ func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*catalog.Keys
 	if organization == "" {
 		organization = catalog.DefaultOrganization
 	}
-	keys, err := catalog.OpenKeys(ctx, store, t.secretKeyPath(t.Data))
+	keys, err := keys.Open(ctx, store, t.secretKeyPath(t.Data))
 	if err == nil {
 		err = do(keys, organization)
 	}
@@ -84,7 +86,7 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	if c.Data != "" {
-		return c.offline(ctx, env, func(keys *catalog.Keys, organization string) error {
+		return c.offline(ctx, env, func(keys *keys.Store, organization string) error {
 			return c.createOffline(ctx, env, keys, organization, expires)
 		})
 	}
@@ -94,7 +96,7 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 	}
 	n := client.NewKey{Role: c.Role, Customer: c.Customer, Accounts: c.Account, DefaultAID: c.DefaultAID,
 		Sources: c.Source, Strict: c.Strict, Expires: expires, Operator: c.Operator}
-	if c.Kind == string(catalog.KindEdgeGrid) {
+	if c.Kind == string(access.KindEdgeGrid) {
 		key, err := api.CreateEdgeGridKey(ctx, n)
 		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: key.ClientToken, AccessToken: key.AccessToken, Secret: key.ClientSecret}, err)
 	}
@@ -103,8 +105,8 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 }
 
 // draft is the key that the command line says, of no organization yet.
-func (c *KeyCreateCmd) draft() catalog.NewKey {
-	return catalog.NewKey{Role: catalog.Role(c.Role), Kind: catalog.KeyKind(c.Kind), Customer: c.Customer,
+func (c *KeyCreateCmd) draft() access.NewKey {
+	return access.NewKey{Role: access.Role(c.Role), Kind: access.KeyKind(c.Kind), Customer: c.Customer,
 		Accounts: c.Account, DefaultAID: c.DefaultAID, Sources: c.Source, Strict: c.Strict, Operator: c.Operator}
 }
 
@@ -118,14 +120,14 @@ func (c *KeyCreateCmd) checkIdle() error {
 	return usageErrorf("--%s: %s", cmp.Or(flag, member), why)
 }
 
-func (c *KeyCreateCmd) createOffline(ctx context.Context, env *Env, keys *catalog.Keys, organization string, expires time.Time) error {
+func (c *KeyCreateCmd) createOffline(ctx context.Context, env *Env, keys *keys.Store, organization string, expires time.Time) error {
 	n := c.draft()
 	n.Organization, n.Expires = organization, expires
-	if n.Kind == catalog.KindEdgeGrid {
+	if n.Kind == access.KindEdgeGrid {
 		key, credential, err := keys.CreateEdgeGridKey(ctx, n, offlineActor)
 		return printCredential(env.Stdout, key.ID, c.URL, edgegrid.Identity{ClientToken: credential.ClientToken, AccessToken: credential.AccessToken, Secret: credential.ClientSecret}, err)
 	}
-	if n.Role == catalog.RoleAdmin && n.Customer == "" && n.DefaultAID == "" && len(n.Accounts) == 0 && !n.Strict && expires.IsZero() {
+	if n.Role == access.RoleAdmin && n.Customer == "" && n.DefaultAID == "" && len(n.Accounts) == 0 && !n.Strict && expires.IsZero() {
 		key, token, err := keys.MintAdminKey(ctx, organization, offlineActor)
 		return printKey(env.Stdout, key.ID, token, err)
 	}
@@ -185,8 +187,8 @@ func (c *KeyListCmd) Run(ctx context.Context, env *Env) error {
 	}
 	var err error
 	if c.Data != "" {
-		err = c.offline(ctx, env, func(keys *catalog.Keys, organization string) error {
-			return eachKey(ctx, keys, organization, func(k catalog.Key) {
+		err = c.offline(ctx, env, func(keys *keys.Store, organization string) error {
+			return eachKey(ctx, keys, organization, func(k access.Key) {
 				line(k.ID, roleName(string(k.Role), k.Operator), k.Customer, sourcesText(k.Sources.List(), k.Unrestricted), k.Created, k.Expires, k.Revoked, k.LastUsed)
 			})
 		})
@@ -215,7 +217,7 @@ func (c *KeyListCmd) online(ctx context.Context, do func(client.Key)) error {
 	return nil
 }
 
-func eachKey(ctx context.Context, keys *catalog.Keys, organization string, do func(catalog.Key)) error {
+func eachKey(ctx context.Context, keys *keys.Store, organization string, do func(access.Key)) error {
 	for page := (catalog.Page{}); ; {
 		found, err := keys.Keys(ctx, organization, page)
 		if err != nil {
@@ -262,8 +264,8 @@ type KeyRevokeCmd struct {
 // Run revokes the key.
 func (c *KeyRevokeCmd) Run(ctx context.Context, env *Env) error {
 	if c.Data != "" {
-		return c.offline(ctx, env, func(all *catalog.Keys, organization string) error {
-			_, err := all.RevokeKey(ctx, organization, c.ID, catalog.Revocation{Actor: offlineActor, Operator: true, Force: c.Force})
+		return c.offline(ctx, env, func(all *keys.Store, organization string) error {
+			_, err := all.RevokeKey(ctx, organization, c.ID, keys.Revocation{Actor: offlineActor, Operator: true, Force: c.Force})
 			return err
 		})
 	}

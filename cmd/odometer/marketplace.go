@@ -14,6 +14,7 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace"
 	"odometer/internal/marketplace/sender"
+	"odometer/internal/store/records"
 )
 
 // ReporterSettings say whether usage is reported to marketplaces.
@@ -171,6 +172,6 @@ func (s *Server) newReporter(env *Env) (*marketplace.Reporter, error) {
 
 // pauseReporters keeps a restored catalogue from reporting what was reported
 // after its backup.
-func pauseReporters(ctx context.Context, records *catalog.Records) error {
+func pauseReporters(ctx context.Context, records *records.Store) error {
 	return records.PauseReporters(ctx, "the catalogue was restored from a backup: run `odometer report reconcile`")
 }

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
-	"odometer/internal/catalog/postgrestest"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
+	"odometer/internal/store/postgrestest"
 )
 
 // TestCatalogInPostgreSQL runs the server and every command that uses a data
@@ -192,18 +194,18 @@ func postgresBackup(t *testing.T, dsn string) {
 func postgresKeys(t *testing.T, dsn string) {
 	s := fresh(t, "--catalog", dsn)
 	id, token := parseKey(t, must(t, s.as(s.adminKey), "key", "create", "--role", "read"))
-	store, err := catalog.Open(t.Context(), dsn, catalog.Options{Clock: time.Now})
+	store, err := store.Open(t.Context(), dsn, store.Options{Clock: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := catalog.OpenKeys(t.Context(), store, "")
+	all, err := keys.Open(t.Context(), store, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if status := s.status("/api/v1/meters", token); status != http.StatusOK {
 		t.Errorf("before: %d", status)
 	}
-	if _, err := all.RevokeKey(t.Context(), catalog.DefaultOrganization, id, catalog.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
+	if _, err := all.RevokeKey(t.Context(), catalog.DefaultOrganization, id, keys.Revocation{Actor: "test", Operator: true, Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	for status := 0; status != http.StatusUnauthorized; { // the test's own time limit bounds it

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"odometer/internal/catalog"
+	"odometer/internal/store/records"
 	"os"
 	"path/filepath"
 	"time"
@@ -62,7 +62,7 @@ func (c *RestoreCmd) readyCatalogue(ctx context.Context, env *Env, made time.Tim
 	if err != nil {
 		return err
 	}
-	records := catalog.NewRecords(store)
+	records := records.New(store)
 	return errors.Join(pauseReporters(ctx, records), records.RepostGroups(ctx, made.Add(-repostMargin)), store.Close())
 }
 

@@ -12,10 +12,11 @@ import (
 	"sync"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
 	"odometer/internal/surface/akamai"
 	"odometer/internal/surface/akamai/edgegrid"
 	"odometer/internal/surface/fastly"
@@ -67,8 +68,8 @@ const notPosted = "usage record groups are still to be posted to the ledger"
 // stores are the parts of a data directory, opened.
 type stores struct {
 	ledger  *ledger.Ledger
-	catalog *catalog.Store // nil at rest, where it is in PostgreSQL and was not named
-	keys    *catalog.Keys  // of catalog
+	catalog *store.Store // nil at rest, where it is in PostgreSQL and was not named
+	keys    *keys.Store  // of catalog
 
 	secretKeyPath string
 }
@@ -83,7 +84,7 @@ func openStores(ctx context.Context, dir string, where CatalogSettings, limits l
 	if s.catalog, err = where.openCatalog(ctx, env, dir, logger); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
-	if s.keys, err = catalog.OpenKeys(ctx, s.catalog, s.secretKeyPath); err != nil {
+	if s.keys, err = keys.Open(ctx, s.catalog, s.secretKeyPath); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the catalogue: %w", err), s.close())
 	}
 	return s, nil

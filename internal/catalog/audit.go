@@ -43,7 +43,7 @@ type AuditPage struct {
 
 // CheckActor refuses a text that cannot stand for who makes a change.
 func CheckActor(actor string) error {
-	if !PlainText(actor, MaxActorBytes) {
+	if !meter.PlainText(actor, MaxActorBytes) {
 		return meter.Errorf(meter.KindInvalid, "an actor is 1 to %d bytes of UTF-8 without control characters", MaxActorBytes)
 	}
 	return nil

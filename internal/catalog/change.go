@@ -141,7 +141,7 @@ func (have *State) Moves(changes []Change) ([]Move, error) {
 		}
 		var before, after Entitlement
 		if err := json.Unmarshal([]byte(body), &before); err != nil {
-			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: entitlement %s cannot be read", Clip(c.ID))
+			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: entitlement %s cannot be read", meter.Clip(c.ID))
 		}
 		if err := json.Unmarshal(c.After, &after); err != nil {
 			return nil, err

@@ -104,7 +104,7 @@ func (p *problems) add(path, format string, args ...any) {
 // addTwice says that a path has what another has already.
 func (p *problems) addTwice(path string, what any, first itemPlace) {
 	if p.count++; p.count <= MaxProblems {
-		p.told = append(p.told, problem{path: path, text: Clip(fmt.Sprint(what)) + " is also that of ", first: first.String()})
+		p.told = append(p.told, problem{path: path, text: meter.Clip(fmt.Sprint(what)) + " is also that of ", first: first.String()})
 	}
 }
 
@@ -414,7 +414,7 @@ func (d *decoder) decodeStruct(n *yaml.Node, to reflect.Value, lines *lineTree, 
 		inner := at.in(f.name)
 		switch {
 		case !ok || key.Kind != yaml.ScalarNode || key.Anchor != "":
-			lines.names[i] = Clip(key.Value)
+			lines.names[i] = meter.Clip(key.Value)
 			d.wrong(at.in(lines.names[i]), noSuchField)
 		case seen[f.index]:
 			d.wrong(inner, "is given twice")
@@ -482,7 +482,7 @@ func (d *decoder) decodeMap(n *yaml.Node, to reflect.Value, lines *lineTree, at 
 	lines.names, lines.items = make([]string, len(n.Content)/2), make([]lineTree, len(n.Content)/2)
 	for i := range len(n.Content) / 2 {
 		key, value := n.Content[2*i], n.Content[2*i+1]
-		lines.names[i], lines.items[i].line = Clip(key.Value), key.Line
+		lines.names[i], lines.items[i].line = meter.Clip(key.Value), key.Line
 		inner := at.in(lines.names[i])
 		name := reflect.ValueOf(key.Value)
 		if !isText(key) || key.Value == "" || to.MapIndex(name).IsValid() {

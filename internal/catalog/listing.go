@@ -69,8 +69,8 @@ func CheckListings(given []Listing) ([]Listing, error) {
 	for i, l := range given {
 		switch {
 		case l.Partner != PartnerAWS && l.Partner != PartnerAzure && l.Partner != PartnerGCP:
-			return nil, meter.Errorf(meter.KindInvalid, "%s: partner %q: want one of AWS, AZURE, GCP", item("listings", i), Clip(l.Partner))
-		case !PlainText(l.Listing, MaxNounIDBytes):
+			return nil, meter.Errorf(meter.KindInvalid, "%s: partner %q: want one of AWS, AZURE, GCP", item("listings", i), meter.Clip(l.Partner))
+		case !meter.PlainText(l.Listing, MaxNounIDBytes):
 			return nil, meter.Errorf(meter.KindInvalid, "%s: listing: want 1 to %d bytes of UTF-8 without control characters", item("listings", i), MaxNounIDBytes)
 		}
 		out[i] = Listing{Partner: l.Partner, Listing: l.Listing}

@@ -145,7 +145,7 @@ func (n nounsOf[T]) patch(d *Document, c *Customer, id string, given NounFields)
 		return err
 	}
 	if now := n.id(&noun); now != id {
-		return meter.Errorf(meter.KindInvalid, "%s: is %s and does not change; remove the noun and create another", n.field, Clip(id))
+		return meter.Errorf(meter.KindInvalid, "%s: is %s and does not change; remove the noun and create another", n.field, meter.Clip(id))
 	}
 	(*list)[i] = noun
 	return nil
@@ -164,7 +164,7 @@ func NoNoun(r NounRef) error {
 	if r.Kind == NounUnits { // which have no id
 		return meter.Errorf(meter.KindNotFound, "the organization has no units")
 	}
-	return meter.Errorf(meter.KindNotFound, "there is no %s %q", kindName(r.Kind), Clip(r.ID))
+	return meter.Errorf(meter.KindNotFound, "there is no %s %q", kindName(r.Kind), meter.Clip(r.ID))
 }
 
 // overlaid returns the fields of have with those that are given in their place.

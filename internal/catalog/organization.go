@@ -58,9 +58,9 @@ func (o Organization) Validate() error {
 	case !ValidOrganizationID(o.ID):
 		return meter.Errorf(meter.KindInvalid,
 			"an organization's id is 1 to %d letters, digits, '.', '_' or '-', the first a letter or digit", MaxOrganizationIDBytes)
-	case !PlainText(o.Name, MaxNameBytes):
+	case !meter.PlainText(o.Name, MaxNameBytes):
 		return meter.Errorf(meter.KindInvalid, "an organization's name is 1 to %d bytes of UTF-8 without control characters", MaxNameBytes)
-	case !PlainText(o.CustomerAttribute, MaxCustomerAttributeBytes):
+	case !meter.PlainText(o.CustomerAttribute, MaxCustomerAttributeBytes):
 		return meter.Errorf(meter.KindInvalid, "customer_attribute is 1 to %d bytes of UTF-8 without control characters", MaxCustomerAttributeBytes)
 	}
 	return nil

@@ -36,10 +36,10 @@ func (p Period) Validate() error {
 	month, err := time.Parse(PeriodLayout, p.Month)
 	switch {
 	case err != nil:
-		return meter.Errorf(meter.KindInvalid, "%q is not a month such as 2026-01", Clip(p.Month))
+		return meter.Errorf(meter.KindInvalid, "%q is not a month such as 2026-01", meter.Clip(p.Month))
 	case month.AddDate(0, 1, 0).After(p.Closed):
 		return meter.Errorf(meter.KindInvalid, "month %s has not ended", p.Month)
-	case !PlainText(p.Customer, MaxNounIDBytes):
+	case !meter.PlainText(p.Customer, MaxNounIDBytes):
 		return meter.Errorf(meter.KindInvalid, "customer is 1 to %d bytes of UTF-8 without control characters", MaxNounIDBytes)
 	case p.Sequence > math.MaxInt64:
 		return meter.Errorf(meter.KindInvalid, "a sequence is at most %d", int64(math.MaxInt64))

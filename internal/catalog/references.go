@@ -102,7 +102,7 @@ func (s *scope) check(doc *Document) problems {
 	for i, e := range doc.Entitlements {
 		at := item("entitlements", i)
 		if s.customers[e.Customer] == nil {
-			v.problems.add(at+".customer", "there is no customer %q", Clip(e.Customer))
+			v.problems.add(at+".customer", "there is no customer %q", meter.Clip(e.Customer))
 		}
 		s.checkProduct(v, at+".product", e.Product)
 		for j, d := range e.Dimensions {
@@ -117,19 +117,19 @@ func (s *scope) check(doc *Document) problems {
 func (s *scope) checkMeter(v *validator, at, key string, where map[string]string) {
 	m, ok := s.meters[key]
 	if !ok {
-		v.problems.add(at+".meter", "there is no meter %q", Clip(key))
+		v.problems.add(at+".meter", "there is no meter %q", meter.Clip(key))
 		return
 	}
 	for _, attribute := range sortedKeys(where) {
 		if !slices.Contains(m.GroupBy, attribute) {
-			v.problems.add(at+".where."+Clip(attribute), "meter %s does not group by %q", key, Clip(attribute))
+			v.problems.add(at+".where."+meter.Clip(attribute), "meter %s does not group by %q", key, meter.Clip(attribute))
 		}
 	}
 }
 
 func (s *scope) checkProduct(v *validator, at, id string) {
 	if !s.products[id] {
-		v.problems.add(at, "there is no product %q", Clip(id))
+		v.problems.add(at, "there is no product %q", meter.Clip(id))
 	}
 }
 
@@ -141,7 +141,7 @@ func (s *scope) checkCustomer(v *validator, at string, c *Customer) {
 		owner(v, at+".id", c.ID, k.ID, s.contracts)
 		for j, id := range k.Customers {
 			if s.customers[id] == nil {
-				v.problems.add(item(at+".customers", j), "there is no customer %q", Clip(id))
+				v.problems.add(item(at+".customers", j), "there is no customer %q", meter.Clip(id))
 			}
 		}
 		for j, t := range k.Terms {
@@ -154,7 +154,7 @@ func (s *scope) checkCustomer(v *validator, at string, c *Customer) {
 		at := item(at+".cp_codes", i)
 		owner(v, at+".id", c.ID, code.ID, s.codes)
 		if !own.billed[code.Contract] {
-			v.problems.add(at+".contract", "customer %s has no contract %q", Clip(c.ID), Clip(code.Contract))
+			v.problems.add(at+".contract", "customer %s has no contract %q", meter.Clip(c.ID), meter.Clip(code.Contract))
 		}
 		if code.Product != "" {
 			s.checkProduct(v, at+".product", code.Product)
@@ -165,7 +165,7 @@ func (s *scope) checkCustomer(v *validator, at string, c *Customer) {
 		owner(v, at+".id", c.ID, g.ID, s.groups)
 		for j, code := range g.CPCodes {
 			if !own.codes[code] {
-				v.problems.add(item(at+".cp_codes", j), "customer %s has no CP code %d", Clip(c.ID), code)
+				v.problems.add(item(at+".cp_codes", j), "customer %s has no CP code %d", meter.Clip(c.ID), code)
 			}
 		}
 	}
@@ -178,7 +178,7 @@ func (s *scope) checkTests(v *validator, at string, c *Customer, own *customerSc
 	}
 	group := func(at, aid string) {
 		if !own.accountGroups[aid] {
-			v.problems.add(at+".account_group", "customer %s has no account group %q", Clip(c.ID), Clip(aid))
+			v.problems.add(at+".account_group", "customer %s has no account group %q", meter.Clip(c.ID), meter.Clip(aid))
 		}
 	}
 	for i, a := range c.Agents {
@@ -191,9 +191,9 @@ func (s *scope) checkTests(v *validator, at string, c *Customer, own *customerSc
 			a, ok := own.agents[id]
 			switch {
 			case !ok:
-				v.problems.add(item(at+".agents", j), "customer %s has no agent %q", Clip(c.ID), Clip(id))
+				v.problems.add(item(at+".agents", j), "customer %s has no agent %q", meter.Clip(c.ID), meter.Clip(id))
 			case a.Kind != AgentEnterprise:
-				v.problems.add(item(at+".agents", j), "agent %s is of kind %s and runs no tests", Clip(id), a.Kind)
+				v.problems.add(item(at+".agents", j), "agent %s is of kind %s and runs no tests", meter.Clip(id), a.Kind)
 			}
 		}
 	}
@@ -203,7 +203,7 @@ func (s *scope) checkTests(v *validator, at string, c *Customer, own *customerSc
 func owner[ID comparable](v *validator, at, customer string, id ID, has map[ID][]string) {
 	for _, other := range has[id] {
 		if other != customer {
-			v.problems.add(at, "%v is customer %s's", id, Clip(other))
+			v.problems.add(at, "%v is customer %s's", id, meter.Clip(other))
 		}
 	}
 }

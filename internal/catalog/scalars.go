@@ -22,7 +22,7 @@ func ParseDate(text string) (Date, error) {
 		t, err = time.Parse(time.RFC3339Nano, text)
 	}
 	if err != nil || t.Year() < 1 {
-		return Date{}, meter.Errorf(meter.KindInvalid, "%q is not a date such as 2026-01-31 or a time such as 2026-01-31T15:00:00Z", Clip(text))
+		return Date{}, meter.Errorf(meter.KindInvalid, "%q is not a date such as 2026-01-31 or a time such as 2026-01-31T15:00:00Z", meter.Clip(text))
 	}
 	return dateOf(t), nil
 }

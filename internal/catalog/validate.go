@@ -100,7 +100,7 @@ func (p itemPlace) String() string { return item(p.list, p.i) }
 
 // named checks the id and the name of an item of a list.
 func (v *validator) named(list string, i int, id, name string) {
-	if PlainText(id, MaxNounIDBytes) && PlainText(name, MaxNounIDBytes) {
+	if meter.PlainText(id, MaxNounIDBytes) && meter.PlainText(name, MaxNounIDBytes) {
 		return
 	}
 	v.text(item(list, i)+".id", id)
@@ -120,7 +120,7 @@ func (v *validator) text(path, s string) {
 }
 
 func (v *validator) optional(path, s string) {
-	if s != "" && !PlainText(s, MaxNounIDBytes) {
+	if s != "" && !meter.PlainText(s, MaxNounIDBytes) {
 		v.problems.add(path, "want at most %d bytes of UTF-8 without control characters", MaxNounIDBytes)
 	}
 }
@@ -135,13 +135,13 @@ func (v *validator) decimal(path, s string) {
 	case err != nil:
 		v.problems.add(path, "%s", messageOf(err))
 	case q.Sign() < 0:
-		v.problems.add(path, "%q is negative", Clip(s))
+		v.problems.add(path, "%q is negative", meter.Clip(s))
 	}
 }
 
 func (v *validator) oneOf(path, s string, allowed ...string) {
 	if !slices.Contains(allowed, s) {
-		v.problems.add(path, "%q: want one of %s", Clip(s), strings.Join(allowed, ", "))
+		v.problems.add(path, "%q: want one of %s", meter.Clip(s), strings.Join(allowed, ", "))
 	}
 }
 
@@ -181,11 +181,11 @@ func onceAmong[T any, ID comparable](v *validator, seen map[ID]itemPlace, path, 
 func (v *validator) listed(path string, items []string) {
 	seen := make(map[string]bool, len(items))
 	for i, s := range items {
-		if !PlainText(s, MaxNounIDBytes) {
+		if !meter.PlainText(s, MaxNounIDBytes) {
 			v.text(item(path, i), s)
 		}
 		if seen[s] {
-			v.problems.add(item(path, i), "%q is given twice", Clip(s))
+			v.problems.add(item(path, i), "%q is given twice", meter.Clip(s))
 		}
 		seen[s] = true
 	}
@@ -228,8 +228,8 @@ func (v *validator) products(products []Product) {
 // plain says that nothing is wrong with a usage type of the usual kind, of
 // which there may be many.
 func (u *UsageType) plain() bool {
-	return PlainText(u.Name, MaxNounIDBytes) && PlainText(u.Meter, MaxNounIDBytes) &&
-		(u.Unit == "" || PlainText(u.Unit, MaxNounIDBytes)) && u.Scale == "" && len(u.Surfaces) == 0
+	return meter.PlainText(u.Name, MaxNounIDBytes) && meter.PlainText(u.Meter, MaxNounIDBytes) &&
+		(u.Unit == "" || meter.PlainText(u.Unit, MaxNounIDBytes)) && u.Scale == "" && len(u.Surfaces) == 0
 }
 
 func (v *validator) units(u *Units) {
@@ -242,7 +242,7 @@ func (v *validator) units(u *Units) {
 		}
 	}
 	for _, name := range sortedKeys(u.Rates) {
-		at, rate := "units.rates."+Clip(name), u.Rates[name]
+		at, rate := "units.rates."+meter.Clip(name), u.Rates[name]
 		v.optional(at, name)
 		v.decimal(at+".cloud", rate.Cloud)
 		v.decimal(at+".enterprise", rate.Enterprise)
@@ -302,7 +302,7 @@ func (v *validator) dimensions(path string, dimensions []Dimension) {
 
 // plain is UsageType.plain of a dimension.
 func (d *Dimension) plain() bool {
-	if !PlainText(d.Key, MaxNounIDBytes) || !PlainText(d.Name, MaxNounIDBytes) || d.Meter == "" && (len(d.Where) > 0 || d.Scale != "") {
+	if !meter.PlainText(d.Key, MaxNounIDBytes) || !meter.PlainText(d.Name, MaxNounIDBytes) || d.Meter == "" && (len(d.Where) > 0 || d.Scale != "") {
 		return false
 	}
 	for _, s := range []string{d.UnitPrice, d.ListPrice, d.Included, d.Scale} {
@@ -323,7 +323,7 @@ func (v *validator) listing(at string, e Entitlement) {
 		given          bool
 	}{{"aws", PartnerAWS, e.AWS != nil}, {"azure", PartnerAzure, e.Azure != nil}, {"gcp", PartnerGCP, e.GCP != nil}} {
 		if l.given && l.partner != e.Partner {
-			v.problems.add(at+"."+l.field, "the partner is %s", Clip(e.Partner))
+			v.problems.add(at+"."+l.field, "the partner is %s", meter.Clip(e.Partner))
 		}
 	}
 	if e.AWS != nil {

@@ -29,7 +29,7 @@ func (v *validator) form(path, s string, want *regexp.Regexp, words string) {
 		return
 	}
 	if len(s) > MaxNounIDBytes || !want.MatchString(s) {
-		v.problems.add(path, "%q: want %s", Clip(s), words)
+		v.problems.add(path, "%q: want %s", meter.Clip(s), words)
 	}
 }
 
@@ -86,7 +86,7 @@ func (v *validator) gcpListing(at string, e Entitlement) {
 		dimensions[d.Key] = true
 	}
 	for _, key := range sortedKeys(g.Metrics) {
-		at := at + ".metrics." + Clip(key)
+		at := at + ".metrics." + meter.Clip(key)
 		v.form(at+".name", g.Metrics[key].Name, gcpMetric, "the name of a metric")
 		v.oneOf(at+".type", g.Metrics[key].Type, "INT64", "DOUBLE")
 		if !dimensions[key] {
@@ -112,7 +112,7 @@ func checkLicences(doc *Document, changes []Change) error {
 		if had == nil {
 			first[e.Account()] = e
 		} else if had.AWS.ProductCode != e.AWS.ProductCode && (changed[e.ID] || changed[had.ID]) {
-			return meter.Errorf(meter.KindInvalid, "entitlement %s: the licence and account are those of entitlement %s, whose product_code is another", Clip(e.ID), Clip(had.ID))
+			return meter.Errorf(meter.KindInvalid, "entitlement %s: the licence and account are those of entitlement %s, whose product_code is another", meter.Clip(e.ID), meter.Clip(had.ID))
 		}
 	}
 	return nil

@@ -12,30 +12,36 @@ import (
 // in folders below it. "..." takes the folders below too, "*" is everything.
 // Tests are free, but for the rules further down.
 //
-// Surfaces use the words of the pure rooms as they are: meter, catalog (nouns;
+// Surfaces use the words of the pure rooms as they are: meter, access, billing, catalog (nouns;
 // no surface has a store to read) and cloudevents (how a request holds events).
 var importTable = map[string][]string{
-	"internal/strictjson":          {},
-	"internal/csvtext":             {},
-	"internal/fixedtest":           {},
-	"internal/share":               {},
-	"internal/meter":               {"internal/strictjson"},
-	"internal/ledger":              {"internal/meter", "internal/share", "internal/ledger/..."},
-	"internal/ledger/block":        {"internal/meter"},
-	"internal/ledger/disk":         {"internal/meter"},
-	"internal/ledger/log":          {"internal/meter", "internal/ledger/block", "internal/ledger/disk"},
-	"internal/rating":              {"internal/meter"},
-	"internal/cloudevents":         {"internal/meter", "internal/ledger/block"},
-	"internal/catalog":             {"internal/meter", "internal/strictjson"},
-	"internal/catalog/catalogtest": {"internal/catalog", "internal/meter", "internal/fixedtest"},
-	"internal/metering":            {"internal/meter", "internal/ledger/...", "internal/catalog", "internal/cloudevents", "internal/rating", "internal/share"},
-	"internal/marketplace":         {"internal/meter", "internal/catalog", "internal/metering", "internal/rating"},
+	"internal/strictjson":      {},
+	"internal/csvtext":         {},
+	"internal/fixedtest":       {},
+	"internal/share":           {},
+	"internal/meter":           {"internal/strictjson"},
+	"internal/ledger":          {"internal/meter", "internal/share", "internal/ledger/..."},
+	"internal/ledger/block":    {"internal/meter"},
+	"internal/ledger/disk":     {"internal/meter"},
+	"internal/ledger/log":      {"internal/meter", "internal/ledger/block", "internal/ledger/disk"},
+	"internal/rating":          {"internal/meter"},
+	"internal/cloudevents":     {"internal/meter", "internal/ledger/block"},
+	"internal/access":          {"internal/meter"},
+	"internal/billing":         {"internal/meter"},
+	"internal/catalog":         {"internal/meter", "internal/strictjson"},
+	"internal/store":           {"internal/meter", "internal/catalog"},
+	"internal/store/checksum":  {"internal/meter"},
+	"internal/store/keys":      {"internal/meter", "internal/access", "internal/catalog", "internal/store", "internal/store/sqlfile"},
+	"internal/store/records":   {"internal/meter", "internal/billing", "internal/catalog", "internal/store", "internal/store/sqlfile"},
+	"internal/store/storetest": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store/...", "internal/fixedtest"},
+	"internal/metering":        {"internal/meter", "internal/ledger/...", "internal/access", "internal/billing", "internal/catalog", "internal/store/...", "internal/cloudevents", "internal/rating", "internal/share"},
+	"internal/marketplace":     {"internal/meter", "internal/billing", "internal/catalog", "internal/store", "internal/store/records", "internal/metering", "internal/rating"},
 	// What is sent and what is simulated knows nothing of what decides.
 	"internal/marketplace/sender":    {"internal/meter"},
 	"internal/marketplace/simulator": {"internal/meter"},
 	"internal/httpserver":            {"internal/meter", "internal/metering", "internal/share"},
-	"internal/surface":               {"internal/meter", "internal/catalog", "internal/cloudevents", "internal/metering", "internal/httpserver", "internal/strictjson", "internal/csvtext"},
-	"internal/surface/surfacetest":   {"internal/meter", "internal/cloudevents", "internal/ledger", "internal/catalog", "internal/metering", "internal/httpserver", "internal/fixedtest"},
+	"internal/surface":               {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/cloudevents", "internal/metering", "internal/httpserver", "internal/strictjson", "internal/csvtext"},
+	"internal/surface/surfacetest":   {"internal/meter", "internal/cloudevents", "internal/ledger", "internal/access", "internal/catalog", "internal/store", "internal/store/keys", "internal/metering", "internal/httpserver", "internal/fixedtest"},
 	"internal/console":               {},
 	"internal/intake":                {"internal/meter"},
 	"internal/intake/intaketest":     {},
@@ -59,6 +65,7 @@ var importRules = []rule{
 		"internal/metering.UnattributedCustomer": "names a reason of its own, whose text is the attribute's",
 	}},
 	{name: "only the ledger names Pebble", check: pebbleImports},
+	{name: "only the store writes SQL", check: sqlOutsideStore},
 	{name: "no store imports HTTP", check: httpInStores},
 	{name: "only cmd reads flags and environment", check: settingsOutsideCmd},
 }
@@ -104,7 +111,7 @@ func importsOutsideTable(t *tree) []violation {
 }
 
 func mayImport(allowed []string, home, dir, target string) bool {
-	// A package of tests next to what it tests, such as catalog/catalogtest.
+	// A package of tests next to what it tests, such as postgrestest.
 	if within(target, dir) || strings.HasSuffix(dir, "test") && target == path.Dir(dir) {
 		return true
 	}
@@ -208,10 +215,20 @@ func pebbleImports(t *tree) []violation {
 	return found
 }
 
+func sqlOutsideStore(t *tree) []violation {
+	var found []violation
+	t.eachImport(func(f *goFile, imported, where string) {
+		if within(imported, "database/sql") && !within(f.dir, "internal/store") && !f.isTest() {
+			found = append(found, violation{where, f.path, "imports " + imported})
+		}
+	})
+	return found
+}
+
 func httpInStores(t *tree) []violation {
 	var found []violation
 	t.eachImport(func(f *goFile, imported, where string) {
-		if within(imported, "net/http") && within(f.dir, "internal/meter", "internal/ledger", "internal/cloudevents", "internal/catalog") {
+		if within(imported, "net/http") && within(f.dir, "internal/meter", "internal/ledger", "internal/cloudevents", "internal/catalog", "internal/store") {
 			found = append(found, violation{where, f.path, "imports " + imported})
 		}
 	})

@@ -43,7 +43,7 @@ type document struct{ path, text string }
 func (f *goFile) isTest() bool { return strings.HasSuffix(f.path, "_test.go") }
 
 // isTestSupport says whether the file is part of tests, or of a package that
-// only tests import, such as catalogtest.
+// only tests import, such as storetest.
 func (f *goFile) isTestSupport() bool {
 	return f.isTest() || strings.HasSuffix(f.dir, "test") || within(f.dir, "bench", "compat")
 }

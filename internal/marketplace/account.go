@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/meter"
@@ -47,10 +48,10 @@ func listingOf(l sender.Line) string {
 
 // allowed says which lines an operator lets their organizations send. It reads
 // what is allowed once for each listing.
-func (r *Reporter) allowed(ctx context.Context) func(*catalog.Line) bool {
+func (r *Reporter) allowed(ctx context.Context) func(*billing.Line) bool {
 	type key struct{ organization, partner, listing string }
 	known := map[key]bool{}
-	return func(l *catalog.Line) bool {
+	return func(l *billing.Line) bool {
 		var t sender.Line
 		if err := json.Unmarshal(l.Target, &t); err != nil || listingOf(t) == "" {
 			return true // nobody is billed by it
@@ -114,9 +115,9 @@ func formatOf(e *catalog.Entitlement, dimension string) rating.Format {
 
 // mappingOf is a partner's mapping. Values that cannot be read were refused
 // when they were set.
-func mappingOf(c catalog.MeteringConfig) rating.Mapping {
+func mappingOf(c billing.MeteringConfig) rating.Mapping {
 	m := rating.Mapping{Enabled: c.EnableMapping, V1: map[string]rating.Destination{}, V2: map[string][]rating.Destination{}}
-	to := func(v catalog.MappingValue) rating.Destination {
+	to := func(v billing.MappingValue) rating.Destination {
 		multiplier, err := meter.ParseDecimal(v.Multiplier)
 		if err != nil {
 			multiplier = meter.Decimal{}

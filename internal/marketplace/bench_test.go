@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
@@ -29,13 +30,13 @@ func BenchmarkHour(b *testing.B) {
 			yaml.WriteString(entitlement(fmt.Sprint("e", i), clouds[i%3], fmt.Sprint("account-", i), ""))
 		}
 		s.apply(yaml.String())
-		groups := make([]catalog.RecordGroup, 0, catalog.MaxGroups)
+		groups := make([]billing.RecordGroup, 0, billing.MaxGroups)
 		for i := range benchEntitlements {
-			groups = append(groups, catalog.RecordGroup{ID: fmt.Sprint("g", i), Entitlement: fmt.Sprint("e", i), Customer: "acme", Buyer: "acme", Product: "cdn",
-				Partner: []string{catalog.PartnerAWS, catalog.PartnerAzure, catalog.PartnerGCP}[i%3], Status: catalog.GroupCreated, Usage: ten, Source: "API",
+			groups = append(groups, billing.RecordGroup{ID: fmt.Sprint("g", i), Entitlement: fmt.Sprint("e", i), Customer: "acme", Buyer: "acme", Product: "cdn",
+				Partner: []string{catalog.PartnerAWS, catalog.PartnerAzure, catalog.PartnerGCP}[i%3], Status: billing.GroupCreated, Usage: ten, Source: "API",
 				Records: map[string]meter.Decimal{"gb": meter.NewDecimal(int64(i + 1)), "seat": meter.NewDecimal(2)}})
-			if len(groups) == catalog.MaxGroups {
-				_, _, err := s.records.CreateRecordGroups(context.Background(), org, groups, catalog.Idempotency{})
+			if len(groups) == billing.MaxGroups {
+				_, _, err := s.records.CreateRecordGroups(context.Background(), org, groups, billing.Idempotency{})
 				s.must(err)
 				groups = groups[:0]
 			}

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"slices"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/rating"
+	"odometer/internal/store/records"
 )
 
 // aggregatedRecord is one aggregate of a billable metric, in the form in which
@@ -29,14 +31,14 @@ type uniqueResult struct {
 // billed is what became of the records of billable metrics in an hour.
 type billed struct {
 	records  []aggregatedRecord
-	unbilled []catalog.SeenItem
+	unbilled []billing.SeenItem
 	messages []string
 }
 
 // billable aggregates the records of billable metrics and adds what their
 // metrics are mapped to. Each dimension has its own aggregate, of the groups
 // for which it is not settled yet.
-func (a *account) billable(e *catalog.Entitlement, b *bucket, portion func(string) *catalog.Portion) (billed, error) {
+func (a *account) billable(e *catalog.Entitlement, b *bucket, portion func(string) *billing.Portion) (billed, error) {
 	var out billed
 	dimensions := map[string]rating.Dimension{}
 	for i := range e.Dimensions {
@@ -124,7 +126,7 @@ func addShown(all []shownSplits, splits []rating.Split, dimension string) []show
 }
 
 // metricsOf are the metrics of which groups hold records, ascending.
-func metricsOf(groups []catalog.RecordGroup) []string {
+func metricsOf(groups []billing.RecordGroup) []string {
 	var ids []string
 	for _, g := range groups {
 		for _, r := range g.Billable {
@@ -160,17 +162,17 @@ func (a *account) aggregate(e *catalog.Entitlement, m meter.Meter, b *bucket, di
 		}
 	}
 	return rating.Aggregate(m, rated, func(group string, item rating.DayItem) bool {
-		return a.state.Seen[e.ID][catalog.SeenKey{Dimension: dimension, Item: catalog.SeenItem{Metric: m.Key, Split: group, Day: item.Day, Value: item.Value}}]
+		return a.state.Seen[e.ID][records.SeenKey{Dimension: dimension, Item: billing.SeenItem{Metric: m.Key, Split: group, Day: item.Day, Value: item.Value}}]
 	})
 }
 
 // saw remembers new items for the next hours of this pass and returns them.
-func (a *account) saw(entitlement, dimension, metric string, splits []rating.Split) []catalog.SeenItem {
-	var items []catalog.SeenItem
+func (a *account) saw(entitlement, dimension, metric string, splits []rating.Split) []billing.SeenItem {
+	var items []billing.SeenItem
 	for _, s := range splits {
 		for _, n := range s.NewItems {
-			item := catalog.SeenItem{Metric: metric, Split: s.Group, Day: n.Day, Value: n.Value}
-			a.state.Seen[entitlement][catalog.SeenKey{Dimension: dimension, Item: item}] = true
+			item := billing.SeenItem{Metric: metric, Split: s.Group, Day: n.Day, Value: n.Value}
+			a.state.Seen[entitlement][records.SeenKey{Dimension: dimension, Item: item}] = true
 			items = append(items, item)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
@@ -20,9 +21,9 @@ func (s *shop) hourOf(r *Reporter, start time.Time) {
 	s.run(r)
 }
 
-func (s *shop) gb(m *markets, entitlement string) catalog.Balance {
+func (s *shop) gb(m *markets, entitlement string) billing.Balance {
 	s.t.Helper()
-	return s.balance(m)[catalog.DimensionKey{Entitlement: entitlement, Dimension: "gb"}]
+	return s.balance(m)[billing.DimensionKey{Entitlement: entitlement, Dimension: "gb"}]
 }
 
 // TestCreditCommitIncluded over hours: each is used up in turn, once, and what
@@ -32,9 +33,9 @@ func TestCreditCommitIncluded(t *testing.T) {
 	s := newShop(t)
 	s.apply(product + strings.Replace(entitlement("e", simulator.AWS, "a", `, included: "100"`), "starts: 2026-01-01,",
 		`starts: 2026-01-01, terms: [{id: t1, starts: 2026-01-01, commit: "10", included_per: month}],`, 1))
-	_, err := s.records.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true}}, "test")
+	_, err := s.records.PutMeteringConfigs(context.Background(), org, []billing.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true}}, "test")
 	s.must(err)
-	_, err = s.records.AddCredit(context.Background(), org, "e", meter.NewDecimal(4), catalog.Idempotency{}, "test")
+	_, err = s.records.AddCredit(context.Background(), org, "e", meter.NewDecimal(4), billing.Idempotency{}, "test")
 	s.must(err)
 	m := newMarkets(t, s.clock, 1)
 	r := s.reporter(m, "one")
@@ -45,7 +46,7 @@ func TestCreditCommitIncluded(t *testing.T) {
 		at := ten.Add(time.Duration(i) * time.Hour)
 		g := s.post("e", "gb="+c.usage, at)
 		s.hourOf(r, at)
-		s.wantStatus(g, catalog.GroupReported)
+		s.wantStatus(g, billing.GroupReported)
 		if got := m.Total("a", "gb"); got.String() != c.accepted {
 			t.Errorf("hour %d: accepted %s, want %s", i, got, c.accepted)
 		}
@@ -78,17 +79,17 @@ func TestWhatIsOpenIsNotGivenTwice(t *testing.T) {
 	first := s.post("e", "gb=90.5 seat=1", ten) // all included; the seat is sent, and throttled
 	s.post("e", "gb=20", ten)                   // 10.5 over
 	s.hourOf(r, ten)
-	s.wantStatus(first, catalog.GroupReportPending)
-	s.must(s.records.SetReporter(context.Background(), org, catalog.ReporterState{Paused: true}, "test"))
+	s.wantStatus(first, billing.GroupReportPending)
+	s.must(s.records.SetReporter(context.Background(), org, billing.ReporterState{Paused: true}, "test"))
 	second := s.post("e", "gb=30", ten.Add(time.Hour))
-	s.must(s.records.SetReporter(context.Background(), org, catalog.ReporterState{}, "test"))
+	s.must(s.records.SetReporter(context.Background(), org, billing.ReporterState{}, "test"))
 	m.Suspend("a", true)
 	m.Next(simulator.AWS, simulator.FaultThrottle) // the second hour stays open too
 	s.hourOf(r, ten.Add(time.Hour))
 	s.clock.Advance(2 * time.Minute)
 	s.run(r)
-	s.wantStatus(first, catalog.GroupReportFailed)
-	s.wantStatus(second, catalog.GroupReportFailed)
+	s.wantStatus(first, billing.GroupReportFailed)
+	s.wantStatus(second, billing.GroupReportFailed)
 	if b := s.gb(m, "e"); b.Failed.String() != "140.5" || !b.Absorbed.IsZero() {
 		t.Errorf("%+v", b)
 	}
@@ -107,16 +108,16 @@ func TestBillableMetrics(t *testing.T) {
 		"users": `{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`,
 		"other": `{"key":"other","event_type":"suger.metric.other","aggregation":"COUNT"}`,
 	} {
-		_, err := s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: id, Definition: json.RawMessage(definition), Info: json.RawMessage(`{}`)})
+		_, err := s.records.CreateBillableMetric(ctx, org, billing.BillableMetric{ID: id, Definition: json.RawMessage(definition), Info: json.RawMessage(`{}`)})
 		s.must(err)
 	}
 	users := func(at time.Time, names ...string) string {
-		g := catalog.RecordGroup{ID: fmt.Sprint("u", at.Unix(), names[0]), Entitlement: "e-aws", Customer: "acme", Buyer: "acme", Partner: catalog.PartnerAWS, Product: "cdn",
-			Status: catalog.GroupCreated, Usage: at, Source: "API", Billable: []catalog.BillableRecord{{Metric: "other"}}}
+		g := billing.RecordGroup{ID: fmt.Sprint("u", at.Unix(), names[0]), Entitlement: "e-aws", Customer: "acme", Buyer: "acme", Partner: catalog.PartnerAWS, Product: "cdn",
+			Status: billing.GroupCreated, Usage: at, Source: "API", Billable: []billing.BillableRecord{{Metric: "other"}}}
 		for _, name := range names {
-			g.Billable = append(g.Billable, catalog.BillableRecord{Metric: "users", Properties: json.RawMessage(`{"user":"` + name + `"}`)})
+			g.Billable = append(g.Billable, billing.BillableRecord{Metric: "users", Properties: json.RawMessage(`{"user":"` + name + `"}`)})
 		}
-		_, _, err := s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{g}, catalog.Idempotency{})
+		_, _, err := s.records.CreateRecordGroups(ctx, org, []billing.RecordGroup{g}, billing.Idempotency{})
 		s.must(err)
 		return g.ID
 	}
@@ -127,22 +128,22 @@ func TestBillableMetrics(t *testing.T) {
 	m.Suspend("aws-1", true)
 	refused := users(ten.Add(time.Hour), "bob", "cid")
 	s.hourOf(r, ten.Add(time.Hour))
-	s.wantStatus(refused, catalog.GroupReportFailed)
+	s.wantStatus(refused, billing.GroupReportFailed)
 	m.Suspend("aws-1", false)
 	third := users(ten.Add(2*time.Hour), "cid", "dan")
 	s.hourOf(r, ten.Add(2*time.Hour))
-	s.wantStatus(third, catalog.GroupReported)
+	s.wantStatus(third, billing.GroupReported)
 	_, err := s.records.RetryRecordGroup(ctx, org, refused, "test")
 	s.must(err)
 	s.hourOf(r, ten.Add(3*time.Hour))
-	s.wantStatus(refused, catalog.GroupReported)
+	s.wantStatus(refused, billing.GroupReported)
 	users(ten.Add(24*time.Hour), "ann") // another day
 	s.hourOf(r, ten.Add(24*time.Hour))
 	if seats, gb := m.Total("aws-1", "seat"), m.Total("aws-1", "gb"); seats.String() != "5" || gb.String() != "10" {
 		t.Errorf("%s seats and %s GB, want 5 and 10", seats, gb)
 	}
 	s.agree(m)
-	page, err := s.records.Reports(ctx, org, catalog.ReportFilter{From: ten, To: ten.AddDate(0, 0, 9)}, 0, 10)
+	page, err := s.records.Reports(ctx, org, billing.ReportFilter{From: ten, To: ten.AddDate(0, 0, 9)}, 0, 10)
 	s.must(err)
 	first := page.Items[len(page.Items)-1]
 	for _, text := range []string{`"key":"users","quantity":2,`, `"key":"other","quantity":1,`, `"newItems":{"ann":true,"bob":true}`} {
@@ -206,12 +207,12 @@ func TestWindowCloses(t *testing.T) {
 		cloud, fault, status, total string
 		lateHour                    bool
 	}{
-		{simulator.AWS, simulator.FaultThrottle, catalog.GroupReported, "3", true},
-		{simulator.Azure, simulator.FaultThrottle, catalog.GroupReported, "3", true},
-		{simulator.GCP, simulator.FaultThrottle, catalog.GroupReportPending, "0", false},
-		{simulator.AWS, simulator.FaultDrop, catalog.GroupReportPending, "3", false},
-		{simulator.Azure, simulator.FaultDrop, catalog.GroupReported, "3", false},
-		{simulator.GCP, simulator.FaultDrop, catalog.GroupReported, "3", false},
+		{simulator.AWS, simulator.FaultThrottle, billing.GroupReported, "3", true},
+		{simulator.Azure, simulator.FaultThrottle, billing.GroupReported, "3", true},
+		{simulator.GCP, simulator.FaultThrottle, billing.GroupReportPending, "0", false},
+		{simulator.AWS, simulator.FaultDrop, billing.GroupReportPending, "3", false},
+		{simulator.Azure, simulator.FaultDrop, billing.GroupReported, "3", false},
+		{simulator.GCP, simulator.FaultDrop, billing.GroupReported, "3", false},
 	} {
 		s := newShop(t)
 		s.apply(oneEach(""))
@@ -239,7 +240,7 @@ func TestWindowCloses(t *testing.T) {
 		if e := m.Ledger(); len(e) > 0 && e[0].Hour.After(ten) != c.lateHour {
 			t.Errorf("%s: %+v", name, e)
 		}
-		if c.status == catalog.GroupReportPending {
+		if c.status == billing.GroupReportPending {
 			if b := s.gb(m, "e-"+c.cloud); b.Parked.String() != "3" {
 				t.Errorf("%s: %+v", name, b)
 			}

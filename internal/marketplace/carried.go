@@ -6,9 +6,11 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/rating"
+	"odometer/internal/store/records"
 )
 
 // Why what is carried, or read of a meter, waits for a person.
@@ -24,9 +26,9 @@ func (p *pass) findCarried(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sums := map[catalog.DimensionKey]meter.Decimal{}
+	sums := map[billing.DimensionKey]meter.Decimal{}
 	for _, c := range all {
-		k := catalog.DimensionKey{Entitlement: c.Entitlement, Dimension: c.Dimension}
+		k := billing.DimensionKey{Entitlement: c.Entitlement, Dimension: c.Dimension}
 		sums[k] = sums[k].Add(c.Amount)
 	}
 	for k, amount := range sums {
@@ -80,15 +82,15 @@ func (p *pass) lastHour(e *catalog.Entitlement) (time.Time, bool) {
 func (a *account) available(id, dimension string) map[string]meter.Decimal {
 	open := map[string]meter.Decimal{}
 	for i := range a.state.Open[id] {
-		a.state.Open[id][i].Each(func(k catalog.BalanceKey, by meter.Decimal) {
-			if k.Kind == catalog.BalanceCarry && k.Dimension == dimension {
+		a.state.Open[id][i].Each(func(k billing.BalanceKey, by meter.Decimal) {
+			if k.Kind == billing.BalanceCarry && k.Dimension == dimension {
 				open[k.Term] = open[k.Term].Add(by)
 			}
 		})
 	}
 	out := map[string]meter.Decimal{}
 	for k, amount := range a.state.Balances[id] {
-		if k.Kind != catalog.BalanceCarry || k.Dimension != dimension {
+		if k.Kind != billing.BalanceCarry || k.Dimension != dimension {
 			continue
 		}
 		if open[k.Term].Sign() < 0 {
@@ -103,14 +105,14 @@ func (a *account) available(id, dimension string) map[string]meter.Decimal {
 
 // waits says whether a portion that is being sent may still move what a dimension carries.
 func (a *account) waits(id, dimension string) bool {
-	return slices.ContainsFunc(a.state.Open[id], func(p catalog.Portion) bool { return p.Dimension == dimension && p.State == catalog.LineFrozen })
+	return slices.ContainsFunc(a.state.Open[id], func(p billing.Portion) bool { return p.Dimension == dimension && p.State == billing.LineFrozen })
 }
 
 // carry makes reports of what is carried and no usage takes along: an amount
 // that can be sent is billed in the hours after the last that was reported of
 // the account, and one that can be sent no more waits for a person.
-func (a *account) carry(last, until time.Time) ([]catalog.FrozenReport, error) {
-	var reports []catalog.FrozenReport
+func (a *account) carry(last, until time.Time) ([]records.FrozenReport, error) {
+	var reports []records.FrozenReport
 	one := func(to place, buckets map[string]*bucket) error {
 		if len(buckets) == 0 || !a.wanted(to) {
 			return nil

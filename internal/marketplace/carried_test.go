@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/metering"
@@ -71,7 +72,7 @@ func TestWhatAzureHoldsLessIsBilled(t *testing.T) {
 func TestWhatIsCarriedAtTheEnd(t *testing.T) {
 	eachCloud(t, func(t *testing.T, s *shop, m *markets, cloud string) {
 		ending := product + strings.Replace(entitlement("e", cloud, "a", ""), "starts: 2026-01-01", "starts: 2026-01-01, ends: 2026-11-20T11:00:00Z", 1)
-		for _, as := range []string{catalog.LineElsewhere, catalog.LineMoved} {
+		for _, as := range []string{billing.LineElsewhere, billing.LineMoved} {
 			start := s.clock.Now().Truncate(time.Hour)
 			s.apply(strings.ReplaceAll(ending, "2026-11-20T11:00:00Z", start.Add(time.Hour).Format(time.RFC3339)))
 			r := s.reporter(m, "one")
@@ -84,14 +85,14 @@ func TestWhatIsCarriedAtTheEnd(t *testing.T) {
 			s.clock.Set(start.Add(26 * time.Hour))
 			s.run(r)
 			got := s.stuck()
-			if len(got) != 1 || got[0].State != catalog.LineParked || got[0].Usage.String() != carried || got[0].Message != overReason || s.gauge(r, partners[cloud], catalog.LineParked) != 1 {
+			if len(got) != 1 || got[0].State != billing.LineParked || got[0].Usage.String() != carried || got[0].Message != overReason || s.gauge(r, partners[cloud], billing.LineParked) != 1 {
 				t.Fatalf("%+v", got)
 			}
 			if b := s.gb(m, "e"); b.Parked.String() != carried || !b.Carry.IsZero() {
 				t.Errorf("%+v", b)
 			}
 			s.must(s.service.ResolveReport(context.Background(), metering.Job(org, "test"), got[0].Report, "gb", as))
-			if b := s.gb(m, "e"); as == catalog.LineMoved && b.Carry.String() != carried || as == catalog.LineElsewhere && !b.Carry.IsZero() || len(s.stuck()) != 0 {
+			if b := s.gb(m, "e"); as == billing.LineMoved && b.Carry.String() != carried || as == billing.LineElsewhere && !b.Carry.IsZero() || len(s.stuck()) != 0 {
 				t.Errorf("%s: %+v", as, b)
 			}
 			s.agree(m)
@@ -115,14 +116,14 @@ func TestWhatIsCarriedAndRefused(t *testing.T) {
 		s.agree(m)
 	}
 	got := s.stuck()
-	if len(got) != 1 || got[0].State != catalog.LineRefused || got[0].Usage.String() != "852516353" {
+	if len(got) != 1 || got[0].State != billing.LineRefused || got[0].Usage.String() != "852516353" {
 		t.Fatalf("%+v", got)
 	}
 	if b := s.gb(m, "e-aws"); b.Failed.String() != "852516353" || !b.Carry.IsZero() {
 		t.Errorf("%+v", b)
 	}
 	m.Suspend("aws-1", false)
-	s.must(s.service.ResolveReport(context.Background(), metering.Job(org, "test"), got[0].Report, "gb", catalog.LineMoved))
+	s.must(s.service.ResolveReport(context.Background(), metering.Job(org, "test"), got[0].Report, "gb", billing.LineMoved))
 	s.hourOf(r, ten.Add(5*time.Hour))
 	if m.Total("aws-1", "gb").String() != "3000000000" || len(s.stuck()) != 0 {
 		t.Errorf("%+v", m.Ledger())
@@ -155,10 +156,10 @@ func TestWhatAMeterReadIsReadAgainWhenItIsMoved(t *testing.T) {
 				m.holds("a", "gb", "-1") // a person has to decide
 				s.hourOf(r, ten)
 				got := s.stuck()
-				if len(got) != 1 || got[0].State != catalog.LineParked {
+				if len(got) != 1 || got[0].State != billing.LineParked {
 					t.Fatalf("%s: %+v", key, got)
 				}
-				s.must(s.service.ResolveReport(context.Background(), metering.Job(org, "test"), got[0].Report, "gb", catalog.LineMoved))
+				s.must(s.service.ResolveReport(context.Background(), metering.Job(org, "test"), got[0].Report, "gb", billing.LineMoved))
 				m.set(passOn)
 			} else {
 				m.Next(simulator.Azure, simulator.FaultThrottle)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
@@ -21,16 +22,16 @@ func TestValuesOfARefusedReportAreNewAgain(t *testing.T) {
 	ctx := context.Background()
 	whole := oneEach("")
 	s.apply(strings.ReplaceAll(whole, ", seat: {name: seat, type: DOUBLE}", ""))
-	_, err := s.records.PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: catalog.PartnerGCP, EnableMapping: true,
-		MappingV2: map[string][]catalog.MappingValue{"users": {{Dimension: "seat"}}}}}, "test")
+	_, err := s.records.PutMeteringConfigs(ctx, org, []billing.MeteringConfig{{Partner: catalog.PartnerGCP, EnableMapping: true,
+		MappingV2: map[string][]billing.MappingValue{"users": {{Dimension: "seat"}}}}}, "test")
 	s.must(err)
-	_, err = s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
+	_, err = s.records.CreateBillableMetric(ctx, org, billing.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
 		Definition: json.RawMessage(`{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`)})
 	s.must(err)
 	users := func(id, name string, at time.Time) {
-		_, _, err = s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: id, Entitlement: "e-gcp", Customer: "acme", Buyer: "acme",
-			Partner: catalog.PartnerGCP, Product: "cdn", Status: catalog.GroupCreated, Usage: at, Source: "API",
-			Billable: []catalog.BillableRecord{{Metric: "users", Properties: json.RawMessage(`{"user":"` + name + `"}`)}}}}, catalog.Idempotency{})
+		_, _, err = s.records.CreateRecordGroups(ctx, org, []billing.RecordGroup{{ID: id, Entitlement: "e-gcp", Customer: "acme", Buyer: "acme",
+			Partner: catalog.PartnerGCP, Product: "cdn", Status: billing.GroupCreated, Usage: at, Source: "API",
+			Billable: []billing.BillableRecord{{Metric: "users", Properties: json.RawMessage(`{"user":"` + name + `"}`)}}}}, billing.Idempotency{})
 		s.must(err)
 	}
 	m := newMarkets(t, s.clock, 1)
@@ -38,8 +39,8 @@ func TestValuesOfARefusedReportAreNewAgain(t *testing.T) {
 	users("u", "ann", ten)
 	users("v", "ann", ten.Add(time.Hour)) // frozen in the same pass
 	s.hourOf(r, ten.Add(time.Hour))
-	s.wantStatus("u", catalog.GroupReportFailed)
-	s.wantStatus("v", catalog.GroupReportFailed)
+	s.wantStatus("u", billing.GroupReportFailed)
+	s.wantStatus("v", billing.GroupReportFailed)
 	s.clock.Set(ten.Add(2 * time.Hour))
 	s.apply(whole)
 	_, err = s.records.RetryRecordGroup(ctx, org, "v", "test")
@@ -51,7 +52,7 @@ func TestValuesOfARefusedReportAreNewAgain(t *testing.T) {
 	}
 	if b, err := s.records.Balances(ctx, org, ""); err != nil {
 		t.Error(err)
-	} else if got := b[catalog.DimensionKey{Entitlement: "e-gcp", Dimension: "seat"}]; !got.Holds() || got.Parked.String() != "1" {
+	} else if got := b[billing.DimensionKey{Entitlement: "e-gcp", Dimension: "seat"}]; !got.Holds() || got.Parked.String() != "1" {
 		t.Errorf("ann's is of a closed hour and waits for a person: %+v", got)
 	}
 }
@@ -69,7 +70,7 @@ func TestAnEntitlementStartsWithinAnHour(t *testing.T) {
 		g := s.post("e", "seat=3", ten.Add(45*time.Minute))
 		s.hourOf(r, ten)
 		s.hourOf(r, ten.Add(time.Hour))
-		s.wantStatus(g, catalog.GroupReported)
+		s.wantStatus(g, billing.GroupReported)
 		got := map[string]string{}
 		for _, e := range m.Ledger() {
 			got[e.Dimension+" "+e.Hour.UTC().Format("15:04")] = e.Quantity.String()
@@ -114,12 +115,12 @@ func TestAnAccountThatCannotBeFrozenKeepsNoOther(t *testing.T) {
 	s := newShop(t)
 	ctx := context.Background()
 	s.apply(oneEach(""))
-	_, err := s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
+	_, err := s.records.CreateBillableMetric(ctx, org, billing.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
 		Definition: json.RawMessage(`{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`)})
 	s.must(err)
-	_, _, err = s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: "bad", Entitlement: "e-azure", Customer: "acme", Buyer: "acme",
-		Partner: catalog.PartnerAzure, Product: "cdn", Status: catalog.GroupCreated, Usage: ten, Source: "API",
-		Billable: []catalog.BillableRecord{{Metric: "users", Properties: json.RawMessage(`[]`)}}}}, catalog.Idempotency{})
+	_, _, err = s.records.CreateRecordGroups(ctx, org, []billing.RecordGroup{{ID: "bad", Entitlement: "e-azure", Customer: "acme", Buyer: "acme",
+		Partner: catalog.PartnerAzure, Product: "cdn", Status: billing.GroupCreated, Usage: ten, Source: "API",
+		Billable: []billing.BillableRecord{{Metric: "users", Properties: json.RawMessage(`[]`)}}}}, billing.Idempotency{})
 	s.must(err)
 	good := s.post("e-aws", "gb=1", ten)
 	r := s.reporter(newMarkets(t, s.clock, 1), "one")
@@ -127,8 +128,8 @@ func TestAnAccountThatCannotBeFrozenKeepsNoOther(t *testing.T) {
 	if err := r.RunOnce(ctx, s.clock.Now()); meter.KindOf(err) != meter.KindCorrupt {
 		t.Errorf("%v, want KindCorrupt", err)
 	}
-	s.wantStatus(good, catalog.GroupReported)
-	s.wantStatus("bad", catalog.GroupCreated)
+	s.wantStatus(good, billing.GroupReported)
+	s.wantStatus("bad", billing.GroupCreated)
 }
 
 // TestAnEntitlementEndsWithinAnHour: what comes late for its last hour is given to no other.
@@ -207,7 +208,7 @@ func TestMoreGroupsThanOneFreezeTakes(t *testing.T) {
 			t.Errorf("accepted %s seats, want 3 more", got)
 		}
 		s.hourOf(r, ten.Add(3*time.Hour))
-		b := s.balance(m)[catalog.DimensionKey{Entitlement: "e", Dimension: "seat"}]
+		b := s.balance(m)[billing.DimensionKey{Entitlement: "e", Dimension: "seat"}]
 		if sent, parked := b.Sent.String(), b.Parked.String(); cloud == simulator.GCP && (sent != "7" || parked != "1") || cloud != simulator.GCP && sent != "8" {
 			t.Errorf("the fourth is late: %+v", b)
 		}
@@ -230,17 +231,17 @@ func TestResolvingALineLeavesWhatCameAfterIt(t *testing.T) {
 		late := s.post("e-gcp", "gb=7", ten.Add(time.Minute))
 		s.clock.Set(ten.Add(25 * time.Hour))
 		s.run(r)
-		s.wantStatus(sent, catalog.GroupReportPending)
-		s.wantStatus(late, catalog.GroupReportPending)
+		s.wantStatus(sent, billing.GroupReportPending)
+		s.wantStatus(late, billing.GroupReportPending)
 		resolved, left := sent, late
 		if !first {
 			resolved, left = late, sent
 		}
 		g, err := s.records.RecordGroup(context.Background(), org, resolved)
 		s.must(err)
-		s.must(s.records.ResolvePortion(context.Background(), org, g.Report, "gb", catalog.LineRefused, "test"))
-		s.wantStatus(resolved, catalog.GroupReportFailed)
-		s.wantStatus(left, catalog.GroupReportPending)
+		s.must(s.records.ResolvePortion(context.Background(), org, g.Report, "gb", billing.LineRefused, "test"))
+		s.wantStatus(resolved, billing.GroupReportFailed)
+		s.wantStatus(left, billing.GroupReportPending)
 		s.balance(m)
 	}
 }

@@ -16,10 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
-	"odometer/internal/catalog/postgrestest"
+	"odometer/internal/billing"
 	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
+	"odometer/internal/store"
+	"odometer/internal/store/postgrestest"
 )
 
 // The environment of a child, which is this test binary.
@@ -178,17 +179,17 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 	accepted := len(x.m.Ledger())
 	switch point {
 	case FaultBeforeFreeze:
-		x.wantStatus(x.good, catalog.GroupCreated)
+		x.wantStatus(x.good, billing.GroupCreated)
 		if calls := x.m.Calls(cloud); calls != 0 {
 			t.Errorf("%d calls before anything was frozen", calls)
 		}
 	case FaultBeforeSend:
-		x.wantStatus(x.good, catalog.GroupReportPending)
+		x.wantStatus(x.good, billing.GroupReportPending)
 		if calls := x.m.Calls(cloud); calls != 0 {
 			t.Errorf("%d calls", calls)
 		}
 	case inFlight, FaultAfterSend:
-		x.wantStatus(x.good, catalog.GroupReportPending)
+		x.wantStatus(x.good, billing.GroupReportPending)
 		if accepted == 0 {
 			t.Error("nothing was accepted before the crash")
 		}
@@ -202,16 +203,16 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 		x.run(r)
 		x.agree(x.m)
 	}
-	x.wantStatus(x.good, catalog.GroupReported)
+	x.wantStatus(x.good, billing.GroupReported)
 	// After an attempt that may have been recorded a refusal is believed where the marketplace can be asked.
 	doubted := cloud != simulator.Azure && (point == FaultBeforeSend || point == inFlight || point == FaultAfterSend)
 	if doubted {
-		x.wantStatus(x.half, catalog.GroupReportPending)
+		x.wantStatus(x.half, billing.GroupReportPending)
 		x.clock.Set(ten.Add(25 * time.Hour))
 		x.run(r)
-		x.wantStatus(x.half, catalog.GroupReportPending)
+		x.wantStatus(x.half, billing.GroupReportPending)
 	} else {
-		x.wantStatus(x.half, catalog.GroupReportFailed)
+		x.wantStatus(x.half, billing.GroupReportFailed)
 	}
 	good, half := "10", "4"
 	if cloud == simulator.Azure {
@@ -223,7 +224,7 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 	if got := x.m.Total("account-2", "gb"); got.String() != half || len(x.m.Ledger()) != 3 {
 		t.Errorf("account-2: %s, want %s; %d entries", got, half, len(x.m.Ledger()))
 	}
-	failed := x.balance(x.m)[catalog.DimensionKey{Entitlement: "half", Dimension: bad}]
+	failed := x.balance(x.m)[billing.DimensionKey{Entitlement: "half", Dimension: bad}]
 	if failed.Failed.String() != "3" && !doubted || doubted && failed.Parked.String() != "3" {
 		t.Errorf("%+v", failed)
 	}
@@ -241,7 +242,7 @@ func TestTwoReportersAtOnce(t *testing.T) {
 	dsn, dir := server.Fresh(t), t.TempDir()
 	s := openShop(t, dir, dsn, c)
 	t.Cleanup(s.close)
-	other, err := catalog.Open(context.Background(), dsn, catalog.Options{Clock: c.Now})
+	other, err := store.Open(context.Background(), dsn, store.Options{Clock: c.Now})
 	s.must(err)
 	t.Cleanup(func() { s.must(other.Close()) })
 	var yaml strings.Builder

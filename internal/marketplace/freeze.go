@@ -8,30 +8,32 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
+	"odometer/internal/store/records"
 )
 
 // pass is what one freeze of an organization works with.
 type pass struct {
 	r            *Reporter
 	organization string
-	state        catalog.ReporterState
+	state        billing.ReporterState
 	now, through time.Time
 	view         *catalog.View
-	configs      map[string]catalog.MeteringConfig // by partner
+	configs      map[string]billing.MeteringConfig // by partner
 	metrics      map[string]meter.Meter            // billable metrics by id
 	metered      map[string][]reading              // by entitlement
 	carried      map[string][]string               // by entitlement: dimensions of which something is to be made of what they carry
 
 	left bool                                               // an entitlement has more than one freeze takes
 	only time.Time                                          // the one hour to freeze; zero = all
-	plan func([]catalog.FrozenReport, []catalog.Line) error // sees what was decided; an error undoes it
+	plan func([]records.FrozenReport, []billing.Line) error // sees what was decided; an error undoes it
 }
 
 // freeze closes the hours of an organization up to now: it freezes what is
 // unreported, account by account.
-func (r *Reporter) freeze(ctx context.Context, organization string, state catalog.ReporterState, now time.Time) error {
+func (r *Reporter) freeze(ctx context.Context, organization string, state billing.ReporterState, now time.Time) error {
 	p, err := r.newPass(ctx, organization, state, now)
 	if err != nil {
 		return err
@@ -76,8 +78,8 @@ func (r *Reporter) freeze(ctx context.Context, organization string, state catalo
 	return nil
 }
 
-func (r *Reporter) newPass(ctx context.Context, organization string, state catalog.ReporterState, now time.Time) (*pass, error) {
-	p := &pass{r: r, organization: organization, state: state, now: now, through: r.timing.through(now), configs: map[string]catalog.MeteringConfig{},
+func (r *Reporter) newPass(ctx context.Context, organization string, state billing.ReporterState, now time.Time) (*pass, error) {
+	p := &pass{r: r, organization: organization, state: state, now: now, through: r.timing.through(now), configs: map[string]billing.MeteringConfig{},
 		metrics: map[string]meter.Meter{}, metered: map[string][]reading{}, carried: map[string][]string{}}
 	var err error
 	if p.view, err = r.o.Catalog.View(ctx, organization); err != nil {
@@ -103,7 +105,7 @@ func (r *Reporter) newPass(ctx context.Context, organization string, state catal
 }
 
 // metricOf is the meter of a billable metric, grouped by its own properties only.
-func metricOf(m catalog.BillableMetric) (meter.Meter, error) {
+func metricOf(m billing.BillableMetric) (meter.Meter, error) {
 	definition, err := meter.DecodeMeter(m.Definition)
 	if err != nil {
 		return meter.Meter{}, err
@@ -157,15 +159,15 @@ func (p *pass) latest(id string) (*catalog.Entitlement, bool) {
 
 // freezeAccounts freezes some accounts in one transaction.
 func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[string][]string) error {
-	q := catalog.FreezeQuery{Accounts: names, Before: p.through, HoursFrom: p.now.Add(-openLookback), MaxGroups: p.r.most}
+	q := records.FreezeQuery{Accounts: names, Before: p.through, HoursFrom: p.now.Add(-openLookback), MaxGroups: p.r.most}
 	for _, name := range names {
 		q.Entitlements = append(q.Entitlements, accounts[name]...)
 	}
 	var err error
 	for range freezeTries {
-		err = p.r.records.Freeze(ctx, p.organization, q, func(state *catalog.FreezeState) ([]catalog.FrozenReport, []catalog.Line, error) {
-			var reports []catalog.FrozenReport
-			var lines []catalog.Line
+		err = p.r.records.Freeze(ctx, p.organization, q, func(state *records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
+			var reports []records.FrozenReport
+			var lines []billing.Line
 			for _, name := range names {
 				a := &account{pass: p, name: name, entitlements: accounts[name], state: state}
 				more, err := a.decide()
@@ -191,7 +193,7 @@ func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[
 
 // bucket is the unreported usage of one entitlement that is billed for one hour.
 type bucket struct {
-	groups []catalog.RecordGroup
+	groups []billing.RecordGroup
 	reads  []reading
 	takes  map[string]map[string]meter.Decimal // out of what dimensions carry, by term
 	late   map[string]bool                     // dimensions with usage of a closed hour; "" = of any
@@ -211,14 +213,14 @@ type account struct {
 	*pass
 	name         string
 	entitlements []string
-	state        *catalog.FreezeState
+	state        *records.FreezeState
 
-	lines []catalog.Line
+	lines []billing.Line
 }
 
 // decide puts all unreported usage of the account where it is billed, and
 // makes the reports and lines of each hour.
-func (a *account) decide() ([]catalog.FrozenReport, error) {
+func (a *account) decide() ([]records.FrozenReport, error) {
 	buckets := map[place]map[string]*bucket{}
 	in := func(id string, to place) *bucket {
 		if buckets[to] == nil {
@@ -281,7 +283,7 @@ func (a *account) decide() ([]catalog.FrozenReport, error) {
 			b.late[m.dimension] = b.late[m.dimension] || m.late || !to.hour.Equal(m.hour)
 		}
 	}
-	var reports []catalog.FrozenReport
+	var reports []records.FrozenReport
 	var last time.Time // hour that has a report
 	for _, to := range slices.SortedFunc(maps.Keys(buckets), func(x, y place) int {
 		if c := x.hour.Compare(y.hour); c != 0 {

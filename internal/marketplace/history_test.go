@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
@@ -24,7 +25,7 @@ type history struct {
 	r            *rand.Rand
 	m            *markets
 	entitlements []string
-	posted       map[catalog.DimensionKey]meter.Decimal
+	posted       map[billing.DimensionKey]meter.Decimal
 	groups       []string
 	crash        string // the next point of a pass at which its context ends
 	cancel       context.CancelFunc
@@ -32,7 +33,7 @@ type history struct {
 }
 
 func newHistory(t *testing.T, seed uint64, n int) *history {
-	h := &history{shop: newShop(t), r: rand.New(rand.NewPCG(seed, 0)), posted: map[catalog.DimensionKey]meter.Decimal{}}
+	h := &history{shop: newShop(t), r: rand.New(rand.NewPCG(seed, 0)), posted: map[billing.DimensionKey]meter.Decimal{}}
 	h.m = newMarkets(t, h.clock, seed)
 	var yaml strings.Builder
 	yaml.WriteString(product)
@@ -54,7 +55,7 @@ func newHistory(t *testing.T, seed uint64, n int) *history {
 		h.entitlements = append(h.entitlements, id)
 	}
 	h.apply(yaml.String())
-	_, err := h.records.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true},
+	_, err := h.records.PutMeteringConfigs(context.Background(), org, []billing.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true},
 		{Partner: catalog.PartnerAzure, CommitFirst: true}}, "test")
 	h.must(err)
 	h.reporter = h.shop.reporter(h.m, "one")
@@ -89,7 +90,7 @@ func (h *history) postRandom() {
 	for dimension, text := range map[string]string{"gb": gb, "seat": seat} {
 		q, err := meter.ParseDecimal(text)
 		h.must(err)
-		k := catalog.DimensionKey{Entitlement: id, Dimension: dimension}
+		k := billing.DimensionKey{Entitlement: id, Dimension: dimension}
 		h.posted[k] = h.posted[k].Add(q)
 	}
 }
@@ -109,16 +110,16 @@ func (h *history) touch() {
 	before, err := h.records.RecordGroup(context.Background(), org, id)
 	h.must(err)
 	after, err := h.records.DeleteRecordGroup(context.Background(), org, id, "test")
-	if err == nil && before.Status != catalog.GroupDeleted && after.Status == catalog.GroupDeleted {
+	if err == nil && before.Status != billing.GroupDeleted && after.Status == billing.GroupDeleted {
 		for dimension, q := range before.Records {
-			k := catalog.DimensionKey{Entitlement: before.Entitlement, Dimension: dimension}
+			k := billing.DimensionKey{Entitlement: before.Entitlement, Dimension: dimension}
 			h.posted[k] = h.posted[k].Sub(q)
 		}
 	}
 }
 
 // check holds the accounts against what was posted and what was accepted.
-func (h *history) check() map[catalog.DimensionKey]catalog.Balance {
+func (h *history) check() map[billing.DimensionKey]billing.Balance {
 	h.t.Helper()
 	all := h.balance(h.m)
 	ours := meter.Decimal{}
@@ -166,11 +167,11 @@ func (h *history) settle(hours int) {
 	h.must(err)
 	for _, l := range lines {
 		switch {
-		case l.State == catalog.LineFrozen:
+		case l.State == billing.LineFrozen:
 			h.t.Errorf("still not decided: %+v", l)
 		case l.Message == "" || l.Operation != "" && l.Deadline.IsZero(): // what has no line is not sent any more
 			h.t.Errorf("no reason or no deadline: %+v", l)
-		case l.State == catalog.LineParked:
+		case l.State == billing.LineParked:
 			parked = parked.Add(l.Quantity)
 		}
 	}
@@ -220,7 +221,7 @@ func (h *history) step() {
 		h.m.Suspend(fmt.Sprint("account-", h.r.IntN(len(h.entitlements))), h.r.IntN(2) == 0)
 	case n < 12:
 		amount := meter.NewDecimal(1 + h.r.Int64N(5)).Quo(meter.NewDecimal(7))
-		_, err := h.records.AddCredit(context.Background(), org, h.entitlements[h.r.IntN(len(h.entitlements))], amount, catalog.Idempotency{}, "test")
+		_, err := h.records.AddCredit(context.Background(), org, h.entitlements[h.r.IntN(len(h.entitlements))], amount, billing.Idempotency{}, "test")
 		h.must(err)
 	case n < 13:
 		for _, cloud := range clouds {
@@ -268,10 +269,10 @@ func TestADayOfFaults(t *testing.T) {
 // dump tells all that is known of what an entitlement has open.
 func (h *history) dump(entitlement string) {
 	ctx := context.Background()
-	page, err := h.records.RecordGroups(ctx, org, catalog.RecordGroupFilter{From: ten.AddDate(0, -1, 0), To: ten.AddDate(1, 0, 0), Entitlement: entitlement}, 0, 1000)
+	page, err := h.records.RecordGroups(ctx, org, billing.RecordGroupFilter{From: ten.AddDate(0, -1, 0), To: ten.AddDate(1, 0, 0), Entitlement: entitlement}, 0, 1000)
 	h.must(err)
 	for _, g := range page.Items {
-		if g.Status == catalog.GroupReported || g.Status == catalog.GroupDeleted {
+		if g.Status == billing.GroupReported || g.Status == billing.GroupDeleted {
 			continue
 		}
 		h.t.Logf("%s %s usage %s settled %v report %q records %v: %s", g.ID, g.Status, g.Usage, g.Settled, g.Report, g.Records, g.Message)
@@ -280,7 +281,7 @@ func (h *history) dump(entitlement string) {
 		}
 		report, err := h.records.Report(ctx, org, g.Report)
 		h.must(err)
-		details, err := h.records.ReportDetails(ctx, org, []catalog.Report{report})
+		details, err := h.records.ReportDetails(ctx, org, []billing.Report{report})
 		h.must(err)
 		for _, p := range details[0].Portions {
 			h.t.Logf("   %s %s sent %s of %s in %s", p.Dimension, p.State, p.Sent, p.Usage, p.Hour)

@@ -9,17 +9,19 @@ import (
 
 	"github.com/google/uuid"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/rating"
+	"odometer/internal/store/records"
 )
 
 // hour makes the reports of one hour of the account, one for each
 // entitlement, and its lines, one for each dimension.
-func (a *account) hour(to place, buckets map[string]*bucket) ([]catalog.FrozenReport, error) {
+func (a *account) hour(to place, buckets map[string]*bucket) ([]records.FrozenReport, error) {
 	sums := map[string]meter.Decimal{} // sent, by dimension
 	payers := map[string]*catalog.Entitlement{}
-	var reports []catalog.FrozenReport
+	var reports []records.FrozenReport
 	for _, id := range slices.Sorted(maps.Keys(buckets)) {
 		e, ok := a.view.EntitlementAt(id, to.hour)
 		if !ok {
@@ -32,7 +34,7 @@ func (a *account) hour(to place, buckets map[string]*bucket) ([]catalog.FrozenRe
 			return nil, err
 		}
 		for i := range report.Portions {
-			if p := &report.Portions[i]; p.State == catalog.LineFrozen && payers[p.Dimension] == nil {
+			if p := &report.Portions[i]; p.State == billing.LineFrozen && payers[p.Dimension] == nil {
 				payers[p.Dimension] = e
 			}
 		}
@@ -44,22 +46,22 @@ func (a *account) hour(to place, buckets map[string]*bucket) ([]catalog.FrozenRe
 		if err != nil {
 			return nil, err
 		}
-		a.lines = append(a.lines, catalog.Line{Operation: target.OperationID, Partner: payers[dimension].Partner, Account: a.name, Dimension: dimension,
+		a.lines = append(a.lines, billing.Line{Operation: target.OperationID, Partner: payers[dimension].Partner, Account: a.name, Dimension: dimension,
 			Hour: to.hour, Quantity: sums[dimension], Target: text, Next: a.now, Deadline: a.deadline(payers[dimension].Partner, to.hour)})
 	}
 	return reports, nil
 }
 
 // report makes the report of one entitlement for one hour.
-func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[string]meter.Decimal) (catalog.FrozenReport, error) {
+func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[string]meter.Decimal) (records.FrozenReport, error) {
 	at, _ := activeIn(e, to.hour)
 	term, _ := e.TermAt(at)
-	f := catalog.FrozenReport{Groups: b.groups, Report: catalog.Report{ID: uuid.NewString(), Entitlement: e.ID, Term: term.ID, Buyer: e.BuyerID(),
-		Product: e.Product, Partner: e.Partner, Account: a.name, Hour: to.hour, Created: a.now.UTC().Truncate(time.Microsecond), Status: catalog.ReportSuccess, Message: to.parked}}
-	usage := map[string]*catalog.Portion{}
-	portion := func(dimension string) *catalog.Portion {
+	f := records.FrozenReport{Groups: b.groups, Report: billing.Report{ID: uuid.NewString(), Entitlement: e.ID, Term: term.ID, Buyer: e.BuyerID(),
+		Product: e.Product, Partner: e.Partner, Account: a.name, Hour: to.hour, Created: a.now.UTC().Truncate(time.Microsecond), Status: billing.ReportSuccess, Message: to.parked}}
+	usage := map[string]*billing.Portion{}
+	portion := func(dimension string) *billing.Portion {
 		if usage[dimension] == nil {
-			usage[dimension] = &catalog.Portion{Report: f.ID, Dimension: dimension, Entitlement: e.ID, Term: term.ID, Account: a.name, Hour: to.hour, Late: b.late[dimension]}
+			usage[dimension] = &billing.Portion{Report: f.ID, Dimension: dimension, Entitlement: e.ID, Term: term.ID, Account: a.name, Hour: to.hour, Late: b.late[dimension]}
 		}
 		return usage[dimension]
 	}
@@ -74,18 +76,18 @@ func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[s
 	for _, m := range b.reads {
 		p := portion(m.dimension)
 		p.Usage, p.Metered = p.Usage.Add(m.value), p.Metered.Add(m.value)
-		p.Reads = append(p.Reads, catalog.MeterRead{Period: m.period, Through: m.through, Value: m.value})
+		p.Reads = append(p.Reads, billing.MeterRead{Period: m.period, Through: m.through, Value: m.value})
 	}
 	for dimension, takes := range b.takes {
 		p := portion(dimension)
 		p.Taken = takes
 		p.Usage = p.Usage.Add(p.TakenAmount())
 		for term, amount := range takes { // nobody else takes it in this pass
-			k := catalog.BalanceKey{Kind: catalog.BalanceCarry, Term: term, Dimension: dimension}
+			k := billing.BalanceKey{Kind: billing.BalanceCarry, Term: term, Dimension: dimension}
 			a.state.Balances[e.ID][k] = a.state.Balances[e.ID][k].Sub(amount)
 		}
 	}
-	info := catalog.ReportInfo{Late: b.late[""], Sequence: sequenceOf(b.reads)}
+	info := billing.ReportInfo{Late: b.late[""], Sequence: sequenceOf(b.reads)}
 	billed, err := a.billable(e, b, portion)
 	if err != nil {
 		return f, err
@@ -103,20 +105,20 @@ func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[s
 	for _, dimension := range slices.Sorted(maps.Keys(usage)) {
 		p := usage[dimension]
 		switch {
-		case p.State == catalog.LineFrozen:
-			f.Status = catalog.ReportPending
-		case p.State == catalog.LineParked && f.Status == catalog.ReportSuccess:
-			f.Status = catalog.ReportParked
-		case p.State == catalog.LineRefused && f.Status != catalog.ReportPending:
-			f.Status, f.Message = catalog.ReportFailed, p.Reason
+		case p.State == billing.LineFrozen:
+			f.Status = billing.ReportPending
+		case p.State == billing.LineParked && f.Status == billing.ReportSuccess:
+			f.Status = billing.ReportParked
+		case p.State == billing.LineRefused && f.Status != billing.ReportPending:
+			f.Status, f.Message = billing.ReportFailed, p.Reason
 		}
 		f.Portions = append(f.Portions, *p)
-		if p.State != catalog.LineRefused {
+		if p.State != billing.LineRefused {
 			a.state.Open[e.ID] = append(a.state.Open[e.ID], *p) // counts for the next hours of this pass
 			continue
 		}
 		for _, item := range p.Seen {
-			delete(a.state.Seen[e.ID], catalog.SeenKey{Dimension: dimension, Item: item})
+			delete(a.state.Seen[e.ID], records.SeenKey{Dimension: dimension, Item: item})
 		}
 	}
 	for _, g := range b.groups {
@@ -128,12 +130,12 @@ func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[s
 
 // balances are an entitlement's balances with what is open on top: a portion
 // that may still be settled is not given twice.
-func (a *account) balances(entitlement string) map[catalog.BalanceKey]meter.Decimal {
+func (a *account) balances(entitlement string) map[billing.BalanceKey]meter.Decimal {
 	all := maps.Clone(a.state.Balances[entitlement])
 	for i := range a.state.Open[entitlement] {
 		p := &a.state.Open[entitlement][i]
-		p.Each(func(k catalog.BalanceKey, by meter.Decimal) {
-			if k.Kind == catalog.BalanceCarry && p.State == catalog.LineParked && p.Sent.IsZero() {
+		p.Each(func(k billing.BalanceKey, by meter.Decimal) {
+			if k.Kind == billing.BalanceCarry && p.State == billing.LineParked && p.Sent.IsZero() {
 				return // nothing of it was sent: only a person may have it billed
 			}
 			all[k] = all[k].Add(by)
@@ -143,15 +145,15 @@ func (a *account) balances(entitlement string) map[catalog.BalanceKey]meter.Deci
 }
 
 // bill says where the usage of each portion goes, and adds what is sent to sums.
-func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to place, usage map[string]*catalog.Portion, sums map[string]meter.Decimal, info *catalog.ReportInfo) {
+func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to place, usage map[string]*billing.Portion, sums map[string]meter.Decimal, info *billing.ReportInfo) {
 	balances, config := a.balances(e.ID), a.configs[e.Partner]
 	period := ""
 	if term.IncludedPer != "term" {
 		period = to.hour.UTC().Format("2006-01")
 	}
 	info.CommitAmount, info.CreditAmount = term.CommitDecimal(), a.state.Credits[e.ID]
-	info.UsedCommit = balances[catalog.BalanceKey{Kind: catalog.BalanceCommit, Term: term.ID}]
-	info.UsedCredit = balances[catalog.BalanceKey{Kind: catalog.BalanceCredit}]
+	info.UsedCommit = balances[billing.BalanceKey{Kind: billing.BalanceCommit, Term: term.ID}]
+	info.UsedCredit = balances[billing.BalanceKey{Kind: billing.BalanceCredit}]
 	left := rating.Balances{Credit: info.CreditAmount.Sub(info.UsedCredit), Included: map[string]meter.Decimal{}}
 	if config.CommitFirst {
 		left.Commit = info.CommitAmount.Sub(info.UsedCommit)
@@ -162,7 +164,7 @@ func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to 
 		if d, ok := e.Dimension(dimension); ok {
 			p.UnitPrice, p.ListPrice = d.UnitPriceDecimal(), d.ListPriceDecimal()
 			prices[dimension] = p.UnitPrice
-			left.Included[dimension] = d.IncludedDecimal().Sub(balances[catalog.BalanceKey{Kind: catalog.BalanceIncluded, Term: term.ID, Dimension: dimension, Period: period}])
+			left.Included[dimension] = d.IncludedDecimal().Sub(balances[billing.BalanceKey{Kind: billing.BalanceIncluded, Term: term.ID, Dimension: dimension, Period: period}])
 		}
 	}
 	absorbed := rating.Absorb(quantities, prices, left, rating.DefaultOrder)
@@ -176,7 +178,7 @@ func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to 
 		}
 		p.Left, p.Adjusted = p.Left.Add(p.TakenAmount()), p.Adjusted.Add(p.TakenAmount())
 		if to.parked != "" { // settled by hand, it is carried into the next hour that is billed
-			p.State, p.CarryOut, p.Reason = catalog.LineParked, p.Adjusted, to.parked
+			p.State, p.CarryOut, p.Reason = billing.LineParked, p.Adjusted, to.parked
 			continue
 		}
 		if len(p.Taken) == 0 {
@@ -185,11 +187,11 @@ func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to 
 		format := formatOf(e, dimension)
 		format.Maximum = format.Maximum.Sub(sums[dimension])
 		p.Sent, p.CarryOut = rating.Carry(p.Adjusted, p.CarryIn, format)
-		p.State = catalog.LineSettled // nothing has to be sent
+		p.State = billing.LineSettled // nothing has to be sent
 		if p.Sent.Sign() > 0 {
-			p.State = catalog.LineFrozen
+			p.State = billing.LineFrozen
 			if _, known := targetOf(e, a.organization, a.name, dimension, to.hour, p.Sent); !known {
-				p.State, p.Reason = catalog.LineRefused, "the entitlement does not say how "+dimension+" is billed"
+				p.State, p.Reason = billing.LineRefused, "the entitlement does not say how "+dimension+" is billed"
 				continue
 			}
 			sums[dimension] = sums[dimension].Add(p.Sent)
@@ -198,9 +200,9 @@ func (a *account) bill(e *catalog.Entitlement, term catalog.EntitlementTerm, to 
 }
 
 // carryIn gives a portion all that its dimension carries, of whatever term.
-func carryIn(p *catalog.Portion, balances map[catalog.BalanceKey]meter.Decimal) {
+func carryIn(p *billing.Portion, balances map[billing.BalanceKey]meter.Decimal) {
 	for k, amount := range balances {
-		if k.Kind != catalog.BalanceCarry || k.Dimension != p.Dimension || amount.IsZero() {
+		if k.Kind != billing.BalanceCarry || k.Dimension != p.Dimension || amount.IsZero() {
 			continue
 		}
 		p.CarryIn = p.CarryIn.Add(amount)

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"odometer/internal/billing"
 	"slices"
 	"strings"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -42,7 +42,7 @@ func (p *proof) pass() {
 	}
 	again := !through.After(p.through)
 	p.through = latest(p.through, through)
-	var all map[catalog.DimensionKey]catalog.Balance
+	var all map[billing.DimensionKey]billing.Balance
 	var now map[string]meter.Decimal
 	if cut || again {
 		all, now = p.accounts(), p.moved()
@@ -50,7 +50,7 @@ func (p *proof) pass() {
 	for s, figures := range fresh {
 		for dimension, figure := range figures {
 			key := s.id + "/" + dimension
-			mapped := all[catalog.DimensionKey{Entitlement: s.id, Dimension: dimension}].Mapped
+			mapped := all[billing.DimensionKey{Entitlement: s.id, Dimension: dimension}].Mapped
 			if cut && !again && mapped.Add(now[key]).Sub(moved[key]).Cmp(figure) != 0 {
 				continue // it was not this one's turn
 			}
@@ -81,15 +81,15 @@ func (p *proof) figure(s *seller, dimension string, before time.Time) meter.Deci
 }
 
 // posted is what the ledger says of usage that was reported, by entitlement and dimension.
-func (p *proof) posted() map[catalog.DimensionKey]meter.Decimal {
+func (p *proof) posted() map[billing.DimensionKey]meter.Decimal {
 	p.t.Helper()
-	out := map[catalog.DimensionKey]meter.Decimal{}
+	out := map[billing.DimensionKey]meter.Decimal{}
 	q := meter.UsageQuery{Meter: "posted", From: proofStart.AddDate(0, -2, 0), To: proofStart.AddDate(0, 12, 0), GroupBy: []string{"entitlement", "dimension"}}
 	for {
 		u, err := p.service.Usage(context.Background(), metering.Job(org, "test"), q)
 		p.must(err)
 		for _, row := range u.Rows {
-			out[catalog.DimensionKey{Entitlement: row.Group[0], Dimension: row.Group[1]}] = row.Value
+			out[billing.DimensionKey{Entitlement: row.Group[0], Dimension: row.Group[1]}] = row.Value
 		}
 		if q.Cursor = u.NextCursor; q.Cursor == "" {
 			return out
@@ -107,7 +107,7 @@ func (p *proof) moved() map[string]meter.Decimal {
 	for rows.Next() {
 		var entitlement, dimension, body string
 		p.must(rows.Scan(&entitlement, &dimension, &body))
-		var portion catalog.Portion
+		var portion billing.Portion
 		p.must(json.Unmarshal([]byte(body), &portion))
 		out[entitlement+"/"+dimension] = out[entitlement+"/"+dimension].Add(portion.Metered)
 	}
@@ -115,7 +115,7 @@ func (p *proof) moved() map[string]meter.Decimal {
 	return out
 }
 
-func (p *proof) accounts() map[catalog.DimensionKey]catalog.Balance {
+func (p *proof) accounts() map[billing.DimensionKey]billing.Balance {
 	p.t.Helper()
 	all, err := p.records.Balances(context.Background(), org, "")
 	p.must(err)
@@ -123,7 +123,7 @@ func (p *proof) accounts() map[catalog.DimensionKey]catalog.Balance {
 }
 
 // check holds every account against the ledger.
-func (p *proof) check() map[catalog.DimensionKey]catalog.Balance {
+func (p *proof) check() map[billing.DimensionKey]billing.Balance {
 	p.t.Helper()
 	all, posted := p.accounts(), p.posted()
 	ours := meter.Decimal{}
@@ -146,7 +146,7 @@ func (p *proof) check() map[catalog.DimensionKey]catalog.Balance {
 	moved := p.moved()
 	for _, s := range p.all {
 		for dimension := range s.fed {
-			b := all[catalog.DimensionKey{Entitlement: s.id, Dimension: dimension}]
+			b := all[billing.DimensionKey{Entitlement: s.id, Dimension: dimension}]
 			parts := b.Settled.Add(b.Carry).Add(b.Pending).Add(b.Failed).Add(b.Parked).Add(b.Absorbed)
 			// What was moved since its meter was read will be read again.
 			if got := parts.Add(moved[s.id+"/"+dimension]).Sub(s.movedThen[dimension]); got.Cmp(s.read[dimension]) != 0 {
@@ -170,7 +170,7 @@ func (p *proof) check() map[catalog.DimensionKey]catalog.Balance {
 }
 
 // rest lets everything come to its end.
-func (p *proof) rest(hours int) map[catalog.DimensionKey]catalog.Balance {
+func (p *proof) rest(hours int) map[billing.DimensionKey]billing.Balance {
 	p.t.Helper()
 	for hour := range hours {
 		p.clock.Advance(time.Hour)
@@ -212,7 +212,7 @@ func (p *proof) settle() {
 }
 
 // leaves says whether usage of an entitlement may stay unreported: it is over.
-func (p *proof) leaves(k catalog.DimensionKey) bool {
+func (p *proof) leaves(k billing.DimensionKey) bool {
 	for _, s := range p.all {
 		if s.id == k.Entitlement {
 			return !s.ends.IsZero()
@@ -222,16 +222,16 @@ func (p *proof) leaves(k catalog.DimensionKey) bool {
 }
 
 // settled checks what is left when everything has come to its end.
-func (p *proof) settled(all map[catalog.DimensionKey]catalog.Balance) {
+func (p *proof) settled(all map[billing.DimensionKey]billing.Balance) {
 	p.t.Helper()
-	stuck, reserved, unsure := map[catalog.DimensionKey]meter.Decimal{}, map[catalog.DimensionKey]bool{}, meter.Decimal{}
+	stuck, reserved, unsure := map[billing.DimensionKey]meter.Decimal{}, map[billing.DimensionKey]bool{}, meter.Decimal{}
 	for _, l := range p.stuck() {
-		k := catalog.DimensionKey{Entitlement: l.Entitlement, Dimension: l.Dimension}
+		k := billing.DimensionKey{Entitlement: l.Entitlement, Dimension: l.Dimension}
 		stuck[k] = stuck[k].Add(l.Usage)
-		if l.State == catalog.LineFrozen || l.Message == "" || l.Operation != "" && l.Deadline.IsZero() {
+		if l.State == billing.LineFrozen || l.Message == "" || l.Operation != "" && l.Deadline.IsZero() {
 			p.t.Errorf("not decided, or without its reason: %+v", l)
 		}
-		reserved[k] = reserved[k] || l.State == catalog.LineParked && l.Operation != ""
+		reserved[k] = reserved[k] || l.State == billing.LineParked && l.Operation != ""
 		if held, is := p.held(l); is && l.Operation != "" {
 			unsure = unsure.Add(held)
 		}
@@ -241,7 +241,7 @@ func (p *proof) settled(all map[catalog.DimensionKey]catalog.Balance) {
 	for _, s := range p.all {
 		dimensions := append([]string{"gb", "seat"}, slices.Collect(maps.Keys(s.fed))...)
 		for _, dimension := range dimensions {
-			k := catalog.DimensionKey{Entitlement: s.id, Dimension: dimension}
+			k := billing.DimensionKey{Entitlement: s.id, Dimension: dimension}
 			b := all[k]
 			booked = booked.Add(b.Sent)
 			if waits := b.Failed.Add(b.Parked); waits.Cmp(stuck[k]) != 0 {
@@ -285,7 +285,7 @@ func (p *proof) differences() {
 		query := `SELECT operation, state, accepted, message FROM report_lines WHERE dimension = $1 AND hour_us = $2 AND target LIKE '%"' || $3 || '"%'`
 		if err := p.database.QueryRow(query, e.Dimension, e.Hour.UnixMicro(), e.Account).Scan(&operation, &state, &accepted, &message); err != nil {
 			p.t.Errorf("no line for %+v: %v", e, err)
-		} else if state != catalog.LineSettled || decimal(accepted).Cmp(e.Quantity) != 0 {
+		} else if state != billing.LineSettled || decimal(accepted).Cmp(e.Quantity) != 0 {
 			p.t.Errorf("the marketplace holds %+v, line %s is %s with %q: %s", e, operation, state, accepted, message)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the databases, which the tests damage
 	_ "modernc.org/sqlite"
 
-	"odometer/internal/catalog"
+	"odometer/internal/billing"
 	"odometer/internal/cloudevents"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
@@ -36,7 +36,7 @@ func (p *proof) step() {
 		p.note("suspend %s %v", s.id, suspended)
 		p.m.Suspend(s.account(), suspended)
 	case n < 55:
-		_, err := p.records.AddCredit(ctx, org, p.any().id, meter.NewDecimal(1+p.r.Int64N(5)).Quo(meter.NewDecimal(7)), catalog.Idempotency{}, "test")
+		_, err := p.records.AddCredit(ctx, org, p.any().id, meter.NewDecimal(1+p.r.Int64N(5)).Quo(meter.NewDecimal(7)), billing.Idempotency{}, "test")
 		p.must(err)
 	case n < 58:
 		p.note("faults")
@@ -150,26 +150,26 @@ func (p *proof) touchSome() {
 
 // resolveSome lets a person, who knows what the marketplace holds, end something.
 func (p *proof) resolveSome() {
-	stuck := slices.DeleteFunc(p.stuck(), func(l catalog.StuckLine) bool { return l.State == catalog.LineFrozen || l.State == catalog.LineMoved })
+	stuck := slices.DeleteFunc(p.stuck(), func(l billing.StuckLine) bool { return l.State == billing.LineFrozen || l.State == billing.LineMoved })
 	if len(stuck) == 0 {
 		return
 	}
 	l := stuck[p.r.IntN(len(stuck))]
-	as := []string{catalog.LineMoved, catalog.LineElsewhere, catalog.LineRefused, catalog.LineSettled}[p.r.IntN(4)]
+	as := []string{billing.LineMoved, billing.LineElsewhere, billing.LineRefused, billing.LineSettled}[p.r.IntN(4)]
 	if held, is := p.held(l); l.Operation != "" && is {
-		if held.Cmp(l.Quantity) != 0 || l.State == catalog.LineRefused {
+		if held.Cmp(l.Quantity) != 0 || l.State == billing.LineRefused {
 			return
 		}
-		as = catalog.LineSettled
-	} else if l.Operation != "" && as == catalog.LineSettled || l.State == catalog.LineRefused && as == catalog.LineRefused {
-		as = catalog.LineMoved
+		as = billing.LineSettled
+	} else if l.Operation != "" && as == billing.LineSettled || l.State == billing.LineRefused && as == billing.LineRefused {
+		as = billing.LineMoved
 	}
 	p.note("resolve %s of %s, %s, as %s", l.Dimension, l.Entitlement, l.State, as)
 	p.must(p.service.ResolveReport(context.Background(), metering.Job(org, "test"), l.Report, l.Dimension, as))
 }
 
 // held is what a marketplace holds for a line.
-func (p *proof) held(l catalog.StuckLine) (meter.Decimal, bool) {
+func (p *proof) held(l billing.StuckLine) (meter.Decimal, bool) {
 	for _, e := range p.m.Ledger() {
 		if account := "account-" + l.Entitlement; slices.Contains([]string{account, azureResource(account), gcpConsumer(account)}, e.Account) && e.Dimension == l.Dimension && e.Hour.Equal(l.Hour) {
 			return e.Quantity, true

@@ -23,6 +23,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the databases, which the tests damage
 	_ "modernc.org/sqlite"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/sender"
@@ -109,7 +110,7 @@ func newProof(t testing.TB, seed uint64, dsn string) *proof {
 		p.all = append(p.all, s)
 	}
 	p.applyAll()
-	_, err = p.records.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true},
+	_, err = p.records.PutMeteringConfigs(context.Background(), org, []billing.MeteringConfig{{Partner: catalog.PartnerAWS, CommitFirst: true, OverageAtList: true},
 		{Partner: catalog.PartnerAzure, CommitFirst: true}}, "test")
 	p.must(err)
 	p.m = &between{markets: &markets{Simulator: simulator.New(simulator.Options{Clock: c.Now, Seed: seed})}}
@@ -155,7 +156,7 @@ func (w *watched) Send(ctx context.Context, lines []sender.Line) []sender.Result
 			mine[l.OperationID] = true
 		}
 		now := p.clock.Now()
-		others, err := p.records.LeaseLines(context.Background(), "two", now, now.Add(5*time.Minute), 1000, func(l *catalog.Line) bool { return mine[l.Operation] })
+		others, err := p.records.LeaseLines(context.Background(), "two", now, now.Add(5*time.Minute), 1000, func(l *billing.Line) bool { return mine[l.Operation] })
 		if err != nil || len(others) > 0 {
 			p.t.Errorf("%d lines that one is sending are leased by two: %v", len(others), err)
 		}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
+	"odometer/internal/store/records"
 )
 
 // errDry undoes a freeze that was only asked for.
@@ -20,7 +22,7 @@ var errDry = errors.New("a dry run")
 // lets the organization report, KindConflict while the reporter is paused, where
 // another organization bills the account, and where a meter has usage of an
 // hour before it that was not read.
-func (r *Reporter) Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]catalog.ReportDetail, error) {
+func (r *Reporter) Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]billing.ReportDetail, error) {
 	done, err := r.turn(ctx)
 	if err != nil {
 		return nil, err
@@ -64,9 +66,9 @@ func (r *Reporter) Report(ctx context.Context, organization, entitlement string,
 	if err != nil {
 		return nil, err
 	}
-	var planned []catalog.ReportDetail
+	var planned []billing.ReportDetail
 	if dry {
-		p.plan = func(reports []catalog.FrozenReport, lines []catalog.Line) error {
+		p.plan = func(reports []records.FrozenReport, lines []billing.Line) error {
 			planned = details(reports, lines)
 			return errDry
 		}
@@ -94,16 +96,16 @@ func (r *Reporter) sendHour(ctx context.Context, organization, account string, h
 	if err := r.records.HastenLines(ctx, organization, account, hour, now); err != nil {
 		return err
 	}
-	return r.send(ctx, func(l *catalog.Line) bool {
+	return r.send(ctx, func(l *billing.Line) bool {
 		return l.Organization == organization && l.Account == account && l.Hour.Equal(hour)
 	})
 }
 
 // details are reports that are not stored.
-func details(reports []catalog.FrozenReport, lines []catalog.Line) []catalog.ReportDetail {
-	out := make([]catalog.ReportDetail, len(reports))
+func details(reports []records.FrozenReport, lines []billing.Line) []billing.ReportDetail {
+	out := make([]billing.ReportDetail, len(reports))
 	for i, r := range reports {
-		out[i] = catalog.ReportDetail{Report: r.Report, Portions: r.Portions, Lines: lines}
+		out[i] = billing.ReportDetail{Report: r.Report, Portions: r.Portions, Lines: lines}
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -21,12 +22,12 @@ type reading struct {
 	period    string    // month
 	through   time.Time
 	value     meter.Decimal
-	had       catalog.MeterRead // as it was when this was computed
+	had       billing.MeterRead // as it was when this was computed
 	sequence  uint64
 }
 
 // current says whether nobody has read the meter since.
-func (m reading) current(reads map[string]catalog.MeterRead) bool {
+func (m reading) current(reads map[string]billing.MeterRead) bool {
 	now := reads[m.dimension+"/"+m.period]
 	return now.Through.Equal(m.had.Through) && now.Value.Cmp(m.had.Value) == 0
 }
@@ -95,7 +96,7 @@ func (p *pass) readMeters(ctx context.Context) error {
 // were read, or was moved out of the report that held it, as one reading of the
 // last of them, and then hour by hour. Of a meter that does not add up over
 // hours it is the figures of the hours that are added up.
-func (p *pass) readOne(ctx context.Context, f fed, reads map[string]catalog.MeterRead, sums *monthSums) ([]reading, error) {
+func (p *pass) readOne(ctx context.Context, f fed, reads map[string]billing.MeterRead, sums *monthSums) ([]reading, error) {
 	var out []reading
 	start := f.entitlement.Starts.Time
 	if oldest := monthOf(p.through).AddDate(0, -monthsRead, 0); start.Before(oldest) {

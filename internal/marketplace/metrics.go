@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"odometer/internal/catalog"
+	"odometer/internal/billing"
 )
 
 // collector reads what is stuck when metrics are asked for.
@@ -56,7 +56,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		age := now.Sub(n.Oldest)
 		gauge(c.lines, n.Count, n.Organization, n.Partner, n.State)
 		gauge(c.oldest, int64(age/1e9), n.Organization, n.Partner, n.State)
-		if n.State == catalog.LineFrozen {
+		if n.State == billing.LineFrozen {
 			late := int64(0)
 			if age > alertAfter(n.Partner) {
 				late = 1

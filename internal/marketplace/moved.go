@@ -3,6 +3,7 @@ package marketplace
 import (
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 )
 
@@ -26,7 +27,7 @@ func (a *account) others(id string, to place, usage time.Time, meant func(*catal
 }
 
 // meantBy is whom a group was reported for.
-func meantBy(g *catalog.RecordGroup) func(*catalog.Entitlement) bool {
+func meantBy(g *billing.RecordGroup) func(*catalog.Entitlement) bool {
 	return func(e *catalog.Entitlement) bool {
 		return e.Customer == g.Customer && e.BuyerID() == g.Buyer && e.Partner == g.Partner && e.Product == g.Product
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/billing"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
 )
@@ -26,15 +26,15 @@ func TestNobodyIsBilledForAnother(t *testing.T) {
 		s.apply(sold("beta", "b")) // nothing was reported yet
 		r := s.reporter(m, "one")
 		// Reported for acme by one that saw the entitlement before.
-		_, _, err := s.records.CreateRecordGroups(context.Background(), org, []catalog.RecordGroup{{ID: "old", Entitlement: "e", Customer: "acme", Buyer: "acme",
-			Partner: strings.ToUpper(cloud), Product: "cdn", Status: catalog.GroupCreated, Usage: ten.Add(2 * time.Minute), Source: "API", Records: map[string]meter.Decimal{"seat": meter.NewDecimal(3)}}}, catalog.Idempotency{})
+		_, _, err := s.records.CreateRecordGroups(context.Background(), org, []billing.RecordGroup{{ID: "old", Entitlement: "e", Customer: "acme", Buyer: "acme",
+			Partner: strings.ToUpper(cloud), Product: "cdn", Status: billing.GroupCreated, Usage: ten.Add(2 * time.Minute), Source: "API", Records: map[string]meter.Decimal{"seat": meter.NewDecimal(3)}}}, billing.Idempotency{})
 		s.must(err)
 		s.hourOf(r, ten)
 		own := s.post("e", "seat=2", ten.Add(time.Hour))
 		s.hourOf(r, ten.Add(time.Hour))
 		s.hourOf(r, ten.Add(2*time.Hour))
-		s.wantStatus(own, catalog.GroupReported)
-		s.wantStatus("old", catalog.GroupReportPending)
+		s.wantStatus(own, billing.GroupReported)
+		s.wantStatus("old", billing.GroupReportPending)
 		for _, account := range []string{"a", "b"} {
 			if got := m.Total(account, "gb"); !got.IsZero() {
 				t.Errorf("%s was billed %s GB", account, got)
@@ -53,9 +53,9 @@ func TestNobodyIsBilledForAnother(t *testing.T) {
 			t.Errorf("%+v", stuck)
 		}
 		for _, l := range stuck {
-			s.must(s.records.ResolvePortion(context.Background(), org, l.Report, l.Dimension, catalog.LineElsewhere, "test"))
+			s.must(s.records.ResolvePortion(context.Background(), org, l.Report, l.Dimension, billing.LineElsewhere, "test"))
 		}
-		s.wantStatus("old", catalog.GroupReported)
+		s.wantStatus("old", billing.GroupReported)
 		s.agree(m)
 	})
 }

@@ -17,10 +17,13 @@ import (
 	"log/slog"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/store"
+	"odometer/internal/store/records"
 )
 
 // UsageReader answers what meters have counted; *metering.Service does.
@@ -33,7 +36,7 @@ var _ metering.Reporter = (*Reporter)(nil)
 
 // Options say what a Reporter is made of. Catalog, Usage, Clock and Owner are required.
 type Options struct {
-	Catalog *catalog.Store
+	Catalog *store.Store
 	Usage   UsageReader
 	Senders map[string]sender.Sender // by partner; the lines of others wait
 	Clock   func() time.Time
@@ -69,12 +72,12 @@ const (
 // them send is the same.
 type Reporter struct {
 	o       Options
-	records *catalog.Records
+	records *records.Store
 	timing  Timing
 	logger  *slog.Logger
 	counts  counters
 	passing chan struct{}        // holds one while a pass is at work
-	most    int                  // groups of an entitlement in one freeze; 0 = catalog.MaxGroupsPerReport
+	most    int                  // groups of an entitlement in one freeze; 0 = records.MaxGroupsPerReport
 	settled settlements          // organizations of which lines were settled since what they carry was looked at
 	read    map[string]time.Time // by organization: hours up to here were read from meters and frozen
 }
@@ -88,7 +91,7 @@ func New(o Options) *Reporter {
 	if o.Fault == nil {
 		o.Fault = func(string) {}
 	}
-	return &Reporter{o: o, records: catalog.NewRecords(o.Catalog), timing: o.Timing.orDefault(), logger: logger, passing: make(chan struct{}, 1), read: map[string]time.Time{}}
+	return &Reporter{o: o, records: records.New(o.Catalog), timing: o.Timing.orDefault(), logger: logger, passing: make(chan struct{}, 1), read: map[string]time.Time{}}
 }
 
 // RunOnce makes one pass over all organizations as of now: hours that have
@@ -136,7 +139,7 @@ func (r *Reporter) pass(ctx context.Context, organizations []string, now time.Ti
 			failed = append(failed, err)
 		}
 	}
-	failed = append(failed, r.send(ctx, func(l *catalog.Line) bool { return works[l.Organization] }))
+	failed = append(failed, r.send(ctx, func(l *billing.Line) bool { return works[l.Organization] }))
 	r.counts.passes.Add(1)
 	if err := errors.Join(failed...); err != nil {
 		r.counts.failures.Add(1)

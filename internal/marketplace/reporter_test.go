@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/billing"
 	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
 )
@@ -30,12 +30,12 @@ func TestAnHourIsReported(t *testing.T) {
 		second := s.post("e-"+cloud, "gb=5.5", ten.Add(50*time.Minute))
 		s.clock.Set(ten.Add(time.Hour + 5*time.Minute - time.Second))
 		s.run(r)
-		s.wantStatus(first, catalog.GroupCreated)
+		s.wantStatus(first, billing.GroupCreated)
 		s.clock.Advance(time.Second)
 		for range 3 {
 			s.run(r)
-			s.wantStatus(first, catalog.GroupReported)
-			s.wantStatus(second, catalog.GroupReported)
+			s.wantStatus(first, billing.GroupReported)
+			s.wantStatus(second, billing.GroupReported)
 			s.agree(m)
 		}
 		want := map[string]string{simulator.AWS: "15", simulator.Azure: "15.75", simulator.GCP: "15"}[cloud]
@@ -45,9 +45,9 @@ func TestAnHourIsReported(t *testing.T) {
 		if got := m.Total(cloud+"-1", "seat"); got.String() != "2" {
 			t.Errorf("accepted %s seats, want 2", got)
 		}
-		page, err := s.records.Reports(context.Background(), org, catalog.ReportFilter{From: ten, To: ten.Add(24 * time.Hour)}, 0, 10)
+		page, err := s.records.Reports(context.Background(), org, billing.ReportFilter{From: ten, To: ten.Add(24 * time.Hour)}, 0, 10)
 		s.must(err)
-		if len(page.Items) != 1 || page.Items[0].Status != catalog.ReportSuccess || !page.Items[0].Hour.Equal(ten) {
+		if len(page.Items) != 1 || page.Items[0].Status != billing.ReportSuccess || !page.Items[0].Hour.Equal(ten) {
 			t.Errorf("reports: %+v", page.Items)
 		}
 	})
@@ -65,13 +65,13 @@ func TestDecimalsAreCarried(t *testing.T) {
 		g := s.post("e-aws", "gb=0.4", at)
 		s.clock.Set(at.Add(65 * time.Minute))
 		s.run(r)
-		s.wantStatus(g, catalog.GroupReported)
+		s.wantStatus(g, billing.GroupReported)
 		if got := m.Total("aws-1", "gb"); got.String() != want {
 			t.Errorf("after hour %d: %s, want %s", hour, got, want)
 		}
 		s.agree(m)
 	}
-	b := s.balance(m)[catalog.DimensionKey{Entitlement: "e-aws", Dimension: "gb"}]
+	b := s.balance(m)[billing.DimensionKey{Entitlement: "e-aws", Dimension: "gb"}]
 	if b.Carry.String() != "0.2" || b.Mapped.String() != "1.2" {
 		t.Errorf("%+v", b)
 	}
@@ -93,15 +93,15 @@ func TestFaultsAreRetriedTheSame(t *testing.T) {
 			s.run(r)
 			s.balance(m)
 			for range 20 {
-				if s.status(g) == catalog.GroupReported {
+				if s.status(g) == billing.GroupReported {
 					break
 				}
-				s.wantStatus(g, catalog.GroupReportPending)
+				s.wantStatus(g, billing.GroupReportPending)
 				s.clock.Advance(5 * time.Minute)
 				s.run(r)
 				s.balance(m)
 			}
-			s.wantStatus(g, catalog.GroupReported)
+			s.wantStatus(g, billing.GroupReported)
 			s.agree(m)
 			at = s.clock.Now().Truncate(time.Hour).Add(time.Hour)
 		}
@@ -123,12 +123,12 @@ func TestRefusedUsageWaitsForARetry(t *testing.T) {
 	g := s.post("e-aws", "gb=2.75 seat=0.5", ten)
 	s.clock.Set(ten.Add(65 * time.Minute))
 	s.run(r)
-	s.wantStatus(g, catalog.GroupReportFailed)
-	b := s.balance(m)[catalog.DimensionKey{Entitlement: "e-aws", Dimension: "gb"}]
+	s.wantStatus(g, billing.GroupReportFailed)
+	b := s.balance(m)[billing.DimensionKey{Entitlement: "e-aws", Dimension: "gb"}]
 	if b.Failed.String() != "2.75" || !b.Carry.IsZero() {
 		t.Errorf("%+v", b)
 	}
-	if b := s.balance(m)[catalog.DimensionKey{Entitlement: "e-aws", Dimension: "seat"}]; b.Carry.String() != "0.5" {
+	if b := s.balance(m)[billing.DimensionKey{Entitlement: "e-aws", Dimension: "seat"}]; b.Carry.String() != "0.5" {
 		t.Errorf("seat, of which nothing had to be sent: %+v", b)
 	}
 	m.Suspend("aws-1", false)
@@ -137,7 +137,7 @@ func TestRefusedUsageWaitsForARetry(t *testing.T) {
 	s.balance(m)
 	s.clock.Advance(time.Hour)
 	s.run(r)
-	s.wantStatus(g, catalog.GroupReported)
+	s.wantStatus(g, billing.GroupReported)
 	s.agree(m)
 	if got := m.Total("aws-1", "gb"); got.String() != "2" {
 		t.Errorf("accepted %s, want 2", got)
@@ -159,23 +159,23 @@ func TestLateUsage(t *testing.T) {
 		late := s.post("e-"+cloud, "gb=7", ten.Add(time.Minute))
 		idle := s.post("e-"+cloud, "gb=3", ten.Add(-time.Hour))
 		s.run(r)
-		s.wantStatus(idle, catalog.GroupReported)
+		s.wantStatus(idle, billing.GroupReported)
 		hours := map[int]string{}
 		for _, e := range m.Ledger() {
 			hours[e.Hour.Hour()] = e.Quantity.String()
 		}
 		if cloud == simulator.GCP {
-			s.wantStatus(late, catalog.GroupReportPending)
+			s.wantStatus(late, billing.GroupReportPending)
 			if len(hours) != 2 || hours[9] != "3" || hours[10] != "1" {
 				t.Errorf("%v", hours)
 			}
-			b := s.balance(m)[catalog.DimensionKey{Entitlement: "e-gcp", Dimension: "gb"}]
+			b := s.balance(m)[billing.DimensionKey{Entitlement: "e-gcp", Dimension: "gb"}]
 			if b.Parked.String() != "7" {
 				t.Errorf("%+v", b)
 			}
 			return
 		}
-		s.wantStatus(late, catalog.GroupReported)
+		s.wantStatus(late, billing.GroupReported)
 		if len(hours) != 3 || hours[9] != "3" || hours[10] != "1" || hours[11] != "7" {
 			t.Errorf("%v", hours)
 		}
@@ -187,7 +187,7 @@ func TestLateUsage(t *testing.T) {
 // hour if a person says so, and failed if not.
 func TestParkedUsageIsResolvedByHand(t *testing.T) {
 	t.Parallel()
-	for _, to := range []string{catalog.LineSettled, catalog.LineRefused} {
+	for _, to := range []string{billing.LineSettled, billing.LineRefused} {
 		s := newShop(t)
 		s.apply(oneEach(""))
 		m := newMarkets(t, s.clock, 1)
@@ -204,11 +204,11 @@ func TestParkedUsageIsResolvedByHand(t *testing.T) {
 		next := s.post("e-gcp", "gb=2", ten.Add(time.Hour))
 		s.clock.Advance(time.Hour)
 		s.run(r)
-		s.wantStatus(next, catalog.GroupReported)
+		s.wantStatus(next, billing.GroupReported)
 		s.agree(m)
-		want, status := "10", catalog.GroupReported
-		if to == catalog.LineRefused {
-			want, status = "3", catalog.GroupReportFailed
+		want, status := "10", billing.GroupReported
+		if to == billing.LineRefused {
+			want, status = "3", billing.GroupReportFailed
 		}
 		s.wantStatus(late, status)
 		if got := m.Total("gcp-1", "gb"); got.String() != want {

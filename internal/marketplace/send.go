@@ -8,17 +8,19 @@ import (
 	"sync"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/meter"
+	"odometer/internal/store/records"
 )
 
 // send leases lines that are due and sends them, until none is due. The clock
 // is read for each lease: a pass may take longer than a lease lasts.
-func (r *Reporter) send(ctx context.Context, want func(*catalog.Line) bool) error {
+func (r *Reporter) send(ctx context.Context, want func(*billing.Line) bool) error {
 	for {
 		now, allowed := r.o.Clock(), r.allowed(ctx)
-		able := func(l *catalog.Line) bool { return want(l) && r.o.Senders[l.Partner] != nil && allowed(l) }
+		able := func(l *billing.Line) bool { return want(l) && r.o.Senders[l.Partner] != nil && allowed(l) }
 		lines, err := r.records.LeaseLines(ctx, r.o.Owner, now, now.Add(r.timing.Lease), leaseBatch, able)
 		if err != nil || len(lines) == 0 {
 			return err
@@ -31,7 +33,7 @@ func (r *Reporter) send(ctx context.Context, want func(*catalog.Line) bool) erro
 }
 
 // sendAll sends leased lines in batches, several at once.
-func (r *Reporter) sendAll(ctx context.Context, now time.Time, lines []catalog.Line) error {
+func (r *Reporter) sendAll(ctx context.Context, now time.Time, lines []billing.Line) error {
 	items, unread := readTargets(now, lines)
 	if len(unread) > 0 {
 		if err := r.book(ctx, unread); err != nil {
@@ -66,13 +68,13 @@ func (r *Reporter) sendAll(ctx context.Context, now time.Time, lines []catalog.L
 type batch struct {
 	partner string
 	ended   bool // past its deadline: one line
-	lines   []catalog.Line
+	lines   []billing.Line
 	targets []sender.Line
 }
 
 // item is a line with what its target says.
 type item struct {
-	line   catalog.Line
+	line   billing.Line
 	target sender.Line
 	place  string
 	ended  bool
@@ -80,12 +82,12 @@ type item struct {
 
 // readTargets decodes the targets of lines. A line whose target cannot be
 // read, or is not the line's, cannot be sent by anyone: it waits for a person.
-func readTargets(now time.Time, lines []catalog.Line) (items []item, unread []catalog.Decision) {
+func readTargets(now time.Time, lines []billing.Line) (items []item, unread []records.Decision) {
 	for _, l := range lines {
 		t, err := targetFor(&l)
 		if err != nil {
 			d := decision(l, sender.Result{Reason: err.Error()})
-			d.To = catalog.LineParked
+			d.To = billing.LineParked
 			unread = append(unread, d)
 			continue
 		}
@@ -95,7 +97,7 @@ func readTargets(now time.Time, lines []catalog.Line) (items []item, unread []ca
 }
 
 // targetFor is what is sent of a line.
-func targetFor(l *catalog.Line) (sender.Line, error) {
+func targetFor(l *billing.Line) (sender.Line, error) {
 	var t sender.Line
 	if err := json.Unmarshal(l.Target, &t); err != nil {
 		return t, meter.WrapError(meter.KindCorrupt, err, "the frozen line cannot be read")
@@ -152,7 +154,7 @@ func placeOf(l sender.Line) string {
 // the lease's time, and it begins only while that is left: what cannot be
 // sent under this lease is given back as it was.
 func (r *Reporter) sendBatch(ctx context.Context, b batch) error {
-	decisions := make([]catalog.Decision, 0, len(b.lines))
+	decisions := make([]records.Decision, 0, len(b.lines))
 	half := r.timing.Lease / 2
 	if !r.o.Clock().Before(b.lines[0].LeaseUntil.Add(-half)) {
 		for _, l := range b.lines {
@@ -184,12 +186,12 @@ func (r *Reporter) sendBatch(ctx context.Context, b batch) error {
 }
 
 // book stores what became of lines.
-func (r *Reporter) book(ctx context.Context, decisions []catalog.Decision) error {
+func (r *Reporter) book(ctx context.Context, decisions []records.Decision) error {
 	_, err := r.records.DecideLines(ctx, decisions)
 	if err == nil {
 		for _, d := range decisions {
 			r.counts.add(d.Partner, d.To)
-			if d.To == catalog.LineSettled {
+			if d.To == billing.LineSettled {
 				r.settled.add(d.Organization)
 			}
 		}
@@ -199,8 +201,8 @@ func (r *Reporter) book(ctx context.Context, decisions []catalog.Decision) error
 }
 
 // decision starts from the line as it was before this attempt.
-func decision(l catalog.Line, result sender.Result) catalog.Decision {
-	return catalog.Decision{Line: l, To: catalog.LineFrozen, Maybe: l.Maybe, Grace: l.Grace, Next: l.Next, Deadline: l.Deadline,
+func decision(l billing.Line, result sender.Result) records.Decision {
+	return records.Decision{Line: l, To: billing.LineFrozen, Maybe: l.Maybe, Grace: l.Grace, Next: l.Next, Deadline: l.Deadline,
 		Message: result.Reason, Request: keep(result.Request, l.Request), Response: keep(result.Response, l.Response)}
 }
 
@@ -212,22 +214,22 @@ func keep(fresh, had json.RawMessage) json.RawMessage {
 }
 
 // decide says what an attempt within the deadline leads to.
-func (r *Reporter) decide(ctx context.Context, l catalog.Line, t sender.Line, result sender.Result) (catalog.Decision, error) {
+func (r *Reporter) decide(ctx context.Context, l billing.Line, t sender.Line, result sender.Result) (records.Decision, error) {
 	d := decision(l, result)
 	switch {
 	case contested(&result, &l):
-		d.To, d.Maybe = catalog.LineParked, true
+		d.To, d.Maybe = billing.LineParked, true
 		return d, nil
 	case result.Outcome == sender.Settled:
-		d.To, d.Accepted = catalog.LineSettled, result.Accepted
+		d.To, d.Accepted = billing.LineSettled, result.Accepted
 		return d, nil
 	case result.Outcome == sender.Refused && result.Permanent && l.Maybe:
 		return r.doubt(ctx, l, t, result)
 	case result.Outcome == sender.Refused && result.Permanent:
-		d.To = catalog.LineRefused
+		d.To = billing.LineRefused
 		return d, nil
 	case result.Outcome == sender.Refused && !l.Maybe:
-		d.To = catalog.LineMoved
+		d.To = billing.LineMoved
 		return d, nil
 	case result.Outcome == sender.Refused: // the hour is closed, and an earlier attempt may have been in time
 		return r.end(ctx, l, t)
@@ -238,7 +240,7 @@ func (r *Reporter) decide(ctx context.Context, l catalog.Line, t sender.Line, re
 
 // contested says whether a marketplace holds under a line's key what this line
 // cannot have left there: nothing, less than nothing, or more than was sent.
-func contested(result *sender.Result, l *catalog.Line) bool {
+func contested(result *sender.Result, l *billing.Line) bool {
 	if result.Outcome == sender.Settled && (result.Accepted.Sign() <= 0 || result.Accepted.Cmp(l.Quantity) > 0) {
 		result.Contested, result.Reason = true, "the marketplace holds "+result.Accepted.String()+", "+l.Quantity.String()+" was sent"
 	}
@@ -246,7 +248,7 @@ func contested(result *sender.Result, l *catalog.Line) bool {
 }
 
 // again has a line sent again later.
-func (r *Reporter) again(d *catalog.Decision, result sender.Result) {
+func (r *Reporter) again(d *records.Decision, result sender.Result) {
 	l, now := &d.Line, r.o.Clock()
 	d.Maybe = l.Maybe || !result.NotStored
 	d.Next = now.Add(max(r.timing.backoff(l.Attempts), result.RetryAfter))
@@ -268,19 +270,19 @@ func (r *Reporter) again(d *catalog.Decision, result sender.Result) {
 // been recorded: it says nothing of that one. Where the marketplace can be
 // asked it is, and may have the line; else the line is sent again until its
 // window closes, and then waits for a person.
-func (r *Reporter) doubt(ctx context.Context, l catalog.Line, t sender.Line, refusal sender.Result) (catalog.Decision, error) {
+func (r *Reporter) doubt(ctx context.Context, l billing.Line, t sender.Line, refusal sender.Result) (records.Decision, error) {
 	if l.Partner == catalog.PartnerAzure {
 		if err := r.known(ctx, l, &t); err != nil {
-			return catalog.Decision{}, err
+			return records.Decision{}, err
 		}
 		back := r.o.Senders[l.Partner].Reconcile(ctx, []sender.Line{t})[0]
 		d := decision(l, back)
 		switch {
 		case back.Outcome == sender.Settled && !contested(&back, &l):
-			d.To, d.Accepted = catalog.LineSettled, back.Accepted
+			d.To, d.Accepted = billing.LineSettled, back.Accepted
 			return d, nil
 		case back.Outcome == sender.Refused && l.Attempts > 2: // not right after the attempt that may have been recorded: it may not be seen yet
-			d.To, d.Message = catalog.LineRefused, refusal.Reason+"; "+back.Reason
+			d.To, d.Message = billing.LineRefused, refusal.Reason+"; "+back.Reason
 			return d, nil
 		}
 	}
@@ -292,17 +294,17 @@ func (r *Reporter) doubt(ctx context.Context, l catalog.Line, t sender.Line, ref
 }
 
 // end says what becomes of a line whose deadline has passed.
-func (r *Reporter) end(ctx context.Context, l catalog.Line, t sender.Line) (catalog.Decision, error) {
+func (r *Reporter) end(ctx context.Context, l billing.Line, t sender.Line) (records.Decision, error) {
 	d := decision(l, sender.Result{Reason: l.Message})
 	switch {
 	case !l.Maybe && l.Grace:
-		d.To = catalog.LineRefused
+		d.To = billing.LineRefused
 		return d, nil
 	case !l.Maybe && l.Partner == catalog.PartnerGCP:
-		d.To, d.Message = catalog.LineParked, "not reported within three hours: "+l.Message
+		d.To, d.Message = billing.LineParked, "not reported within three hours: "+l.Message
 		return d, nil
 	case !l.Maybe:
-		d.To, d.Message = catalog.LineMoved, "its window has closed: "+l.Message
+		d.To, d.Message = billing.LineMoved, "its window has closed: "+l.Message
 		return d, nil
 	}
 	if err := r.known(ctx, l, &t); err != nil {
@@ -319,16 +321,16 @@ func (r *Reporter) end(ctx context.Context, l catalog.Line, t sender.Line) (cata
 	d = decision(l, result)
 	switch {
 	case isContested:
-		d.To = catalog.LineParked
+		d.To = billing.LineParked
 	case result.Outcome == sender.Settled:
-		d.To, d.Accepted = catalog.LineSettled, result.Accepted
+		d.To, d.Accepted = billing.LineSettled, result.Accepted
 	case result.Outcome == sender.Refused && l.Partner == catalog.PartnerAzure: // read back: it is not there
-		d.To = catalog.LineMoved
+		d.To = billing.LineMoved
 		if l.Grace || permanent {
-			d.To = catalog.LineRefused
+			d.To = billing.LineRefused
 		}
 	case result.Outcome == sender.Refused || !now.Before(l.Deadline.Add(reconcileFor)):
-		d.To, d.Message = catalog.LineParked, "may have been accepted: "+reason+"; "+result.Reason
+		d.To, d.Message = billing.LineParked, "may have been accepted: "+reason+"; "+result.Reason
 	default:
 		d.Next = now.Add(setupRetry)
 	}
@@ -336,7 +338,7 @@ func (r *Reporter) end(ctx context.Context, l catalog.Line, t sender.Line) (cata
 }
 
 // known tells a line what is known of the others of its day.
-func (r *Reporter) known(ctx context.Context, l catalog.Line, t *sender.Line) error {
+func (r *Reporter) known(ctx context.Context, l billing.Line, t *sender.Line) error {
 	if l.Partner != catalog.PartnerAzure {
 		return nil
 	}
@@ -347,9 +349,9 @@ func (r *Reporter) known(ctx context.Context, l catalog.Line, t *sender.Line) er
 	t.Settled, t.Undecided = meter.Decimal{}, meter.Decimal{}
 	for _, other := range day {
 		switch other.State {
-		case catalog.LineSettled:
+		case billing.LineSettled:
 			t.Settled = t.Settled.Add(other.Accepted)
-		case catalog.LineFrozen, catalog.LineParked:
+		case billing.LineFrozen, billing.LineParked:
 			t.Undecided = t.Undecided.Add(other.Quantity)
 		}
 	}

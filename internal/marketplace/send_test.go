@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/sender"
@@ -102,7 +103,7 @@ func TestARefusalAfterAnAttemptThatMayHaveBeenRecorded(t *testing.T) {
 				for range 3 {
 					s.clock.Advance(10 * time.Minute)
 					s.run(r)
-					if got := s.status(g); got == catalog.GroupReportFailed {
+					if got := s.status(g); got == billing.GroupReportFailed {
 						t.Fatal("the refusal was believed")
 					}
 					if _, err := s.records.RetryRecordGroup(context.Background(), org, g, "test"); err == nil {
@@ -115,7 +116,7 @@ func TestARefusalAfterAnAttemptThatMayHaveBeenRecorded(t *testing.T) {
 					s.clock.Advance(10 * time.Minute)
 				}
 				if cloud == simulator.Azure {
-					s.wantStatus(g, catalog.GroupReported) // read back
+					s.wantStatus(g, billing.GroupReported) // read back
 					s.agree(m.markets)
 				} else if b := s.gb(m.markets, "e-"+cloud); b.Parked.String() != "3" {
 					t.Errorf("%+v", b)
@@ -142,11 +143,11 @@ func TestARefusalThatEndsIsNoRefusal(t *testing.T) {
 		m.set(refusals(cloud)["a proxy's page"])
 		s.clock.Advance(10 * time.Minute)
 		s.run(r)
-		s.wantStatus(g, catalog.GroupReportPending)
+		s.wantStatus(g, billing.GroupReportPending)
 		m.set(func(http.ResponseWriter, *http.Request) bool { return false })
 		s.clock.Advance(30 * time.Minute)
 		s.run(r)
-		s.wantStatus(g, catalog.GroupReported)
+		s.wantStatus(g, billing.GroupReported)
 		s.agree(m.markets)
 	})
 }
@@ -168,7 +169,7 @@ func TestWhatAMarketplaceCannotHold(t *testing.T) {
 		r := s.reporter(m.markets, "one")
 		g := s.post("e-azure", "gb=3", ten)
 		s.hourOf(r, ten)
-		s.wantStatus(g, catalog.GroupReportPending)
+		s.wantStatus(g, billing.GroupReportPending)
 		if b := s.gb(m.markets, "e-azure"); b.Parked.String() != "3" || !b.Carry.IsZero() || !b.Sent.IsZero() {
 			t.Errorf("holds %s: %+v", held, b)
 		}
@@ -198,14 +199,14 @@ func TestALineThatCannotBeRead(t *testing.T) {
 				s.run(r)
 				s.clock.Advance(10 * time.Minute)
 			}
-			s.wantStatus(good, catalog.GroupReported)
-			s.wantStatus(bad, catalog.GroupReportPending)
+			s.wantStatus(good, billing.GroupReported)
+			s.wantStatus(bad, billing.GroupReportPending)
 			if b := s.gb(m, "e-"+cloud); b.Parked.String() != "3" {
 				t.Errorf("%s: %+v", target, b)
 			}
 			stuck, err := s.records.StuckLines(context.Background(), org, 10)
 			s.must(err)
-			if len(stuck) != 1 || stuck[0].State != catalog.LineParked || !strings.Contains(stuck[0].Message, "the frozen line") {
+			if len(stuck) != 1 || stuck[0].State != billing.LineParked || !strings.Contains(stuck[0].Message, "the frozen line") {
 				t.Errorf("%s: %+v", target, stuck)
 			}
 		})
@@ -279,7 +280,7 @@ func TestALineHasOneSenderAtATime(t *testing.T) {
 	inner := sent.done
 	sent.done = func(l sender.Line) sender.Result { // while one sends, two looks for work
 		now := s.clock.Now()
-		lines, err := s.records.LeaseLines(context.Background(), "two", now, now.Add(two.timing.Lease), 1000, func(other *catalog.Line) bool { return other.Operation == l.OperationID })
+		lines, err := s.records.LeaseLines(context.Background(), "two", now, now.Add(two.timing.Lease), 1000, func(other *billing.Line) bool { return other.Operation == l.OperationID })
 		if err != nil || len(lines) > 0 {
 			t.Errorf("%s is sent by one and leased by two: %v", l.OperationID, err)
 		}
@@ -328,8 +329,8 @@ func decimal(text string) meter.Decimal {
 // not its own is parked with the reason, and a sound one is sent.
 func TestReadTargets(t *testing.T) {
 	t.Parallel()
-	line := func(dimension, target string) catalog.Line {
-		return catalog.Line{Partner: catalog.PartnerAzure, Operation: "op", Dimension: dimension, Hour: ten, Quantity: meter.NewDecimal(3),
+	line := func(dimension, target string) billing.Line {
+		return billing.Line{Partner: catalog.PartnerAzure, Operation: "op", Dimension: dimension, Hour: ten, Quantity: meter.NewDecimal(3),
 			Target: json.RawMessage(target), Deadline: ten.Add(24 * time.Hour)}
 	}
 	sound, err := json.Marshal(sender.Line{OperationID: "op", Dimension: "gb", Hour: ten, Quantity: meter.NewDecimal(3), Azure: &sender.AzureAccount{ResourceID: azureResource("azure-1")}})
@@ -342,11 +343,11 @@ func TestReadTargets(t *testing.T) {
 		if target == text {
 			t.Fatalf("the target is the sound one: %s", text)
 		}
-		items, unread := readTargets(ten, []catalog.Line{line("gb", target), line("gb", text)})
+		items, unread := readTargets(ten, []billing.Line{line("gb", target), line("gb", text)})
 		if len(items) != 1 || string(items[0].line.Target) != text {
 			t.Errorf("%s: %d are sent", target, len(items))
 		}
-		if len(unread) != 1 || unread[0].To != catalog.LineParked || !strings.Contains(unread[0].Message, "the frozen line") {
+		if len(unread) != 1 || unread[0].To != billing.LineParked || !strings.Contains(unread[0].Message, "the frozen line") {
 			t.Errorf("%s: %+v", target, unread)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/billing"
 )
 
 // TestClockSkewAtTheEdgeOfAnHour: one reporter's clock is four minutes ahead of
@@ -42,15 +42,15 @@ func TestClockSkewAtTheEdgeOfAnHour(t *testing.T) {
 		}
 		s.agree(m)
 		const want = "168.75" // 75 minutes of 2.25
-		b := s.balance(m)[catalog.DimensionKey{Entitlement: "e-" + cloud, Dimension: "gb"}]
+		b := s.balance(m)[billing.DimensionKey{Entitlement: "e-" + cloud, Dimension: "gb"}]
 		if got := b.Settled.Add(b.Carry).Add(b.Parked); got.Cmp(b.Mapped) != 0 || !b.Pending.IsZero() || !b.Failed.IsZero() || b.Mapped.String() != want {
 			t.Errorf("%+v", b)
 		}
-		page, err := s.records.Reports(context.Background(), org, catalog.ReportFilter{From: ten, To: ten.Add(24 * time.Hour)}, 0, 100)
+		page, err := s.records.Reports(context.Background(), org, billing.ReportFilter{From: ten, To: ten.Add(24 * time.Hour)}, 0, 100)
 		s.must(err)
 		hours := map[time.Time]int{}
 		for _, r := range page.Items {
-			if r.Status == catalog.ReportSuccess {
+			if r.Status == billing.ReportSuccess {
 				hours[r.Hour]++
 			}
 		}

@@ -9,12 +9,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/metering"
 )
 
-func (s *shop) stuck() []catalog.StuckLine {
+func (s *shop) stuck() []billing.StuckLine {
 	s.t.Helper()
 	got, err := s.service.StuckReports(context.Background(), metering.Job(org, "test"))
 	s.must(err)
@@ -50,19 +51,19 @@ func TestWhatWaitsWithoutALineIsListed(t *testing.T) {
 	late := s.post("e-gcp", "gb=7.25", ten)
 	refused := s.post("e-gcp", "seat=2.5 gb=1", ten.Add(5*time.Hour))
 	s.run(r)
-	s.wantStatus(late, catalog.GroupReportPending)
-	s.wantStatus(refused, catalog.GroupReportFailed)
+	s.wantStatus(late, billing.GroupReportPending)
+	s.wantStatus(refused, billing.GroupReportFailed)
 	got := s.stuck()
 	if len(got) != 2 {
 		t.Fatalf("%+v", got)
 	}
-	if l := got[0]; l.State != catalog.LineParked || l.Usage.String() != "7.25" || l.Dimension != "gb" || l.Entitlement != "e-gcp" || l.Message != closedHour || l.Operation != "" || l.Report == "" {
+	if l := got[0]; l.State != billing.LineParked || l.Usage.String() != "7.25" || l.Dimension != "gb" || l.Entitlement != "e-gcp" || l.Message != closedHour || l.Operation != "" || l.Report == "" {
 		t.Errorf("%+v", l)
 	}
-	if l := got[1]; l.State != catalog.LineRefused || l.Usage.String() != "2.5" || l.Dimension != "seat" || !strings.Contains(l.Message, "does not say how seat is billed") {
+	if l := got[1]; l.State != billing.LineRefused || l.Usage.String() != "2.5" || l.Dimension != "seat" || !strings.Contains(l.Message, "does not say how seat is billed") {
 		t.Errorf("%+v", l)
 	}
-	for _, state := range []string{catalog.LineParked, catalog.LineRefused} {
+	for _, state := range []string{billing.LineParked, billing.LineRefused} {
 		if n := s.gauge(r, catalog.PartnerGCP, state); n != 1 {
 			t.Errorf("the gauge of %s lines is %d", state, n)
 		}
@@ -71,16 +72,16 @@ func TestWhatWaitsWithoutALineIsListed(t *testing.T) {
 		t.Errorf("%+v, %v", g, err)
 	}
 	// The person resolves both: one is billed with the next hour, the other elsewhere.
-	for i, as := range []string{catalog.LineSettled, catalog.LineElsewhere} {
+	for i, as := range []string{billing.LineSettled, billing.LineElsewhere} {
 		s.must(s.service.ResolveReport(context.Background(), metering.Job(org, "test"), got[i].Report, got[i].Dimension, as))
 		s.balance(m)
 	}
-	s.wantStatus(late, catalog.GroupReported)
-	s.wantStatus(refused, catalog.GroupReported)
-	if left := s.stuck(); len(left) != 0 || s.gauge(r, catalog.PartnerGCP, catalog.LineParked) != 0 {
+	s.wantStatus(late, billing.GroupReported)
+	s.wantStatus(refused, billing.GroupReported)
+	if left := s.stuck(); len(left) != 0 || s.gauge(r, catalog.PartnerGCP, billing.LineParked) != 0 {
 		t.Errorf("%+v", left)
 	}
-	if b := s.balance(m)[catalog.DimensionKey{Entitlement: "e-gcp", Dimension: "seat"}]; b.Settled.String() != "2.5" || !b.Sent.IsZero() {
+	if b := s.balance(m)[billing.DimensionKey{Entitlement: "e-gcp", Dimension: "seat"}]; b.Settled.String() != "2.5" || !b.Sent.IsZero() {
 		t.Errorf("%+v", b)
 	}
 	s.post("e-gcp", "gb=1", ten.Add(6*time.Hour))
@@ -100,7 +101,7 @@ func TestWhatWasRefusedIsStuckUntilItIsSettled(t *testing.T) {
 		m.RefuseDimension("gb")
 		first, second := s.post("e-"+cloud, "gb=3 seat=1", ten), s.post("e-"+cloud, "gb=4", ten)
 		s.hourOf(r, ten)
-		s.wantStatus(first, catalog.GroupReportFailed)
+		s.wantStatus(first, billing.GroupReportFailed)
 		if got := s.stuck(); len(got) != 1 || got[0].Usage.String() != "7" {
 			t.Fatalf("%+v", got)
 		}
@@ -111,8 +112,8 @@ func TestWhatWasRefusedIsStuckUntilItIsSettled(t *testing.T) {
 			t.Fatalf("one of two groups was retried: %+v", got)
 		}
 		s.balance(m)
-		s.must(s.service.ResolveReport(ctx, who, got[0].Report, "gb", catalog.LineSettled))
-		s.wantStatus(second, catalog.GroupReported)
+		s.must(s.service.ResolveReport(ctx, who, got[0].Report, "gb", billing.LineSettled))
+		s.wantStatus(second, billing.GroupReported)
 		if got := s.stuck(); len(got) != 0 {
 			t.Errorf("%+v", got)
 		}
@@ -122,26 +123,26 @@ func TestWhatWasRefusedIsStuckUntilItIsSettled(t *testing.T) {
 		s.hourOf(r, ten.Add(time.Hour))
 		got = s.stuck()
 		if cloud == simulator.GCP { // its hour is closed: it waits for a person
-			if len(got) != 1 || got[0].State != catalog.LineParked || got[0].Usage.String() != "3" {
+			if len(got) != 1 || got[0].State != billing.LineParked || got[0].Usage.String() != "3" {
 				t.Fatalf("%+v", got)
 			}
-			s.must(s.service.ResolveReport(ctx, who, got[0].Report, "gb", catalog.LineElsewhere))
+			s.must(s.service.ResolveReport(ctx, who, got[0].Report, "gb", billing.LineElsewhere))
 			if b := s.gb(m, "e-gcp"); b.Settled.String() != "7" || len(s.stuck()) != 0 {
 				t.Errorf("%+v", b)
 			}
 			return
 		}
-		s.wantStatus(first, catalog.GroupReportFailed) // refused once more
-		if len(got) != 1 || got[0].Usage.String() != "3" || s.gauge(r, partners[cloud], catalog.LineRefused) != 1 {
+		s.wantStatus(first, billing.GroupReportFailed) // refused once more
+		if len(got) != 1 || got[0].Usage.String() != "3" || s.gauge(r, partners[cloud], billing.LineRefused) != 1 {
 			t.Fatalf("%+v", got)
 		}
 		report := got[0].Report
-		s.must(s.service.ResolveReport(ctx, who, report, "gb", catalog.LineMoved))
+		s.must(s.service.ResolveReport(ctx, who, report, "gb", billing.LineMoved))
 		s.balance(m)
-		if got := s.stuck(); len(got) != 0 || s.status(first) != catalog.GroupReportPending {
+		if got := s.stuck(); len(got) != 0 || s.status(first) != billing.GroupReportPending {
 			t.Errorf("%+v", got)
 		}
-		if err := s.service.ResolveReport(ctx, who, report, "gb", catalog.LineMoved); err == nil {
+		if err := s.service.ResolveReport(ctx, who, report, "gb", billing.LineMoved); err == nil {
 			t.Error("resolved twice")
 		}
 	})
@@ -153,7 +154,7 @@ var partners = map[string]string{simulator.AWS: catalog.PartnerAWS, simulator.Az
 // could be retried: a person has it billed in another hour, or has settled it.
 func TestARefusedReadingCanBeSettled(t *testing.T) {
 	t.Parallel()
-	for _, as := range []string{catalog.LineMoved, catalog.LineElsewhere} {
+	for _, as := range []string{billing.LineMoved, billing.LineElsewhere} {
 		s := newShop(t)
 		s.createMeter(`{"key":"bytes","event_type":"traffic","aggregation":"SUM","value":"bytes","group_by":["customer"]}`)
 		s.apply(product + strings.Replace(entitlement("e", simulator.AWS, "a", `, meter: bytes`), "starts: 2026-01-01", "starts: 2026-11-20", 1))
@@ -164,14 +165,14 @@ func TestARefusedReadingCanBeSettled(t *testing.T) {
 		s.hourOf(r, ten)
 		m.Suspend("a", false)
 		got := s.stuck()
-		if len(got) != 1 || got[0].State != catalog.LineRefused || got[0].Usage.String() != "21" {
+		if len(got) != 1 || got[0].State != billing.LineRefused || got[0].Usage.String() != "21" {
 			t.Fatalf("%+v", got)
 		}
 		s.must(s.service.ResolveReport(context.Background(), metering.Job(org, "test"), got[0].Report, "gb", as))
 		s.balance(m)
 		s.traffic("2", ten.Add(time.Hour), "4")
 		s.hourOf(r, ten.Add(time.Hour))
-		want := map[string]string{catalog.LineMoved: "25", catalog.LineElsewhere: "4"}[as]
+		want := map[string]string{billing.LineMoved: "25", billing.LineElsewhere: "4"}[as]
 		if total := m.Total("a", "gb"); total.String() != want || len(s.stuck()) != 0 {
 			t.Errorf("%s: accepted %s, want %s; %+v", as, total, want, s.stuck())
 		}
@@ -190,18 +191,18 @@ func TestAShownFigureIsTheBilledOne(t *testing.T) {
 	s.apply(oneEach(""))
 	ctx := context.Background()
 	s.mapUsers()
-	_, err := s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
+	_, err := s.records.CreateBillableMetric(ctx, org, billing.BillableMetric{ID: "users", Info: json.RawMessage(`{}`),
 		Definition: json.RawMessage(`{"key":"users","event_type":"suger.metric.users","aggregation":"UNIQUE_COUNT","value":"properties.user"}`)})
 	s.must(err)
 	m := newMarkets(t, s.clock, 1)
 	r := s.reporter(m, "one")
 	for hour, want := range []string{`"quantity":1,"amount":1.1,`, `"quantity":0,"amount":0,`} {
 		at := ten.Add(time.Duration(hour) * time.Hour)
-		_, _, err := s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{{ID: at.String(), Entitlement: "e-aws", Customer: "acme", Buyer: "acme", Partner: catalog.PartnerAWS, Product: "cdn",
-			Status: catalog.GroupCreated, Usage: at, Source: "API", Billable: []catalog.BillableRecord{{Metric: "users", Properties: json.RawMessage(`{"user":"ann"}`)}}}}, catalog.Idempotency{})
+		_, _, err := s.records.CreateRecordGroups(ctx, org, []billing.RecordGroup{{ID: at.String(), Entitlement: "e-aws", Customer: "acme", Buyer: "acme", Partner: catalog.PartnerAWS, Product: "cdn",
+			Status: billing.GroupCreated, Usage: at, Source: "API", Billable: []billing.BillableRecord{{Metric: "users", Properties: json.RawMessage(`{"user":"ann"}`)}}}}, billing.Idempotency{})
 		s.must(err)
 		s.hourOf(r, at)
-		page, err := s.records.Reports(ctx, org, catalog.ReportFilter{From: ten, To: ten.AddDate(0, 0, 9)}, 0, 10)
+		page, err := s.records.Reports(ctx, org, billing.ReportFilter{From: ten, To: ten.AddDate(0, 0, 9)}, 0, 10)
 		s.must(err)
 		if info := string(page.Items[0].Info); !strings.Contains(info, `"key":"users",`+want) || strings.Count(info, `"key":"users"`) != 1 {
 			t.Errorf("hour %d: %s", hour, info)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/billing"
 	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
@@ -34,8 +34,8 @@ func TestRetriesBillNoMoreThanTheHour(t *testing.T) {
 
 func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, random *rand.Rand) {
 	ctx, account := context.Background(), cloudAccount(cloud)
-	_, err := s.records.PutMeteringConfigs(ctx, org, []catalog.MeteringConfig{{Partner: partners[cloud], EnableMapping: true,
-		MappingV2: map[string][]catalog.MappingValue{"one": {{Dimension: "seat"}}, "two": {{Dimension: "gb"}}}}}, "test")
+	_, err := s.records.PutMeteringConfigs(ctx, org, []billing.MeteringConfig{{Partner: partners[cloud], EnableMapping: true,
+		MappingV2: map[string][]billing.MappingValue{"one": {{Dimension: "seat"}}, "two": {{Dimension: "gb"}}}}}, "test")
 	s.must(err)
 	for _, id := range []string{"one", "two"} {
 		definition := fmt.Sprintf(`{"key":%q,"event_type":"suger.metric.%s","aggregation":%q`, id, id, aggregation)
@@ -46,24 +46,24 @@ func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, rando
 		default:
 			definition += `,"value":"quantity"`
 		}
-		_, err := s.records.CreateBillableMetric(ctx, org, catalog.BillableMetric{ID: id, Definition: json.RawMessage(definition + "}"), Info: json.RawMessage(`{}`)})
+		_, err := s.records.CreateBillableMetric(ctx, org, billing.BillableMetric{ID: id, Definition: json.RawMessage(definition + "}"), Info: json.RawMessage(`{}`)})
 		s.must(err)
 	}
 	figures := map[string][]int64{}
 	var ids []string
 	for i := range 6 { // some groups have a record of each metric: through them all belong together
-		g := catalog.RecordGroup{ID: fmt.Sprint("r", i), Entitlement: "e-" + cloud, Customer: "acme", Buyer: "acme", Partner: partners[cloud], Product: "cdn",
-			Status: catalog.GroupCreated, Usage: ten.Add(time.Duration(i) * time.Minute), Source: "API"}
+		g := billing.RecordGroup{ID: fmt.Sprint("r", i), Entitlement: "e-" + cloud, Customer: "acme", Buyer: "acme", Partner: partners[cloud], Product: "cdn",
+			Status: billing.GroupCreated, Usage: ten.Add(time.Duration(i) * time.Minute), Source: "API"}
 		for at, id := range []string{"one", "two"} {
 			if i%3 == 2-at {
 				continue
 			}
 			n := 1 + random.Int64N(4)
 			quantity := meter.NewDecimal(n)
-			g.Billable = append(g.Billable, catalog.BillableRecord{Metric: id, Quantity: &quantity, Properties: json.RawMessage(fmt.Sprintf(`{"user":"u%d"}`, n))})
+			g.Billable = append(g.Billable, billing.BillableRecord{Metric: id, Quantity: &quantity, Properties: json.RawMessage(fmt.Sprintf(`{"user":"u%d"}`, n))})
 			figures[id] = append(figures[id], n)
 		}
-		_, _, err := s.records.CreateRecordGroups(ctx, org, []catalog.RecordGroup{g}, catalog.Idempotency{})
+		_, _, err := s.records.CreateRecordGroups(ctx, org, []billing.RecordGroup{g}, billing.Idempotency{})
 		s.must(err)
 		ids = append(ids, g.ID)
 	}
@@ -74,7 +74,7 @@ func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, rando
 	m.Suspend(account, false)
 	random.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	for i, id := range ids {
-		if s.status(id) == catalog.GroupReportFailed {
+		if s.status(id) == billing.GroupReportFailed {
 			_, err := s.records.RetryRecordGroup(ctx, org, id, "test")
 			s.must(err)
 		}
@@ -92,7 +92,7 @@ func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, rando
 		}
 	}
 	for _, id := range ids {
-		s.wantStatus(id, catalog.GroupReported)
+		s.wantStatus(id, billing.GroupReported)
 	}
 }
 

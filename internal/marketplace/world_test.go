@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/uuid"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/fixedtest"
@@ -23,6 +24,9 @@ import (
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
+	"odometer/internal/store/records"
 )
 
 const org = "default"
@@ -35,9 +39,9 @@ type shop struct {
 	t        testing.TB
 	clock    *fixedtest.Clock
 	dir, dsn string
-	catalog  *catalog.Store
-	keys     *catalog.Keys
-	records  *catalog.Records
+	catalog  *store.Store
+	keys     *keys.Store
+	records  *records.Store
 	ledger   *ledger.Ledger
 	service  *metering.Service
 	groups   int
@@ -50,10 +54,10 @@ func openShop(t testing.TB, dir, dsn string, c *fixedtest.Clock) *shop {
 	s := &shop{t: t, clock: c, dir: dir, dsn: dsn}
 	s.must(os.MkdirAll(dir, 0o700))
 	var err error
-	s.catalog, err = catalog.Open(ctx, dsn, catalog.Options{Clock: c.Now})
+	s.catalog, err = store.Open(ctx, dsn, store.Options{Clock: c.Now})
 	s.must(err)
-	s.records = catalog.NewRecords(s.catalog)
-	s.keys, err = catalog.OpenKeys(ctx, s.catalog, filepath.Join(dir, "secret.key"))
+	s.records = records.New(s.catalog)
+	s.keys, err = keys.Open(ctx, s.catalog, filepath.Join(dir, "secret.key"))
 	s.must(err)
 	_, err = s.keys.EnsureDefault(ctx, "test")
 	s.must(err)
@@ -149,8 +153,8 @@ func (s *shop) post(entitlement, records string, at time.Time) string {
 		s.t.Fatalf("no entitlement %s", entitlement)
 	}
 	s.groups++
-	g := catalog.RecordGroup{ID: "g" + strconv.Itoa(s.groups), Entitlement: e.ID, Customer: e.Customer, Buyer: e.BuyerID(), Partner: e.Partner, Product: e.Product,
-		Status: catalog.GroupCreated, Usage: at, Source: "API", Records: map[string]meter.Decimal{}}
+	g := billing.RecordGroup{ID: "g" + strconv.Itoa(s.groups), Entitlement: e.ID, Customer: e.Customer, Buyer: e.BuyerID(), Partner: e.Partner, Product: e.Product,
+		Status: billing.GroupCreated, Usage: at, Source: "API", Records: map[string]meter.Decimal{}}
 	for word := range strings.FieldsSeq(records) {
 		name, text, _ := strings.Cut(word, "=")
 		q, err := meter.ParseDecimal(text)
@@ -158,7 +162,7 @@ func (s *shop) post(entitlement, records string, at time.Time) string {
 		g.Records[name] = q
 	}
 	g.Origin = g.Records
-	_, _, err = s.records.CreateRecordGroups(context.Background(), org, []catalog.RecordGroup{g}, catalog.Idempotency{})
+	_, _, err = s.records.CreateRecordGroups(context.Background(), org, []billing.RecordGroup{g}, billing.Idempotency{})
 	s.must(err)
 	return g.ID
 }
@@ -249,7 +253,7 @@ func (s *shop) run(r *Reporter) {
 
 // balance checks that the account of every dimension holds, and that what it
 // says was accepted is what the marketplaces accepted.
-func (s *shop) balance(m *markets) map[catalog.DimensionKey]catalog.Balance {
+func (s *shop) balance(m *markets) map[billing.DimensionKey]billing.Balance {
 	s.t.Helper()
 	all, err := s.records.Balances(context.Background(), org, "")
 	s.must(err)
@@ -284,7 +288,7 @@ func (s *shop) agree(m *markets) {
 // mapUsers bills the metric users as two dimensions of AWS.
 func (s *shop) mapUsers() {
 	s.t.Helper()
-	_, err := s.records.PutMeteringConfigs(context.Background(), org, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
-		MappingV2: map[string][]catalog.MappingValue{"users": {{Dimension: "seat"}, {Dimension: "gb", Multiplier: "2"}}}}}, "test")
+	_, err := s.records.PutMeteringConfigs(context.Background(), org, []billing.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
+		MappingV2: map[string][]billing.MappingValue{"users": {{Dimension: "seat"}, {Dimension: "gb", Multiplier: "2"}}}}}, "test")
 	s.must(err)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/store"
 )
 
 // refusalsNoted is how many refused keys leave an audit entry of their own in
@@ -49,15 +50,15 @@ func (s *Service) KeyRefused(ctx context.Context, surface, address string) {
 	noted, before, hour := s.refused.add(s.now().UTC(), address)
 	ctx = context.WithoutCancel(ctx)
 	if before > 0 {
-		s.note(ctx, catalog.Access{Actor: "system:authentication", Noun: catalog.AccessRefused, ID: "all",
+		s.note(ctx, store.Access{Actor: "system:authentication", Noun: store.AccessRefused, ID: "all",
 			Detail: map[string]any{"hour": hour, "further_refused": before}})
 	}
 	if noted {
-		s.note(ctx, catalog.Access{Actor: "address:" + address, Noun: catalog.AccessRefused, ID: surface, Detail: map[string]any{"address": address}})
+		s.note(ctx, store.Access{Actor: "address:" + address, Noun: store.AccessRefused, ID: surface, Detail: map[string]any{"address": address}})
 	}
 }
 
-func (s *Service) note(ctx context.Context, a catalog.Access) {
+func (s *Service) note(ctx context.Context, a store.Access) {
 	if err := s.catalog.NoteAccess(ctx, catalog.DefaultOrganization, a); err != nil {
 		s.logger.Error("an access has no audit entry", slog.String("actor", a.Actor), slog.String("noun", a.Noun), slog.Any("error", err))
 	}
@@ -66,6 +67,6 @@ func (s *Service) note(ctx context.Context, a catalog.Access) {
 // BackupTaken notes who begins to take a backup, and from where. One that
 // cannot be noted is not to be taken.
 func (s *Service) BackupTaken(ctx context.Context, p Principal, address string) error {
-	return s.catalog.NoteAccess(ctx, catalog.DefaultOrganization, catalog.Access{Actor: p.Actor(), Noun: catalog.AccessBackup, ID: "data",
+	return s.catalog.NoteAccess(ctx, catalog.DefaultOrganization, store.Access{Actor: p.Actor(), Noun: store.AccessBackup, ID: "data",
 		Detail: map[string]any{"address": address}})
 }

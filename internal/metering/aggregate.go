@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"odometer/internal/billing"
 	"slices"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
@@ -53,10 +53,10 @@ func (s *dimensionSums) list() ([]DimensionSum, error) {
 // SumRecordGroups adds up what groups that the filter chooses have of each
 // dimension, after mapping, by the period in which they were created. Groups
 // that are deleted or cannot be billed are left out.
-func (s *Service) SumRecordGroups(ctx context.Context, p Principal, f catalog.RecordGroupFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
+func (s *Service) SumRecordGroups(ctx context.Context, p Principal, f billing.RecordGroupFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
 	all := dimensionSums{period, map[sumKey]meter.Decimal{}}
-	f.Match = func(g *catalog.RecordGroup) bool {
-		if g.Status != catalog.GroupDeleted && g.Status != catalog.GroupInvalid {
+	f.Match = func(g *billing.RecordGroup) bool {
+		if g.Status != billing.GroupDeleted && g.Status != billing.GroupInvalid {
 			for dimension, q := range g.Records {
 				all.add(g.Created, dimension, q)
 			}
@@ -72,7 +72,7 @@ func (s *Service) SumRecordGroups(ctx context.Context, p Principal, f catalog.Re
 // SumUsageReports adds up what was sent of each dimension in the reports that
 // the filter chooses, by the period in which they were created; what a
 // marketplace refused, or goes to another hour, is left out.
-func (s *Service) SumUsageReports(ctx context.Context, p Principal, f catalog.ReportFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
+func (s *Service) SumUsageReports(ctx context.Context, p Principal, f billing.ReportFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
 	all := dimensionSums{period, map[sumKey]meter.Decimal{}}
 	const chunk = 1000
 	for offset := 0; ; offset += chunk {
@@ -85,7 +85,7 @@ func (s *Service) SumUsageReports(ctx context.Context, p Principal, f catalog.Re
 		}
 		for i := range page.Items {
 			for _, portion := range page.Items[i].Portions {
-				if portion.State != catalog.LineRefused && portion.State != catalog.LineMoved {
+				if portion.State != billing.LineRefused && portion.State != billing.LineMoved {
 					all.add(page.Items[i].Created, portion.Dimension, portion.Sent)
 				}
 			}

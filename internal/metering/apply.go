@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 	"reflect"
 	"slices"
 	"time"
@@ -22,7 +24,7 @@ type ApplyOptions struct {
 
 // Apply makes the organization what a document says and returns what changed;
 // applying it again changes nothing. text is YAML or JSON, see
-// catalog.ParseDocument; nouns are as catalog.Store.Apply says. Where the
+// catalog.ParseDocument; nouns are as store.Store.Apply says. Where the
 // document has meters, pruning removes the others.
 //
 // The log decides on meters and on the customer attribute, so the ledger takes
@@ -36,7 +38,7 @@ type ApplyOptions struct {
 // Errors of the document are KindInvalid and name its lines. The documents of
 // an organization are read one at a time, before any change waits for them.
 func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOptions) (catalog.Diff, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return catalog.Diff{}, err
 	}
 	read, err := s.readsDocument(ctx, p.Organization)
@@ -163,7 +165,7 @@ func (s *Service) keepMetrics(ctx context.Context, organization string, d *catal
 		return err
 	}
 	d.Meters.Remove = slices.DeleteFunc(d.Meters.Remove, func(key string) bool {
-		return slices.ContainsFunc(metrics, func(m catalog.BillableMetric) bool { return m.ID == key })
+		return slices.ContainsFunc(metrics, func(m billing.BillableMetric) bool { return m.ID == key })
 	})
 	return nil
 }
@@ -244,7 +246,7 @@ func inPart(err error) error {
 // here or in another organization. Keys are no part of it. A bound key, which
 // sees one customer only, has no right to it.
 func (s *Service) Export(ctx context.Context, p Principal) (*catalog.Document, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return nil, err
 	}
 	if p.Customer != "" {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
@@ -152,10 +153,10 @@ func TestApplyRights(t *testing.T) {
 		exports       bool
 	}{
 		"nobody":       {Principal{}, meter.KindUnauthenticated, meter.KindUnauthenticated, false},
-		"read":         {Principal{Organization: "default", KeyID: "r", Role: catalog.RoleRead}, meter.KindForbidden, 0, true},
-		"ingest":       {Principal{Organization: "default", KeyID: "i", Role: catalog.RoleIngest}, meter.KindForbidden, meter.KindForbidden, false},
+		"read":         {Principal{Organization: "default", KeyID: "r", Role: access.RoleRead}, meter.KindForbidden, 0, true},
+		"ingest":       {Principal{Organization: "default", KeyID: "i", Role: access.RoleIngest}, meter.KindForbidden, meter.KindForbidden, false},
 		"a bound key":  {bound, meter.KindForbidden, meter.KindForbidden, false},
-		"no such home": {Principal{Organization: "strange", KeyID: "x", Role: catalog.RoleAdmin}, meter.KindNotFound, meter.KindNotFound, false},
+		"no such home": {Principal{Organization: "strange", KeyID: "x", Role: access.RoleAdmin}, meter.KindNotFound, meter.KindNotFound, false},
 	} {
 		if _, err := service.Apply(t.Context(), c.p, []byte("customers: [{id: x}]"), ApplyOptions{}); err == nil || meter.KindOf(err) != c.apply {
 			t.Errorf("%s applies: %v", name, err)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -92,7 +94,7 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 	if err != nil {
 		return BillableMetric{}, err
 	}
-	noted := catalog.BillableMetric{ID: n.ID}
+	noted := billing.BillableMetric{ID: n.ID}
 	if noted.Definition, err = json.Marshal(m); err != nil {
 		return BillableMetric{}, err
 	}
@@ -136,7 +138,7 @@ func (s *Service) metricRoom(ctx context.Context, p Principal) error {
 	switch report := (most + 1) / 2; {
 	case len(have) >= most:
 		return meter.Errorf(meter.KindTooLarge, "the organization has %d billable metrics, the limit: an admin can remove deleted ones", len(have))
-	case len(have) >= report && !p.Role.Allows(catalog.ActionManage):
+	case len(have) >= report && !p.Role.Allows(access.ActionManage):
 		return meter.Errorf(meter.KindTooLarge, "the organization has %d billable metrics, and keys of the role report may make no more than %d: an admin can, or can remove deleted ones", len(have), report)
 	}
 	return nil
@@ -169,8 +171,8 @@ func (s *Service) removeMetric(ctx context.Context, p Principal, id string) erro
 // meter is the meter that counts the metric's records.
 func (n NewBillableMetric) meter() (meter.Meter, error) {
 	m := meter.Meter{Key: n.ID, Name: n.Name, Description: n.Description, EventType: metricEventType + n.ID, Aggregation: n.Aggregation}
-	if len(n.ID) > catalog.MaxMetricIDBytes {
-		return m, meter.Errorf(meter.KindInvalid, "id has %d bytes (limit %d)", len(n.ID), catalog.MaxMetricIDBytes)
+	if len(n.ID) > billing.MaxMetricIDBytes {
+		return m, meter.Errorf(meter.KindInvalid, "id has %d bytes (limit %d)", len(n.ID), billing.MaxMetricIDBytes)
 	}
 	if err := checkMetricTexts(n.Name, n.Description); err != nil {
 		return m, err
@@ -223,7 +225,7 @@ func checkMetricTexts(name, description string) error {
 // BillableMetrics lists the organization's metrics, the oldest first, deleted
 // ones among them.
 func (s *Service) BillableMetrics(ctx context.Context, p Principal) ([]BillableMetric, error) {
-	if err := p.may(catalog.ActionReport); err != nil {
+	if err := p.may(access.ActionReport); err != nil {
 		return nil, err
 	}
 	noted, err := s.records.BillableMetrics(ctx, p.Organization)
@@ -252,7 +254,7 @@ func (s *Service) BillableMetrics(ctx context.Context, p Principal) ([]BillableM
 // BillableMetric returns one metric; a meter that is none is KindNotFound, and
 // so is one that a bound key may not know of.
 func (s *Service) BillableMetric(ctx context.Context, p Principal, id string) (BillableMetric, error) {
-	if err := p.may(catalog.ActionReport); err != nil {
+	if err := p.may(access.ActionReport); err != nil {
 		return BillableMetric{}, err
 	}
 	if state, ok := s.ledger.Meter(p.Organization, id); ok {
@@ -332,7 +334,7 @@ func (s *Service) checkMeterPatch(ctx context.Context, organization, key string,
 }
 
 // metricOf joins what the catalogue and the log say of a metric.
-func metricOf(noted catalog.BillableMetric, state meter.MeterState) (BillableMetric, error) {
+func metricOf(noted billing.BillableMetric, state meter.MeterState) (BillableMetric, error) {
 	m := BillableMetric{ID: noted.ID, Name: state.Name, Description: state.Description, Aggregation: state.Aggregation,
 		Deleted: state.Status == meter.StatusDeleted, Created: noted.Created, Updated: noted.Updated}
 	if err := json.Unmarshal(noted.Info, &m.Info); err != nil {

@@ -2,6 +2,7 @@ package metering
 
 import (
 	"context"
+	"odometer/internal/access"
 
 	"odometer/internal/catalog"
 )
@@ -9,7 +10,7 @@ import (
 // Catalogue returns the nouns of the principal's organization as they are now.
 // A bound key gets all of them: who asks must look at Principal.Customer.
 func (s *Service) Catalogue(ctx context.Context, p Principal) (*catalog.View, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return nil, err
 	}
 	return s.catalog.View(ctx, p.Organization)

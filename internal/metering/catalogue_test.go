@@ -3,6 +3,7 @@ package metering
 import (
 	"testing"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
@@ -18,7 +19,7 @@ func TestCatalogue(t *testing.T) {
 	if _, err := stores.catalog.Apply(t.Context(), "default", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	view, err := service.Catalogue(t.Context(), Principal{Organization: "default", Role: catalog.RoleRead})
+	view, err := service.Catalogue(t.Context(), Principal{Organization: "default", Role: access.RoleRead})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,8 +31,8 @@ func TestCatalogue(t *testing.T) {
 		want meter.Kind
 	}{
 		"nobody":                  {Principal{}, meter.KindUnauthenticated},
-		"a key that may not read": {Principal{Organization: "default", Role: catalog.RoleIngest}, meter.KindForbidden},
-		"no such organization":    {Principal{Organization: "stranger", Role: catalog.RoleRead}, meter.KindNotFound},
+		"a key that may not read": {Principal{Organization: "default", Role: access.RoleIngest}, meter.KindForbidden},
+		"no such organization":    {Principal{Organization: "stranger", Role: access.RoleRead}, meter.KindNotFound},
 	} {
 		if _, err := service.Catalogue(t.Context(), c.p); err == nil || meter.KindOf(err) != c.want {
 			t.Errorf("%s: %v", name, err)

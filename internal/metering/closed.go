@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"odometer/internal/access"
 	"slices"
 	"sync"
 	"time"
@@ -31,7 +32,7 @@ type Closed struct {
 // Closed returns a customer's closed months. It checks no right: surfaces ask
 // for customers that they have found for the principal.
 func (s *Service) Closed(ctx context.Context, p Principal, customer string) (Closed, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return Closed{}, err
 	}
 	return s.closed(ctx, p.Organization, customer)
@@ -171,7 +172,7 @@ const (
 // whom: of the customers that the filters name, else of all. A bound key hears
 // of its customer's only. Both are cut at the bounds above, the oldest months first.
 func (s *Service) ClosedFor(ctx context.Context, p Principal, in meter.Period, filters []meter.AttrFilter) ([]catalog.ClosedFor, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return nil, err
 	}
 	from, to := in.MonthName(), meter.Month(in.To.Add(-1)).MonthName()

@@ -2,6 +2,8 @@ package metering
 
 import (
 	"context"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
@@ -10,9 +12,9 @@ import (
 // AddCredit gives an entitlement money, which its usage takes before anything
 // else. Credit only grows. With an idempotency key that was used before for the
 // same request it returns the credit given then.
-func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string, amount meter.Decimal, once Idempotency) (catalog.Credit, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
-		return catalog.Credit{}, err
+func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string, amount meter.Decimal, once Idempotency) (billing.Credit, error) {
+	if err := p.may(access.ActionManage); err != nil {
+		return billing.Credit{}, err
 	}
 	return s.records.AddCredit(ctx, p.Organization, entitlement, amount,
 		once.of(p, "credit"), p.Actor())
@@ -20,17 +22,17 @@ func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string
 
 // Credits lists an entitlement's credits, the oldest first. One that is not
 // there, or is not a bound key's customer's, is KindNotFound.
-func (s *Service) Credits(ctx context.Context, p Principal, entitlement string, page catalog.Page) (catalog.CreditPage, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
-		return catalog.CreditPage{}, err
+func (s *Service) Credits(ctx context.Context, p Principal, entitlement string, page catalog.Page) (billing.CreditPage, error) {
+	if err := p.may(access.ActionRead); err != nil {
+		return billing.CreditPage{}, err
 	}
 	view, err := s.catalog.View(ctx, p.Organization)
 	if err != nil {
-		return catalog.CreditPage{}, err
+		return billing.CreditPage{}, err
 	}
 	e, ok := view.Entitlement(entitlement)
 	if !ok || p.Customer != "" && e.Customer != p.Customer {
-		return catalog.CreditPage{}, meter.Errorf(meter.KindNotFound, "no entitlement %q", clip(entitlement))
+		return billing.CreditPage{}, meter.Errorf(meter.KindNotFound, "no entitlement %q", clip(entitlement))
 	}
 	found, err := s.records.Credits(ctx, p.Organization, entitlement, page)
 	if p.Customer != "" {

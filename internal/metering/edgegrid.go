@@ -2,8 +2,7 @@ package metering
 
 import (
 	"context"
-
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 )
 
 // EdgeGridKey is a key that proves itself by signatures.
@@ -31,13 +30,13 @@ func (s *Service) KeyUsed(p Principal) { s.keys.UseKey(p.KeyID) }
 
 // CreateEdgeGridKey adds a key that signs requests and returns it with its
 // credential, which cannot be had again.
-func (s *Service) CreateEdgeGridKey(ctx context.Context, p Principal, n NewKey) (catalog.Key, catalog.Credential, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
-		return catalog.Key{}, catalog.Credential{}, err
+func (s *Service) CreateEdgeGridKey(ctx context.Context, p Principal, n NewKey) (access.Key, access.Credential, error) {
+	if err := p.may(access.ActionManage); err != nil {
+		return access.Key{}, access.Credential{}, err
 	}
 	key, err := n.in(p)
 	if err != nil {
-		return catalog.Key{}, catalog.Credential{}, err
+		return access.Key{}, access.Credential{}, err
 	}
 	return s.keys.CreateEdgeGridKey(ctx, key, p.Actor())
 }

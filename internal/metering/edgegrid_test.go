@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
@@ -20,7 +21,7 @@ func TestEdgeGridKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, ok := service.EdgeGridKey(c.ClientToken)
-	want := Principal{Organization: "default", KeyID: k.ID, Role: catalog.RoleRead, Customer: "acme"}
+	want := Principal{Organization: "default", KeyID: k.ID, Role: access.RoleRead, Customer: "acme"}
 	if !ok || got.Principal != want || got.AccessToken != c.AccessToken || got.Secret != c.ClientSecret || !slices.Equal(got.Accounts, n.Accounts) {
 		t.Errorf("%+v %v", got, ok)
 	}

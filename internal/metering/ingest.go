@@ -2,8 +2,8 @@ package metering
 
 import (
 	"context"
+	"odometer/internal/access"
 
-	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
@@ -24,7 +24,7 @@ func (s *Service) IngestTimed(ctx context.Context, p Principal, body []byte, mod
 }
 
 func (s *Service) ingest(ctx context.Context, p Principal, body []byte, mode cloudevents.Mode, atomic, requireTime bool) (meter.Result, error) {
-	if err := p.may(catalog.ActionIngest); err != nil {
+	if err := p.may(access.ActionIngest); err != nil {
 		return meter.Result{}, err
 	}
 	staged, err := s.ledger.Stage(ctx, len(body))

@@ -1,14 +1,14 @@
 package metering
 
 import (
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 	"odometer/internal/meter"
 )
 
 // Job is the principal of a job of the server itself, which may read and
 // manage one organization. Audit entries name it.
 func Job(organization, name string) Principal {
-	return Principal{Organization: organization, Role: catalog.RoleAdmin, system: name}
+	return Principal{Organization: organization, Role: access.RoleAdmin, system: name}
 }
 
 // MeterOf returns a meter's definition; false if there is none.

@@ -2,6 +2,8 @@ package metering
 
 import (
 	"context"
+	"odometer/internal/access"
+	"odometer/internal/store/keys"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,38 +26,38 @@ type NewKey struct {
 }
 
 // KeyKindEdgeGrid is the NewKey.Kind of what CreateEdgeGridKey creates.
-const KeyKindEdgeGrid = string(catalog.KindEdgeGrid)
+const KeyKindEdgeGrid = string(access.KindEdgeGrid)
 
 // in is the key as one of the principal's organization.
-func (n NewKey) in(p Principal) (catalog.NewKey, error) {
-	role, err := catalog.ParseRole(n.Role)
+func (n NewKey) in(p Principal) (access.NewKey, error) {
+	role, err := access.ParseRole(n.Role)
 	switch {
 	case n.Operator && !p.Operator:
-		return catalog.NewKey{}, meter.Errorf(meter.KindForbidden, "only a key with the operator right may create one that has it")
+		return access.NewKey{}, meter.Errorf(meter.KindForbidden, "only a key with the operator right may create one that has it")
 	case n.Operator && p.Organization != catalog.DefaultOrganization:
-		return catalog.NewKey{}, meter.Errorf(meter.KindInvalid, "keys with the operator right are those of organization %s", catalog.DefaultOrganization)
+		return access.NewKey{}, meter.Errorf(meter.KindInvalid, "keys with the operator right are those of organization %s", catalog.DefaultOrganization)
 	}
-	return catalog.NewKey{Operator: n.Operator, Organization: p.Organization, Role: role, Kind: catalog.KeyKind(n.Kind), Customer: n.Customer,
+	return access.NewKey{Operator: n.Operator, Organization: p.Organization, Role: role, Kind: access.KeyKind(n.Kind), Customer: n.Customer,
 		Accounts: n.Accounts, DefaultAID: n.DefaultAID, Sources: n.Sources, Strict: n.Strict, Expires: n.Expires}, err
 }
 
 // Keys lists the organization's keys, the oldest first.
-func (s *Service) Keys(ctx context.Context, p Principal, page catalog.Page) (catalog.KeyPage, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
-		return catalog.KeyPage{}, err
+func (s *Service) Keys(ctx context.Context, p Principal, page catalog.Page) (keys.KeyPage, error) {
+	if err := p.may(access.ActionManage); err != nil {
+		return keys.KeyPage{}, err
 	}
 	return s.keys.Keys(ctx, p.Organization, page)
 }
 
 // CreateKey adds a bearer token's key to the organization and returns it with
 // its token, which cannot be had again.
-func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (catalog.Key, string, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
-		return catalog.Key{}, "", err
+func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (access.Key, string, error) {
+	if err := p.may(access.ActionManage); err != nil {
+		return access.Key{}, "", err
 	}
 	key, err := n.in(p)
 	if err != nil {
-		return catalog.Key{}, "", err
+		return access.Key{}, "", err
 	}
 	return s.keys.CreateKey(ctx, key, p.Actor())
 }
@@ -63,16 +65,16 @@ func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (catalog
 // RevokeKey ends a key of the organization at once; force also one without
 // which nobody could make another. One with the operator right is an operator's to revoke.
 func (s *Service) RevokeKey(ctx context.Context, p Principal, id string, force bool) error {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
-	_, err := s.keys.RevokeKey(ctx, p.Organization, id, catalog.Revocation{Actor: p.Actor(), Operator: p.Operator, Force: force})
+	_, err := s.keys.RevokeKey(ctx, p.Organization, id, keys.Revocation{Actor: p.Actor(), Operator: p.Operator, Force: force})
 	return err
 }
 
 // Organizations lists all organizations to an operator, to others their own.
 func (s *Service) Organizations(ctx context.Context, p Principal, page catalog.Page) (catalog.OrganizationPage, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return catalog.OrganizationPage{}, err
 	}
 	if p.Operator {
@@ -106,7 +108,7 @@ func (s *Service) customerAttribute(organization string) string {
 // Organization returns one organization. One that the principal may not see
 // is KindNotFound, like one that does not exist.
 func (s *Service) Organization(ctx context.Context, p Principal, id string) (catalog.Organization, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return catalog.Organization{}, err
 	}
 	if !p.Operator && id != p.Organization {
@@ -220,7 +222,7 @@ func checkAttribute(attr string) error {
 
 // AuditEntries lists the changes in the organization, the newest first.
 func (s *Service) AuditEntries(ctx context.Context, p Principal, page catalog.Page) (catalog.AuditPage, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return catalog.AuditPage{}, err
 	}
 	return s.catalog.AuditEntries(ctx, p.Organization, page)

@@ -3,9 +3,10 @@ package metering
 import (
 	"context"
 	"maps"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 	"slices"
 
-	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/rating"
 )
@@ -18,8 +19,8 @@ const (
 )
 
 // MeteringConfigs returns the organization's configurations by partner.
-func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]catalog.MeteringConfig, error) {
-	if err := p.may(catalog.ActionReport); err != nil {
+func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]billing.MeteringConfig, error) {
+	if err := p.may(access.ActionReport); err != nil {
 		return nil, err
 	}
 	return s.records.MeteringConfigs(ctx, p.Organization)
@@ -27,7 +28,7 @@ func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]catalog.M
 
 // UpdateMeteringConfigs replaces the configurations of the partners that are
 // named, whole, and returns all. Groups that were accepted keep the mapping they had.
-func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, configs []catalog.MeteringConfig) ([]catalog.MeteringConfig, error) {
+func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, configs []billing.MeteringConfig) ([]billing.MeteringConfig, error) {
 	if err := p.mayReportAll(); err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, config
 	return s.records.PutMeteringConfigs(ctx, p.Organization, configs, p.Actor())
 }
 
-func checkConfig(c catalog.MeteringConfig) error {
+func checkConfig(c billing.MeteringConfig) error {
 	if len(c.Mapping) > MaxMappedKeys || len(c.MappingV2) > MaxMappedKeys {
 		return meter.Errorf(meter.KindInvalid, "a mapping has more than %d keys", MaxMappedKeys)
 	}
@@ -59,7 +60,7 @@ func checkConfig(c catalog.MeteringConfig) error {
 	return nil
 }
 
-func checkMapping(key string, values ...catalog.MappingValue) error {
+func checkMapping(key string, values ...billing.MappingValue) error {
 	for _, v := range values {
 		if key == "" || len(key) > MaxMappingKeyBytes || len(v.Dimension) > MaxMappingKeyBytes {
 			return meter.Errorf(meter.KindInvalid, "key %q: a key and a dimensionKey have 1 to %d bytes", clip(key), MaxMappingKeyBytes)
@@ -77,7 +78,7 @@ func checkMapping(key string, values ...catalog.MappingValue) error {
 }
 
 // MappingOf is a configuration's mapping as it is computed with.
-func MappingOf(c catalog.MeteringConfig) rating.Mapping {
+func MappingOf(c billing.MeteringConfig) rating.Mapping {
 	m := rating.Mapping{Enabled: c.EnableMapping, V1: map[string]rating.Destination{}, V2: map[string][]rating.Destination{}}
 	for key, v := range c.Mapping {
 		m.V1[key] = destinationOf(v)
@@ -90,7 +91,7 @@ func MappingOf(c catalog.MeteringConfig) rating.Mapping {
 	return m
 }
 
-func destinationOf(v catalog.MappingValue) rating.Destination {
+func destinationOf(v billing.MappingValue) rating.Destination {
 	d := rating.Destination{Dimension: v.Dimension, Mode: rating.Mode(v.Mode)}
 	if v.Multiplier != "" {
 		d.Multiplier, _ = meter.ParseDecimal(v.Multiplier) // checked when it was stored

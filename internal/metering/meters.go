@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"math/bits"
+	"odometer/internal/access"
+	"odometer/internal/store"
 	"slices"
 
 	"odometer/internal/catalog"
@@ -14,7 +16,7 @@ import (
 // Meters lists the organization's meters in order of their definition; to a
 // bound key those that its customer may know of.
 func (s *Service) Meters(ctx context.Context, p Principal) ([]meter.MeterState, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return nil, err
 	}
 	list := s.ledger.Meters(p.Organization)
@@ -32,7 +34,7 @@ func (s *Service) Meters(ctx context.Context, p Principal) ([]meter.MeterState, 
 // Definitions are all meters of the principal's organization, for a surface to
 // make figures of.
 func (s *Service) Definitions(p Principal) ([]meter.Meter, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return nil, err
 	}
 	var out []meter.Meter
@@ -45,7 +47,7 @@ func (s *Service) Definitions(p Principal) ([]meter.Meter, error) {
 // Meter returns one meter. One that a bound key may not see is KindNotFound,
 // like one that does not exist.
 func (s *Service) Meter(ctx context.Context, p Principal, key string) (meter.MeterState, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return meter.MeterState{}, err
 	}
 	m, ok := s.ledger.Meter(p.Organization, key)
@@ -122,7 +124,7 @@ func errNoMeter(key string) error {
 // CreateMeter defines a meter; created is false when it was there already
 // with the same definition. Another definition is KindConflict.
 func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (state meter.MeterState, created bool, err error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return meter.MeterState{}, false, err
 	}
 	done, err := s.changes.take(ctx, p.Organization)
@@ -143,7 +145,7 @@ func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (
 
 // UpdateMeter changes name, description, unit or status.
 func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patch meter.MeterPatch) (meter.MeterState, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return meter.MeterState{}, err
 	}
 	done, err := s.changes.take(ctx, p.Organization)
@@ -178,7 +180,7 @@ func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patc
 // to is KindConflict, and so is that of a billable metric, which is deleted by
 // its status only.
 func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) error {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
 	done, err := s.changes.take(ctx, p.Organization)
@@ -221,12 +223,12 @@ func (s *Service) copyMeter(ctx context.Context, p Principal, m meter.MeterState
 
 // meterCopy is what the catalogue keeps of a meter. sequence is the log's
 // position after the change: no other change of the organization's meters lies between.
-func meterCopy(organization string, m meter.MeterState, sequence uint64) (catalog.MeterCopy, error) {
+func meterCopy(organization string, m meter.MeterState, sequence uint64) (store.MeterCopy, error) {
 	definition, err := json.Marshal(m.Meter)
 	if err != nil {
-		return catalog.MeterCopy{}, err
+		return store.MeterCopy{}, err
 	}
-	return catalog.MeterCopy{Organization: organization, Key: m.Key, Version: m.Version, Definition: definition, Sequence: sequence}, nil
+	return store.MeterCopy{Organization: organization, Key: m.Key, Version: m.Version, Definition: definition, Sequence: sequence}, nil
 }
 
 // mend rebuilds an organization's copy after a change of it failed. Caller has the organization's turn.
@@ -276,7 +278,7 @@ func (s *Service) copyOrganization(ctx context.Context, organization string) err
 	if err := s.checkCopied(ctx, organization, sequence); err != nil {
 		return err
 	}
-	var copies []catalog.MeterCopy
+	var copies []store.MeterCopy
 	for _, m := range s.ledger.Meters(organization) {
 		c, err := meterCopy(organization, m, max(sequence, 1))
 		if err != nil {

@@ -3,9 +3,10 @@ package metering
 import (
 	"context"
 	"fmt"
+	"odometer/internal/billing"
 	"testing"
 
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 	"odometer/internal/meter"
 )
 
@@ -16,7 +17,7 @@ func TestBillableMetricsHaveALimit(t *testing.T) {
 	s := openStores(t)
 	ctx := context.Background()
 	service := s.service(t, Limits{BillableMetrics: 5})
-	reporter := Principal{Organization: admin.Organization, KeyID: "r", Role: catalog.RoleReport}
+	reporter := Principal{Organization: admin.Organization, KeyID: "r", Role: access.RoleReport}
 	create := func(p Principal, i int) error {
 		_, err := service.CreateBillableMetric(ctx, p, NewBillableMetric{ID: fmt.Sprint("m", i), Name: "Some metric", Aggregation: meter.AggCount})
 		return err
@@ -68,7 +69,7 @@ func TestMetricsInUseStay(t *testing.T) {
 	if _, err := service.CreateBillableMetric(ctx, admin, NewBillableMetric{ID: "used", Name: "Some metric", Aggregation: meter.AggCount}); err != nil {
 		t.Fatal(err)
 	}
-	g, err := service.ReportGroup(ctx, admin, NewRecordGroup{Entitlement: "e1", Billable: []catalog.BillableRecord{{Metric: "used"}}}, Idempotency{})
+	g, err := service.ReportGroup(ctx, admin, NewRecordGroup{Entitlement: "e1", Billable: []billing.BillableRecord{{Metric: "used"}}}, Idempotency{})
 	if err != nil {
 		t.Fatal(err)
 	}

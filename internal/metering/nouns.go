@@ -2,6 +2,7 @@ package metering
 
 import (
 	"context"
+	"odometer/internal/access"
 	"slices"
 	"time"
 
@@ -103,7 +104,7 @@ func (s *Service) PutUnits(ctx context.Context, p Principal, text []byte, effect
 // meters, and returns the noun after it.
 func (s *Service) changeNoun(ctx context.Context, p Principal, text []byte,
 	do func(context.Context, catalog.NounFields, catalog.ApplyOptions) (catalog.NounRef, error), effective time.Time) (catalog.Noun, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return catalog.Noun{}, err
 	}
 	fields, err := catalog.ReadNoun(ctx, text)
@@ -129,7 +130,7 @@ func (s *Service) changeNoun(ctx context.Context, p Principal, text []byte,
 // DeleteNoun removes a noun from an instant on, a customer with all that is its
 // own; history keeps it. One that others refer to is KindConflict.
 func (s *Service) DeleteNoun(ctx context.Context, p Principal, r catalog.NounRef, effective time.Time) error {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
 	done, err := s.changes.take(ctx, p.Organization)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"odometer/internal/access"
 	"time"
 
 	"odometer/internal/catalog"
@@ -41,7 +42,7 @@ func (s *Service) KeepBooks(books ...Book) { s.books = append(s.books, books...)
 // Errors: KindInvalid for a month that has not ended, KindConflict for one
 // that is closed, KindNotFound for a customer that there is not.
 func (s *Service) ClosePeriod(ctx context.Context, p Principal, customer, month string) (catalog.Period, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return catalog.Period{}, err
 	}
 	s.closing.Lock()
@@ -59,7 +60,7 @@ func (s *Service) placedPeriod(p Principal, of catalog.Period) catalog.Period {
 // CloseMonth closes a calendar month of each customer for whom it is open, and
 // tells of each with its figures.
 func (s *Service) CloseMonth(ctx context.Context, p Principal, month string, tell func(catalog.Period) error) error {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
 	view, err := s.catalog.View(ctx, p.Organization)
@@ -108,7 +109,7 @@ func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month 
 		return catalog.Period{}, meter.Errorf(meter.KindConflict, "month %s of customer %.64q is closed", month, customer)
 	}
 	// All that was acknowledged has been folded, so that it lies before.
-	closing := Closing{Asks: Principal{Organization: p.Organization, KeyID: p.KeyID, Role: catalog.RoleAdmin, system: p.system},
+	closing := Closing{Asks: Principal{Organization: p.Organization, KeyID: p.KeyID, Role: access.RoleAdmin, system: p.system},
 		View: view, Customer: customer, Month: ClosedMonth{Period: in, Name: month, Sequence: s.ledger.Stats().Last}, Before: before}
 	figures := map[string]any{}
 	for _, b := range s.books {
@@ -155,7 +156,7 @@ func (s *Service) Period(ctx context.Context, p Principal, customer, month strin
 }
 
 func (s *Service) seesCustomer(ctx context.Context, p Principal, customer string) error {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return err
 	}
 	view, err := s.catalog.View(ctx, p.Organization)
@@ -198,7 +199,7 @@ func (s *Service) closeDueOf(ctx context.Context, organization string, after tim
 	if err != nil {
 		return 0, err
 	}
-	p := Principal{Organization: organization, Role: catalog.RoleAdmin, system: "periods"}
+	p := Principal{Organization: organization, Role: access.RoleAdmin, system: "periods"}
 	due := s.now().Add(-after)
 	for _, c := range view.Customers() {
 		s.closing.Lock()

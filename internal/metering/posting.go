@@ -7,12 +7,13 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
 	"odometer/internal/ledger/block"
@@ -34,7 +35,7 @@ import (
 const (
 	recordEventType = "suger.record"
 	metricEventType = "suger.metric."
-	eventSource     = catalog.InternalSource
+	eventSource     = access.InternalSource
 )
 
 const (
@@ -46,11 +47,11 @@ const (
 
 // eventsOf renders groups as a batch of CloudEvents, and says which group each
 // event is of. Groups that have nothing to post have none.
-func eventsOf(groups []catalog.RecordGroup) (body []byte, owners []int) {
+func eventsOf(groups []billing.RecordGroup) (body []byte, owners []int) {
 	body = append(body, '[')
 	for i := range groups {
 		g := &groups[i]
-		if g.Posted == catalog.NothingToPost {
+		if g.Posted == billing.NothingToPost {
 			continue
 		}
 		n := 0
@@ -83,7 +84,7 @@ func eventsOf(groups []catalog.RecordGroup) (body []byte, owners []int) {
 	return append(body, ']'), owners
 }
 
-func eventHead(body []byte, g *catalog.RecordGroup, index int, eventType string) []byte {
+func eventHead(body []byte, g *billing.RecordGroup, index int, eventType string) []byte {
 	if body[len(body)-1] == '}' {
 		body = append(body, ',')
 	}
@@ -100,7 +101,7 @@ func eventHead(body []byte, g *catalog.RecordGroup, index int, eventType string)
 	return append(body, `","data":{`...)
 }
 
-func eventTail(body []byte, g *catalog.RecordGroup) []byte {
+func eventTail(body []byte, g *billing.RecordGroup) []byte {
 	body = append(body, `,"entitlement":`...)
 	body = appendText(body, g.Entitlement)
 	body = append(body, `,"product":`...)
@@ -145,8 +146,8 @@ func postingLimits() cloudevents.Limits {
 }
 
 // post posts what is still to be posted of groups of one organization.
-func (s *Service) post(ctx context.Context, organization string, groups []catalog.OwnedGroup) error {
-	plain := make([]catalog.RecordGroup, len(groups))
+func (s *Service) post(ctx context.Context, organization string, groups []billing.OwnedGroup) error {
+	plain := make([]billing.RecordGroup, len(groups))
 	for i := range groups {
 		plain[i] = groups[i].RecordGroup
 	}
@@ -170,9 +171,9 @@ func (s *Service) post(ctx context.Context, organization string, groups []catalo
 		return err
 	}
 	for _, g := range plain {
-		to := catalog.EventsPosted
-		if g.Posted == catalog.VoidToPost {
-			to = catalog.NothingToPost
+		to := billing.EventsPosted
+		if g.Posted == billing.VoidToPost {
+			to = billing.NothingToPost
 		}
 		if err := s.records.MarkPosted(ctx, organization, g.Serial, g.Serial, g.Posted, to); err != nil {
 			return err
@@ -183,11 +184,11 @@ func (s *Service) post(ctx context.Context, organization string, groups []catalo
 
 // voidDeleted takes the events of deleted groups out of every figure. A void
 // names its events, so that a second one changes nothing.
-func (s *Service) voidDeleted(ctx context.Context, organization string, groups []catalog.RecordGroup, owners []int) error {
+func (s *Service) voidDeleted(ctx context.Context, organization string, groups []billing.RecordGroup, owners []int) error {
 	var ids []meter.Identity
 	next := map[int]int{}
 	for _, i := range owners {
-		if g := &groups[i]; g.Posted == catalog.VoidToPost {
+		if g := &groups[i]; g.Posted == billing.VoidToPost {
 			ids = append(ids, meter.Identity{Source: eventSource + g.Entitlement, ID: g.Name + "/" + strconv.Itoa(next[i])})
 			next[i]++
 		}
@@ -201,11 +202,11 @@ func (s *Service) voidDeleted(ctx context.Context, organization string, groups [
 }
 
 // postOrLater posts one group now, or leaves it to PostPending.
-func (s *Service) postOrLater(ctx context.Context, g catalog.OwnedGroup) {
-	if g.Posted != catalog.EventsToPost && g.Posted != catalog.VoidToPost {
+func (s *Service) postOrLater(ctx context.Context, g billing.OwnedGroup) {
+	if g.Posted != billing.EventsToPost && g.Posted != billing.VoidToPost {
 		return
 	}
-	if err := s.post(ctx, g.Organization, []catalog.OwnedGroup{g}); err != nil {
+	if err := s.post(ctx, g.Organization, []billing.OwnedGroup{g}); err != nil {
 		s.later(g.Organization, err)
 	}
 }
@@ -235,7 +236,7 @@ func (s *Service) notePosted(ctx context.Context, r postedRange) error {
 }
 
 func (s *Service) markPosted(ctx context.Context, r postedRange) error {
-	return s.records.MarkPosted(ctx, r.organization, r.first, r.last, catalog.EventsToPost, catalog.EventsPosted)
+	return s.records.MarkPosted(ctx, r.organization, r.first, r.last, billing.EventsToPost, billing.EventsPosted)
 }
 
 // markNoted tells the catalogue what notePosted remembers.
@@ -294,7 +295,7 @@ func (s *Service) PostPending(ctx context.Context) (posted int, first error) {
 }
 
 // postEach posts groups of one organization, together or else one by one.
-func (s *Service) postEach(ctx context.Context, groups []catalog.OwnedGroup) (posted int, first error) {
+func (s *Service) postEach(ctx context.Context, groups []billing.OwnedGroup) (posted int, first error) {
 	organization := groups[0].Organization
 	if s.post(ctx, organization, groups) == nil {
 		return len(groups), nil
@@ -312,10 +313,10 @@ func (s *Service) postEach(ctx context.Context, groups []catalog.OwnedGroup) (po
 }
 
 // ofOneOrganization cuts groups, which are in order of organization, into those of one.
-func ofOneOrganization(groups []catalog.OwnedGroup) iter.Seq[[]catalog.OwnedGroup] {
-	return func(yield func([]catalog.OwnedGroup) bool) {
+func ofOneOrganization(groups []billing.OwnedGroup) iter.Seq[[]billing.OwnedGroup] {
+	return func(yield func([]billing.OwnedGroup) bool) {
 		for len(groups) > 0 {
-			n := slices.IndexFunc(groups, func(g catalog.OwnedGroup) bool { return g.Organization != groups[0].Organization })
+			n := slices.IndexFunc(groups, func(g billing.OwnedGroup) bool { return g.Organization != groups[0].Organization })
 			if n < 0 {
 				n = len(groups)
 			}

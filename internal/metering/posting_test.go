@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/meter"
+	"odometer/internal/store/records"
 )
 
 // reporting is a service whose organization has an entitlement, and a meter of
@@ -57,7 +59,7 @@ func (s stores) accept(t testing.TB, service *Service, groups ...NewRecordGroup)
 		t.Fatal(at, err)
 	}
 	service.ledger.Discard(checked.events)
-	if _, _, err := catalog.NewRecords(s.catalog).CreateRecordGroups(context.Background(), admin.Organization, checked.groups, catalog.Idempotency{}); err != nil {
+	if _, _, err := records.New(s.catalog).CreateRecordGroups(context.Background(), admin.Organization, checked.groups, billing.Idempotency{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -66,9 +68,9 @@ func gigabytes(id, quantity string) NewRecordGroup {
 	return NewRecordGroup{ID: id, Entitlement: "e1", Records: map[string]meter.Decimal{"gb": amount(quantity)}}
 }
 
-func (s stores) postedState(t testing.TB, id string) catalog.Posted {
+func (s stores) postedState(t testing.TB, id string) billing.Posted {
 	t.Helper()
-	g, err := catalog.NewRecords(s.catalog).RecordGroup(context.Background(), admin.Organization, id)
+	g, err := records.New(s.catalog).RecordGroup(context.Background(), admin.Organization, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,20 +84,20 @@ func TestPostingIsHealed(t *testing.T) {
 	ctx := context.Background()
 	none := func(*testing.T, stores, *Service) {}
 	deleted := func(t *testing.T, s stores, _ *Service) {
-		if _, err := catalog.NewRecords(s.catalog).DeleteRecordGroup(ctx, admin.Organization, "g", "test"); err != nil {
+		if _, err := records.New(s.catalog).DeleteRecordGroup(ctx, admin.Organization, "g", "test"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// told posts without noting it, as if the process ended in between.
 	told := func(t *testing.T, s stores, service *Service) {
-		g, err := catalog.NewRecords(s.catalog).RecordGroup(ctx, admin.Organization, "g")
+		g, err := records.New(s.catalog).RecordGroup(ctx, admin.Organization, "g")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := service.post(ctx, admin.Organization, []catalog.OwnedGroup{{Organization: admin.Organization, RecordGroup: g}}); err != nil {
+		if err := service.post(ctx, admin.Organization, []billing.OwnedGroup{{Organization: admin.Organization, RecordGroup: g}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := catalog.NewRecords(s.catalog).MarkPosted(ctx, admin.Organization, g.Serial, g.Serial, s.postedState(t, "g"), g.Posted); err != nil {
+		if err := records.New(s.catalog).MarkPosted(ctx, admin.Organization, g.Serial, g.Serial, s.postedState(t, "g"), g.Posted); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,16 +114,16 @@ func TestPostingIsHealed(t *testing.T) {
 	for name, c := range map[string]struct {
 		steps []func(*testing.T, stores, *Service)
 		want  string
-		state catalog.Posted
+		state billing.Posted
 	}{
-		"accepted":                       {nil, "3.5", catalog.EventsPosted},
-		"accepted, events appended":      {[]func(*testing.T, stores, *Service){eventsOnly}, "3.5", catalog.EventsPosted},
-		"posted and not noted":           {[]func(*testing.T, stores, *Service){told}, "3.5", catalog.EventsPosted},
-		"deleted before it was posted":   {[]func(*testing.T, stores, *Service){deleted}, "1", catalog.NothingToPost},
-		"deleted after its events":       {[]func(*testing.T, stores, *Service){told, deleted}, "1", catalog.NothingToPost},
-		"deleted, events appended after": {[]func(*testing.T, stores, *Service){deleted, eventsOnly}, "1", catalog.NothingToPost},
-		"voided and not noted":           {[]func(*testing.T, stores, *Service){deleted, told}, "1", catalog.NothingToPost},
-		"voided, and events again":       {[]func(*testing.T, stores, *Service){deleted, told, eventsOnly, none}, "1", catalog.NothingToPost},
+		"accepted":                       {nil, "3.5", billing.EventsPosted},
+		"accepted, events appended":      {[]func(*testing.T, stores, *Service){eventsOnly}, "3.5", billing.EventsPosted},
+		"posted and not noted":           {[]func(*testing.T, stores, *Service){told}, "3.5", billing.EventsPosted},
+		"deleted before it was posted":   {[]func(*testing.T, stores, *Service){deleted}, "1", billing.NothingToPost},
+		"deleted after its events":       {[]func(*testing.T, stores, *Service){told, deleted}, "1", billing.NothingToPost},
+		"deleted, events appended after": {[]func(*testing.T, stores, *Service){deleted, eventsOnly}, "1", billing.NothingToPost},
+		"voided and not noted":           {[]func(*testing.T, stores, *Service){deleted, told}, "1", billing.NothingToPost},
+		"voided, and events again":       {[]func(*testing.T, stores, *Service){deleted, told, eventsOnly, none}, "1", billing.NothingToPost},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -136,7 +138,7 @@ func TestPostingIsHealed(t *testing.T) {
 				if _, err := again.PostPending(ctx); err != nil {
 					t.Fatal(err)
 				}
-				if got := posted(t, again); got != c.want || s.postedState(t, "g") != c.state || s.postedState(t, "other") != catalog.EventsPosted {
+				if got := posted(t, again); got != c.want || s.postedState(t, "g") != c.state || s.postedState(t, "other") != billing.EventsPosted {
 					t.Errorf("usage %s, state %d", got, s.postedState(t, "g"))
 				}
 				if n, err := again.PostPending(ctx); n != 0 || err != nil {
@@ -160,9 +162,9 @@ func TestPostingOfManyGroups(t *testing.T) {
 	if _, err := s.catalog.CreateOrganization(context.Background(), catalog.NewOrganization{ID: "zeta"}, "test"); err != nil {
 		t.Fatal(err)
 	}
-	foreign := catalog.RecordGroup{ID: "g0", Entitlement: "e1", Customer: "c", Buyer: "c", Partner: "AWS", Product: "p", Status: catalog.GroupCreated,
+	foreign := billing.RecordGroup{ID: "g0", Entitlement: "e1", Customer: "c", Buyer: "c", Partner: "AWS", Product: "p", Status: billing.GroupCreated,
 		Usage: testStart, Source: "API", Records: map[string]meter.Decimal{"gb": amount("5")}}
-	if _, _, err := catalog.NewRecords(s.catalog).CreateRecordGroups(context.Background(), "zeta", []catalog.RecordGroup{foreign}, catalog.Idempotency{}); err != nil {
+	if _, _, err := records.New(s.catalog).CreateRecordGroups(context.Background(), "zeta", []billing.RecordGroup{foreign}, billing.Idempotency{}); err != nil {
 		t.Fatal(err)
 	}
 	n, err := service.PostPending(context.Background())
@@ -269,9 +271,9 @@ func TestMetricsAreHealed(t *testing.T) {
 	s := openStores(t)
 	service := s.reporting(t)
 	ctx := context.Background()
-	noted := catalog.BillableMetric{ID: "calls", Info: []byte(`{}`),
+	noted := billing.BillableMetric{ID: "calls", Info: []byte(`{}`),
 		Definition: []byte(`{"key":"calls","name":"Calls","event_type":"suger.metric.calls","aggregation":"COUNT"}`)}
-	if _, err := catalog.NewRecords(s.catalog).CreateBillableMetric(ctx, admin.Organization, noted); err != nil {
+	if _, err := records.New(s.catalog).CreateBillableMetric(ctx, admin.Organization, noted); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := service.BillableMetric(ctx, admin, "calls"); meter.KindOf(err) != meter.KindNotFound {
@@ -292,7 +294,7 @@ func TestMetricsAreHealed(t *testing.T) {
 	if _, err := service.CreateBillableMetric(ctx, admin, NewBillableMetric{ID: "posted", Aggregation: meter.AggCount}); meter.KindOf(err) != meter.KindConflict {
 		t.Errorf("%v", err)
 	}
-	if _, err := catalog.NewRecords(s.catalog).BillableMetric(ctx, admin.Organization, "posted"); meter.KindOf(err) != meter.KindNotFound {
+	if _, err := records.New(s.catalog).BillableMetric(ctx, admin.Organization, "posted"); meter.KindOf(err) != meter.KindNotFound {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,7 +1,7 @@
 package metering
 
 import (
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 	"odometer/internal/meter"
 )
 
@@ -10,12 +10,12 @@ import (
 type Principal struct {
 	Organization string
 	KeyID        string
-	Role         catalog.Role
-	Customer     string          // the one customer a bound key sees; "" = all of the organization
-	Operator     bool            // may create organizations and act on any of them
-	Sources      catalog.Sources // how the sources of its events begin; none = any
-	Strict       bool            // any event that is refused makes its whole answer an error
-	DefaultAID   string          // account group of a ThousandEyes request that names none; of the key's own organization
+	Role         access.Role
+	Customer     string         // the one customer a bound key sees; "" = all of the organization
+	Operator     bool           // may create organizations and act on any of them
+	Sources      access.Sources // how the sources of its events begin; none = any
+	Strict       bool           // any event that is refused makes its whole answer an error
+	DefaultAID   string         // account group of a ThousandEyes request that names none; of the key's own organization
 
 	system string // the job that acts, where no key does
 }
@@ -37,11 +37,11 @@ func (p Principal) bound() *string {
 }
 
 // may checks one right. A bound key never manages its organization, whatever its role.
-func (p Principal) may(a catalog.Action) error {
+func (p Principal) may(a access.Action) error {
 	if p.Organization == "" {
 		return meter.Errorf(meter.KindUnauthenticated, "no key given")
 	}
-	if !p.Role.Allows(a) || a == catalog.ActionManage && p.Customer != "" {
+	if !p.Role.Allows(a) || a == access.ActionManage && p.Customer != "" {
 		return meter.Errorf(meter.KindForbidden, "this key may not do that: its role is %s", p.Role)
 	}
 	return nil
@@ -50,7 +50,7 @@ func (p Principal) may(a catalog.Action) error {
 // mayReportAll checks the right to change what all of the organization's
 // reported usage depends on. A bound key has it not, whatever its role.
 func (p Principal) mayReportAll() error {
-	if err := p.may(catalog.ActionReport); err != nil {
+	if err := p.may(access.ActionReport); err != nil {
 		return err
 	}
 	if p.Customer != "" {
@@ -61,7 +61,7 @@ func (p Principal) mayReportAll() error {
 
 // mayOperate checks the operator right.
 func (p Principal) mayOperate() error {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
 	if !p.Operator {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"odometer/internal/access"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -310,7 +311,7 @@ func TestBoundKeysAreSealedInReports(t *testing.T) {
 	at := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
 	w.setNow(at)
 	w.send("acme", "s1", "", at, 1000)
-	zeta := Principal{Organization: "default", KeyID: "z", Role: catalog.RoleRead, Customer: "zeta"}
+	zeta := Principal{Organization: "default", KeyID: "z", Role: access.RoleRead, Customer: "zeta"}
 	q := ReportQuery{From: at, To: at.AddDate(0, 1, 0)}
 	for name, ask := range map[string]func(*ReportQuery){
 		"another customer beside its own": func(q *ReportQuery) { q.Customers = []string{"zeta", "acme"} },

@@ -2,6 +2,7 @@ package metering
 
 import (
 	"context"
+	"odometer/internal/access"
 	"slices"
 	"time"
 
@@ -43,7 +44,7 @@ type ProductQuery struct {
 //
 // Errors: KindUnavailable if the usage type's meter is gone.
 func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery) ([]meter.UsageRow, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return nil, err
 	}
 	if p.Customer != "" {

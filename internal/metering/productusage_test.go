@@ -3,6 +3,7 @@ package metering
 import (
 	"context"
 	"fmt"
+	"odometer/internal/access"
 	"slices"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ func TestProductUsage(t *testing.T) {
 	eu := catalog.UsageType{Name: "EU", Meter: "bytes", Where: map[string]string{"region": "eu"}}
 	other := catalog.UsageType{Name: "Other", Meter: "bytes", Where: map[string]string{"product": "other"}}
 	acme := []string{"acme"}
-	bound := Principal{Organization: "default", Role: catalog.RoleRead, Customer: "acme"}
+	bound := Principal{Organization: "default", Role: access.RoleRead, Customer: "acme"}
 	for name, c := range map[string]struct {
 		p    Principal
 		q    ProductQuery
@@ -126,10 +127,10 @@ func TestProductUsage(t *testing.T) {
 		"another product":      {admin, ProductQuery{Product: "dns", UsageType: bytes, Customers: acme}, "11-01=100"},
 		"bound":                {bound, ProductQuery{UsageType: bytes, Customers: []string{"acme", "zeta"}, Contracts: []string{"K-1"}}, "11-01=111"},
 		"bound to another":     {bound, ProductQuery{UsageType: bytes, Customers: []string{"zeta"}}, ""},
-		"another organization": {Principal{Organization: "stranger", Role: catalog.RoleAdmin}, ProductQuery{UsageType: bytes, Customers: acme}, "product cdn counts with a meter that is gone"},
+		"another organization": {Principal{Organization: "stranger", Role: access.RoleAdmin}, ProductQuery{UsageType: bytes, Customers: acme}, "product cdn counts with a meter that is gone"},
 		"a meter that is gone": {admin, ProductQuery{UsageType: catalog.UsageType{Meter: "gone"}, Customers: acme}, "product cdn counts with a meter that is gone"},
 		"nobody":               {Principal{}, ProductQuery{UsageType: bytes, Customers: acme}, "no key given"},
-		"a key that may not read": {Principal{Organization: "default", Role: catalog.RoleIngest}, ProductQuery{UsageType: bytes, Customers: acme},
+		"a key that may not read": {Principal{Organization: "default", Role: access.RoleIngest}, ProductQuery{UsageType: bytes, Customers: acme},
 			"this key may not do that: its role is ingest"},
 		"by an attribute the meter does not keep": {admin, ProductQuery{UsageType: peak, Customers: acme, Contracts: []string{"K-1"}}, "11-01=0.000002693333"},
 	} {

@@ -2,9 +2,9 @@ package metering
 
 import (
 	"context"
+	"odometer/internal/access"
 	"slices"
 
-	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
@@ -13,7 +13,7 @@ import (
 // the last entry that reached the asked months, so that it changes by nothing
 // but the organization's own usage.
 func (s *Service) Usage(ctx context.Context, p Principal, q meter.UsageQuery) (*meter.Usage, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return nil, err
 	}
 	if len(q.GroupBy) > s.limits.GroupBy {
@@ -49,7 +49,7 @@ func (s *Service) Usage(ctx context.Context, p Principal, q meter.UsageQuery) (*
 // Events lists stored events in order of their sequence. Organization and
 // Customer of q are the principal's, whatever q says.
 func (s *Service) Events(ctx context.Context, p Principal, q meter.EventsQuery) (meter.EventsPage, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return meter.EventsPage{}, err
 	}
 	turn, err := s.turn(ctx, p)
@@ -76,7 +76,7 @@ func (s *Service) Events(ctx context.Context, p Principal, q meter.EventsQuery) 
 // Lookup returns what is known of one identity, KindNotFound if that is
 // nothing, or nothing that the principal may see.
 func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (meter.LookupResult, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return meter.LookupResult{}, err
 	}
 	turn, err := s.turn(ctx, p)

@@ -5,9 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/ledger/block"
 	"odometer/internal/meter"
 )
@@ -28,7 +29,7 @@ type NewRecordGroup struct {
 	Partner     string
 	Product     string
 	Records     map[string]meter.Decimal
-	Billable    []catalog.BillableRecord
+	Billable    []billing.BillableRecord
 	Time        time.Time // of the usage; zero = now
 }
 
@@ -40,17 +41,17 @@ type NewRecordGroup struct {
 //
 // With an idempotency key that was used before for the same request it returns
 // the group accepted then, as it is now.
-func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup, once Idempotency) (catalog.RecordGroup, error) {
+func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup, once Idempotency) (billing.RecordGroup, error) {
 	if err := s.unusedGroupIDs(ctx, p, []NewRecordGroup{n}, once); err != nil {
-		return catalog.RecordGroup{}, err
+		return billing.RecordGroup{}, err
 	}
 	checked, _, err := s.checkGroups(ctx, p, []NewRecordGroup{n})
 	if err != nil {
-		return catalog.RecordGroup{}, err
+		return billing.RecordGroup{}, err
 	}
 	made, err := s.acceptGroups(ctx, p, checked, once.of(p, "record_group"))
 	if err != nil {
-		return catalog.RecordGroup{}, p.sealConflict(err)
+		return billing.RecordGroup{}, p.sealConflict(err)
 	}
 	return made[0], nil
 }
@@ -81,7 +82,7 @@ func (s *Service) unusedGroupIDs(ctx context.Context, p Principal, groups []NewR
 // who sends a group again is told so, also where it would be refused today. Of
 // concurrent requests the store decides.
 func (s *Service) unusedGroupID(ctx context.Context, p Principal, id string) error {
-	if err := p.may(catalog.ActionReport); err != nil || id == "" {
+	if err := p.may(access.ActionReport); err != nil || id == "" {
 		return err
 	}
 	g, err := s.records.NamedGroup(ctx, p.Organization, p.Customer, id)
@@ -99,7 +100,7 @@ func (s *Service) unusedGroupID(ctx context.Context, p Principal, id string) err
 // sealConflict keeps from a bound key what became of a group that may be
 // another customer's.
 func (p Principal) sealConflict(err error) error {
-	if p.Customer != "" && meter.KindOf(err) == meter.KindConflict && !errors.Is(err, catalog.ErrKeyReused) {
+	if p.Customer != "" && meter.KindOf(err) == meter.KindConflict && !errors.Is(err, billing.ErrKeyReused) {
 		return meter.Errorf(meter.KindConflict, "there is a usage record group of this id already")
 	}
 	return err
@@ -109,7 +110,7 @@ func (p Principal) sealConflict(err error) error {
 // refused none is stored. An id that was ever used, or is given twice, is
 // KindConflict. With an idempotency key that was used before for the
 // same request it returns the groups accepted then, as they are now.
-func (s *Service) ReportGroups(ctx context.Context, p Principal, groups []NewRecordGroup, once Idempotency) ([]catalog.RecordGroup, error) {
+func (s *Service) ReportGroups(ctx context.Context, p Principal, groups []NewRecordGroup, once Idempotency) ([]billing.RecordGroup, error) {
 	if err := s.unusedGroupIDs(ctx, p, groups, once); err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func (s *Service) ValidateGroups(ctx context.Context, p Principal, groups []NewR
 	}
 	s.ledger.Discard(checked.events)
 	for i, g := range checked.groups {
-		if g.Status == catalog.GroupInvalid {
+		if g.Status == billing.GroupInvalid {
 			return inGroup(i, meter.Errorf(meter.KindInvalid, "%s", g.Message))
 		}
 	}
@@ -148,21 +149,21 @@ type Idempotency struct {
 
 // of is the key as one of an operation and of the principal's binding: what
 // one customer's key was used for has nothing to do with another's.
-func (i Idempotency) of(p Principal, operation string) catalog.Idempotency {
+func (i Idempotency) of(p Principal, operation string) billing.Idempotency {
 	if i.Key == "" {
-		return catalog.Idempotency{}
+		return billing.Idempotency{}
 	}
-	return catalog.Idempotency{Scope: operation, Customer: p.Customer, Key: i.Key, Request: i.Request}
+	return billing.Idempotency{Scope: operation, Customer: p.Customer, Key: i.Key, Request: i.Request}
 }
 
 // checkedGroups are groups that may be stored, with their events staged.
 type checkedGroups struct {
-	groups []catalog.RecordGroup
+	groups []billing.RecordGroup
 	events *block.Builder
 }
 
 // acceptGroups stores groups, and then posts their events.
-func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups, once catalog.Idempotency) ([]catalog.RecordGroup, error) {
+func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups, once billing.Idempotency) ([]billing.RecordGroup, error) {
 	made, repeated, err := s.records.CreateRecordGroups(ctx, p.Organization, c.groups, once)
 	if err != nil {
 		s.ledger.Discard(c.events)
@@ -172,7 +173,7 @@ func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups
 	if repeated {
 		s.ledger.Discard(c.events)
 		for i := range made {
-			s.postOrLater(ctx, catalog.OwnedGroup{Organization: p.Organization, RecordGroup: made[i]})
+			s.postOrLater(ctx, billing.OwnedGroup{Organization: p.Organization, RecordGroup: made[i]})
 		}
 		return made, nil
 	}
@@ -187,13 +188,13 @@ func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups
 }
 
 // RecordGroups lists groups, the newest first, from offset on.
-func (s *Service) RecordGroups(ctx context.Context, p Principal, f catalog.RecordGroupFilter, offset, limit int) (catalog.RecordGroupPage, error) {
-	if err := p.may(catalog.ActionReport); err != nil {
-		return catalog.RecordGroupPage{}, err
+func (s *Service) RecordGroups(ctx context.Context, p Principal, f billing.RecordGroupFilter, offset, limit int) (billing.RecordGroupPage, error) {
+	if err := p.may(access.ActionReport); err != nil {
+		return billing.RecordGroupPage{}, err
 	}
 	turn, err := s.turn(ctx, p)
 	if err != nil {
-		return catalog.RecordGroupPage{}, err
+		return billing.RecordGroupPage{}, err
 	}
 	defer turn.done()
 	f.Customer = p.Customer
@@ -204,48 +205,48 @@ func (s *Service) RecordGroups(ctx context.Context, p Principal, f catalog.Recor
 // DeleteGroup deletes a group that no report has claimed and takes its events
 // out of every figure. One that is deleted already is answered as it is. If
 // created is not zero, a group that was not created on that day in UTC is KindNotFound.
-func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, created time.Time) (catalog.RecordGroup, error) {
+func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, created time.Time) (billing.RecordGroup, error) {
 	g, err := s.seenGroup(ctx, p, id, created)
 	if err != nil {
-		return catalog.RecordGroup{}, err
+		return billing.RecordGroup{}, err
 	}
 	// Its void must go to the ledger: what cannot be taken out of the figures is not called deleted.
 	if err := s.ledger.Accepting(p.Organization); err != nil {
-		return catalog.RecordGroup{}, err
+		return billing.RecordGroup{}, err
 	}
 	g, err = s.records.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 	if err != nil {
-		return catalog.RecordGroup{}, err
+		return billing.RecordGroup{}, err
 	}
-	s.postOrLater(context.WithoutCancel(ctx), catalog.OwnedGroup{Organization: p.Organization, RecordGroup: g})
+	s.postOrLater(context.WithoutCancel(ctx), billing.OwnedGroup{Organization: p.Organization, RecordGroup: g})
 	return g, nil
 }
 
 // RetryGroup lets the next report claim a group that a marketplace refused;
 // what it accepted of the group is not sent again. created is as in DeleteGroup.
-func (s *Service) RetryGroup(ctx context.Context, p Principal, id string, created time.Time) (catalog.RecordGroup, error) {
+func (s *Service) RetryGroup(ctx context.Context, p Principal, id string, created time.Time) (billing.RecordGroup, error) {
 	g, err := s.seenGroup(ctx, p, id, created)
 	if err != nil {
-		return catalog.RecordGroup{}, err
+		return billing.RecordGroup{}, err
 	}
 	return s.records.RetryRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 }
 
 // seenGroup returns the group that the principal calls id; KindNotFound for
 // one that it does not see.
-func (s *Service) seenGroup(ctx context.Context, p Principal, id string, created time.Time) (catalog.RecordGroup, error) {
-	if err := p.may(catalog.ActionReport); err != nil {
-		return catalog.RecordGroup{}, err
+func (s *Service) seenGroup(ctx context.Context, p Principal, id string, created time.Time) (billing.RecordGroup, error) {
+	if err := p.may(access.ActionReport); err != nil {
+		return billing.RecordGroup{}, err
 	}
 	g, err := s.records.NamedGroup(ctx, p.Organization, p.Customer, id)
 	if err != nil {
-		return catalog.RecordGroup{}, err
+		return billing.RecordGroup{}, err
 	}
 	if p.Customer != "" && g.Customer != p.Customer {
-		return catalog.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
+		return billing.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
 	}
 	if !created.IsZero() && !g.Created.Truncate(24*time.Hour).Equal(created) {
-		return catalog.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q was created on %s", clip(id), created.Format(time.DateOnly))
+		return billing.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q was created on %s", clip(id), created.Format(time.DateOnly))
 	}
 	return g, nil
 }

@@ -2,14 +2,17 @@ package metering
 
 import (
 	"context"
+	"odometer/internal/billing"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"odometer/internal/catalog"
-	"odometer/internal/catalog/postgrestest"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
+	"odometer/internal/store/postgrestest"
 )
 
 // BenchmarkReportGroups accepts batches of 1,000 usage record groups: checked,
@@ -26,11 +29,11 @@ func BenchmarkReportGroups(b *testing.B) {
 func benchmarkReportGroups(b *testing.B, dsn string) {
 	ctx := context.Background()
 	clock := func() time.Time { return testStart }
-	c, err := catalog.Open(ctx, dsn, catalog.Options{Clock: clock})
+	c, err := store.Open(ctx, dsn, store.Options{Clock: clock})
 	if err != nil {
 		b.Fatal(err)
 	}
-	keys, err := catalog.OpenKeys(ctx, c, "")
+	keys, err := keys.Open(ctx, c, "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -50,11 +53,11 @@ func benchmarkReportGroups(b *testing.B, dsn string) {
 		}
 	}()
 	service := stores{ledger: l, catalog: c, keys: keys, clock: clock}.reporting(b)
-	if _, err := service.UpdateMeteringConfigs(ctx, admin, []catalog.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
-		Mapping: map[string]catalog.MappingValue{"mb": {Dimension: "gb", Multiplier: "0.001"}}}}); err != nil {
+	if _, err := service.UpdateMeteringConfigs(ctx, admin, []billing.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
+		Mapping: map[string]billing.MappingValue{"mb": {Dimension: "gb", Multiplier: "0.001"}}}}); err != nil {
 		b.Fatal(err)
 	}
-	groups := make([]NewRecordGroup, catalog.MaxGroups)
+	groups := make([]NewRecordGroup, billing.MaxGroups)
 	for i := range groups {
 		groups[i] = NewRecordGroup{Entitlement: "e1", Records: map[string]meter.Decimal{"mb": amount("1234.5"), "seat": amount("3")}}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 	"slices"
 	"strings"
 	"time"
@@ -34,14 +36,14 @@ type priced struct {
 // checkGroups judges groups and stages their events. at is the index of the
 // group that an error is about, -1 if it is about the whole request.
 func (s *Service) checkGroups(ctx context.Context, p Principal, groups []NewRecordGroup) (c checkedGroups, at int, err error) {
-	if err := p.may(catalog.ActionReport); err != nil {
+	if err := p.may(access.ActionReport); err != nil {
 		return c, -1, err
 	}
 	if len(groups) == 0 {
 		return c, -1, meter.Errorf(meter.KindInvalid, "no usage record group is given")
 	}
-	if len(groups) > catalog.MaxGroups {
-		return c, -1, meter.Errorf(meter.KindTooLarge, "%d usage record groups in one request (limit %d)", len(groups), catalog.MaxGroups)
+	if len(groups) > billing.MaxGroups {
+		return c, -1, meter.Errorf(meter.KindTooLarge, "%d usage record groups in one request (limit %d)", len(groups), billing.MaxGroups)
 	}
 	if err := s.ledger.Accepting(p.Organization); err != nil {
 		return c, -1, err
@@ -50,7 +52,7 @@ func (s *Service) checkGroups(ctx context.Context, p Principal, groups []NewReco
 	if err != nil {
 		return c, -1, err
 	}
-	c.groups = make([]catalog.RecordGroup, len(groups))
+	c.groups = make([]billing.RecordGroup, len(groups))
 	for i, n := range groups {
 		if c.groups[i], err = check.group(n); err != nil {
 			return c, i, err
@@ -79,12 +81,12 @@ func (s *Service) newChecker(ctx context.Context, p Principal) (*groupChecker, e
 }
 
 // group is a new group as it is stored, or why it is refused.
-func (c *groupChecker) group(n NewRecordGroup) (catalog.RecordGroup, error) {
-	g := catalog.RecordGroup{Name: n.ID, Entitlement: n.Entitlement, Status: catalog.GroupCreated, Source: groupSource, Usage: n.Time.UTC().Truncate(time.Microsecond)}
+func (c *groupChecker) group(n NewRecordGroup) (billing.RecordGroup, error) {
+	g := billing.RecordGroup{Name: n.ID, Entitlement: n.Entitlement, Status: billing.GroupCreated, Source: groupSource, Usage: n.Time.UTC().Truncate(time.Microsecond)}
 	if g.Name == "" {
 		g.Name = newUUID()
 	}
-	g.ID = catalog.GroupID(c.p.Customer, g.Name)
+	g.ID = billing.GroupID(c.p.Customer, g.Name)
 	if n.Time.IsZero() {
 		g.Usage = c.now
 	}
@@ -113,7 +115,7 @@ func (c *groupChecker) group(n NewRecordGroup) (catalog.RecordGroup, error) {
 
 // agrees refuses a group that names another party than its entitlement has: it
 // would be billed to somebody whom its sender did not mean.
-func (n NewRecordGroup) agrees(g catalog.RecordGroup) error {
+func (n NewRecordGroup) agrees(g billing.RecordGroup) error {
 	for _, named := range []struct{ field, given, is string }{{"buyerID", n.Buyer, g.Buyer}, {"partner", strings.ToUpper(n.Partner), g.Partner}, {"productID", n.Product, g.Product}} {
 		if named.given != "" && named.given != named.is {
 			return meter.Errorf(meter.KindInvalid, "%s is %q, but that of entitlement %q is %q: leave it out, or name the entitlement that is meant",
@@ -140,7 +142,7 @@ func (c *groupChecker) entitlement(id string, usage time.Time) (*catalog.Entitle
 }
 
 // records checks and maps the records of a group by dimension.
-func (c *groupChecker) records(g *catalog.RecordGroup, e *catalog.Entitlement, records map[string]meter.Decimal) error {
+func (c *groupChecker) records(g *billing.RecordGroup, e *catalog.Entitlement, records map[string]meter.Decimal) error {
 	known := c.dimensions(e)
 	mapping := c.mappings[e.Partner]
 	g.Origin = make(map[string]meter.Decimal, len(records))
@@ -167,7 +169,7 @@ func (c *groupChecker) records(g *catalog.RecordGroup, e *catalog.Entitlement, r
 		return meter.Errorf(meter.KindOf(err), "records: %s", messageOf(err))
 	}
 	if mapped.Invalid != "" {
-		g.Status, g.Message, g.Posted = catalog.GroupInvalid, mapped.Invalid, catalog.NothingToPost
+		g.Status, g.Message, g.Posted = billing.GroupInvalid, mapped.Invalid, billing.NothingToPost
 		return nil
 	}
 	g.Records = mapped.Records
@@ -228,14 +230,14 @@ func (d priced) source(key string, m rating.Mapping) (string, error) {
 }
 
 // billable checks records of billable metrics.
-func (c *groupChecker) billable(records []catalog.BillableRecord) ([]catalog.BillableRecord, error) {
+func (c *groupChecker) billable(records []billing.BillableRecord) ([]billing.BillableRecord, error) {
 	if c.metrics == nil {
 		var err error
 		if c.metrics, err = c.load(); err != nil {
 			return nil, err
 		}
 	}
-	kept := make([]catalog.BillableRecord, len(records))
+	kept := make([]billing.BillableRecord, len(records))
 	zero := true
 	for i, r := range records {
 		m, ok := c.metrics[r.Metric]

@@ -2,6 +2,8 @@ package metering
 
 import (
 	"context"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 	"slices"
 	"time"
 
@@ -14,7 +16,7 @@ type Reporter interface {
 	// Report freezes what is unreported of an entitlement for one hour that has
 	// closed, or takes what is frozen, sends it now and returns the reports. A
 	// dry run returns what would be frozen, and changes nothing.
-	Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]catalog.ReportDetail, error)
+	Report(ctx context.Context, organization, entitlement string, hour time.Time, dry bool) ([]billing.ReportDetail, error)
 	// Reconcile lets the reporter work again after a restore.
 	Reconcile(ctx context.Context, organization, actor string) error
 }
@@ -23,8 +25,8 @@ type Reporter interface {
 func (s *Service) UseReporter(r Reporter) { s.reporter = r }
 
 // RunReport reports one hour of one entitlement by hand; see Reporter.Report.
-func (s *Service) RunReport(ctx context.Context, p Principal, entitlement string, hour time.Time, dry bool) ([]catalog.ReportDetail, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+func (s *Service) RunReport(ctx context.Context, p Principal, entitlement string, hour time.Time, dry bool) ([]billing.ReportDetail, error) {
+	if err := p.may(access.ActionManage); err != nil {
 		return nil, err
 	}
 	if s.reporter == nil {
@@ -36,7 +38,7 @@ func (s *Service) RunReport(ctx context.Context, p Principal, entitlement string
 // ReconcileReports lets the reporter of the organization work again after a
 // restore, and returns what is stuck.
 func (s *Service) ReconcileReports(ctx context.Context, p Principal) (Stuck, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return Stuck{}, err
 	}
 	if s.reporter == nil {
@@ -48,9 +50,9 @@ func (s *Service) ReconcileReports(ctx context.Context, p Principal) (Stuck, err
 	return s.StuckReports(ctx, p)
 }
 
-// ResolveReport ends a parked or refused dimension of a report by hand; see catalog.Store.ResolvePortion.
+// ResolveReport ends a parked or refused dimension of a report by hand; see store.Store.ResolvePortion.
 func (s *Service) ResolveReport(ctx context.Context, p Principal, report, dimension, as string) error {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
 	return s.records.ResolvePortion(ctx, p.Organization, report, dimension, as, p.Actor())
@@ -63,13 +65,13 @@ const MaxStuckLines = 1000
 type Stuck struct {
 	Paused  bool
 	Reason  string              // why it is paused, or why it goes on
-	Lines   []catalog.StuckLine // frozen, parked or refused, with a line to the marketplace or without, the oldest hours first
-	Waiting []catalog.Waiting   // usage of hours that have ended which no report has claimed
+	Lines   []billing.StuckLine // frozen, parked or refused, with a line to the marketplace or without, the oldest hours first
+	Waiting []billing.Waiting   // usage of hours that have ended which no report has claimed
 }
 
 // StuckReports tells what is not reported.
 func (s *Service) StuckReports(ctx context.Context, p Principal) (Stuck, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return Stuck{}, err
 	}
 	state, err := s.records.Reporter(ctx, p.Organization)
@@ -90,7 +92,7 @@ func (s *Service) StuckReports(ctx context.Context, p Principal) (Stuck, error) 
 // whyWaiting says of unreported usage what keeps it from being reported, where
 // the entitlement itself does, and adds the entitlements whose meters are not
 // reported for that reason.
-func (s *Service) whyWaiting(ctx context.Context, organization string, waiting []catalog.Waiting) ([]catalog.Waiting, error) {
+func (s *Service) whyWaiting(ctx context.Context, organization string, waiting []billing.Waiting) ([]billing.Waiting, error) {
 	view, err := s.catalog.View(ctx, organization)
 	if err != nil {
 		return nil, err
@@ -121,7 +123,7 @@ func (s *Service) whyWaiting(ctx context.Context, organization string, waiting [
 			return nil, err
 		}
 		if why != "" {
-			waiting = append(waiting, catalog.Waiting{Entitlement: e.ID, Oldest: e.Starts.Time, Reason: why})
+			waiting = append(waiting, billing.Waiting{Entitlement: e.ID, Oldest: e.Starts.Time, Reason: why})
 		}
 	}
 	return waiting, nil

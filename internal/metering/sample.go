@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"odometer/internal/access"
 	"slices"
 	"strings"
 
-	"odometer/internal/catalog"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
 )
@@ -24,7 +24,7 @@ const (
 // PreviewMeter says what a meter makes of the latest events, whether it is
 // there or not.
 func (s *Service) PreviewMeter(ctx context.Context, p Principal, m meter.Meter) (*meter.Sample, []string, error) {
-	if err := p.may(catalog.ActionManage); err != nil {
+	if err := p.may(access.ActionManage); err != nil {
 		return nil, nil, err
 	}
 	turn, err := s.turn(ctx, p)
@@ -92,7 +92,7 @@ func (s *Service) ReportHints(ctx context.Context, p Principal, q ReportQuery, l
 // hints looks at a sample for a meter; nil if that cannot be had.
 func (s *Service) hints(ctx context.Context, p Principal, key string, q ledger.SampleQuery, groups *[]string) []string {
 	m, ok := s.ledger.Meter(p.Organization, key)
-	if !ok || p.may(catalog.ActionRead) != nil {
+	if !ok || p.may(access.ActionRead) != nil {
 		return nil
 	}
 	turn, err := s.turn(ctx, p)

@@ -13,11 +13,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
 	"odometer/internal/share"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
+	"odometer/internal/store/records"
 )
 
 // Limits bounds what the service does at once. The zero value of a field means its default.
@@ -43,8 +45,8 @@ func DefaultLimits() Limits {
 // Options holds what a Service is made of. Ledger, Catalog, Keys and Clock are required.
 type Options struct {
 	Ledger  *ledger.Ledger
-	Catalog *catalog.Store
-	Keys    *catalog.Keys // of Catalog
+	Catalog *store.Store
+	Keys    *keys.Store // of Catalog
 	Clock   func() time.Time
 	Logger  *slog.Logger // nil = silent
 	Limits  Limits
@@ -53,9 +55,9 @@ type Options struct {
 // Service answers every surface. Its methods may be called from many goroutines.
 type Service struct {
 	ledger  *ledger.Ledger
-	catalog *catalog.Store
-	keys    *catalog.Keys
-	records *catalog.Records
+	catalog *store.Store
+	keys    *keys.Store
+	records *records.Store
 	now     func() time.Time
 	logger  *slog.Logger
 	limits  Limits
@@ -95,7 +97,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{ledger: o.Ledger, catalog: o.Catalog, keys: o.Keys, records: catalog.NewRecords(o.Catalog), now: o.Clock, logger: o.Logger, limits: o.Limits,
+	s := &Service{ledger: o.Ledger, catalog: o.Catalog, keys: o.Keys, records: records.New(o.Catalog), now: o.Clock, logger: o.Logger, limits: o.Limits,
 		reads: share.NewPlaces(o.Limits.Reads), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce)}
 	if err := s.copyAll(ctx); err != nil {
 		return nil, err

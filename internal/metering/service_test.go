@@ -3,6 +3,9 @@ package metering
 import (
 	"context"
 	"fmt"
+	"odometer/internal/access"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,8 +22,8 @@ var testStart = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // stores are what a service is made of, in a folder of their own.
 type stores struct {
 	ledger  *ledger.Ledger
-	catalog *catalog.Store
-	keys    *catalog.Keys
+	catalog *store.Store
+	keys    *keys.Store
 	clock   func() time.Time
 	dir     string // of the ledger
 }
@@ -40,11 +43,11 @@ func openStoresOf(t testing.TB, clock, catalogClock func() time.Time) stores {
 	t.Helper()
 	dir := t.TempDir()
 	ctx := context.Background()
-	c, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), catalog.Options{Clock: catalogClock})
+	c, err := store.Open(ctx, filepath.Join(dir, "catalog.db"), store.Options{Clock: catalogClock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := catalog.OpenKeys(ctx, c, "")
+	keys, err := keys.Open(ctx, c, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +78,7 @@ func (s stores) service(t testing.TB, limits Limits) *Service {
 	return service
 }
 
-var admin = Principal{Organization: "default", KeyID: "k", Role: catalog.RoleAdmin}
+var admin = Principal{Organization: "default", KeyID: "k", Role: access.RoleAdmin}
 
 func counter(key string) meter.Meter {
 	return meter.Meter{Key: key, EventType: "e", Aggregation: meter.AggCount}
@@ -191,10 +194,10 @@ func TestNobodyMayDoAnything(t *testing.T) {
 		if err := verb(Principal{}); meter.KindOf(err) != meter.KindUnauthenticated {
 			t.Errorf("%s without a principal: %v", name, err)
 		}
-		if err := verb(Principal{Organization: "default", Role: catalog.RoleReport}); meter.KindOf(err) != meter.KindForbidden {
+		if err := verb(Principal{Organization: "default", Role: access.RoleReport}); meter.KindOf(err) != meter.KindForbidden {
 			t.Errorf("%s with the role report: %v", name, err)
 		}
-		bound := Principal{Organization: "default", Role: catalog.RoleAdmin, Customer: "acme", Operator: true}
+		bound := Principal{Organization: "default", Role: access.RoleAdmin, Customer: "acme", Operator: true}
 		reads := name == "usage" || name == "events" || name == "lookup" || name == "meters" || name == "meter" || name == "ingest"
 		if err := verb(bound); (meter.KindOf(err) == meter.KindForbidden) == reads {
 			t.Errorf("%s bound to a customer: %v", name, err)
@@ -263,7 +266,7 @@ func TestQueriesAreTheirPrincipals(t *testing.T) {
 		t.Fatalf("%+v %v", r, err)
 	}
 	customer := "acme"
-	stranger := Principal{Organization: "stranger", Role: catalog.RoleAdmin}
+	stranger := Principal{Organization: "stranger", Role: access.RoleAdmin}
 	q := meter.UsageQuery{Organization: "default", Customer: &customer, Meter: "m", From: testStart.Add(-time.Hour), To: testStart.Add(time.Hour)}
 	if _, err := service.Usage(ctx, stranger, q); meter.KindOf(err) != meter.KindNotFound {
 		t.Errorf("a stranger's usage: %v", err)
@@ -271,7 +274,7 @@ func TestQueriesAreTheirPrincipals(t *testing.T) {
 	if page, err := service.Events(ctx, stranger, meter.EventsQuery{Organization: "default"}); err != nil || len(page.Events) != 0 {
 		t.Errorf("a stranger's events: %+v %v", page, err)
 	}
-	zeta := Principal{Organization: "default", Role: catalog.RoleRead, Customer: "zeta"}
+	zeta := Principal{Organization: "default", Role: access.RoleRead, Customer: "zeta"}
 	if u, err := service.Usage(ctx, zeta, q); err != nil || len(u.Rows) != 0 {
 		t.Errorf("another customer's usage: %+v %v", u, err)
 	}

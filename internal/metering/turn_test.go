@@ -3,10 +3,10 @@ package metering
 import (
 	"context"
 	"errors"
+	"odometer/internal/billing"
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
@@ -85,7 +85,7 @@ func TestQueryTime(t *testing.T) {
 		"record groups": func(ctx context.Context) error {
 			reporter := admin
 			reporter.Role = "report"
-			_, err := s.RecordGroups(ctx, reporter, catalog.RecordGroupFilter{}, 0, 10)
+			_, err := s.RecordGroups(ctx, reporter, billing.RecordGroupFilter{}, 0, 10)
 			return err
 		},
 	} {

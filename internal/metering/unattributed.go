@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
@@ -36,7 +37,7 @@ type Unattributed struct {
 // value. A bound key sees its customer's. For each type of event one meter
 // tells: the plainest that counts and groups by the attribute.
 func (s *Service) Unattributed(ctx context.Context, p Principal, in meter.Period) ([]Unattributed, error) {
-	if err := p.may(catalog.ActionRead); err != nil {
+	if err := p.may(access.ActionRead); err != nil {
 		return nil, err
 	}
 	view, err := s.catalog.View(ctx, p.Organization)
@@ -72,7 +73,7 @@ func (s *Service) CountUnattributed(ctx context.Context) error {
 			return err
 		}
 		for _, o := range list.Items {
-			found, err := s.Unattributed(ctx, Principal{Organization: o.ID, Role: catalog.RoleAdmin, system: "unattributed"}, month)
+			found, err := s.Unattributed(ctx, Principal{Organization: o.ID, Role: access.RoleAdmin, system: "unattributed"}, month)
 			if err != nil { // one that fails does not keep the others
 				failed = append(failed, err)
 				continue

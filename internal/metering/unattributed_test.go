@@ -2,11 +2,11 @@ package metering
 
 import (
 	"fmt"
+	"odometer/internal/access"
 	"strings"
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/meter"
 )
@@ -87,7 +87,7 @@ service "acme" "Z1" requests=1 from 1 to 12-01`
 	if got := list(admin); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	bound := Principal{Organization: "default", Role: catalog.RoleRead, Customer: "acme"}
+	bound := Principal{Organization: "default", Role: access.RoleRead, Customer: "acme"}
 	if got, want := list(bound), acme+`service "acme" "Z1" requests=1 from 1 to 12-01`; got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
@@ -97,7 +97,7 @@ service "acme" "Z1" requests=1 from 1 to 12-01`
 	if got, want := fmt.Sprint(service.Stats().Unattributed), "[{default customer 2} {default service 1} {default contract 4} {default account_group 1}]"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if _, err := service.Unattributed(t.Context(), Principal{Organization: "default", Role: catalog.RoleIngest}, meter.Month(testStart)); meter.KindOf(err) != meter.KindForbidden {
+	if _, err := service.Unattributed(t.Context(), Principal{Organization: "default", Role: access.RoleIngest}, meter.Month(testStart)); meter.KindOf(err) != meter.KindForbidden {
 		t.Error(err)
 	}
 }

@@ -3,18 +3,19 @@ package metering
 import (
 	"context"
 	"encoding/json"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 
-	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
 // UsageReport is what was frozen of one entitlement for one hour, where its
 // usage went, and the exchange with the marketplace about it.
 type UsageReport struct {
-	catalog.Report
-	Info     catalog.ReportInfo
-	Portions []catalog.Portion // by dimension
-	Lines    []catalog.Line    // by dimension; of an account that several reports bill, they are of all of them
+	billing.Report
+	Info     billing.ReportInfo
+	Portions []billing.Portion // by dimension
+	Lines    []billing.Line    // by dimension; of an account that several reports bill, they are of all of them
 }
 
 // UsageReportPage is a part of a list of reports, the newest first.
@@ -28,8 +29,8 @@ const reportScan = 100_000
 
 // UsageReports lists the organization's reports, the newest first, from offset
 // on. A bound key sees those of its customer's entitlements.
-func (s *Service) UsageReports(ctx context.Context, p Principal, f catalog.ReportFilter, offset, limit int) (UsageReportPage, error) {
-	if err := p.may(catalog.ActionReport); err != nil {
+func (s *Service) UsageReports(ctx context.Context, p Principal, f billing.ReportFilter, offset, limit int) (UsageReportPage, error) {
+	if err := p.may(access.ActionReport); err != nil {
 		return UsageReportPage{}, err
 	}
 	turn, err := s.turn(ctx, p)
@@ -37,7 +38,7 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f catalog.Repor
 		return UsageReportPage{}, err
 	}
 	defer turn.done()
-	var found catalog.ReportPage
+	var found billing.ReportPage
 	if p.Customer == "" {
 		found, err = s.records.Reports(turn.ctx, p.Organization, f, offset, limit)
 	} else {
@@ -62,12 +63,12 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f catalog.Repor
 }
 
 // reportsOfCustomer lists the reports of a bound key's customer.
-func (s *Service) reportsOfCustomer(ctx context.Context, p Principal, f catalog.ReportFilter, offset, limit int) (catalog.ReportPage, error) {
+func (s *Service) reportsOfCustomer(ctx context.Context, p Principal, f billing.ReportFilter, offset, limit int) (billing.ReportPage, error) {
 	view, err := s.catalog.View(ctx, p.Organization)
 	if err != nil {
-		return catalog.ReportPage{}, err
+		return billing.ReportPage{}, err
 	}
-	var out catalog.ReportPage
+	var out billing.ReportPage
 	const chunk = 1000
 	for from := 0; ; from += chunk {
 		if from >= reportScan {

@@ -9,9 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
+	"odometer/internal/store"
+	"odometer/internal/store/records"
 )
 
 // VerifyReported compares what was reported against entitlements with the
@@ -19,8 +22,8 @@ import (
 // group that was posted has its events, with its quantities, and a deleted one
 // their voids; each event of this kind has its group. It calls problem with
 // each difference.
-func VerifyReported(ctx context.Context, events *ledger.Ledger, store *catalog.Store, problem func(string)) error {
-	records := catalog.NewRecords(store)
+func VerifyReported(ctx context.Context, events *ledger.Ledger, store *store.Store, problem func(string)) error {
+	records := records.New(store)
 	for page := (catalog.Page{}); ; {
 		all, err := store.Organizations(ctx, page)
 		if err != nil {
@@ -43,12 +46,12 @@ func VerifyReported(ctx context.Context, events *ledger.Ledger, store *catalog.S
 
 type groupVerifier struct {
 	ledger       *ledger.Ledger
-	records      *catalog.Records
+	records      *records.Store
 	organization string
 	problem      func(format string, args ...any)
 	found        []uint16 // by serial: events of the group that the ledger has as they should be
 	last         string   // the group looked up last, since its events follow each other
-	group        catalog.RecordGroup
+	group        billing.RecordGroup
 	expected     []groupEvent
 }
 
@@ -120,13 +123,13 @@ func (v *groupVerifier) event(ctx context.Context, e *meter.EventRecord) error {
 	switch {
 	case g.ID == "":
 		v.problem("event %q of %s is in the ledger, its usage record group is not in the catalogue", e.ID, e.Source)
-	case g.Status == catalog.GroupInvalid:
+	case g.Status == billing.GroupInvalid:
 		v.problem("usage record group %q is %s, and yet its event %q is in the ledger", g.ID, g.Status, e.ID)
 	case index >= len(v.expected) || !v.expected[index].is(e):
 		v.problem("event %q in the ledger is not what usage record group %q says", e.ID, g.ID)
-	case g.Posted == catalog.NothingToPost && e.Voided == nil:
+	case g.Posted == billing.NothingToPost && e.Voided == nil:
 		v.problem("usage record group %q is deleted, and yet its event %q counts", g.ID, e.ID)
-	case g.Status != catalog.GroupDeleted && e.Voided != nil && e.Voided.Actor == voidActor:
+	case g.Status != billing.GroupDeleted && e.Voided != nil && e.Voided.Actor == voidActor:
 		v.problem("usage record group %q is %s, and yet its event %q was voided", g.ID, g.Status, e.ID)
 	default:
 		for int(g.Serial) >= len(v.found) {
@@ -145,7 +148,7 @@ func (v *groupVerifier) look(ctx context.Context, id string) (bool, error) {
 	g, err := v.records.RecordGroup(ctx, v.organization, id)
 	switch {
 	case meter.KindOf(err) == meter.KindNotFound:
-		g = catalog.RecordGroup{}
+		g = billing.RecordGroup{}
 	case meter.KindOf(err) == meter.KindCorrupt:
 		return false, nil
 	case err != nil:
@@ -157,9 +160,9 @@ func (v *groupVerifier) look(ctx context.Context, id string) (bool, error) {
 }
 
 // expectedEvents are the events that a group has in the ledger.
-func expectedEvents(g catalog.RecordGroup) ([]groupEvent, error) {
-	g.Posted = catalog.EventsToPost // as when they were posted
-	body, _ := eventsOf([]catalog.RecordGroup{g})
+func expectedEvents(g billing.RecordGroup) ([]groupEvent, error) {
+	g.Posted = billing.EventsToPost // as when they were posted
+	body, _ := eventsOf([]billing.RecordGroup{g})
 	var all []groupEvent
 	err := json.Unmarshal(body, &all)
 	return all, err
@@ -232,8 +235,8 @@ func (v *groupVerifier) catalogueSide(ctx context.Context) error {
 		for i := range groups {
 			g := &groups[i]
 			serial = g.Serial
-			posted := g.Posted == catalog.EventsPosted || g.Posted == catalog.NothingToPost && g.Status == catalog.GroupDeleted
-			if !posted || g.Status == catalog.GroupInvalid {
+			posted := g.Posted == billing.EventsPosted || g.Posted == billing.NothingToPost && g.Status == billing.GroupDeleted
+			if !posted || g.Status == billing.GroupInvalid {
 				continue
 			}
 			want, err := expectedEvents(*g)
@@ -244,7 +247,7 @@ func (v *groupVerifier) catalogueSide(ctx context.Context) error {
 			if int(serial) < len(v.found) {
 				have = int(v.found[serial])
 			}
-			if have < len(want) && !(g.Status == catalog.GroupDeleted && have == 0) {
+			if have < len(want) && !(g.Status == billing.GroupDeleted && have == 0) {
 				v.problem("usage record group %q is in the catalogue, %d of its %d events are in the ledger", g.ID, have, len(want))
 			}
 		}

@@ -9,12 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/billing"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
+	"odometer/internal/store"
+	"odometer/internal/store/records"
 )
 
-func problems(t *testing.T, l *ledger.Ledger, c *catalog.Store) string {
+func problems(t *testing.T, l *ledger.Ledger, c *store.Store) string {
 	t.Helper()
 	var all []string
 	if err := VerifyReported(context.Background(), l, c, func(text string) { all = append(all, text) }); err != nil {
@@ -44,7 +46,7 @@ func TestReportedUsageIsVerifiedBothWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	// copied is the catalogue as it is now, changed by other means.
-	copied := func(statements ...string) *catalog.Store {
+	copied := func(statements ...string) *store.Store {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "catalog.db")
 		if err := s.catalog.Backup(ctx, path); err != nil {
@@ -62,7 +64,7 @@ func TestReportedUsageIsVerifiedBothWays(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		c, err := catalog.Open(ctx, path, catalog.Options{Clock: s.clock})
+		c, err := store.Open(ctx, path, store.Options{Clock: s.clock})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +82,7 @@ func TestReportedUsageIsVerifiedBothWays(t *testing.T) {
 	empty := openStores(t)
 	for name, c := range map[string]struct {
 		ledger  *ledger.Ledger
-		catalog *catalog.Store
+		catalog *store.Store
 		want    string
 	}{
 		"a group that vanished":            {s.ledger, copied("DELETE FROM record_groups WHERE id = 'g1'"), `"g1/0" of suger/e1 is in the ledger, its usage record group is not`},
@@ -143,7 +145,7 @@ func TestNothingIsDeletedBelowTheDiskFloor(t *testing.T) {
 	if _, err := on.DeleteGroup(ctx, admin, "g1", time.Time{}); meter.KindOf(err) != meter.KindStorageFull {
 		t.Errorf("%v", err)
 	}
-	if g, err := catalog.NewRecords(s.catalog).RecordGroup(ctx, admin.Organization, "g1"); err != nil || g.Status != catalog.GroupCreated {
+	if g, err := records.New(s.catalog).RecordGroup(ctx, admin.Organization, "g1"); err != nil || g.Status != billing.GroupCreated {
 		t.Errorf("%+v, %v", g, err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 	"odometer/internal/fixedtest"
 )
 
@@ -28,9 +28,9 @@ func TestSurfacesAgree(t *testing.T) {
 		m := newMarket(r)
 		m.makeEvents(r, events)
 		s := m.start(t)
-		all := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead})
+		all := s.key(access.NewKey{Organization: "default", Role: access.RoleRead})
 		for _, c := range m.customers {
-			bound := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: c.id})
+			bound := s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: c.id})
 			m.compareNative(s, all, bound, c)
 			m.compareFastly(s, all, bound, c)
 			m.compareUnits(s, all, c)

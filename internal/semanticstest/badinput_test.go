@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 )
 
 // answered is an answer as it came over the wire.
@@ -103,7 +103,7 @@ func (s *server) inForm(vendor, what string, a answered) {
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	s, _ := isolated(t, october)
-	k := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "one"})
+	k := s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: "one"})
 	unseen := map[string]int{"fastly": 401, "akamai": 404, "thousandeyes": 403}
 	for _, vendor := range vendors {
 		for _, path := range operationsOf(s, vendor) {
@@ -257,7 +257,7 @@ func (s *server) queries(vendor, own string, want expectation) {
 func TestLongRanges(t *testing.T) {
 	t.Parallel()
 	s, _ := isolated(t, october)
-	k := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "one"})
+	k := s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: "one"})
 	v2 := "/billing/v2/account_customers/one/service-usage-metrics?product_id=cdn&usage_type_name=Requests&"
 	akamai := "/billing/v1/contracts/K-1/products/cdn/"
 	for target, status := range map[string]int{
@@ -296,9 +296,9 @@ func TestLongRanges(t *testing.T) {
 func TestCursorsOfEveryOperation(t *testing.T) {
 	t.Parallel()
 	s, _ := isolated(t, october)
-	k := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "one"})
-	other := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "two"})
-	all := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "111"})
+	k := s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: "one"})
+	other := s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: "two"})
+	all := s.key(access.NewKey{Organization: "default", Role: access.RoleRead, DefaultAID: "111"})
 	metrics := "product_id=cdn&usage_type_name=Requests&limit=1"
 	paged := []struct{ vendor, target, others string }{
 		{"fastly", "/billing/v2/account_customers/one/service-usage-metrics?time_granularity=month&" + metrics, "/billing/v2/account_customers/two/service-usage-metrics?time_granularity=month&" + metrics},

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
@@ -149,13 +150,13 @@ func TestUnseenAsksNoStore(t *testing.T) {
 func (s *server) everythingUnseen(own int) {
 	s.t.Helper()
 	keys := map[string]credential{
-		"unbound":                     s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead}),
-		"of the customer":             s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "one"}),
-		"that may switch accounts":    s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "one", Accounts: []string{"A-7"}}),
-		"of another organization":     s.key(catalog.NewKey{Organization: "stranger", Role: catalog.RoleRead, DefaultAID: "111"}),
-		"of a namesake elsewhere":     s.key(catalog.NewKey{Organization: "stranger", Role: catalog.RoleRead, Customer: "one"}),
-		"of another admin":            s.key(catalog.NewKey{Organization: "stranger", Role: catalog.RoleAdmin, DefaultAID: "222", Accounts: []string{"A-2"}}),
-		"of a customer without usage": s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "three"}),
+		"unbound":                     s.key(access.NewKey{Organization: "default", Role: access.RoleRead}),
+		"of the customer":             s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: "one"}),
+		"that may switch accounts":    s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: "one", Accounts: []string{"A-7"}}),
+		"of another organization":     s.key(access.NewKey{Organization: "stranger", Role: access.RoleRead, DefaultAID: "111"}),
+		"of a namesake elsewhere":     s.key(access.NewKey{Organization: "stranger", Role: access.RoleRead, Customer: "one"}),
+		"of another admin":            s.key(access.NewKey{Organization: "stranger", Role: access.RoleAdmin, DefaultAID: "222", Accounts: []string{"A-2"}}),
+		"of a customer without usage": s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: "three"}),
 	}
 	for _, vendor := range vendors {
 		for _, path := range operationsOf(s, vendor) {
@@ -218,7 +219,7 @@ func (s *server) unseen(vendor, who string, k credential, path string, other ask
 func (s *server) unseenByKey(vendor, target string) {
 	s.t.Helper()
 	want := map[string]int{"fastly": http.StatusUnauthorized, "thousandeyes": http.StatusForbidden}[vendor]
-	for _, pair := range [][2]catalog.NewKey{
+	for _, pair := range [][2]access.NewKey{
 		{{Customer: "one"}, {Customer: "nil"}}, {{DefaultAID: "111"}, {DefaultAID: "999"}},
 	} {
 		if vendor == "fastly" && pair[0].Customer == "" {
@@ -226,7 +227,7 @@ func (s *server) unseenByKey(vendor, target string) {
 		}
 		var answers [2]string
 		for i, n := range pair {
-			n.Organization, n.Role = "stranger", catalog.RoleRead
+			n.Organization, n.Role = "stranger", access.RoleRead
 			k := s.key(n)
 			r := s.send(vendor, &k, http.MethodGet, target)
 			answers[i] = fmt.Sprint(r.Code, headerText(r.Header()), r.Body)
@@ -259,9 +260,9 @@ func headerText(h http.Header) string {
 func TestUnboundKeysReachEveryCustomer(t *testing.T) {
 	t.Parallel()
 	s, _ := isolated(t, october)
-	unbound := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead})
-	byDefault := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "222"})
-	switches := s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: "one", Accounts: []string{"A-2"}})
+	unbound := s.key(access.NewKey{Organization: "default", Role: access.RoleRead})
+	byDefault := s.key(access.NewKey{Organization: "default", Role: access.RoleRead, DefaultAID: "222"})
+	switches := s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: "one", Accounts: []string{"A-2"}})
 	months := "?start=2026-10&end=2026-11"
 	for _, c := range []struct {
 		vendor, target string

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"odometer/internal/access"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,13 +16,13 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
-	"odometer/internal/catalog/postgrestest"
 	"odometer/internal/cloudevents"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/marketplace"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/store/postgrestest"
 )
 
 // The matrix asks every operation of every surface with every
@@ -188,18 +189,18 @@ type matrixKey struct {
 
 func (s *server) matrixKeys() []matrixKey {
 	var keys []matrixKey
-	for _, role := range []catalog.Role{catalog.RoleRead, catalog.RoleIngest, catalog.RoleReport} {
-		n := catalog.NewKey{Organization: "default", Role: role, Customer: own.customer}
+	for _, role := range []access.Role{access.RoleRead, access.RoleIngest, access.RoleReport} {
+		n := access.NewKey{Organization: "default", Role: role, Customer: own.customer}
 		keys = append(keys, matrixKey{name: "bound, " + string(role), organization: "default", customer: own.customer, credential: s.key(n)})
-		if role == catalog.RoleIngest {
+		if role == access.RoleIngest {
 			n.Sources = []string{"src/1"}
 			keys = append(keys, matrixKey{name: "bound, with sources", organization: "default", customer: own.customer, credential: s.key(n)})
 		}
 	}
-	for _, role := range []catalog.Role{catalog.RoleAdmin, catalog.RoleRead, catalog.RoleIngest, catalog.RoleReport} {
-		keys = append(keys, matrixKey{name: "of a stranger, " + string(role), organization: "strange", credential: s.key(catalog.NewKey{Organization: "strange", Role: role})})
-		if role != catalog.RoleAdmin {
-			n := catalog.NewKey{Organization: "strange", Role: role, Customer: own.customer}
+	for _, role := range []access.Role{access.RoleAdmin, access.RoleRead, access.RoleIngest, access.RoleReport} {
+		keys = append(keys, matrixKey{name: "of a stranger, " + string(role), organization: "strange", credential: s.key(access.NewKey{Organization: "strange", Role: role})})
+		if role != access.RoleAdmin {
+			n := access.NewKey{Organization: "strange", Role: role, Customer: own.customer}
 			keys = append(keys, matrixKey{name: "of a stranger's namesake, " + string(role), organization: "strange", customer: own.customer, credential: s.key(n)})
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 )
 
 // vendorPaths are the names of objects as the paths of the vendors' reading
@@ -65,19 +65,19 @@ var vendorAnswered = []string{
 func (s *server) vendorKeys() []matrixKey {
 	keys := []matrixKey{
 		{name: "bound, that may switch", organization: "default", customer: own.customer,
-			credential: s.key(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, Customer: own.customer, Accounts: []string{own.fill("A-$n", "")}})},
+			credential: s.key(access.NewKey{Organization: "default", Role: access.RoleRead, Customer: own.customer, Accounts: []string{own.fill("A-$n", "")}})},
 		{name: "of a stranger, that may switch", organization: "strange",
-			credential: s.key(catalog.NewKey{Organization: "strange", Role: catalog.RoleRead, DefaultAID: others.fill("$n$n$n", ""), Accounts: []string{others.fill("A-$n", "")}})},
+			credential: s.key(access.NewKey{Organization: "strange", Role: access.RoleRead, DefaultAID: others.fill("$n$n$n", ""), Accounts: []string{others.fill("A-$n", "")}})},
 	}
-	for _, role := range []catalog.Role{catalog.RoleAdmin, catalog.RoleRead, catalog.RoleIngest, catalog.RoleReport} {
-		keys = append(keys, matrixKey{name: "unbound, " + string(role), organization: "default", all: true, credential: s.key(catalog.NewKey{Organization: "default", Role: role})})
+	for _, role := range []access.Role{access.RoleAdmin, access.RoleRead, access.RoleIngest, access.RoleReport} {
+		keys = append(keys, matrixKey{name: "unbound, " + string(role), organization: "default", all: true, credential: s.key(access.NewKey{Organization: "default", Role: role})})
 	}
 	return keys
 }
 
 // keyOf makes the key that the object's owner has.
 func (s *server) keyOf(o *object, organization string) {
-	k, _, err := s.keys.CreateKey(context.Background(), catalog.NewKey{Organization: organization, Role: catalog.RoleRead, Customer: o.customer}, "test")
+	k, _, err := s.keys.CreateKey(context.Background(), access.NewKey{Organization: organization, Role: access.RoleRead, Customer: o.customer}, "test")
 	s.check(err)
 	o.key = k.ID
 }

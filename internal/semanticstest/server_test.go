@@ -14,10 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
 	"odometer/internal/surface/akamai"
 	"odometer/internal/surface/akamai/edgegrid"
 	"odometer/internal/surface/fastly"
@@ -34,8 +37,8 @@ const publicHost = "meter.example"
 type server struct {
 	t       testing.TB
 	clock   func() time.Time
-	store   *catalog.Store
-	keys    *catalog.Keys
+	store   *store.Store
+	keys    *keys.Store
 	service *metering.Service
 	http    *httpserver.Server
 	admin   metering.Principal
@@ -63,16 +66,16 @@ func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time
 	if strings.HasPrefix(dsn, "postgres") { // no folder of its own
 		secret = filepath.Join(t.TempDir(), "secret.key")
 	}
-	s.store, err = catalog.Open(ctx, dsn, catalog.Options{Clock: clock})
+	s.store, err = store.Open(ctx, dsn, store.Options{Clock: clock})
 	s.check(err)
-	s.keys, err = catalog.OpenKeys(ctx, s.store, secret)
+	s.keys, err = keys.Open(ctx, s.store, secret)
 	s.check(err)
 	s.token, err = s.keys.EnsureDefault(ctx, "test")
 	s.check(err)
 	s.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: s.store, Keys: s.keys, Clock: clock})
 	s.check(err)
 	s.service.KeepBooks(metering.ProductBook(s.service), fastly.Book(s.service), akamai.Book(s.service))
-	s.admin = metering.Principal{Organization: "default", KeyID: "test", Role: catalog.RoleAdmin, Operator: true}
+	s.admin = metering.Principal{Organization: "default", KeyID: "test", Role: access.RoleAdmin, Operator: true}
 	s.http, err = httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
 	s.check(err)
 	cursor := []byte("the cursors of these tests")
@@ -128,7 +131,7 @@ type credential struct {
 	signer edgegrid.Identity
 }
 
-func (s *server) key(n catalog.NewKey) credential {
+func (s *server) key(n access.NewKey) credential {
 	s.t.Helper()
 	token, signer := n, n
 	token.Accounts, signer.DefaultAID = nil, "" // each is of one kind only
@@ -136,7 +139,7 @@ func (s *server) key(n catalog.NewKey) credential {
 	var err error
 	_, c.token, err = s.keys.CreateKey(context.Background(), token, "test")
 	s.check(err)
-	if !n.Role.Allows(catalog.ActionRead) { // there is no such key
+	if !n.Role.Allows(access.ActionRead) { // there is no such key
 		c.signer = edgegrid.Identity{ClientToken: "akab-none", AccessToken: "akab-none", Secret: "none"}
 		return c
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 	"odometer/internal/cloudevents"
 	"odometer/internal/metering"
 )
@@ -42,7 +42,7 @@ func (w *world) applyCatalog(a arguments, p part) error {
 
 // createKey makes a key that reads, under a name that only the script knows.
 func (w *world) createKey(a arguments, _ part) error {
-	n := catalog.NewKey{Organization: w.org, Role: catalog.RoleRead, Customer: a.get("customer"), DefaultAID: a.get("default_aid")}
+	n := access.NewKey{Organization: w.org, Role: access.RoleRead, Customer: a.get("customer"), DefaultAID: a.get("default_aid")}
 	if list := a.get("accounts"); list != "" {
 		n.Accounts = strings.Split(list, ",")
 	}
@@ -178,7 +178,7 @@ func (w *world) report(a arguments, p part) error {
 		w.t.Fatalf("line %d: want METHOD TARGET", p.line)
 	}
 	s := w.serve()
-	key := s.key(catalog.NewKey{Organization: w.org, Role: catalog.RoleReport})
+	key := s.key(access.NewKey{Organization: w.org, Role: access.RoleReport})
 	r := httptest.NewRequest(a.words[0], a.words[1], strings.NewReader(strings.Join(p.input, "\n")))
 	r.Header.Set("Authorization", "Key "+key.token)
 	answer := httptest.NewRecorder()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -291,7 +292,7 @@ func TestKeysSeeOnlyTheirOwn(t *testing.T) {
 		"a revoked key":          {[]string{"Fastly-Key", revoked}, all},
 		"another header":         {[]string{"Authorization", "Bearer " + w.bound}, all},
 		"two keys":               {[]string{"Fastly-Key", w.bound, "Fastly-Key", w.bound}, all},
-		"a key that cannot read": {[]string{"Fastly-Key", w.NewKey(catalog.RoleIngest, "")}, all},
+		"a key that cannot read": {[]string{"Fastly-Key", w.NewKey(access.RoleIngest, "")}, all},
 		"an unbound key":         {[]string{"Fastly-Key", w.key}, v3Paths},
 		"an unknown customer":    {[]string{"Fastly-Key", w.key}, append(v2Paths("nobody"), v2Paths("x%2Fy")...)},
 		"another organization's": {[]string{"Fastly-Key", w.key}, v2Paths("foreign")},

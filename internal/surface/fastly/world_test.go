@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -62,7 +62,7 @@ func newWorld(t testing.TB) *world {
 	w.key = w.Token
 	w.define(w.Admin)
 	w.Apply(catalogues["default"], metering.ApplyOptions{})
-	w.bound = w.NewKey(catalog.RoleRead, acme)
+	w.bound = w.NewKey(access.RoleRead, acme)
 	return w
 }
 

@@ -3,6 +3,7 @@ package native
 import (
 	"net/http"
 	"net/url"
+	"odometer/internal/access"
 	"time"
 
 	"odometer/internal/catalog"
@@ -50,7 +51,7 @@ func (a api) createKey(x *httpserver.Exchange, _ query) error {
 		return err
 	}
 	return writeCreated(x, "/api/v1/keys/"+url.PathEscape(k.ID), struct {
-		catalog.Key
+		access.Key
 		Token string `json:"key"`
 	}{k, token})
 }
@@ -61,7 +62,7 @@ func (a api) createEdgeGridKey(x *httpserver.Exchange, n metering.NewKey) error 
 		return err
 	}
 	return writeCreated(x, "/api/v1/keys/"+url.PathEscape(k.ID), struct {
-		catalog.Key
+		access.Key
 		ClientToken  string `json:"client_token"`
 		AccessToken  string `json:"access_token"`
 		ClientSecret string `json:"client_secret"`

@@ -2,9 +2,9 @@ package native
 
 import (
 	"net/http"
+	"odometer/internal/billing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -46,7 +46,7 @@ type portionBody struct {
 	Reason    string        `json:"reason,omitempty"`
 }
 
-func reportOf(d catalog.ReportDetail) reportBody {
+func reportOf(d billing.ReportDetail) reportBody {
 	b := reportBody{ID: d.ID, Entitlement: d.Entitlement, Term: d.Term, Partner: d.Partner, Hour: d.Hour, Status: d.Status, Message: d.Message,
 		Stored: d.Serial > 0, Dimensions: []portionBody{}}
 	for _, p := range d.Portions {

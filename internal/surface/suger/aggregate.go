@@ -1,7 +1,7 @@
 package suger
 
 import (
-	"odometer/internal/catalog"
+	"odometer/internal/billing"
 	"odometer/internal/httpserver"
 	"odometer/internal/metering"
 	"odometer/internal/surface/suger/wire"
@@ -13,7 +13,7 @@ func (a api) aggregateGroups(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	f := catalog.RecordGroupFilter{From: q.From, To: q.To, Partner: q.Partner}
+	f := billing.RecordGroupFilter{From: q.From, To: q.To, Partner: q.Partner}
 	sums, err := a.Service.SumRecordGroups(x.Request.Context(), x.Principal, f, q.Period)
 	return answerSums(x, q, sums, err)
 }
@@ -24,7 +24,7 @@ func (a api) aggregateReports(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	f := catalog.ReportFilter{From: q.From, To: q.To, Partner: q.Partner}
+	f := billing.ReportFilter{From: q.From, To: q.To, Partner: q.Partner}
 	sums, err := a.Service.SumUsageReports(x.Request.Context(), x.Principal, f, q.Period)
 	return answerSums(x, q, sums, err)
 }

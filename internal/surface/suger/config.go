@@ -1,7 +1,7 @@
 package suger
 
 import (
-	"odometer/internal/catalog"
+	"odometer/internal/billing"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/surface/suger/wire"
@@ -27,19 +27,19 @@ func (a api) updateConfig(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	var configs []catalog.MeteringConfig
+	var configs []billing.MeteringConfig
 	for _, c := range parsed {
-		config := catalog.MeteringConfig{Partner: c.Partner, EnableMapping: c.EnableMapping, CommitFirst: c.CommitFirst,
+		config := billing.MeteringConfig{Partner: c.Partner, EnableMapping: c.EnableMapping, CommitFirst: c.CommitFirst,
 			OverageAtList: c.OverageAtList, BillableDimension: c.BillableDimension}
 		for key, m := range c.Mapping {
 			if config.Mapping == nil {
-				config.Mapping = map[string]catalog.MappingValue{}
+				config.Mapping = map[string]billing.MappingValue{}
 			}
 			config.Mapping[key] = mappingIn(m)
 		}
 		for key, list := range c.MappingV2 {
 			if config.MappingV2 == nil {
-				config.MappingV2 = map[string][]catalog.MappingValue{}
+				config.MappingV2 = map[string][]billing.MappingValue{}
 			}
 			for _, m := range list {
 				config.MappingV2[key] = append(config.MappingV2[key], mappingIn(m))
@@ -54,7 +54,7 @@ func (a api) updateConfig(x *httpserver.Exchange) error {
 	return answerConfig(x, all)
 }
 
-func answerConfig(x *httpserver.Exchange, configs []catalog.MeteringConfig) error {
+func answerConfig(x *httpserver.Exchange, configs []billing.MeteringConfig) error {
 	var out []wire.PartnerConfig
 	for _, c := range configs {
 		one := wire.PartnerConfig{Partner: c.Partner, EnableMapping: c.EnableMapping, CommitFirst: c.CommitFirst,
@@ -74,15 +74,15 @@ func answerConfig(x *httpserver.Exchange, configs []catalog.MeteringConfig) erro
 	return answer(x, encoded, err)
 }
 
-func mappingIn(m wire.Mapping) catalog.MappingValue {
-	v := catalog.MappingValue{Dimension: m.Dimension, Mode: m.Mode}
+func mappingIn(m wire.Mapping) billing.MappingValue {
+	v := billing.MappingValue{Dimension: m.Dimension, Mode: m.Mode}
 	if m.Multiplier != nil {
 		v.Multiplier = meter.Decimal(*m.Multiplier).String()
 	}
 	return v
 }
 
-func mappingOut(v catalog.MappingValue) wire.Mapping {
+func mappingOut(v billing.MappingValue) wire.Mapping {
 	m := wire.Mapping{Dimension: v.Dimension, Mode: v.Mode}
 	if d, err := meter.ParseDecimal(v.Multiplier); err == nil {
 		n := wire.Number(d)

@@ -3,9 +3,9 @@ package suger
 import (
 	"context"
 	"net/http"
+	"odometer/internal/billing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -99,11 +99,11 @@ func (a api) groups(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	f := catalog.RecordGroupFilter{From: q.From, To: q.To, Partner: q.Partner, Buyer: q.Buyer, Entitlement: q.Entitlement,
+	f := billing.RecordGroupFilter{From: q.From, To: q.To, Partner: q.Partner, Buyer: q.Buyer, Entitlement: q.Entitlement,
 		Product: q.Product, Status: q.Status, Source: q.Source}
 	if q.MetaInfo != "" {
 		matches := wire.MetaInfoMatcher(q.MetaInfo)
-		f.Match = func(g *catalog.RecordGroup) bool {
+		f.Match = func(g *billing.RecordGroup) bool {
 			meta, err := metaOf(*g).Encode()
 			return err == nil && matches(meta)
 		}
@@ -121,7 +121,7 @@ func (a api) groups(x *httpserver.Exchange) error {
 }
 
 // next is where the next page of groups begins, 0 if there is none.
-func next(page catalog.RecordGroupPage) int32 {
+func next(page billing.RecordGroupPage) int32 {
 	if !page.More {
 		return 0
 	}
@@ -145,7 +145,7 @@ func (a api) deleteGroup(x *httpserver.Exchange) error {
 func (a api) retryGroup(x *httpserver.Exchange) error { return a.changeGroup(x, a.Service.RetryGroup) }
 
 // changeGroup changes one group, of the day that the request names, if any.
-func (a api) changeGroup(x *httpserver.Exchange, change func(context.Context, metering.Principal, string, time.Time) (catalog.RecordGroup, error)) error {
+func (a api) changeGroup(x *httpserver.Exchange, change func(context.Context, metering.Principal, string, time.Time) (billing.RecordGroup, error)) error {
 	values, err := x.Query()
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (a api) changeGroup(x *httpserver.Exchange, change func(context.Context, me
 	return answerGroup(x, g)
 }
 
-func answerGroup(x *httpserver.Exchange, g catalog.RecordGroup) error {
+func answerGroup(x *httpserver.Exchange, g billing.RecordGroup) error {
 	encoded, err := groupOf(x.Principal, g).Encode()
 	return answer(x, encoded, err)
 }
@@ -170,7 +170,7 @@ func answerGroup(x *httpserver.Exchange, g catalog.RecordGroup) error {
 func newGroup(n wire.NewGroup) metering.NewRecordGroup {
 	g := metering.NewRecordGroup{ID: n.ID, Entitlement: n.Entitlement, Buyer: n.Buyer, Partner: n.Partner, Product: n.Product, Records: n.Records.Decimals()}
 	for _, r := range n.Billable {
-		g.Billable = append(g.Billable, catalog.BillableRecord{Metric: r.Key, Properties: r.Properties, Quantity: (*meter.Decimal)(r.Quantity)})
+		g.Billable = append(g.Billable, billing.BillableRecord{Metric: r.Key, Properties: r.Properties, Quantity: (*meter.Decimal)(r.Quantity)})
 	}
 	if n.Timestamp != nil {
 		g.Time = n.Timestamp.Time
@@ -179,7 +179,7 @@ func newGroup(n wire.NewGroup) metering.NewRecordGroup {
 }
 
 // groupOf is a group as it is answered.
-func groupOf(p metering.Principal, g catalog.RecordGroup) wire.Group {
+func groupOf(p metering.Principal, g billing.RecordGroup) wire.Group {
 	if p.Customer != "" {
 		g.Serial = 0
 	}
@@ -188,7 +188,7 @@ func groupOf(p metering.Principal, g catalog.RecordGroup) wire.Group {
 		Created: wire.TimeOf(g.Created), Updated: wire.TimeOf(g.Updated), Reported: wire.TimeOf(g.Reported), Report: g.Report, Message: g.Message}
 }
 
-func metaOf(g catalog.RecordGroup) wire.GroupMeta {
+func metaOf(g billing.RecordGroup) wire.GroupMeta {
 	m := wire.GroupMeta{Origin: wire.NumbersOf(g.Origin), Source: g.Source, Timestamp: wire.TimeOf(g.Usage)}
 	for _, r := range g.Billable {
 		m.Billable = append(m.Billable, wire.Record{Key: r.Metric, Properties: r.Properties, Quantity: (*wire.Number)(r.Quantity)})

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
-	"odometer/internal/catalog/postgrestest"
+	"odometer/internal/billing"
 	"odometer/internal/metering"
+	"odometer/internal/store/postgrestest"
 	"odometer/internal/surface/surfacetest"
 )
 
@@ -348,7 +348,7 @@ func TestDelete(t *testing.T) {
 	w.want("DELETE", orgPath+"/usageRecordGroup/nothing", "", 404, "nothing")
 	w.want("POST", reportPath, v1("g-2", `{"gb":1}`), 409, "DELETED")
 	w.want("GET", orgPath+"/usageRecordGroup?status=DELETED", "", 200, `"id":"g-2"`)
-	w.status("g-3", catalog.GroupReportFailed)
+	w.status("g-3", billing.GroupReportFailed)
 	w.want("DELETE", orgPath+"/usageRecordGroup/g-3", "", 400, "REPORT_FAILED", "CREATED or INVALID")
 }
 
@@ -357,11 +357,11 @@ func TestRetry(t *testing.T) {
 	w := newWorld(t)
 	w.report(v1("g", `{"gb":1}`))
 	path := orgPath + "/usageRecordGroup/g/retry"
-	for _, status := range []string{catalog.GroupCreated, catalog.GroupInvalid, catalog.GroupReportPending, catalog.GroupReported, catalog.GroupDeleted} {
+	for _, status := range []string{billing.GroupCreated, billing.GroupInvalid, billing.GroupReportPending, billing.GroupReported, billing.GroupDeleted} {
 		w.status("g", status)
 		w.want("POST", path, "", 400, status, "only one that is REPORT_FAILED can be retried")
 	}
-	w.status("g", catalog.GroupReportFailed)
+	w.status("g", billing.GroupReportFailed)
 	w.want("POST", path+"?creationDate=2026-13-01", "", 400, "creationDate")
 	w.want("POST", path+"?creationDate=2026-11-23", "", 404)
 	w.want("POST", path+"?creationDate=2026-11-22", "", 200, `"status":"CREATED"`)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 )
 
 const batchPath, validatePath = orgPath + "/batchCreateUsageRecordGroups", orgPath + "/batchValidateUsageRecordGroups"
@@ -103,7 +103,7 @@ func TestBatchIDsOfBoundKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.want("POST", batchPath, "["+item("a", `"records":{"gb":1}`)+"]", 200)
-	w.key = w.NewKey(catalog.RoleReport, "acme")
+	w.key = w.NewKey(access.RoleReport, "acme")
 	if text := w.want("POST", batchPath, "["+item("a", `"records":{"gb":1}`)+"]", 409); strings.Contains(text, "CREATED") {
 		t.Error(text)
 	}

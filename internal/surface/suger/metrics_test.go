@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"odometer/internal/access"
+	"odometer/internal/billing"
 	"strings"
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
 	"odometer/internal/surface/surfacetest"
@@ -304,7 +305,7 @@ func TestKeysAndPaths(t *testing.T) {
 	}
 	w.send("GET", "/org/other/usageRecordGroup", "", with("Key "+w.key)).want(t, "another organization", 403)
 	w.send("GET", "/org/nothing/usageRecordGroup", "", with("Key "+w.key)).want(t, "no organization", 403)
-	for role, status := range map[catalog.Role]int{catalog.RoleAdmin: 200, catalog.RoleReport: 200, catalog.RoleIngest: 403, catalog.RoleRead: 403} {
+	for role, status := range map[access.Role]int{access.RoleAdmin: 200, access.RoleReport: 200, access.RoleIngest: 403, access.RoleRead: 403} {
 		key := w.NewKey(role, "")
 		for _, get := range []string{"/usageRecordGroup", "/billableMetric", "/usageMeteringConfigInfo"} {
 			w.send("GET", orgPath+get, "", with("Key "+key)).want(t, string(role)+" "+get, status)
@@ -331,7 +332,7 @@ func TestBoundKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.report(v1("acme-1", `{"gb":1}`))
-	w.key = w.NewKey(catalog.RoleReport, "beta")
+	w.key = w.NewKey(access.RoleReport, "beta")
 	w.want("POST", reportPath, v1("", `{"gb":1}`), 400, `there is no entitlement "ent-1"`)
 	w.want("POST", orgPath+"/entitlement/ent-2/usageRecordGroup", `{"id":"beta-1","organizationID":"default","entitlementID":"ent-2","records":{"gb":1}}`, 200)
 	if got := w.want("GET", orgPath+"/usageRecordGroup", "", 200, "beta-1"); strings.Contains(got, "acme") {
@@ -352,7 +353,7 @@ func TestBoundKeys(t *testing.T) {
 func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	unbound, acme, beta := w.key, w.NewKey(catalog.RoleReport, "acme"), w.NewKey(catalog.RoleReport, "beta")
+	unbound, acme, beta := w.key, w.NewKey(access.RoleReport, "acme"), w.NewKey(access.RoleReport, "beta")
 	as := func(key string, header ...string) http.Header {
 		h := http.Header{"Authorization": {"Key " + key}}
 		for i := 0; i+1 < len(header); i += 2 {
@@ -366,7 +367,7 @@ func TestBoundKeysHaveIDsOfTheirOwn(t *testing.T) {
 		body := fmt.Sprintf(`{"id":%q,"organizationID":"default","entitlementID":%q,"records":{"gb":%d}}`, id, ent, quantity)
 		w.send("POST", orgPath+"/entitlement/"+ent+"/usageRecordGroup", body, as(key)).want(t, id, status, texts...)
 	}
-	longest := strings.Repeat("x", catalog.MaxGroupIDBytes)
+	longest := strings.Repeat("x", billing.MaxGroupIDBytes)
 	for _, id := range []string{"g", longest, "~g"} {
 		report(acme, "ent-1", id, 1, 200, `"id":"`+id+`"`)
 		report(beta, "ent-2", id, 2, 200, `"id":"`+id+`"`)

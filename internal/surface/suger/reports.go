@@ -2,9 +2,9 @@ package suger
 
 import (
 	"encoding/json"
+	"odometer/internal/billing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -21,7 +21,7 @@ func (a api) reports(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	f := catalog.ReportFilter{From: q.From, To: q.To, Partner: q.Partner, Buyer: q.Buyer, Entitlement: q.Entitlement}
+	f := billing.ReportFilter{From: q.From, To: q.To, Partner: q.Partner, Buyer: q.Buyer, Entitlement: q.Entitlement}
 	page, err := a.Service.UsageReports(x.Request.Context(), x.Principal, f, int(q.Offset), q.Limit)
 	if err != nil {
 		return err
@@ -59,11 +59,11 @@ func reportOf(organization string, r *metering.UsageReport) wire.Report {
 // another hour CANCELED.
 func statusOf(status string) string {
 	switch status {
-	case catalog.ReportSuccess:
+	case billing.ReportSuccess:
 		return wire.ReportSuccess
-	case catalog.ReportFailed:
+	case billing.ReportFailed:
 		return wire.ReportFailed
-	case catalog.ReportMoved:
+	case billing.ReportMoved:
 		return wire.ReportCanceled
 	}
 	return wire.ReportCreated

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace"
 	"odometer/internal/marketplace/sender"
@@ -110,7 +111,7 @@ func TestReports(t *testing.T) {
 		w.want("GET", path+query, "", 400, text)
 	}
 	unbound := w.key
-	w.key = w.NewKey(catalog.RoleReport, "beta")
+	w.key = w.NewKey(access.RoleReport, "beta")
 	for query, want := range map[string]int{"": 2, "?limit=1": 1, "?offset=1": 1, "?entitlementId=r-aws": 0} {
 		if got := count(query); got != want {
 			t.Errorf("beta's, %s: %d reports, want %d", query, got, want)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
@@ -67,7 +68,7 @@ func newWorldOn(t testing.TB, dsn string) *world {
 	w.Apply(document, metering.ApplyOptions{})
 	_, err := w.Catalog.CreateOrganization(w.Context(), catalog.NewOrganization{ID: "other"}, "test")
 	w.Check(err)
-	w.key = w.NewKey(catalog.RoleReport, "")
+	w.key = w.NewKey(access.RoleReport, "")
 	return w
 }
 

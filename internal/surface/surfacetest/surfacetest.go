@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"odometer/internal/access"
+	"odometer/internal/store"
+	"odometer/internal/store/keys"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/fixedtest"
 	"odometer/internal/httpserver"
@@ -36,8 +38,8 @@ type World struct {
 	testing.TB
 	URL     string
 	Clock   *fixedtest.Clock
-	Catalog *catalog.Store
-	Keys    *catalog.Keys
+	Catalog *store.Store
+	Keys    *keys.Store
 	Ledger  *ledger.Ledger
 	Service *metering.Service
 	Token   string             // the first key: admin of default, with the operator right
@@ -56,9 +58,9 @@ func New(t testing.TB, o Options) *World {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var err error
-	w.Catalog, err = catalog.Open(ctx, o.DSN, catalog.Options{Clock: w.Clock.Now})
+	w.Catalog, err = store.Open(ctx, o.DSN, store.Options{Clock: w.Clock.Now})
 	w.Check(err)
-	w.Keys, err = catalog.OpenKeys(ctx, w.Catalog, "")
+	w.Keys, err = keys.Open(ctx, w.Catalog, "")
 	w.Check(err)
 	w.Token, err = w.Keys.EnsureDefault(ctx, "test")
 	w.Check(err)
@@ -119,13 +121,13 @@ func (w *World) Define(p metering.Principal, meters ...meter.Meter) {
 }
 
 // NewKey creates a key in the organization default, bound to a customer or to none.
-func (w *World) NewKey(role catalog.Role, customer string) string {
+func (w *World) NewKey(role access.Role, customer string) string {
 	w.Helper()
-	return w.CreateKey(catalog.NewKey{Organization: "default", Role: role, Customer: customer})
+	return w.CreateKey(access.NewKey{Organization: "default", Role: role, Customer: customer})
 }
 
 // CreateKey creates a key.
-func (w *World) CreateKey(n catalog.NewKey) string {
+func (w *World) CreateKey(n access.NewKey) string {
 	w.Helper()
 	_, token, err := w.Keys.CreateKey(context.Background(), n, "test")
 	w.Check(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -138,7 +139,7 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{RequestsPerMinute: 240})
 	paths := []string{"/v7/usage", "/v7/usage/units/tests", "/v7/usage/units/enterprise-agents"}
-	ingest := w.NewKey(catalog.RoleIngest, "")
+	ingest := w.NewKey(access.RoleIngest, "")
 	for _, path := range paths {
 		for name, header := range map[string][]string{
 			"no token": nil, "an unknown token": {"Authorization", "Bearer x"}, "not a bearer": {"Authorization", "Basic x"}, "an empty token": {"Authorization", "Bearer "},
@@ -171,7 +172,7 @@ func TestErrors(t *testing.T) {
 	for _, path := range []string{"/v7/usage/units/tests?aid=77"} {
 		w.want("legacy pricing", w.get(w.key, path), 403)
 	}
-	old := w.NewKey(catalog.RoleRead, "old")
+	old := w.NewKey(access.RoleRead, "old")
 	w.want("legacy pricing", w.get(old, paths[2]), 403)
 	w.want("legacy pricing", w.get(old, paths[0]), 200, `"enterpriseAgentsIncluded":5`, `"enterpriseUnitsUsed":0`)
 	w.want("a customer without anything", w.get(w.key, "/v7/usage?aid=88&"+everything), 200, `"tests":[]`, `"cloudUnitsUsed":0`)
@@ -181,9 +182,9 @@ func TestDefaultAccountGroup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{PageRows: 2})
 	w.shopUsage()
-	web := w.CreateKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "1234"})
-	blank := w.CreateKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "88"})
-	lost := w.CreateKey(catalog.NewKey{Organization: "default", Role: catalog.RoleRead, DefaultAID: "4242"})
+	web := w.CreateKey(access.NewKey{Organization: "default", Role: access.RoleRead, DefaultAID: "1234"})
+	blank := w.CreateKey(access.NewKey{Organization: "default", Role: access.RoleRead, DefaultAID: "88"})
+	lost := w.CreateKey(access.NewKey{Organization: "default", Role: access.RoleRead, DefaultAID: "4242"})
 	w.want("the default", w.get(web, "/v7/usage"), 200, `"cloudUnitsUsed":1206,`)
 	w.want("another one", w.get(web, "/v7/usage?aid=88"), 200, `"cloudUnitsUsed":0,`)
 	w.want("one that is gone", w.get(lost, "/v7/usage"), 403)
@@ -199,9 +200,9 @@ func TestIsolation(t *testing.T) {
 	w.shopUsage()
 	_, err := w.Catalog.CreateOrganization(context.Background(), catalog.NewOrganization{ID: "other", Name: "Other"}, "test")
 	w.Check(err)
-	foreign := w.CreateKey(catalog.NewKey{Organization: "other", Role: catalog.RoleRead})
-	old := w.NewKey(catalog.RoleRead, "old")
-	gone := w.NewKey(catalog.RoleRead, "not in the catalogue")
+	foreign := w.CreateKey(access.NewKey{Organization: "other", Role: access.RoleRead})
+	old := w.NewKey(access.RoleRead, "old")
+	gone := w.NewKey(access.RoleRead, "not in the catalogue")
 	for _, path := range []string{"/v7/usage", "/v7/usage/units/tests"} {
 		unknown := w.want("unknown aid", w.get(w.key, path+"?aid=4242"), 403).Body
 		for name, r := range map[string]reply{

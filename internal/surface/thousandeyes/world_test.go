@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"odometer/internal/catalog"
+	"odometer/internal/access"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -66,7 +66,7 @@ func newWorld(t testing.TB, o Options) *world {
 			Value: "units", GroupBy: []string{"customer", "account_group", "test", "agent"}})
 	}
 	w.Apply(document, metering.ApplyOptions{})
-	w.bound = w.NewKey(catalog.RoleRead, "shop")
+	w.bound = w.NewKey(access.RoleRead, "shop")
 	return w
 }
 

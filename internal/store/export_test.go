@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"testing"
+)
+
+// What tests outside see of the package, beside what everybody does.
+var (
+	CheckedTables = checkedTables
+	TestClock     = testClock
+	OpenTest      = openTest
+)
+
+// Damaged counts the rows of a table that are not as they were stored.
+func (s *Store) Damaged(ctx context.Context, table string) (int, error) {
+	rows, err := s.damagedRows(ctx, s.reader, table)
+	return len(rows), err
+}
+
+// Covered are the columns of a table that its checksums cover.
+func (s *Store) Covered(table string) []string { return s.checksums.Covered(table) }
+
+// Seal gives all rows of a table their checksums.
+func (s *Store) Seal(ctx context.Context, tx *sql.Tx, table string) error {
+	return s.seal(ctx, tx, table, nil)
+}
+
+// MigrateTo applies one step after those that there are.
+func (s *Store) MigrateTo(t *testing.T, name, statements string) error {
+	have, _ := steps(t)
+	return s.apply(t.Context(), append(have, migration{len(have) + 1, name, statements}))
+}
+
+// WithFirstSchema makes a database in SQLite as the first program did, and runs statements in it.
+func WithFirstSchema(t *testing.T, path string, fill func(db *sql.DB)) {
+	t.Helper()
+	have, _ := steps(t)
+	d := sqliteDialect()
+	writer, reader, err := d.open(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := &Store{dialect: d, writer: writer, reader: reader, clock: testClock, logger: slog.New(slog.DiscardHandler)}
+	if err := old.apply(t.Context(), have[:1]); err != nil {
+		t.Fatal(err)
+	}
+	fill(writer)
+	if err := old.closePools(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,16 @@
+package keys
+
+import (
+	"embed"
+	"odometer/internal/store/sqlfile"
+)
+
+//go:embed sql/*.sql
+var stmtFiles embed.FS
+
+var stmt = sqlfile.Load[statements](stmtFiles, "sql")
+
+type statements struct {
+	// keys.sql
+	KeyCount, KeyCreate, KeyGet, KeyList, KeyLive, KeyOthers, KeyRevoke, KeySources, KeyUsed string
+}

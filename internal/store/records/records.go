@@ -1,0 +1,15 @@
+// Package records keeps usage record groups and what becomes of them: reports
+// with their portions and lines, balances, credit, billable metrics, and the
+// state of the reporter.
+package records
+
+import (
+	"odometer/internal/store"
+)
+
+// Store has the usage record groups of a catalogue and what becomes of them.
+// Its methods may be called concurrently.
+type Store struct{ db *store.Store }
+
+// New returns those of an open catalogue.
+func New(db *store.Store) *Store { return &Store{db} }
