@@ -16,13 +16,18 @@ import (
 
 func senderTo(t *testing.T, cloud, url string) Sender {
 	t.Helper()
+	return senderWith(t, cloud, url, http.DefaultClient)
+}
+
+func senderWith(t *testing.T, cloud, url string, client *http.Client) Sender {
+	t.Helper()
 	switch cloud {
 	case simulator.AWS:
-		return NewAWS(AWSOptions{Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""), Endpoint: url})
+		return NewAWS(AWSOptions{Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""), Endpoint: url, Client: client})
 	case simulator.Azure:
-		return NewAzure(url, func(context.Context, bool) (string, error) { return "token", nil }, http.DefaultClient)
+		return NewAzure(url, func(context.Context, bool) (string, error) { return "token", nil }, client)
 	}
-	s, err := NewGCP(url, nil, http.DefaultClient)
+	s, err := NewGCP(url, nil, client)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,12 @@ type AWS struct {
 var _ Sender = (*AWS)(nil)
 
 // NewAWS returns a sender for AWS Marketplace.
-func NewAWS(o AWSOptions) *AWS { return &AWS{options: o} }
+func NewAWS(o AWSOptions) *AWS {
+	if o.Client != nil {
+		o.Client = direct(o.Client)
+	}
+	return &AWS{options: o}
+}
 
 // awsPlace is what all records of one call share. Licences name their product
 // themselves, and a call must not name it again.

@@ -36,7 +36,7 @@ var _ Sender = (*Azure)(nil)
 
 // NewAzure returns a sender for the metering service at endpoint.
 func NewAzure(endpoint string, token TokenSource, client *http.Client) *Azure {
-	return &Azure{endpoint: strings.TrimRight(endpoint, "/"), token: token, client: client}
+	return &Azure{endpoint: strings.TrimRight(endpoint, "/"), token: token, client: direct(client)}
 }
 
 type azureEvent struct {

@@ -12,6 +12,15 @@ const (
 	maxAnswer = 4 << 20 // bytes of an answer that are read
 )
 
+// direct is a client that follows no redirect. Neither usage nor what proves who
+// sends it is for another address than the one that was set, and what answers
+// there, without knowing what was sent, has accepted nothing.
+func direct(client *http.Client) *http.Client {
+	c := *client
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &c
+}
+
 // exchange makes one request. Without an answer the status is 0; an answer that
 // broke off has its status, what was read of it, and an error.
 func exchange(client *http.Client, request *http.Request) (status int, body []byte, retry time.Duration, err error) {

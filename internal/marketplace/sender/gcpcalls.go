@@ -32,7 +32,7 @@ func newGCPCalls(endpoint string, token TokenSource, client *http.Client) (*gcpC
 	if err != nil {
 		return nil, fmt.Errorf("the endpoint of the Service Control API: %w", err)
 	}
-	return &gcpCalls{services: base.ResolveReference(&url.URL{Path: "v1/services/"}).String(), token: token, client: client}, nil
+	return &gcpCalls{services: base.ResolveReference(&url.URL{Path: "v1/services/"}).String(), token: token, client: direct(client)}, nil
 }
 
 // The fields that are sent stand in alphabetical order, as Google's own client

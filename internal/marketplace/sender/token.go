@@ -110,9 +110,9 @@ func GoogleTokens(key []byte, client *http.Client) (TokenSource, error) {
 	config := &jwt.Config{Email: account.ClientEmail, PrivateKey: []byte(account.PrivateKey), PrivateKeyID: account.PrivateKeyID,
 		Scopes: []string{googleScope}, TokenURL: account.TokenURI}
 	t := &tokens{early: googleEarly, fetch: func(ctx context.Context) (*oauth2.Token, error) {
-		bound := *client
+		bound := direct(client)
 		bound.Transport = within{ctx, client.Transport}
-		return config.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, &bound)).Token()
+		return config.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, bound)).Token()
 	}}
 	return t.token, nil
 }
@@ -161,6 +161,7 @@ func entraTokens(app EntraApp, client *http.Client, pause func(context.Context, 
 	case app.Tenant == "" || strings.ContainsFunc(app.Tenant, notOfTenant) || app.Secret == "":
 		return nil, errors.New("want TENANT:CLIENT_ID:CLIENT_SECRET")
 	}
+	client = direct(client)
 	config := &clientcredentials.Config{ClientID: app.ClientID, ClientSecret: app.Secret, Scopes: []string{AzureScope},
 		TokenURL: authority.JoinPath(app.Tenant, "oauth2/v2.0/token").String(), AuthStyle: oauth2.AuthStyleInParams}
 	t := &tokens{early: entraEarly, fetch: func(ctx context.Context) (*oauth2.Token, error) {
