@@ -126,31 +126,55 @@ type Move struct{ Entitlement, What, From, To string }
 // Moves returns the changes of a plan that let an entitlement bill another,
 // also of one that is made again under its id.
 func (have *State) Moves(changes []Change) ([]Move, error) {
-	last := map[string]string{} // bodies by id, of those that are gone too
+	past := map[string][]string{} // bodies by id, of those that are gone too
 	for _, v := range have.versions {
 		if v.Kind == NounEntitlement {
-			last[v.ID] = v.Body // by time
+			past[v.ID] = append(past[v.ID], v.Body) // by time
 		}
 	}
 	var moves []Move
 	for i := range changes {
 		c := &changes[i]
-		body, had := last[c.ID]
-		if c.Noun != NounEntitlement || c.After == nil || !had {
+		if c.Noun != NounEntitlement || c.After == nil || len(past[c.ID]) == 0 {
 			continue
 		}
-		var before, after Entitlement
-		if err := json.Unmarshal([]byte(body), &before); err != nil {
-			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: entitlement %s cannot be read", meter.Clip(c.ID))
-		}
+		var after Entitlement
 		if err := json.Unmarshal(c.After, &after); err != nil {
 			return nil, err
 		}
-		if what, from, to := before.moved(&after); what != "" {
+		what, from, to, err := after.movedFrom(past[c.ID])
+		if err != nil {
+			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: entitlement %s cannot be read", meter.Clip(c.ID))
+		}
+		if what != "" {
 			moves = append(moves, Move{c.ID, what, from, to})
 		}
 	}
 	return moves, nil
+}
+
+// movedFrom is moved, from the last of an entitlement's states. If that does
+// not say which account it bills, the last one that did is asked for it: it
+// must not become another's in two steps.
+func (e *Entitlement) movedFrom(past []string) (what, from, is string, err error) {
+	for i, body := range slices.Backward(past) {
+		var before Entitlement
+		if err := json.Unmarshal([]byte(body), &before); err != nil {
+			return "", "", "", err
+		}
+		if i == len(past)-1 {
+			if what, from, is = before.moved(e); what != "" {
+				return what, from, is, nil
+			}
+		}
+		if before.Account() != "" {
+			if !before.SameBuyer(e) {
+				return movedAccount, before.Account(), e.Account(), nil
+			}
+			break
+		}
+	}
+	return "", "", "", nil
 }
 
 // checkReferences checks those of doc, which may lead to anything in all and
@@ -341,6 +365,8 @@ func (e *Entitlement) SameBuyer(o *Entitlement) bool {
 	return e.Partner == PartnerAWS && o.Partner == PartnerAWS && e.AWS.AccountID != "" && e.AWS.AccountID == o.AWS.AccountID && e.AWS.ProductCode == o.AWS.ProductCode
 }
 
+const movedAccount = "marketplace account"
+
 // moved names what differs between two states of an entitlement of whom it
 // bills and for what, and how both have it; "" if nothing does.
 func (e *Entitlement) moved(to *Entitlement) (what, from, is string) {
@@ -352,7 +378,7 @@ func (e *Entitlement) moved(to *Entitlement) (what, from, is string) {
 		}
 	}
 	if !e.SameBuyer(to) {
-		return "marketplace account", e.Account(), to.Account()
+		return movedAccount, e.Account(), to.Account()
 	}
 	return "", "", ""
 }

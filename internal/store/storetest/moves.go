@@ -97,6 +97,10 @@ func (b *bench) bound(holds, name string, hold func(*bench, string)) {
 	b.must(b.store.DeleteNoun(b.ctx, o, e1, catalog.ApplyOptions{Actor: actor}))
 	refused("customer", b.applied(o, entitled(elsewhere["customer"]), catalog.ApplyOptions{}))
 	b.must(b.applied(o, entitled(soldToAcme), catalog.ApplyOptions{}))
+	// Nor in two steps, by way of an entitlement that does not say whom.
+	b.must(b.applied(o, entitled("customer: acme, product: cdn, partner: AWS"), catalog.ApplyOptions{}))
+	refused("marketplace account", b.applied(o, entitled(elsewhere["marketplace account"]), catalog.ApplyOptions{}))
+	b.must(b.applied(o, entitled(soldToAcme), catalog.ApplyOptions{}))
 }
 
 func entitlementsKeepTheirBuyer(b *bench) {
