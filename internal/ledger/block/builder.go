@@ -51,6 +51,7 @@ type Builder struct {
 	over    *meter.Error // a limit of the block that was passed
 
 	read, left int      // bytes of the request's body, as Progress says
+	ahead      int      // bytes of room that was made for what is left, in all columns
 	codes      []uint32 // scratch of Merge
 	number     []byte   // scratch of a customer that is a number
 }
@@ -114,7 +115,7 @@ func (b *Builder) Reset(org, customerAttribute string) {
 	b.customers.reset()
 	b.prefixes, b.touched = b.prefixes[:0], b.touched[:0]
 	b.request, b.sealed, b.over = Request{}, false, nil
-	b.read, b.left = 0, 0
+	b.read, b.left, b.ahead = 0, 0, 0
 	b.entries, b.attrText, b.rejections = 0, 0, 0
 	b.setCustomerAttribute(customerAttribute)
 }
@@ -247,8 +248,9 @@ func (b *Builder) makeRoom(s *Strings, text int) {
 		return
 	}
 	more := uint64(len(s.buf)) * uint64(b.left) / uint64(b.read)
-	more = min(more+more/16, uint64(b.left))
-	s.buf = slices.Grow(s.buf, text+int(more))
+	room := int(min(more+more/16, uint64(b.left), uint64(max(b.read+b.left-b.ahead, 0)))) // not the whole body for each column
+	b.ahead += room
+	s.buf = slices.Grow(s.buf, text+room)
 }
 
 // PutNumber sets an attribute of the current event to a number.

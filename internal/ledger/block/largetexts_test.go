@@ -86,3 +86,27 @@ func TestMemoryOfLargeTexts(t *testing.T) {
 		t.Errorf("%d bytes of text take %d bytes of memory, more than %d (stored: %d)", n*(32<<10), took, most, len(body))
 	}
 }
+
+// TestRoomForManyColumns: what is to come is made room for once, not for each
+// column that has been large so far.
+func TestRoomForManyColumns(t *testing.T) {
+	t.Parallel()
+	const columns, first, second = 60, 260_000, 10_000
+	const body = columns * (first + second)
+	b := NewBuilder(testKey, "acme", "")
+	read := 1
+	for i := range columns {
+		for j, n := range []int{first, second} {
+			b.Begin()
+			b.Progress(read, body-read)
+			b.PutString(b.Attr(fmt.Append(nil, "a", i)), bytes.Repeat([]byte{byte('a' + j)}, n))
+			if err := b.Commit(&Envelope{Source: []byte("s"), ID: fmt.Append(nil, i, j), Type: []byte("t"), Time: testAccepted}); err != nil {
+				t.Fatal(err)
+			}
+			read += n
+		}
+	}
+	if has, most := b.memory(), body*5/2; has > most {
+		t.Errorf("%d bytes of text take %d bytes of memory, more than %d", body, has, most)
+	}
+}
