@@ -98,20 +98,20 @@ func TestDocumentNodes(t *testing.T) {
 		return []byte(open + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + end)
 	}
 	const around = 13
-	for _, n := range []int{MaxDocumentNodes - around, MaxDocumentNodes - around + 1} {
+	for _, n := range []int{maxDocumentNodes - around, maxDocumentNodes - around + 1} {
 		_, err := ParseDocument(document(`{"customers":[{"id":"a","contracts":[{"id":"k","customers":[`, `"c"`, `]}]}]}`, n))
 		want := meter.KindInvalid // c is given more than once
-		if n > MaxDocumentNodes-around {
+		if n > maxDocumentNodes-around {
 			want = meter.KindTooLarge
 		}
 		if meter.KindOf(err) != want {
 			t.Errorf("%d items: %.200v, want %s", n, err, want)
 		}
 	}
-	for _, n := range []int{MaxDocumentNodes - 100, MaxDocumentNodes + 1} {
+	for _, n := range []int{maxDocumentNodes - 100, maxDocumentNodes + 1} {
 		_, err := ParseDocument(document(`customers: [{id: a, contracts: [{id: k, customers: [`, `c`, `]}]}]`, n))
 		want := meter.KindInvalid
-		if n > MaxDocumentNodes {
+		if n > maxDocumentNodes {
 			want = meter.KindTooLarge
 		}
 		if meter.KindOf(err) != want {

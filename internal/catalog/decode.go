@@ -22,7 +22,7 @@ import (
 // The limits of a document.
 const (
 	MaxDocumentBytes = 32 << 20  // of its text
-	MaxDocumentNodes = 1_000_000 // values and names in it
+	maxDocumentNodes = 1_000_000 // values and names in it
 	MaxProblems      = 20        // of what is wrong with it, as one error tells
 	maxDepth         = 16        // of its text; no noun needs more
 )
@@ -34,7 +34,7 @@ func ParseDocument(text []byte) (*Document, error) { return ReadDocument(context
 // have is refused, and so are anchors, aliases and a second document.
 // It checks all that can be seen from the text alone; what the text refers to
 // may be in the catalogue already, so Apply checks references. Errors are
-// KindInvalid, or KindTooLarge past MaxDocumentBytes or MaxDocumentNodes; their
+// KindInvalid, or KindTooLarge past MaxDocumentBytes or maxDocumentNodes; their
 // message has a line for each problem, with its line number. Time and memory
 // grow with the text only; it ends when ctx does, with KindUnavailable.
 func ReadDocument(ctx context.Context, text []byte) (*Document, error) {
@@ -75,7 +75,7 @@ func parse(ctx context.Context, text []byte) (*yaml.Node, error) {
 	if !json.Valid(text) {
 		return parseYAML(ctx, text)
 	}
-	root, err := parseJSON(ctx, text, strictjson.Limits{Bytes: MaxDocumentBytes, Depth: maxDepth, Nodes: MaxDocumentNodes})
+	root, err := parseJSON(ctx, text, strictjson.Limits{Bytes: MaxDocumentBytes, Depth: maxDepth, Nodes: maxDocumentNodes})
 	err = jsonError(err, "")
 	if err != nil || root.ShortTag() == "!!null" {
 		return nil, err

@@ -22,7 +22,7 @@ func odd(text string) *Document {
 		Organization: &OrganizationSettings{ID: text, Name: text, CustomerAttribute: text},
 		Meters: []meter.Meter{{Key: "m", Name: text, Description: text, EventType: text, Aggregation: meter.AggPercentile, Value: text, GroupBy: []string{text}, Unit: "u",
 			Percentile: "99.9", Filters: [][]meter.Filter{{{Attribute: text, Op: meter.OpIs, Value: meter.StringValue(text)}}}}},
-		Products: []Product{{ID: text, Name: text, UsageTypes: []UsageType{{Name: text, Meter: text, Where: map[string]string{text: text}, Unit: text, Scale: "0.5", Surfaces: []string{SurfaceFastly}}}}},
+		Products: []Product{{ID: text, Name: text, UsageTypes: []UsageType{{Name: text, Meter: text, Where: map[string]string{text: text}, Unit: text, Scale: "0.5", Surfaces: []string{surfaceFastly}}}}},
 		Units:    &Units{Cloud: &UnitMeter{text}, Rates: map[string]Rate{text: {Cloud: "1"}}},
 		Customers: []Customer{{ID: text, Name: text, AccountID: text, CycleDay: 1, Pricing: PricingUsage, Services: []Service{{text, text}},
 			Contracts:     []Contract{{ID: text, Customers: []string{text}, Terms: []Term{{Products: []string{text}, Regions: Regions{Attribute: text}}}}},
@@ -63,7 +63,7 @@ func checkExport(t *testing.T, text string) {
 		t.Errorf("%q becomes\n%s", text, out)
 	}
 	// One noun, changed as PATCH does.
-	noun := nounLists[NounProduct]
+	noun, _ := kindOf(NounProduct)
 	given, err := ReadNoun(t.Context(), []byte(`{}`))
 	if err == nil {
 		err = noun.patch(doc, nil, text, given)

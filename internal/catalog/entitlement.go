@@ -59,8 +59,8 @@ type Dimension struct {
 	Scale     string            `json:"scale,omitempty" yaml:"scale,omitempty"` // decimal
 }
 
-// DefaultAWSRegion is AWSListing.Region where it is left out.
-const DefaultAWSRegion = "us-east-1"
+// defaultAWSRegion is AWSListing.Region where it is left out.
+const defaultAWSRegion = "us-east-1"
 
 // AWSListing names an entitlement in AWS Marketplace: by customer identifier,
 // or by account and licence.
@@ -72,7 +72,7 @@ type AWSListing struct {
 	Region             string `json:"region" yaml:"region"`
 }
 
-func (l *AWSListing) setDefaults() { l.Region = DefaultAWSRegion }
+func (l *AWSListing) setDefaults() { l.Region = defaultAWSRegion }
 
 // AzureListing names an entitlement in Azure Marketplace.
 type AzureListing struct {

@@ -27,25 +27,27 @@ const (
 	NounEntitlement    = "entitlement"
 )
 
-// nounOrder is the order in which changes are made and told.
-var nounOrder = []string{NounProduct, NounUnits, NounCustomer, NounService, NounContract, NounCPCode,
-	NounReportingGroup, NounAccountGroup, NounAgent, NounTest, NounEntitlement}
-
 // Always is the first instant of a noun's first version.
 const Always = math.MinInt64
 
 // Forever is the end of a version that holds now.
 const Forever = math.MaxInt64
 
-// compareKeys orders as nounOrder, then by customer and id, numbers as such.
+// compareKeys orders as kinds, then by customer and id, numbers as such.
 func compareKeys(a, b NounRef) int {
-	return cmp.Or(
-		cmp.Compare(slices.Index(nounOrder, a.Kind), slices.Index(nounOrder, b.Kind)),
-		cmp.Compare(a.Customer, b.Customer), compareIDs(a, b))
+	if a.Kind != b.Kind {
+		if c := cmp.Compare(kindRank(a.Kind), kindRank(b.Kind)); c != 0 {
+			return c
+		}
+	}
+	if c := cmp.Compare(a.Customer, b.Customer); c != 0 {
+		return c
+	}
+	return compareIDs(a, b)
 }
 
 func compareIDs(a, b NounRef) int {
-	if a.Kind == NounCPCode || a.Kind == NounReportingGroup {
+	if k, ok := kindOf(a.Kind); ok && k.about().numbered {
 		x, _ := strconv.ParseInt(a.ID, 10, 64)
 		y, _ := strconv.ParseInt(b.ID, 10, 64)
 		return cmp.Compare(x, y)
@@ -92,17 +94,17 @@ func toBound(us int64) time.Time {
 func flatten(doc *Document, visit func(k NounRef, body []byte)) error {
 	f := flattener{visit: visit}
 	f.encoder = json.NewEncoder(&f.body)
-	for i := range doc.Products {
-		f.add(NounProduct, "", doc.Products[i].ID, &doc.Products[i])
-	}
 	if doc.Units != nil {
 		f.add(NounUnits, "", NounUnits, doc.Units)
 	}
-	for i := range doc.Customers {
-		f.customer(&doc.Customers[i])
-	}
-	for i := range doc.Entitlements {
-		f.add(NounEntitlement, "", doc.Entitlements[i].ID, &doc.Entitlements[i])
+	for _, k := range kinds {
+		if k.about().own {
+			for i := range doc.Customers {
+				f.addEach(k, doc, &doc.Customers[i], doc.Customers[i].ID)
+			}
+		} else {
+			f.addEach(k, doc, nil, "")
+		}
 	}
 	return f.err
 }
@@ -123,28 +125,23 @@ func (f *flattener) add(kind, customer, id string, noun any) {
 	f.visit(NounRef{kind, customer, id}, bytes.TrimSuffix(f.body.Bytes(), []byte{'\n'}))
 }
 
-func (f *flattener) customer(c *Customer) {
-	alone := c.alone()
-	f.add(NounCustomer, "", c.ID, &alone)
-	addEach(f, NounService, c, c.Services, func(n *Service) string { return n.ID })
-	addEach(f, NounContract, c, c.Contracts, func(n *Contract) string { return n.ID })
-	addEach(f, NounCPCode, c, c.CPCodes, func(n *CPCode) string { return strconv.FormatInt(n.ID, 10) })
-	addEach(f, NounReportingGroup, c, c.ReportingGroups, func(n *ReportingGroup) string { return strconv.FormatInt(n.ID, 10) })
-	addEach(f, NounAccountGroup, c, c.AccountGroups, func(n *AccountGroup) string { return n.AID })
-	addEach(f, NounAgent, c, c.Agents, func(n *Agent) string { return n.ID })
-	addEach(f, NounTest, c, c.Tests, func(n *Test) string { return n.ID })
-}
-
-func addEach[T any](f *flattener, kind string, c *Customer, nouns []T, id func(*T) string) {
-	for i := range nouns {
-		f.add(kind, c.ID, id(&nouns[i]), &nouns[i])
-	}
+func (f *flattener) addEach(k kind, doc *Document, c *Customer, customer string) {
+	k.each(doc, c, func(id string, noun any) {
+		if c, ok := noun.(*Customer); ok {
+			alone := c.alone()
+			noun = &alone
+		}
+		f.add(k.about().name, customer, id, noun)
+	})
 }
 
 // alone is the customer without what is its own.
 func (c Customer) alone() Customer {
-	c.Services, c.Contracts, c.CPCodes, c.ReportingGroups = nil, nil, nil, nil
-	c.AccountGroups, c.Agents, c.Tests = nil, nil, nil
+	for _, k := range kinds {
+		if k.about().own {
+			k.clear(&c)
+		}
+	}
 	return c
 }
 
@@ -192,44 +189,22 @@ func readVersions(versions []Version) (*readNouns, error) {
 func (r *readNouns) customer(i int) *Customer { return &r.doc.Customers[r.customers[i]] }
 
 func (r *readNouns) read(v Version, i int) error {
-	switch v.Kind {
-	case NounProduct:
-		return extend(r, &r.doc.Products, v, i)
-	case NounUnits:
+	if v.Kind == NounUnits {
 		return json.Unmarshal([]byte(v.Body), &r.doc.Units)
-	case NounCustomer:
-		return extend(r, &r.doc.Customers, v, i)
-	case NounEntitlement:
-		return extend(r, &r.doc.Entitlements, v, i)
 	}
-	if r.customers[i] < 0 {
-		return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q that is nobody's own", v.Kind)
+	k, ok := kindOf(v.Kind)
+	var c *Customer
+	if !ok || k.about().own {
+		if r.customers[i] < 0 {
+			return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q that is nobody's own", v.Kind)
+		}
+		c = r.customer(i)
 	}
-	c := r.customer(i)
-	switch v.Kind {
-	case NounService:
-		return extend(r, &c.Services, v, i)
-	case NounContract:
-		return extend(r, &c.Contracts, v, i)
-	case NounCPCode:
-		return extend(r, &c.CPCodes, v, i)
-	case NounReportingGroup:
-		return extend(r, &c.ReportingGroups, v, i)
-	case NounAccountGroup:
-		return extend(r, &c.AccountGroups, v, i)
-	case NounAgent:
-		return extend(r, &c.Agents, v, i)
-	case NounTest:
-		return extend(r, &c.Tests, v, i)
+	if !ok {
+		return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q", v.Kind)
 	}
-	return meter.Errorf(meter.KindCorrupt, "there is no kind of noun %q", v.Kind)
-}
-
-// extend adds a version's noun to a list.
-func extend[T any](r *readNouns, items *[]T, v Version, i int) error {
-	var none T
-	*items = append(*items, none)
-	r.at[i] = len(*items) - 1
 	r.body = append(r.body[:0], v.Body...) // a copy of each body would be garbage at once
-	return json.Unmarshal(r.body, &(*items)[r.at[i]])
+	var err error
+	r.at[i], err = k.extend(r.doc, c, r.body)
+	return err
 }

@@ -108,16 +108,16 @@ func (t *jsonTree) inside(n *yaml.Node) error {
 }
 
 // nounLimits bound the JSON of one noun.
-var nounLimits = strictjson.Limits{Bytes: MaxNounBytes, Depth: maxDepth, Nodes: 400_000}
+var nounLimits = strictjson.Limits{Bytes: maxNounBytes, Depth: maxDepth, Nodes: 400_000}
 
-// MaxNounBytes bounds the JSON of one noun.
-const MaxNounBytes = 8 << 20
+// maxNounBytes bounds the JSON of one noun.
+const maxNounBytes = 8 << 20
 
 // NounFields are the fields of a noun, or some of them, as a JSON object gave them.
 type NounFields struct{ node *yaml.Node }
 
 // ReadNoun reads the fields of a noun from a JSON object. Errors are
-// KindInvalid, or KindTooLarge past MaxNounBytes.
+// KindInvalid, or KindTooLarge past maxNounBytes.
 func ReadNoun(ctx context.Context, text []byte) (NounFields, error) {
 	n, err := parseJSON(ctx, text, nounLimits)
 	if err != nil {

@@ -33,21 +33,11 @@ func (r NounRef) Path() string {
 }
 
 // kindName is a kind as messages name it.
-func kindName(kind string) string {
-	if kind == NounCPCode {
-		return "CP code"
+func kindName(name string) string {
+	if k, ok := kindOf(name); ok && k.about().label != "" {
+		return k.about().label
 	}
-	return strings.ReplaceAll(kind, "_", " ")
-}
-
-// inner says whether the noun is a customer's own.
-func (r NounRef) inner() bool {
-	for _, kind := range innerKinds {
-		if kind == r.Kind {
-			return true
-		}
-	}
-	return false
+	return strings.ReplaceAll(name, "_", " ")
 }
 
 // Noun is one noun of any kind: Value is a Product, *Units, Customer, Service
@@ -61,102 +51,6 @@ type Noun struct {
 type NounPage struct {
 	Items []Noun
 	Next  string // Page.Cursor of what follows; "" at the end
-}
-
-// nounList reads and changes the nouns of one kind in a document. c is the
-// customer whose own they are, nil for what is no customer's own.
-type nounList interface {
-	all(d *Document, c *Customer) []Noun
-	add(d *Document, c *Customer, given NounFields) (id string, err error)
-	patch(d *Document, c *Customer, id string, given NounFields) error
-	remove(d *Document, c *Customer, id string) error
-	everywhere() bool // an id exists once in an organization, whoever has it
-}
-
-// nounLists are the kinds that have ids; units, of which there is one, have none.
-var nounLists = map[string]nounList{
-	NounProduct:     nounsOf[Product]{NounProduct, "id", false, func(d *Document, _ *Customer) *[]Product { return &d.Products }, func(p *Product) string { return p.ID }},
-	NounCustomer:    nounsOf[Customer]{NounCustomer, "id", false, func(d *Document, _ *Customer) *[]Customer { return &d.Customers }, func(c *Customer) string { return c.ID }},
-	NounEntitlement: nounsOf[Entitlement]{NounEntitlement, "id", false, func(d *Document, _ *Customer) *[]Entitlement { return &d.Entitlements }, func(e *Entitlement) string { return e.ID }},
-
-	NounService:  nounsOf[Service]{NounService, "id", false, func(_ *Document, c *Customer) *[]Service { return &c.Services }, func(s *Service) string { return s.ID }},
-	NounContract: nounsOf[Contract]{NounContract, "id", true, func(_ *Document, c *Customer) *[]Contract { return &c.Contracts }, func(k *Contract) string { return k.ID }},
-	NounCPCode: nounsOf[CPCode]{NounCPCode, "id", true, func(_ *Document, c *Customer) *[]CPCode { return &c.CPCodes },
-		func(code *CPCode) string { return strconv.FormatInt(code.ID, 10) }},
-	NounReportingGroup: nounsOf[ReportingGroup]{NounReportingGroup, "id", true, func(_ *Document, c *Customer) *[]ReportingGroup { return &c.ReportingGroups },
-		func(g *ReportingGroup) string { return strconv.FormatInt(g.ID, 10) }},
-	NounAccountGroup: nounsOf[AccountGroup]{NounAccountGroup, "aid", true, func(_ *Document, c *Customer) *[]AccountGroup { return &c.AccountGroups },
-		func(g *AccountGroup) string { return g.AID }},
-	NounAgent: nounsOf[Agent]{NounAgent, "id", false, func(_ *Document, c *Customer) *[]Agent { return &c.Agents }, func(a *Agent) string { return a.ID }},
-	NounTest:  nounsOf[Test]{NounTest, "id", false, func(_ *Document, c *Customer) *[]Test { return &c.Tests }, func(t *Test) string { return t.ID }},
-}
-
-// nounsOf is a nounList.
-type nounsOf[T any] struct {
-	kind  string
-	field string // that holds the id
-	once  bool
-	list  func(d *Document, c *Customer) *[]T
-	id    func(*T) string
-}
-
-func (n nounsOf[T]) everywhere() bool { return n.once }
-
-func (n nounsOf[T]) all(d *Document, c *Customer) []Noun {
-	items := *n.list(d, c)
-	out := make([]Noun, len(items))
-	for i := range items {
-		out[i] = Noun{n.id(&items[i]), items[i]}
-	}
-	return out
-}
-
-func (n nounsOf[T]) add(d *Document, c *Customer, given NounFields) (string, error) {
-	var noun T
-	if err := decodeNoun(given.node, &noun); err != nil {
-		return "", err
-	}
-	list := n.list(d, c)
-	*list = append(*list, noun)
-	return n.id(&noun), nil
-}
-
-func (n nounsOf[T]) index(d *Document, c *Customer, id string) (*[]T, int, error) {
-	list := n.list(d, c)
-	i := slices.IndexFunc(*list, func(one T) bool { return n.id(&one) == id })
-	if i < 0 {
-		return nil, 0, NoNoun(NounRef{Kind: n.kind, ID: id})
-	}
-	return list, i, nil
-}
-
-// patch lays the fields that are given over those of a noun; null takes one away.
-func (n nounsOf[T]) patch(d *Document, c *Customer, id string, given NounFields) error {
-	list, i, err := n.index(d, c, id)
-	if err != nil {
-		return err
-	}
-	have, err := nodeOf(reflect.ValueOf((*list)[i]))
-	if err != nil {
-		return meter.WrapError(meter.KindInternal, err, "cannot render %s", NounRef{Kind: n.kind, ID: id})
-	}
-	var noun T
-	if err := decodeNoun(overlaid(have, given.node), &noun); err != nil {
-		return err
-	}
-	if now := n.id(&noun); now != id {
-		return meter.Errorf(meter.KindInvalid, "%s: is %s and does not change; remove the noun and create another", n.field, meter.Clip(id))
-	}
-	(*list)[i] = noun
-	return nil
-}
-
-func (n nounsOf[T]) remove(d *Document, c *Customer, id string) error {
-	list, i, err := n.index(d, c, id)
-	if err == nil {
-		*list = slices.Delete(*list, i, i+1)
-	}
-	return err
 }
 
 // NoNoun says that there is no such noun, or none that a caller may see.
@@ -191,12 +85,12 @@ func decodeNoun[T any](fields *yaml.Node, noun *T) error {
 }
 
 // nouns finds those of a kind, and the customer whose own they are.
-func (doc *Document) nouns(r NounRef) (nounList, *Customer, error) {
-	n, ok := nounLists[r.Kind]
+func (doc *Document) nouns(r NounRef) (kind, *Customer, error) {
+	n, ok := kindOf(r.Kind)
 	if !ok {
 		return nil, nil, meter.Errorf(meter.KindInternal, "there is no kind of noun %q", r.Kind)
 	}
-	if r.Customer == "" && !r.inner() {
+	if r.Customer == "" && !n.about().own {
 		return n, nil, nil
 	}
 	for i := range doc.Customers {
@@ -313,7 +207,7 @@ func (given NounFields) Units() (*Units, error) {
 }
 
 // takenIDs are those that a new noun may not have, and whose they are.
-func takenIDs(doc *Document, n nounList, r NounRef) map[string]string {
+func takenIDs(doc *Document, n kind, r NounRef) map[string]string {
 	taken := map[string]string{}
 	if r.Customer == "" {
 		for _, one := range n.all(doc, nil) {
@@ -323,7 +217,7 @@ func takenIDs(doc *Document, n nounList, r NounRef) map[string]string {
 	}
 	for i := range doc.Customers {
 		c := &doc.Customers[i]
-		if c.ID == r.Customer || n.everywhere() {
+		if c.ID == r.Customer || n.about().once {
 			for _, one := range n.all(doc, c) {
 				taken[one.ID] = c.ID
 			}
@@ -332,31 +226,24 @@ func takenIDs(doc *Document, n nounList, r NounRef) map[string]string {
 	return taken
 }
 
-// innerKinds are the kinds of what is a customer's own, by the name of its list in a document.
-var innerKinds = map[string]string{"services": NounService, "contracts": NounContract, "cp_codes": NounCPCode, "reporting_groups": NounReportingGroup,
-	"account_groups": NounAccountGroup, "agents": NounAgent, "tests": NounTest}
-
 // named puts the noun that a path leads to in the place of its position.
 func (doc *Document) named(path string) string {
 	list, i, rest, ok := cutIndex(path)
 	if !ok {
 		return path
 	}
-	var r NounRef
-	switch list {
-	case "products":
-		r = NounRef{Kind: NounProduct, ID: doc.Products[i].ID}
-	case "entitlements":
-		r = NounRef{Kind: NounEntitlement, ID: doc.Entitlements[i].ID}
-	case "customers":
-		c := &doc.Customers[i]
-		r = NounRef{Kind: NounCustomer, ID: c.ID}
-		if list, j, inner, ok := cutIndex(rest); ok && innerKinds[list] != "" {
-			kind := innerKinds[list]
-			r, rest = NounRef{kind, c.ID, nounLists[kind].all(doc, c)[j].ID}, inner
-		}
-	default:
+	k, ok := kindListed(list, false)
+	if !ok {
 		return path
+	}
+	r := NounRef{Kind: k.about().name, ID: k.idAt(doc, nil, i)}
+	if r.Kind == NounCustomer {
+		c := &doc.Customers[i]
+		if list, j, inner, ok := cutIndex(rest); ok {
+			if k, ok := kindListed(list, true); ok {
+				r, rest = NounRef{k.about().name, c.ID, k.idAt(doc, c, j)}, inner
+			}
+		}
 	}
 	if rest == "" {
 		return r.String()

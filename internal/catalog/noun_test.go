@@ -47,7 +47,7 @@ func FuzzNounPatch(f *testing.F) {
 	}
 	example := example(f)
 	f.Fuzz(func(t *testing.T, kind string, text []byte) {
-		list, ok := nounLists[kind]
+		list, ok := kindOf(kind)
 		if !ok {
 			return
 		}

@@ -37,8 +37,8 @@ type Product struct {
 
 // The surfaces that UsageType.Surfaces names.
 const (
-	SurfaceFastly = "fastly"
-	SurfaceAkamai = "akamai"
+	surfaceFastly = "fastly"
+	surfaceAkamai = "akamai"
 )
 
 // UsageType is one line of a product: a meter's usage where attributes have

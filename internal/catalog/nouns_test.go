@@ -39,7 +39,7 @@ func TestTheExampleIsRead(t *testing.T) {
 	if len(doc.Meters) != 8 || len(doc.Products) != 1 || len(doc.Products[0].UsageTypes) != 5 || len(doc.Entitlements) != 3 {
 		t.Fatalf("%+v", doc)
 	}
-	if u := doc.Products[0].UsageTypes[2]; u.Scale != "0.000008" || u.ScaleDecimal().String() != "0.000008" || u.ShownOn(SurfaceFastly) || !u.ShownOn(SurfaceAkamai) {
+	if u := doc.Products[0].UsageTypes[2]; u.Scale != "0.000008" || u.ScaleDecimal().String() != "0.000008" || u.ShownOn(surfaceFastly) || !u.ShownOn(surfaceAkamai) {
 		t.Errorf("%+v", u)
 	}
 	c := doc.Customers[0]
@@ -53,7 +53,7 @@ func TestTheExampleIsRead(t *testing.T) {
 	if g := c.AccountGroups[0]; g.AID != "1234" {
 		t.Errorf("%+v", g)
 	}
-	if e := doc.Entitlements[2]; e.Status != EntitlementActive || e.GCP.Metrics["gb_out"].Type != "INT64" || doc.Entitlements[0].AWS.Region != DefaultAWSRegion {
+	if e := doc.Entitlements[2]; e.Status != EntitlementActive || e.GCP.Metrics["gb_out"].Type != "INT64" || doc.Entitlements[0].AWS.Region != defaultAWSRegion {
 		t.Errorf("%+v", e)
 	}
 	if err := scopeOf(doc, nil).check(doc).errIn(doc); err != nil {

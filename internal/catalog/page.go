@@ -8,12 +8,12 @@ import (
 	"odometer/internal/meter"
 )
 
-// DefaultPageSize is the number of items in a page that names no limit.
-const DefaultPageSize = 100
+// defaultPageSize is the number of items in a page that names no limit.
+const defaultPageSize = 100
 
 // Page asks for a part of a list.
 type Page struct {
-	Limit  int    // items at most; 0 = DefaultPageSize, more than Limits.PageSize is KindInvalid
+	Limit  int    // items at most; 0 = defaultPageSize, more than Limits.PageSize is KindInvalid
 	Cursor string // Next of the page before; "" = from the start
 }
 
@@ -23,7 +23,7 @@ func (p Page) Bound(most int) (int, error) {
 	case p.Limit < 0 || p.Limit > most:
 		return 0, meter.Errorf(meter.KindInvalid, "limit must be between 1 and %d", most)
 	case p.Limit == 0:
-		return min(DefaultPageSize, most), nil
+		return min(defaultPageSize, most), nil
 	}
 	return p.Limit, nil
 }

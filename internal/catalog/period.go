@@ -21,8 +21,8 @@ type Period struct {
 	Figures  json.RawMessage `json:"figures,omitempty"` // JSON, which is the closer's to read
 }
 
-// MaxFiguresBytes bounds the figures of one period.
-const MaxFiguresBytes = 64 << 20
+// maxFiguresBytes bounds the figures of one period.
+const maxFiguresBytes = 64 << 20
 
 // PeriodPage is a part of a customer's closed months, the oldest first,
 // without their figures.
@@ -43,8 +43,8 @@ func (p Period) Validate() error {
 		return meter.Errorf(meter.KindInvalid, "customer is 1 to %d bytes of UTF-8 without control characters", MaxNounIDBytes)
 	case p.Sequence > math.MaxInt64:
 		return meter.Errorf(meter.KindInvalid, "a sequence is at most %d", int64(math.MaxInt64))
-	case len(p.Figures) > MaxFiguresBytes:
-		return meter.Errorf(meter.KindTooLarge, "the figures have %d bytes, more than %d", len(p.Figures), MaxFiguresBytes)
+	case len(p.Figures) > maxFiguresBytes:
+		return meter.Errorf(meter.KindTooLarge, "the figures have %d bytes, more than %d", len(p.Figures), maxFiguresBytes)
 	case !json.Valid(p.Figures):
 		return meter.Errorf(meter.KindInvalid, "figures are not JSON")
 	}

@@ -48,40 +48,21 @@ func (doc *Document) ValidateFor(organization string) error {
 
 // complete names what has no name by its id.
 func (doc *Document) complete() {
-	name := func(name *string, id string) {
-		if *name == "" {
-			*name = id
+	for _, k := range kinds {
+		if !k.about().own {
+			k.complete(doc, nil)
+			continue
 		}
-	}
-	for i := range doc.Products {
-		name(&doc.Products[i].Name, doc.Products[i].ID)
-	}
-	for i := range doc.Customers {
-		c := &doc.Customers[i]
-		name(&c.Name, c.ID)
-		for i := range c.Services {
-			name(&c.Services[i].Name, c.Services[i].ID)
-		}
-		for i := range c.CPCodes {
-			name(&c.CPCodes[i].Name, strconv.FormatInt(c.CPCodes[i].ID, 10))
-		}
-		for i := range c.ReportingGroups {
-			name(&c.ReportingGroups[i].Name, strconv.FormatInt(c.ReportingGroups[i].ID, 10))
-		}
-		for i := range c.AccountGroups {
-			name(&c.AccountGroups[i].Name, c.AccountGroups[i].AID)
-		}
-		for i := range c.Agents {
-			name(&c.Agents[i].Name, c.Agents[i].ID)
-		}
-		for i := range c.Tests {
-			name(&c.Tests[i].Name, c.Tests[i].ID)
+		for i := range doc.Customers {
+			k.complete(doc, &doc.Customers[i])
 		}
 	}
 	for i := range doc.Entitlements {
 		for j := range doc.Entitlements[i].Dimensions {
 			d := &doc.Entitlements[i].Dimensions[j]
-			name(&d.Name, d.Key)
+			if d.Name == "" {
+				d.Name = d.Key
+			}
 		}
 	}
 }
@@ -219,7 +200,7 @@ func (v *validator) products(products []Product) {
 			v.decimal(at+".scale", u.Scale)
 			v.listed(at+".surfaces", u.Surfaces)
 			for k, s := range u.Surfaces {
-				v.oneOf(item(at+".surfaces", k), s, SurfaceFastly, SurfaceAkamai)
+				v.oneOf(item(at+".surfaces", k), s, surfaceFastly, surfaceAkamai)
 			}
 		}
 	}

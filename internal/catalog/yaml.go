@@ -16,8 +16,8 @@ import (
 func parseYAML(ctx context.Context, text []byte) (*yaml.Node, error) {
 	// The reader of YAML builds nodes of 150 bytes and more before anybody can
 	// count them, so they are counted beforehand.
-	if n := yamlNodes(text); n > MaxDocumentNodes {
-		return nil, meter.Errorf(meter.KindTooLarge, "the document has about %d values and names, more than %d", n, MaxDocumentNodes)
+	if n := yamlNodes(text); n > maxDocumentNodes {
+		return nil, meter.Errorf(meter.KindTooLarge, "the document has about %d values and names, more than %d", n, maxDocumentNodes)
 	}
 	dec := yaml.NewDecoder(&untilDone{ctx: ctx, from: bytes.NewReader(text)})
 	var root, more yaml.Node

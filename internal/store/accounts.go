@@ -82,8 +82,8 @@ func errListing(organization string, e *catalog.Entitlement) error {
 		meter.Clip(e.ID), organization, e.Partner, meter.Clip(e.Listing()))
 }
 
-// Executor reads and writes.
-type Executor interface {
+// executor reads and writes.
+type executor interface {
 	Queryer
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
@@ -91,12 +91,12 @@ type Executor interface {
 // accountTaker takes accounts for one organization.
 type accountTaker struct {
 	s            *Store
-	q            Executor
+	q            executor
 	organization string
 	theirs       map[string]map[string]bool // accounts of the entitlements of other organizations
 }
 
-func (s *Store) taker(q Executor, organization string) *accountTaker {
+func (s *Store) taker(q executor, organization string) *accountTaker {
 	return &accountTaker{s, q, organization, map[string]map[string]bool{}}
 }
 
@@ -160,7 +160,7 @@ func scanAccount(r Row) (string, error) {
 // takeAccounts takes the accounts of the entitlements that a plan changes and
 // that the organization may report; a dry run checks them only. An entitlement
 // that it may not report bills nobody, and is in nobody's way.
-func (s *Store) takeAccounts(ctx context.Context, q Executor, p *catalog.Plan, dry bool) error {
+func (s *Store) takeAccounts(ctx context.Context, q executor, p *catalog.Plan, dry bool) error {
 	may, taker := map[[2]string]bool{}, s.taker(q, p.Old.ID)
 	for i := range p.Diff.Changes {
 		c := &p.Diff.Changes[i]

@@ -38,7 +38,7 @@ func (s *Store) Edit(ctx context.Context, organization string, opt catalog.Apply
 // Export returns the organization as a document that Apply reproduces exactly.
 func (s *Store) Export(ctx context.Context, organization string) (*catalog.Document, error) {
 	var have *catalog.State
-	err := s.snapshot(ctx, "read the catalogue", func(q Executor) (err error) {
+	err := s.snapshot(ctx, "read the catalogue", func(q executor) (err error) {
 		have, err = s.readState(ctx, q, organization)
 		return err
 	})
@@ -105,7 +105,7 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		return err
 	}
 	if opt.DryRun {
-		err := s.snapshot(ctx, "compare the catalogue", func(q Executor) error {
+		err := s.snapshot(ctx, "compare the catalogue", func(q executor) error {
 			if err := makePlan(q); err != nil {
 				return err
 			}

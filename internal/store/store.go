@@ -58,14 +58,14 @@ type Limits struct {
 	GroupsMatched       int // usage record groups that one list looks at for what no index has
 }
 
-// DefaultLimits returns the limits of a Store that is given none.
-func DefaultLimits() Limits {
+// defaultLimits returns the limits of a Store that is given none.
+func defaultLimits() Limits {
 	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000, Nouns: 200_000, GroupsMatched: 1_000_000}
 }
 
 // orDefault fills the fields that are zero.
 func (l Limits) orDefault() Limits {
-	def := DefaultLimits()
+	def := defaultLimits()
 	for _, f := range []struct{ have, def *int }{
 		{&l.Organizations, &def.Organizations}, {&l.KeysPerOrganization, &def.KeysPerOrganization},
 		{&l.Keys, &def.Keys}, {&l.PageSize, &def.PageSize}, {&l.Nouns, &def.Nouns}, {&l.GroupsMatched, &def.GroupsMatched},
@@ -201,7 +201,7 @@ func (s *Store) Write(ctx context.Context, what string, do func(tx *sql.Tx) erro
 
 // snapshot runs do on the state of one instant: what is read by several
 // statements fits together, whatever changes meanwhile.
-func (s *Store) snapshot(ctx context.Context, what string, do func(q Executor) error) error {
+func (s *Store) snapshot(ctx context.Context, what string, do func(q executor) error) error {
 	tx, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.dialect.snapshot})
 	if err != nil {
 		return s.Fail(err, "cannot %s", what)
