@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"odometer/internal/billing"
+	"odometer/internal/catalog"
 	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
@@ -72,6 +73,10 @@ func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, rando
 	m.Suspend(account, true)
 	s.hourOf(r, ten)
 	m.Suspend(account, false)
+	failed := map[string]bool{}
+	for _, id := range ids {
+		failed[id] = s.status(id) == billing.GroupReportFailed
+	}
 	random.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	for i, id := range ids {
 		if s.status(id) == billing.GroupReportFailed {
@@ -91,8 +96,13 @@ func retries(t *testing.T, s *shop, m *markets, cloud, aggregation string, rando
 			t.Errorf("%s: %s of %s was billed at the end, the hour's %s is %d", cloud, got, dimension, aggregation, all)
 		}
 	}
+	audit, err := s.catalog.AuditEntries(ctx, org, catalog.Page{})
+	s.must(err)
 	for _, id := range ids {
 		s.wantStatus(id, billing.GroupReported)
+		if failed[id] && !slices.ContainsFunc(audit.Items, func(e catalog.AuditEntry) bool { return e.Noun == "record_group" && e.ID == id }) {
+			t.Errorf("%s: the audit has no retry of %s", cloud, id)
+		}
 	}
 }
 

@@ -253,7 +253,7 @@ func (s *Store) RetryRecordGroup(ctx context.Context, organization, id, actor st
 	return s.moveGroup(ctx, organization, id, actor, groupMove{
 		statement: stmt.RecordGroupRetry, action: catalog.AuditUpdate,
 		after: func(ctx context.Context, tx *sql.Tx, before billing.RecordGroup) error {
-			return s.retryTogether(ctx, tx, organization, before)
+			return s.retryTogether(ctx, tx, organization, actor, before)
 		},
 		refuse: func(g billing.RecordGroup) error {
 			return meter.Errorf(meter.KindInvalid, "usage record group %q is %s: only one that is REPORT_FAILED can be retried", meter.Clip(g.Name), g.Status)
@@ -301,13 +301,18 @@ func (s *Store) moveGroup(ctx context.Context, organization, id, actor string, m
 				return err
 			}
 		}
-		return s.db.Audit(ctx, tx, store.Entry{Organization: organization, Actor: actor, Action: m.action, Noun: "record_group", ID: before.Name,
-			Before: map[string]string{"status": before.Status}, After: map[string]string{"status": g.Status}})
+		return s.auditGroup(ctx, tx, organization, actor, m.action, &before, g.Status)
 	})
 	if err != nil {
 		return billing.RecordGroup{}, err
 	}
 	return g, nil
+}
+
+// auditGroup enters a change of a group's status.
+func (s *Store) auditGroup(ctx context.Context, tx *sql.Tx, organization, actor string, action catalog.AuditAction, before *billing.RecordGroup, status string) error {
+	return s.db.Audit(ctx, tx, store.Entry{Organization: organization, Actor: actor, Action: action, Noun: "record_group", ID: before.Name,
+		Before: map[string]string{"status": before.Status}, After: map[string]string{"status": status}})
 }
 
 // MarkPosted notes that groups with serials from first to last, which were

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"odometer/internal/billing"
+	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/store"
 )
@@ -132,7 +133,7 @@ func shares(g *billing.RecordGroup, p *billing.Portion) bool {
 
 // retryTogether frees a group that is retried from its report, and with it
 // those that share a figure with it.
-func (s *Store) retryTogether(ctx context.Context, tx *sql.Tx, organization string, before billing.RecordGroup) error {
+func (s *Store) retryTogether(ctx context.Context, tx *sql.Tx, organization, actor string, before billing.RecordGroup) error {
 	portions, err := store.List(ctx, tx, scanPortion, stmt.PortionOfReport, organization, before.Report)
 	if err != nil {
 		return err
@@ -154,6 +155,9 @@ func (s *Store) retryTogether(ctx context.Context, tx *sql.Tx, organization stri
 					meter.Clip(before.Name), meter.Clip(g.Name), g.Status)
 			}
 			if _, err := tx.ExecContext(ctx, stmt.RecordGroupRetry, organization, all[i].ID, store.Micros(s.db.Now())); err != nil {
+				return err
+			}
+			if err := s.auditGroup(ctx, tx, organization, actor, catalog.AuditUpdate, &all[i], billing.GroupCreated); err != nil {
 				return err
 			}
 			groups = append(groups, all[i])
