@@ -21,17 +21,17 @@ type IngestCmd struct {
 
 	Files []string `arg:"" name:"file" help:"Files to send, plain or compressed with gzip or zstd. - is standard input."`
 
-	Format            string            `enum:"auto,ndjson,csv,combined" default:"auto" help:"Format of the lines: ndjson (CloudEvents), csv, or combined (access logs of nginx and Apache). auto looks at the name and the first lines."`
-	Type              string            `placeholder:"TYPE" help:"Event type for formats without one. Default: http.access for combined."`
-	Subject           string            `placeholder:"CUSTOMER" help:"Subject (the customer) for formats without one."`
-	SubjectField      string            `placeholder:"FIELD" help:"combined: the field that names the subject: user, host, client, path, referer or user_agent."`
-	AllowEmptySubject bool              `help:"Accept lines whose customer is empty. They count for no customer. Default: such lines are rejected."`
-	KnownCustomers    bool              `help:"Reject lines whose customer is not in the catalog. Default: they are sent, and a warning counts them. The key must be allowed to read customers."`
-	Source            string            `placeholder:"NAME" help:"Source for formats without one. Required for standard input. Default: made from the file's first line."`
-	Map               map[string]string `mapsep:"," placeholder:"PART=COLUMN" help:"csv only: the column that holds id, source, type, subject, time or data.NAME. const:TEXT in place of a column is the same text for every event."`
-	Delimiter         string            `default:"," help:"csv: the character between fields. \\t is a tab."`
-	TimeFormat        string            `enum:"text,unix,unix-ms" default:"text" help:"csv: the form of times: text (RFC 3339, or date and time), unix (seconds) or unix-ms."`
-	Zone              string            `name:"tz" placeholder:"ZONE" help:"csv: IANA time zone for times that name none."`
+	Format            string    `enum:"auto,ndjson,csv,combined" default:"auto" help:"Format of the lines: ndjson (CloudEvents), csv, or combined (access logs of nginx and Apache). auto looks at the name and the first lines."`
+	Type              string    `placeholder:"TYPE" help:"Event type for formats without one. Default: http.access for combined."`
+	Subject           string    `placeholder:"CUSTOMER" help:"Subject (the customer) for formats without one."`
+	SubjectField      string    `placeholder:"FIELD" help:"combined: the field that names the subject: user, host, client, path, referer or user_agent."`
+	AllowEmptySubject bool      `help:"Accept lines whose customer is empty. They count for no customer. Default: such lines are rejected."`
+	KnownCustomers    bool      `help:"Reject lines whose customer is not in the catalog. Default: they are sent, and a warning counts them. The key must be allowed to read customers."`
+	Source            string    `placeholder:"NAME" help:"Source for formats without one. Required for standard input. Default: made from the file's first line."`
+	Map               columnMap `placeholder:"PART=COLUMN" help:"csv only: the column that holds id, source, type, subject, time or data.NAME. const:TEXT in place of a column is the same text for every event."`
+	Delimiter         string    `placeholder:"CHARACTER" help:"csv: the character between fields. \\t is a tab. Default: a tab in a file named .tsv, else a comma."`
+	TimeFormat        string    `enum:"text,unix,unix-ms" default:"text" help:"csv: the form of times: text (RFC 3339, or date and time), unix (seconds) or unix-ms."`
+	Zone              string    `name:"tz" placeholder:"ZONE" help:"csv: IANA time zone for times that name none."`
 
 	Final     bool   `help:"Send a last line that has no newline. Default: it waits for its newline."`
 	FromStart bool   `help:"Send everything again from the start. The server answers duplicate for what it has."`
@@ -92,7 +92,7 @@ func (c *IngestCmd) validate() error {
 		return fmt.Errorf("--batch must be 1 to %d", maxIngestBatch)
 	case c.Connections < 1 || c.Connections > maxIngestConnections:
 		return fmt.Errorf("--connections must be 1 to %d", maxIngestConnections)
-	case c.Delimiter != `\t` && len(c.Delimiter) != 1 || c.Delimiter == `"`:
+	case c.Delimiter != "" && c.Delimiter != `\t` && len(c.Delimiter) != 1 || c.Delimiter == `"`:
 		return errors.New("--delimiter must be one ASCII character, not a quote")
 	case c.Source == "" && slices.Contains(c.Files, "-") && c.Format == string(intake.Combined):
 		return errors.New("standard input has no identity of its own: name it with --source")
@@ -109,7 +109,7 @@ func (c *IngestCmd) validate() error {
 	if err := c.combined().Validate(); err != nil {
 		return err
 	}
-	return c.csv().Validate()
+	return c.csv("").Validate()
 }
 
 // newRun makes one run of the command, and what shows how far it is.

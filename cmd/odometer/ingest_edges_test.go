@@ -245,3 +245,81 @@ func TestIngestTables(t *testing.T) {
 		}
 	}
 }
+
+// TestIngestFlagsOfSafety: what shall keep lines from counting wrongly is never passed over.
+func TestIngestFlagsOfSafety(t *testing.T) {
+	t.Parallel()
+	events := filepath.Join(t.TempDir(), "plain.ndjson")
+	intaketest.Write(t, events, `{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"acmee","time":"2026-11-01T00:00:00Z"}`+"\n")
+	in := newIngestion(t)
+	in.cmd.KnownCustomers = true
+	in.check(t, "0 0 0 0, 2", events)
+	in.says(t, "--known-customers does nothing for ndjson")
+	in = newIngestion(t)
+	in.cmd.AllowEmptySubject = true
+	in.check(t, "0 0 0 0, 2", events)
+
+	table := filepath.Join(t.TempDir(), "t.csv")
+	intaketest.Write(t, table, "time,type,calls\n2026-11-01T00:00:00Z,x,1\n")
+	in = newIngestion(t)
+	in.cmd.Map = map[string]string{"subject": "const:"}
+	in.check(t, "0 0 0 0, 2", table)
+	in.says(t, `map: subject=const: has no text`)
+	in.cmd.AllowEmptySubject = true
+	in.check(t, "1 0 0 0, 0", table)
+
+	for _, flags := range [][]string{{"--map", "id=calls,id=type"}, {"--map", "id=calls", "--map", "id=type"}, {"--map", ""}, {"--map", "calls"}} {
+		args := append([]string{"ingest", "--url", "http://127.0.0.1:1", "--state", t.TempDir(), table}, flags...)
+		code, _, errs := command(t, nil, args...)
+		if code != exitUsage || !strings.Contains(errs, "map") {
+			t.Errorf("%q: exit code %d: %s", flags, code, errs)
+		}
+	}
+}
+
+// TestIngestNothingYet: a file of which no record can be read yet says what is the matter with it.
+func TestIngestNothingYet(t *testing.T) {
+	t.Parallel()
+	table := filepath.Join(t.TempDir(), "t.csv")
+	in := newIngestion(t)
+	in.cmd.Type = "x"
+	intaketest.Write(t, table, "time,calls\n")
+	in.cmd.JSON = false
+	if _, code := in.run(t, t.Context(), table); code != exitOK || strings.Contains(in.stdout.String(), "waits") {
+		t.Errorf("a header alone: exit code %d\n%s", code, in.stdout.String())
+	}
+	intaketest.Write(t, table, "time,calls\n2026-11-01T00:00:00Z,1")
+	if _, code := in.run(t, t.Context(), table); code != exitOK || !strings.Contains(in.stdout.String(), "line 2 waits") {
+		t.Errorf("no newline: exit code %d\n%s", code, in.stdout.String())
+	}
+	in.cmd.JSON = true
+	intaketest.Write(t, table, "time,calls\n\"2026-11-01T00:00:00Z,1\n2026-11-01T00:00:00Z,1\n")
+	in.check(t, "0 0 0 0, 3", table)
+	in.says(t, "line 2 opens a quote that is not closed yet")
+
+	for _, start := range []string{"\x1f\x8b", "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x00", "\x28\xb5\x2f\xfd\xa4\x49"} {
+		intaketest.Write(t, table+".gz", start)
+		in.check(t, "0 0 0 0, 1", table+".gz")
+		in.says(t, "the compressed file ends early")
+	}
+}
+
+// TestIngestTabs: fields of a .tsv stand between tabs; a header of one name asks for its delimiter.
+func TestIngestTabs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const tabs = "time\ttype\tcalls\n2026-11-01T00:00:00Z\tx\t1\n"
+	in := newIngestion(t)
+	in.cmd.Delimiter = ""
+	for _, name := range []string{"a.tsv", "b.TSV.1"} {
+		intaketest.Write(t, filepath.Join(dir, name), tabs+strings.Repeat("\n", len(name)))
+	}
+	in.check(t, "1 0 0 0, 0", filepath.Join(dir, "a.tsv"))
+	in.check(t, "0 0 0 0, 0", filepath.Join(dir, "b.TSV.1")) // known
+	intaketest.Write(t, filepath.Join(dir, "c.csv"), tabs)
+	intaketest.Write(t, filepath.Join(dir, "d.csv"), strings.ReplaceAll(tabs, "\t", ";"))
+	for _, name := range []string{"c.csv", "d.csv"} {
+		in.check(t, "0 0 0 0, 1", filepath.Join(dir, name))
+		in.says(t, "give --delimiter")
+	}
+}

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"odometer/internal/intake"
 	"odometer/internal/intake/pipeline"
@@ -13,12 +17,44 @@ func (c *IngestCmd) combined() *intake.CombinedDecoder {
 	return &intake.CombinedDecoder{Type: c.Type, Subject: c.Subject, SubjectField: c.SubjectField, AllowEmptySubject: c.AllowEmptySubject}
 }
 
-// csv returns a new decoder: it keeps the header of one file.
-func (c *IngestCmd) csv() *intake.CSVDecoder {
+// columnMap says which column of a table becomes which part of its events.
+type columnMap map[string]string
+
+// Decode reads PART=COLUMN, or several with commas between them. A part that is
+// given twice is an error: one of the two columns would be lost in silence.
+func (m *columnMap) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("PART=COLUMN", &text); err != nil {
+		return err
+	}
+	if text == "" {
+		return errors.New("map: is empty")
+	}
+	if *m == nil {
+		*m = columnMap{}
+	}
+	for _, entry := range kong.SplitEscaped(text, ',') {
+		part, name, ok := strings.Cut(entry, "=")
+		if !ok {
+			return fmt.Errorf("map: %q: want PART=COLUMN", entry)
+		}
+		if _, given := (*m)[part]; given {
+			return fmt.Errorf("map: %q is given twice", part)
+		}
+		(*m)[part] = name
+	}
+	return nil
+}
+
+// csv returns a new decoder for the file: it keeps its header.
+func (c *IngestCmd) csv(name string) *intake.CSVDecoder {
 	d := &intake.CSVDecoder{Map: c.Map, Type: c.Type, Subject: c.Subject, Source: c.Source, Time: intake.TimeFormat(c.TimeFormat), AllowEmptySubject: c.AllowEmptySubject}
-	if c.Delimiter == `\t` {
+	switch c.Delimiter {
+	case "":
+		d.Comma = intake.Comma(name)
+	case `\t`:
 		d.Comma = '\t'
-	} else if c.Delimiter != "" {
+	default:
 		d.Comma = c.Delimiter[0]
 	}
 	if c.Zone != "" {
@@ -52,7 +88,7 @@ func (c *IngestCmd) decoder(name string, lines func(enough func([][]byte) bool) 
 	case intake.NDJSON:
 		return intake.NDJSONDecoder{}, policy, nil
 	case intake.CSV:
-		return c.csv(), policy, nil
+		return c.csv(name), policy, nil
 	}
 	policy.Fork = policy.Fork || c.Rewritten == "auto"
 	return c.combined(), policy, nil
@@ -63,7 +99,8 @@ var useless = map[intake.Format]struct {
 	flags []string
 	why   string
 }{
-	intake.NDJSON:   {[]string{"--map", "--tz", "--subject-field", "--type", "--subject", "--source"}, "its lines are CloudEvents, sent as they are"},
+	intake.NDJSON: {[]string{"--map", "--tz", "--subject-field", "--type", "--subject", "--source", "--known-customers", "--allow-empty-subject"},
+		"its lines are CloudEvents, sent as they are"},
 	intake.CSV:      {[]string{"--subject-field"}, "name the column with --map subject=COLUMN"},
 	intake.Combined: {[]string{"--map", "--tz"}, "an access log has fixed fields"},
 }
@@ -72,6 +109,7 @@ var useless = map[intake.Format]struct {
 // of the run may have: whoever gives it expects that it does something.
 func (c *IngestCmd) fits(file string, format intake.Format) error {
 	given := map[string]bool{"--map": len(c.Map) > 0, "--tz": c.Zone != "", "--subject-field": c.SubjectField != "",
+		"--known-customers": c.KnownCustomers, "--allow-empty-subject": c.AllowEmptySubject,
 		"--type": c.Type != "", "--subject": c.Subject != "", "--source": c.Source != ""}
 	for _, flag := range useless[format].flags {
 		forOthers := slices.ContainsFunc(c.Files, func(other string) bool {

@@ -90,6 +90,9 @@ func (d *CSVDecoder) Validate() error {
 		if d.Map[key] == "" {
 			return fmt.Errorf("map: %q has no column", key)
 		}
+		if d.Map[key] == constPrefix && !(key == "subject" && d.AllowEmptySubject) {
+			return fmt.Errorf("map: %s=%s has no text", key, constPrefix)
+		}
 	}
 	switch d.Time {
 	case "", TimeText, TimeUnix, TimeUnixMilli:
@@ -131,7 +134,9 @@ func (d *CSVDecoder) Header(record []byte) error {
 			return fmt.Errorf("header: two columns are named %q", names[i])
 		}
 	}
-	d.width = len(names)
+	if d.width = len(names); d.width == 1 && strings.ContainsAny(names[0], ",;|\t") {
+		return fmt.Errorf("header: %.60q is one name; if another character than %q stands between fields, give --delimiter", names[0], d.comma())
+	}
 	taken := make(map[int]bool)
 	parts := map[string]*column{"id": &d.id, "source": &d.source, "type": &d.kind, "subject": &d.subject, "time": &d.time}
 	fallback := map[string]string{"source": d.Source, "type": d.Type, "subject": d.Subject}

@@ -95,7 +95,7 @@ func (f *feed) file(t *testing.T, path string) (out counts) {
 	}
 	defer func() { _ = in.Close() }()
 	d := f.decoder()
-	first, err := First(in, d, f.final)
+	first, _, err := First(in, d, f.final)
 	if errors.Is(err, io.EOF) {
 		out.Waiting = true
 		return out

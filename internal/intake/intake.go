@@ -79,8 +79,7 @@ const DetectLines = 32
 // which one may be cut, a comment, or whatever else a log may begin with.
 // Suffixes that rotation adds (".1", "-20260101", ".gz") are ignored.
 func Detect(name string, lines [][]byte) (Format, error) {
-	base := rotatedSuffix.ReplaceAllString(filepath.Base(name), "")
-	switch strings.ToLower(filepath.Ext(base)) {
+	switch extension(name) {
 	case ".ndjson", ".jsonl":
 		return NDJSON, nil
 	case ".csv", ".tsv":
@@ -102,6 +101,20 @@ func Detect(name string, lines [][]byte) (Format, error) {
 		return Combined, nil
 	}
 	return "", fmt.Errorf("the format cannot be told from the name or the first %d lines; give --format", max(len(lines), 1))
+}
+
+// extension is that of a file's name without what rotation adds.
+func extension(name string) string {
+	return strings.ToLower(filepath.Ext(rotatedSuffix.ReplaceAllString(filepath.Base(name), "")))
+}
+
+// Comma is what stands between the fields of a CSV file, by its name: a tab in
+// a .tsv, else a comma.
+func Comma(name string) byte {
+	if extension(name) == ".tsv" {
+		return '\t'
+	}
+	return ','
 }
 
 var utf8BOM = []byte("\xef\xbb\xbf")

@@ -54,31 +54,32 @@ type Options struct {
 }
 
 // First returns the position after the first whole record that is an event, and
-// gives the decoder its header. It returns io.EOF while there is none. With
-// final a record needs no newline at the end of the file to be whole.
-func First(f *File, d Decoder, final bool) (Pos, error) {
+// gives the decoder its header. It returns io.EOF while there is none, and what
+// waits at the end of the file, if anything does. With final a record needs no
+// newline at the end of the file to be whole.
+func First(f *File, d Decoder, final bool) (Pos, *Waiting, error) {
 	r, err := f.Reader(0)
 	if err != nil {
-		return Pos{}, early(err)
+		return Pos{}, nil, unpacked(err)
 	}
 	defer r.Close()
 	records := NewRecords(NewScanner(r, Pos{}), d, final)
 	for header := d.HasHeader(); ; header = false {
 		record, err := records.Next()
 		if err != nil {
-			return Pos{}, early(err)
+			return Pos{}, nil, err
 		}
 		if record.Partial && !final {
-			return Pos{}, io.EOF
+			return Pos{}, records.waiting(record), io.EOF
 		}
 		if !header {
-			return record.End, nil
+			return record.End, nil, nil
 		}
 		if record.Err != nil {
-			return Pos{}, fmt.Errorf("header: %w", record.Err)
+			return Pos{}, nil, fmt.Errorf("header: %w", record.Err)
 		}
 		if err := d.Header(record.Text); err != nil {
-			return Pos{}, err
+			return Pos{}, nil, err
 		}
 	}
 }
@@ -92,12 +93,21 @@ func early(err error) error {
 	return err
 }
 
+// unpacked makes the end within the first bytes of a compressed file, of which
+// the unpacker speaks as of an empty one, what it is.
+func unpacked(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
 // FirstLines returns up to DetectLines lines of a file that are not blank, for
 // Detect; io.EOF if there is none.
 func FirstLines(f *File) ([][]byte, error) {
 	r, err := f.Reader(0)
 	if err != nil {
-		return nil, early(err)
+		return nil, unpacked(err)
 	}
 	defer func() { _ = r.Close() }()
 	var lines [][]byte
@@ -107,7 +117,7 @@ func FirstLines(f *File) ([][]byte, error) {
 			if len(lines) > 0 && errors.Is(early(err), io.EOF) {
 				break
 			}
-			return nil, early(err)
+			return nil, err
 		}
 		lines = append(lines, bytes.Clone(record.Text))
 	}

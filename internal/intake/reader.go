@@ -131,7 +131,7 @@ func (r *Reader) Next(dst []byte) (Item, error) {
 			return Item{}, err
 		}
 		if record.Partial && !r.final {
-			r.Waiting = &Waiting{Line: record.Start.Line + 1, Open: record.End.Line > record.Start.Line+1 || record.End == r.records.scanner.Pos()}
+			r.Waiting = r.records.waiting(record)
 			return Item{}, io.EOF
 		}
 		if !r.skip[record.Start.Offset] {

@@ -55,6 +55,11 @@ func (r *Records) Next() (Record, error) {
 	}
 }
 
+// waiting describes a record that is partial.
+func (r *Records) waiting(record Record) *Waiting {
+	return &Waiting{Line: record.Start.Line + 1, Open: record.End.Line > record.Start.Line+1 || record.End == r.scanner.Pos()}
+}
+
 func (r *Records) line() (Line, error) {
 	if len(r.queue) > 0 {
 		line := r.queue[0]

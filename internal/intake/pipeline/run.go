@@ -56,9 +56,9 @@ func (r *Run) file(ctx context.Context, f *intake.File, out *FileTotals) error {
 		return err
 	}
 	r.noteNoCustomer(d)
-	first, err := intake.First(f, d, r.Final)
+	first, waiting, err := intake.First(f, d, r.Final)
 	if errors.Is(err, io.EOF) {
-		r.wait(out, &intake.Waiting{Line: 1})
+		r.wait(out, waiting)
 		return nil
 	}
 	if err != nil {
