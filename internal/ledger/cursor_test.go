@@ -11,7 +11,8 @@ import (
 // was given out, to the byte.
 func FuzzLedgerCursors(f *testing.F) {
 	events := eventsCursor(7, 3)
-	usage, err := json.Marshal(usageCursor{Start: 5, Group: []string{"eu", "a<b\n"}})
+	question := &meter.UsageQuery{Organization: "o", Meter: "m", GroupBy: []string{"a", "b"}}
+	usage, err := json.Marshal(usageCursor{Question: questionMark(question), Start: 5, Group: []string{"eu", "a<b\n"}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -23,7 +24,7 @@ func FuzzLedgerCursors(f *testing.F) {
 		if seq, ord, err := parseEventsCursor(text); err == nil && text != "" && eventsCursor(seq, ord) != text {
 			t.Errorf("%q is another form of a place in events", text)
 		}
-		if c, ok := parseUsageCursor(text, 2); ok {
+		if c, ok := parseUsageCursor(text, question); ok {
 			raw, err := json.Marshal(c)
 			if err != nil || meter.WriteCursor(raw) != text {
 				t.Errorf("%q is another form of %+v: %v", text, c, err)

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -37,19 +40,47 @@ type question struct {
 
 // usageCursor is the last row of the page before.
 type usageCursor struct {
-	Start int64    `json:"s"`
-	Group []string `json:"g"`
+	Question string   `json:"q"` // of what the pages are: see questionMark
+	Start    int64    `json:"s"`
+	Group    []string `json:"g"`
 }
 
-// parseUsageCursor reads the text that an answer of so many groups gave, and no other form of it.
-func parseUsageCursor(text string, groups int) (*usageCursor, bool) {
+// parseUsageCursor reads the text that an answer to the question gave, and no
+// other form of it. A place among the rows of another question would leave out
+// rows of this one.
+func parseUsageCursor(text string, q *meter.UsageQuery) (*usageCursor, bool) {
 	var c *usageCursor
 	raw, ok := meter.ReadCursor(text)
-	if !ok || json.Unmarshal(raw, &c) != nil || c == nil || len(c.Group) != groups {
+	if !ok || json.Unmarshal(raw, &c) != nil || c == nil || len(c.Group) != len(q.GroupBy) || c.Question != questionMark(q) {
 		return nil, false
 	}
 	again, err := json.Marshal(c)
 	return c, err == nil && bytes.Equal(again, raw)
+}
+
+// questionMark tells questions apart by all that decides which rows there are;
+// pages of one question may differ in their length.
+func questionMark(q *meter.UsageQuery) string {
+	zone := ""
+	if q.Location != nil {
+		zone = q.Location.String()
+	}
+	var filters []string // their order, and that of their values, means nothing
+	for _, f := range q.Filters {
+		filters = append(filters, fmt.Sprintf("%q %q", f.Attribute, slices.Sorted(slices.Values(f.Values))))
+	}
+	slices.Sort(filters)
+	customer := "any"
+	if q.Customer != nil {
+		customer = fmt.Sprintf("%q", *q.Customer)
+	}
+	asOf := int64(0)
+	if !q.AsOf.IsZero() {
+		asOf = q.AsOf.UnixNano()
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %q %q %q %q %s %d %d %t", q.Organization, q.Meter, q.From.UnixNano(), q.To.UnixNano(),
+		q.Window, zone, q.GroupBy, filters, customer, asOf, q.AsOfSequence, q.FillZero))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
 // Usage answers a question about one meter. Cells answer where the grouping,
@@ -215,7 +246,7 @@ func (qu *question) names(lim Limits) error {
 	}
 	if q.Cursor != "" {
 		var ok bool
-		if qu.after, ok = parseUsageCursor(q.Cursor, len(q.GroupBy)); !ok {
+		if qu.after, ok = parseUsageCursor(q.Cursor, &q); !ok {
 			return meter.Errorf(meter.KindInvalid, "the cursor is not one of this question")
 		}
 	}
@@ -325,7 +356,7 @@ func (qu *question) rows(u *meter.Usage, c *collector, lim Limits) error {
 	if len(rows) > limit {
 		rows = rows[:limit]
 		last := rows[limit-1]
-		raw, err := json.Marshal(usageCursor{Start: last.Start.UnixNano(), Group: append([]string{}, last.Group...)})
+		raw, err := json.Marshal(usageCursor{Question: questionMark(&qu.q), Start: last.Start.UnixNano(), Group: append([]string{}, last.Group...)})
 		if err != nil {
 			return err
 		}

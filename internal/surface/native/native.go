@@ -5,6 +5,7 @@
 package native
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -108,6 +109,16 @@ func readJSON(x *httpserver.Exchange, into any) error {
 		return err
 	}
 	return meter.ReadJSON("body", body, into, strictjson.Options{})
+}
+
+// noMembers refuses a body that says anything: an operation that takes none
+// would pass over what the sender means by it.
+func noMembers(x *httpserver.Exchange) error {
+	body, err := x.Body()
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+		return err
+	}
+	return meter.ReadJSON("body", body, &struct{}{}, strictjson.Options{})
 }
 
 // jsonBody returns the body of a request that must be JSON.

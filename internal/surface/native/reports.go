@@ -132,6 +132,9 @@ func stuckOf(s metering.Stuck) stuckBody {
 
 // reconcileReports answers POST /api/v1/reports/reconcile.
 func (a api) reconcileReports(x *httpserver.Exchange, _ query) error {
+	if err := noMembers(x); err != nil {
+		return err
+	}
 	stuck, err := a.service.ReconcileReports(x.Request.Context(), x.Principal)
 	if err != nil {
 		return err

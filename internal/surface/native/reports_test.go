@@ -58,3 +58,14 @@ func TestReportByHand(t *testing.T) {
 	reader := read[struct{ Key string }](w, w.call("POST", "/api/v1/keys", `{"role":"read"}`))
 	w.want(w.call("GET", "/api/v1/reports/stuck", "", as(reader.Key)...), http.StatusForbidden)
 }
+
+// TestReconcileTakesNoBody: what a sender means to restrict is not passed over.
+func TestReconcileTakesNoBody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for body, status := range map[string]int{"": 200, "{}": 200, " \n": 200, `{"dry_run":true}`: 400, `{"entitlement":"sold-1"}`: 400, "[]": 400, "{} {}": 400} {
+		if a := w.call("POST", "/api/v1/reports/reconcile", body); a.Status != status {
+			t.Errorf("%q: %d, want %d: %s", body, a.Status, status, a.Body)
+		}
+	}
+}

@@ -141,6 +141,34 @@ func TestUsagePages(t *testing.T) {
 	}
 }
 
+// TestUsageCursorOfItsQuestion: a cursor is of the question that it came from; another's would leave rows out in silence.
+func TestUsageCursorOfItsQuestion(t *testing.T) {
+	t.Parallel()
+	w := usageWorld(t)
+	const path = "/api/v1/meters/bytes/usage?"
+	question := today + "&window=hour&group_by=service&filter[service]=a&filter[service]=b"
+	first := read[usageBody](w, w.want(w.call("GET", path+question+"&limit=1", ""), 200))
+	if first.NextCursor == nil {
+		t.Fatalf("%+v", first)
+	}
+	cursor := "&cursor=" + url.QueryEscape(*first.NextCursor)
+	for _, same := range []string{question + "&limit=1", question + "&limit=7", question, today + "&filter[service]=b&filter[service]=a&group_by=service&window=hour"} {
+		w.want(w.call("GET", path+same+cursor, ""), 200)
+	}
+	bound := read[struct{ Key string }](w, w.call("POST", "/api/v1/keys", `{"role":"read","customer":"acme"}`))
+	w.want(w.call("GET", path+question+cursor, "", as(bound.Key)...), 400)
+	for _, other := range []string{
+		today + "&window=hour&group_by=service", today + "&window=day&group_by=service&filter[service]=a&filter[service]=b",
+		today + "&window=hour&group_by=region&filter[service]=a&filter[service]=b", question + "&tz=Europe/Oslo", question + "&fill=zero",
+		question + "&as_of=" + start.Format(time.RFC3339), question + "&filter[region]=eu",
+	} {
+		a := w.want(w.call("GET", path+other+cursor, ""), 400)
+		if !strings.Contains(a.Body, "the cursor is not one of this question") {
+			t.Errorf("%s: %s", other, a.Body)
+		}
+	}
+}
+
 func TestUsageCSV(t *testing.T) {
 	t.Parallel()
 	w := usageWorld(t)
