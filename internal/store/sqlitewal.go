@@ -54,12 +54,26 @@ func checkSQLiteWAL(path string) (err error) {
 // checkNoWAL refuses the catalogue at path if its write-ahead log was taken
 // away. SQLite makes the log before the -shm file and removes it after that, so
 // a -shm file alone is that of a process which was killed and had a log.
+// Somebody may open or close the catalogue just now, with SQLite's own shell,
+// say: the log has to be missing while one and the same -shm file is there.
 func checkNoWAL(path string) error {
-	switch _, err := os.Stat(path + "-shm"); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
+	for {
+		before, err := os.Stat(path + "-shm")
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(path + "-wal"); err == nil {
+			return nil // of who has the catalogue open
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		after, err := os.Stat(path + "-shm")
+		if err == nil && os.SameFile(before, after) && before.ModTime().Equal(after.ModTime()) {
+			break
+		}
 	}
 	return meter.Errorf(meter.KindCorrupt, "the catalogue's write-ahead log %s-wal is gone, and %s-shm says that the catalogue was not closed: changes that were acknowledged would be lost; "+
 		"put the log back, restore a backup, or move %s-shm away to go on without them", path, path, path)

@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -132,4 +134,38 @@ func TestDeletedCataloguesLog(t *testing.T) {
 		t.Errorf("a catalogue that is closed leaves its -shm file: %v", err)
 	}
 	openTest(t, path)
+}
+
+// TestCatalogueThatOthersOpen: who opens and closes the catalogue meanwhile
+// makes nobody believe that its log was deleted.
+func TestCatalogueThatOthersOpen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	if err := openTest(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		var err error
+		for i := 0; i < 60 && err == nil; i++ {
+			var db *sql.DB
+			if db, err = sqlitePool(path, 1, "", nil); err == nil {
+				err = errors.Join(db.Ping(), db.Close())
+			}
+		}
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+		if err := checkSQLiteWAL(path); err != nil {
+			t.Fatalf("%v", errors.Join(err, <-done))
+		}
+	}
 }
