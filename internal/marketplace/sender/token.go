@@ -62,6 +62,9 @@ func (t *tokens) token(ctx context.Context, _ bool) (string, error) {
 	switch {
 	case err == nil && token.AccessToken == "":
 		return "", errors.New("no token: the answer has none")
+	case err == nil && token.Expiry.IsZero(): // nobody knows until when it is good
+		t.last = oauth2.Token{}
+		return token.AccessToken, nil
 	case err == nil:
 		t.last = oauth2.Token{AccessToken: token.AccessToken, Expiry: token.Expiry}
 	case !t.last.Valid():

@@ -98,6 +98,22 @@ func TestGoogleTokens(t *testing.T) {
 	}
 }
 
+// TestATokenWithoutAnEnd is not kept: nobody knows when it is refused.
+func TestATokenWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(&answers{texts: []string{`{"access_token":"one"}`, `{"access_token":"two","expires_in":0}`, `503 {}`}})
+	defer server.Close()
+	token, err := GoogleTokens(googleKey(t, server.URL), server.Client())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"one", "two", ""} {
+		if got, err := token(context.Background(), false); got != want || (err == nil) != (want != "") {
+			t.Errorf("%d: %q, %v; want %q", i, got, err, want)
+		}
+	}
+}
+
 // TestATokenIsAskedForWithinItsContext: who stops waiting stops the asking.
 func TestATokenIsAskedForWithinItsContext(t *testing.T) {
 	t.Parallel()
