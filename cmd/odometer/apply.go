@@ -19,8 +19,8 @@ import (
 	"odometer/internal/meter"
 )
 
-// ApplyCmd makes an organization's catalogue what files say.
-type ApplyCmd struct {
+// applyCmd makes an organization's catalogue what files say.
+type applyCmd struct {
 	ClientSettings `embed:""`
 	Organization   string   `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
 	File           []string `short:"f" required:"" sep:"none" placeholder:"FILE" help:"File with the document, as YAML or JSON; - is standard input. Repeatable: several files are one document."`
@@ -30,7 +30,7 @@ type ApplyCmd struct {
 }
 
 // Run applies the files and prints what changed.
-func (c *ApplyCmd) Run(ctx context.Context, env *Env) error {
+func (c *applyCmd) Run(ctx context.Context, env *Env) error {
 	o := client.ApplyOptions{DryRun: c.DryRun, Prune: c.Prune}
 	if c.Effective != "" {
 		var ok bool
@@ -270,14 +270,14 @@ func differing(c client.Change) string {
 	return " (" + strings.Join(fields, ", ") + ")"
 }
 
-// CatalogCmd prints an organization's catalogue.
-type CatalogCmd struct {
+// catalogCmd prints an organization's catalogue.
+type catalogCmd struct {
 	ClientSettings `embed:""`
 	Organization   string `placeholder:"ID" help:"Print the catalog of this organization. The key needs the operator right."`
 }
 
 // Run prints the document that apply takes.
-func (c *CatalogCmd) Run(ctx context.Context, env *Env) error {
+func (c *catalogCmd) Run(ctx context.Context, env *Env) error {
 	api, err := newClient(c.ClientSettings, c.Organization)
 	if err != nil {
 		return err

@@ -18,9 +18,9 @@ import (
 	"odometer/internal/metering"
 )
 
-// BackupCmd takes a consistent copy of a data directory, from the running
+// backupCmd takes a consistent copy of a data directory, from the running
 // server or from a directory at rest.
-type BackupCmd struct {
+type backupCmd struct {
 	ClientSettings  `embed:""`
 	CatalogSettings `embed:""`
 
@@ -29,13 +29,13 @@ type BackupCmd struct {
 }
 
 // Help says what a backup is.
-func (c *BackupCmd) Help() string {
+func (c *backupCmd) Help() string {
 	return "A backup holds everything acknowledged before it began, as of one position in the log. Ingest goes on meanwhile. " +
 		"Through a server it needs an admin key with the operator right. `odometer restore` makes a data directory of it."
 }
 
 // Run writes the backup and prints what it holds.
-func (c *BackupCmd) Run(ctx context.Context, env *Env) error {
+func (c *backupCmd) Run(ctx context.Context, env *Env) error {
 	stream, err := c.open(ctx, env)
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (m backupManifest) warn(env *Env) {
 }
 
 // open returns the backup as a tar stream.
-func (c *BackupCmd) open(ctx context.Context, env *Env) (io.ReadCloser, error) {
+func (c *backupCmd) open(ctx context.Context, env *Env) (io.ReadCloser, error) {
 	if c.Data == "" {
 		return c.request(ctx)
 	}
@@ -102,7 +102,7 @@ func (s *producedStream) Close() error {
 	return err
 }
 
-func (c *BackupCmd) request(ctx context.Context) (io.ReadCloser, error) {
+func (c *backupCmd) request(ctx context.Context) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.URL, "/")+backupPath, nil)
 	if err != nil {
 		return nil, usageErrorf("url %q: %v", c.URL, err)

@@ -138,19 +138,19 @@ func ledgerID(dir string) (id string, made bool, err error) {
 	return id, !known, nil
 }
 
-// RebindCmd gives a catalogue in PostgreSQL to another ledger.
-type RebindCmd struct {
+// rebindCmd gives a catalogue in PostgreSQL to another ledger.
+type rebindCmd struct {
 	CatalogSettings `embed:""`
 	Data            string `required:"" placeholder:"DIR" help:"The data directory. No server may be using it."`
 }
 
 // Help says when it is right to do so.
-func (c *RebindCmd) Help() string {
+func (c *rebindCmd) Help() string {
 	return "For a data directory that was restored from a backup and has its catalog in PostgreSQL. The directory that had the catalog before can no longer change it. Stop that directory's server first."
 }
 
 // Run binds the catalogue and says whose it was.
-func (c *RebindCmd) Run(ctx context.Context, env *Env) error {
+func (c *rebindCmd) Run(ctx context.Context, env *Env) error {
 	if c.Catalog == "" {
 		return usageErrorf("name the catalogue with --catalog or %s", envName("catalog"))
 	}

@@ -8,19 +8,19 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// CompletionCmd prints a completion script, which knows what this build knows.
-type CompletionCmd struct {
+// completionCmd prints a completion script, which knows what this build knows.
+type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
 
 // Help says where the script goes.
-func (c *CompletionCmd) Help() string {
+func (c *completionCmd) Help() string {
 	return "bash: source <(odometer completion bash). zsh: source <(odometer completion zsh), after compinit. " +
 		"fish: odometer completion fish > ~/.config/fish/completions/odometer.fish."
 }
 
 // Run prints the script.
-func (c *CompletionCmd) Run(env *Env, app *app) error {
+func (c *completionCmd) Run(env *Env, app *app) error {
 	var b strings.Builder
 	switch root := app.parser.Model.Node; c.Shell {
 	case "fish":
@@ -79,7 +79,7 @@ func commandsOf(node *kong.Node) []string {
 
 // argumentsOf are the values that a command's argument may have; help takes commands.
 func argumentsOf(node *kong.Node) []string {
-	if _, help := node.Target.Addr().Interface().(*HelpCmd); help {
+	if _, help := node.Target.Addr().Interface().(*helpCmd); help {
 		return commandsOf(node.Parent)
 	}
 	var values []string

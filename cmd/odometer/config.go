@@ -8,15 +8,15 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// ConfigCmd prints the effective settings in the form of a configuration file.
-type ConfigCmd struct {
+// configCmd prints the effective settings in the form of a configuration file.
+type configCmd struct {
 	ServerSettings `embed:""`
 	ClientSettings `embed:""`
 	Markdown       bool `hidden:"" help:"Print the reference of all commands and settings that docs/configuration.md holds."`
 }
 
 // Run prints one line per setting: its value and, as a comment, its source.
-func (c *ConfigCmd) Run(env *Env, app *app, parsed *kong.Context) error {
+func (c *configCmd) Run(env *Env, app *app, parsed *kong.Context) error {
 	if c.Markdown {
 		return writeReference(env.Stdout, app.parser.Model)
 	}

@@ -121,7 +121,7 @@ func TestZeroIsZeroOrRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &ServeCmd{ServerSettings: settings}
+	s := &serveCmd{ServerSettings: settings}
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -14,19 +14,19 @@ import (
 	"odometer/client"
 )
 
-// DemoCmd shows the whole thing at work on made-up data.
-type DemoCmd struct {
+// demoCmd shows the whole thing at work on made-up data.
+type demoCmd struct {
 	Listen string `default:"127.0.0.1:8080" help:"Loopback address to listen on. If the port is busy, a free one is taken."`
 }
 
 // Help says what will happen.
-func (c *DemoCmd) Help() string {
+func (c *demoCmd) Help() string {
 	return "Starts a server on a temporary directory, applies a sample catalog, and sends two months of usage of five customers. Prints last month's " +
 		"figures, reports an hour to simulated marketplaces, prints a curl line for each API, and serves until Ctrl-C. Then it removes the directory."
 }
 
 // Run runs the demo.
-func (c *DemoCmd) Run(ctx context.Context, env *Env) error {
+func (c *demoCmd) Run(ctx context.Context, env *Env) error {
 	// A terminal that is closed ends the demo as Ctrl-C does.
 	hangups, stop := env.hangups()
 	defer stop()
@@ -88,7 +88,7 @@ func removeOldDemos(dir string) error {
 }
 
 // start starts the server, on a free port if the usual one is busy.
-func (c *DemoCmd) start(ctx context.Context, env *Env, folder string, markets *demoMarkets) (*Server, error) {
+func (c *demoCmd) start(ctx context.Context, env *Env, folder string, markets *demoMarkets) (*Server, error) {
 	settings, err := defaultServerSettings()
 	if err != nil {
 		return nil, err
@@ -101,16 +101,16 @@ func (c *DemoCmd) start(ctx context.Context, env *Env, folder string, markets *d
 	settings.showAdminKey = true
 	settings.Limits.MinFreeDisk = 64 << 20
 	markets.use(&settings)
-	server, err := StartServer(ctx, env, settings)
+	server, err := startServer(ctx, env, settings)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		settings.Listen = host + ":0"
-		server, err = StartServer(ctx, env, settings)
+		server, err = startServer(ctx, env, settings)
 	}
 	return server, err
 }
 
 // show fills the server and prints what it answers.
-func (c *DemoCmd) show(ctx context.Context, env *Env, server *Server, folder string) error {
+func (c *demoCmd) show(ctx context.Context, env *Env, server *Server, folder string) error {
 	fmt.Fprintf(env.Stderr, "sending two months of made-up usage to a server on %s ...\n", folder)
 	api, err := newClient(ClientSettings{URL: server.URL(), Key: server.AdminKey}, "")
 	if err != nil {
@@ -187,7 +187,7 @@ func sendDemo(ctx context.Context, api *client.Client, now time.Time) (sent uint
 }
 
 // table prints last month's figures by customer.
-func (c *DemoCmd) table(ctx context.Context, env *Env, api *client.Client, from time.Time) error {
+func (c *demoCmd) table(ctx context.Context, env *Env, api *client.Client, from time.Time) error {
 	meters := []string{"edge_requests", "edge_bytes", "edge_p95", "errors", "visitors", "cloud_units"}
 	values := map[string]map[string]string{}
 	var customers []string

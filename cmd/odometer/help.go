@@ -7,13 +7,13 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// HelpCmd is --help as a command.
-type HelpCmd struct {
+// helpCmd is --help as a command.
+type helpCmd struct {
 	Command []string `arg:"" optional:"" help:"Command to explain. None: all commands."`
 }
 
 // Run prints the help of the command that is named.
-func (c *HelpCmd) Run(ctx context.Context, env *Env, app *app) error {
+func (c *helpCmd) Run(ctx context.Context, env *Env, app *app) error {
 	node := app.parser.Model.Node
 	for i, name := range c.Command {
 		if node = commandOf(node, name); node == nil {

@@ -13,9 +13,9 @@ import (
 	"odometer/internal/meter"
 )
 
-// IngestCmd sends usage from files to a running server. docs/ingest.md has its
+// ingestCmd sends usage from files to a running server. docs/ingest.md has its
 // guarantees.
-type IngestCmd struct {
+type ingestCmd struct {
 	ClientSettings `embed:""`
 	Organization   string `placeholder:"ID" help:"Send as this organization. The key needs the operator right."`
 
@@ -52,7 +52,7 @@ type IngestCmd struct {
 }
 
 // Help says what the flags do not.
-func (c *IngestCmd) Help() string {
+func (c *ingestCmd) Help() string {
 	return "A line counts once, however often it is sent: twice, after a rename, copied and truncated, compressed, after an interruption. " +
 		"If the format has no ids, a line's id is made from its place in the text of its file. Exit codes: 0 every line counts; 1 a file or the server failed; " +
 		"3 lines were rejected or in conflict, or a file is held or refused; 130 interrupted (run the same command to go on). docs/ingest.md has the guarantees."
@@ -65,7 +65,7 @@ const (
 )
 
 // Run sends the files one after the other and prints the totals.
-func (c *IngestCmd) Run(ctx context.Context, env *Env) error {
+func (c *ingestCmd) Run(ctx context.Context, env *Env) error {
 	if err := c.validate(); err != nil {
 		return usageErrorf("%w", err)
 	}
@@ -86,7 +86,7 @@ func (c *IngestCmd) Run(ctx context.Context, env *Env) error {
 	return cmp.Or(err, printTotals(env.Stdout, &r.Totals, c.JSON), c.outcome(ctx, &r.Totals))
 }
 
-func (c *IngestCmd) validate() error {
+func (c *ingestCmd) validate() error {
 	switch {
 	case c.Batch < 1 || c.Batch > maxIngestBatch:
 		return fmt.Errorf("--batch must be 1 to %d", maxIngestBatch)
@@ -113,7 +113,7 @@ func (c *IngestCmd) validate() error {
 }
 
 // newRun makes one run of the command, and what shows how far it is.
-func (c *IngestCmd) newRun(env *Env) (*pipeline.Run, *ingestProgress, error) {
+func (c *ingestCmd) newRun(env *Env) (*pipeline.Run, *ingestProgress, error) {
 	send := c.sender
 	if send == nil {
 		var err error
@@ -144,7 +144,7 @@ func (c *IngestCmd) newRun(env *Env) (*pipeline.Run, *ingestProgress, error) {
 	return r, progress, nil
 }
 
-func (c *IngestCmd) stateDir(env *Env) string {
+func (c *ingestCmd) stateDir(env *Env) string {
 	if c.State != "" {
 		return c.State
 	}
@@ -158,7 +158,7 @@ func (c *IngestCmd) stateDir(env *Env) string {
 }
 
 // outcome turns the totals into the command's error.
-func (c *IngestCmd) outcome(ctx context.Context, totals *pipeline.Totals) error {
+func (c *ingestCmd) outcome(ctx context.Context, totals *pipeline.Totals) error {
 	t := totals.Sum()
 	switch {
 	case ctx.Err() != nil && !c.Follow:

@@ -13,7 +13,7 @@ import (
 	"odometer/internal/meter"
 )
 
-func (c *IngestCmd) combined() *intake.CombinedDecoder {
+func (c *ingestCmd) combined() *intake.CombinedDecoder {
 	return &intake.CombinedDecoder{Type: c.Type, Subject: c.Subject, SubjectField: c.SubjectField, AllowEmptySubject: c.AllowEmptySubject}
 }
 
@@ -47,7 +47,7 @@ func (m *columnMap) Decode(ctx *kong.DecodeContext) error {
 }
 
 // csv returns a new decoder for the file: it keeps its header.
-func (c *IngestCmd) csv(name string) *intake.CSVDecoder {
+func (c *ingestCmd) csv(name string) *intake.CSVDecoder {
 	d := &intake.CSVDecoder{Map: c.Map, Type: c.Type, Subject: c.Subject, Source: c.Source, Time: intake.TimeFormat(c.TimeFormat), AllowEmptySubject: c.AllowEmptySubject}
 	switch c.Delimiter {
 	case "":
@@ -66,7 +66,7 @@ func (c *IngestCmd) csv(name string) *intake.CSVDecoder {
 // decoder returns the decoder of one file, and its policy for text that was
 // rewritten. lines returns the file's first ones, as many as it takes until
 // enough says that they tell the format.
-func (c *IngestCmd) decoder(name string, lines func(enough func([][]byte) bool) ([][]byte, error)) (intake.Decoder, intake.Policy, error) {
+func (c *ingestCmd) decoder(name string, lines func(enough func([][]byte) bool) ([][]byte, error)) (intake.Decoder, intake.Policy, error) {
 	format := intake.Format(c.Format)
 	if format == "auto" {
 		first, err := lines(func(lines [][]byte) bool {
@@ -107,7 +107,7 @@ var useless = map[intake.Format]struct {
 
 // fits refuses a flag that a file's format has no use for, unless another file
 // of the run may have: whoever gives it expects that it does something.
-func (c *IngestCmd) fits(file string, format intake.Format) error {
+func (c *ingestCmd) fits(file string, format intake.Format) error {
 	given := map[string]bool{"--map": len(c.Map) > 0, "--tz": c.Zone != "", "--subject-field": c.SubjectField != "",
 		"--known-customers": c.KnownCustomers, "--allow-empty-subject": c.AllowEmptySubject,
 		"--type": c.Type != "", "--subject": c.Subject != "", "--source": c.Source != ""}

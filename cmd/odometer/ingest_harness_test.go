@@ -77,7 +77,7 @@ func (s *countingServer) send(ctx context.Context, events [][]byte) (pipeline.Re
 // ingestion runs the command against one server and one state folder.
 type ingestion struct {
 	server *countingServer
-	cmd    IngestCmd
+	cmd    ingestCmd
 	env    Env
 	stdin  string
 	stdout bytes.Buffer
@@ -87,7 +87,7 @@ type ingestion struct {
 func newIngestion(t *testing.T) *ingestion {
 	t.Helper()
 	in := &ingestion{server: newCountingServer()}
-	in.cmd = IngestCmd{Format: "auto", TimeFormat: "text", Rewritten: "auto", State: t.TempDir(), Batch: 10, Connections: 4, ShowErrors: 100, JSON: true}
+	in.cmd = ingestCmd{Format: "auto", TimeFormat: "text", Rewritten: "auto", State: t.TempDir(), Batch: 10, Connections: 4, ShowErrors: 100, JSON: true}
 	in.cmd.URL, in.cmd.Key = "http://127.0.0.1:1", "odo_test"
 	in.cmd.sender = in.server.send
 	in.env = Env{Getenv: func(string) string { return "" }, Clock: func() time.Time { return time.Unix(1_760_000_000, 0) }}

@@ -14,7 +14,7 @@ import (
 )
 
 // newClientSender sends to the server that the command's settings name.
-func (c *IngestCmd) newClientSender() (pipeline.SendFunc, error) {
+func (c *ingestCmd) newClientSender() (pipeline.SendFunc, error) {
 	if _, err := newClient(c.ClientSettings, c.Organization); err != nil {
 		return nil, err // in the words of every command
 	}
@@ -45,7 +45,7 @@ func (c *IngestCmd) newClientSender() (pipeline.SendFunc, error) {
 }
 
 // compression is what the user wants, or zstd if there is a network to spare.
-func (c *IngestCmd) compression() client.Compression {
+func (c *ingestCmd) compression() client.Compression {
 	switch c.Compress {
 	case "none":
 		return client.NoCompression
@@ -66,7 +66,7 @@ var errNoCustomers = errors.New("the catalogue has no customers")
 // customerLookup asks the server that the command's settings name whether its
 // catalogue has a customer. An organization that keeps no customers is an error,
 // unless lines must name a known one.
-func (c *IngestCmd) customerLookup() (func(ctx context.Context, customer string) (bool, error), error) {
+func (c *ingestCmd) customerLookup() (func(ctx context.Context, customer string) (bool, error), error) {
 	if c.customers != nil || c.sender != nil {
 		return c.customers, nil
 	}

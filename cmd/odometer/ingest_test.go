@@ -60,7 +60,7 @@ func TestIngestAsksForTimes(t *testing.T) {
 		fmt.Fprint(w, `{"accepted":0,"duplicates":0,"conflicts":0,"rejected":1,"errors":[{"index":0,"id":"a","reason":"time is missing"}],"sequence":1}`)
 	}))
 	defer server.Close()
-	c := &IngestCmd{ClientSettings: ClientSettings{URL: server.URL, Key: "odo_x"}, Compress: "none"}
+	c := &ingestCmd{ClientSettings: ClientSettings{URL: server.URL, Key: "odo_x"}, Compress: "none"}
 	send, err := c.newClientSender()
 	if err != nil {
 		t.Fatal(err)
@@ -120,23 +120,23 @@ func TestIngestStandardInput(t *testing.T) {
 func TestIngestCommandLine(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		change func(*IngestCmd)
+		change func(*ingestCmd)
 		code   int
 	}{
-		"batch 20000":            {func(c *IngestCmd) { c.Batch = maxIngestBatch }, exitOK},
-		"batch 20001":            {func(c *IngestCmd) { c.Batch = maxIngestBatch + 1 }, exitUsage},
-		"batch 0":                {func(c *IngestCmd) { c.Batch = 0 }, exitUsage},
-		"64 connections":         {func(c *IngestCmd) { c.Connections = maxIngestConnections }, exitOK},
-		"65 connections":         {func(c *IngestCmd) { c.Connections = maxIngestConnections + 1 }, exitUsage},
-		"no connections":         {func(c *IngestCmd) { c.Connections = 0 }, exitUsage},
-		"tab":                    {func(c *IngestCmd) { c.Delimiter = `\t` }, exitOK},
-		"quote":                  {func(c *IngestCmd) { c.Delimiter = `"` }, exitUsage},
-		"map":                    {func(c *IngestCmd) { c.Map = map[string]string{"when": "x"} }, exitUsage},
-		"zone":                   {func(c *IngestCmd) { c.Zone = "Mars/Olympus" }, exitUsage},
-		"two subjects":           {func(c *IngestCmd) { c.Subject, c.SubjectField = "a", "user" }, exitUsage},
-		"follow standard input":  {func(c *IngestCmd) { c.Follow, c.Files = true, []string{"-"} }, exitUsage},
-		"follow without waiting": {func(c *IngestCmd) { c.Follow, c.Final = true, true }, exitUsage},
-		"no such file":           {func(c *IngestCmd) { c.Files = []string{filepath.Join(t.TempDir(), "none")} }, exitFailed},
+		"batch 20000":            {func(c *ingestCmd) { c.Batch = maxIngestBatch }, exitOK},
+		"batch 20001":            {func(c *ingestCmd) { c.Batch = maxIngestBatch + 1 }, exitUsage},
+		"batch 0":                {func(c *ingestCmd) { c.Batch = 0 }, exitUsage},
+		"64 connections":         {func(c *ingestCmd) { c.Connections = maxIngestConnections }, exitOK},
+		"65 connections":         {func(c *ingestCmd) { c.Connections = maxIngestConnections + 1 }, exitUsage},
+		"no connections":         {func(c *ingestCmd) { c.Connections = 0 }, exitUsage},
+		"tab":                    {func(c *ingestCmd) { c.Delimiter = `\t` }, exitOK},
+		"quote":                  {func(c *ingestCmd) { c.Delimiter = `"` }, exitUsage},
+		"map":                    {func(c *ingestCmd) { c.Map = map[string]string{"when": "x"} }, exitUsage},
+		"zone":                   {func(c *ingestCmd) { c.Zone = "Mars/Olympus" }, exitUsage},
+		"two subjects":           {func(c *ingestCmd) { c.Subject, c.SubjectField = "a", "user" }, exitUsage},
+		"follow standard input":  {func(c *ingestCmd) { c.Follow, c.Files = true, []string{"-"} }, exitUsage},
+		"follow without waiting": {func(c *ingestCmd) { c.Follow, c.Final = true, true }, exitUsage},
+		"no such file":           {func(c *ingestCmd) { c.Files = []string{filepath.Join(t.TempDir(), "none")} }, exitFailed},
 	}
 	path := filepath.Join(t.TempDir(), "access.log")
 	intaketest.Write(t, path, intaketest.AccessLine(0))

@@ -18,12 +18,12 @@ import (
 	"odometer/internal/surface/akamai/edgegrid"
 )
 
-// KeyCmd manages keys, through a running server or, with --data, in a data
+// keyCmd manages keys, through a running server or, with --data, in a data
 // directory at rest: the way back in when the last admin key is lost.
-type KeyCmd struct {
-	Create KeyCreateCmd `cmd:"" help:"Create a key and print it. It is not shown again."`
-	List   KeyListCmd   `cmd:"" help:"List keys, without their secrets, which are not kept."`
-	Revoke KeyRevokeCmd `cmd:"" help:"Revoke a key at once."`
+type keyCmd struct {
+	Create keyCreateCmd `cmd:"" help:"Create a key and print it. It is not shown again."`
+	List   keyListCmd   `cmd:"" help:"List keys, without their secrets, which are not kept."`
+	Revoke keyRevokeCmd `cmd:"" help:"Revoke a key at once."`
 }
 
 // keyTarget says whose keys are meant, and where.
@@ -62,8 +62,8 @@ func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*keys.Store, 
 	return err
 }
 
-// KeyCreateCmd creates one key.
-type KeyCreateCmd struct {
+// keyCreateCmd creates one key.
+type keyCreateCmd struct {
 	keyTarget  `embed:""`
 	Role       string   `enum:"admin,ingest,report,read" default:"admin" help:"Role of the key: admin, ingest, report or read."`
 	Kind       string   `enum:"token,edgegrid" default:"token" help:"token, or edgegrid for Akamai's API, which is printed in the form of ~/.edgerc."`
@@ -77,7 +77,7 @@ type KeyCreateCmd struct {
 }
 
 // Run prints the new key's id and secret.
-func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
+func (c *keyCreateCmd) Run(ctx context.Context, env *Env) error {
 	expires, err := parseExpiry(c.Expires, env.Clock())
 	if err != nil {
 		return err
@@ -105,13 +105,13 @@ func (c *KeyCreateCmd) Run(ctx context.Context, env *Env) error {
 }
 
 // draft is the key that the command line says, of no organization yet.
-func (c *KeyCreateCmd) draft() access.NewKey {
+func (c *keyCreateCmd) draft() access.NewKey {
 	return access.NewKey{Role: access.Role(c.Role), Kind: access.KeyKind(c.Kind), Customer: c.Customer,
 		Accounts: c.Account, DefaultAID: c.DefaultAID, Sources: c.Source, Strict: c.Strict, Operator: c.Operator}
 }
 
 // checkIdle refuses a flag that could do nothing beside the others.
-func (c *KeyCreateCmd) checkIdle() error {
+func (c *keyCreateCmd) checkIdle() error {
 	member, why := c.draft().Idle()
 	if member == "" {
 		return nil
@@ -120,7 +120,7 @@ func (c *KeyCreateCmd) checkIdle() error {
 	return usageErrorf("--%s: %s", cmp.Or(flag, member), why)
 }
 
-func (c *KeyCreateCmd) createOffline(ctx context.Context, env *Env, keys *keys.Store, organization string, expires time.Time) error {
+func (c *keyCreateCmd) createOffline(ctx context.Context, env *Env, keys *keys.Store, organization string, expires time.Time) error {
 	n := c.draft()
 	n.Organization, n.Expires = organization, expires
 	if n.Kind == access.KindEdgeGrid {
@@ -169,13 +169,13 @@ func parseExpiry(text string, now time.Time) (time.Time, error) {
 	return t, nil
 }
 
-// KeyListCmd lists keys.
-type KeyListCmd struct {
+// keyListCmd lists keys.
+type keyListCmd struct {
 	keyTarget `embed:""`
 }
 
 // Run prints one line per key, the oldest first.
-func (c *KeyListCmd) Run(ctx context.Context, env *Env) error {
+func (c *keyListCmd) Run(ctx context.Context, env *Env) error {
 	table := newTable(env.Stdout, false)
 	fmt.Fprintln(table, "id\trole\tcustomer\tsources\tcreated\texpires\trevoked\tlast used")
 	line := func(id, role, customer, sources string, times ...time.Time) {
@@ -203,7 +203,7 @@ func (c *KeyListCmd) Run(ctx context.Context, env *Env) error {
 	return table.Flush()
 }
 
-func (c *KeyListCmd) online(ctx context.Context, do func(client.Key)) error {
+func (c *keyListCmd) online(ctx context.Context, do func(client.Key)) error {
 	api, err := newClient(c.ClientSettings, c.Organization)
 	if err != nil {
 		return err
@@ -254,15 +254,15 @@ func orDash(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// KeyRevokeCmd revokes one key.
-type KeyRevokeCmd struct {
+// keyRevokeCmd revokes one key.
+type keyRevokeCmd struct {
 	keyTarget `embed:""`
 	ID        string `arg:"" help:"The key's id, as key list shows it."`
 	Force     bool   `help:"Revoke even the last admin key, or the last key with the operator right."`
 }
 
 // Run revokes the key.
-func (c *KeyRevokeCmd) Run(ctx context.Context, env *Env) error {
+func (c *keyRevokeCmd) Run(ctx context.Context, env *Env) error {
 	if c.Data != "" {
 		return c.offline(ctx, env, func(all *keys.Store, organization string) error {
 			_, err := all.RevokeKey(ctx, organization, c.ID, keys.Revocation{Actor: offlineActor, Operator: true, Force: c.Force})

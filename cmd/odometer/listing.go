@@ -8,21 +8,21 @@ import (
 	"odometer/client"
 )
 
-// ListingCmd says what organizations may report to marketplaces.
-type ListingCmd struct {
-	List   ListingListCmd   `cmd:"" help:"Print what an organization may report."`
-	Allow  ListingAllowCmd  `cmd:"" help:"Allow an organization to report listings. The key needs the operator right."`
-	Forbid ListingForbidCmd `cmd:"" help:"Forbid an organization to report listings. The key needs the operator right."`
+// listingCmd says what organizations may report to marketplaces.
+type listingCmd struct {
+	List   listingListCmd   `cmd:"" help:"Print what an organization may report."`
+	Allow  listingAllowCmd  `cmd:"" help:"Allow an organization to report listings. The key needs the operator right."`
+	Forbid listingForbidCmd `cmd:"" help:"Forbid an organization to report listings. The key needs the operator right."`
 }
 
-// ListingListCmd prints what an organization may report.
-type ListingListCmd struct {
+// listingListCmd prints what an organization may report.
+type listingListCmd struct {
 	ClientSettings `embed:""`
 	Organization   string `required:"" placeholder:"ID" help:"The organization."`
 }
 
 // Run prints it.
-func (c *ListingListCmd) Run(ctx context.Context, env *Env) error {
+func (c *listingListCmd) Run(ctx context.Context, env *Env) error {
 	api, err := newClient(c.ClientSettings, "")
 	if err != nil {
 		return err
@@ -71,13 +71,13 @@ func (c *listingChange) run(ctx context.Context, env *Env, change func(have []cl
 	return printListings(env, now)
 }
 
-// ListingAllowCmd lets an organization report listings.
-type ListingAllowCmd struct {
+// listingAllowCmd lets an organization report listings.
+type listingAllowCmd struct {
 	listingChange `embed:""`
 }
 
 // Run allows them and prints what the organization may report then.
-func (c *ListingAllowCmd) Run(ctx context.Context, env *Env) error {
+func (c *listingAllowCmd) Run(ctx context.Context, env *Env) error {
 	return c.run(ctx, env, func(have []client.Listing) []client.Listing {
 		for _, l := range c.Listings {
 			have = append(have, client.Listing{Partner: c.Partner, Listing: l})
@@ -86,13 +86,13 @@ func (c *ListingAllowCmd) Run(ctx context.Context, env *Env) error {
 	})
 }
 
-// ListingForbidCmd takes listings away from an organization.
-type ListingForbidCmd struct {
+// listingForbidCmd takes listings away from an organization.
+type listingForbidCmd struct {
 	listingChange `embed:""`
 }
 
 // Run takes them away and prints what the organization may report then.
-func (c *ListingForbidCmd) Run(ctx context.Context, env *Env) error {
+func (c *listingForbidCmd) Run(ctx context.Context, env *Env) error {
 	return c.run(ctx, env, func(have []client.Listing) []client.Listing {
 		return slices.DeleteFunc(have, func(l client.Listing) bool { return l.Partner == c.Partner && slices.Contains(c.Listings, l.Listing) })
 	})

@@ -12,8 +12,8 @@ import (
 	"odometer/internal/loadgen"
 )
 
-// LoadCmd measures a running server.
-type LoadCmd struct {
+// loadCmd measures a running server.
+type loadCmd struct {
 	ClientSettings `embed:""`
 	Organization   string        `placeholder:"ID" help:"Send as this organization. The key needs the operator right."`
 	Profile        string        `default:"batch-1000" help:"One of ${profiles}, surfaces."`
@@ -31,7 +31,7 @@ type LoadCmd struct {
 }
 
 // Help says what the figures mean.
-func (c *LoadCmd) Help() string {
+func (c *loadCmd) Help() string {
 	var b strings.Builder
 	b.WriteString("Creates three meters of its own (COUNT, SUM, PERCENTILE of 5-minute rates; by customer, service and region). Sends events to them over " +
 		"plain HTTP. Then compares the server's totals with what it sent, exactly, for each meter. Exit code 3 if they differ. Profiles:\n\n")
@@ -44,7 +44,7 @@ func (c *LoadCmd) Help() string {
 }
 
 // Run sends the load and prints one table.
-func (c *LoadCmd) Run(ctx context.Context, env *Env) error {
+func (c *loadCmd) Run(ctx context.Context, env *Env) error {
 	run, err := c.newRun(env)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (c *LoadCmd) Run(ctx context.Context, env *Env) error {
 	return c.finish(env, report)
 }
 
-func (c *LoadCmd) newRun(env *Env) (*loadgen.Run, error) {
+func (c *loadCmd) newRun(env *Env) (*loadgen.Run, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "http" || u.Host == "" {
 		return nil, usageErrorf("url %q: load speaks plain http only, like http://127.0.0.1:8080", c.URL)
@@ -109,7 +109,7 @@ func (c *LoadCmd) newRun(env *Env) (*loadgen.Run, error) {
 }
 
 // resend sends part of a saved run again.
-func (c *LoadCmd) resend(ctx context.Context, env *Env, run *loadgen.Run) error {
+func (c *loadCmd) resend(ctx context.Context, env *Env, run *loadgen.Run) error {
 	text, err := os.ReadFile(c.Resend)
 	if err != nil {
 		return usageErrorf("%v", err)
@@ -125,7 +125,7 @@ func (c *LoadCmd) resend(ctx context.Context, env *Env, run *loadgen.Run) error 
 	return c.finish(env, report)
 }
 
-func (c *LoadCmd) finish(env *Env, report *loadgen.Report) error {
+func (c *loadCmd) finish(env *Env, report *loadgen.Report) error {
 	if err := printLoad(env.Stdout, report, c.JSON); err != nil {
 		return err
 	}

@@ -17,40 +17,40 @@ import (
 	"odometer/internal/store/records"
 )
 
-// ReporterSettings say whether usage is reported to marketplaces.
-type ReporterSettings struct {
+// reporterSettings say whether usage is reported to marketplaces.
+type reporterSettings struct {
 	Enabled   bool          `default:"false" setting:"" help:"Report usage to marketplaces every hour."`
 	AWSWindow time.Duration `name:"aws-window" default:"23h30m" setting:"" help:"Age from which an hour is no longer sent to AWS. Set 5h30m if the account has the older limit."`
 	Timeout   time.Duration `default:"30s" setting:"" help:"Time limit of one call to a marketplace."`
 }
 
-// MarketplaceSettings say how the marketplaces are reached.
-type MarketplaceSettings struct {
-	AWS   AWSSettings   `embed:"" prefix:"aws."`
-	Azure AzureSettings `embed:"" prefix:"azure."`
-	GCP   GCPSettings   `embed:"" prefix:"gcp."`
+// marketplaceSettings say how the marketplaces are reached.
+type marketplaceSettings struct {
+	AWS   awsSettings   `embed:"" prefix:"aws."`
+	Azure azureSettings `embed:"" prefix:"azure."`
+	GCP   gcpSettings   `embed:"" prefix:"gcp."`
 }
 
-// AWSSettings are those of AWS Marketplace.
-type AWSSettings struct {
+// awsSettings are those of AWS Marketplace.
+type awsSettings struct {
 	Endpoint    string `placeholder:"URL" setting:"" help:"Address of the AWS metering service. Empty: AWS's own address in each region."`
 	Credentials string `placeholder:"FILE" setting:"" secret:"" help:"ACCESS_KEY_ID:SECRET_ACCESS_KEY of the seller's account, or a file that holds it. Empty: nothing is sent to AWS; if marketplace.aws.endpoint is set, requests are sent there, signed with placeholder credentials."`
 }
 
-// AzureSettings are those of Azure Marketplace.
-type AzureSettings struct {
+// azureSettings are those of Azure Marketplace.
+type azureSettings struct {
 	Endpoint    string `placeholder:"URL" setting:"" help:"Address of the Azure metering service. Empty: Microsoft's."`
 	Credentials string `placeholder:"FILE" setting:"" secret:"" help:"TENANT:CLIENT_ID:CLIENT_SECRET of the app registered with the offer, or a file that holds it. Empty: nothing is sent to Azure; if marketplace.azure.endpoint is set, requests are sent there with a placeholder token."`
 }
 
-// GCPSettings are those of Google Cloud Marketplace.
-type GCPSettings struct {
+// gcpSettings are those of Google Cloud Marketplace.
+type gcpSettings struct {
 	Endpoint    string `placeholder:"URL" setting:"" help:"Address of the Service Control API. Empty: Google's."`
 	Credentials string `placeholder:"FILE" setting:"" secret:"" help:"File with a service account's key in JSON. Empty: nothing is sent to GCP; if marketplace.gcp.endpoint is set, requests are sent there without authentication."`
 }
 
 // senders makes a sender for each marketplace that is set up.
-func (m *MarketplaceSettings) senders(getenv func(string) string, timeout time.Duration) (map[string]sender.Sender, error) {
+func (m *marketplaceSettings) senders(getenv func(string) string, timeout time.Duration) (map[string]sender.Sender, error) {
 	client := &http.Client{Timeout: timeout}
 	out := map[string]sender.Sender{}
 	if m.AWS.Endpoint != "" || m.AWS.Credentials != "" {
@@ -86,7 +86,7 @@ func (m *MarketplaceSettings) senders(getenv func(string) string, timeout time.D
 const authorityVariable = "AZURE_AUTHORITY_HOST"
 
 // token asks Microsoft Entra for tokens.
-func (a *AzureSettings) token(getenv func(string) string, client *http.Client) (sender.TokenSource, error) {
+func (a *azureSettings) token(getenv func(string) string, client *http.Client) (sender.TokenSource, error) {
 	if a.Credentials == "" {
 		return func(context.Context, bool) (string, error) { return "none", nil }, nil
 	}
@@ -107,7 +107,7 @@ func (a *AzureSettings) token(getenv func(string) string, client *http.Client) (
 
 // sender makes the sender to Google. Its client is one of its own: several
 // calls are in flight, and a connection that died in silence is found.
-func (g *GCPSettings) sender(timeout time.Duration) (*sender.GCP, error) {
+func (g *gcpSettings) sender(timeout time.Duration) (*sender.GCP, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
 	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 31 * time.Second}

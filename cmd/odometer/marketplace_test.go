@@ -34,7 +34,7 @@ func TestCredentialsOfMarketplaces(t *testing.T) {
 		{"no tenant", "", "a/b:app:s3cret", "", "", "marketplace.azure.credentials: want TENANT"},
 		{"plain authority", "", "tenant:app:s3cret", "", "http://login.example.com/", "marketplace.azure.credentials: the authority"},
 	} {
-		m := MarketplaceSettings{Azure: AzureSettings{Credentials: c.azure}, GCP: GCPSettings{Credentials: c.gcp, Endpoint: c.endpoint}}
+		m := marketplaceSettings{Azure: azureSettings{Credentials: c.azure}, GCP: gcpSettings{Credentials: c.gcp, Endpoint: c.endpoint}}
 		senders, err := m.senders(func(name string) string { return map[string]string{"AZURE_AUTHORITY_HOST": c.authority}[name] }, time.Second)
 		switch {
 		case c.want == "" && (err != nil || senders[catalog.PartnerGCP] == nil || senders[catalog.PartnerAzure] == nil || senders[catalog.PartnerAWS] != nil):

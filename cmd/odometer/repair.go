@@ -10,8 +10,8 @@ import (
 	"odometer/internal/ledger"
 )
 
-// RepairCmd shows what damage has stopped and lets it go on where the log can be read again.
-type RepairCmd struct {
+// repairCmd shows what damage has stopped and lets it go on where the log can be read again.
+type repairCmd struct {
 	CatalogSettings `embed:""`
 
 	Data   string `required:"" placeholder:"DIR" help:"The data directory. No server may be using it."`
@@ -19,13 +19,13 @@ type RepairCmd struct {
 }
 
 // Help says what is repaired, and what cannot be.
-func (c *RepairCmd) Help() string {
+func (c *repairCmd) Help() string {
 	return "A block that fails its checksum stops its organization. Once all blocks of the organization can be read again (the disk was repaired, the file put back), " +
 		"this folds the whole log anew, and the organization is served again. The log is not changed. Exit code 3 if a block still cannot be read: restore a backup."
 }
 
 // Run shows the stops and clears those whose reason is gone.
-func (c *RepairCmd) Run(ctx context.Context, env *Env) error {
+func (c *repairCmd) Run(ctx context.Context, env *Env) error {
 	release, err := claimData(c.Data)
 	if err != nil {
 		return err
@@ -60,12 +60,12 @@ func (c *RepairCmd) Run(ctx context.Context, env *Env) error {
 	return nil
 }
 
-func (c *RepairCmd) ledger(ctx context.Context, env *Env) (*stores, error) {
+func (c *repairCmd) ledger(ctx context.Context, env *Env) (*stores, error) {
 	logger := slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	return openLedger(ctx, c.Data, c.CatalogSettings, ledger.DefaultLimits(), env, logger, sayDamage(logger))
 }
 
-func (c *RepairCmd) stops(ctx context.Context, env *Env) ([]ledger.Stop, error) {
+func (c *repairCmd) stops(ctx context.Context, env *Env) ([]ledger.Stop, error) {
 	s, err := c.ledger(ctx, env)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (c *RepairCmd) stops(ctx context.Context, env *Env) ([]ledger.Stop, error) 
 }
 
 // refold folds the log anew and says who is served again.
-func (c *RepairCmd) refold(ctx context.Context, env *Env) error {
+func (c *repairCmd) refold(ctx context.Context, env *Env) error {
 	done, err := ledger.Refold(filepath.Join(c.Data, ledgerFolder))
 	if err != nil {
 		return err

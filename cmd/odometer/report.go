@@ -10,16 +10,16 @@ import (
 	"odometer/client"
 )
 
-// ReportCmd reports to marketplaces by hand.
-type ReportCmd struct {
-	Run       ReportRunCmd       `cmd:"" default:"withargs" help:"Report one hour of one entitlement now."`
-	Reconcile ReportReconcileCmd `cmd:"" help:"Let the reporter work again after a restore, and send again what is frozen."`
-	Stuck     ReportStuckCmd     `cmd:"" help:"Print what is not reported, why, and until when it can be reported."`
-	Resolve   ReportResolveCmd   `cmd:"" help:"Decide what becomes of a parked or refused dimension of a report."`
+// reportCmd reports to marketplaces by hand.
+type reportCmd struct {
+	Run       reportRunCmd       `cmd:"" default:"withargs" help:"Report one hour of one entitlement now."`
+	Reconcile reportReconcileCmd `cmd:"" help:"Let the reporter work again after a restore, and send again what is frozen."`
+	Stuck     reportStuckCmd     `cmd:"" help:"Print what is not reported, why, and until when it can be reported."`
+	Resolve   reportResolveCmd   `cmd:"" help:"Decide what becomes of a parked or refused dimension of a report."`
 }
 
-// ReportRunCmd reports one hour of one entitlement.
-type ReportRunCmd struct {
+// reportRunCmd reports one hour of one entitlement.
+type reportRunCmd struct {
 	ClientSettings `embed:""`
 	Organization   string `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
 	Entitlement    string `required:"" placeholder:"ID" help:"The entitlement."`
@@ -28,12 +28,12 @@ type ReportRunCmd struct {
 }
 
 // Help says what happens to an hour that was reported.
-func (c *ReportRunCmd) Help() string {
+func (c *reportRunCmd) Help() string {
 	return "Freezes what is unreported for the hour. Sends again what is already frozen, as it was. Nothing is billed twice."
 }
 
 // Run reports and prints where the usage went.
-func (c *ReportRunCmd) Run(ctx context.Context, env *Env) error {
+func (c *reportRunCmd) Run(ctx context.Context, env *Env) error {
 	hour, err := time.Parse(time.RFC3339, c.Hour)
 	if err != nil {
 		return usageErrorf("--hour %q: want RFC 3339, like 2026-11-01T10:00:00Z", c.Hour)
@@ -89,23 +89,23 @@ func (c *stuckTarget) print(ctx context.Context, env *Env, ask func(*client.Clie
 	return printStuck(env.Stdout, stuck)
 }
 
-// ReportReconcileCmd ends the pause after a restore.
-type ReportReconcileCmd struct {
+// reportReconcileCmd ends the pause after a restore.
+type reportReconcileCmd struct {
 	stuckTarget `embed:""`
 }
 
 // Run reconciles and prints what is stuck.
-func (c *ReportReconcileCmd) Run(ctx context.Context, env *Env) error {
+func (c *reportReconcileCmd) Run(ctx context.Context, env *Env) error {
 	return c.print(ctx, env, (*client.Client).ReconcileReports)
 }
 
-// ReportStuckCmd prints what is not reported.
-type ReportStuckCmd struct {
+// reportStuckCmd prints what is not reported.
+type reportStuckCmd struct {
 	stuckTarget `embed:""`
 }
 
 // Run prints it.
-func (c *ReportStuckCmd) Run(ctx context.Context, env *Env) error {
+func (c *reportStuckCmd) Run(ctx context.Context, env *Env) error {
 	return c.print(ctx, env, (*client.Client).StuckReports)
 }
 
@@ -145,8 +145,8 @@ func printStuck(w io.Writer, s client.StuckReports) error {
 	return nil
 }
 
-// ReportResolveCmd ends a parked or refused dimension.
-type ReportResolveCmd struct {
+// reportResolveCmd ends a parked or refused dimension.
+type reportResolveCmd struct {
 	ClientSettings `embed:""`
 	Organization   string `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
 	Report         string `required:"" placeholder:"ID" help:"The report."`
@@ -155,7 +155,7 @@ type ReportResolveCmd struct {
 }
 
 // Run resolves it.
-func (c *ReportResolveCmd) Run(ctx context.Context, env *Env) error {
+func (c *reportResolveCmd) Run(ctx context.Context, env *Env) error {
 	api, err := newClient(c.ClientSettings, c.Organization)
 	if err != nil {
 		return err

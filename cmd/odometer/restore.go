@@ -16,19 +16,19 @@ import (
 // what was on its way then.
 const repostMargin = time.Hour
 
-// RestoreCmd makes a data directory of a backup.
-type RestoreCmd struct {
+// restoreCmd makes a data directory of a backup.
+type restoreCmd struct {
 	From string `arg:"" help:"The backup: its directory, its .tar file, or - for a tar stream on standard input."`
 	Data string `required:"" placeholder:"DIR" help:"The data directory to make. It must be empty, or not exist."`
 }
 
 // Help says what the directory is good for.
-func (c *RestoreCmd) Help() string {
+func (c *restoreCmd) Help() string {
 	return "Checks every file against the backup's manifest. The data directory appears only when all of it is there. Keys are those of the backup."
 }
 
 // Run restores and prints what was restored.
-func (c *RestoreCmd) Run(ctx context.Context, env *Env) error {
+func (c *restoreCmd) Run(ctx context.Context, env *Env) error {
 	stream, err := c.open(env)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (c *RestoreCmd) Run(ctx context.Context, env *Env) error {
 // readyCatalogue keeps what was reported after the backup from being reported
 // again, and has usage posted again that was reported while the backup was
 // made: the ledger was copied before the catalogue. A catalogue in PostgreSQL was not restored by us: rebind does it there.
-func (c *RestoreCmd) readyCatalogue(ctx context.Context, env *Env, made time.Time) error {
+func (c *restoreCmd) readyCatalogue(ctx context.Context, env *Env, made time.Time) error {
 	if _, err := os.Stat(catalogPath(c.Data)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (c *RestoreCmd) readyCatalogue(ctx context.Context, env *Env, made time.Tim
 	return errors.Join(pauseReporters(ctx, records), records.RepostGroups(ctx, made.Add(-repostMargin)), store.Close())
 }
 
-func (c *RestoreCmd) open(env *Env) (io.ReadCloser, error) {
+func (c *restoreCmd) open(env *Env) (io.ReadCloser, error) {
 	if c.From == "-" {
 		return io.NopCloser(env.Stdin), nil
 	}

@@ -27,27 +27,27 @@ type CLI struct {
 	ConfigFile  string           `name:"config" placeholder:"FILE" setting:"" help:"Read settings from a YAML file."`
 	ShowVersion kong.VersionFlag `name:"version" short:"V" help:"Print the version."`
 
-	Serve                ServeCmd                `cmd:"" help:"Run the server."`
-	Demo                 DemoCmd                 `cmd:"" help:"Try everything on two months of made-up usage."`
-	Ingest               IngestCmd               `cmd:"" help:"Send usage from files: access logs, CSV, NDJSON."`
-	Apply                ApplyCmd                `cmd:"" help:"Make the catalog what files say: meters, products, customers, contracts."`
-	Catalog              CatalogCmd              `cmd:"" help:"Print the catalog as one YAML document, which apply accepts."`
-	Usage                UsageCmd                `cmd:"" help:"Print the usage of a meter, or of products."`
-	Key                  KeyCmd                  `cmd:"" help:"Create, list and revoke keys."`
-	Verify               VerifyCmd               `cmd:"" help:"Check a data directory against its log."`
-	Repair               RepairCmd               `cmd:"" help:"Show which organizations damage has stopped, and let them go on if their data can be read again."`
-	Backup               BackupCmd               `cmd:"" help:"Take a consistent copy of a data directory."`
-	Restore              RestoreCmd              `cmd:"" help:"Make a data directory from a backup."`
-	Rebind               RebindCmd               `cmd:"" help:"Give a catalog in PostgreSQL to a restored data directory."`
-	Listing              ListingCmd              `cmd:"" help:"Allow, forbid and list what organizations may report to marketplaces."`
-	Report               ReportCmd               `cmd:"" help:"Report usage to marketplaces by hand, and see what is stuck."`
-	Sign                 SignCmd                 `cmd:"" help:"Sign a request to Akamai's API, for curl."`
-	SimulateMarketplaces SimulateMarketplacesCmd `cmd:"" help:"Simulate the AWS, Azure and GCP marketplaces, for trials."`
-	Load                 LoadCmd                 `cmd:"" help:"Send load to a running server, and measure it."`
-	Config               ConfigCmd               `cmd:"" help:"Print the effective settings and where each came from."`
-	Version              VersionCmd              `cmd:"" help:"Print the version."`
-	Completion           CompletionCmd           `cmd:"" help:"Print a shell script that completes commands and flags."`
-	Help                 HelpCmd                 `cmd:"" help:"Explain a command and its flags."`
+	Serve                serveCmd                `cmd:"" help:"Run the server."`
+	Demo                 demoCmd                 `cmd:"" help:"Try everything on two months of made-up usage."`
+	Ingest               ingestCmd               `cmd:"" help:"Send usage from files: access logs, CSV, NDJSON."`
+	Apply                applyCmd                `cmd:"" help:"Make the catalog what files say: meters, products, customers, contracts."`
+	Catalog              catalogCmd              `cmd:"" help:"Print the catalog as one YAML document, which apply accepts."`
+	Usage                usageCmd                `cmd:"" help:"Print the usage of a meter, or of products."`
+	Key                  keyCmd                  `cmd:"" help:"Create, list and revoke keys."`
+	Verify               verifyCmd               `cmd:"" help:"Check a data directory against its log."`
+	Repair               repairCmd               `cmd:"" help:"Show which organizations damage has stopped, and let them go on if their data can be read again."`
+	Backup               backupCmd               `cmd:"" help:"Take a consistent copy of a data directory."`
+	Restore              restoreCmd              `cmd:"" help:"Make a data directory from a backup."`
+	Rebind               rebindCmd               `cmd:"" help:"Give a catalog in PostgreSQL to a restored data directory."`
+	Listing              listingCmd              `cmd:"" help:"Allow, forbid and list what organizations may report to marketplaces."`
+	Report               reportCmd               `cmd:"" help:"Report usage to marketplaces by hand, and see what is stuck."`
+	Sign                 signCmd                 `cmd:"" help:"Sign a request to Akamai's API, for curl."`
+	SimulateMarketplaces simulateMarketplacesCmd `cmd:"" help:"Simulate the AWS, Azure and GCP marketplaces, for trials."`
+	Load                 loadCmd                 `cmd:"" help:"Send load to a running server, and measure it."`
+	Config               configCmd               `cmd:"" help:"Print the effective settings and where each came from."`
+	Version              versionCmd              `cmd:"" help:"Print the version."`
+	Completion           completionCmd           `cmd:"" help:"Print a shell script that completes commands and flags."`
+	Help                 helpCmd                 `cmd:"" help:"Explain a command and its flags."`
 }
 
 // ClientSettings say which running server a command talks to, and as whom.

@@ -8,13 +8,13 @@ import (
 	"runtime/debug"
 )
 
-// ServeCmd runs a server until it is told to stop.
-type ServeCmd struct {
+// serveCmd runs a server until it is told to stop.
+type serveCmd struct {
 	ServerSettings `embed:""`
 }
 
 // Help says what is printed where.
-func (c *ServeCmd) Help() string {
+func (c *serveCmd) Help() string {
 	return "Prints `listening: URL` on standard output once it is ready. On a fresh data directory it prints the first admin key before that: on a terminal " +
 		"`admin key: odo_...`, only this once; otherwise `admin key file: FILE`, a file that only its owner can read, " +
 		"so that no log keeps the key. The log goes to standard error. SIGTERM or SIGINT stops the server after the requests in progress. SIGHUP makes it read its certificates again."
@@ -26,18 +26,18 @@ func (c *ServeCmd) Help() string {
 const gcPercent = 50
 
 // Validate implements kong.Validatable.
-func (c *ServeCmd) Validate() error {
+func (c *serveCmd) Validate() error {
 	return errors.Join(refuseZeros("checkpoint.", c.Checkpoint), refuseZeros("limits.", c.Limits), c.ServerSettings.Validate())
 }
 
 // Run serves until ctx ends.
-func (c *ServeCmd) Run(ctx context.Context, env *Env) error {
+func (c *serveCmd) Run(ctx context.Context, env *Env) error {
 	if env.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	hangups, stop := env.hangups()
 	defer stop()
-	server, err := StartServer(ctx, env, c.ServerSettings)
+	server, err := startServer(ctx, env, c.ServerSettings)
 	if err != nil {
 		return err
 	}

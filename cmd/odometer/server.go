@@ -120,9 +120,9 @@ func dieBecause(logger *slog.Logger) func(string) {
 	}
 }
 
-// StartServer wires the whole server together and returns when it is ready to
+// startServer wires the whole server together and returns when it is ready to
 // serve. ctx bounds only the start; Close ends the server.
-func StartServer(ctx context.Context, env *Env, settings ServerSettings) (*Server, error) {
+func startServer(ctx context.Context, env *Env, settings ServerSettings) (*Server, error) {
 	s := &Server{settings: settings, logger: settings.logger(env.Stderr), done: make(chan struct{}), metrics: httpserver.NewMetrics()}
 	if err := refuseBackup(settings.Data); err != nil {
 		return nil, err

@@ -42,25 +42,25 @@ type ServerSettings struct {
 	LogFormat     string `enum:"text,json" default:"text" setting:"" help:"Form of the log on standard error: text or json."`
 	LogLevel      string `enum:"debug,info,warn,error" default:"info" setting:"" help:"Lowest level that is logged: debug, info, warn or error."`
 
-	Checkpoint CheckpointSettings `embed:"" prefix:"checkpoint."`
-	Limits     LimitSettings      `embed:"" prefix:"limits."`
+	Checkpoint checkpointSettings `embed:"" prefix:"checkpoint."`
+	Limits     limitSettings      `embed:"" prefix:"limits."`
 
-	Periods      PeriodSettings       `embed:"" prefix:"periods."`
-	ThousandEyes ThousandEyesSettings `embed:"" prefix:"thousandeyes."`
+	Periods      periodSettings       `embed:"" prefix:"periods."`
+	ThousandEyes thousandEyesSettings `embed:"" prefix:"thousandeyes."`
 
-	Reporter    ReporterSettings    `embed:"" prefix:"reporter."`
-	Marketplace MarketplaceSettings `embed:"" prefix:"marketplace."`
+	Reporter    reporterSettings    `embed:"" prefix:"reporter."`
+	Marketplace marketplaceSettings `embed:"" prefix:"marketplace."`
 }
 
-// CheckpointSettings say when folded state is written; whichever comes first.
-type CheckpointSettings struct {
+// checkpointSettings say when folded state is written; whichever comes first.
+type checkpointSettings struct {
 	Events int           `default:"1000000" setting:"" help:"Checkpoint after this many events."`
 	Bytes  byteSize      `default:"64MiB" setting:"" help:"Checkpoint after this many bytes of log."`
 	Every  time.Duration `default:"30s" setting:"" help:"Checkpoint after this time, if anything is new."`
 }
 
-// LimitSettings bound what is taken in and held.
-type LimitSettings struct {
+// limitSettings bound what is taken in and held.
+type limitSettings struct {
 	BodyBytes             byteSize      `default:"16MiB" setting:"" help:"Maximum size of a request body as sent."`
 	DecompressedBytes     byteSize      `default:"64MiB" setting:"" help:"Maximum size of a request body after decompression (gzip or zstd)."`
 	BodiesInFlight        byteSize      `default:"160MiB" setting:"" help:"Maximum bytes of all request bodies held at once, shared by organization and key. Beyond it the answer is 429."`
@@ -90,13 +90,13 @@ type LimitSettings struct {
 	KeyRequests int           `default:"0" setting:"" help:"Maximum number of native API requests of one key in a minute. Beyond it the answer is 429. 0 is no limit."`
 }
 
-// PeriodSettings say when months are closed.
-type PeriodSettings struct {
+// periodSettings say when months are closed.
+type periodSettings struct {
 	CloseAfterDays int `default:"0" setting:"" help:"Close each customer's months for ever, this many days after they end. 0 is never."`
 }
 
-// ThousandEyesSettings are those of the ThousandEyes surface.
-type ThousandEyesSettings struct {
+// thousandEyesSettings are those of the ThousandEyes surface.
+type thousandEyesSettings struct {
 	RateLimit int `default:"240" setting:"" help:"Maximum number of ThousandEyes requests of one customer in a minute. 0 is no limit."`
 }
 

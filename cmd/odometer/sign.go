@@ -16,8 +16,8 @@ import (
 	"odometer/internal/surface/akamai/edgegrid"
 )
 
-// SignCmd signs a request as EdgeGrid clients do, for curl.
-type SignCmd struct {
+// signCmd signs a request as EdgeGrid clients do, for curl.
+type signCmd struct {
 	URL     string `arg:"" help:"The URL of the request."`
 	EdgeRC  string `name:"edgerc" default:"~/.edgerc" help:"File with the credential: client_token, access_token and client_secret."`
 	Section string `default:"default" help:"Section of that file."`
@@ -25,13 +25,13 @@ type SignCmd struct {
 }
 
 // Help shows how it is used.
-func (c *SignCmd) Help() string {
+func (c *signCmd) Help() string {
 	return "Prints the header of a GET request to Akamai's API, which is good for 30 seconds and once:\n\n" +
 		"    curl -H \"$(odometer sign URL)\" URL"
 }
 
 // Run prints the header.
-func (c *SignCmd) Run(env *Env) error {
+func (c *signCmd) Run(env *Env) error {
 	scheme, host, target, err := whatCurlSends(c.URL)
 	if err != nil {
 		return err

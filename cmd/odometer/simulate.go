@@ -10,8 +10,8 @@ import (
 	"odometer/internal/marketplace/simulator"
 )
 
-// SimulateMarketplacesCmd serves the three marketplaces on one address.
-type SimulateMarketplacesCmd struct {
+// simulateMarketplacesCmd serves the three marketplaces on one address.
+type simulateMarketplacesCmd struct {
 	Listen string `default:"127.0.0.1:0" help:"Address to listen on. Port 0 is any free port."`
 	Seed   uint64 `help:"Seed of the random faults."`
 
@@ -25,12 +25,12 @@ type SimulateMarketplacesCmd struct {
 }
 
 // Help says what else it answers.
-func (c *SimulateMarketplacesCmd) Help() string {
+func (c *simulateMarketplacesCmd) Help() string {
 	return "Give its address to the server as marketplace.aws.endpoint, marketplace.azure.endpoint and marketplace.gcp.endpoint. GET /simulator/ledger shows what was accepted."
 }
 
 // Run serves until it is interrupted.
-func (c *SimulateMarketplacesCmd) Run(ctx context.Context, env *Env) error {
+func (c *simulateMarketplacesCmd) Run(ctx context.Context, env *Env) error {
 	sim := simulator.New(simulator.Options{Clock: env.Clock, Seed: c.Seed})
 	for _, cloud := range []string{simulator.AWS, simulator.Azure, simulator.GCP} {
 		sim.SetFaults(cloud, simulator.Faults{Throttle: c.Throttle, Error: c.Error, Drop: c.Drop, ErrorAfter: c.ErrorAfter, Partial: c.Partial,

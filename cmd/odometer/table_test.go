@@ -39,7 +39,7 @@ func TestUsageTexts(t *testing.T) {
 		"csv":   "start,end,'=x,y,value,clipped\n2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,'=1+1,\x1b[2J\ta,-2,false\n",
 	} {
 		var out bytes.Buffer
-		w := (&UsageCmd{Format: format, GroupBy: []string{"=x", "y"}}).writer(&out)
+		w := (&usageCmd{Format: format, GroupBy: []string{"=x", "y"}}).writer(&out)
 		if err := w.row(row); err != nil {
 			t.Fatal(err)
 		}

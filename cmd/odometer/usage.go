@@ -15,8 +15,8 @@ import (
 	"odometer/internal/meter"
 )
 
-// UsageCmd asks a running server for a meter's usage, or for customers' usage of products.
-type UsageCmd struct {
+// usageCmd asks a running server for a meter's usage, or for customers' usage of products.
+type usageCmd struct {
 	ClientSettings `embed:""`
 	Organization   string   `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
 	Meter          string   `arg:"" optional:"" help:"Key of the meter. Leave it out, and give --customer or another flag marked Products, for usage by product, with late-arriving usage of closed months."`
@@ -38,7 +38,7 @@ type UsageCmd struct {
 }
 
 // Run prints the rows and, for a table, the total.
-func (c *UsageCmd) Run(ctx context.Context, env *Env) error {
+func (c *usageCmd) Run(ctx context.Context, env *Env) error {
 	query, err := c.query(env.Clock())
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (c *UsageCmd) Run(ctx context.Context, env *Env) error {
 	}
 }
 
-func (c *UsageCmd) query(now time.Time) (client.UsageQuery, error) {
+func (c *usageCmd) query(now time.Time) (client.UsageQuery, error) {
 	zone, err := meter.LoadZone(c.TZ)
 	if err != nil {
 		return client.UsageQuery{}, usageErrorf("--tz: %v", err)
@@ -127,7 +127,7 @@ type usageWriter interface {
 	end(*client.Usage) error
 }
 
-func (c *UsageCmd) writer(w io.Writer) usageWriter {
+func (c *usageCmd) writer(w io.Writer) usageWriter {
 	switch c.Format {
 	case "csv":
 		return &csvUsage{w: csv.NewWriter(w), groups: c.GroupBy}

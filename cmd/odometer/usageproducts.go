@@ -14,7 +14,7 @@ import (
 )
 
 // products says whether the question is one of products: no meter is named.
-func (c *UsageCmd) products() (bool, error) {
+func (c *usageCmd) products() (bool, error) {
 	asked := len(c.Customer) > 0 || c.Product != "" || c.UsageType != "" || c.Contract != "" || c.Service != ""
 	if c.Meter == "" && !asked {
 		return false, usageErrorf("expected \"<meter>\", or --customer, --product, --usage-type, --contract or --service for usage of products")
@@ -32,7 +32,7 @@ func (c *UsageCmd) products() (bool, error) {
 }
 
 // runProducts prints product usage.
-func (c *UsageCmd) runProducts(ctx context.Context, env *Env, q client.UsageQuery) error {
+func (c *usageCmd) runProducts(ctx context.Context, env *Env, q client.UsageQuery) error {
 	api, err := newClient(c.ClientSettings, c.Organization)
 	if err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 	"odometer/internal/metering"
 )
 
-// VerifyCmd checks that what a data directory answers is what its log says.
-type VerifyCmd struct {
+// verifyCmd checks that what a data directory answers is what its log says.
+type verifyCmd struct {
 	CatalogSettings `embed:""`
 
 	Data   string   `required:"" placeholder:"DIR" help:"The data directory. No server may be using it."`
@@ -23,13 +23,13 @@ type VerifyCmd struct {
 }
 
 // Help says what is checked.
-func (c *VerifyCmd) Help() string {
+func (c *verifyCmd) Help() string {
 	return "Reads the whole log with separate code. Judges every event anew by sorting identities, and adds up every meter one event at a time. Then " +
 		"compares the result with the index and the totals. Exit code 3 if anything differs or is damaged. To check a running server, verify a restored backup of it."
 }
 
 // Run verifies and prints the report.
-func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
+func (c *verifyCmd) Run(ctx context.Context, env *Env) error {
 	data, err := openAtRest(ctx, env, c.Data, c.CatalogSettings)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (c *VerifyCmd) Run(ctx context.Context, env *Env) error {
 }
 
 // checkCatalog reads the whole catalogue, also one in PostgreSQL if it is named.
-func (c *VerifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, report *verify.Report) (err error) {
+func (c *verifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, report *verify.Report) (err error) {
 	store := data.catalog
 	if store == nil && c.Catalog == "" {
 		report.Skipped = append(report.Skipped, "the catalogue, which is in PostgreSQL: name it with --catalog")

@@ -16,11 +16,11 @@ const release = "0.1.0"
 // without its flags (go run, go build, go install) is of the newest release.
 var version = release
 
-// VersionCmd prints which build this is, and of which release its time zones are.
-type VersionCmd struct{}
+// versionCmd prints which build this is, and of which release its time zones are.
+type versionCmd struct{}
 
 // Run prints one line.
-func (c *VersionCmd) Run(env *Env) error {
+func (c *versionCmd) Run(env *Env) error {
 	_, err := fmt.Fprintln(env.Stdout, versionLine())
 	return err
 }

@@ -133,7 +133,7 @@ func Start(t testing.TB, w World) *Server {
 	args := append([]string{"serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0"}, w.Flags...)
 	if w.TLS != nil {
 		args = append(args, "--tls-cert", w.TLS.Cert, "--tls-key", w.TLS.Key)
-		s.http = w.TLS.Client()
+		s.http = w.TLS.client()
 		t.Cleanup(s.http.CloseIdleConnections)
 	}
 	s.serve(t, path, args)

@@ -58,8 +58,8 @@ func NewTLS(t testing.TB) *TLS {
 	return &TLS{write("ca.pem", "CERTIFICATE", root), write("cert.pem", "CERTIFICATE", leaf), write("key.pem", "PRIVATE KEY", keyBytes), pool}
 }
 
-// Client returns an HTTP client that trusts the authority and no other.
-func (c *TLS) Client() *http.Client {
+// client returns an HTTP client that trusts the authority and no other.
+func (c *TLS) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.roots}}}
 }
 

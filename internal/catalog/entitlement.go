@@ -10,7 +10,7 @@ const (
 // The states of an entitlement.
 const (
 	EntitlementActive    = "active"
-	EntitlementSuspended = "suspended"
+	entitlementSuspended = "suspended"
 	EntitlementCancelled = "cancelled"
 )
 

@@ -239,7 +239,7 @@ func (v *validator) entitlements(entitlements []Entitlement, kept map[string]boo
 		v.text(at+".customer", e.Customer)
 		v.text(at+".product", e.Product)
 		v.oneOf(at+".partner", e.Partner, PartnerAWS, PartnerAzure, PartnerGCP)
-		v.oneOf(at+".status", e.Status, EntitlementActive, EntitlementSuspended, EntitlementCancelled)
+		v.oneOf(at+".status", e.Status, EntitlementActive, entitlementSuspended, EntitlementCancelled)
 		if e.Starts.IsZero() {
 			v.problems.add(at+".starts", isRequired)
 		}

@@ -9,7 +9,7 @@ import (
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	s := start(t, Options{MetricsAccess: MetricsOpen}, Route{Method: "GET", Path: "/m/{key}", Public: true, Handle: func(x *Exchange) error { return x.text("x") }})
+	s := start(t, Options{MetricsAccess: metricsOpen}, Route{Method: "GET", Path: "/m/{key}", Public: true, Handle: func(x *Exchange) error { return x.text("x") }})
 	for i := range 3 {
 		send(t, s, "GET", fmt.Sprintf("/m/%d", i), nil)
 		send(t, s, "GET", fmt.Sprintf("/scan/%d", i), nil)
@@ -30,7 +30,7 @@ func TestMetrics(t *testing.T) {
 
 func TestMetricsAccess(t *testing.T) {
 	t.Parallel()
-	for access, want := range map[MetricsAccess]int{"": 401, MetricsOperator: 401, MetricsOpen: 200} {
+	for access, want := range map[MetricsAccess]int{"": 401, metricsOperator: 401, metricsOpen: 200} {
 		s := start(t, Options{MetricsAccess: access})
 		if resp, _ := send(t, s, "GET", "/metrics", nil); resp.StatusCode != want {
 			t.Errorf("%q, without a key: %d, want %d", access, resp.StatusCode, want)

@@ -189,7 +189,7 @@ func TestBearer(t *testing.T) {
 
 func TestStartingAnswersHealthOnly(t *testing.T) {
 	t.Parallel()
-	s := start(t, Options{MetricsAccess: MetricsOpen}, Route{Method: "GET", Path: "/x", Public: true, Handle: func(x *Exchange) error { return x.text("x") }})
+	s := start(t, Options{MetricsAccess: metricsOpen}, Route{Method: "GET", Path: "/x", Public: true, Handle: func(x *Exchange) error { return x.text("x") }})
 	s.service.Store(nil)
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/metrics": 200, "/x": 503, "/unknown": 503} {
 		if resp, text := send(t, s, "GET", path, nil); resp.StatusCode != want {
@@ -201,7 +201,7 @@ func TestStartingAnswersHealthOnly(t *testing.T) {
 func TestPanicIsRecovered(t *testing.T) {
 	t.Parallel()
 	var log fixedtest.Buffer
-	s := start(t, Options{MetricsAccess: MetricsOpen, Logger: slog.New(slog.NewTextHandler(&log, nil))},
+	s := start(t, Options{MetricsAccess: metricsOpen, Logger: slog.New(slog.NewTextHandler(&log, nil))},
 		Route{Method: "GET", Path: "/before", Public: true, Handle: func(*Exchange) error { panic("SECRET") }},
 		Route{Method: "POST", Path: "/after", Public: true, Handle: func(x *Exchange) error {
 			_ = x.JSON(200, []byte(`{"half":`))

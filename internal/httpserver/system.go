@@ -17,8 +17,8 @@ type MetricsAccess string
 // The settings of MetricsAccess. Nothing is open by itself, not even on
 // loopback: a proxy on the same machine makes loopback public.
 const (
-	MetricsOperator MetricsAccess = "operator" // a key with the operator right (the default)
-	MetricsOpen     MetricsAccess = "open"     // anyone who can connect
+	metricsOperator MetricsAccess = "operator" // a key with the operator right (the default)
+	metricsOpen     MetricsAccess = "open"     // anyone who can connect
 )
 
 const systemName = "system"
@@ -54,7 +54,7 @@ func (x *Exchange) text(body string) error {
 }
 
 func (s *Server) metricsPage(x *Exchange) error {
-	if s.access != MetricsOpen {
+	if s.access != metricsOpen {
 		service := s.service.Load()
 		if service == nil {
 			return errStarting

@@ -47,8 +47,8 @@ type Pos struct {
 	Chain  Chain `json:"chain"`  // of everything before it
 }
 
-// MaxOffset is the greatest offset that an id can hold: 256 TiB.
-const MaxOffset = 1<<48 - 1
+// maxOffset is the greatest offset that an id can hold: 256 TiB.
+const maxOffset = 1<<48 - 1
 
 // ID returns the id of the record that starts at offset and whose last line
 // leaves the chain at end: a version 8 UUID (RFC 9562) of the offset in 48

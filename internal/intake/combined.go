@@ -19,11 +19,11 @@ import (
 // runtime put before the line; parseCombined has the grammar. Text stays as the log has it, escapes
 // included, so that sums by path agree with what awk shows on the same file.
 type CombinedDecoder struct {
-	// Type is the event type; DefaultAccessType if empty.
+	// Type is the event type; defaultAccessType if empty.
 	Type string
 	// Subject is the subject of every event, if not empty.
 	Subject string
-	// SubjectField names the field to take the subject from instead; one of SubjectFields.
+	// SubjectField names the field to take the subject from instead; one of subjectFields.
 	SubjectField string
 	// AllowEmptySubject takes lines whose SubjectField is empty; they count for
 	// no customer. Otherwise they are rejected.
@@ -35,19 +35,19 @@ func emptySubject(where string) error {
 	return fmt.Errorf("the customer is empty: %s has none; --allow-empty-subject counts such lines for no customer", where)
 }
 
-// DefaultAccessType is the event type of access log lines.
-const DefaultAccessType = "http.access"
+// defaultAccessType is the event type of access log lines.
+const defaultAccessType = "http.access"
 
-// SubjectFields are the fields of an access log that can name the customer.
-var SubjectFields = []string{"user", "host", "client", "path", "referer", "user_agent"}
+// subjectFields are the fields of an access log that can name the customer.
+var subjectFields = []string{"user", "host", "client", "path", "referer", "user_agent"}
 
 // Validate says whether the settings make sense.
 func (d *CombinedDecoder) Validate() error {
 	if d.Subject != "" && d.SubjectField != "" {
 		return errors.New("give a subject or a subject field, not both")
 	}
-	if d.SubjectField != "" && !slices.Contains(SubjectFields, d.SubjectField) {
-		return fmt.Errorf("subject field %q is not one of %s", d.SubjectField, strings.Join(SubjectFields, ", "))
+	if d.SubjectField != "" && !slices.Contains(subjectFields, d.SubjectField) {
+		return fmt.Errorf("subject field %q is not one of %s", d.SubjectField, strings.Join(subjectFields, ", "))
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func (d *CombinedDecoder) Fingerprint() string {
 
 func (d *CombinedDecoder) eventType() string {
 	if d.Type == "" {
-		return DefaultAccessType
+		return defaultAccessType
 	}
 	return d.Type
 }

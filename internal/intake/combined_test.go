@@ -90,7 +90,7 @@ func TestCombinedLines(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := decode(t, event)
-			if got.ID != "i" || got.Source != "s" || got.Type != DefaultAccessType || got.Subject != nil {
+			if got.ID != "i" || got.Source != "s" || got.Type != defaultAccessType || got.Subject != nil {
 				t.Errorf("got %s", event)
 			}
 			if got.Time != test.time {

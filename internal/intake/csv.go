@@ -34,7 +34,7 @@ type CSVDecoder struct {
 	Source string
 	// Comma separates fields; ',' if zero.
 	Comma byte
-	// Time is how times are written: TimeText (the default), TimeUnix or TimeUnixMilli.
+	// Time is how times are written: timeText (the default), timeUnix or timeUnixMilli.
 	Time TimeFormat
 	// Zone is the zone of times that name none; without it they are rejected.
 	Zone *time.Location
@@ -54,9 +54,9 @@ type TimeFormat string
 
 // The time formats.
 const (
-	TimeText      TimeFormat = "text"    // RFC 3339, or "2006-01-02 15:04:05" with or without fraction and zone
-	TimeUnix      TimeFormat = "unix"    // seconds since 1970, with or without fraction
-	TimeUnixMilli TimeFormat = "unix-ms" // milliseconds since 1970
+	timeText      TimeFormat = "text"    // RFC 3339, or "2006-01-02 15:04:05" with or without fraction and zone
+	timeUnix      TimeFormat = "unix"    // seconds since 1970, with or without fraction
+	timeUnixMilli TimeFormat = "unix-ms" // milliseconds since 1970
 )
 
 // column is where one part of an event comes from.
@@ -95,7 +95,7 @@ func (d *CSVDecoder) Validate() error {
 		}
 	}
 	switch d.Time {
-	case "", TimeText, TimeUnix, TimeUnixMilli:
+	case "", timeText, timeUnix, timeUnixMilli:
 		return nil
 	}
 	return fmt.Errorf("time format %q is not text, unix or unix-ms", d.Time)
@@ -346,9 +346,9 @@ func (d *CSVDecoder) continues(inside bool, line []byte) bool {
 
 func (d *CSVDecoder) parseTime(text []byte) (time.Time, error) {
 	switch d.Time {
-	case TimeUnix:
+	case timeUnix:
 		return parseUnix(text, 9)
-	case TimeUnixMilli:
+	case timeUnixMilli:
 		return parseUnix(text, 6)
 	}
 	s := string(text)

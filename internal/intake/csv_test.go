@@ -60,9 +60,9 @@ func TestCSVMapping(t *testing.T) {
 			[]string{`1 s t  2025-01-02T03:04:05Z {"a":"007","b":"1e5","c":"-0","d":-0.5,"e":0.1,"f":12345678901234567890123456.123456789012,"g":"1234567890123456789012345678","h":"1."}`}},
 		{"semicolons, byte order mark", CSVDecoder{Type: "t", Source: "s", Comma: ';'}, "\xef\xbb\xbfid;time;a,b\n1;2025-01-02T03:04:05Z;1,5\n",
 			[]string{`1 s t  2025-01-02T03:04:05Z {"a,b":"1,5"}`}},
-		{"seconds", CSVDecoder{Type: "t", Source: "s", Time: TimeUnix}, "id,time\n1,1700000000.000000001\n2,-1\n",
+		{"seconds", CSVDecoder{Type: "t", Source: "s", Time: timeUnix}, "id,time\n1,1700000000.000000001\n2,-1\n",
 			[]string{`1 s t  2023-11-14T22:13:20.000000001Z {}`, `line 3: time "-1" is not a time since 1970`}},
-		{"milliseconds", CSVDecoder{Type: "t", Source: "s", Time: TimeUnixMilli}, "id,time\n1,1700000000123.5\n2,1.1234567\n",
+		{"milliseconds", CSVDecoder{Type: "t", Source: "s", Time: timeUnixMilli}, "id,time\n1,1700000000123.5\n2,1.1234567\n",
 			[]string{`1 s t  2023-11-14T22:13:20.1235Z {}`, `line 3: time "1.1234567" is not a time since 1970`}},
 		{"no zone", CSVDecoder{Type: "t", Source: "s"}, "id,time\n1,2025-01-02 03:04:05\n2,yesterday\n",
 			[]string{`line 2: time "2025-01-02 03:04:05" has no zone; give --tz`, `line 3: time "yesterday" is not like 2006-01-02T15:04:05Z`}},
@@ -132,10 +132,10 @@ func TestCSVRecordLimit(t *testing.T) {
 		return text + strings.Repeat("y", n-len(text)-1) + "\"\n"
 	}
 	d := func() *CSVDecoder { return &CSVDecoder{Type: "t", Source: "s"} }
-	if got := readCSV(t, d(), head+record(MaxLineBytes), false); len(got) != 1 || strings.HasPrefix(got[0], "line") {
+	if got := readCSV(t, d(), head+record(maxLineBytes), false); len(got) != 1 || strings.HasPrefix(got[0], "line") {
 		t.Errorf("at the limit: %.80q", got)
 	}
-	got := readCSV(t, d(), head+record(MaxLineBytes+1)+"3,2025-01-02T03:04:05Z,ok\n", false)
+	got := readCSV(t, d(), head+record(maxLineBytes+1)+"3,2025-01-02T03:04:05Z,ok\n", false)
 	if len(got) != 3 || !strings.Contains(got[0], "never closed") || !strings.HasPrefix(got[2], "3 ") {
 		t.Errorf("past the limit: %.80q", got)
 	}

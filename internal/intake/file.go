@@ -107,10 +107,10 @@ func (f *File) BytesRead() int64 { return f.read.Load() }
 // Close closes the file.
 func (f *File) Close() error { return f.f.Close() }
 
-// Reader returns a reader of the uncompressed stream from an offset. At most
+// reader returns a reader of the uncompressed stream from an offset. At most
 // one may be in use; it ends where the file ends when that is reached. Close
 // frees the decompressor, not the file.
-func (f *File) Reader(offset int64) (io.ReadCloser, error) {
+func (f *File) reader(offset int64) (io.ReadCloser, error) {
 	if f.compressed == "" {
 		f.read.Store(offset)
 		var r io.Reader = &fileReader{f: f, at: offset}
@@ -180,10 +180,10 @@ func unpack(r io.Reader, magic []byte) (io.ReadCloser, error) {
 	}{lines, closer}, nil
 }
 
-// tail returns a hash of the text before the offset, at most TailBytes of it;
+// tail returns a hash of the text before the offset, at most tailBytes of it;
 // only for files that are not compressed.
 func (f *File) tail(offset int64) (string, error) {
-	n := min(offset, TailBytes)
+	n := min(offset, tailBytes)
 	text := make([]byte, n)
 	if _, err := f.f.ReadAt(text, offset-n); err != nil {
 		return "", fmt.Errorf("%s: %w", f.Path, err)

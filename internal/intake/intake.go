@@ -23,18 +23,18 @@ import (
 
 // Named limits of this package.
 const (
-	// MaxLineBytes is the longest line, and the longest CSV record, that is
+	// maxLineBytes is the longest line, and the longest CSV record, that is
 	// decoded. A longer one is rejected; the rest of the file goes on.
-	MaxLineBytes = 1 << 20
-	// HeadLines is how many first lines of a stream the state remembers one by
+	maxLineBytes = 1 << 20
+	// headLines is how many first lines of a stream the state remembers one by
 	// one. Two streams that start alike are told apart within these lines.
-	HeadLines = 64
-	// MaxStreams is how many streams with one and the same first line the state
+	headLines = 64
+	// maxStreams is how many streams with one and the same first line the state
 	// remembers; the one not touched for longest is forgotten first.
-	MaxStreams = 256
-	// TailBytes is how much text before the resume point is compared before
+	maxStreams = 256
+	// tailBytes is how much text before the resume point is compared before
 	// reading goes on in a file that is still in its place.
-	TailBytes = 4096
+	tailBytes = 4096
 )
 
 // Format names how the lines of a file are read.

@@ -112,7 +112,7 @@ func TestTwoLogsThatStartAlike(t *testing.T) {
 	a, b := twoLogs(t, 3)
 	f := logFeed(t)
 	f.check(t, a, counts{Accepted: 103, Kind: Fresh})
-	f.check(t, b, counts{Accepted: 53, Kind: Forked})
+	f.check(t, b, counts{Accepted: 53, Kind: forked})
 	f.reopen(t).check(t, b, counts{Kind: Resumed})
 	f.check(t, a, counts{Kind: Resumed})
 	compress(t, b, b+".gz")
@@ -125,8 +125,8 @@ func TestTwoLogsThatStartAlike(t *testing.T) {
 	intaketest.Write(t, c, intaketest.AccessLines(0, 3)+intaketest.AccessLines(200, 210)+intaketest.AccessLines(900, 910))
 	f.forget(t)
 	f.check(t, a, counts{Duplicates: 103, Kind: Fresh})
-	f.check(t, b+".gz", counts{Duplicates: 53, Kind: Forked})
-	f.check(t, c, counts{Accepted: 23, Kind: Forked})
+	f.check(t, b+".gz", counts{Duplicates: 53, Kind: forked})
+	f.check(t, c, counts{Accepted: 23, Kind: forked})
 	f.check(t, c, counts{Kind: Resumed})
 	f.forget(t).check(t, c, counts{Duplicates: 23, Kind: Fresh})
 }
@@ -139,7 +139,7 @@ func TestInterruptedFork(t *testing.T) {
 	f.check(t, a, counts{Accepted: 130, Kind: Fresh})
 	dies := *f
 	dies.stop, dies.commitAt = 10, 4
-	dies.check(t, b, counts{Accepted: 10, Kind: Forked})
+	dies.check(t, b, counts{Accepted: 10, Kind: forked})
 	f.reopen(t).check(t, b, counts{Accepted: 70, Duplicates: 2, Kind: Resumed})
 }
 
@@ -152,7 +152,7 @@ func TestKilledBeforeTheFirstCommit(t *testing.T) {
 	dies := *f
 	dies.stop = 2
 	dies.check(t, a, counts{Accepted: 2, Kind: Fresh})
-	f.reopen(t).check(t, b, counts{Accepted: 53, Kind: Forked})
+	f.reopen(t).check(t, b, counts{Accepted: 53, Kind: forked})
 	f.reopen(t).check(t, a, counts{Accepted: 101, Duplicates: 2, Kind: Resumed})
 }
 
@@ -168,7 +168,7 @@ func TestKilledWithinTheSharedLines(t *testing.T) {
 	dies.check(t, path, counts{Accepted: 3, Kind: Fresh})
 	intaketest.Write(t, path+".1", read(t, path))
 	intaketest.Write(t, path, intaketest.AccessLines(0, 3)+intaketest.AccessLines(200, 210)) // the same inode
-	f.reopen(t).check(t, path, counts{Accepted: 13, Kind: Forked})
+	f.reopen(t).check(t, path, counts{Accepted: 13, Kind: forked})
 	f.check(t, path+".1", counts{Accepted: 100, Duplicates: 1, Kind: Resumed})
 }
 
@@ -183,9 +183,9 @@ func TestOneLogWithinAnother(t *testing.T) {
 	f.check(t, a, counts{Accepted: 2, Kind: Fresh})
 	intaketest.Write(t, b, intaketest.AccessLines(0, 2)+intaketest.AccessLines(200, 210))
 	f.check(t, b, counts{Accepted: 10, Kind: Resumed})
-	f.check(t, a, counts{Kind: Held})
+	f.check(t, a, counts{Kind: held})
 	appendTo(t, a, intaketest.AccessLines(100, 110))
-	f.check(t, a, counts{Accepted: 12, Kind: Forked})
+	f.check(t, a, counts{Accepted: 12, Kind: forked})
 	f.check(t, b, counts{Kind: Resumed})
 }
 
@@ -198,10 +198,10 @@ func TestCopyTruncateSameFirstLine(t *testing.T) {
 	intaketest.Write(t, path, intaketest.AccessLines(0, 2)) // the same inode, shorter
 	// It may be a copy that is being written again, or a new log: nothing is
 	// sent, and it is said.
-	f.reopen(t).check(t, path, counts{Kind: Held})
+	f.reopen(t).check(t, path, counts{Kind: held})
 	f.check(t, path+".1", counts{Kind: Resumed})
 	appendTo(t, path, intaketest.AccessLines(50, 60)) // now it is clear
-	f.reopen(t).check(t, path, counts{Accepted: 12, Kind: Forked})
+	f.reopen(t).check(t, path, counts{Accepted: 12, Kind: forked})
 	f.check(t, path, counts{Kind: Resumed})
 	f.check(t, path+".1", counts{Kind: Resumed})
 	appendTo(t, path, intaketest.AccessLines(60, 61))
@@ -213,7 +213,7 @@ func TestTruncatedAndGrownPastTheOldSize(t *testing.T) {
 	t.Parallel()
 	f, path := readLog(t, 10)
 	intaketest.Write(t, path, intaketest.AccessLines(0, 1)+intaketest.AccessLines(70, 100))
-	f.check(t, path, counts{Accepted: 31, Kind: Forked})
+	f.check(t, path, counts{Accepted: 31, Kind: forked})
 }
 
 // TestCopiedAgain copies a growing log over its earlier copy, as scp does.
@@ -221,7 +221,7 @@ func TestCopiedAgain(t *testing.T) {
 	t.Parallel()
 	f, path := readLog(t, 40)
 	intaketest.Write(t, path, intaketest.AccessLines(0, 25)) // half of it is there
-	f.check(t, path, counts{Kind: Held})
+	f.check(t, path, counts{Kind: held})
 	intaketest.Write(t, path, intaketest.AccessLines(0, 60))
 	f.check(t, path, counts{Accepted: 20, Kind: Resumed})
 }
@@ -236,16 +236,16 @@ func TestCopies(t *testing.T) {
 	intaketest.Write(t, other, intaketest.AccessLines(0, 200))
 	f.check(t, other, counts{Kind: Resumed})
 	// An older copy: the server decides, and would count what is not there.
-	intaketest.Write(t, other, intaketest.AccessLines(0, HeadLines+1))
-	f.check(t, other, counts{Duplicates: HeadLines + 1, Kind: Again})
+	intaketest.Write(t, other, intaketest.AccessLines(0, headLines+1))
+	f.check(t, other, counts{Duplicates: headLines + 1, Kind: Again})
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
 	// One that is short enough to be the start of another log.
 	f.forget(t).check(t, path, counts{Duplicates: 200, Kind: Fresh})
-	intaketest.Write(t, other, intaketest.AccessLines(0, HeadLines))
-	f.check(t, other, counts{Kind: Held})
-	f.forget(t).check(t, other, counts{Duplicates: HeadLines, Kind: Fresh})
+	intaketest.Write(t, other, intaketest.AccessLines(0, headLines))
+	f.check(t, other, counts{Kind: held})
+	f.forget(t).check(t, other, counts{Duplicates: headLines, Kind: Fresh})
 }
 
 // TestEdited changes one line of a counted file, at and past the last line
@@ -257,11 +257,11 @@ func TestEdited(t *testing.T) {
 		policy Policy
 		want   counts
 	}{
-		{HeadLines, Policy{Fork: true}, counts{Accepted: 200, Kind: Forked}},
-		{HeadLines + 1, Policy{Fork: true}, counts{Kind: Refused}},
-		{HeadLines + 1, Policy{Fork: true, Edit: true}, counts{Accepted: 200 - HeadLines, Duplicates: HeadLines, Kind: Again}},
-		{HeadLines, Policy{}, counts{Kind: Refused}},
-		{2, Policy{}, counts{Kind: Refused}},
+		{headLines, Policy{Fork: true}, counts{Accepted: 200, Kind: forked}},
+		{headLines + 1, Policy{Fork: true}, counts{Kind: refused}},
+		{headLines + 1, Policy{Fork: true, Edit: true}, counts{Accepted: 200 - headLines, Duplicates: headLines, Kind: Again}},
+		{headLines, Policy{}, counts{Kind: refused}},
+		{2, Policy{}, counts{Kind: refused}},
 	} {
 		path := filepath.Join(t.TempDir(), "access.log")
 		f := logFeed(t)
@@ -270,7 +270,7 @@ func TestEdited(t *testing.T) {
 		intaketest.Write(t, path, intaketest.AccessLines(0, test.line-1)+intaketest.AccessLine(1000+test.line)+intaketest.AccessLines(test.line, 200))
 		f.policy = test.policy
 		f.check(t, path, test.want)
-		if test.want.Kind != Refused {
+		if test.want.Kind != refused {
 			f.reopen(t).check(t, path, counts{Kind: Resumed})
 		}
 	}
@@ -280,8 +280,8 @@ func TestEdited(t *testing.T) {
 func TestEditedWithinALine(t *testing.T) {
 	t.Parallel()
 	f, path := readLog(t, 90)
-	intaketest.Write(t, path+".new", intaketest.AccessLines(0, HeadLines)+intaketest.AccessLine(80)+intaketest.AccessLines(HeadLines+1, 90))
-	f.check(t, path+".new", counts{Kind: Refused})
+	intaketest.Write(t, path+".new", intaketest.AccessLines(0, headLines)+intaketest.AccessLine(80)+intaketest.AccessLines(headLines+1, 90))
+	f.check(t, path+".new", counts{Kind: refused})
 }
 
 // TestCompressedFileGrows writes a compressed file in two parts.
@@ -302,7 +302,7 @@ func TestCompressedFileGrows(t *testing.T) {
 	intaketest.Write(t, filepath.Join(dir, "c"), intaketest.AccessLines(0, 1)+intaketest.AccessLines(300, 400))
 	compress(t, filepath.Join(dir, "c"), second)
 	intaketest.Write(t, both, read(t, second)) // the same inode, another log
-	f.check(t, both, counts{Accepted: 101, Kind: Forked})
+	f.check(t, both, counts{Accepted: 101, Kind: forked})
 }
 
 func TestTablesOfOneHeader(t *testing.T) {
@@ -328,7 +328,7 @@ func TestTablesOfOneHeader(t *testing.T) {
 	intaketest.Write(t, monday, table(1, 2, 3, 6)) // exported again with one more row
 	f.reopen(t).check(t, monday, counts{Accepted: 1, Kind: Resumed})
 	intaketest.Write(t, monday, table(1, 3, 2, 6)) // in another order
-	f.check(t, monday, counts{Kind: Refused})
+	f.check(t, monday, counts{Kind: refused})
 }
 
 func TestEventsWithTheirOwnIDs(t *testing.T) {
@@ -393,18 +393,18 @@ func TestCompressedFileEndsEarly(t *testing.T) {
 func TestStreamsLimit(t *testing.T) {
 	t.Parallel()
 	var l Lineage
-	for i := range MaxStreams {
-		l.add(&Stream{Path: fmt.Sprint(i), Updated: time.Unix(int64((i+7)%MaxStreams), 0)})
+	for i := range maxStreams {
+		l.add(&Stream{Path: fmt.Sprint(i), Updated: time.Unix(int64((i+7)%maxStreams), 0)})
 	}
-	oldest := MaxStreams - 7
+	oldest := maxStreams - 7
 	has := func(name string) bool {
 		return slices.ContainsFunc(l.Streams, func(s *Stream) bool { return s.Path == name })
 	}
-	if len(l.Streams) != MaxStreams || !has(fmt.Sprint(oldest)) {
+	if len(l.Streams) != maxStreams || !has(fmt.Sprint(oldest)) {
 		t.Fatalf("%d streams at the limit", len(l.Streams))
 	}
 	l.add(&Stream{Path: "new"})
-	if len(l.Streams) != MaxStreams || has(fmt.Sprint(oldest)) || !has("new") {
+	if len(l.Streams) != maxStreams || has(fmt.Sprint(oldest)) || !has("new") {
 		t.Errorf("%d streams past the limit", len(l.Streams))
 	}
 }

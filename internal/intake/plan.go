@@ -18,16 +18,16 @@ const (
 	Fresh   Kind = "fresh"   // an unknown stream: read from the start
 	Resumed Kind = "resumed" // a known stream: read on from where it was left
 	Again   Kind = "again"   // read from the start; the server tells what it has
-	Forked  Kind = "forked"  // starts like a known stream, then differs: another stream, read from the start
-	Held    Kind = "held"    // all of it could be the start of a known stream: nothing is sent until that is clear
-	Refused Kind = "refused" // differs from what was counted, and it is not clear whether it was edited
+	forked  Kind = "forked"  // starts like a known stream, then differs: another stream, read from the start
+	held    Kind = "held"    // all of it could be the start of a known stream: nothing is sent until that is clear
+	refused Kind = "refused" // differs from what was counted, and it is not clear whether it was edited
 )
 
 // Plan says where reading a file starts and how its lines are named.
 type Plan struct {
 	Kind   Kind
 	Start  Pos
-	Stream *Stream // what to advance; nil if Held or Refused
+	Stream *Stream // what to advance; nil if held or refused
 	Probe  bool    // ask the server first whether it has what Stream.Probes say
 	Note   string  // what the user should know, if not empty
 
@@ -37,7 +37,7 @@ type Plan struct {
 // Policy says what to do with text that differs from what was counted under
 // the same first lines.
 type Policy struct {
-	// Fork counts a file that differs within the first HeadLines lines as another
+	// Fork counts a file that differs within the first headLines lines as another
 	// stream. Right for logs, which are only ever appended to.
 	Fork bool
 	// Edit sends a file that differs later on; what differs, and all lines after
@@ -58,12 +58,12 @@ type Options struct {
 // waits at the end of the file, if anything does. With final a record needs no
 // newline at the end of the file to be whole.
 func First(f *File, d Decoder, final bool) (Pos, *Waiting, error) {
-	r, err := f.Reader(0)
+	r, err := f.reader(0)
 	if err != nil {
 		return Pos{}, nil, unpacked(err)
 	}
 	defer r.Close()
-	records := NewRecords(NewScanner(r, Pos{}), d, final)
+	records := newRecords(newScanner(r, Pos{}), d, final)
 	for header := d.HasHeader(); ; header = false {
 		record, err := records.Next()
 		if err != nil {
@@ -105,13 +105,13 @@ func unpacked(err error) error {
 // FirstLines returns up to DetectLines lines of a file that are not blank, for
 // Detect; io.EOF if there is none.
 func FirstLines(f *File) ([][]byte, error) {
-	r, err := f.Reader(0)
+	r, err := f.reader(0)
 	if err != nil {
 		return nil, unpacked(err)
 	}
 	defer func() { _ = r.Close() }()
 	var lines [][]byte
-	for records := NewRecords(NewScanner(r, Pos{}), NDJSONDecoder{}, true); len(lines) < DetectLines; {
+	for records := newRecords(newScanner(r, Pos{}), NDJSONDecoder{}, true); len(lines) < DetectLines; {
 		record, err := records.Next()
 		if err != nil {
 			if len(lines) > 0 && errors.Is(early(err), io.EOF) {
@@ -200,13 +200,13 @@ type comparison struct {
 // compare reads the file from the start for as long as it is like any stream.
 func compare(ctx context.Context, f *File, l *Lineage) (comparison, error) {
 	var c comparison
-	r, err := f.Reader(0)
+	r, err := f.reader(0)
 	if err != nil {
 		return c, err
 	}
 	defer r.Close()
 	active := append([]*Stream(nil), l.Streams...)
-	scanner := NewScanner(r, Pos{})
+	scanner := newScanner(r, Pos{})
 	for len(active) > 0 {
 		line, err := scanner.Next()
 		if errors.Is(err, io.EOF) || err == nil && line.Partial {
@@ -285,7 +285,7 @@ func (p Plan) fresh(opt Options, kind Kind, fork *Fork, note string) Plan {
 func (p Plan) differs(c comparison, opt Options) Plan {
 	switch {
 	case c.prefix != nil && c.lines <= int64(len(c.prefix.Head)):
-		p.Kind = Held
+		p.Kind = held
 		p.Note = fmt.Sprintf("its %d lines are also the first lines of %s, of which %d are counted: nothing is sent before it is "+
 			"clear whether this is a copy or another log (--source NAME counts it as another one)", c.lines, c.prefix.Path, c.prefix.Pos.Line)
 		return p
@@ -294,17 +294,17 @@ func (p Plan) differs(c comparison, opt Options) Plan {
 	case c.edited != nil && opt.Policy.Edit:
 		return p.fresh(opt, Again, nil, fmt.Sprintf("begins like %s and then differs from what was counted: lines that differ are counted", c.edited.Path))
 	case c.edited != nil:
-		p.Kind = Refused
+		p.Kind = refused
 		p.Note = fmt.Sprintf("its first %d lines or more are those of %s, then it differs from what was counted: it seems edited; nothing is sent "+
-			"(--rewritten=count counts what differs, --source NAME all of it)", HeadLines, c.edited.Path)
+			"(--rewritten=count counts what differs, --source NAME all of it)", headLines, c.edited.Path)
 		return p
 	case !opt.Policy.Fork:
-		p.Kind = Refused
+		p.Kind = refused
 		p.Note = fmt.Sprintf("its first %d lines were counted before, line %d differs: it seems edited or made anew; nothing is sent "+
 			"(--rewritten=count counts all of it as another file)", c.shared, c.shared+1)
 		return p
 	}
-	return p.fresh(opt, Forked, &Fork{Shared: c.shared, Key: c.key},
+	return p.fresh(opt, forked, &Fork{Shared: c.shared, Key: c.key},
 		fmt.Sprintf("its first %d lines are also those of a log counted before, line %d differs: counted as another log", c.shared, c.shared+1))
 }
 
@@ -318,7 +318,7 @@ func (p *Plan) Forget() {
 // Progress is what was acknowledged since the plan was made.
 type Progress struct {
 	Pos    Pos
-	Head   []Mark // from the Reader, at or past Pos
+	Head   []Mark // from the reader, at or past Pos
 	Probes []Probe
 	Whole  bool // Pos is the end of the file
 	Now    time.Time
@@ -333,13 +333,13 @@ func (p *Plan) Announce(f *File, now time.Time) (bool, error) {
 	if p.known() {
 		return false, nil
 	}
-	from, err := f.Reader(0)
+	from, err := f.reader(0)
 	if err != nil {
 		return false, err
 	}
 	defer from.Close()
 	p.Stream.Path, p.Stream.Stat, p.Stream.Updated = f.Path, f.Stat, now.UTC()
-	for scanner := NewScanner(from, Pos{}); len(p.Stream.Head) < HeadLines; {
+	for scanner := newScanner(from, Pos{}); len(p.Stream.Head) < headLines; {
 		line, err := scanner.Next()
 		if err != nil || line.Partial {
 			break // what is wrong with the file is found again when it is read
@@ -357,7 +357,7 @@ func (p *Plan) Commit(f *File, g Progress, mapping string) error {
 		p.lineage.add(s)
 	}
 	for _, mark := range g.Head {
-		if mark.Offset <= g.Pos.Offset && len(s.Head) < HeadLines && (len(s.Head) == 0 || s.Head[len(s.Head)-1].Offset < mark.Offset) {
+		if mark.Offset <= g.Pos.Offset && len(s.Head) < headLines && (len(s.Head) == 0 || s.Head[len(s.Head)-1].Offset < mark.Offset) {
 			s.Head = append(s.Head, mark)
 		}
 	}

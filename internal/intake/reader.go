@@ -16,9 +16,9 @@ type Item struct {
 	Partial bool   // a last record without its newline, taken because of Final
 }
 
-// Reader reads the events of one stream.
+// reader reads the events of one stream.
 type Reader struct {
-	records *Records
+	records *records
 	decoder Decoder
 	fork    *Fork
 	source  string
@@ -51,11 +51,11 @@ func SourceOf(first Pos) string { return "file:" + LineageKey(first) }
 
 // Read opens the file where the plan says. The decoder must have its header.
 func (p *Plan) Read(f *File, d Decoder, opt ReadOptions) (*Reader, error) {
-	from, err := f.Reader(p.Start.Offset)
+	from, err := f.reader(p.Start.Offset)
 	if err != nil {
 		return nil, err
 	}
-	r := newReader(NewScanner(from, p.Start), d, opt)
+	r := newReader(newScanner(from, p.Start), d, opt)
 	r.fork, r.closer = p.Stream.Fork, from
 	if d.HasHeader() && p.Start == (Pos{}) {
 		if err := r.passHeader(); err != nil {
@@ -69,7 +69,7 @@ func (p *Plan) Read(f *File, d Decoder, opt ReadOptions) (*Reader, error) {
 // ReadStream reads a stream that is no file, such as standard input. It gives
 // the decoder its header. The source must be set if the decoder needs one.
 func ReadStream(from io.Reader, d Decoder, opt ReadOptions) (*Reader, error) {
-	r := newReader(NewScanner(from, Pos{}), d, opt)
+	r := newReader(newScanner(from, Pos{}), d, opt)
 	if d.HasHeader() {
 		record, err := r.records.Next()
 		if errors.Is(err, io.EOF) {
@@ -88,16 +88,16 @@ func ReadStream(from io.Reader, d Decoder, opt ReadOptions) (*Reader, error) {
 	return r, nil
 }
 
-func newReader(s *Scanner, d Decoder, opt ReadOptions) *Reader {
+func newReader(s *scanner, d Decoder, opt ReadOptions) *Reader {
 	r := &Reader{decoder: d, source: opt.Source, final: opt.Final, skip: opt.Skip}
 	// Marks are only appended, never moved: slices of Head stay valid.
-	r.head = make([]Mark, 0, HeadLines)
+	r.head = make([]Mark, 0, headLines)
 	s.each = func(end Pos) {
-		if end.Line <= HeadLines {
+		if end.Line <= headLines {
 			r.head = append(r.head, markOf(end))
 		}
 	}
-	r.records = NewRecords(s, d, opt.Final)
+	r.records = newRecords(s, d, opt.Final)
 	return r
 }
 
@@ -142,8 +142,8 @@ func (r *Reader) Next(dst []byte) (Item, error) {
 
 func (r *Reader) item(dst []byte, record Record) Item {
 	item := Item{Line: record.Start.Line + 1, Start: record.Start, End: record.End, Partial: record.Partial, Err: record.Err}
-	if item.Err == nil && record.Start.Offset > MaxOffset {
-		item.Err = fmt.Errorf("starts past %d bytes", int64(MaxOffset))
+	if item.Err == nil && record.Start.Offset > maxOffset {
+		item.Err = fmt.Errorf("starts past %d bytes", int64(maxOffset))
 	}
 	if item.Err != nil {
 		return item

@@ -18,24 +18,24 @@ type Record struct {
 	Err     error // it cannot be decoded, whatever its text
 }
 
-// Records joins the lines of a Scanner to records and passes over blank lines.
-type Records struct {
-	scanner *Scanner
+// records joins the lines of a scanner to records and passes over blank lines.
+type records struct {
+	scanner *scanner
 	csv     *CSVDecoder // nil: every line is a record
 	final   bool
 	queue   []Line // lines to be looked at again
 	buf     []byte
 }
 
-// NewRecords reads records as the decoder has them. With final the input is
+// newRecords reads records as the decoder has them. With final the input is
 // complete as it is: an open quote at its end is an error, not a record to wait for.
-func NewRecords(s *Scanner, d Decoder, final bool) *Records {
+func newRecords(s *scanner, d Decoder, final bool) *records {
 	csv, _ := d.(*CSVDecoder)
-	return &Records{scanner: s, csv: csv, final: final}
+	return &records{scanner: s, csv: csv, final: final}
 }
 
 // Next returns the next record, or io.EOF.
-func (r *Records) Next() (Record, error) {
+func (r *records) Next() (Record, error) {
 	for {
 		line, err := r.line()
 		if err != nil {
@@ -44,7 +44,7 @@ func (r *Records) Next() (Record, error) {
 		record := Record{Text: line.Text, Start: line.Start, End: line.End, Partial: line.Partial}
 		switch {
 		case line.Long:
-			record.Err = fmt.Errorf("longer than %d bytes", MaxLineBytes)
+			record.Err = fmt.Errorf("longer than %d bytes", maxLineBytes)
 			return record, nil
 		case blank(line.Text):
 			continue
@@ -56,11 +56,11 @@ func (r *Records) Next() (Record, error) {
 }
 
 // waiting describes a record that is partial.
-func (r *Records) waiting(record Record) *Waiting {
+func (r *records) waiting(record Record) *Waiting {
 	return &Waiting{Line: record.Start.Line + 1, Open: record.End.Line > record.Start.Line+1 || record.End == r.scanner.Pos()}
 }
 
-func (r *Records) line() (Line, error) {
+func (r *records) line() (Line, error) {
 	if len(r.queue) > 0 {
 		line := r.queue[0]
 		r.queue = r.queue[1:]
@@ -69,7 +69,7 @@ func (r *Records) line() (Line, error) {
 	return r.scanner.Next()
 }
 
-func (r *Records) ready() bool {
+func (r *records) ready() bool {
 	buffered, _ := r.scanner.r.Peek(r.scanner.r.Buffered())
 	return len(r.queue) > 0 || bytes.IndexByte(buffered, '\n') >= 0
 }
@@ -77,7 +77,7 @@ func (r *Records) ready() bool {
 // join reads on until the quote that is open at the end of the first line is
 // closed. If it never is, only the first line is rejected, and the lines after
 // it are records of their own: one bad quote must not swallow good records.
-func (r *Records) join(first Line) (Record, error) {
+func (r *records) join(first Line) (Record, error) {
 	record := Record{Start: first.Start, End: first.End, Partial: first.Partial}
 	first.Text = slices.Clone(first.Text)
 	r.buf = append(r.buf[:0], first.Text...)
@@ -96,7 +96,7 @@ func (r *Records) join(first Line) (Record, error) {
 		}
 		line.Text = slices.Clone(line.Text)
 		after = append(after, line)
-		if line.Long || len(r.buf)+1+len(line.Text) > MaxLineBytes {
+		if line.Long || len(r.buf)+1+len(line.Text) > maxLineBytes {
 			break
 		}
 		r.buf = append(append(r.buf, '\n'), line.Text...)

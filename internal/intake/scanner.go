@@ -11,7 +11,7 @@ import (
 
 // Line is one line of a stream.
 type Line struct {
-	// Text is without its newline and at most MaxLineBytes long; it is valid until
+	// Text is without its newline and at most maxLineBytes long; it is valid until
 	// the next call of Next. NUL bytes before it are left out: a file that is
 	// truncated under a writer that does not append starts with a hole.
 	Text    []byte
@@ -21,8 +21,8 @@ type Line struct {
 	Partial bool // the input ended before a newline; End counts none
 }
 
-// Scanner splits a stream into lines and keeps the chain hash.
-type Scanner struct {
+// scanner splits a stream into lines and keeps the chain hash.
+type scanner struct {
 	r    *bufio.Reader
 	pos  Pos
 	hash hash.Hash
@@ -31,18 +31,18 @@ type Scanner struct {
 	done bool          // the end was seen; a file that grows meanwhile is for the next reader
 }
 
-// NewScanner reads r, which starts at pos of its stream.
-func NewScanner(r io.Reader, pos Pos) *Scanner {
-	return &Scanner{r: bufio.NewReaderSize(r, 256<<10), pos: pos, hash: sha256.New()}
+// newScanner reads r, which starts at pos of its stream.
+func newScanner(r io.Reader, pos Pos) *scanner {
+	return &scanner{r: bufio.NewReaderSize(r, 256<<10), pos: pos, hash: sha256.New()}
 }
 
 // Pos returns the position after the last complete line.
-func (s *Scanner) Pos() Pos { return s.pos }
+func (s *scanner) Pos() Pos { return s.pos }
 
 // Next returns the next line, or io.EOF. A last line without a newline is
 // returned once, marked Partial, and does not move Pos; its chain is the one
 // it will have when only its newline follows.
-func (s *Scanner) Next() (Line, error) {
+func (s *scanner) Next() (Line, error) {
 	if s.done {
 		return Line{}, io.EOF
 	}
@@ -63,10 +63,10 @@ func (s *Scanner) Next() (Line, error) {
 		if len(s.buf) == 0 && len(part) > 0 && part[0] == 0 {
 			part = bytes.TrimLeft(part, "\x00")
 		}
-		if err == nil && len(s.buf) == 0 && len(part) <= MaxLineBytes {
+		if err == nil && len(s.buf) == 0 && len(part) <= maxLineBytes {
 			line.Text = part // the usual case: no copy
 		} else {
-			keep := min(len(part), MaxLineBytes-len(s.buf))
+			keep := min(len(part), maxLineBytes-len(s.buf))
 			line.Long = line.Long || keep < len(part)
 			s.buf = append(s.buf, part[:keep]...)
 			line.Text = s.buf

@@ -14,7 +14,7 @@ import (
 
 func scan(t *testing.T, r io.Reader, at Pos) (lines []Line, end Pos) {
 	t.Helper()
-	s := NewScanner(r, at)
+	s := newScanner(r, at)
 	for {
 		line, err := s.Next()
 		if errors.Is(err, io.EOF) {
@@ -30,10 +30,10 @@ func scan(t *testing.T, r io.Reader, at Pos) (lines []Line, end Pos) {
 
 func TestScannerLimit(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{MaxLineBytes, MaxLineBytes + 1, 3*MaxLineBytes + 17} {
+	for _, n := range []int{maxLineBytes, maxLineBytes + 1, 3*maxLineBytes + 17} {
 		text := strings.Repeat("x", n) + "\nnext\n"
 		lines, end := scan(t, strings.NewReader(text), Pos{})
-		if len(lines) != 2 || lines[0].Long != (n > MaxLineBytes) || len(lines[0].Text) != MaxLineBytes || string(lines[1].Text) != "next" {
+		if len(lines) != 2 || lines[0].Long != (n > maxLineBytes) || len(lines[0].Text) != maxLineBytes || string(lines[1].Text) != "next" {
 			t.Fatalf("%d bytes: %d lines", n, len(lines))
 		}
 		want := Chain{}.Next([]byte(strings.Repeat("x", n))).Next([]byte("next"))
@@ -47,7 +47,7 @@ func TestScannerLimit(t *testing.T) {
 // goes on writing at its old place.
 func TestScannerHole(t *testing.T) {
 	t.Parallel()
-	hole := strings.Repeat("\x00", 3*MaxLineBytes)
+	hole := strings.Repeat("\x00", 3*maxLineBytes)
 	lines, end := scan(t, strings.NewReader(hole+"first\na\x00b\n"), Pos{})
 	if len(lines) != 2 || lines[0].Long || string(lines[0].Text) != "first" || string(lines[1].Text) != "a\x00b" {
 		t.Fatalf("%d lines: %+v", len(lines), lines)
@@ -98,7 +98,7 @@ func TestIDHoldsOffsetAndChain(t *testing.T) {
 	if id == ID(0x123456789abd, chain) || id == ID(0x123456789abc, chain.Next(nil)) {
 		t.Error("ids of different places are equal")
 	}
-	if got := ID(MaxOffset, chain); !strings.HasPrefix(got, "ffffffff-ffff-8") {
+	if got := ID(maxOffset, chain); !strings.HasPrefix(got, "ffffffff-ffff-8") {
 		t.Errorf("greatest offset: %s", got)
 	}
 }
@@ -128,8 +128,8 @@ func TestDetect(t *testing.T) {
 
 func TestOffsetLimit(t *testing.T) {
 	t.Parallel()
-	for at, want := range map[int64]string{MaxOffset: "", MaxOffset + 1: "starts past 281474976710655 bytes"} {
-		r := newReader(NewScanner(strings.NewReader(intaketest.AccessLine(0)), Pos{Offset: at}), &CombinedDecoder{}, ReadOptions{Source: "s"})
+	for at, want := range map[int64]string{maxOffset: "", maxOffset + 1: "starts past 281474976710655 bytes"} {
+		r := newReader(newScanner(strings.NewReader(intaketest.AccessLine(0)), Pos{Offset: at}), &CombinedDecoder{}, ReadOptions{Source: "s"})
 		item, err := r.Next(nil)
 		if err != nil || (want == "") != (item.Err == nil) || item.Err != nil && item.Err.Error() != want {
 			t.Errorf("offset %d: %v %v", at, err, item.Err)

@@ -56,7 +56,7 @@ const stateVersion = 1
 // add remembers one more stream and forgets the one not touched for longest
 // when there are too many.
 func (l *Lineage) add(s *Stream) {
-	if len(l.Streams) >= MaxStreams {
+	if len(l.Streams) >= maxStreams {
 		oldest := 0
 		for i, other := range l.Streams {
 			if other.Updated.Before(l.Streams[oldest].Updated) {
@@ -68,9 +68,9 @@ func (l *Lineage) add(s *Stream) {
 	l.Streams = append(l.Streams, s)
 }
 
-// MaxSources is how many sources the state remembers for streams with one and
+// maxSources is how many sources the state remembers for streams with one and
 // the same first line; the first one is forgotten first.
-const MaxSources = 64
+const maxSources = 64
 
 // sources is under which names streams with one first line were sent.
 type sources struct {
@@ -100,7 +100,7 @@ func (s *Store) AddSource(target, lineage, source string) error {
 		return nil
 	}
 	known = append(slices.Clone(known), source)
-	known = known[max(0, len(known)-MaxSources):]
+	known = known[max(0, len(known)-maxSources):]
 	key := sourcesKey(target, lineage)
 	s.names[key] = known
 	if s.dir == "" {
@@ -185,7 +185,7 @@ func parseLineage(text []byte, l *Lineage) error {
 		return fmt.Errorf("its version is %d, not %d", read.Version, stateVersion)
 	}
 	for _, s := range read.Streams {
-		if s == nil || s.Pos.Offset < 0 || s.Pos.Offset > MaxOffset || s.Pos.Line < 0 || len(s.Head) > HeadLines {
+		if s == nil || s.Pos.Offset < 0 || s.Pos.Offset > maxOffset || s.Pos.Line < 0 || len(s.Head) > headLines {
 			return errors.New("a stream is out of bounds")
 		}
 	}

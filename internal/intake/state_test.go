@@ -64,7 +64,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(" \x00 \n\"\x00\n\x00", false)
 	f.Fuzz(func(t *testing.T, text string, final bool) {
 		d := &CSVDecoder{}
-		r := NewRecords(NewScanner(bytes.NewReader([]byte(text)), Pos{}), d, final)
+		r := newRecords(newScanner(bytes.NewReader([]byte(text)), Pos{}), d, final)
 		var at int64
 		for n := 0; ; n++ {
 			record, err := r.Next()

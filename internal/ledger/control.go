@@ -67,7 +67,7 @@ func (l *Ledger) foldControl(org *orgState, it *foldItem) ([]answer, error) {
 			return nil, err
 		}
 		if undo.unreadable != nil {
-			// Damage of one organization's block stops that one, not the others.
+			// damage of one organization's block stops that one, not the others.
 			l.stopOrg(it, &state.StopNote{Sequence: it.header.Sequence, Reason: undo.unreadable.Error()})
 			return refuseAll(it, org.stoppedError()), nil
 		}

@@ -11,8 +11,8 @@ import (
 	"odometer/internal/meter"
 )
 
-// Damage names a block whose stored bytes fail their checksum, and what it affects.
-type Damage struct {
+// damage names a block whose stored bytes fail their checksum, and what it affects.
+type damage struct {
 	Sequence     uint64
 	Organization string
 	From, To     time.Time // event times of the block
@@ -21,7 +21,7 @@ type Damage struct {
 }
 
 // String says what is damaged and what is affected.
-func (d Damage) String() string {
+func (d damage) String() string {
 	return fmt.Sprintf("block %d is damaged (%s): %d events of organization %s with times from %s to %s are affected",
 		d.Sequence, d.Reason, d.Events, d.Organization, d.From.Format(time.RFC3339), d.To.Format(time.RFC3339))
 }
@@ -29,14 +29,14 @@ func (d Damage) String() string {
 // damageList holds the damaged blocks found since the start.
 type damageList struct {
 	mu     sync.Mutex
-	list   []Damage
+	list   []damage
 	places map[string]bool // tables, pages and other parts of the stores
 }
 
 const maxDamageListed = 1000
 
 func (l *Ledger) noteDamage(h *block.Header, err error) string {
-	d := Damage{Sequence: h.Sequence, Organization: h.Org, From: time.Unix(0, h.MinTime).UTC(), To: time.Unix(0, h.MaxTime).UTC(), Events: h.Rows, Reason: err.Error()}
+	d := damage{Sequence: h.Sequence, Organization: h.Org, From: time.Unix(0, h.MinTime).UTC(), To: time.Unix(0, h.MaxTime).UTC(), Events: h.Rows, Reason: err.Error()}
 	l.damaged.mu.Lock()
 	defer l.damaged.mu.Unlock()
 	for _, known := range l.damaged.list {
@@ -52,10 +52,10 @@ func (l *Ledger) noteDamage(h *block.Header, err error) string {
 }
 
 // Damaged returns the damaged blocks found since the ledger was opened.
-func (l *Ledger) Damaged() []Damage {
+func (l *Ledger) Damaged() []damage {
 	l.damaged.mu.Lock()
 	defer l.damaged.mu.Unlock()
-	return append([]Damage(nil), l.damaged.list...)
+	return append([]damage(nil), l.damaged.list...)
 }
 
 // notePlace remembers a damaged part of the stores that is no block of the log.

@@ -39,7 +39,7 @@ type Options struct {
 	// returns, the ledger has failed: whoever waits is answered with an error,
 	// nothing is folded, stored or read, and only Close is left. nil = panic.
 	Fatal func(message string)
-	// Damage is called in place of Fatal where stored data that is damaged is
+	// damage is called in place of Fatal where stored data that is damaged is
 	// the reason. nil = Fatal.
 	Damage func(message string)
 	// Rest is called some time after the last entry, when what the load took is

@@ -20,9 +20,9 @@ type Estate struct {
 
 // The estate's names.
 const (
-	EstateProduct = "cdn"
-	EstateLine    = "Requests"  // a usage type of the product
-	EstateBilled  = "95/5 Mbps" // and one with a percentile
+	estateProduct = "cdn"
+	estateLine    = "Requests"  // a usage type of the product
+	estateBilled  = "95/5 Mbps" // and one with a percentile
 )
 
 // estateCodes is how many CP codes each customer has.

@@ -207,13 +207,13 @@ func (s *surfaceRun) kinds() []surfaceRequest {
 	return []surfaceRequest{
 		{"Fastly v2, one usage type, 50 services", func(c int) (string, http.Header) {
 			return fmt.Sprintf("/billing/v2/account_customers/%s/service-usage-metrics?limit=100&product_id=cdn&usage_type_name=%s&time_granularity=month&start_month=%s&end_month=%s",
-				s.estate.Customer(c), EstateLine, month, month), fastly(s.Target.Key)
+				s.estate.Customer(c), estateLine, month, month), fastly(s.Target.Key)
 		}, `"service_id"`, services},
 		{"Fastly v3, page of 100", func(c int) (string, http.Header) {
 			return fmt.Sprintf("/billing/v3/service-usage-metrics?limit=100&start_month=%s&end_month=%s", month, month), fastly(s.bound[c])
 		}, `"service_id"`, min(100, 3*services)},
 		{"Akamai, a month of 4 statistics", func(c int) (string, http.Header) {
-			path := fmt.Sprintf("/billing/v1/contracts/%s/products/%s/usage/monthly-summary?start=%s&end=%s", s.estate.Contract(c), EstateProduct, month, next.Format("2006-01"))
+			path := fmt.Sprintf("/billing/v1/contracts/%s/products/%s/usage/monthly-summary?start=%s&end=%s", s.estate.Contract(c), estateProduct, month, next.Format("2006-01"))
 			return path, s.sign(path)
 		}, `"statType"`, 4},
 		{"ThousandEyes, page of 100 tests", func(c int) (string, http.Header) {

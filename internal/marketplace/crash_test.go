@@ -167,7 +167,7 @@ func TestReporterIsKilled(t *testing.T) {
 			if testing.Short() && cloud != simulator.Azure {
 				continue
 			}
-			for _, point := range append([]string{inFlight}, FaultPoints...) {
+			for _, point := range append([]string{inFlight}, faultPoints...) {
 				t.Run(cloud+"/"+point, func(t *testing.T) { recovers(t, crashAt(t, cloud, dsn(t), point), cloud, point) })
 			}
 		}
@@ -178,17 +178,17 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 	x.balance(x.m)
 	accepted := len(x.m.Ledger())
 	switch point {
-	case FaultBeforeFreeze:
+	case faultBeforeFreeze:
 		x.wantStatus(x.good, billing.GroupCreated)
 		if calls := x.m.Calls(cloud); calls != 0 {
 			t.Errorf("%d calls before anything was frozen", calls)
 		}
-	case FaultBeforeSend:
+	case faultBeforeSend:
 		x.wantStatus(x.good, billing.GroupReportPending)
 		if calls := x.m.Calls(cloud); calls != 0 {
 			t.Errorf("%d calls", calls)
 		}
-	case inFlight, FaultAfterSend:
+	case inFlight, faultAfterSend:
 		x.wantStatus(x.good, billing.GroupReportPending)
 		if accepted == 0 {
 			t.Error("nothing was accepted before the crash")
@@ -205,7 +205,7 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 	}
 	x.wantStatus(x.good, billing.GroupReported)
 	// After an attempt that may have been recorded a refusal is believed where the marketplace can be asked.
-	doubted := cloud != simulator.Azure && (point == FaultBeforeSend || point == inFlight || point == FaultAfterSend)
+	doubted := cloud != simulator.Azure && (point == faultBeforeSend || point == inFlight || point == faultAfterSend)
 	if doubted {
 		x.wantStatus(x.half, billing.GroupReportPending)
 		x.clock.Set(ten.Add(25 * time.Hour))

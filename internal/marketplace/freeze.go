@@ -181,7 +181,7 @@ func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[
 					return nil, nil, err
 				}
 			}
-			p.r.o.Fault(FaultBeforeFreeze)
+			p.r.o.Fault(faultBeforeFreeze)
 			return reports, lines, nil
 		})
 		if meter.KindOf(err) != meter.KindConflict {

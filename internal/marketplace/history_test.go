@@ -229,7 +229,7 @@ func (h *history) step() {
 				Unavailable: h.r.IntN(10), Credentials: h.r.IntN(10)})
 		}
 	case n < 14:
-		h.crash = append([]string{"", ""}, FaultBeforeSend, FaultAfterSend, FaultAfterBook)[h.r.IntN(5)]
+		h.crash = append([]string{"", ""}, faultBeforeSend, faultAfterSend, faultAfterBook)[h.r.IntN(5)]
 	case n < 15:
 		h.clock.Advance(time.Duration(h.r.IntN(300)) * time.Minute)
 	default:

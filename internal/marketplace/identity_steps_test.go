@@ -53,7 +53,7 @@ func (p *proof) step() {
 	case n < 63:
 		p.answers(func() { p.less = p.all[p.r.IntN(6)].account() })
 	case n < 65:
-		p.crash = append([]string{"", ""}, FaultBeforeFreeze, FaultBeforeSend, FaultAfterSend, FaultAfterBook)[p.r.IntN(6)]
+		p.crash = append([]string{"", ""}, faultBeforeFreeze, faultBeforeSend, faultAfterSend, faultAfterBook)[p.r.IntN(6)]
 		p.note("crash at %q", p.crash)
 	case n < 66:
 		p.slow = p.r.IntN(2) == 0

@@ -132,7 +132,7 @@ func (p *proof) restart() {
 		p.reporter.o.Senders[partner] = &watched{Sender: s, p: p}
 	}
 	p.reporter.o.Fault = func(point string) {
-		if point == FaultBeforeFreeze && p.slow {
+		if point == faultBeforeFreeze && p.slow {
 			p.clock.Advance(6 * time.Minute)
 		}
 		if point == p.crash {

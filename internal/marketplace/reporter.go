@@ -43,20 +43,20 @@ type Options struct {
 	Logger  *slog.Logger // nil = silent
 	Owner   string       // names this process among those that lease lines
 	Timing  Timing       // fields that are zero take their default
-	// Fault is called at the points of FaultPoints; tests end the process there.
+	// Fault is called at the points of faultPoints; tests end the process there.
 	Fault func(point string)
 }
 
 // The points at which a test may end the process.
 const (
-	FaultBeforeFreeze = "before-freeze" // all is decided, nothing is stored
-	FaultBeforeSend   = "before-send"   // frozen and leased, nothing has left
-	FaultAfterSend    = "after-send"    // answered, nothing is booked
-	FaultAfterBook    = "after-book"
+	faultBeforeFreeze = "before-freeze" // all is decided, nothing is stored
+	faultBeforeSend   = "before-send"   // frozen and leased, nothing has left
+	faultAfterSend    = "after-send"    // answered, nothing is booked
+	faultAfterBook    = "after-book"
 )
 
-// FaultPoints are all of them.
-var FaultPoints = []string{FaultBeforeFreeze, FaultBeforeSend, FaultAfterSend, FaultAfterBook}
+// faultPoints are all of them.
+var faultPoints = []string{faultBeforeFreeze, faultBeforeSend, faultAfterSend, faultAfterBook}
 
 // Limits of one pass.
 const (

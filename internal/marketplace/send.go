@@ -25,7 +25,7 @@ func (r *Reporter) send(ctx context.Context, want func(*billing.Line) bool) erro
 		if err != nil || len(lines) == 0 {
 			return err
 		}
-		r.o.Fault(FaultBeforeSend)
+		r.o.Fault(faultBeforeSend)
 		if err := r.sendAll(ctx, now, lines); err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func (r *Reporter) sendBatch(ctx context.Context, b batch) error {
 			decisions = append(decisions, d)
 		}
 	}
-	r.o.Fault(FaultAfterSend)
+	r.o.Fault(faultAfterSend)
 	return r.book(ctx, decisions)
 }
 
@@ -196,7 +196,7 @@ func (r *Reporter) book(ctx context.Context, decisions []records.Decision) error
 			}
 		}
 	}
-	r.o.Fault(FaultAfterBook)
+	r.o.Fault(faultAfterBook)
 	return err
 }
 

@@ -89,6 +89,6 @@ func BenchmarkWindowAligned(b *testing.B) {
 	loc := mustZone(b, "Europe/Berlin")
 	from, to := day(2025, 1, 1), day(2026, 1, 1)
 	for b.Loop() {
-		sinkBool = WindowHour.Aligned(from, to, loc, DefaultSlot)
+		sinkBool = WindowHour.Aligned(from, to, loc, defaultSlot)
 	}
 }

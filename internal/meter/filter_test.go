@@ -132,7 +132,7 @@ func TestFilterAllocates(t *testing.T) {
 
 func TestFilterValidate(t *testing.T) {
 	t.Parallel()
-	limit := strings.Repeat("x", MaxFilterValueBytes)
+	limit := strings.Repeat("x", maxFilterValueBytes)
 	for _, c := range []struct {
 		f    Filter
 		want string // "" if valid
@@ -153,8 +153,8 @@ func TestFilterValidate(t *testing.T) {
 		{Filter{"a", OpLTE, BoolValue(true)}, "LTE needs a number"},
 		{Filter{"a", OpContains, StringValue("")}, "CONTAINS needs a text"},
 		{Filter{"", OpIs, StringValue("x")}, "attribute"},
-		{Filter{strings.Repeat("a", MaxNameBytes), OpIs, StringValue("x")}, ""},
-		{Filter{strings.Repeat("a", MaxNameBytes+1), OpIs, StringValue("x")}, "more than 256"},
+		{Filter{strings.Repeat("a", maxNameBytes), OpIs, StringValue("x")}, ""},
+		{Filter{strings.Repeat("a", maxNameBytes+1), OpIs, StringValue("x")}, "more than 256"},
 		{Filter{"a" + PathSeparator + "b", OpIs, StringValue("x")}, "not valid UTF-8"},
 		{Filter{"a\nb", OpIs, StringValue("x")}, "control character"},
 		{Filter{"a", "is", StringValue("x")}, `op "is": want one of IS, NOT_IS`},

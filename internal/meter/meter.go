@@ -29,8 +29,8 @@ var aggregations = []Aggregation{AggCount, AggSum, AggMin, AggMax, AggAvg, AggUn
 const (
 	DefaultPercentile = Percentage("95")
 	defaultPercentile = 95
-	DefaultSample     = Duration(5 * time.Minute)
-	DefaultSlot       = 15 * time.Minute // cells of meters that are not sampled; covers the hours of every zone in use
+	defaultSample     = Duration(5 * time.Minute)
+	defaultSlot       = 15 * time.Minute // cells of meters that are not sampled; covers the hours of every zone in use
 )
 
 // The values of Meter.Status.
@@ -90,7 +90,7 @@ func (m Meter) Normalize() Meter {
 		m.Filters = append(m.Filters, slices.Clone(group))
 	}
 	if m.Sampled() && m.Sample == 0 {
-		m.Sample = DefaultSample
+		m.Sample = defaultSample
 	}
 	if m.Aggregation == AggPercentile {
 		if m.Percentile == "" {
@@ -147,13 +147,13 @@ func (m Meter) Sampled() bool {
 }
 
 // SlotWidth returns the width of the time slots that m is folded into: the
-// sample, or DefaultSlot. Slots lie on multiples of it since the Unix epoch.
+// sample, or defaultSlot. Slots lie on multiples of it since the Unix epoch.
 func (m Meter) SlotWidth() time.Duration {
 	switch {
 	case !m.Sampled():
-		return DefaultSlot
+		return defaultSlot
 	case m.Sample == 0:
-		return time.Duration(DefaultSample)
+		return time.Duration(defaultSample)
 	default:
 		return time.Duration(m.Sample)
 	}

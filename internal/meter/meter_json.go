@@ -8,14 +8,14 @@ import (
 	"odometer/internal/strictjson"
 )
 
-// MaxMeterBytes bounds the JSON text of one meter.
-const MaxMeterBytes = 1 << 20
+// maxMeterBytes bounds the JSON text of one meter.
+const maxMeterBytes = 1 << 20
 
 // DecodeMeter reads one meter from JSON, as strictly as ReadJSON, and validates
-// it. Errors are of KindInvalid, or KindTooLarge past MaxMeterBytes.
+// it. Errors are of KindInvalid, or KindTooLarge past maxMeterBytes.
 func DecodeMeter(text []byte) (Meter, error) {
 	var m Meter
-	if err := ReadJSON("meter", text, &m, strictjson.Options{Limits: strictjson.Limits{Bytes: MaxMeterBytes}}); err != nil {
+	if err := ReadJSON("meter", text, &m, strictjson.Options{Limits: strictjson.Limits{Bytes: maxMeterBytes}}); err != nil {
 		return Meter{}, err
 	}
 	if err := m.Validate(); err != nil {

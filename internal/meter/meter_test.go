@@ -57,8 +57,8 @@ func TestMeterValidate(t *testing.T) {
 	}{
 		{"count", count(nil), ""},
 		{"percentile", percentile(nil), ""},
-		{"key at the limit", count(func(m *Meter) { m.Key = text(MaxKeyBytes) }), ""},
-		{"key past it", count(func(m *Meter) { m.Key = text(MaxKeyBytes + 1) }), "key"},
+		{"key at the limit", count(func(m *Meter) { m.Key = text(maxKeyBytes) }), ""},
+		{"key past it", count(func(m *Meter) { m.Key = text(maxKeyBytes + 1) }), "key"},
 		{"key of all characters", count(func(m *Meter) { m.Key = "9A_b.c-d" }), ""},
 		{"no key", count(func(m *Meter) { m.Key = "" }), `key ""`},
 		{"key with a slash", count(func(m *Meter) { m.Key = "a/b" }), `key "a/b": want 1 to 64`},
@@ -66,15 +66,15 @@ func TestMeterValidate(t *testing.T) {
 		{"key with a line end", count(func(m *Meter) { m.Key = "a\n" }), "key"},
 		{"key outside ASCII", count(func(m *Meter) { m.Key = "é" }), "key"},
 		{"no event type", count(func(m *Meter) { m.EventType = "" }), "event_type is required"},
-		{"event type at the limit", count(func(m *Meter) { m.EventType = text(MaxNameBytes) }), ""},
-		{"event type past it", count(func(m *Meter) { m.EventType = text(MaxNameBytes + 1) }), "has 257 bytes, more than 256"},
+		{"event type at the limit", count(func(m *Meter) { m.EventType = text(maxNameBytes) }), ""},
+		{"event type past it", count(func(m *Meter) { m.EventType = text(maxNameBytes + 1) }), "has 257 bytes, more than 256"},
 		{"event type in bad UTF-8", count(func(m *Meter) { m.EventType = "a\xff" }), "event_type"},
-		{"name at the limit", count(func(m *Meter) { m.Name = text(MaxNameBytes) }), ""},
-		{"name past it", count(func(m *Meter) { m.Name = text(MaxNameBytes + 1) }), "name"},
-		{"description at the limit", count(func(m *Meter) { m.Description = text(MaxDescriptionBytes) }), ""},
-		{"description past it", count(func(m *Meter) { m.Description = text(MaxDescriptionBytes + 1) }), "description"},
-		{"unit at the limit", count(func(m *Meter) { m.Unit = text(MaxUnitBytes) }), ""},
-		{"unit past it", count(func(m *Meter) { m.Unit = text(MaxUnitBytes + 1) }), "unit"},
+		{"name at the limit", count(func(m *Meter) { m.Name = text(maxNameBytes) }), ""},
+		{"name past it", count(func(m *Meter) { m.Name = text(maxNameBytes + 1) }), "name"},
+		{"description at the limit", count(func(m *Meter) { m.Description = text(maxDescriptionBytes) }), ""},
+		{"description past it", count(func(m *Meter) { m.Description = text(maxDescriptionBytes + 1) }), "description"},
+		{"unit at the limit", count(func(m *Meter) { m.Unit = text(maxUnitBytes) }), ""},
+		{"unit past it", count(func(m *Meter) { m.Unit = text(maxUnitBytes + 1) }), "unit"},
 		{"status active", count(func(m *Meter) { m.Status = StatusActive }), ""},
 		{"status deleted", count(func(m *Meter) { m.Status = StatusDeleted }), ""},
 		{"status unknown", count(func(m *Meter) { m.Status = "paused" }), `status "paused": want active or deleted`},
@@ -83,14 +83,14 @@ func TestMeterValidate(t *testing.T) {
 		{"count of a value", count(func(m *Meter) { m.Value = "bytes" }), `value "bytes": COUNT`},
 		{"sum of nothing", count(func(m *Meter) { m.Aggregation = AggSum }), "value is required"},
 		{"unique count of nothing", count(func(m *Meter) { m.Aggregation = AggUniqueCount }), "value is required"},
-		{"value past the limit", percentile(func(m *Meter) { m.Value = text(MaxNameBytes + 1) }), "value"},
+		{"value past the limit", percentile(func(m *Meter) { m.Value = text(maxNameBytes + 1) }), "value"},
 		{"group_by at the limit", count(func(m *Meter) { m.GroupBy = attributes(MaxGroupBy) }), ""},
 		{"group_by past it", count(func(m *Meter) { m.GroupBy = attributes(MaxGroupBy + 1) }), "group_by has 9 attributes, more than 8"},
 		{"group_by twice", count(func(m *Meter) { m.GroupBy = []string{"a", "b", "a"} }), `group_by names "a" twice`},
 		{"group_by nothing", count(func(m *Meter) { m.GroupBy = []string{""} }), "group_by"},
-		{"filters at the limit", count(func(m *Meter) { m.Filters = filters(MaxFilterGroups, MaxFiltersInGroup) }), ""},
-		{"filter groups past it", count(func(m *Meter) { m.Filters = filters(MaxFilterGroups+1, 1) }), "filters has 17 groups, more than 16"},
-		{"alternatives past it", count(func(m *Meter) { m.Filters = filters(1, MaxFiltersInGroup+1) }), "filters[0] has 65 alternatives"},
+		{"filters at the limit", count(func(m *Meter) { m.Filters = filters(maxFilterGroups, maxFiltersInGroup) }), ""},
+		{"filter groups past it", count(func(m *Meter) { m.Filters = filters(maxFilterGroups+1, 1) }), "filters has 17 groups, more than 16"},
+		{"alternatives past it", count(func(m *Meter) { m.Filters = filters(1, maxFiltersInGroup+1) }), "filters[0] has 65 alternatives"},
 		{"empty filter group", count(func(m *Meter) { m.Filters = [][]Filter{{}} }), "filters[0] has 0 alternatives"},
 		{"bad filter", count(func(m *Meter) { m.Filters = filters(2, 2); m.Filters[1][1].Op = "LIKE" }), `filters[1][1]: op "LIKE"`},
 		{"percentile 100", percentile(func(m *Meter) { m.Percentile = "100" }), ""},
@@ -102,16 +102,16 @@ func TestMeterValidate(t *testing.T) {
 		{"percentile at 12 decimals", percentile(func(m *Meter) { m.Percentile = "0.000000000001" }), ""},
 		{"percentile past 12 decimals", percentile(func(m *Meter) { m.Percentile = "0.0000000000001" }), "at most 12 decimals"},
 		{"percentile of a peak", percentile(func(m *Meter) { m.Aggregation = AggPeak; m.Percentile = "95" }), "only PERCENTILE"},
-		{"sample of a peak", percentile(func(m *Meter) { m.Aggregation = AggPeak; m.Sample = DefaultSample; m.Rate = true }), ""},
-		{"sample of a count", count(func(m *Meter) { m.Sample = DefaultSample }), "only PERCENTILE and PEAK take one, not COUNT"},
+		{"sample of a peak", percentile(func(m *Meter) { m.Aggregation = AggPeak; m.Sample = defaultSample; m.Rate = true }), ""},
+		{"sample of a count", count(func(m *Meter) { m.Sample = defaultSample }), "only PERCENTILE and PEAK take one, not COUNT"},
 		{"rate of a count", count(func(m *Meter) { m.Rate = true }), "only PERCENTILE and PEAK take it, not COUNT"},
-		{"sample at the least", percentile(func(m *Meter) { m.Sample = MinSample }), ""},
+		{"sample at the least", percentile(func(m *Meter) { m.Sample = minSample }), ""},
 		{"sample below", percentile(func(m *Meter) { m.Sample = Duration(30 * time.Second) }), `sample "30s"`},
-		{"sample at the most", percentile(func(m *Meter) { m.Sample = MaxSample }), ""},
-		{"sample above", percentile(func(m *Meter) { m.Sample = 2 * MaxSample }), `sample "48h"`},
+		{"sample at the most", percentile(func(m *Meter) { m.Sample = maxSample }), ""},
+		{"sample above", percentile(func(m *Meter) { m.Sample = 2 * maxSample }), `sample "48h"`},
 		{"sample of 7m", percentile(func(m *Meter) { m.Sample = Duration(7 * time.Minute) }), `sample "7m": want whole minutes from 1m to 24h that divide a day evenly`},
 		{"sample of 90s", percentile(func(m *Meter) { m.Sample = Duration(90 * time.Second) }), `sample "90s"`},
-		{"sample negative", percentile(func(m *Meter) { m.Sample = -MinSample }), "sample"},
+		{"sample negative", percentile(func(m *Meter) { m.Sample = -minSample }), "sample"},
 	} {
 		checkError(t, c.name, c.m.Validate(), c.want)
 		if c.want == "" {
@@ -185,7 +185,7 @@ func TestSameDefinition(t *testing.T) {
 		"alternative": with(func(m *Meter) { m.Filters[0] = m.Filters[0][:1] }),
 		"regrouped":   with(func(m *Meter) { m.Filters = [][]Filter{m.Filters[0][:1], {m.Filters[0][1], m.Filters[1][0]}} }),
 		"percentile":  with(func(m *Meter) { m.Percentile = "99" }),
-		"sample":      with(func(m *Meter) { m.Sample = MinSample }),
+		"sample":      with(func(m *Meter) { m.Sample = minSample }),
 		"rate":        with(func(m *Meter) { m.Rate = true }),
 	} {
 		if base.SameDefinition(m) {
@@ -260,7 +260,7 @@ func TestDecodeMeter(t *testing.T) {
 			t.Errorf("%s: a meter comes with the error", clip(c.text))
 		}
 	}
-	padded := full + strings.Repeat(" ", MaxMeterBytes-len(full))
+	padded := full + strings.Repeat(" ", maxMeterBytes-len(full))
 	if _, err := DecodeMeter([]byte(padded)); err != nil {
 		t.Errorf("a meter at the size limit: %v", err)
 	}

@@ -11,25 +11,25 @@ import (
 
 // The limits of a meter's definition.
 const (
-	MaxKeyBytes         = 64
-	MaxNameBytes        = 256 // also of an event type and an attribute name
-	MaxDescriptionBytes = 1024
-	MaxUnitBytes        = 64
+	maxKeyBytes         = 64
+	maxNameBytes        = 256 // also of an event type and an attribute name
+	maxDescriptionBytes = 1024
+	maxUnitBytes        = 64
 	MaxGroupBy          = 8
 	MaxGroupBytes       = 512 // of a group's text and of a distinct value; events with longer ones are skipped
-	MaxFilterGroups     = 16
-	MaxFiltersInGroup   = 64
-	MaxFilterValueBytes = 256
-	MinSample           = Duration(time.Minute)
-	MaxSample           = Duration(24 * time.Hour)
+	maxFilterGroups     = 16
+	maxFiltersInGroup   = 64
+	maxFilterValueBytes = 256
+	minSample           = Duration(time.Minute)
+	maxSample           = Duration(24 * time.Hour)
 )
 
 var keyPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
-// ValidateKey checks the key of a meter. Errors are of KindInvalid.
-func ValidateKey(key string) error {
+// validateKey checks the key of a meter. Errors are of KindInvalid.
+func validateKey(key string) error {
 	if !keyPattern.MatchString(key) {
-		return Errorf(KindInvalid, "key %q: want 1 to %d letters, digits, '_', '.' or '-', the first a letter or digit", clip(key), MaxKeyBytes)
+		return Errorf(KindInvalid, "key %q: want 1 to %d letters, digits, '_', '.' or '-', the first a letter or digit", clip(key), maxKeyBytes)
 	}
 	return nil
 }
@@ -38,7 +38,7 @@ func ValidateKey(key string) error {
 // name the field, the value and the limit. Parts that Normalize fills in may be
 // left out.
 func (m Meter) Validate() error {
-	if err := ValidateKey(m.Key); err != nil {
+	if err := validateKey(m.Key); err != nil {
 		return err
 	}
 	if err := m.validateTexts(); err != nil {
@@ -70,10 +70,10 @@ func (m Meter) validateTexts() error {
 		field, text string
 		limit       int
 	}{
-		{"event_type", m.EventType, MaxNameBytes},
-		{"name", m.Name, MaxNameBytes},
-		{"description", m.Description, MaxDescriptionBytes},
-		{"unit", m.Unit, MaxUnitBytes},
+		{"event_type", m.EventType, maxNameBytes},
+		{"name", m.Name, maxNameBytes},
+		{"description", m.Description, maxDescriptionBytes},
+		{"unit", m.Unit, maxUnitBytes},
 	} {
 		if err := validateText(t.field, t.text, t.limit); err != nil {
 			return err
@@ -131,8 +131,8 @@ func (m Meter) validateSampling() error {
 	if !m.Sampled() {
 		return Errorf(KindInvalid, "sample %q: only PERCENTILE and PEAK take one, not %s", m.Sample, m.Aggregation)
 	}
-	if m.Sample < MinSample || m.Sample > MaxSample || m.Sample%Duration(time.Minute) != 0 || MaxSample%m.Sample != 0 {
-		return Errorf(KindInvalid, "sample %q: want whole minutes from %s to %s that divide a day evenly", m.Sample, MinSample, MaxSample)
+	if m.Sample < minSample || m.Sample > maxSample || m.Sample%Duration(time.Minute) != 0 || maxSample%m.Sample != 0 {
+		return Errorf(KindInvalid, "sample %q: want whole minutes from %s to %s that divide a day evenly", m.Sample, minSample, maxSample)
 	}
 	return nil
 }
@@ -153,12 +153,12 @@ func (m Meter) validateGroupBy() error {
 }
 
 func (m Meter) validateFilters() error {
-	if len(m.Filters) > MaxFilterGroups {
-		return Errorf(KindInvalid, "filters has %d groups, more than %d", len(m.Filters), MaxFilterGroups)
+	if len(m.Filters) > maxFilterGroups {
+		return Errorf(KindInvalid, "filters has %d groups, more than %d", len(m.Filters), maxFilterGroups)
 	}
 	for i, group := range m.Filters {
-		if len(group) == 0 || len(group) > MaxFiltersInGroup {
-			return Errorf(KindInvalid, "filters[%d] has %d alternatives: want 1 to %d", i, len(group), MaxFiltersInGroup)
+		if len(group) == 0 || len(group) > maxFiltersInGroup {
+			return Errorf(KindInvalid, "filters[%d] has %d alternatives: want 1 to %d", i, len(group), maxFiltersInGroup)
 		}
 		for j, f := range group {
 			if err := f.Validate(); err != nil {
@@ -191,7 +191,7 @@ func (f Filter) Validate() error {
 	if !f.Value.scalar() {
 		return Errorf(KindInvalid, "value: %s needs a string, a number or a boolean", f.Op)
 	}
-	if err := validateText("value", f.Value.Str, MaxFilterValueBytes); err != nil {
+	if err := validateText("value", f.Value.Str, maxFilterValueBytes); err != nil {
 		return err
 	}
 	switch f.Op {
@@ -212,7 +212,7 @@ func validateAttribute(field, name string) error {
 	if name == "" {
 		return Errorf(KindInvalid, "%s: an attribute's name must not be empty", field)
 	}
-	return validateText(field, name, MaxNameBytes)
+	return validateText(field, name, maxNameBytes)
 }
 
 // validateText checks a text of at most limit bytes.

@@ -93,8 +93,8 @@ func (q Quantity) Valid() bool {
 	return hi < limitHi || hi == limitHi && lo < limitLo
 }
 
-// Int64 returns q as an integer; exact is false if it is not one or does not fit.
-func (q Quantity) Int64() (v int64, exact bool) {
+// int64 returns q as an integer; exact is false if it is not one or does not fit.
+func (q Quantity) int64() (v int64, exact bool) {
 	hi, lo := q.magnitude()
 	if hi >= unit {
 		return 0, false

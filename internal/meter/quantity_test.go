@@ -183,7 +183,7 @@ func checkQuantity(t *testing.T, q Quantity) {
 		t.Fatalf("parts of %s do not lead back to it", text)
 	}
 	whole, rest := new(big.Int).QuoRem(v, bigUnit, new(big.Int))
-	n, exact := q.Int64()
+	n, exact := q.int64()
 	if want := rest.Sign() == 0 && whole.IsInt64(); exact != want || want && n != whole.Int64() {
 		t.Fatalf("Int64 of %s = %d, %t", text, n, exact)
 	}
@@ -232,15 +232,15 @@ func TestQuantityFromInt64(t *testing.T) {
 		if q.String() != strconv.FormatInt(v, 10) {
 			t.Fatalf("QuantityFromInt64(%d) = %s", v, q)
 		}
-		if back, exact := q.Int64(); !exact || back != v {
+		if back, exact := q.int64(); !exact || back != v {
 			t.Fatalf("%d reads back as %d, %t", v, back, exact)
 		}
 	}
 	past := mustQuantity(t, "9223372036854775808")
-	if _, exact := past.Int64(); exact {
+	if _, exact := past.int64(); exact {
 		t.Error("2^63 fits an int64")
 	}
-	if v, exact := past.Neg().Int64(); !exact || v != math.MinInt64 {
+	if v, exact := past.Neg().int64(); !exact || v != math.MinInt64 {
 		t.Errorf("-2^63 is %d, %t", v, exact)
 	}
 }

@@ -18,8 +18,8 @@ func (s *Sum) Add(q Quantity) {
 	s.w2 += q.hi>>63 + int64(c)
 }
 
-// Sub subtracts q.
-func (s *Sum) Sub(q Quantity) {
+// sub subtracts q.
+func (s *Sum) sub(q Quantity) {
 	var b uint64
 	s.w0, b = bits.Sub64(s.w0, q.lo, 0)
 	s.w1, b = bits.Sub64(s.w1, uint64(q.hi), b)

@@ -40,7 +40,7 @@ func TestSumAgainstBig(t *testing.T) {
 		v := bigParts(q)
 		switch r.IntN(6) {
 		case 0:
-			s.Sub(q)
+			s.sub(q)
 			want.Sub(want, v)
 		case 1:
 			other.Add(q)
@@ -88,7 +88,7 @@ func TestSumIsGroup(t *testing.T) {
 		t.Error("the order of addition changes the sum")
 	}
 	for _, q := range quantities {
-		forward.Sub(q)
+		forward.sub(q)
 	}
 	if forward != (Sum{}) {
 		t.Errorf("%s is left after taking everything out", forward)

@@ -152,7 +152,7 @@ func (v Value) MarshalYAML() (any, error) {
 	case True, False:
 		return v.Kind == True, nil
 	case Number:
-		if n, exact := v.Num.Int64(); exact {
+		if n, exact := v.Num.int64(); exact {
 			return n, nil
 		}
 		return v.Num.String(), nil

@@ -67,6 +67,6 @@ func (s *Service) note(ctx context.Context, a store.Access) {
 // BackupTaken notes who begins to take a backup, and from where. One that
 // cannot be noted is not to be taken.
 func (s *Service) BackupTaken(ctx context.Context, p Principal, address string) error {
-	return s.catalog.NoteAccess(ctx, catalog.DefaultOrganization, store.Access{Actor: p.Actor(), Noun: store.AccessBackup, ID: "data",
+	return s.catalog.NoteAccess(ctx, catalog.DefaultOrganization, store.Access{Actor: p.actor(), Noun: store.AccessBackup, ID: "data",
 		Detail: map[string]any{"address": address}})
 }

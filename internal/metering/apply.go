@@ -124,7 +124,7 @@ func (s *Service) agree(ctx context.Context, organization string) error {
 // plan returns what applying a document changes, or why it cannot be applied.
 func (s *Service) plan(ctx context.Context, p Principal, doc *catalog.Document, o ApplyOptions) (catalog.Diff, error) {
 	d, err := s.catalog.Apply(ctx, p.Organization, doc,
-		catalog.ApplyOptions{DryRun: true, Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
+		catalog.ApplyOptions{DryRun: true, Prune: o.Prune, Actor: p.actor(), Effective: o.Effective})
 	if err != nil {
 		return catalog.Diff{}, err
 	}
@@ -175,7 +175,7 @@ func (s *Service) perform(ctx context.Context, p Principal, doc *catalog.Documen
 	begun, err := s.performLedger(ctx, p, planned)
 	var done catalog.Diff
 	if err == nil {
-		done, err = s.catalog.Apply(ctx, p.Organization, doc, catalog.ApplyOptions{Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
+		done, err = s.catalog.Apply(ctx, p.Organization, doc, catalog.ApplyOptions{Prune: o.Prune, Actor: p.actor(), Effective: o.Effective})
 		begun = begun || err == nil
 	}
 	for _, key := range planned.Meters.Remove {
@@ -200,7 +200,7 @@ func (s *Service) perform(ctx context.Context, p Principal, doc *catalog.Documen
 // it has made any.
 func (s *Service) performLedger(ctx context.Context, p Principal, planned catalog.Diff) (begun bool, err error) {
 	if want := planned.Organization; want != nil && want.CustomerAttribute != s.customerAttribute(p.Organization) {
-		if err := s.ledger.SetCustomerAttribute(ctx, p.Organization, want.CustomerAttribute, p.Actor()); err != nil {
+		if err := s.ledger.SetCustomerAttribute(ctx, p.Organization, want.CustomerAttribute, p.actor()); err != nil {
 			return false, err
 		}
 		begun = true
@@ -212,7 +212,7 @@ func (s *Service) performLedger(ctx context.Context, p Principal, planned catalo
 		begun = true
 	}
 	for _, m := range planned.Meters.Create {
-		state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
+		state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.actor())
 		if err != nil {
 			return begun, err
 		}
@@ -221,7 +221,7 @@ func (s *Service) performLedger(ctx context.Context, p Principal, planned catalo
 	}
 	for _, m := range planned.Meters.Update {
 		patch := meter.MeterPatch{Name: &m.Name, Description: &m.Description, Unit: &m.Unit, Status: &m.Status}
-		state, err := s.ledger.UpdateMeter(ctx, p.Organization, m.Key, patch, p.Actor())
+		state, err := s.ledger.UpdateMeter(ctx, p.Organization, m.Key, patch, p.actor())
 		if err != nil {
 			return begun, err
 		}

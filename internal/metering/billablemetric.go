@@ -18,9 +18,9 @@ import (
 // The limits of a billable metric's texts, in characters: the vendor's clients
 // refuse a whole answer that holds others.
 const (
-	MinMetricNameChars        = 4
-	MaxMetricNameChars        = 50
-	MaxMetricDescriptionChars = 300
+	minMetricNameChars        = 4
+	maxMetricNameChars        = 50
+	maxMetricDescriptionChars = 300
 )
 
 // Where a billable metric's meter finds what a record says.
@@ -117,7 +117,7 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 		return BillableMetric{}, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
+	state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.actor())
 	if err != nil {
 		if drop := s.records.DropBillableMetric(ctx, p.Organization, n.ID); drop != nil {
 			s.logger.Warn("a billable metric whose meter was refused is still noted", slog.String("metric", n.ID), slog.Any("error", drop))
@@ -213,11 +213,11 @@ func (n NewBillableMetric) meter() (meter.Meter, error) {
 // checkMetricTexts holds a metric's texts to what the vendor's clients accept.
 // No name is allowed.
 func checkMetricTexts(name, description string) error {
-	if n := utf8.RuneCountInString(name); name != "" && (n < MinMetricNameChars || n > MaxMetricNameChars) {
-		return meter.Errorf(meter.KindInvalid, "name has %d characters: want %d to %d", n, MinMetricNameChars, MaxMetricNameChars)
+	if n := utf8.RuneCountInString(name); name != "" && (n < minMetricNameChars || n > maxMetricNameChars) {
+		return meter.Errorf(meter.KindInvalid, "name has %d characters: want %d to %d", n, minMetricNameChars, maxMetricNameChars)
 	}
-	if n := utf8.RuneCountInString(description); n > MaxMetricDescriptionChars {
-		return meter.Errorf(meter.KindInvalid, "description has %d characters (limit %d)", n, MaxMetricDescriptionChars)
+	if n := utf8.RuneCountInString(description); n > maxMetricDescriptionChars {
+		return meter.Errorf(meter.KindInvalid, "description has %d characters (limit %d)", n, maxMetricDescriptionChars)
 	}
 	return nil
 }
@@ -400,7 +400,7 @@ func (s *Service) defineMetricsOf(ctx context.Context, organization string) erro
 		if err := json.Unmarshal(n.Definition, &m); err != nil {
 			return meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: billable metric %s cannot be read", n.ID)
 		}
-		state, err := s.ledger.CreateMeter(ctx, organization, m, system.Actor())
+		state, err := s.ledger.CreateMeter(ctx, organization, m, system.actor())
 		if err != nil {
 			return err
 		}

@@ -164,8 +164,8 @@ func (k *keptFigures) put(key string, all map[string]json.RawMessage, bytes int)
 
 // The bounds of what a meter's usage says of closed months.
 const (
-	MaxClosedMonths    = 120 // months
-	MaxClosedCustomers = 100 // customers of each
+	maxClosedMonths    = 120 // months
+	maxClosedCustomers = 100 // customers of each
 )
 
 // ClosedFor says which calendar months that lie in a range are closed, and for
@@ -183,8 +183,8 @@ func (s *Service) ClosedFor(ctx context.Context, p Principal, in meter.Period, f
 	if p.Customer != "" {
 		named = []string{p.Customer}
 	}
-	if len(named) == 0 || len(named) > MaxClosedCustomers {
-		return s.catalog.ClosedFor(ctx, p.Organization, from, to, MaxClosedMonths, MaxClosedCustomers)
+	if len(named) == 0 || len(named) > maxClosedCustomers {
+		return s.catalog.ClosedFor(ctx, p.Organization, from, to, maxClosedMonths, maxClosedCustomers)
 	}
 	by := map[string]*catalog.ClosedFor{}
 	for _, customer := range slices.Sorted(slices.Values(named)) {
@@ -206,7 +206,7 @@ func (s *Service) ClosedFor(ctx context.Context, p Principal, in meter.Period, f
 	}
 	var out []catalog.ClosedFor
 	for _, month := range slices.Sorted(maps.Keys(by)) {
-		if len(out) < MaxClosedMonths {
+		if len(out) < maxClosedMonths {
 			out = append(out, *by[month])
 		}
 	}

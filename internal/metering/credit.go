@@ -17,7 +17,7 @@ func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string
 		return billing.Credit{}, err
 	}
 	return s.records.AddCredit(ctx, p.Organization, entitlement, amount,
-		once.of(p, "credit"), p.Actor())
+		once.of(p, "credit"), p.actor())
 }
 
 // Credits lists an entitlement's credits, the oldest first. One that is not

@@ -38,5 +38,5 @@ func (s *Service) CreateEdgeGridKey(ctx context.Context, p Principal, n NewKey) 
 	if err != nil {
 		return access.Key{}, access.Credential{}, err
 	}
-	return s.keys.CreateEdgeGridKey(ctx, key, p.Actor())
+	return s.keys.CreateEdgeGridKey(ctx, key, p.actor())
 }

@@ -59,7 +59,7 @@ func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (access.
 	if err != nil {
 		return access.Key{}, "", err
 	}
-	return s.keys.CreateKey(ctx, key, p.Actor())
+	return s.keys.CreateKey(ctx, key, p.actor())
 }
 
 // RevokeKey ends a key of the organization at once; force also one without
@@ -68,7 +68,7 @@ func (s *Service) RevokeKey(ctx context.Context, p Principal, id string, force b
 	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
-	_, err := s.keys.RevokeKey(ctx, p.Organization, id, keys.Revocation{Actor: p.Actor(), Operator: p.Operator, Force: force})
+	_, err := s.keys.RevokeKey(ctx, p.Organization, id, keys.Revocation{Actor: p.actor(), Operator: p.Operator, Force: force})
 	return err
 }
 
@@ -132,7 +132,7 @@ func (s *Service) CreateOrganization(ctx context.Context, p Principal, n catalog
 	}
 	// The log takes the setting only once the id is known to be new.
 	n.CustomerAttribute = ""
-	o, err := s.catalog.CreateOrganization(ctx, n, p.Actor())
+	o, err := s.catalog.CreateOrganization(ctx, n, p.actor())
 	if err != nil {
 		return o, err
 	}
@@ -163,7 +163,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string
 	}
 	defer done()
 	if patch.Name != nil { // the catalogue's alone, and may be refused
-		if o, err = s.catalog.UpdateOrganization(ctx, id, catalog.OrganizationPatch{Name: patch.Name}, p.Actor()); err != nil {
+		if o, err = s.catalog.UpdateOrganization(ctx, id, catalog.OrganizationPatch{Name: patch.Name}, p.actor()); err != nil {
 			return catalog.Organization{}, err
 		}
 	}
@@ -175,10 +175,10 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string
 	if attr == nil {
 		return s.asCounted(o), nil
 	}
-	if err := s.ledger.SetCustomerAttribute(ctx, id, *attr, p.Actor()); err != nil {
+	if err := s.ledger.SetCustomerAttribute(ctx, id, *attr, p.actor()); err != nil {
 		return catalog.Organization{}, err
 	}
-	o, err = s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, catalog.OrganizationPatch{CustomerAttribute: attr}, p.Actor())
+	o, err = s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, catalog.OrganizationPatch{CustomerAttribute: attr}, p.actor())
 	return s.asCounted(o), err
 }
 
@@ -187,10 +187,10 @@ func (s *Service) assignTime(ctx context.Context, p Principal, id string, assign
 	if assigned == s.ledger.TimeAssigned(id) {
 		return nil
 	}
-	if err := s.ledger.SetTimeAssigned(ctx, id, assigned, p.Actor()); err != nil {
+	if err := s.ledger.SetTimeAssigned(ctx, id, assigned, p.actor()); err != nil {
 		return err
 	}
-	return s.catalog.AuditTimeAssigned(context.WithoutCancel(ctx), id, assigned, p.Actor())
+	return s.catalog.AuditTimeAssigned(context.WithoutCancel(ctx), id, assigned, p.actor())
 }
 
 // Listings returns what an organization may report to marketplaces. One that
@@ -207,7 +207,7 @@ func (s *Service) SetListings(ctx context.Context, p Principal, organization str
 	if err := p.mayOperate(); err != nil {
 		return nil, err
 	}
-	return s.catalog.SetListings(ctx, organization, listings, p.Actor())
+	return s.catalog.SetListings(ctx, organization, listings, p.actor())
 }
 
 // checkAttribute judges what the log would take as it is.

@@ -13,9 +13,9 @@ import (
 
 // The limits of one partner's metering configuration.
 const (
-	MaxMappedKeys      = 1000 // source keys of one mapping
-	MaxDestinations    = 100  // destinations of one source key
-	MaxMappingKeyBytes = 256  // of a source key or a destination
+	maxMappedKeys      = 1000 // source keys of one mapping
+	maxDestinations    = 100  // destinations of one source key
+	maxMappingKeyBytes = 256  // of a source key or a destination
 )
 
 // MeteringConfigs returns the organization's configurations by partner.
@@ -37,12 +37,12 @@ func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, config
 			return nil, meter.Errorf(meter.KindInvalid, "partner %s: %s", clip(c.Partner), messageOf(err))
 		}
 	}
-	return s.records.PutMeteringConfigs(ctx, p.Organization, configs, p.Actor())
+	return s.records.PutMeteringConfigs(ctx, p.Organization, configs, p.actor())
 }
 
 func checkConfig(c billing.MeteringConfig) error {
-	if len(c.Mapping) > MaxMappedKeys || len(c.MappingV2) > MaxMappedKeys {
-		return meter.Errorf(meter.KindInvalid, "a mapping has more than %d keys", MaxMappedKeys)
+	if len(c.Mapping) > maxMappedKeys || len(c.MappingV2) > maxMappedKeys {
+		return meter.Errorf(meter.KindInvalid, "a mapping has more than %d keys", maxMappedKeys)
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.Mapping)) {
 		if err := checkMapping(key, c.Mapping[key]); err != nil {
@@ -50,8 +50,8 @@ func checkConfig(c billing.MeteringConfig) error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.MappingV2)) {
-		if len(c.MappingV2[key]) > MaxDestinations {
-			return meter.Errorf(meter.KindInvalid, "key %q has more than %d destinations", clip(key), MaxDestinations)
+		if len(c.MappingV2[key]) > maxDestinations {
+			return meter.Errorf(meter.KindInvalid, "key %q has more than %d destinations", clip(key), maxDestinations)
 		}
 		if err := checkMapping(key, c.MappingV2[key]...); err != nil {
 			return err
@@ -62,8 +62,8 @@ func checkConfig(c billing.MeteringConfig) error {
 
 func checkMapping(key string, values ...billing.MappingValue) error {
 	for _, v := range values {
-		if key == "" || len(key) > MaxMappingKeyBytes || len(v.Dimension) > MaxMappingKeyBytes {
-			return meter.Errorf(meter.KindInvalid, "key %q: a key and a dimensionKey have 1 to %d bytes", clip(key), MaxMappingKeyBytes)
+		if key == "" || len(key) > maxMappingKeyBytes || len(v.Dimension) > maxMappingKeyBytes {
+			return meter.Errorf(meter.KindInvalid, "key %q: a key and a dimensionKey have 1 to %d bytes", clip(key), maxMappingKeyBytes)
 		}
 		if v.Multiplier != "" {
 			if q, err := meter.ParseQuantity(v.Multiplier); err != nil || q.Sign() <= 0 {
@@ -77,8 +77,8 @@ func checkMapping(key string, values ...billing.MappingValue) error {
 	return nil
 }
 
-// MappingOf is a configuration's mapping as it is computed with.
-func MappingOf(c billing.MeteringConfig) rating.Mapping {
+// mappingOf is a configuration's mapping as it is computed with.
+func mappingOf(c billing.MeteringConfig) rating.Mapping {
 	m := rating.Mapping{Enabled: c.EnableMapping, V1: map[string]rating.Destination{}, V2: map[string][]rating.Destination{}}
 	for key, v := range c.Mapping {
 		m.V1[key] = destinationOf(v)

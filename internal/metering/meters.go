@@ -133,7 +133,7 @@ func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (
 	}
 	defer done()
 	_, had := s.ledger.Meter(p.Organization, m.Key)
-	state, err = s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
+	state, err = s.ledger.CreateMeter(ctx, p.Organization, m, p.actor())
 	if err != nil {
 		return meter.MeterState{}, false, err
 	}
@@ -163,7 +163,7 @@ func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patc
 	if err != nil {
 		return meter.MeterState{}, err
 	}
-	state, err := s.ledger.UpdateMeter(ctx, p.Organization, key, patch, p.Actor())
+	state, err := s.ledger.UpdateMeter(ctx, p.Organization, key, patch, p.actor())
 	if err != nil {
 		return meter.MeterState{}, err
 	}
@@ -203,10 +203,10 @@ func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) erro
 
 // deleteMeter removes a meter, whatever refers to it. Caller has the organization's turn.
 func (s *Service) deleteMeter(ctx context.Context, p Principal, key string) error {
-	if err := s.ledger.DeleteMeter(ctx, p.Organization, key, p.Actor()); err != nil {
+	if err := s.ledger.DeleteMeter(ctx, p.Organization, key, p.actor()); err != nil {
 		return err
 	}
-	err := s.catalog.DeleteMeter(context.WithoutCancel(ctx), p.Organization, key, s.ledger.Stats().Last, p.Actor())
+	err := s.catalog.DeleteMeter(context.WithoutCancel(ctx), p.Organization, key, s.ledger.Stats().Last, p.actor())
 	s.mend(ctx, p.Organization, err)
 	return nil
 }
@@ -216,7 +216,7 @@ func (s *Service) deleteMeter(ctx context.Context, p Principal, key string) erro
 func (s *Service) copyMeter(ctx context.Context, p Principal, m meter.MeterState) {
 	c, err := meterCopy(p.Organization, m, s.ledger.Stats().Last)
 	if err == nil {
-		err = s.catalog.PutMeter(context.WithoutCancel(ctx), c, p.Actor())
+		err = s.catalog.PutMeter(context.WithoutCancel(ctx), c, p.actor())
 	}
 	s.mend(ctx, p.Organization, err)
 }

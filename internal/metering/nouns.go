@@ -116,7 +116,7 @@ func (s *Service) changeNoun(ctx context.Context, p Principal, text []byte,
 		return catalog.Noun{}, err
 	}
 	defer done()
-	r, err := do(ctx, fields, catalog.ApplyOptions{Actor: p.Actor(), Effective: effective})
+	r, err := do(ctx, fields, catalog.ApplyOptions{Actor: p.actor(), Effective: effective})
 	if err != nil {
 		return catalog.Noun{}, err
 	}
@@ -138,7 +138,7 @@ func (s *Service) DeleteNoun(ctx context.Context, p Principal, r catalog.NounRef
 		return err
 	}
 	defer done()
-	return s.catalog.DeleteNoun(ctx, p.Organization, r, catalog.ApplyOptions{Actor: p.Actor(), Effective: effective})
+	return s.catalog.DeleteNoun(ctx, p.Organization, r, catalog.ApplyOptions{Actor: p.actor(), Effective: effective})
 }
 
 // checkUnused refuses to remove a meter that the catalogue refers to.

@@ -122,7 +122,7 @@ func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month 
 		return catalog.Period{}, err
 	}
 	done, err := s.catalog.ClosePeriod(ctx, p.Organization,
-		catalog.Period{Customer: customer, Month: month, Sequence: closing.Month.Sequence, Figures: text}, p.Actor())
+		catalog.Period{Customer: customer, Month: month, Sequence: closing.Month.Sequence, Figures: text}, p.actor())
 	if err == nil {
 		s.periodsClosed.Add(1)
 	}

@@ -20,8 +20,8 @@ type Principal struct {
 	system string // the job that acts, where no key does
 }
 
-// Actor names the principal in audit entries and log records.
-func (p Principal) Actor() string {
+// actor names the principal in audit entries and log records.
+func (p Principal) actor() string {
 	if p.system != "" {
 		return "system:" + p.system
 	}

@@ -361,14 +361,14 @@ func TestReportBounds(t *testing.T) {
 	w := newMonthsWorld(t, true)
 	var document strings.Builder
 	var names []string
-	for i := range MaxProductCustomers + 1 {
+	for i := range maxProductCustomers + 1 {
 		fmt.Fprintf(&document, "  - {id: c%d}\n", i)
 		names = append(names, fmt.Sprint("c", i))
 	}
 	if _, err := w.Apply(context.Background(), admin, []byte("customers:\n"+document.String()), ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	q := ReportQuery{Customers: names[:MaxProductCustomers], From: w.now(), To: w.now().AddDate(0, 1, 0)}
+	q := ReportQuery{Customers: names[:maxProductCustomers], From: w.now(), To: w.now().AddDate(0, 1, 0)}
 	w.report(q)
 	ask := func(p Principal, q ReportQuery) meter.Kind {
 		_, err := w.ProductReport(context.Background(), p, q)

@@ -12,8 +12,8 @@ import (
 // The bounds of one ProductReport.
 const (
 	MaxProductRows      = 10_000   // rows of the answer
-	MaxProductCustomers = 100      // customers that a question names
-	MaxProductReads     = 10_000   // figures that it is made of
+	maxProductCustomers = 100      // customers that a question names
+	maxProductReads     = 10_000   // figures that it is made of
 	maxProductBytes     = 16 << 20 // of the texts of its groups
 )
 
@@ -85,8 +85,8 @@ func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery)
 		}
 		q.Customers = []string{p.Customer}
 	}
-	if len(q.Customers) > MaxProductCustomers {
-		return nil, meter.Errorf(meter.KindInvalid, "%d customers are named (limit %d)", len(q.Customers), MaxProductCustomers)
+	if len(q.Customers) > maxProductCustomers {
+		return nil, meter.Errorf(meter.KindInvalid, "%d customers are named (limit %d)", len(q.Customers), maxProductCustomers)
 	}
 	for i, customer := range q.Customers {
 		if _, ok := view.Customer(customer); !ok || p.Customer != "" && p.Customer != customer {
@@ -100,7 +100,7 @@ func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery)
 		return nil, meter.Errorf(meter.KindInvalid, "group_by names %d attributes (limit %d)", len(q.By), s.limits.GroupBy)
 	}
 	r := &reportReader{service: s, principal: p, view: view, q: q,
-		rowsLeft: MaxProductRows, readsLeft: MaxProductReads, bytesLeft: maxProductBytes}
+		rowsLeft: MaxProductRows, readsLeft: maxProductReads, bytesLeft: maxProductBytes}
 	var out []ReportLine
 	found := q.Contract == ""
 	for _, customer := range q.Customers {

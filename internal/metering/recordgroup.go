@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// MaxUsageAhead is how far ahead the time of reported usage may lie.
-	MaxUsageAhead = 5 * time.Minute
+	// maxUsageAhead is how far ahead the time of reported usage may lie.
+	maxUsageAhead = 5 * time.Minute
 	// groupSource is RecordGroup.Source of what is reported through an API.
 	groupSource = "API"
 )
@@ -214,7 +214,7 @@ func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, creat
 	if err := s.ledger.Accepting(p.Organization); err != nil {
 		return billing.RecordGroup{}, err
 	}
-	g, err = s.records.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
+	g, err = s.records.DeleteRecordGroup(ctx, p.Organization, g.ID, p.actor())
 	if err != nil {
 		return billing.RecordGroup{}, err
 	}
@@ -229,7 +229,7 @@ func (s *Service) RetryGroup(ctx context.Context, p Principal, id string, create
 	if err != nil {
 		return billing.RecordGroup{}, err
 	}
-	return s.records.RetryRecordGroup(ctx, p.Organization, g.ID, p.Actor())
+	return s.records.RetryRecordGroup(ctx, p.Organization, g.ID, p.actor())
 }
 
 // seenGroup returns the group that the principal calls id; KindNotFound for

@@ -74,7 +74,7 @@ func (s *Service) newChecker(ctx context.Context, p Principal) (*groupChecker, e
 	check := &groupChecker{p: p, now: s.now().UTC().Truncate(time.Microsecond), view: view,
 		mappings: map[string]rating.Mapping{}, priced: map[*catalog.Entitlement]priced{}}
 	for _, c := range configs {
-		check.mappings[c.Partner] = MappingOf(c)
+		check.mappings[c.Partner] = mappingOf(c)
 	}
 	check.load = func() (map[string]meter.Meter, error) { return s.activeMetrics(ctx, p) }
 	return check, nil
@@ -90,8 +90,8 @@ func (c *groupChecker) group(n NewRecordGroup) (billing.RecordGroup, error) {
 	if n.Time.IsZero() {
 		g.Usage = c.now
 	}
-	if g.Usage.After(c.now.Add(MaxUsageAhead)) {
-		return g, meter.Errorf(meter.KindInvalid, "timestamp %s is more than %s ahead of the server's clock", g.Usage.Format(time.RFC3339Nano), MaxUsageAhead)
+	if g.Usage.After(c.now.Add(maxUsageAhead)) {
+		return g, meter.Errorf(meter.KindInvalid, "timestamp %s is more than %s ahead of the server's clock", g.Usage.Format(time.RFC3339Nano), maxUsageAhead)
 	}
 	e, err := c.entitlement(n.Entitlement, g.Usage)
 	if err != nil {

@@ -297,7 +297,7 @@ func (r *reportReader) readStretch(ctx context.Context, l *reportLine, st stretc
 // ask reads a line in a range, as the log stood at a sequence; 0 is the answer's own.
 func (r *reportReader) ask(ctx context.Context, l *reportLine, page *productPage, in meter.Period, sequence uint64, window meter.Window) ([]meter.UsageRow, error) {
 	if r.readsLeft--; r.readsLeft < 0 {
-		return nil, meter.Errorf(meter.KindTooLarge, "the answer is made of too many figures (limit %d): name fewer customers, a product or a usage type", MaxProductReads)
+		return nil, meter.Errorf(meter.KindTooLarge, "the answer is made of too many figures (limit %d): name fewer customers, a product or a usage type", maxProductReads)
 	}
 	q := ProductQuery{Product: page.Product, UsageType: page.UsageType, Customers: []string{r.who}, From: in.From, To: in.To,
 		Window: window, Location: r.q.Location, By: r.q.By, AsOfSequence: cmp.Or(sequence, r.now), named: l.hidden, most: r.rowsLeft}

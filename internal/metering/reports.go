@@ -44,7 +44,7 @@ func (s *Service) ReconcileReports(ctx context.Context, p Principal) (Stuck, err
 	if s.reporter == nil {
 		return Stuck{}, meter.Errorf(meter.KindUnavailable, "this server has no marketplace reporter")
 	}
-	if err := s.reporter.Reconcile(ctx, p.Organization, p.Actor()); err != nil {
+	if err := s.reporter.Reconcile(ctx, p.Organization, p.actor()); err != nil {
 		return Stuck{}, err
 	}
 	return s.StuckReports(ctx, p)
@@ -55,11 +55,11 @@ func (s *Service) ResolveReport(ctx context.Context, p Principal, report, dimens
 	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
-	return s.records.ResolvePortion(ctx, p.Organization, report, dimension, as, p.Actor())
+	return s.records.ResolvePortion(ctx, p.Organization, report, dimension, as, p.actor())
 }
 
-// MaxStuckLines bounds the portions of reports that Stuck tells.
-const MaxStuckLines = 1000
+// maxStuckLines bounds the portions of reports that Stuck tells.
+const maxStuckLines = 1000
 
 // Stuck is what is not reported, with its reason and its deadline.
 type Stuck struct {
@@ -79,7 +79,7 @@ func (s *Service) StuckReports(ctx context.Context, p Principal) (Stuck, error) 
 		return Stuck{}, err
 	}
 	out := Stuck{Paused: state.Paused, Reason: state.Reason}
-	if out.Lines, err = s.records.StuckLines(ctx, p.Organization, MaxStuckLines); err != nil {
+	if out.Lines, err = s.records.StuckLines(ctx, p.Organization, maxStuckLines); err != nil {
 		return Stuck{}, err
 	}
 	if out.Waiting, err = s.records.WaitingGroups(ctx, p.Organization, s.now().Truncate(time.Hour)); err != nil {
@@ -115,7 +115,7 @@ func (s *Service) whyWaiting(ctx context.Context, organization string, waiting [
 	all := view.Entitlements()
 	for i := range all {
 		e := &all[i]
-		if listed[e.ID] || len(waiting) >= MaxStuckLines || !slices.ContainsFunc(e.Dimensions, func(d catalog.Dimension) bool { return d.Meter != "" }) {
+		if listed[e.ID] || len(waiting) >= maxStuckLines || !slices.ContainsFunc(e.Dimensions, func(d catalog.Dimension) bool { return d.Meter != "" }) {
 			continue
 		}
 		why, err := s.whyNot(ctx, organization, e)

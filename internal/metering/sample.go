@@ -15,10 +15,10 @@ import (
 // How many of the latest events are looked at, in whole blocks, and of how many
 // bytes as stored.
 const (
-	PreviewEvents = 100_000
-	PreviewBytes  = 32 << 20
-	HintEvents    = 10_000
-	HintBytes     = 4 << 20
+	previewEvents = 100_000
+	previewBytes  = 32 << 20
+	hintEvents    = 10_000
+	hintBytes     = 4 << 20
 )
 
 // PreviewMeter says what a meter makes of the latest events, whether it is
@@ -32,7 +32,7 @@ func (s *Service) PreviewMeter(ctx context.Context, p Principal, m meter.Meter) 
 		return nil, nil, err
 	}
 	defer turn.done()
-	sample, err := s.ledger.Sample(turn.ctx, ledger.SampleQuery{Organization: p.Organization, Meter: m, MostEvents: PreviewEvents, MostBytes: PreviewBytes})
+	sample, err := s.ledger.Sample(turn.ctx, ledger.SampleQuery{Organization: p.Organization, Meter: m, MostEvents: previewEvents, MostBytes: previewBytes})
 	if err != nil {
 		return nil, nil, turn.because(err)
 	}
@@ -100,7 +100,7 @@ func (s *Service) hints(ctx context.Context, p Principal, key string, q ledger.S
 		return nil
 	}
 	defer turn.done()
-	q.Organization, q.Meter, q.MostEvents, q.MostBytes = p.Organization, m.Meter, HintEvents, HintBytes
+	q.Organization, q.Meter, q.MostEvents, q.MostBytes = p.Organization, m.Meter, hintEvents, hintBytes
 	sample, err := s.ledger.Sample(turn.ctx, q)
 	if err != nil {
 		return nil

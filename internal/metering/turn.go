@@ -102,7 +102,7 @@ func (t *readTurn) because(err error) error {
 
 // place waits for a place; done gives it back.
 func (s *Service) place(ctx context.Context, p Principal) (done func(), err error) {
-	who := share.Who{Organization: p.Organization, Key: p.Actor()}
+	who := share.Who{Organization: p.Organization, Key: p.actor()}
 	wait, cancel := context.WithTimeout(ctx, s.limits.ReadWait)
 	defer cancel()
 	if s.reads.Take(wait, who) {

@@ -15,10 +15,10 @@ import (
 // Why usage is shown under no noun of the catalogue. Each is the attribute
 // that leads nowhere.
 const (
-	UnattributedCustomer     = meter.CustomerAttribute // no such customer, or none named
-	UnattributedService      = "service"               // not the customer's then
-	UnattributedContract     = contractAttribute       // not the customer's, not valid then, or none named where that is not clear
-	UnattributedAccountGroup = "account_group"         // an unknown test, in no account group of the customer
+	unattributedCustomer     = meter.CustomerAttribute // no such customer, or none named
+	unattributedService      = "service"               // not the customer's then
+	unattributedContract     = contractAttribute       // not the customer's, not valid then, or none named where that is not clear
+	unattributedAccountGroup = "account_group"         // an unknown test, in no account group of the customer
 )
 
 // Unattributed is usage that counts for its customer, or for a text that is no
@@ -46,7 +46,7 @@ func (s *Service) Unattributed(ctx context.Context, p Principal, in meter.Period
 	}
 	u := &unattributed{service: s, asks: p, view: view, in: in}
 	for reason, find := range map[string]func(context.Context, meter.Meter) error{
-		UnattributedCustomer: u.customers, UnattributedService: u.services, UnattributedContract: u.contracts, UnattributedAccountGroup: u.tests,
+		unattributedCustomer: u.customers, unattributedService: u.services, unattributedContract: u.contracts, unattributedAccountGroup: u.tests,
 	} {
 		for _, m := range s.tellers(p.Organization, reason) {
 			if err := find(ctx, m); err != nil {
@@ -78,7 +78,7 @@ func (s *Service) CountUnattributed(ctx context.Context) error {
 				failed = append(failed, err)
 				continue
 			}
-			for _, reason := range []string{UnattributedCustomer, UnattributedService, UnattributedContract, UnattributedAccountGroup} {
+			for _, reason := range []string{unattributedCustomer, unattributedService, unattributedContract, unattributedAccountGroup} {
 				named := map[[2]string]bool{}
 				for _, f := range found {
 					if f.Reason == reason {
@@ -174,7 +174,7 @@ func (u *unattributed) customers(ctx context.Context, m meter.Meter) error {
 	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute)
 	for _, r := range rows {
 		if _, known := u.view.Customer(r.Group[0]); !known {
-			u.add(UnattributedCustomer, r.Group[0], r.Group[0], m, r.Value, u.in)
+			u.add(unattributedCustomer, r.Group[0], r.Group[0], m, r.Value, u.in)
 		}
 	}
 	return err
@@ -183,7 +183,7 @@ func (u *unattributed) customers(ctx context.Context, m meter.Meter) error {
 // services finds services named that were not the customer's then. An event
 // that names none is of no service, and nothing is wrong with it.
 func (u *unattributed) services(ctx context.Context, m meter.Meter) error {
-	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute, UnattributedService)
+	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute, unattributedService)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (u *unattributed) services(ctx context.Context, m meter.Meter) error {
 			}
 		}
 		gaps := gapsOf(held[customer][service], u.in)
-		if err := u.addParts(ctx, UnattributedService, service, m, r, gaps, meter.CustomerAttribute, UnattributedService); err != nil {
+		if err := u.addParts(ctx, unattributedService, service, m, r, gaps, meter.CustomerAttribute, unattributedService); err != nil {
 			return err
 		}
 	}
@@ -259,7 +259,7 @@ func (u *unattributed) contracts(ctx context.Context, m meter.Meter) error {
 				parts = append(parts, meter.Period{From: cuts[0], To: cuts[1]})
 			}
 		}
-		if err := u.addParts(ctx, UnattributedContract, contract, m, r, parts, by...); err != nil {
+		if err := u.addParts(ctx, unattributedContract, contract, m, r, parts, by...); err != nil {
 			return err
 		}
 	}
@@ -291,7 +291,7 @@ func (u *unattributed) tests(ctx context.Context, m meter.Meter) error {
 	if !slices.Contains(m.GroupBy, test) {
 		return nil
 	}
-	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute, UnattributedAccountGroup, test)
+	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute, unattributedAccountGroup, test)
 	if err != nil {
 		return err
 	}
@@ -309,7 +309,7 @@ func (u *unattributed) tests(ctx context.Context, m meter.Meter) error {
 			}
 		}
 		if _, known := u.view.Customer(customer); known && !groups[place{customer, r.Group[1]}] && !tests[place{customer, r.Group[2]}] {
-			u.add(UnattributedAccountGroup, customer, r.Group[1], m, r.Value, u.in)
+			u.add(unattributedAccountGroup, customer, r.Group[1], m, r.Value, u.in)
 		}
 	}
 	return nil

@@ -50,7 +50,7 @@ func Aggregate(m meter.Meter, records []Record, seen Seen) ([]Split, error) {
 	for _, r := range records {
 		get := func(name string) meter.Value { return r.Properties[propertyName(name)] }
 		if meter.MatchAny(m.Filters, get) {
-			group := GroupExpression(m.GroupBy, get)
+			group := groupExpression(m.GroupBy, get)
 			splits[group] = append(splits[group], r)
 		}
 	}
@@ -122,10 +122,10 @@ func newItems(property, group string, rs []Record, seen Seen) []DayItem {
 // escape keeps values of group-bys from being taken for other splits.
 var escape = strings.NewReplacer("%", "%25", ",", "%2C", "=", "%3D")
 
-// GroupExpression names a split: name=value pairs joined by commas in the
+// groupExpression names a split: name=value pairs joined by commas in the
 // configured order of the group-bys, "" without any. A missing value is empty;
 // a comma, an equals sign and a percent sign in a value are percent-encoded.
-func GroupExpression(groupBys []string, get func(name string) meter.Value) string {
+func groupExpression(groupBys []string, get func(name string) meter.Value) string {
 	var b strings.Builder
 	for i, name := range groupBys {
 		if i > 0 {

@@ -9,21 +9,21 @@ type Format struct {
 }
 
 // exactDouble is the largest whole number below 2^33, up to where neighbouring
-// float64 values are less than 10^-6 apart: each quantity of DecimalPlaces
+// float64 values are less than 10^-6 apart: each quantity of decimalPlaces
 // decimals has a float64 of its own, whose shortest text is that quantity.
 const exactDouble = 1<<33 - 1
 
-// DecimalPlaces is the scale of quantities where a marketplace takes decimals:
+// decimalPlaces is the scale of quantities where a marketplace takes decimals:
 // how many of them it keeps is not documented, six are safe.
-const DecimalPlaces = 6
+const decimalPlaces = 6
 
 // The formats of the marketplaces. AWS takes an int32, Azure a JSON number of
 // undocumented precision, GCP an int64 or a double as the metric is defined.
 var (
 	FormatAWS       = Format{Maximum: meter.NewDecimal(1<<31 - 1)}
-	FormatAzure     = Format{Places: DecimalPlaces, Maximum: meter.NewDecimal(exactDouble)}
+	FormatAzure     = Format{Places: decimalPlaces, Maximum: meter.NewDecimal(exactDouble)}
 	FormatGCPInt    = Format{Maximum: meter.NewDecimal(1<<63 - 1)}
-	FormatGCPDouble = Format{Places: DecimalPlaces, Maximum: meter.NewDecimal(exactDouble)}
+	FormatGCPDouble = Format{Places: decimalPlaces, Maximum: meter.NewDecimal(exactDouble)}
 )
 
 // Carry splits what is to be billed and what was carried in into what is sent

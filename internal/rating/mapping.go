@@ -10,10 +10,10 @@ import (
 // Mode says how a source becomes a quantity of its destination.
 type Mode string
 
-// The modes of a mapping. "" is ModeQuantity.
+// The modes of a mapping. "" is modeQuantity.
 const (
-	ModeQuantity Mode = "QUANTITY" // the source times the multiplier
-	ModeAmount   Mode = "AMOUNT"   // the source is money: divided by the destination's unit price
+	modeQuantity Mode = "QUANTITY" // the source times the multiplier
+	modeAmount   Mode = "AMOUNT"   // the source is money: divided by the destination's unit price
 )
 
 // Destination is one dimension that a source is converted to.
@@ -30,7 +30,7 @@ func (d Destination) Check() error {
 	switch {
 	case d.Dimension == "":
 		return meter.Errorf(meter.KindInvalid, "dimensionKey is empty")
-	case d.Mode != "" && d.Mode != ModeQuantity && d.Mode != ModeAmount:
+	case d.Mode != "" && d.Mode != modeQuantity && d.Mode != modeAmount:
 		return meter.Errorf(meter.KindInvalid, "mappingMode %q is not known: want QUANTITY or AMOUNT", d.Mode)
 	case d.Multiplier.Sign() < 0:
 		return meter.Errorf(meter.KindInvalid, "convertionMultiplier %s of %q is not above 0", d.Multiplier, d.Dimension)
@@ -86,7 +86,7 @@ func (m Mapping) Map(records map[string]meter.Decimal, dimensions map[string]Dim
 				return Mapped{}, meter.Errorf(meter.KindInvalid, "dimension %q is read from a meter: usage cannot be posted for it", to.Dimension)
 			}
 			quantity := records[source]
-			if to.Mode == ModeAmount {
+			if to.Mode == modeAmount {
 				if dimension.UnitPrice.Sign() <= 0 {
 					return Mapped{Invalid: "the amount of " + source + " cannot be converted: " + to.Dimension + " has no unit price above 0"}, nil
 				}

@@ -31,7 +31,7 @@ func TestMappingOrderDoesNotMatter(t *testing.T) {
 			for range 1 + r.IntN(3) {
 				to := Destination{Dimension: fmt.Sprint("d", r.IntN(4)), Multiplier: meter.NewDecimal(1 + r.Int64N(9))}
 				if r.IntN(2) == 0 {
-					to.Mode = ModeAmount
+					to.Mode = modeAmount
 				}
 				m.V2[source] = append(m.V2[source], to)
 			}

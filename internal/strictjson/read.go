@@ -18,7 +18,7 @@ type Options struct {
 	// servers do; a member that comes in two spellings is refused still.
 	// Otherwise names match exactly and any other member is refused.
 	Unknown bool
-	// Null stands for an absent member, unless the field says `strict:"given"`
+	// null stands for an absent member, unless the field says `strict:"given"`
 	// or "filled". Otherwise null is refused, unless the field says `strict:"null"`.
 	Null bool
 }
@@ -199,14 +199,14 @@ func (w *walker) step(t Token, top *shape) error {
 	if want == nil {
 		want = &shape{}
 	}
-	if k := t.Kind; want.kind != 0 && k != Null && k != want.kind && !(k == False && want.kind == True) {
+	if k := t.Kind; want.kind != 0 && k != null && k != want.kind && !(k == False && want.kind == True) {
 		return w.r.fail("want %s, not %s", article(want.kind), article(k))
 	}
 	switch t.Kind {
 	case BeginObject, BeginArray:
 		w.stack = append(w.stack, level{shape: want, begun: f, empty: true})
 		return nil
-	case Null:
+	case null:
 		return w.null(want, f)
 	case String:
 		return w.text(t, want, f)
@@ -219,7 +219,7 @@ func article(k Kind) string {
 	switch name := k.String(); k {
 	case BeginObject, EndObject, BeginArray, EndArray:
 		return "an " + name
-	case Null:
+	case null:
 		return name
 	default:
 		return "a " + name

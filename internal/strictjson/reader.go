@@ -21,21 +21,21 @@ import (
 	"unicode/utf8"
 )
 
-// Limits bound a text; what is 0 takes its value from DefaultLimits.
+// Limits bound a text; what is 0 takes its value from defaultLimits.
 type Limits struct {
 	Bytes int // of the text
 	Depth int // of arrays and objects in each other
 	Nodes int // values and names of members
 }
 
-// DefaultLimits are those of a body that describes one thing.
-var DefaultLimits = Limits{Bytes: 1 << 20, Depth: 32, Nodes: 50_000}
+// defaultLimits are those of a body that describes one thing.
+var defaultLimits = Limits{Bytes: 1 << 20, Depth: 32, Nodes: 50_000}
 
 func (l Limits) orDefault() Limits {
 	for _, f := range []struct {
 		have *int
 		def  int
-	}{{&l.Bytes, DefaultLimits.Bytes}, {&l.Depth, DefaultLimits.Depth}, {&l.Nodes, DefaultLimits.Nodes}} {
+	}{{&l.Bytes, defaultLimits.Bytes}, {&l.Depth, defaultLimits.Depth}, {&l.Nodes, defaultLimits.Nodes}} {
 		if *f.have == 0 {
 			*f.have = f.def
 		}
@@ -78,7 +78,7 @@ const (
 	Number      Kind = '0'
 	True        Kind = 't'
 	False       Kind = 'f'
-	Null        Kind = 'n'
+	null        Kind = 'n'
 )
 
 // String is the kind as messages name it.
@@ -92,7 +92,7 @@ func (k Kind) String() string {
 		return "boolean"
 	case Number:
 		return "number"
-	case Null:
+	case null:
 		return "null"
 	}
 	return "string"
@@ -160,8 +160,8 @@ func (r *Reader) Line() int {
 	return r.line
 }
 
-// Path is where the last token is, such as customers[3].id.
-func (r *Reader) Path() string {
+// path is where the last token is, such as customers[3].id.
+func (r *Reader) path() string {
 	var b strings.Builder
 	for _, f := range r.stack {
 		switch {
@@ -179,11 +179,11 @@ func (r *Reader) Path() string {
 
 // fail says what is wrong where the reader is.
 func (r *Reader) fail(format string, args ...any) error {
-	return &Error{Path: r.Path(), What: fmt.Sprintf(format, args...), Line: r.Line()}
+	return &Error{Path: r.path(), What: fmt.Sprintf(format, args...), Line: r.Line()}
 }
 
 func (r *Reader) tooLarge(format string, args ...any) error {
-	return &Error{Path: r.Path(), What: fmt.Sprintf(format, args...), Line: r.Line(), TooLarge: true}
+	return &Error{Path: r.path(), What: fmt.Sprintf(format, args...), Line: r.Line(), TooLarge: true}
 }
 
 // malformed says that the text is no JSON.
@@ -329,7 +329,7 @@ func (r *Reader) value(c byte) (Token, error) {
 }
 
 func (r *Reader) tooDeep() error {
-	return &Error{Path: clip(r.Path()), What: fmt.Sprintf("nested too deep: more than %d arrays and objects in each other", r.limit.Depth), Line: r.Line()}
+	return &Error{Path: clip(r.path()), What: fmt.Sprintf("nested too deep: more than %d arrays and objects in each other", r.limit.Depth), Line: r.Line()}
 }
 
 func (r *Reader) digits() bool {

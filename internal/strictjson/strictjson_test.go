@@ -259,5 +259,5 @@ func kindOf(t json.Token) (Kind, string) {
 		}
 		return False, "false"
 	}
-	return Null, "null"
+	return null, "null"
 }

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// FollowInterval is the time between two looks at followed files.
-	FollowInterval = time.Second
+	// followInterval is the time between two looks at followed files.
+	followInterval = time.Second
 	// followQuietRounds is how many looks in a row must find nothing new in a file
 	// that lost its name before it is closed: a web server writes to it until it
 	// is told to open its logs again.
@@ -57,7 +57,7 @@ func (r *Run) Follow(ctx context.Context) error {
 }
 
 func waitInterval(ctx context.Context) error {
-	timer := time.NewTimer(FollowInterval)
+	timer := time.NewTimer(followInterval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -17,7 +17,7 @@ type Kind uint8
 const (
 	KindEvents  Kind = 1 // a body made by Encode
 	KindControl Kind = 2 // meter definitions and settings; the ledger's own form
-	KindVoid    Kind = 3 // identities no longer counted; the ledger's own form
+	kindVoid    Kind = 3 // identities no longer counted; the ledger's own form
 )
 
 // MaxOrgBytes bounds an organization's id in a header.
@@ -109,7 +109,7 @@ func DecodeHeader(b []byte) (Header, error) {
 		BodySum:  binary.LittleEndian.Uint64(b[46:]),
 	}
 	copy(h.Prev[:], b[54:70])
-	if h.Kind < KindEvents || h.Kind > KindVoid {
+	if h.Kind < KindEvents || h.Kind > kindVoid {
 		return Header{}, meter.Errorf(meter.KindUnsupported, "entry header: unknown kind %d", h.Kind)
 	}
 	org := b[headerFixed-1 : len(b)-8]

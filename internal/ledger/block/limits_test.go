@@ -192,7 +192,7 @@ func TestAbortedNamesAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := b.Rows()
-	if len(rows.Columns) != 2 || rows.Column("kept").Len() != 2 || !rows.Column("kept").Full() {
+	if len(rows.Columns) != 2 || rows.column("kept").Len() != 2 || !rows.column("kept").Full() {
 		t.Fatalf("columns are %+v", rows.Columns)
 	}
 	if c, _ := rows.Customers.At(1); string(c) != "gold" {

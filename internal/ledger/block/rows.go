@@ -61,7 +61,7 @@ func (d *Dict) At(row int) (text []byte, ok bool) {
 	return d.Values.At(int(c)), true
 }
 
-// Column holds the values of one attribute path. It has one entry per row
+// column holds the values of one attribute path. It has one entry per row
 // that has the attribute, in order of rows; rows without it have no entry.
 type Column struct {
 	// Path is the attribute's keys joined with meter.PathSeparator.
@@ -201,8 +201,8 @@ func (r *Rows) deriveCustomers() {
 	}
 }
 
-// Column returns the column of an attribute path, nil if no row has it.
-func (r *Rows) Column(path string) *Column {
+// column returns the column of an attribute path, nil if no row has it.
+func (r *Rows) column(path string) *Column {
 	for i := range r.Columns {
 		if r.Columns[i].Path == path {
 			return &r.Columns[i]

@@ -101,7 +101,7 @@ func BenchmarkAddOthers(b *testing.B) {
 		kind Kind
 		add  func(t *Table, n uint32, slot int32, i int)
 	}{
-		{"count", Numeric, func(t *Table, n uint32, slot int32, _ int) { t.AddCount(n, slot, 1) }},
+		{"count", Numeric, func(t *Table, n uint32, slot int32, _ int) { t.addCount(n, slot, 1) }},
 		{"max", Max, func(t *Table, n uint32, slot int32, _ int) { t.AddMax(n, slot, q) }},
 		{"last", Last, func(t *Table, n uint32, slot int32, i int) { t.AddLast(n, slot, int64(i), source, id, q) }},
 		{"set of 10,000", Distinct, func(t *Table, n uint32, slot int32, i int) { t.AddSet(n, slot, uint64(i*7919%10_000)) }},

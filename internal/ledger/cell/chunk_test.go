@@ -105,7 +105,7 @@ func TestStoredForm(t *testing.T) {
 			"01010c6001001c01ffffffff3f228a097ac4865aa84c3b4b"},
 		{"bitmap", Numeric, func(tab *Table, n uint32) {
 			for slot := range int32(12) {
-				tab.AddCount(n, slot, 1)
+				tab.addCount(n, slot, 1)
 			}
 		}, "010900600cff0f00000000000000000000" + "101010101010101010101010" + "010101010101010101010101"},
 		{"dirty", Min, func(tab *Table, n uint32) {
@@ -197,12 +197,12 @@ func TestChunkSlotsPerDay(t *testing.T) {
 	}
 	for _, perDay := range []int{0, maxSlotsPerDay + 1} {
 		l := Layout{Kind: Numeric, SlotsPerDay: perDay}
-		if l.Check() == nil {
+		if l.check() == nil {
 			t.Errorf("%d slots a day are allowed", perDay)
 		}
 	}
 	l := Layout{Kind: Distinct + 1, SlotsPerDay: 96}
-	if l.Check() == nil {
+	if l.check() == nil {
 		t.Error("an unknown kind is allowed")
 	}
 }
@@ -238,7 +238,7 @@ func FuzzChunk(f *testing.F) {
 			t.Fatal(err)
 		}
 		for slot, s := range states {
-			if s.Empty() {
+			if s.empty() {
 				delete(states, slot)
 			}
 		}

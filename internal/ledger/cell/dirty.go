@@ -10,7 +10,7 @@ const Permanent = ^uint64(0)
 func (t *Table) DirtySlots(fn func(version uint32, group []uint64, slot int32, sequence uint64)) {
 	for n, sequence := range t.dirty {
 		c := t.cell(n)
-		fn(t.series[c.series].meter, t.Group(c.series), c.at, sequence)
+		fn(t.series[c.series].meter, t.group(c.series), c.at, sequence)
 	}
 }
 
@@ -19,7 +19,7 @@ func (t *Table) DirtySlots(fn func(version uint32, group []uint64, slot int32, s
 func (t *Table) Forget(n uint32, at int32) {
 	t.Dirty(n, at, Permanent)
 	if side := t.at(n, at).side; side != 0 {
-		t.sideSize -= t.sets[side-1].Bytes()
+		t.sideSize -= t.sets[side-1].bytes()
 		t.sets[side-1] = Set{}
 	}
 }

@@ -32,7 +32,7 @@ func Flush(t *Table, emit func(key, value []byte) error, plan func(version uint3
 		if !ok {
 			continue
 		}
-		if err := p.Check(); err != nil {
+		if err := p.check(); err != nil {
 			return err
 		}
 		jobs = append(jobs, job{p.AppendMeterPrefix(nil), p})
@@ -175,7 +175,7 @@ func (f *flusher) pass(by []int, leaves bool, chain []Projection) ([]*level, err
 	}
 	f.rank(by)
 	for _, r := range f.order {
-		group := f.t.Group(r.series)
+		group := f.t.group(r.series)
 		for _, l := range levels {
 			if !l.holds(group, by) {
 				l.close(f)
@@ -204,7 +204,7 @@ func (f *flusher) total(projection Projection, n uint32) *level {
 func (f *flusher) rank(by []int) {
 	f.order = f.order[:0]
 	f.t.seriesOf(f.plan.Version, func(n uint32) bool {
-		if group := f.t.Group(n); len(group) == f.plan.Groups {
+		if group := f.t.group(n); len(group) == f.plan.Groups {
 			r := ranked{series: n}
 			if len(by) > 0 {
 				r.a = group[by[0]]
@@ -223,7 +223,7 @@ func (f *flusher) rank(by []int) {
 		if x.b != y.b {
 			return cmp.Compare(x.b, y.b)
 		}
-		g, h := f.t.Group(x.series), f.t.Group(y.series)
+		g, h := f.t.group(x.series), f.t.group(y.series)
 		for _, at := range by[min(2, len(by)):] {
 			if g[at] != h[at] {
 				return cmp.Compare(g[at], h[at])
@@ -240,7 +240,7 @@ func (f *flusher) series(n uint32, widest *level, leaves bool) error {
 	cells := f.cellsOf(n)
 	if leaves {
 		f.key = append(append(f.key[:0], f.prefix...), ProjectionAll)
-		f.key = appendGroup(f.key, f.t.Group(n))
+		f.key = appendGroup(f.key, f.t.group(n))
 	}
 	for len(cells) > 0 {
 		day, inDay := splitSlot(int32(uint32(cells[0]>>32)^1<<31), perDay)

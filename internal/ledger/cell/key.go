@@ -31,8 +31,8 @@ type Layout struct {
 	SetValues   int // distinct values a slot may hold, 0 = any number; see Permanent
 }
 
-// Check reports a layout that cannot be stored.
-func (l *Layout) Check() error {
+// check reports a layout that cannot be stored.
+func (l *Layout) check() error {
 	if l.SlotsPerDay < 1 || l.SlotsPerDay > maxSlotsPerDay {
 		return meter.Errorf(meter.KindInternal, "cells of meter version %d: %d slots a day, want 1 to %d", l.Version, l.SlotsPerDay, maxSlotsPerDay)
 	}

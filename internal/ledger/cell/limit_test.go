@@ -86,7 +86,7 @@ func TestForget(t *testing.T) {
 	if after := table.Bytes(); after > before+dirtyCost || grown < before+10_000 {
 		t.Errorf("%d bytes, %d with values, %d after", before, grown, after)
 	}
-	table.Visit(n, func(_ int32, s *State) {
+	table.visit(n, func(_ int32, s *State) {
 		if s.Dirty != Permanent || s.Set.Len() != 0 || s.Count != 10_001 {
 			t.Errorf("%+v", s)
 		}

@@ -113,7 +113,7 @@ type Recomputed struct {
 // there is none), and the states must be what the log up to upTo adds up to. The result is
 // for Set, not for Merge. A slot that became dirty after upTo is left as it is.
 func Install(l *Layout, base []byte, slots []Recomputed, upTo uint64) ([]byte, error) {
-	if err := l.Check(); err != nil {
+	if err := l.check(); err != nil {
 		return nil, err
 	}
 	var p page

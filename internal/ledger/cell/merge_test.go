@@ -75,7 +75,7 @@ func TestMergeGrouping(t *testing.T) {
 					}
 				}
 				for slot, s := range want {
-					if s.Empty() {
+					if s.empty() {
 						delete(want, slot)
 					}
 				}

@@ -51,7 +51,7 @@ func add(rng *rand.Rand, tab *Table, kind Kind, n uint32, slot int32) *State {
 			s.Count = -1
 		}
 		if rng.IntN(4) == 0 {
-			tab.AddCount(n, slot, s.Count)
+			tab.addCount(n, slot, s.Count)
 			break
 		}
 		s.Sum.Add(q)
@@ -120,7 +120,7 @@ func requireModel(t *testing.T, what string, want, got model) {
 		}
 	}
 	for k, g := range got {
-		if want[k] == nil && !g.Empty() {
+		if want[k] == nil && !g.empty() {
 			t.Fatalf("%s: %v: unexpected %+v", what, k, g)
 		}
 	}

@@ -50,7 +50,7 @@ func (s *Scope) Chunks(r pebble.Reader, fn VisitFunc) error {
 // readChunks calls fn for each stored chunk of the scope's groups and days, in order
 // of group and day. group and value are only valid during the call.
 func readChunks(r pebble.Reader, s *Scope, fn func(group []uint64, day int32, value []byte) error) error {
-	if err := s.Check(); err != nil || s.From >= s.To {
+	if err := s.check(); err != nil || s.From >= s.To {
 		return err
 	}
 	firstDay, _ := s.Day(s.From)
@@ -146,7 +146,7 @@ func (s *Scope) Cells(t *Table, fn VisitFunc) error {
 	var err error
 	group := make([]uint64, s.width())
 	visit := func(n uint32) bool {
-		g := t.Group(n)
+		g := t.group(n)
 		if len(g) != s.Groups && !(len(group) == 0 && len(g) == 0) {
 			return true
 		}
@@ -160,7 +160,7 @@ func (s *Scope) Cells(t *Table, fn VisitFunc) error {
 				return true
 			}
 		}
-		t.Visit(n, func(slot int32, st *State) {
+		t.visit(n, func(slot int32, st *State) {
 			if err == nil && slot >= s.From && slot < s.To {
 				err = fn(group, slot, st)
 			}

@@ -40,8 +40,8 @@ func (s *Set) Reset() {
 	s.boxes, s.size = s.boxes[:0], 0
 }
 
-// Bytes returns about how much memory the set holds.
-func (s *Set) Bytes() int64 {
+// bytes returns about how much memory the set holds.
+func (s *Set) bytes() int64 {
 	n := int64(cap(s.boxes)) * 64
 	for i := range s.boxes {
 		n += int64(cap(s.boxes[i].array))*2 + int64(cap(s.boxes[i].bitmap))*8
@@ -49,8 +49,8 @@ func (s *Set) Bytes() int64 {
 	return n
 }
 
-// Has tells whether the set holds id.
-func (s *Set) Has(id uint64) bool {
+// has tells whether the set holds id.
+func (s *Set) has(id uint64) bool {
 	i, ok := s.find(id >> 16)
 	if !ok {
 		return false

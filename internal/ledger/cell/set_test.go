@@ -71,11 +71,11 @@ func requireIDs(t *testing.T, s *Set, ids []uint64) {
 		t.Fatalf("%d ids, Len %d, want %d", len(got), s.Len(), len(want))
 	}
 	for _, id := range want {
-		if !s.Has(id) {
+		if !s.has(id) {
 			t.Fatalf("id %d is missing", id)
 		}
 	}
-	if len(want) > 0 && s.Has(want[len(want)-1]+1) {
+	if len(want) > 0 && s.has(want[len(want)-1]+1) {
 		t.Fatal("has an id that was not added")
 	}
 }
@@ -154,7 +154,7 @@ func TestSetGrowthIsCounted(t *testing.T) {
 	for range 200_000 {
 		counted += int64(s.Add(rng.Uint64N(300_000)))
 	}
-	if held := s.Bytes(); counted < held || counted > 2*held {
+	if held := s.bytes(); counted < held || counted > 2*held {
 		t.Fatalf("counted %d bytes, holds %d", counted, held)
 	}
 }

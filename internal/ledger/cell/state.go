@@ -55,8 +55,8 @@ type State struct {
 	Set        *Set // Distinct: nil or the values seen
 }
 
-// Empty tells whether the state says nothing: not counted, nothing summed, not dirty.
-func (s *State) Empty() bool {
+// empty tells whether the state says nothing: not counted, nothing summed, not dirty.
+func (s *State) empty() bool {
 	return s.Count == 0 && s.Dirty == 0 && s.Sum.IsZero()
 }
 

@@ -147,8 +147,8 @@ func (t *Table) Reset() {
 	clear(t.dirty)
 }
 
-// Empty tells whether nothing was added since the last Reset.
-func (t *Table) Empty() bool { return t.used == 0 }
+// empty tells whether nothing was added since the last Reset.
+func (t *Table) empty() bool { return t.used == 0 }
 
 // Cells returns the number of cells.
 func (t *Table) Cells() int { return int(t.used) }
@@ -161,7 +161,7 @@ func (t *Table) seriesCount(version uint32) int {
 	return 0
 }
 
-// Bytes returns how much memory the content takes, indexes included.
+// bytes returns how much memory the content takes, indexes included.
 func (t *Table) Bytes() int64 {
 	return int64(t.used)*(cellSize+indexCost) + int64(len(t.series))*(seriesSize+indexCost+firstsCost) + int64(len(t.arena))*8 +
 		int64(len(t.dirty))*dirtyCost + t.sideSize
@@ -201,8 +201,8 @@ func (t *Table) FindSeries(version uint32, group []uint64) (uint32, bool) {
 	return 0, false
 }
 
-// Group returns the ids of a series; the caller must not change them.
-func (t *Table) Group(n uint32) []uint64 {
+// group returns the ids of a series; the caller must not change them.
+func (t *Table) group(n uint32) []uint64 {
 	s := &t.series[n]
 	return t.arena[s.ids : s.ids+uint32(s.width) : s.ids+uint32(s.width)]
 }
@@ -229,9 +229,9 @@ func (t *Table) seriesOfFirst(version uint32, id uint64, yield func(n uint32) bo
 	}
 }
 
-// Visit calls fn for each cell of a series in no particular order. The state
+// visit calls fn for each cell of a series in no particular order. The state
 // is a view that holds during the call.
-func (t *Table) Visit(n uint32, fn func(slot int32, s *State)) {
+func (t *Table) visit(n uint32, fn func(slot int32, s *State)) {
 	st := State{Kind: t.series[n].kind}
 	for i := t.series[n].head; i != 0; {
 		c := t.cell(i - 1)
@@ -249,8 +249,8 @@ func (t *Table) AddNumeric(n uint32, at int32, count int64, q meter.Quantity) {
 	c.sum.Add(q)
 }
 
-// AddCount adds count events that have no value.
-func (t *Table) AddCount(n uint32, at int32, count int64) {
+// addCount adds count events that have no value.
+func (t *Table) addCount(n uint32, at int32, count int64) {
 	t.at(n, at).count += count
 }
 
@@ -407,7 +407,7 @@ func (t *Table) addSeries(h, version uint32, kind Kind, group []uint64) uint32 {
 		t.sindex = make([]uint32, 2*len(t.sindex))
 		for i := range t.series {
 			n := uint32(i)
-			place(t.sindex, t.groupHash(t.series[n].meter, t.Group(n)), n+1)
+			place(t.sindex, t.groupHash(t.series[n].meter, t.group(n)), n+1)
 		}
 	}
 	m := t.last

@@ -33,15 +33,15 @@ func TestTableGrowth(t *testing.T) {
 				tab.AddNumeric(numbers[i], -slot, 2, one)
 			}
 		}
-		if tab.Cells() != series*slots || tab.Empty() || tab.seriesCount(1) != series/2 || tab.seriesCount(3) != 0 {
+		if tab.Cells() != series*slots || tab.empty() || tab.seriesCount(1) != series/2 || tab.seriesCount(3) != 0 {
 			t.Fatalf("round %d: %d cells, %d series", round, tab.Cells(), tab.seriesCount(1))
 		}
 		for i, n := range numbers {
-			if found, ok := tab.FindSeries(uint32(1+i%2), group(i)); !ok || found != n || !slices.Equal(tab.Group(n), group(i)) {
+			if found, ok := tab.FindSeries(uint32(1+i%2), group(i)); !ok || found != n || !slices.Equal(tab.group(n), group(i)) {
 				t.Fatalf("series %d: %d, %v", i, found, ok)
 			}
 			var seen []int32
-			tab.Visit(n, func(slot int32, s *State) {
+			tab.visit(n, func(slot int32, s *State) {
 				seen = append(seen, slot)
 				if s.Count != 3 || s.Sum.String() != "2" {
 					t.Fatalf("slot %d: %+v", slot, s)
@@ -55,7 +55,7 @@ func TestTableGrowth(t *testing.T) {
 			t.Fatal("found a series of another version")
 		}
 		tab.Reset()
-		if !tab.Empty() || tab.Bytes() != 0 || tab.seriesCount(1) != 0 {
+		if !tab.empty() || tab.Bytes() != 0 || tab.seriesCount(1) != 0 {
 			t.Fatalf("after Reset: %d bytes", tab.Bytes())
 		}
 		if _, ok := tab.FindSeries(1, group(0)); ok {
@@ -109,7 +109,7 @@ func TestTableBytes(t *testing.T) {
 	tab := NewTable(0)
 	fill := func(cells int) {
 		for i := range cells {
-			tab.AddCount(tab.Series(1, Numeric, []uint64{uint64(i % 1000), 1}), int32(i/1000), 1)
+			tab.addCount(tab.Series(1, Numeric, []uint64{uint64(i % 1000), 1}), int32(i/1000), 1)
 		}
 	}
 	held := func() int64 {
@@ -173,7 +173,7 @@ func TestFrozenTableIsShared(t *testing.T) {
 					}
 					return nil
 				}, tab)
-				if err != nil || first.Empty() {
+				if err != nil || first.empty() {
 					t.Error("nothing read", err)
 				}
 			})
@@ -221,7 +221,7 @@ func TestDirtySlots(t *testing.T) {
 func TestFlushRefusesBadPlans(t *testing.T) {
 	t.Parallel()
 	tab := NewTable(0)
-	tab.AddCount(tab.Series(1, Numeric, []uint64{1, 2}), 0, 1)
+	tab.addCount(tab.Series(1, Numeric, []uint64{1, 2}), 0, 1)
 	good := Layout{Version: 1, Kind: Numeric, Groups: 2, SlotsPerDay: 96}
 	noSlots := good
 	noSlots.SlotsPerDay = 0

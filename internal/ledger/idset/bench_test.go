@@ -128,7 +128,7 @@ func BenchmarkProbe(b *testing.B) {
 			addRun(b, s, rng, *benchIDs/runs, *benchIDs)
 		}
 		var bytes uint64
-		for _, info := range s.Manifest() {
+		for _, info := range s.manifest() {
 			bytes += info.Bytes
 		}
 		v := s.Sealed()

@@ -53,7 +53,7 @@ func TestExactlyOnce(t *testing.T) {
 	})
 	background.Go(func() { // a backup now and then
 		for range batches / 10 {
-			if p, err := s.Pin(s.Manifest()); err == nil { // else merged away since
+			if p, err := s.Pin(s.manifest()); err == nil { // else merged away since
 				if err := p.LinkTo("backup"); err != nil && s.fs.RemoveAll("backup") == nil {
 					t.Error(err)
 				}

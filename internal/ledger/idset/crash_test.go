@@ -220,7 +220,7 @@ func (v *survivor) live(es []Entry) {
 	v.set.InstallMerge(m, info)
 	v.set.Free()
 	v.twice("remove", v.set.RemoveObsolete)
-	manifest := v.set.Manifest()
+	manifest := v.set.manifest()
 	p, err := v.set.Pin(manifest)
 	if err != nil {
 		v.t.Fatal(err)
@@ -270,7 +270,7 @@ func TestNothingIsWrittenOverAFaultyRun(t *testing.T) {
 		t.Fatalf("%v %v: want a file of another name", info, err)
 	}
 	s.Install(f, info)
-	manifest := s.Manifest()
+	manifest := s.manifest()
 	if names := filesIn(t, mem, "ids"); !slices.Equal(names, []string{tempName(1), runName(2)}) {
 		t.Fatal(names)
 	}

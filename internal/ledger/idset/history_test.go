@@ -267,7 +267,7 @@ func (h *history) commit() {
 		h.set.InstallMerge(m, h.merged)
 		h.merge, h.merged = nil, RunInfo{}
 	}
-	got, want := h.set.Manifest(), slices.Clone(h.checkpoint.manifest)
+	got, want := h.set.manifest(), slices.Clone(h.checkpoint.manifest)
 	byID := func(a, b RunInfo) int { return int(a.ID) - int(b.ID) }
 	slices.SortFunc(got, byID)
 	slices.SortFunc(want, byID)
@@ -280,7 +280,7 @@ func (h *history) planMerge() {
 	}
 	h.merge, h.merged = h.set.PlanMerge(), RunInfo{}
 	if h.merge != nil && h.rng.IntN(5) == 0 {
-		h.merge.Abort()
+		h.merge.abort()
 		h.merge = nil
 	}
 }
@@ -340,7 +340,7 @@ func (h *history) reopen() {
 		h.releaseView()
 	}
 	if h.merge != nil && (h.merged.ID == 0 || h.rng.IntN(2) == 0) {
-		h.merge.Abort()
+		h.merge.abort()
 	}
 	h.noError(h.set.Close(), "close")
 	h.must(h.set.Memory() == 0, "%d bytes not given back", h.set.Memory())

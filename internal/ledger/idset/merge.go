@@ -128,9 +128,9 @@ func (m *Merge) Run(ctx context.Context) (RunInfo, error) {
 	return out.info, nil
 }
 
-// Abort gives up a plan that is not running. Once it has been installed or
+// abort gives up a plan that is not running. Once it has been installed or
 // aborted, it does nothing.
-func (m *Merge) Abort() {
+func (m *Merge) abort() {
 	m.set.mu.Lock()
 	defer m.set.unlock()
 	m.finish()

@@ -96,7 +96,7 @@ func TestMergeOfCrowdedRuns(t *testing.T) {
 		seal(t, s, part)
 	}
 	mergeAll(t, s)
-	if m := s.Manifest(); len(m) != 1 || m[0].Entries != 6000 || m[0].Tier == 0 {
+	if m := s.manifest(); len(m) != 1 || m[0].Entries != 6000 || m[0].Tier == 0 {
 		t.Fatalf("manifest %v", m)
 	}
 	absent := make([]block.Hash, 1000)
@@ -109,7 +109,7 @@ func TestMergeOfCrowdedRuns(t *testing.T) {
 		}
 	}
 	checkAll(t, s, model(es), absent)
-	manifest := s.Manifest()
+	manifest := s.manifest()
 	mustClose(t, s)
 	s = mustOpen(t, fs, manifest, Options{})
 	checkAll(t, s, model(es), absent)
@@ -137,7 +137,7 @@ func TestMergeKeepsTheEarliest(t *testing.T) {
 	seal(t, s, late)
 	seal(t, s, es)
 	mergeAll(t, s)
-	if m := s.Manifest(); len(m) != 1 || m[0].Entries != 300 {
+	if m := s.manifest(); len(m) != 1 || m[0].Entries != 300 {
 		t.Fatalf("manifest %v", m)
 	}
 	checkAll(t, s, want, nil)
@@ -168,9 +168,9 @@ func TestMergesSideBySide(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.InstallMerge(m, info)
-		m.Abort() // does nothing now
+		m.abort() // does nothing now
 	}
-	if m := s.Manifest(); len(m) != 2 {
+	if m := s.manifest(); len(m) != 2 {
 		t.Fatalf("manifest %v", m)
 	}
 	checkAll(t, s, model(es), nil)
@@ -346,5 +346,5 @@ func TestMisuseIsNoticed(t *testing.T) {
 			misuse()
 		}()
 	}
-	m.Abort()
+	m.abort()
 }

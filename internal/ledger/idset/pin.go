@@ -80,8 +80,8 @@ func (s *Set) Pin(manifest []RunInfo) (*Pin, error) {
 	return &Pin{set: s, runs: slices.Clone(manifest)}, nil
 }
 
-// Files returns the names of the pinned files within the set's directory.
-func (p *Pin) Files() []string {
+// files returns the names of the pinned files within the set's directory.
+func (p *Pin) files() []string {
 	names := make([]string, len(p.runs))
 	for i, info := range p.runs {
 		names[i] = runName(info.ID)
@@ -97,7 +97,7 @@ func (p *Pin) LinkTo(dir string) error {
 	if err := s.makeDir(dir); err != nil {
 		return err
 	}
-	for _, name := range p.Files() {
+	for _, name := range p.files() {
 		if err := vfs.LinkOrCopy(s.fs, s.path(name), s.fs.PathJoin(dir, name)); err != nil {
 			return storageError(err, "link %s to %s", name, dir)
 		}

@@ -14,14 +14,14 @@ func TestFilesGoWhenNobodyNeedsThem(t *testing.T) {
 	t.Parallel()
 	fs := vfs.NewMem()
 	s, es := twoRuns(t, fs, 200)
-	before := s.Manifest()
+	before := s.manifest()
 	v := s.Sealed()
 	pin, err := s.Pin(before)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mergeAll(t, s)
-	after := s.Manifest()
+	after := s.manifest()
 	old, all := []string{runName(1), runName(2)}, []string{runName(1), runName(2), runName(3)}
 	expect := func(what string, want []string, obsolete int) {
 		t.Helper()
@@ -52,8 +52,8 @@ func TestFilesGoWhenNobodyNeedsThem(t *testing.T) {
 	pin.Release()
 	pin.Release() // does nothing
 	expect("the other pin", all, 2)
-	if !slices.Equal(again.Files(), old) {
-		t.Errorf("pinned %v, want %v", again.Files(), old)
+	if !slices.Equal(again.files(), old) {
+		t.Errorf("pinned %v, want %v", again.files(), old)
 	}
 	if err := again.LinkTo("backup"); err != nil {
 		t.Fatal(err)

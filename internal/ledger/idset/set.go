@@ -394,8 +394,8 @@ func (s *Set) publish(runs []*run, version uint64) {
 	old.release()
 }
 
-// Manifest returns the installed runs, in no particular order.
-func (s *Set) Manifest() []RunInfo {
+// manifest returns the installed runs, in no particular order.
+func (s *Set) manifest() []RunInfo {
 	s.mu.Lock()
 	defer s.unlock()
 	infos := make([]RunInfo, len(s.sealed.runs))

@@ -17,8 +17,8 @@ import (
 // AzureEndpoint is the public address of the metering service.
 const AzureEndpoint = "https://marketplaceapi.microsoft.com"
 
-// AzureScope is what a token for the metering service is asked for.
-const AzureScope = "20e940b3-4c77-4b0b-9a53-9e16a1b010a7/.default"
+// azureScope is what a token for the metering service is asked for.
+const azureScope = "20e940b3-4c77-4b0b-9a53-9e16a1b010a7/.default"
 
 const (
 	azureVersion  = "2018-08-31"

@@ -20,7 +20,7 @@ const (
 
 // The types of a GCP metric.
 const (
-	GCPInt64  = "INT64"
+	gcpInt64  = "INT64"
 	GCPDouble = "DOUBLE"
 )
 

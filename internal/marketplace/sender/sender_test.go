@@ -60,7 +60,7 @@ func (r *rig) line(account, quantity string) Line {
 	case simulator.Azure:
 		l.Azure = &AzureAccount{ResourceID: account, PlanID: "gold"}
 	default:
-		l.GCP = &GCPAccount{Service: "cdn.example.com", ConsumerID: account, Metric: "gb", Type: GCPInt64}
+		l.GCP = &GCPAccount{Service: "cdn.example.com", ConsumerID: account, Metric: "gb", Type: gcpInt64}
 	}
 	return l
 }

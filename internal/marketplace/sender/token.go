@@ -165,7 +165,7 @@ func entraTokens(app EntraApp, client *http.Client, pause func(context.Context, 
 		return nil, errors.New("want TENANT:CLIENT_ID:CLIENT_SECRET")
 	}
 	client = direct(client)
-	config := &clientcredentials.Config{ClientID: app.ClientID, ClientSecret: app.Secret, Scopes: []string{AzureScope},
+	config := &clientcredentials.Config{ClientID: app.ClientID, ClientSecret: app.Secret, Scopes: []string{azureScope},
 		TokenURL: authority.JoinPath(app.Tenant, "oauth2/v2.0/token").String(), AuthStyle: oauth2.AuthStyleInParams}
 	t := &tokens{early: entraEarly, fetch: func(ctx context.Context) (*oauth2.Token, error) {
 		return retried(ctx, pause, func() (*oauth2.Token, error) {

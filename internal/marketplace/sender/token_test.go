@@ -231,7 +231,7 @@ func TestEntraTokens(t *testing.T) {
 				t.Errorf("%s: pause %d of %s", c.name, i, pauses[i])
 			}
 		}
-		for key, want := range map[string]string{"path": "/t-1.example/oauth2/v2.0/token", "grant_type": "client_credentials", "client_id": "app", "client_secret": "s3cret&", "scope": AzureScope} {
+		for key, want := range map[string]string{"path": "/t-1.example/oauth2/v2.0/token", "grant_type": "client_credentials", "client_id": "app", "client_secret": "s3cret&", "scope": azureScope} {
 			if v := a.asked[0][key]; len(v) != 1 || v[0] != want {
 				t.Errorf("%s: %s is %q", c.name, key, v)
 			}

@@ -15,8 +15,8 @@ import (
 func TestWhatGoogleIsSent(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ kind, service, quantity, path, value string }{
-		{GCPInt64, "cdn.example.com", "9007199254740993", "cdn.example.com", `"int64Value":"9007199254740993"`},
-		{GCPInt64, "a b/c:d+e%", "0", "a%20b%2Fc%3Ad%2Be%25", `"int64Value":"0"`},
+		{gcpInt64, "cdn.example.com", "9007199254740993", "cdn.example.com", `"int64Value":"9007199254740993"`},
+		{gcpInt64, "a b/c:d+e%", "0", "a%20b%2Fc%3Ad%2Be%25", `"int64Value":"0"`},
 		{GCPDouble, "cdn.example.com", "8589934590.123456", "cdn.example.com", `"doubleValue":8589934590.123456`},
 		{GCPDouble, "cdn.example.com", "0", "cdn.example.com", `"doubleValue":0`},
 		{GCPDouble, "cdn.example.com", "0.0000001", "cdn.example.com", `"doubleValue":1e-7`},

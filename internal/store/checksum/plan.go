@@ -12,12 +12,12 @@ import (
 
 // Statements say in a comment line what is not to be checked, and why.
 const (
-	// Unchecked at the start of a comment's text: what the statement reads is
+	// unchecked at the start of a comment's text: what the statement reads is
 	// not checked.
-	Unchecked = "unchecked:"
-	// LeaveOut at the start of a comment's text: damaged rows are told of and
+	unchecked = "unchecked:"
+	// leaveOut at the start of a comment's text: damaged rows are told of and
 	// left out of what the statement reads.
-	LeaveOut = "damaged rows are left out:"
+	leaveOut = "damaged rows are left out:"
 )
 
 // plan is what is done for one statement.
@@ -140,7 +140,7 @@ func has(comments []string, word string) bool {
 // adds up rows reads no row.
 func (k *Keeper) readSelect(p *plan, text string, comments []string) {
 	from := fromWord.FindStringIndex(text)
-	if from == nil || has(comments, Unchecked) || aggregate.MatchString(text) {
+	if from == nil || has(comments, unchecked) || aggregate.MatchString(text) {
 		return
 	}
 	columns := splitList(text[len("SELECT"):from[0]])
@@ -167,7 +167,7 @@ func (k *Keeper) readSelect(p *plan, text string, comments []string) {
 	if len(p.reads) == 0 {
 		return
 	}
-	p.leaveOut = has(comments, LeaveOut)
+	p.leaveOut = has(comments, leaveOut)
 	p.text = strings.TrimRight(text[:from[0]], " \n\t")
 	if more := columns[p.shown:]; len(more) > 0 {
 		p.text += ", " + strings.Join(more, ", ")

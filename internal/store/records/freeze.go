@@ -14,9 +14,9 @@ import (
 	"odometer/internal/store"
 )
 
-// MaxGroupsPerReport bounds the usage record groups of one entitlement that a
+// maxGroupsPerReport bounds the usage record groups of one entitlement that a
 // freeze looks at, and so those of one report.
-const MaxGroupsPerReport = 100_000
+const maxGroupsPerReport = 100_000
 
 // FreezeQuery says what a freeze looks at.
 type FreezeQuery struct {
@@ -113,7 +113,7 @@ func freezeState(ctx context.Context, tx *sql.Tx, organization string, q FreezeQ
 
 // load reads what is known of one entitlement.
 func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitlement string, q FreezeQuery) error {
-	most := cmp.Or(q.MaxGroups, MaxGroupsPerReport)
+	most := cmp.Or(q.MaxGroups, maxGroupsPerReport)
 	groups, err := store.List(ctx, tx, scanRecordGroup, stmt.GroupUnclaimed, organization, entitlement, store.Micros(q.Before), most+1)
 	if err != nil {
 		return err

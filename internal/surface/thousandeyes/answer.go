@@ -210,7 +210,7 @@ func (c *Customer) most(kind AgentKind, aid string, cycle meter.Period, now time
 		}
 		agents = append(agents, periods)
 	}
-	return int64(HourlyMaximum(agents, cycle, now))
+	return int64(hourlyMaximum(agents, cycle, now))
 }
 
 func (c *Customer) testsByID() map[string]Test {

@@ -126,11 +126,11 @@ func roundUnits(r *big.Rat) wire.Units {
 	return wire.RoundUnits(d)
 }
 
-// HourlyMaximum returns the most agents that were enabled in any one hour of
+// hourlyMaximum returns the most agents that were enabled in any one hour of
 // the cycle that has begun by now. agents holds the intervals in which each
 // one was enabled, half-open; a zero From is always, a zero To not yet ended.
 // An agent counts in every hour in which it was enabled at any instant, once.
-func HourlyMaximum(agents [][]meter.Period, cycle meter.Period, now time.Time) int {
+func hourlyMaximum(agents [][]meter.Period, cycle meter.Period, now time.Time) int {
 	type step struct {
 		hour  int64
 		delta int

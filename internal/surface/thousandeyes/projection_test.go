@@ -171,7 +171,7 @@ func TestHourlyMaximum(t *testing.T) {
 			}
 			agents = append(agents, periods)
 		}
-		if got := HourlyMaximum(agents, cycle, at(t, c.now)); got != c.want {
+		if got := hourlyMaximum(agents, cycle, at(t, c.now)); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
@@ -215,7 +215,7 @@ func TestHourlyMaximumNaive(t *testing.T) {
 			}
 			want = max(want, n)
 		}
-		if got := HourlyMaximum(agents, cycle, now); got != want {
+		if got := hourlyMaximum(agents, cycle, now); got != want {
 			t.Fatalf("%d, want %d: %v at %v", got, want, agents, now)
 		}
 	}

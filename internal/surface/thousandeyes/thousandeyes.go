@@ -15,8 +15,8 @@ import (
 	"odometer/internal/surface/thousandeyes/wire"
 )
 
-// DefaultPageRows is how many rows a page of the units operations holds.
-const DefaultPageRows = 100
+// defaultPageRows is how many rows a page of the units operations holds.
+const defaultPageRows = 100
 
 // Options configures the surface. Service and Clock are required.
 type Options struct {
@@ -27,7 +27,7 @@ type Options struct {
 	// Base is the address that links begin with, without a slash at its end;
 	// "" = the one that the request was sent to.
 	Base string
-	// PageRows is a page of the units operations; 0 = DefaultPageRows.
+	// PageRows is a page of the units operations; 0 = defaultPageRows.
 	PageRows int
 	// RequestsPerMinute is what each customer may send; 0 = no limit.
 	RequestsPerMinute int
@@ -43,7 +43,7 @@ type api struct {
 // Surface returns the API.
 func Surface(o Options) *httpserver.Surface {
 	if o.PageRows <= 0 {
-		o.PageRows = DefaultPageRows
+		o.PageRows = defaultPageRows
 	}
 	a := &api{o, wire.NewCursorCodec(o.CursorKey), wire.NewLimiter(o.RequestsPerMinute, wire.MaxLimited)}
 	s := &httpserver.Surface{

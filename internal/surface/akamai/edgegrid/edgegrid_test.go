@@ -93,24 +93,24 @@ func TestEveryPartIsSigned(t *testing.T) {
 		want         error
 	}{
 		"nothing":           {get, get, nil},
-		"method":            {get, change(get, func(r *Request) { r.Method = "HEAD" }), WrongSignature},
+		"method":            {get, change(get, func(r *Request) { r.Method = "HEAD" }), wrongSignature},
 		"letters of method": {get, change(get, func(r *Request) { r.Method = "get" }), nil},
-		"scheme":            {get, change(get, func(r *Request) { r.Scheme = "http" }), WrongSignature},
-		"host":              {get, change(get, func(r *Request) { r.Host = "example.com" }), WrongSignature},
+		"scheme":            {get, change(get, func(r *Request) { r.Scheme = "http" }), wrongSignature},
+		"host":              {get, change(get, func(r *Request) { r.Host = "example.com" }), wrongSignature},
 		"letters of host":   {get, change(get, func(r *Request) { r.Host = strings.ToUpper(r.Host) }), nil},
 		"default port":      {get, change(get, func(r *Request) { r.Host += ":443" }), nil},
-		"another port":      {get, change(get, func(r *Request) { r.Host += ":80" }), WrongSignature},
+		"another port":      {get, change(get, func(r *Request) { r.Host += ":80" }), wrongSignature},
 		"order of the query": {get, change(get, func(r *Request) {
 			r.Target = strings.Replace(r.Target, "end=2020-09&start=2020-07", "start=2020-07&end=2020-09", 1)
-		}), WrongSignature},
-		"escape in the target": {get, change(get, func(r *Request) { r.Target = strings.Replace(r.Target, "-", "%2D", 1) }), WrongSignature},
+		}), wrongSignature},
+		"escape in the target": {get, change(get, func(r *Request) { r.Target = strings.Replace(r.Target, "-", "%2D", 1) }), wrongSignature},
 		"empty query":          {change(get, func(r *Request) { r.Target = "/x" }), change(get, func(r *Request) { r.Target = "/x?" }), nil},
-		"body":                 {post, change(post, func(r *Request) { r.Body = []byte(`{"a":2}`) }), WrongSignature},
-		"no body":              {post, change(post, func(r *Request) { r.Body = nil }), WrongSignature},
+		"body":                 {post, change(post, func(r *Request) { r.Body = []byte(`{"a":2}`) }), wrongSignature},
+		"no body":              {post, change(post, func(r *Request) { r.Body = nil }), wrongSignature},
 		"body of a GET":        {get, change(get, func(r *Request) { r.Body = []byte("x") }), nil},
 		"body of a PUT":        {change(post, func(r *Request) { r.Method = "PUT" }), change(post, func(r *Request) { r.Method, r.Body = "PUT", nil }), nil},
 		"what is hashed":       {long, change(long, func(r *Request) { r.Body = r.Body[:hashedBody] }), nil},
-		"one byte less":        {long, change(long, func(r *Request) { r.Body = r.Body[:hashedBody-1] }), WrongSignature},
+		"one byte less":        {long, change(long, func(r *Request) { r.Body = r.Body[:hashedBody-1] }), wrongSignature},
 	} {
 		if _, err := newWorld(Limits{}).verify(c.sent, Sign(known, c.signed, at, "n")); err != c.want {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -153,13 +153,13 @@ func TestHeaders(t *testing.T) {
 		"a field more":            {[]string{replace("nonce=", "other=x;nonce=")}, BadHeader},
 		"a field without a value": {[]string{replace("nonce=", "nonce;x=")}, BadHeader},
 		"; at the end":            {[]string{good + ";"}, BadHeader},
-		"another signature":       {[]string{replace(getSignature, postSignature)}, WrongSignature},
-		"a cut signature":         {[]string{good[:len(good)-1]}, WrongSignature},
-		"a longer signature":      {[]string{good + "="}, WrongSignature},
-		"another access token":    {[]string{Sign(Identity{known.ClientToken, "akab-other", known.Secret}, get, at, "n")}, WrongSignature},
-		"another secret":          {[]string{Sign(Identity{known.ClientToken, known.AccessToken, "x"}, get, at, "n")}, WrongSignature},
-		"another client":          {[]string{Sign(Identity{"akab-other", known.AccessToken, known.Secret}, get, at, "n")}, InactiveClient},
-		"signed by the decoy":     {[]string{Sign(Identity{"akab-other", known.AccessToken, decoy}, get, at, "n")}, InactiveClient},
+		"another signature":       {[]string{replace(getSignature, postSignature)}, wrongSignature},
+		"a cut signature":         {[]string{good[:len(good)-1]}, wrongSignature},
+		"a longer signature":      {[]string{good + "="}, wrongSignature},
+		"another access token":    {[]string{Sign(Identity{known.ClientToken, "akab-other", known.Secret}, get, at, "n")}, wrongSignature},
+		"another secret":          {[]string{Sign(Identity{known.ClientToken, known.AccessToken, "x"}, get, at, "n")}, wrongSignature},
+		"another client":          {[]string{Sign(Identity{"akab-other", known.AccessToken, known.Secret}, get, at, "n")}, inactiveClient},
+		"signed by the decoy":     {[]string{Sign(Identity{"akab-other", known.AccessToken, decoy}, get, at, "n")}, inactiveClient},
 		"a nonce with =":          {[]string{Sign(known, get, at, "a=b==")}, nil},
 	} {
 		owner, err := newWorld(Limits{}).verify(get, c.headers...)
@@ -171,7 +171,7 @@ func TestHeaders(t *testing.T) {
 
 func TestHeaderLength(t *testing.T) {
 	t.Parallel()
-	limit := DefaultLimits().HeaderBytes
+	limit := defaultLimits().HeaderBytes
 	room := limit - len(Sign(known, get, at, ""))
 	for extra, want := range map[int]error{0: nil, 1: BadHeader} {
 		if _, err := newWorld(Limits{}).verify(get, Sign(known, get, at, strings.Repeat("n", room+extra))); err != want {
@@ -240,8 +240,8 @@ func TestUnknownClientsCostTheSame(t *testing.T) {
 			}
 		})
 	}
-	wrong := cost(Identity{known.ClientToken, known.AccessToken, "x"}, WrongSignature)
-	unknown := cost(Identity{"akab-client-token-2", known.AccessToken, "x"}, InactiveClient)
+	wrong := cost(Identity{known.ClientToken, known.AccessToken, "x"}, wrongSignature)
+	unknown := cost(Identity{"akab-client-token-2", known.AccessToken, "x"}, inactiveClient)
 	if wrong != unknown || wrong < 5 {
 		t.Errorf("%v allocations for a wrong signature, %v for an unknown client", wrong, unknown)
 	}
@@ -272,7 +272,7 @@ func FuzzVerify(f *testing.F) {
 		}
 		_, err := newWorld(Limits{}).verify(r, value)
 		genuine := ok && h.client == known.ClientToken && h.access == known.AccessToken && h.timestamp == "20200715T12:34:56+0000" &&
-			h.signature == signature(known.Secret, h.timestamp, h.prefix, r) && len(value) <= DefaultLimits().HeaderBytes
+			h.signature == signature(known.Secret, h.timestamp, h.prefix, r) && len(value) <= defaultLimits().HeaderBytes
 		if genuine && err != nil {
 			t.Fatalf("refused: %v", err)
 		}
@@ -315,26 +315,26 @@ func TestFormsOfOneRequest(t *testing.T) {
 		"absolute form, another scheme":    {"https", host, path, host, "http://" + host + path, "", nil}, // as through a proxy
 		"absolute form, nothing but host":  {"https", host, "/", host, "https://" + host, "", nil},
 		"absolute form, query only":        {"https", host, "/?a=b", host, "https://" + host + "?a=b", "", nil},
-		"absolute form, another path":      {"https", host, path, host, "https://" + host + "/billing", "", WrongSignature},
-		"absolute form, another query":     {"https", host, path + "?a=b", host, "https://" + host + path + "?a=c", "", WrongSignature},
+		"absolute form, another path":      {"https", host, path, host, "https://" + host + "/billing", "", wrongSignature},
+		"absolute form, another query":     {"https", host, path + "?a=b", host, "https://" + host + path + "?a=c", "", wrongSignature},
 		"? signed, not sent":               {"https", host, path + "?", host, path, "", nil},
 		"? sent, not signed":               {"https", host, path, host, path + "?", "", nil},
-		"a query is none":                  {"https", host, path + "?", host, path + "?a", "", WrongSignature},
-		"two ?":                            {"https", host, path, host, path + "??", "", WrongSignature},
+		"a query is none":                  {"https", host, path + "?", host, path + "?a", "", wrongSignature},
+		"two ?":                            {"https", host, path, host, path + "??", "", wrongSignature},
 		"default port signed":              {"https", host + ":443", path, host, path, "", nil},
 		"default port sent":                {"https", host, path, host + ":443", path, "", nil},
 		"default port of http":             {"http", host + ":80", path, host, path, "", nil},
-		"the other scheme's port":          {"https", host + ":80", path, host, path, "", WrongSignature},
-		"a port left out":                  {"https", host, path, host + ":8443", path, "", WrongSignature},
+		"the other scheme's port":          {"https", host + ":80", path, host, path, "", wrongSignature},
+		"a port left out":                  {"https", host, path, host + ":8443", path, "", wrongSignature},
 		"small letters signed":             {"https", host, path, "AKAB-X.example.NET", path, "", nil},
 		"great letters signed":             {"https", "AKAB-X.EXAMPLE.NET", path, host, path, "", nil},
 		"the public spelling signed":       {"https", "Akab-X.Example.net", path, host, path, "Akab-X.Example.net", nil},
 		"the public spelling and its port": {"https", "Akab-X.Example.net:443", path, host, path, "Akab-X.Example.net", nil},
-		"another spelling":                 {"https", "aKab-x.example.net", path, host, path, "Akab-X.Example.net", WrongSignature},
-		"the public host, sent to another": {"https", "public.example", path, host, path, "public.example", WrongSignature},
+		"another spelling":                 {"https", "aKab-x.example.net", path, host, path, "Akab-X.Example.net", wrongSignature},
+		"the public host, sent to another": {"https", "public.example", path, host, path, "public.example", wrongSignature},
 		"an IPv6 address":                  {"http", "[::1]:80", path, "[::1]", path, "", nil},
 		"all at once":                      {"https", "AKAB-X.EXAMPLE.NET:443", path + "?", host, "https://" + host + path, "", nil},
-		"letters of the path":              {"https", host, path, host, "/Billing/v1/contracts/C/products", "", WrongSignature},
+		"letters of the path":              {"https", host, path, host, "/Billing/v1/contracts/C/products", "", wrongSignature},
 	} {
 		signed := Request{Method: "GET", Scheme: c.scheme, Host: c.signedHost, Target: c.signedTarget}
 		sent := Request{Method: "GET", Scheme: c.scheme, Host: c.sentHost, Target: c.sentTarget, PublicHost: c.public}
@@ -343,7 +343,7 @@ func TestFormsOfOneRequest(t *testing.T) {
 		if _, err := w.verify(sent, header); err != c.want {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
-		if _, err := w.verify(sent, header); c.want == nil && err != NonceUsed {
+		if _, err := w.verify(sent, header); c.want == nil && err != nonceUsed {
 			t.Errorf("%s, again: %v", name, err)
 		}
 	}

@@ -48,14 +48,14 @@ func newNonceKey(client, nonce string) nonceKey {
 	return nonceKey(sum[:])
 }
 
-// use remembers a nonce. Errors: NonceUsed, TooManyNonces.
+// use remembers a nonce. Errors: nonceUsed, TooManyNonces.
 func (n *nonces) use(client, nonce string, now time.Time) error {
 	key := newNonceKey(client, nonce)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.forget(now)
 	if _, used := n.seen[key]; used {
-		return NonceUsed
+		return nonceUsed
 	}
 	if len(n.seen) >= n.most || n.clients[client] >= n.perClient {
 		return TooManyNonces

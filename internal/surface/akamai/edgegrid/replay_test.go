@@ -14,17 +14,17 @@ func TestReplays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(Limits{})
 	first := Sign(known, get, at.Add(30*time.Second), "n")
-	if _, err := w.verify(get, Sign(Identity{known.ClientToken, known.AccessToken, "x"}, get, at, "n")); err != WrongSignature {
+	if _, err := w.verify(get, Sign(Identity{known.ClientToken, known.AccessToken, "x"}, get, at, "n")); err != wrongSignature {
 		t.Fatal(err)
 	}
 	if _, err := w.verify(get, first); err != nil { // the forged one has not used the nonce up
 		t.Fatal(err)
 	}
 	w.now = at.Add(60 * time.Second) // the last instant at which its timestamp is good
-	if _, err := w.verify(get, first); err != NonceUsed {
+	if _, err := w.verify(get, first); err != nonceUsed {
 		t.Errorf("replayed at the end of the window: %v", err)
 	}
-	if _, err := w.verify(get, Sign(known, get, w.now, "n")); err != NonceUsed {
+	if _, err := w.verify(get, Sign(known, get, w.now, "n")); err != nonceUsed {
 		t.Errorf("the nonce signed anew: %v", err)
 	}
 	w.now = w.now.Add(1)
@@ -45,10 +45,10 @@ func TestNonceWindow(t *testing.T) {
 		want          error
 	}{
 		{"a", "1", 0, nil},
-		{"a", "1", 1, NonceUsed},
+		{"a", "1", 1, nonceUsed},
 		{"a", "2", 1, nil}, // at the client's limit
 		{"a", "3", 1, TooManyNonces},
-		{"a", "2", 1, NonceUsed},
+		{"a", "2", 1, nonceUsed},
 		{"b", "1", 1, nil}, // at the limit of all
 		{"c", "1", 1, TooManyNonces},
 		{"c", "1", time.Minute, TooManyNonces},
@@ -100,7 +100,7 @@ func TestOneOfManyReplays(t *testing.T) {
 	for err := range results {
 		if err == nil {
 			in++
-		} else if err != NonceUsed {
+		} else if err != nonceUsed {
 			t.Error(err)
 		}
 	}
@@ -143,7 +143,7 @@ func TestReplaysAfterARestart(t *testing.T) {
 	for i, wait := range []time.Duration{0, time.Second, 29 * time.Second} {
 		now = at.Add(wait)
 		after := restart()
-		if err := verify(after, early); err != NonceUsed {
+		if err := verify(after, early); err != nonceUsed {
 			t.Errorf("replayed %s later: %v", wait, err)
 		}
 		if err := verify(after, Sign(known, get, now, fmt.Sprint("new", i))); err != nil {
@@ -151,7 +151,7 @@ func TestReplaysAfterARestart(t *testing.T) {
 		}
 	}
 	now = at.Add(60 * time.Second)
-	if err := verify(restart(), ahead); err != NonceUsed {
+	if err := verify(restart(), ahead); err != nonceUsed {
 		t.Errorf("replayed at the end of the window: %v", err)
 	}
 	now = at.Add(3 * time.Minute)

@@ -14,9 +14,9 @@ type Refusal uint8
 const (
 	BadHeader      Refusal = iota + 1 // absent, repeated, too long or malformed
 	BadTimestamp                      // malformed, or too far from the clock
-	InactiveClient                    // nobody has this client token
-	WrongSignature                    // the signature, or whose access token it is
-	NonceUsed                         // seen from this client within the window
+	inactiveClient                    // nobody has this client token
+	wrongSignature                    // the signature, or whose access token it is
+	nonceUsed                         // seen from this client within the window
 	TooManyNonces                     // more requests than the window may hold; later ones are served again
 )
 
@@ -27,9 +27,9 @@ func (r Refusal) Error() string {
 		return "Invalid authorization header"
 	case BadTimestamp:
 		return "Invalid timestamp"
-	case InactiveClient:
+	case inactiveClient:
 		return "Inactive client token"
-	case NonceUsed:
+	case nonceUsed:
 		return "Nonce already used"
 	case TooManyNonces:
 		return "Too many requests"
@@ -47,13 +47,13 @@ type Limits struct {
 	NoncesPerClient int
 }
 
-// DefaultLimits returns the defaults. Skew is the vendor's.
-func DefaultLimits() Limits {
+// defaultLimits returns the defaults. Skew is the vendor's.
+func defaultLimits() Limits {
 	return Limits{HeaderBytes: 1024, Skew: 30 * time.Second, Nonces: 1_000_000, NoncesPerClient: 500_000}
 }
 
 func (l Limits) withDefaults() Limits {
-	d := DefaultLimits()
+	d := defaultLimits()
 	l.HeaderBytes = cmp.Or(l.HeaderBytes, d.HeaderBytes)
 	l.Skew = cmp.Or(l.Skew, d.Skew)
 	l.Nonces = cmp.Or(l.Nonces, d.Nonces)
@@ -121,10 +121,10 @@ func (v *Verifier[T]) Verify(ctx context.Context, authorization []string, r Requ
 	}
 	mine := equal(h.access, c.AccessToken)
 	if !known {
-		return nobody, InactiveClient
+		return nobody, inactiveClient
 	}
 	if signed&mine != 1 {
-		return nobody, WrongSignature
+		return nobody, wrongSignature
 	}
 	if err := v.nonces.use(h.client, h.nonce, now); err != nil {
 		return nobody, err

@@ -26,8 +26,8 @@ const (
 	PathProducts        = "/billing/v1/contracts/{contract}/products"                                            // 6
 )
 
-// HistoryMonths is how many months before the current one may be asked for.
-const HistoryMonths = 18
+// historyMonths is how many months before the current one may be asked for.
+const historyMonths = 18
 
 // Month is a calendar month, counted from January of year 0.
 type Month int
@@ -38,8 +38,8 @@ func MonthOf(t time.Time) Month {
 	return Month(t.Year()*12 + int(t.Month()) - 1)
 }
 
-// ParseMonth reads YYYY-MM.
-func ParseMonth(s string) (Month, bool) {
+// parseMonth reads YYYY-MM.
+func parseMonth(s string) (Month, bool) {
 	if len(s) != len("2006-01") || s[4] != '-' {
 		return 0, false
 	}
@@ -64,13 +64,13 @@ func digits(s string) (n int, ok bool) {
 // String returns YYYY-MM.
 func (m Month) String() string { return fmt.Sprintf("%04d-%02d", int(m)/12, int(m)%12+1) }
 
-// Start returns the month's first instant.
-func (m Month) Start() time.Time {
+// start returns the month's first instant.
+func (m Month) start() time.Time {
 	return time.Date(int(m)/12, time.Month(int(m)%12+1), 1, 0, 0, 0, 0, time.UTC)
 }
 
 // Period returns the month's range of time.
-func (m Month) Period() meter.Period { return meter.Period{From: m.Start(), To: (m + 1).Start()} }
+func (m Month) Period() meter.Period { return meter.Period{From: m.start(), To: (m + 1).start()} }
 
 // MarshalText renders what String returns.
 func (m Month) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
@@ -123,8 +123,8 @@ func ParseDaily(rawQuery string, now time.Time) (Range, error) {
 }
 
 func checkAge(name string, m Month, now time.Time) error {
-	if oldest := MonthOf(now) - HistoryMonths; m < oldest {
-		return meter.Errorf(meter.KindInvalid, "%s %s is more than %d months ago: the oldest month is %s", name, m, HistoryMonths, oldest)
+	if oldest := MonthOf(now) - historyMonths; m < oldest {
+		return meter.Errorf(meter.KindInvalid, "%s %s is more than %d months ago: the oldest month is %s", name, m, historyMonths, oldest)
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func (q query) month(name string) (Month, error) {
 	if !given || text == "" {
 		return 0, meter.Errorf(meter.KindInvalid, "%s is missing: want a month as YYYY-MM", name)
 	}
-	m, ok := ParseMonth(text)
+	m, ok := parseMonth(text)
 	if !ok {
 		return 0, meter.Errorf(meter.KindInvalid, "%s %.20q is not a month: want YYYY-MM", name, text)
 	}

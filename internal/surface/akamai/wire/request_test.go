@@ -111,7 +111,7 @@ func TestMonths(t *testing.T) {
 		text     string
 		from, to string
 	}{{"2020-02", "2020-02-01", "2020-03-01"}, {"2020-12", "2020-12-01", "2021-01-01"}, {"0001-01", "0001-01-01", "0001-02-01"}} {
-		m, ok := ParseMonth(c.text)
+		m, ok := parseMonth(c.text)
 		p := m.Period()
 		if !ok || m.String() != c.text || p.From.Format(time.DateOnly) != c.from || p.To.Format(time.DateOnly) != c.to {
 			t.Errorf("%s: %v %v %v", c.text, m, ok, p)

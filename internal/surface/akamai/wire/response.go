@@ -18,15 +18,15 @@ const (
 	Unknown = "UNKNOWN" // of usage that names no region
 )
 
-// Places is how many decimals a number is written with at most.
-const Places = 6
+// places is how many decimals a number is written with at most.
+const places = 6
 
 // Number is a quantity, written as a JSON number rounded half-even to Places decimals.
 type Number meter.Decimal
 
 // MarshalJSON renders the shortest decimal text, without an exponent.
 func (n Number) MarshalJSON() ([]byte, error) {
-	return []byte(meter.Decimal(n).Round(Places, meter.HalfEven).String()), nil
+	return []byte(meter.Decimal(n).Round(places, meter.HalfEven).String()), nil
 }
 
 // Date is a day, written YYYY-MM-DD.

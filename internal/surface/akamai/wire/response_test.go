@@ -20,7 +20,7 @@ func number(t testing.TB, text string) Number {
 
 func month(t testing.TB, text string) Month {
 	t.Helper()
-	m, ok := ParseMonth(text)
+	m, ok := parseMonth(text)
 	if !ok {
 		t.Fatal(text)
 	}

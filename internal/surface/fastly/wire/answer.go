@@ -7,8 +7,8 @@ import (
 	"odometer/internal/meter"
 )
 
-// Places is how many decimals a number has at most on the wire.
-const Places = 12
+// places is how many decimals a number has at most on the wire.
+const places = 12
 
 // NoUnit is the unit of what is counted in no other, such as requests.
 const NoUnit = "unit"
@@ -17,7 +17,7 @@ const NoUnit = "unit"
 type Number struct{ meter.Decimal }
 
 // String returns the number's text, without an exponent.
-func (n Number) String() string { return n.Round(Places, meter.HalfEven).String() }
+func (n Number) String() string { return n.Round(places, meter.HalfEven).String() }
 
 // MarshalJSON writes the number without quotes.
 func (n Number) MarshalJSON() ([]byte, error) { return []byte(n.String()), nil }

@@ -10,8 +10,8 @@ import (
 	"odometer/internal/meter"
 )
 
-// MaxCursorBytes bounds a cursor's text.
-const MaxCursorBytes = 4096
+// maxCursorBytes bounds a cursor's text.
+const maxCursorBytes = 4096
 
 // cursorVersion is the first byte of a cursor; another form gets another.
 const cursorVersion = 2
@@ -62,7 +62,7 @@ func (c *Cursors) Sign(s Scope, p Position) string {
 // Any other text is an error of KindInvalid, in the same words.
 func (c *Cursors) Open(s Scope, cursor string) (Position, error) {
 	refused := meter.Errorf(meter.KindInvalid, "cursor is not one that was given for this request")
-	if len(cursor) > MaxCursorBytes {
+	if len(cursor) > maxCursorBytes {
 		return Position{}, refused
 	}
 	b, ok := meter.ReadCursor(cursor)

@@ -85,7 +85,7 @@ func TestDamagedCursorsAreRefused(t *testing.T) {
 	m := metricsV3(t, "")
 	scope := m.Scope("o", "c")
 	text := c.Sign(scope, Position{m.Window, Row{Service: "SU1Z0isxPaozGVKXdv0eY"}})
-	bad := []string{"", " ", "x", "null", text + "A", text + "=", text[1:], strings.Repeat("A", MaxCursorBytes), strings.Repeat("A", MaxCursorBytes+1)}
+	bad := []string{"", " ", "x", "null", text + "A", text + "=", text[1:], strings.Repeat("A", maxCursorBytes), strings.Repeat("A", maxCursorBytes+1)}
 	for i := range text {
 		bad = append(bad, text[:i])
 	}
@@ -116,13 +116,13 @@ func TestCursorLengthLimit(t *testing.T) {
 	for size := 3000; ; size++ {
 		text := c.Sign(scope, Position{m.Window, Row{Service: strings.Repeat("s", size)}})
 		_, err := c.Open(scope, text)
-		if len(text) <= MaxCursorBytes {
+		if len(text) <= maxCursorBytes {
 			if longest = len(text); err != nil {
 				t.Fatalf("%d bytes: %v", longest, err)
 			}
 			continue
 		}
-		if longest != MaxCursorBytes || meter.KindOf(err) != meter.KindInvalid {
+		if longest != maxCursorBytes || meter.KindOf(err) != meter.KindInvalid {
 			t.Errorf("%d bytes after %d: %v", len(text), longest, err)
 		}
 		return

@@ -12,7 +12,7 @@ type Granularity string
 
 // The granularities; v3 knows months only.
 const (
-	Daily   Granularity = "day"
+	daily   Granularity = "day"
 	Monthly Granularity = "month"
 )
 
@@ -49,7 +49,7 @@ func ParseMetricsV2(rawQuery string, h http.Header, now time.Time) (Metrics, err
 			m.Window, err = p.months(now)
 		}
 		m.asked = [2]string{p["start_month"], p["end_month"]}
-	case Daily:
+	case daily:
 		if err = p.refuse("start_month", "end_month"); err == nil {
 			m.Window, err = p.days(now)
 		}
@@ -63,7 +63,7 @@ func ParseMetricsV2(rawQuery string, h http.Header, now time.Time) (Metrics, err
 	if !m.CSV && (m.Product == "" || m.UsageType == "") {
 		return Metrics{}, meter.Errorf(meter.KindInvalid, "product_id and usage_type_name are required, except for CSV")
 	}
-	return m.page(p, DefaultLimitV2, MaxLimitV2)
+	return m.page(p, defaultLimitV2, maxLimitV2)
 }
 
 // refuse fails for parameters that another granularity takes.
@@ -91,7 +91,7 @@ func ParseMetricsV3(rawQuery string, h http.Header, now time.Time) (Metrics, err
 	if m.Window, err = p.months(now); err != nil {
 		return Metrics{}, err
 	}
-	return m.page(p, DefaultLimitV3, MaxLimitV3)
+	return m.page(p, defaultLimitV3, maxLimitV3)
 }
 
 // page reads what says which page is meant; CSV has only one.
@@ -113,7 +113,7 @@ func (m Metrics) Scope(organization, customer string) Scope {
 }
 
 // ParseMonthly reads a request for /billing/v3/usage-metrics: both months are
-// required, at most MaxMonths of them. Errors: KindInvalid.
+// required, at most maxMonths of them. Errors: KindInvalid.
 func ParseMonthly(rawQuery string) (Window, error) {
 	p, err := parseQuery(rawQuery, "start_month", "end_month")
 	if err != nil {
@@ -128,8 +128,8 @@ func ParseMonthly(rawQuery string) (Window, error) {
 	if err != nil {
 		return Window{}, err
 	}
-	if last := w.First.AddDate(0, MaxMonths-1, 0); monthOf(w.Last).After(last) {
-		return Window{}, meter.Errorf(meter.KindInvalid, "start_month to end_month must be at most %d months", MaxMonths)
+	if last := w.First.AddDate(0, maxMonths-1, 0); monthOf(w.Last).After(last) {
+		return Window{}, meter.Errorf(meter.KindInvalid, "start_month to end_month must be at most %d months", maxMonths)
 	}
 	return w, nil
 }

@@ -332,14 +332,14 @@ func FuzzRequests(f *testing.F) {
 		}
 		v2, err := ParseMetricsV2(query, h, now)
 		check(v2.Window, err)
-		if err == nil && !v2.CSV && (v2.Limit < 1 || v2.Limit > MaxLimitV2) {
+		if err == nil && !v2.CSV && (v2.Limit < 1 || v2.Limit > maxLimitV2) {
 			t.Fatal(v2.Limit)
 		}
 		v3, err := ParseMetricsV3(query, h, now)
 		check(v3.Window, err)
 		w, err := ParseMonthly(query)
 		check(w, err)
-		if err == nil && (len(w.Months()) < 1 || len(w.Months()) > MaxMonths) {
+		if err == nil && (len(w.Months()) < 1 || len(w.Months()) > maxMonths) {
 			t.Fatal(w.Months())
 		}
 	})

@@ -18,14 +18,14 @@ import (
 
 // Page sizes in records, by version of the API.
 const (
-	DefaultLimitV2 = 5
-	MaxLimitV2     = 100
-	DefaultLimitV3 = 1000
-	MaxLimitV3     = 10000
+	defaultLimitV2 = 5
+	maxLimitV2     = 100
+	defaultLimitV3 = 1000
+	maxLimitV3     = 10000
 )
 
-// MaxMonths is how many calendar months one v3 usage-metrics request may span.
-const MaxMonths = 3
+// maxMonths is how many calendar months one v3 usage-metrics request may span.
+const maxMonths = 3
 
 // Token returns the key that a request carries in the Fastly-Key header, bare
 // or after "Bearer "; false if there is none, or more than one.

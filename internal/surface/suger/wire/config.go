@@ -12,10 +12,10 @@ import (
 var configPartners = []string{"ADYEN", "ALIBABA", "ANTHROPIC", "AWS", "AWS_CHINA", "AZURE", "DATABRICKS", "GCP", "GOOGLE", "HUBSPOT", "INTUIT", "LAGO",
 	"MARKETO", "METRONOME", "MICROSOFT", "OAUTH2", "OPENAI", "ORACLE", "ORB", "REDHAT", "SALESFORCE", "SLACK", "SNOWFLAKE", "STRIPE", "ZOHO"}
 
-// The modes of a mapping; "" is ModeQuantity.
+// The modes of a mapping; "" is modeQuantity.
 const (
-	ModeQuantity = "QUANTITY"
-	ModeAmount   = "AMOUNT"
+	modeQuantity = "QUANTITY"
+	modeAmount   = "AMOUNT"
 )
 
 // PartnerConfig is one element of partnerUsageMeteringConfigs.
@@ -40,10 +40,10 @@ type Mapping struct {
 // check judges a destination and drops a multiplier that has no meaning.
 func (m *Mapping) check() error {
 	switch m.Mode {
-	case ModeAmount:
+	case modeAmount:
 		m.Multiplier = nil
 		return nil
-	case "", ModeQuantity:
+	case "", modeQuantity:
 	default:
 		return meter.Errorf(meter.KindInvalid, "mappingMode %q: want QUANTITY or AMOUNT", clip(m.Mode))
 	}

@@ -109,7 +109,7 @@ func FuzzQuery(f *testing.F) {
 		}
 		q, err := ParseGroupQuery(values, now)
 		sound(t, err)
-		if err == nil && (q.Limit < 1 || q.Limit > MaxLimit || q.Offset < 0 || !q.From.Before(q.To)) {
+		if err == nil && (q.Limit < 1 || q.Limit > maxLimit || q.Offset < 0 || !q.From.Before(q.To)) {
 			t.Fatalf("%+v", q)
 		}
 		MetaInfoMatcher(q.MetaInfo)([]byte(meta))

@@ -7,8 +7,8 @@ import (
 	"odometer/internal/meter"
 )
 
-// MaxGroups bounds the groups of one request.
-const MaxGroups = 1000
+// maxGroups bounds the groups of one request.
+const maxGroups = 1000
 
 // Record is usage of a billable metric (MeteringUsageRecord).
 type Record struct {
@@ -126,10 +126,10 @@ func ParseGroups(body []byte, organization string) ([]NewGroup, error) {
 		return nil, err
 	}
 	if len(raw) == 0 {
-		return nil, meter.Errorf(meter.KindInvalid, "the body: want an array of 1 to %d usage record groups", MaxGroups)
+		return nil, meter.Errorf(meter.KindInvalid, "the body: want an array of 1 to %d usage record groups", maxGroups)
 	}
-	if len(raw) > MaxGroups {
-		return nil, meter.Errorf(meter.KindTooLarge, "%d usage record groups in one request (limit %d)", len(raw), MaxGroups)
+	if len(raw) > maxGroups {
+		return nil, meter.Errorf(meter.KindTooLarge, "%d usage record groups in one request (limit %d)", len(raw), maxGroups)
 	}
 	groups := make([]NewGroup, len(raw))
 	for i, text := range raw {

@@ -14,8 +14,8 @@ const (
 
 // The types of a filter's value.
 const (
-	ValueString = "STRING"
-	ValueFloat  = "FLOAT"
+	valueString = "STRING"
+	valueFloat  = "FLOAT"
 )
 
 // Metric is a billable metric (BillableMetric), in requests and answers. Of a
@@ -91,21 +91,21 @@ func (v *FilterValue) UnmarshalJSON(text []byte) error {
 func (f *Filter) typed() error {
 	if f.Value.IsZero() {
 		f.Value = FilterValue{}
-		if f.ValueType != "" && f.ValueType != ValueString && f.ValueType != ValueFloat {
+		if f.ValueType != "" && f.ValueType != valueString && f.ValueType != valueFloat {
 			return meter.Errorf(meter.KindInvalid, "valueType %q: want STRING or FLOAT", clip(f.ValueType))
 		}
 		return nil
 	}
 	if f.ValueType == "" {
-		f.ValueType = ValueString
+		f.ValueType = valueString
 		if f.Value.Scalar.Kind == meter.Number || f.Value.Scalar.Kind == meter.Excess {
-			f.ValueType = ValueFloat
+			f.ValueType = valueFloat
 		}
 	}
 	switch f.ValueType {
-	case ValueString:
+	case valueString:
 		f.Value.Scalar = meter.StringValue(f.Value.Scalar.Group())
-	case ValueFloat:
+	case valueFloat:
 		if f.Value.Scalar.Kind == meter.Excess {
 			return meter.Errorf(meter.KindInvalid, "value %s is out of range: a FLOAT has at most %d digits before the point and %d after it",
 				clip(f.Value.Scalar.Group()), meter.MaxIntegerDigits, meter.MaxFractionDigits)

@@ -14,8 +14,8 @@ import (
 
 // Paging of the lists.
 const (
-	MaxLimit   = 1000 // rows of a page; more is taken as this, and so is none
-	WindowDays = 30   // before the end date, where no start date is given
+	maxLimit   = 1000 // rows of a page; more is taken as this, and so is none
+	windowDays = 30   // before the end date, where no start date is given
 )
 
 // The values that queries choose by.
@@ -72,7 +72,7 @@ func ParseGroupQuery(q url.Values, now time.Time) (GroupQuery, error) {
 // ParseListQuery reads the query of listUsageRecordReports, and what
 // listUsageRecordGroups shares with it.
 func ParseListQuery(q url.Values, now time.Time) (ListQuery, error) {
-	out := ListQuery{Buyer: q.Get("buyerId"), Entitlement: q.Get("entitlementId"), Limit: MaxLimit}
+	out := ListQuery{Buyer: q.Get("buyerId"), Entitlement: q.Get("entitlementId"), Limit: maxLimit}
 	var err error
 	if out.Partner, err = oneOf(q, "partner", groupPartners); err != nil {
 		return ListQuery{}, err
@@ -88,7 +88,7 @@ func ParseListQuery(q url.Values, now time.Time) (ListQuery, error) {
 		return ListQuery{}, err
 	}
 	if !given {
-		out.From = end.AddDate(0, 0, -WindowDays)
+		out.From = end.AddDate(0, 0, -windowDays)
 	}
 	if out.From.After(end) {
 		return ListQuery{}, meter.Errorf(meter.KindInvalid, "startDate %s is after endDate %s", out.From.Format(time.DateOnly), end.Format(time.DateOnly))
@@ -99,7 +99,7 @@ func ParseListQuery(q url.Values, now time.Time) (ListQuery, error) {
 		return ListQuery{}, err
 	}
 	if limit > 0 {
-		out.Limit = int(min(limit, MaxLimit))
+		out.Limit = int(min(limit, maxLimit))
 	}
 	out.Offset, err = parseCount(q, "offset")
 	return out, err

@@ -52,15 +52,15 @@ func (c *CursorCodec) encode(r UnitsRequest, next Position) (string, error) {
 		return "", err
 	}
 	text := meter.WriteCursor(append(body, c.tag(r.Operation, r.Scope, body)...))
-	if len(text) > MaxCursorBytes {
-		return "", meter.Errorf(meter.KindTooLarge, "the ids of a row make a cursor of %d bytes (limit %d)", len(text), MaxCursorBytes)
+	if len(text) > maxCursorBytes {
+		return "", meter.Errorf(meter.KindTooLarge, "the ids of a row make a cursor of %d bytes (limit %d)", len(text), maxCursorBytes)
 	}
 	return text, nil
 }
 
 func (c *CursorCodec) decode(op Operation, scope, text string) (cursor, bool) {
 	var out cursor
-	if len(text) > MaxCursorBytes {
+	if len(text) > maxCursorBytes {
 		return out, false
 	}
 	raw, canonical := meter.ReadCursor(text)
@@ -79,10 +79,10 @@ func (c *CursorCodec) decode(op Operation, scope, text string) (cursor, bool) {
 func (r UnitsRequest) resume(codec *CursorCodec) (UnitsRequest, error) {
 	c, ok := codec.decode(r.Operation, r.Scope, r.given.cursor)
 	if !ok {
-		return r, Invalid(CodeInvalid, "cursor", "is not one that this operation gave out")
+		return r, Invalid(codeInvalid, "cursor", "is not one that this operation gave out")
 	}
 	contradicts := func(field string) error {
-		return Invalid(CodeConflict, field, "contradicts the cursor")
+		return Invalid(codeConflict, field, "contradicts the cursor")
 	}
 	switch g := r.given; {
 	case r.AID != "" && r.AID != c.AID:

@@ -7,13 +7,13 @@ import (
 
 // The instants that a range may name.
 var (
-	Earliest = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
+	earliest = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
 	Latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
 const dateTime = "2006-01-02T15:04:05"
 
-// ParseDate reads a complete date and time in every form that the vendor's
+// parseDate reads a complete date and time in every form that the vendor's
 // clients send, and returns it in UTC:
 //
 //	2022-07-17T22:00:54Z                Java, the documentation
@@ -24,7 +24,7 @@ const dateTime = "2006-01-02T15:04:05"
 //
 // A fraction has one to nine digits. A date without its time is refused, and
 // so is one before Earliest or after Latest.
-func ParseDate(text string) (time.Time, bool) {
+func parseDate(text string) (time.Time, bool) {
 	if len(text) < len(dateTime) || len(text) > len(dateTime)+len(".123456789+00:00") {
 		return time.Time{}, false
 	}
@@ -47,7 +47,7 @@ func ParseDate(text string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	t = t.Add(fraction).Add(-offset)
-	return t, !t.Before(Earliest) && !t.After(Latest)
+	return t, !t.Before(earliest) && !t.After(Latest)
 }
 
 // cutFraction reads a fraction of a second, if one is there.
@@ -93,7 +93,7 @@ func parseOffset(s string) (time.Duration, bool) {
 }
 
 // parseWindow reads a length of time up to now: a whole number and s, m, h, d
-// or w, seconds if there is no letter. It is at most MaxWindow.
+// or w, seconds if there is no letter. It is at most maxWindow.
 func parseWindow(s string) (time.Duration, bool) {
 	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
 	unit := time.Second
@@ -112,7 +112,7 @@ func parseWindow(s string) (time.Duration, bool) {
 		}
 		n = 10*n + time.Duration(s[i]-'0')
 	}
-	if n == 0 || n > MaxWindow/unit {
+	if n == 0 || n > maxWindow/unit {
 		return 0, false
 	}
 	return n * unit, true
@@ -120,7 +120,7 @@ func parseWindow(s string) (time.Duration, bool) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// formatDate writes t as ParseDate reads it, "" for nil.
+// formatDate writes t as parseDate reads it, "" for nil.
 func formatDate(t *time.Time) string {
 	if t == nil {
 		return ""

@@ -31,7 +31,7 @@ func TestParseDate(t *testing.T) {
 		{"2022-07-17T22:00:54+24:00", ""}, {"2022-07-17T22:00:54+00:60", ""}, {"2022-07-17T22:00:54+0:000", ""}, {"2022-07-17T22:00:54+00000", ""},
 		{"2022-07-17T22:00:54*0000", ""}, {"2022-07-17T22:00:54+00:0x", ""}, {"2022-07-17T22:00:54ZZ", ""}, {"٢٠٢٢-07-17T22:00:54Z", ""},
 	} {
-		got, ok := ParseDate(c.text)
+		got, ok := parseDate(c.text)
 		if !ok && c.want != "" || ok && got.Format(time.RFC3339Nano) != c.want {
 			t.Errorf("%q: %v %v, want %q", c.text, got, ok, c.want)
 		}
@@ -42,7 +42,7 @@ func TestParseWindow(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
 		"6h": 6 * time.Hour, "7d": 7 * 24 * time.Hour, "2w": 14 * 24 * time.Hour, "30m": 30 * time.Minute, "90s": 90 * time.Second, "90": 90 * time.Second,
-		"3660d": MaxWindow, "3661d": 0, "0": 0, "0d": 0, "": 0, "d": 0, "1.5h": 0, "-1d": 0, "1D": 0, "1dd": 0, "999999999w": 0, "9999999999": 0,
+		"3660d": maxWindow, "3661d": 0, "0": 0, "0d": 0, "": 0, "d": 0, "1.5h": 0, "-1d": 0, "1D": 0, "1dd": 0, "999999999w": 0, "9999999999": 0,
 	} {
 		if got, ok := parseWindow(text); ok != (want != 0) || got != want {
 			t.Errorf("%q: %v %v, want %v", text, got, ok, want)
@@ -55,14 +55,14 @@ func FuzzParseDate(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, ok := ParseDate(s)
+		got, ok := parseDate(s)
 		if !ok {
 			return
 		}
-		if got.Before(Earliest) || got.After(Latest) || got.Location() != time.UTC {
+		if got.Before(earliest) || got.After(Latest) || got.Location() != time.UTC {
 			t.Fatalf("%q: %v", s, got)
 		}
-		if again, ok := ParseDate(formatDate(&got)); !ok || !again.Equal(got) {
+		if again, ok := parseDate(formatDate(&got)); !ok || !again.Equal(got) {
 			t.Fatalf("%q: %v reads back as %v %v", s, got, again, ok)
 		}
 		if want, err := time.Parse(time.RFC3339Nano, s); err == nil && !want.Equal(got) {

@@ -17,9 +17,9 @@ type FieldError struct {
 
 // The codes of field errors.
 const (
-	CodeInvalid  = "invalid"  // cannot be read, or out of range
+	codeInvalid  = "invalid"  // cannot be read, or out of range
 	CodeMissing  = "missing"  // needed beside what was given
-	CodeConflict = "conflict" // contradicts another parameter
+	codeConflict = "conflict" // contradicts another parameter
 )
 
 // InvalidError is a request that cannot be answered because of its

@@ -13,9 +13,9 @@ import (
 
 // Limits of what a request may say.
 const (
-	MaxAIDDigits   = 20
-	MaxCursorBytes = 2048
-	MaxWindow      = 10 * 366 * 24 * time.Hour // of the window parameter
+	maxAIDDigits   = 20
+	maxCursorBytes = 2048
+	maxWindow      = 10 * 366 * 24 * time.Hour // of the window parameter
 )
 
 // Expand names one array of Usage.
@@ -146,7 +146,7 @@ func ParseUsage(raw string) (UsageRequest, error) {
 		}
 		for name := range strings.SplitSeq(list, ",") {
 			if !slices.Contains(expands, Expand(name)) {
-				return r, Invalid(CodeInvalid, "expand", fmt.Sprintf("%.60q is not a resource that can be expanded", name))
+				return r, Invalid(codeInvalid, "expand", fmt.Sprintf("%.60q is not a resource that can be expanded", name))
 			}
 		}
 	}
@@ -198,10 +198,10 @@ func (r *UnitsRequest) readGiven(v values) error {
 	}
 	if _, ok := v["window"]; ok {
 		if r.given.start != nil || r.given.end != nil {
-			return Invalid(CodeConflict, "window", "cannot be used with startDate or endDate")
+			return Invalid(codeConflict, "window", "cannot be used with startDate or endDate")
 		}
 		if _, ok := parseWindow(r.given.window); !ok {
-			return Invalid(CodeInvalid, "window", "want a whole number and s, m, h, d or w, such as 7d")
+			return Invalid(codeInvalid, "window", "want a whole number and s, m, h, d or w, such as 7d")
 		}
 	}
 	if r.given.cursor, err = v.one("cursor"); err != nil {
@@ -223,12 +223,12 @@ func (r *UnitsRequest) setRange() error {
 	case start == nil:
 		return Invalid(CodeMissing, "startDate", "is needed with endDate")
 	case start.After(r.Now):
-		return Invalid(CodeInvalid, "startDate", "lies in the future")
+		return Invalid(codeInvalid, "startDate", "lies in the future")
 	case end == nil:
 		end = &r.Now
 	}
 	if !start.Before(*end) {
-		return Invalid(CodeInvalid, "endDate", "is not after startDate")
+		return Invalid(codeInvalid, "endDate", "is not after startDate")
 	}
 	r.Range = meter.Period{From: *start, To: *end}
 	return nil
@@ -269,7 +269,7 @@ func parseQuery(raw string, known ...string) (values, error) {
 			continue
 		}
 		if value, err = url.QueryUnescape(value); err != nil || !utf8.ValidString(value) {
-			return nil, Invalid(CodeInvalid, name, "is not well encoded")
+			return nil, Invalid(codeInvalid, name, "is not well encoded")
 		}
 		v[name] = append(v[name], value)
 	}
@@ -280,7 +280,7 @@ func parseQuery(raw string, known ...string) (values, error) {
 func (v values) one(name string) (string, error) {
 	switch given := v[name]; {
 	case len(given) > 1:
-		return "", Invalid(CodeInvalid, name, "is given more than once")
+		return "", Invalid(codeInvalid, name, "is given more than once")
 	case len(given) == 1:
 		return given[0], nil
 	}
@@ -292,8 +292,8 @@ func (v values) aid() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, ok := v["aid"]; ok && (!isNumber(aid) || len(aid) > MaxAIDDigits) {
-		return "", Invalid(CodeInvalid, "aid", fmt.Sprintf("want a number of at most %d digits", MaxAIDDigits))
+	if _, ok := v["aid"]; ok && (!isNumber(aid) || len(aid) > maxAIDDigits) {
+		return "", Invalid(codeInvalid, "aid", fmt.Sprintf("want a number of at most %d digits", maxAIDDigits))
 	}
 	return aid, nil
 }
@@ -306,9 +306,9 @@ func (v values) date(name string) (*time.Time, error) {
 	if _, ok := v[name]; !ok {
 		return nil, nil
 	}
-	t, ok := ParseDate(text)
+	t, ok := parseDate(text)
 	if !ok {
-		return nil, Invalid(CodeInvalid, name, "want a date with its complete time, such as 2022-07-17T22:00:54Z")
+		return nil, Invalid(codeInvalid, name, "want a date with its complete time, such as 2022-07-17T22:00:54Z")
 	}
 	return &t, nil
 }

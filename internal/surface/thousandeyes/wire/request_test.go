@@ -32,8 +32,8 @@ func TestParseUsage(t *testing.T) {
 	for _, c := range []struct{ raw, aid, expand, bad string }{
 		{raw: ""},
 		{raw: "aid=1234", aid: "1234"},
-		{raw: "aid=" + strings.Repeat("9", MaxAIDDigits), aid: strings.Repeat("9", MaxAIDDigits)},
-		{raw: "aid=" + strings.Repeat("9", MaxAIDDigits+1), bad: "aid"},
+		{raw: "aid=" + strings.Repeat("9", maxAIDDigits), aid: strings.Repeat("9", maxAIDDigits)},
+		{raw: "aid=" + strings.Repeat("9", maxAIDDigits+1), bad: "aid"},
 		{raw: "aid=", bad: "aid"}, {raw: "aid", bad: "aid"}, {raw: "aid=12a", bad: "aid"}, {raw: "aid=-1", bad: "aid"}, {raw: "aid=1&aid=1", bad: "aid"},
 		{raw: "expand=test", expand: "test"},
 		{raw: "expand=endpoint-agent,test", expand: "test,endpoint-agent"},                      // Python
@@ -51,7 +51,7 @@ func TestParseUsage(t *testing.T) {
 	} {
 		r, err := ParseUsage(c.raw)
 		if c.bad != "" {
-			wantInvalid(t, c.raw, err, CodeInvalid, c.bad)
+			wantInvalid(t, c.raw, err, codeInvalid, c.bad)
 			continue
 		}
 		if got := strings.Join(r.expandTexts(), ","); err != nil || r.AID != c.aid || got != c.expand {
@@ -78,20 +78,20 @@ func TestParseUnitsRange(t *testing.T) {
 		{raw: "aid=1&foo=bar&expand=nonsense", from: "2026-11-05T00:00:00Z", to: at},
 
 		{raw: "endDate=2026-11-02T00:00:00Z", code: CodeMissing, bad: "startDate"},
-		{raw: "startDate=2026-11-02T00:00:00Z&endDate=2026-11-02T00:00:00Z", code: CodeInvalid, bad: "endDate"},
-		{raw: "startDate=2026-11-02T00:00:00Z&endDate=2026-11-01T00:00:00Z", code: CodeInvalid, bad: "endDate"},
-		{raw: "startDate=" + at, code: CodeInvalid, bad: "endDate"},
-		{raw: "startDate=" + now.Add(1).Format(time.RFC3339Nano), code: CodeInvalid, bad: "startDate"},
-		{raw: "startDate=2026-11-02", code: CodeInvalid, bad: "startDate"},
-		{raw: "startDate=", code: CodeInvalid, bad: "startDate"},
-		{raw: "startDate=2026-11-01T00:00:00Z&endDate=", code: CodeInvalid, bad: "endDate"},
-		{raw: "startDate=2026-11-01T00:00:00Z&startDate=2026-11-01T00:00:00Z", code: CodeInvalid, bad: "startDate"},
-		{raw: "window=6h&startDate=2026-11-01T00:00:00Z", code: CodeConflict, bad: "window"},
-		{raw: "window=&endDate=2026-11-01T00:00:00Z", code: CodeConflict, bad: "window"},
-		{raw: "window=", code: CodeInvalid, bad: "window"}, {raw: "window=soon", code: CodeInvalid, bad: "window"},
-		{raw: "cursor=", code: CodeInvalid, bad: "cursor"}, {raw: "cursor=abc", code: CodeInvalid, bad: "cursor"},
-		{raw: "cursor=a&cursor=b", code: CodeInvalid, bad: "cursor"},
-		{raw: "aid=x", code: CodeInvalid, bad: "aid"},
+		{raw: "startDate=2026-11-02T00:00:00Z&endDate=2026-11-02T00:00:00Z", code: codeInvalid, bad: "endDate"},
+		{raw: "startDate=2026-11-02T00:00:00Z&endDate=2026-11-01T00:00:00Z", code: codeInvalid, bad: "endDate"},
+		{raw: "startDate=" + at, code: codeInvalid, bad: "endDate"},
+		{raw: "startDate=" + now.Add(1).Format(time.RFC3339Nano), code: codeInvalid, bad: "startDate"},
+		{raw: "startDate=2026-11-02", code: codeInvalid, bad: "startDate"},
+		{raw: "startDate=", code: codeInvalid, bad: "startDate"},
+		{raw: "startDate=2026-11-01T00:00:00Z&endDate=", code: codeInvalid, bad: "endDate"},
+		{raw: "startDate=2026-11-01T00:00:00Z&startDate=2026-11-01T00:00:00Z", code: codeInvalid, bad: "startDate"},
+		{raw: "window=6h&startDate=2026-11-01T00:00:00Z", code: codeConflict, bad: "window"},
+		{raw: "window=&endDate=2026-11-01T00:00:00Z", code: codeConflict, bad: "window"},
+		{raw: "window=", code: codeInvalid, bad: "window"}, {raw: "window=soon", code: codeInvalid, bad: "window"},
+		{raw: "cursor=", code: codeInvalid, bad: "cursor"}, {raw: "cursor=abc", code: codeInvalid, bad: "cursor"},
+		{raw: "cursor=a&cursor=b", code: codeInvalid, bad: "cursor"},
+		{raw: "aid=x", code: codeInvalid, bad: "aid"},
 	} {
 		r, err := ParseUnits(TestsOperation, "o", c.raw, testCodec, now)
 		if c.bad != "" {
@@ -195,19 +195,19 @@ func TestCursorRefusals(t *testing.T) {
 		"aid=5678": "aid", "startDate=2026-11-02T00:00:00Z": "startDate",
 		"startDate=2026-11-01T00:00:00Z&endDate=2026-11-02T00:00:00Z": "endDate", "window=7d": "window",
 	} {
-		wantInvalid(t, raw, parse(TestsOperation, "o/c", raw+cursor, testCodec), CodeConflict, field)
+		wantInvalid(t, raw, parse(TestsOperation, "o/c", raw+cursor, testCodec), codeConflict, field)
 	}
-	wantInvalid(t, "another operation", parse(AgentsOperation, "o/c", cursor, testCodec), CodeInvalid, "cursor")
-	wantInvalid(t, "another scope", parse(TestsOperation, "o/d", cursor, testCodec), CodeInvalid, "cursor")
-	wantInvalid(t, "another key", parse(TestsOperation, "o/c", cursor, NewCursorCodec([]byte("x"))), CodeInvalid, "cursor")
+	wantInvalid(t, "another operation", parse(AgentsOperation, "o/c", cursor, testCodec), codeInvalid, "cursor")
+	wantInvalid(t, "another scope", parse(TestsOperation, "o/d", cursor, testCodec), codeInvalid, "cursor")
+	wantInvalid(t, "another key", parse(TestsOperation, "o/c", cursor, NewCursorCodec([]byte("x"))), codeInvalid, "cursor")
 	text := href.Query().Get("cursor")
 	for i := range len(text) {
 		changed := []byte(text)
 		changed[i] = 'A' + (changed[i]-'A'+1)%26
-		wantInvalid(t, fmt.Sprint("byte ", i), parse(TestsOperation, "o/c", "cursor="+string(changed), testCodec), CodeInvalid, "cursor")
-		wantInvalid(t, fmt.Sprint("cut at ", i), parse(TestsOperation, "o/c", "cursor="+text[:i], testCodec), CodeInvalid, "cursor")
+		wantInvalid(t, fmt.Sprint("byte ", i), parse(TestsOperation, "o/c", "cursor="+string(changed), testCodec), codeInvalid, "cursor")
+		wantInvalid(t, fmt.Sprint("cut at ", i), parse(TestsOperation, "o/c", "cursor="+text[:i], testCodec), codeInvalid, "cursor")
 	}
-	wantInvalid(t, "padded", parse(TestsOperation, "o/c", "cursor="+text+"%3D", testCodec), CodeInvalid, "cursor")
+	wantInvalid(t, "padded", parse(TestsOperation, "o/c", "cursor="+text+"%3D", testCodec), codeInvalid, "cursor")
 }
 
 func TestCursorBytes(t *testing.T) {
@@ -217,7 +217,7 @@ func TestCursorBytes(t *testing.T) {
 	for n := 1000; ; n++ {
 		cursor, err := testCodec.encode(r, Position{ID: strings.Repeat("x", n)})
 		if err != nil {
-			if meter.KindOf(err) != meter.KindTooLarge || longest != MaxCursorBytes && longest != MaxCursorBytes-1 {
+			if meter.KindOf(err) != meter.KindTooLarge || longest != maxCursorBytes && longest != maxCursorBytes-1 {
 				t.Errorf("%d bytes, then %v", longest, err)
 			}
 			return
