@@ -62,7 +62,6 @@ var importRules = []rule{
 	{name: "packages import what the table says", check: importsOutsideTable},
 	{name: "no surface imports another", check: surfaceImports},
 	{name: "no name is another room's by a second name", check: aliases, allowed: map[string]string{
-		"internal/metering.UnattributedCustomer": "names a reason of its own, whose text is the attribute's",
 	}},
 	{name: "only the ledger names Pebble", check: pebbleImports},
 	{name: "only the store writes SQL", check: sqlOutsideStore},
