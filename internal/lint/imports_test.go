@@ -61,8 +61,7 @@ var importTable = map[string][]string{
 var importRules = []rule{
 	{name: "packages import what the table says", check: importsOutsideTable},
 	{name: "no surface imports another", check: surfaceImports},
-	{name: "no name is another room's by a second name", check: aliases, allowed: map[string]string{
-	}},
+	{name: "no name is another room's by a second name", check: aliases, allowed: map[string]string{}},
 	{name: "only the ledger names Pebble", check: pebbleImports},
 	{name: "only the store writes SQL", check: sqlOutsideStore},
 	{name: "no store imports HTTP", check: httpInStores},
