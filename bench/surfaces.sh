@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The vendors' APIs over a catalogue of size and a month of usage: median and
+# The vendors' APIs over a catalog of size and a month of usage: median and
 # p99 of each, how long apply takes, and the server's memory. EVENTS= (5000000),
 # REQUESTS= (1000) of each kind, CATALOG= a postgres:// address, empty for SQLite.
 source "$(dirname "$0")/server.sh"

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ApplyOptions say how a catalogue document is applied.
+// ApplyOptions say how a catalog document is applied.
 type ApplyOptions struct {
 	DryRun    bool      // only tell the difference
 	Prune     bool      // remove what the document does not have
@@ -36,7 +36,7 @@ type OrganizationSettings struct {
 	AssignTime        *bool  `json:"assign_time,omitempty"` // whether events without a time are taken
 }
 
-// Change is what happens to one noun of the catalogue.
+// Change is what happens to one noun of the catalog.
 type Change struct {
 	Action   string          `json:"action"` // create, update or delete
 	Noun     string          `json:"noun"`
@@ -56,7 +56,7 @@ const catalogPath = "/api/v1/catalog"
 // compressFrom is the size from which a document is compressed on its way.
 const compressFrom = 64 << 10
 
-// Apply makes the organization's catalogue what a document (YAML or JSON)
+// Apply makes the organization's catalog what a document (YAML or JSON)
 // says, all or nothing. Applying it again changes nothing, so it is repeated
 // when the outcome is unknown; the difference is then of the last attempt. An
 // Error of kind Invalid names the document's lines.
@@ -83,7 +83,7 @@ func (c *Client) Apply(ctx context.Context, document []byte, o ApplyOptions) (*D
 	return d, nil
 }
 
-// Export returns the organization's catalogue as YAML that Apply reproduces
+// Export returns the organization's catalog as YAML that Apply reproduces
 // exactly, here or in another organization. Keys are no part of it.
 func (c *Client) Export(ctx context.Context) ([]byte, error) {
 	return c.try(ctx, call{method: http.MethodGet, path: catalogPath, header: map[string]string{"Accept": "application/yaml"}})

@@ -12,7 +12,7 @@ import (
 
 // NounList names the nouns of one kind: Products, Customers, Entitlements, or
 // what is one customer's own, see OwnOf. Their fields are those of the
-// catalogue's document.
+// catalog's document.
 type NounList string
 
 // The nouns that are no customer's own.

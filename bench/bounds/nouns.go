@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// noun is one kind of the catalogue with the largest of it.
+// noun is one kind of the catalog with the largest of it.
 type noun struct {
 	path   string
 	one    string // the id that is read and changed

@@ -99,7 +99,7 @@ func connect(s *server, key, organization string) (*client.Client, error) {
 	return client.New(client.Options{URL: s.url, Key: key, Organization: organization, HTTPClient: &http.Client{Timeout: 5 * time.Minute}})
 }
 
-// document is a catalogue as large as a body may be; names end with a letter.
+// document is a catalog as large as a body may be; names end with a letter.
 func (w *world) document(letter string) []byte {
 	estate := strings.ReplaceAll(string(w.estate.Document()), "    quota: {", "    cycle_day: 15\n    quota: {")
 	meters := "meters:\n" +

@@ -15,7 +15,7 @@ import (
 	"odometer/internal/surface/akamai/edgegrid"
 )
 
-const akamaiCatalogue = `
+const akamaiCatalog = `
 products: [{id: cdn, name: Delivery, usage_types: [{name: Total MB, meter: bytes, unit: GB, scale: "0.000000001", billable: true}]}]
 customers: [{id: acme, name: Acme, account_id: A-1, contracts: [{id: K-1, terms: [{products: [cdn], regions: GLOBAL}]}]}]
 `
@@ -82,10 +82,10 @@ func edgeGridKey(t *testing.T, s *testServer, admin string) edgegrid.Identity {
 	return edgegrid.Identity{ClientToken: k.ClientToken, AccessToken: k.AccessToken, Secret: k.ClientSecret}
 }
 
-// applyOffline applies the catalogue to a data directory that no server uses.
+// applyOffline applies the catalog to a data directory that no server uses.
 func applyOffline(t *testing.T, data string) {
 	t.Helper()
-	doc, err := catalog.ParseDocument([]byte(akamaiCatalogue))
+	doc, err := catalog.ParseDocument([]byte(akamaiCatalog))
 	if err != nil {
 		t.Fatal(err)
 	}

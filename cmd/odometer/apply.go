@@ -19,7 +19,7 @@ import (
 	"odometer/internal/meter"
 )
 
-// applyCmd makes an organization's catalogue what files say.
+// applyCmd makes an organization's catalog what files say.
 type applyCmd struct {
 	ClientSettings `embed:""`
 	Organization   string   `placeholder:"ID" help:"Act on this organization. The key needs the operator right."`
@@ -270,7 +270,7 @@ func differing(c client.Change) string {
 	return " (" + strings.Join(fields, ", ") + ")"
 }
 
-// catalogCmd prints an organization's catalogue.
+// catalogCmd prints an organization's catalog.
 type catalogCmd struct {
 	ClientSettings `embed:""`
 	Organization   string `placeholder:"ID" help:"Print the catalog of this organization. The key needs the operator right."`

@@ -51,7 +51,7 @@ func claimData(dir string) (release func(), err error) {
 	return lockData(dir)
 }
 
-// openAtRest opens an existing data directory with default limits. A catalogue
+// openAtRest opens an existing data directory with default limits. A catalog
 // in PostgreSQL stays closed: nothing that is done at rest changes it, and the
 // directory may be a copy to which it does not belong.
 func openAtRest(ctx context.Context, env *Env, dir string, where CatalogSettings) (*atRest, error) {

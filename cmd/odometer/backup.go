@@ -200,7 +200,7 @@ func (s *stores) leftOut(data string) ([]string, error) {
 		return nil, err
 	}
 	if elsewhere {
-		lacks = append(lacks, "the catalogue, which is in PostgreSQL: back it up with pg_dump after this, restore it there, "+
+		lacks = append(lacks, "the catalog, which is in PostgreSQL: back it up with pg_dump after this, restore it there, "+
 			"and run `odometer rebind` on the restored data directory")
 	}
 	if _, err := os.Stat(s.secretKeyPath); err == nil {
@@ -226,7 +226,7 @@ func (s *stores) backup(ctx context.Context, data, dir string) (ledger.BackupInf
 		return info, writeSynced(filepath.Join(dir, catalogIDFile), strings.NewReader(""))
 	}
 	if err := s.catalog.Backup(ctx, filepath.Join(dir, catalogFile)); err != nil {
-		return info, fmt.Errorf("back up the catalogue: %w", err)
+		return info, fmt.Errorf("back up the catalog: %w", err)
 	}
 	return info, nil
 }

@@ -20,14 +20,14 @@ import (
 	"odometer/internal/store/records"
 )
 
-// catalogIDFile says that a data directory's catalogue is in PostgreSQL. It
-// holds the random id by which the catalogue knows this directory's ledger, or
+// catalogIDFile says that a data directory's catalog is in PostgreSQL. It
+// holds the random id by which the catalog knows this directory's ledger, or
 // nothing in a copy made of a backup, which is another ledger.
 const catalogIDFile = "catalog.id"
 
 const catalogIDBytes = 16
 
-// CatalogSettings say where a data directory's catalogue and the key of its secrets are.
+// CatalogSettings say where a data directory's catalog and the key of its secrets are.
 type CatalogSettings struct {
 	Catalog       string `placeholder:"DSN" setting:"" secret:"" help:"Address of the catalog in PostgreSQL: postgres://user:password@host/database. Empty: catalog.db in the data directory. Better given as ODOMETER_CATALOG."`
 	SecretKeyFile string `placeholder:"FILE" setting:"" help:"File (mode 0600) with the key that encrypts the secrets of EdgeGrid keys. Empty: secret.key in the data directory."`
@@ -51,7 +51,7 @@ func (c *CatalogSettings) secretKeyPath(dir string) string {
 
 func catalogPath(dir string) string { return filepath.Join(dir, catalogFile) }
 
-// inPostgres says whether a data directory's catalogue is in PostgreSQL.
+// inPostgres says whether a data directory's catalog is in PostgreSQL.
 func inPostgres(dir string) (bool, error) {
 	_, err := os.Stat(filepath.Join(dir, catalogIDFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +60,7 @@ func inPostgres(dir string) (bool, error) {
 	return err == nil, err
 }
 
-// openCatalog opens the catalogue of a data directory whose lock is held. One
+// openCatalog opens the catalog of a data directory whose lock is held. One
 // in PostgreSQL has to be this ledger's, and becomes that if it is nobody's.
 func (c *CatalogSettings) openCatalog(ctx context.Context, env *Env, dir string, logger *slog.Logger) (*store.Store, error) {
 	if c.Catalog == "" {
@@ -69,12 +69,12 @@ func (c *CatalogSettings) openCatalog(ctx context.Context, env *Env, dir string,
 			return nil, err
 		}
 		if elsewhere {
-			return nil, usageErrorf("the catalogue of %s is in PostgreSQL: name it with --catalog or %s", dir, envName("catalog"))
+			return nil, usageErrorf("the catalog of %s is in PostgreSQL: name it with --catalog or %s", dir, envName("catalog"))
 		}
 		return c.open(ctx, env, catalogPath(dir), logger)
 	}
 	if _, err := os.Stat(catalogPath(dir)); err == nil {
-		return nil, usageErrorf("%s has its catalogue in %s: --catalog is for a data directory that is new or was started with it", dir, catalogFile)
+		return nil, usageErrorf("%s has its catalog in %s: --catalog is for a data directory that is new or was started with it", dir, catalogFile)
 	}
 	store, err := c.open(ctx, env, c.Catalog, logger)
 	if err != nil {
@@ -89,12 +89,12 @@ func (c *CatalogSettings) openCatalog(ctx context.Context, env *Env, dir string,
 func (c *CatalogSettings) open(ctx context.Context, env *Env, dsn string, logger *slog.Logger) (*store.Store, error) {
 	store, err := store.Open(ctx, dsn, store.Options{Clock: env.Clock, Logger: logger})
 	if err != nil {
-		return nil, fmt.Errorf("open the catalogue: %w", err)
+		return nil, fmt.Errorf("open the catalog: %w", err)
 	}
 	return store, nil
 }
 
-// bindCatalog makes a catalogue in PostgreSQL the one of a data directory.
+// bindCatalog makes a catalog in PostgreSQL the one of a data directory.
 func bindCatalog(ctx context.Context, store *store.Store, dir string) error {
 	id, made, err := ledgerID(dir)
 	if err != nil {
@@ -138,7 +138,7 @@ func ledgerID(dir string) (id string, made bool, err error) {
 	return id, !known, nil
 }
 
-// rebindCmd gives a catalogue in PostgreSQL to another ledger.
+// rebindCmd gives a catalog in PostgreSQL to another ledger.
 type rebindCmd struct {
 	CatalogSettings `embed:""`
 	Data            string `required:"" placeholder:"DIR" help:"The data directory. No server may be using it."`
@@ -149,10 +149,10 @@ func (c *rebindCmd) Help() string {
 	return "For a data directory that was restored from a backup and has its catalog in PostgreSQL. The directory that had the catalog before can no longer change it. Stop that directory's server first."
 }
 
-// Run binds the catalogue and says whose it was.
+// Run binds the catalog and says whose it was.
 func (c *rebindCmd) Run(ctx context.Context, env *Env) error {
 	if c.Catalog == "" {
-		return usageErrorf("name the catalogue with --catalog or %s", envName("catalog"))
+		return usageErrorf("name the catalog with --catalog or %s", envName("catalog"))
 	}
 	release, err := claimData(c.Data)
 	if err != nil {
@@ -160,7 +160,7 @@ func (c *rebindCmd) Run(ctx context.Context, env *Env) error {
 	}
 	defer release()
 	if elsewhere, err := inPostgres(c.Data); err != nil || !elsewhere {
-		return errors.Join(err, usageErrorf("%s has its catalogue in %s", c.Data, catalogFile))
+		return errors.Join(err, usageErrorf("%s has its catalog in %s", c.Data, catalogFile))
 	}
 	id, _, err := ledgerID(c.Data)
 	if err != nil {
@@ -173,7 +173,7 @@ func (c *rebindCmd) Run(ctx context.Context, env *Env) error {
 	records := records.New(store)
 	before, err := store.RebindLedger(ctx, id)
 	if err == nil {
-		// How much older than the catalogue the ledger is nobody knows.
+		// How much older than the catalog the ledger is nobody knows.
 		err = errors.Join(pauseReporters(ctx, records), records.RepostGroups(ctx, time.Time{}))
 	}
 	if err := errors.Join(err, store.Close()); err != nil {

@@ -13,7 +13,7 @@ import (
 
 // TestCrashOfRecordGroups kills the real server while usage is reported against
 // an entitlement and deleted again. After each start what the ledger counts is
-// what the catalogue holds and was not deleted: a group that was accepted is
+// what the catalog holds and was not deleted: a group that was accepted is
 // counted once, whether its request was answered or not.
 func TestCrashOfRecordGroups(t *testing.T) {
 	t.Parallel()
@@ -88,7 +88,7 @@ func reportUntilKilled(t *testing.T, server *process, key string, acknowledged m
 	<-ended
 }
 
-// countGroups compares what the catalogue lists with what the ledger counts.
+// countGroups compares what the catalog lists with what the ledger counts.
 func countGroups(t *testing.T, server *process, key string, acknowledged map[string]bool) {
 	t.Helper()
 	kept, listed := 0, map[string]bool{}
@@ -119,7 +119,7 @@ func countGroups(t *testing.T, server *process, key string, acknowledged map[str
 	var usage struct{ Total json.Number }
 	server.call(t, http.MethodGet, "/api/v1/meters/posted/usage?from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z", key, "", nil, http.StatusOK, &usage)
 	if usage.Total.String() != fmt.Sprint(kept) {
-		t.Errorf("the ledger counts %s, the catalogue holds %d", usage.Total, kept)
+		t.Errorf("the ledger counts %s, the catalog holds %d", usage.Total, kept)
 	}
 	t.Logf("%d groups, %d of them not deleted", len(listed), kept)
 }

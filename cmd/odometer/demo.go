@@ -119,7 +119,7 @@ func (c *demoCmd) show(ctx context.Context, env *Env, server *Server, folder str
 	started := time.Now()
 	now := env.Clock()
 	if _, err := api.Apply(ctx, demoCatalog(now), client.ApplyOptions{}); err != nil {
-		return fmt.Errorf("apply the sample catalogue: %w", err)
+		return fmt.Errorf("apply the sample catalog: %w", err)
 	}
 	sent, err := sendDemo(ctx, api, now)
 	if err != nil {

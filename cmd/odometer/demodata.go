@@ -13,7 +13,7 @@ import (
 // demoProduct is what all customers buy.
 const demoProduct = "cdn_usage"
 
-// demoCatalogHead is the part of the catalogue that is the same for all customers.
+// demoCatalogHead is the part of the catalog that is the same for all customers.
 const demoCatalogHead = `meters:
   - {key: edge_requests, name: Requests, event_type: edge.request, aggregation: COUNT, unit: request, group_by: [customer, product, service, region, contract, cp_code]}
   - {key: edge_bytes, name: Bytes delivered, event_type: edge.request, aggregation: SUM, value: bytes, unit: byte, group_by: [customer, product, service, region, contract, cp_code]}
@@ -54,7 +54,7 @@ const (
 	demoEnterpriseUnits = demoRunsAnHour * demoTestTimeoutS / 2
 )
 
-// demoCatalog is the sample catalogue, as apply takes it.
+// demoCatalog is the sample catalog, as apply takes it.
 func demoCatalog(now time.Time) []byte {
 	text := []byte(demoCatalogHead)
 	for i := range demoCustomers {

@@ -14,7 +14,7 @@ import (
 	"odometer/internal/surface/akamai/edgegrid"
 )
 
-// demoShow is what the demo prints from: a server with the sample catalogue
+// demoShow is what the demo prints from: a server with the sample catalog
 // and two months of usage.
 type demoShow struct {
 	api    *client.Client

@@ -64,7 +64,7 @@ var demoEntitlements = []demoEntitlement{
 		"metrics: {gb_out: {name: cdn.example.com/gb_out, type: INT64}, support: {name: cdn.example.com/support, type: INT64}}}"},
 }
 
-// appendDemoEntitlements appends that part of the catalogue. They start with
+// appendDemoEntitlements appends that part of the catalog. They start with
 // the hour that the demo reports: earlier usage is billed otherwise.
 func appendDemoEntitlements(text []byte, now time.Time) []byte {
 	text = append(text, "entitlements:\n"...)

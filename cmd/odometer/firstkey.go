@@ -49,7 +49,7 @@ func (s *ServerSettings) firstKey(terminal bool) (firstKey, error) {
 	return k, err
 }
 
-// key is it in the catalogue's words.
+// key is it in the catalog's words.
 func (k firstKey) key() keys.FirstKey {
 	first := keys.FirstKey{Token: k.given}
 	if k.given == "" && k.file != "" {

@@ -44,25 +44,25 @@ func TestIngestUnknownCustomers(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "access.log")
 	intaketest.Write(t, log, "www.example.com "+intaketest.AccessLine(1)+"ac\"me.example "+intaketest.AccessLine(2)+"rival.example "+intaketest.AccessLine(3)+"rival.example "+intaketest.AccessLine(4))
 	asked := 0
-	catalogue := func(err error) func(context.Context, string) (bool, error) {
+	catalog := func(err error) func(context.Context, string) (bool, error) {
 		return func(_ context.Context, customer string) (bool, error) {
 			asked++
 			return customer == "www.example.com", err
 		}
 	}
 	in := newIngestion(t)
-	in.cmd.SubjectField, in.cmd.customers = "host", catalogue(nil)
+	in.cmd.SubjectField, in.cmd.customers = "host", catalog(nil)
 	in.check(t, "3 0 0 1, 3", log) // a quote is no part of a host
-	in.says(t, `2 lines name customers that the catalogue does not have: "rival.example" (2)`)
+	in.says(t, `2 lines name customers that the catalog does not have: "rival.example" (2)`)
 	if asked != 2 {
 		t.Errorf("%d look-ups", asked)
 	}
 	in = newIngestion(t)
-	in.cmd.SubjectField, in.cmd.customers, in.cmd.KnownCustomers = "host", catalogue(nil), true
+	in.cmd.SubjectField, in.cmd.customers, in.cmd.KnownCustomers = "host", catalog(nil), true
 	in.check(t, "1 0 0 3, 3", log)
-	in.says(t, `access.log:3: customer "rival.example" is not in the catalogue`)
+	in.says(t, `access.log:3: customer "rival.example" is not in the catalog`)
 	in = newIngestion(t)
-	in.cmd.Subject, in.cmd.customers = "acmee", catalogue(errors.New("forbidden"))
+	in.cmd.Subject, in.cmd.customers = "acmee", catalog(errors.New("forbidden"))
 	in.check(t, "3 0 0 1, 3", log) // it cannot be told
 	in.cmd.KnownCustomers, in.cmd.FromStart = true, true
 	in.check(t, "0 0 0 0, 1", log)
@@ -79,14 +79,14 @@ func TestIngestServerKnowsCustomers(t *testing.T) {
 		code, _, errs := command(t, s.as(s.adminKey), append([]string{"ingest", "--state", t.TempDir(), "--subject", "acmee", log}, flags...)...)
 		return code, errs
 	}
-	if code, errs := ingest(); code != exitOK || strings.Contains(errs, "catalogue") {
+	if code, errs := ingest(); code != exitOK || strings.Contains(errs, "catalog") {
 		t.Errorf("without customers: %d %s", code, errs)
 	}
 	s.post("/api/v1/customers", s.adminKey, "application/json", `{"id":"acme"}`)
 	if code, errs := ingest(); code != exitOK || !strings.Contains(errs, `"acmee" (3)`) {
 		t.Errorf("a warning: %d %s", code, errs)
 	}
-	if code, errs := ingest("--known-customers"); code != exitDisagrees || !strings.Contains(errs, `customer "acmee" is not in the catalogue`) {
+	if code, errs := ingest("--known-customers"); code != exitDisagrees || !strings.Contains(errs, `customer "acmee" is not in the catalog`) {
 		t.Errorf("refused: %d %s", code, errs)
 	}
 	s.stop()

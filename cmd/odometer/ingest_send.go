@@ -61,10 +61,10 @@ func (c *ingestCmd) compression() client.Compression {
 	return client.Zstd
 }
 
-var errNoCustomers = errors.New("the catalogue has no customers")
+var errNoCustomers = errors.New("the catalog has no customers")
 
 // customerLookup asks the server that the command's settings name whether its
-// catalogue has a customer. An organization that keeps no customers is an error,
+// catalog has a customer. An organization that keeps no customers is an error,
 // unless lines must name a known one.
 func (c *ingestCmd) customerLookup() (func(ctx context.Context, customer string) (bool, error), error) {
 	if c.customers != nil || c.sender != nil {

@@ -37,7 +37,7 @@ type keyTarget struct {
 
 const offlineActor = "system:command-line"
 
-// offline runs do on the catalogue of a data directory at rest.
+// offline runs do on the catalog of a data directory at rest.
 func (t *keyTarget) offline(ctx context.Context, env *Env, do func(*keys.Store, string) error) error {
 	release, err := claimData(t.Data)
 	if err != nil {

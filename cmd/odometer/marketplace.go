@@ -170,8 +170,8 @@ func (s *Server) newReporter(env *Env) (*marketplace.Reporter, error) {
 		Timing: marketplace.Timing{AWSWindow: s.settings.Reporter.AWSWindow}}), nil
 }
 
-// pauseReporters keeps a restored catalogue from reporting what was reported
+// pauseReporters keeps a restored catalog from reporting what was reported
 // after its backup.
 func pauseReporters(ctx context.Context, records *records.Store) error {
-	return records.PauseReporters(ctx, "the catalogue was restored from a backup: run `odometer report reconcile`")
+	return records.PauseReporters(ctx, "the catalog was restored from a backup: run `odometer report reconcile`")
 }

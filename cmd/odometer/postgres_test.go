@@ -16,7 +16,7 @@ import (
 )
 
 // TestCatalogInPostgreSQL runs the server and every command that uses a data
-// directory with the catalogue in a real PostgreSQL.
+// directory with the catalog in a real PostgreSQL.
 func TestCatalogInPostgreSQL(t *testing.T) {
 	t.Parallel()
 	postgres, ok := postgrestest.Start(t)
@@ -79,7 +79,7 @@ func postgresLife(t *testing.T, dsn string) {
 		t.Errorf("the log shows the password:\n%s", s.log)
 	}
 	if _, err := os.Stat(catalogPath(s.data)); err == nil {
-		t.Error("there is a catalogue in the data directory too")
+		t.Error("there is a catalog in the data directory too")
 	}
 	again := serve(t, s.data, "--catalog", dsn)
 	if again.adminKey != "" {
@@ -99,13 +99,13 @@ func postgresLife(t *testing.T, dsn string) {
 	if out := must(t, nil, "verify", "--data", s.data, "--catalog", dsn); strings.Contains(out, "problem") || strings.Contains(out, "not compared") {
 		t.Errorf("verify:\n%s", out)
 	}
-	if out := must(t, nil, "verify", "--data", s.data); !strings.Contains(out, "not compared: the catalogue") {
-		t.Errorf("verify without the catalogue:\n%s", out)
+	if out := must(t, nil, "verify", "--data", s.data); !strings.Contains(out, "not compared: the catalog") {
+		t.Errorf("verify without the catalog:\n%s", out)
 	}
 	refused(t, exitUsage, "is in PostgreSQL", "serve", "--data", s.data, "--listen", "127.0.0.1:0")
 	refused(t, exitUsage, "is in PostgreSQL", "key", "list", "--data", s.data)
 	if _, err := os.Stat(catalogPath(s.data)); err == nil {
-		t.Error("a refused command made a catalogue in the data directory")
+		t.Error("a refused command made a catalog in the data directory")
 	}
 	embedded := fresh(t)
 	embedded.stop()
@@ -116,7 +116,7 @@ func postgresLife(t *testing.T, dsn string) {
 	}
 }
 
-// postgresOneLedger opens one catalogue with two data directories.
+// postgresOneLedger opens one catalog with two data directories.
 func postgresOneLedger(t *testing.T, dsn string) {
 	s := fresh(t, "--catalog", dsn)
 	s.fill()
@@ -130,7 +130,7 @@ func postgresOneLedger(t *testing.T, dsn string) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(second, catalogIDFile)); err == nil {
-		t.Error("the refused directory is marked as one whose catalogue is in PostgreSQL")
+		t.Error("the refused directory is marked as one whose catalog is in PostgreSQL")
 	}
 	// So it can still be used by itself.
 	alone := serve(t, second)
@@ -163,7 +163,7 @@ func postgresBackup(t *testing.T, dsn string) {
 		warned(errs)
 	}
 	s.stop()
-	code, _, errs := command(t, nil, "backup", "--data", s.data, path("rest")) // needs no catalogue
+	code, _, errs := command(t, nil, "backup", "--data", s.data, path("rest")) // needs no catalog
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
@@ -238,7 +238,7 @@ func (s *testServer) status(path, token string) int {
 	return response.StatusCode
 }
 
-// TestCatalogThatCannotBeUsed names catalogues that are wrong or not there.
+// TestCatalogThatCannotBeUsed names catalogs that are wrong or not there.
 func TestCatalogThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
@@ -246,7 +246,7 @@ func TestCatalogThatCannotBeUsed(t *testing.T) {
 		return []string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--catalog", dsn}
 	}
 	user := "odometer:" + postgresPassword
-	refused(t, exitFailed, "cannot open the catalogue in PostgreSQL", flags("postgres://"+user+"@127.0.0.1:1/x?sslmode=disable")...)
+	refused(t, exitFailed, "cannot open the catalog in PostgreSQL", flags("postgres://"+user+"@127.0.0.1:1/x?sslmode=disable")...)
 	refused(t, exitUsage, "want postgres://", flags("postgres://"+user+"%zz@127.0.0.1/x")...)
 	refused(t, exitUsage, "want postgres://", flags("mysql://"+user+"@127.0.0.1/x")...)
 	refused(t, exitUsage, "want postgres://", flags("/somewhere/"+postgresPassword)...)

@@ -63,7 +63,7 @@ func TestDataIsItsOwnersOnly(t *testing.T) {
 	}
 	refused("directory", data, 0o755, 0o700)
 	refused("directory of the group", data, 0o710, 0o700)
-	refused("catalogue", filepath.Join(data, catalogFile), 0o644, 0o600)
+	refused("catalog", filepath.Join(data, catalogFile), 0o644, 0o600)
 	refused("ledger", filepath.Join(data, ledgerFolder, "LOCK"), 0o640, 0o600)
 	refused("folder", filepath.Join(data, ledgerFolder), 0o701, 0o700)
 	must(t, nil, "verify", "--data", data)

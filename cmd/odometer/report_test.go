@@ -14,7 +14,7 @@ import (
 	"odometer/internal/marketplace/simulator"
 )
 
-const soldCatalogue = `
+const soldCatalog = `
 products: [{id: cdn, name: CDN}]
 customers: [{id: acme, name: Acme}]
 entitlements:
@@ -37,7 +37,7 @@ func TestReportToMarketplaces(t *testing.T) {
 	s := fresh(t, flags...)
 	folder := t.TempDir()
 	file := filepath.Join(folder, "catalog.yaml")
-	if err := os.WriteFile(file, []byte(soldCatalogue), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(soldCatalog), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	must(t, s.as(s.adminKey), "apply", "-f", file)
@@ -85,7 +85,7 @@ func TestReportToMarketplaces(t *testing.T) {
 	r := serve(t, restored, flags...)
 	r.adminKey = s.adminKey
 	if code, _, errs := run(r, "e-aws"); code == exitOK || !strings.Contains(errs, "report reconcile") {
-		t.Errorf("a restored catalogue reports: %d %s", code, errs)
+		t.Errorf("a restored catalog reports: %d %s", code, errs)
 	}
 	if out := must(t, r.as(r.adminKey), "report", "stuck"); !strings.Contains(out, "paused") {
 		t.Error(out)

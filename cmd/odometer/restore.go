@@ -42,7 +42,7 @@ func (c *restoreCmd) Run(ctx context.Context, env *Env) error {
 	if err := os.Remove(filepath.Join(c.Data, manifestName)); err != nil {
 		return err
 	}
-	if err := c.readyCatalogue(ctx, env, m.Created); err != nil {
+	if err := c.readyCatalog(ctx, env, m.Created); err != nil {
 		return err
 	}
 	m.warn(env)
@@ -50,10 +50,10 @@ func (c *restoreCmd) Run(ctx context.Context, env *Env) error {
 	return err
 }
 
-// readyCatalogue keeps what was reported after the backup from being reported
+// readyCatalog keeps what was reported after the backup from being reported
 // again, and has usage posted again that was reported while the backup was
-// made: the ledger was copied before the catalogue. A catalogue in PostgreSQL was not restored by us: rebind does it there.
-func (c *restoreCmd) readyCatalogue(ctx context.Context, env *Env, made time.Time) error {
+// made: the ledger was copied before the catalog. A catalog in PostgreSQL was not restored by us: rebind does it there.
+func (c *restoreCmd) readyCatalog(ctx context.Context, env *Env, made time.Time) error {
 	if _, err := os.Stat(catalogPath(c.Data)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -80,12 +80,12 @@ func openStores(ctx context.Context, dir string, where CatalogSettings, limits l
 	if err != nil {
 		return nil, err
 	}
-	// Last, so that a directory that cannot be used takes no catalogue.
+	// Last, so that a directory that cannot be used takes no catalog.
 	if s.catalog, err = where.openCatalog(ctx, env, dir, logger); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
 	if s.keys, err = keys.Open(ctx, s.catalog, s.secretKeyPath); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the catalogue: %w", err), s.close())
+		return nil, errors.Join(fmt.Errorf("open the catalog: %w", err), s.close())
 	}
 	return s, nil
 }

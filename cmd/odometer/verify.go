@@ -60,11 +60,11 @@ func (c *verifyCmd) Run(ctx context.Context, env *Env) error {
 	return nil
 }
 
-// checkCatalog reads the whole catalogue, also one in PostgreSQL if it is named.
+// checkCatalog reads the whole catalog, also one in PostgreSQL if it is named.
 func (c *verifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, report *verify.Report) (err error) {
 	store := data.catalog
 	if store == nil && c.Catalog == "" {
-		report.Skipped = append(report.Skipped, "the catalogue, which is in PostgreSQL: name it with --catalog")
+		report.Skipped = append(report.Skipped, "the catalog, which is in PostgreSQL: name it with --catalog")
 		return nil
 	}
 	if store == nil {

@@ -28,9 +28,9 @@ func newCalendar(now time.Time) calendar {
 		"OLDEST", text(-18), "OLDER", text(-19), "END", strconv.Itoa(at(0).AddDate(0, 0, -1).Day()))}
 }
 
-// catalogue has a contract that is split by region from the 16th of LAST on,
+// catalog has a contract that is split by region from the 16th of LAST on,
 // and one that begins on the 10th.
-const catalogue = `
+const catalog = `
 meters:
   - {key: hits, event_type: edge, aggregation: COUNT, group_by: [customer, product, contract, region, cp_code]}
   - {key: bytes, event_type: edge, aggregation: SUM, value: bytes, group_by: [customer, product, contract, region, cp_code]}
@@ -84,7 +84,7 @@ const samples = 300
 
 // world has usage of K-0N7RAK7 in both of its terms and in THIS, and a little of the others.
 func (c calendar) world(flags ...string) harness.World {
-	w := harness.World{Catalogue: c.names.Replace(catalogue), Flags: flags}
+	w := harness.World{Catalog: c.names.Replace(catalog), Flags: flags}
 	use := func(kind, customer, contract, code, region string, at time.Time, bytes string) {
 		w.Events = append(w.Events, client.Event{ID: fmt.Sprint(len(w.Events)), Source: "test", Type: kind, Subject: customer, Time: at,
 			Data: map[string]any{"contract": contract, "cp_code": code, "region": region, "bytes": json.Number(bytes)}})

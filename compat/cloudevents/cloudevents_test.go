@@ -14,7 +14,7 @@ import (
 	"odometer/compat/harness"
 )
 
-const catalogue = `
+const catalog = `
 meters:
 - {key: sent, event_type: sdk.used, aggregation: COUNT, group_by: [case, tenantid]}
 - {key: bytes, event_type: sdk.used, aggregation: SUM, value: bytes}
@@ -128,7 +128,7 @@ func TestSDKs(t *testing.T) {
 	if harness.Short(t) {
 		return
 	}
-	s := harness.Start(t, harness.World{Catalogue: catalogue})
+	s := harness.Start(t, harness.World{Catalog: catalog})
 	strict := s.NewKey(t, map[string]any{"role": "ingest", "strict": true}).Token
 	lax := s.NewKey(t, map[string]any{"role": "ingest"}).Token
 	for _, install := range []func(testing.TB) (harness.Client, bool){

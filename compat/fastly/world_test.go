@@ -11,7 +11,7 @@ import (
 	"odometer/compat/harness"
 )
 
-const catalogue = `
+const catalog = `
 meters:
   - {key: requests, event_type: edge, aggregation: COUNT, group_by: [customer, product, service, region]}
   - {key: bytes, event_type: edge, aggregation: SUM, value: bytes, group_by: [customer, product, service, region]}
@@ -39,7 +39,7 @@ func crowd(services int) string { return fmt.Sprintf("crowd%d", services) }
 // the customer with the odd name, and those of the crowds.
 func world(first time.Time) harness.World {
 	var yaml strings.Builder
-	yaml.WriteString(catalogue)
+	yaml.WriteString(catalog)
 	var events []client.Event
 	use := func(customer, service string, day int) {
 		events = append(events, client.Event{ID: fmt.Sprint(len(events)), Source: "test", Type: "edge", Subject: customer, Time: first.AddDate(0, 0, day),
@@ -57,10 +57,10 @@ func world(first time.Time) harness.World {
 		}
 		yaml.WriteString("]}\n")
 	}
-	return harness.World{Catalogue: yaml.String(), Events: events}
+	return harness.World{Catalog: yaml.String(), Events: events}
 }
 
-// server is a running odometer with a catalogue and usage of last month.
+// server is a running odometer with a catalog and usage of last month.
 type server struct {
 	*harness.Server
 	bound string // key of the shop

@@ -1,6 +1,6 @@
 // Package harness is what the tests of compat share: it builds odometer once,
 // serves a fresh data directory on a random port with a
-// catalogue and usage, and runs vendors' clients against it.
+// catalog and usage, and runs vendors' clients against it.
 //
 //	Start ─► Server ◄── Client.Calls ─► a program in testdata that uses the vendor's client
 //
@@ -111,10 +111,10 @@ func run(ctx context.Context, env []string, stdin []byte, name string, args ...s
 
 // World is what a server begins with.
 type World struct {
-	Catalogue string // YAML, as odometer apply takes it
-	Events    []client.Event
-	Flags     []string // of odometer serve
-	TLS       *TLS     // nil = plain HTTP
+	Catalog string // YAML, as odometer apply takes it
+	Events  []client.Event
+	Flags   []string // of odometer serve
+	TLS     *TLS     // nil = plain HTTP
 }
 
 // Server is a running odometer. It stops with the test.
@@ -140,7 +140,7 @@ func Start(t testing.TB, w World) *Server {
 	var err error
 	s.Client, err = client.New(client.Options{URL: s.URL, Key: s.Admin, HTTPClient: s.http})
 	Check(t, err)
-	_, err = s.Client.Apply(t.Context(), []byte(w.Catalogue), client.ApplyOptions{})
+	_, err = s.Client.Apply(t.Context(), []byte(w.Catalog), client.ApplyOptions{})
 	Check(t, err)
 	s.Send(t, w.Events...)
 	return s

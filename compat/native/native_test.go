@@ -13,7 +13,7 @@ import (
 	"odometer/compat/harness"
 )
 
-const catalogue = `
+const catalog = `
 meters:
   - {key: bytes, event_type: edge.request, aggregation: SUM, value: bytes, unit: byte, group_by: [customer, region]}
 products:
@@ -71,7 +71,7 @@ func TestGeneratedClients(t *testing.T) {
 	for name, install := range map[string]func(*testing.T, string) (harness.Client, bool){"python": python, "typescript": typescript} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := harness.Start(t, harness.World{Catalogue: catalogue})
+			s := harness.Start(t, harness.World{Catalog: catalog})
 			folder := t.TempDir()
 			description := filepath.Join(folder, "openapi.json")
 			fetch(t, s.URL+"/openapi.json", description)

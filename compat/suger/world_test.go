@@ -15,9 +15,9 @@ import (
 	"odometer/compat/harness"
 )
 
-// catalogue has an entitlement at each marketplace, and a meter of what is
+// catalog has an entitlement at each marketplace, and a meter of what is
 // reported beside one that the vendor knows nothing of.
-const catalogue = `
+const catalog = `
 organization: {customer_attribute: account}
 meters:
 - {key: posted, event_type: suger.record, aggregation: SUM, value: quantity, group_by: [customer, service, dimension, entitlement]}
@@ -43,7 +43,7 @@ type server struct {
 
 func startServer(t *testing.T, flags ...string) *server {
 	t.Helper()
-	s := &server{Server: harness.Start(t, harness.World{Catalogue: catalogue, Flags: flags})}
+	s := &server{Server: harness.Start(t, harness.World{Catalog: catalog, Flags: flags})}
 	s.key = s.NewKey(t, map[string]any{"role": "report"}).Token
 	target, err := url.Parse(s.URL)
 	harness.Check(t, err)

@@ -14,9 +14,9 @@ import (
 // tests is how many tests the shop has beside home page: pages of 100 hold them.
 const tests = 204
 
-// catalogue has a shop with an agent that two account groups share, and a
+// catalog has a shop with an agent that two account groups share, and a
 // customer that is billed by number of agents.
-func catalogue() string {
+func catalog() string {
 	var out strings.Builder
 	out.WriteString(`
 meters:
@@ -48,7 +48,7 @@ customers:
 	return out.String()
 }
 
-// server is a running odometer with a catalogue and usage of last month.
+// server is a running odometer with a catalog and usage of last month.
 type server struct {
 	*harness.Server
 	host        string // that clients are given
@@ -56,7 +56,7 @@ type server struct {
 	month, next string // first instants of last month and of this one
 }
 
-// startServer serves the catalogue with usage.
+// startServer serves the catalog with usage.
 func startServer(t *testing.T, requestsAMinute string) *server {
 	t.Helper()
 	year, month, _ := time.Now().UTC().Date()
@@ -80,7 +80,7 @@ func (s *server) token(t *testing.T, members map[string]any) string {
 // many units of a test as 31 bits hold, one more, and two have a page of tests
 // and one more.
 func world(first time.Time, rate string) harness.World {
-	w := harness.World{Catalogue: catalogue(), Flags: []string{"--thousandeyes.rate-limit", rate}}
+	w := harness.World{Catalog: catalog(), Flags: []string{"--thousandeyes.rate-limit", rate}}
 	add := func(customer, kind, test, agent, units string, at time.Time, group ...string) {
 		data := map[string]any{"test": test, "agent": agent, "units": json.Number(units)}
 		if len(group) > 0 {
@@ -99,7 +99,7 @@ func world(first time.Time, rate string) harness.World {
 	add("solo", "cloud", "2001", "", "2147483647", first)
 	add("big", "cloud", "3001", "", "2147483648", first)
 	add("big", "enterprise", "3001", "31", "3000000000", first)
-	for i := range 101 { // of tests that the catalogue does not know
+	for i := range 101 { // of tests that the catalog does not know
 		if i < 100 {
 			add("hundred", "cloud", fmt.Sprint(i), "", "1", first, "400")
 		}

@@ -44,6 +44,6 @@ type Waiting struct {
 // ReporterState says whether an organization's reporter may work.
 type ReporterState struct {
 	Paused   bool
-	Restored time.Time // reports before it may be missing here: the catalogue was restored from a backup
+	Restored time.Time // reports before it may be missing here: the catalog was restored from a backup
 	Reason   string
 }

@@ -144,7 +144,7 @@ func (have *State) Moves(changes []Change) ([]Move, error) {
 		}
 		what, from, to, err := after.movedFrom(past[c.ID])
 		if err != nil {
-			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: entitlement %s cannot be read", meter.Clip(c.ID))
+			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalog is damaged: entitlement %s cannot be read", meter.Clip(c.ID))
 		}
 		if what != "" {
 			moves = append(moves, Move{c.ID, what, from, to})

@@ -33,7 +33,7 @@ func ParseDocument(text []byte) (*Document, error) { return ReadDocument(context
 // ReadDocument reads a document from YAML or JSON. What a document does not
 // have is refused, and so are anchors, aliases and a second document.
 // It checks all that can be seen from the text alone; what the text refers to
-// may be in the catalogue already, so Apply checks references. Errors are
+// may be in the catalog already, so Apply checks references. Errors are
 // KindInvalid, or KindTooLarge past MaxDocumentBytes or maxDocumentNodes; their
 // message has a line for each problem, with its line number. Time and memory
 // grow with the text only; it ends when ctx does, with KindUnavailable.

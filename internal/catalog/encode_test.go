@@ -47,7 +47,7 @@ func checkExport(t *testing.T, text string) {
 	t.Helper()
 	doc := odd(text)
 	if err := doc.Validate(); err != nil {
-		return // no text of a catalogue
+		return // no text of a catalog
 	}
 	out, err := doc.YAML()
 	if err != nil {

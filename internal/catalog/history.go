@@ -171,7 +171,7 @@ func readVersions(versions []Version) (*readNouns, error) {
 		if v.Customer != "" {
 			of, ok := customers[v.Customer]
 			if !ok {
-				return r, meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: %s %s belongs to no customer", v.Kind, v.Path())
+				return r, meter.Errorf(meter.KindCorrupt, "the catalog is damaged: %s %s belongs to no customer", v.Kind, v.Path())
 			}
 			r.customers[i] = of
 		}
@@ -179,7 +179,7 @@ func readVersions(versions []Version) (*readNouns, error) {
 			customers[v.ID] = len(r.doc.Customers)
 		}
 		if err := r.read(v, i); err != nil {
-			return r, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", v.Kind, v.Path())
+			return r, meter.WrapError(meter.KindCorrupt, err, "the catalog is damaged: %s %s cannot be read", v.Kind, v.Path())
 		}
 	}
 	return r, nil

@@ -6,7 +6,7 @@ import (
 	"odometer/internal/meter"
 )
 
-// Document is a catalogue as one text: what `apply` takes and an export gives.
+// Document is a catalog as one text: what `apply` takes and an export gives.
 // A part that is nil is absent.
 type Document struct {
 	Organization *OrganizationSettings `json:"organization,omitempty" yaml:"organization,omitempty"`

@@ -13,7 +13,7 @@ const (
 	MaxCustomerAttributeBytes = 256
 )
 
-// DefaultOrganization is the id of the organization that a fresh catalogue has.
+// DefaultOrganization is the id of the organization that a fresh catalog has.
 const DefaultOrganization = "default"
 
 // DefaultCustomerAttribute names the event's subject, which is its customer
@@ -26,7 +26,7 @@ type Organization struct {
 	Name              string `json:"name"`
 	CustomerAttribute string `json:"customer_attribute"` // a copy; the log decides
 	// AssignTime says whether events without a time are taken. Only the log has
-	// it: the catalogue leaves it nil, and audits its changes.
+	// it: the catalog leaves it nil, and audits its changes.
 	AssignTime *bool     `json:"assign_time,omitempty"`
 	Created    time.Time `json:"created"`
 }

@@ -9,7 +9,7 @@ import (
 	"odometer/internal/meter"
 )
 
-// Date is an instant that a catalogue names: a day, which means its start in
+// Date is an instant that a catalog names: a day, which means its start in
 // UTC, or an RFC 3339 time. The zero Date is none.
 type Date struct{ time.Time }
 

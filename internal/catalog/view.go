@@ -326,7 +326,7 @@ func NewView(versions []Version) (*View, error) {
 	}
 	for i := range versions {
 		if err := errors.Join(v.addHistory(read, versions[i], i), v.addPast(versions[i])); err != nil {
-			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: %s %s cannot be read", versions[i].Kind, versions[i].Path())
+			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalog is damaged: %s %s cannot be read", versions[i].Kind, versions[i].Path())
 		}
 	}
 	v.dateEntitlements()

@@ -79,7 +79,7 @@ func (v *View) ProductSeenBy(customer, product string) bool {
 
 // MeterSeenBy says whether a customer may know of a meter: a product that it
 // may know of or an entitlement of its own names it, or units are made of it,
-// or the catalogue does not name it.
+// or the catalog does not name it.
 func (v *View) MeterSeenBy(customer, key string) bool {
 	o := v.ownership()
 	naming, measured := o.naming[key], o.measured[key]

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Estate is a seller with a catalogue of size and the usage of a month: what
+// Estate is a seller with a catalog of size and the usage of a month: what
 // the vendors' APIs are measured over. Every event is a pure function of the
 // estate and its number.
 type Estate struct {
@@ -53,7 +53,7 @@ func (e Estate) AID(i, group int) string { return fmt.Sprintf("%d", 100_000+2*i+
 
 func (e Estate) perCustomer() int { return e.Services / e.Customers }
 
-// Document is the catalogue as `odometer apply` takes it.
+// Document is the catalog as `odometer apply` takes it.
 func (e Estate) Document() []byte {
 	var b strings.Builder
 	b.WriteString(estateHead)

@@ -17,7 +17,7 @@ import (
 	"odometer/internal/surface/akamai/edgegrid"
 )
 
-// SurfacesProfile is the load of this file: a catalogue of size, a month of
+// SurfacesProfile is the load of this file: a catalog of size, a month of
 // usage, and then the vendors' APIs asked over all customers.
 const SurfacesProfile = "surfaces"
 
@@ -46,7 +46,7 @@ type SurfacesReport struct {
 	Seed            uint64         `json:"seed"`
 	Connections     int            `json:"connections"`
 	Document        int            `json:"document_bytes"`
-	Apply           time.Duration  `json:"apply_ns"`       // the catalogue, to an empty one
+	Apply           time.Duration  `json:"apply_ns"`       // the catalog, to an empty one
 	ApplyAgain      time.Duration  `json:"apply_again_ns"` // the same again, which changes nothing
 	ApplyOne        time.Duration  `json:"apply_one_ns"`   // with one name changed
 	Events          uint64         `json:"events"`
@@ -70,7 +70,7 @@ type SurfaceTimes struct {
 	Max      time.Duration `json:"max_ns"`
 }
 
-// Surfaces applies a catalogue, sends a month of usage and times the vendors' APIs.
+// Surfaces applies a catalog, sends a month of usage and times the vendors' APIs.
 func (r *Run) Surfaces(ctx context.Context) (*SurfacesReport, error) {
 	run := *r
 	if run.Connections == 0 {
@@ -94,7 +94,7 @@ func (r *Run) Surfaces(ctx context.Context) (*SurfacesReport, error) {
 	return &s.report, nil
 }
 
-// apply times the catalogue's way in.
+// apply times the catalog's way in.
 func (s *surfaceRun) apply(ctx context.Context) error {
 	document := s.estate.Document()
 	s.report.Document = len(document)
@@ -108,7 +108,7 @@ func (s *surfaceRun) apply(ctx context.Context) error {
 	} {
 		began := time.Now()
 		if _, err := s.Client.Apply(ctx, one.document, client.ApplyOptions{}); err != nil {
-			return fmt.Errorf("apply the catalogue: %w", err)
+			return fmt.Errorf("apply the catalog: %w", err)
 		}
 		*one.took = time.Since(began)
 	}

@@ -78,7 +78,7 @@ type crash struct {
 // bad is a dimension that the marketplaces refuse.
 const bad = "bad"
 
-func crashCatalogue(cloud string) string {
+func crashCatalog(cloud string) string {
 	metrics := strings.NewReplacer("type: INT64}", "type: INT64}, bad: {name: bad, type: INT64}")
 	one := func(id, account string) string {
 		return strings.Replace(metrics.Replace(entitlement(id, cloud, account, "")), "{key: seat", "{key: bad, name: Bad}, {key: seat", 1)
@@ -95,7 +95,7 @@ func crashAt(t *testing.T, cloud, dsn, point string) *crash {
 	}
 	c := fixedtest.NewClock(ten)
 	s := openShop(t, dir, dsn, c)
-	s.apply(crashCatalogue(cloud))
+	s.apply(crashCatalog(cloud))
 	x := &crash{good: s.post("good", "gb=10.75 seat=2", ten.Add(time.Minute)), half: s.post("half", "gb=4.5 bad=3", ten.Add(2*time.Minute))}
 	s.close()
 	c.Set(ten.Add(65 * time.Minute))
@@ -230,7 +230,7 @@ func recovers(t *testing.T, x *crash, cloud, point string) {
 	}
 }
 
-// TestTwoReportersAtOnce: on one catalogue in PostgreSQL, both closing and
+// TestTwoReportersAtOnce: on one catalog in PostgreSQL, both closing and
 // sending the same hours at the same time.
 func TestTwoReportersAtOnce(t *testing.T) {
 	t.Parallel()

@@ -327,7 +327,7 @@ func (a *account) target(id string, usage time.Time, metered bool) (place, bool)
 	case a.open(id, usage):
 		return place{hour: usage}, true
 	case !a.now.Before(a.deadline(e.Partner, usage)) && usage.Before(a.pass.state.Restored):
-		return place{hour: usage, parked: "may have been reported before the catalogue was restored"}, true
+		return place{hour: usage, parked: "may have been reported before the catalog was restored"}, true
 	case e.Partner == catalog.PartnerGCP:
 		return place{hour: usage, parked: closedHour}, true
 	case a.over(e) && metered:

@@ -229,7 +229,7 @@ func (p *proof) answers(change func()) {
 	change()
 }
 
-// applyAll makes the catalogue what the sellers say.
+// applyAll makes the catalog what the sellers say.
 func (p *proof) applyAll() {
 	p.t.Helper()
 	var b strings.Builder

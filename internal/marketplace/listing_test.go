@@ -19,7 +19,7 @@ func (s *shop) inOrganization(id string, do func(organization string)) {
 	do(id)
 }
 
-// applyTo makes the catalogue of an organization what the YAML says.
+// applyTo makes the catalog of an organization what the YAML says.
 func (s *shop) applyTo(organization, yaml string) error {
 	s.t.Helper()
 	doc, err := catalog.ParseDocument([]byte(yaml))

@@ -68,7 +68,7 @@ const (
 )
 
 // Reporter closes hours, freezes what is to be billed, and sends it. Several
-// reporters may work on one catalogue: leases keep them apart, and what two of
+// reporters may work on one catalog: leases keep them apart, and what two of
 // them send is the same.
 type Reporter struct {
 	o       Options
@@ -166,8 +166,8 @@ func (r *Reporter) organizations(ctx context.Context) ([]string, error) {
 	}
 }
 
-// Reconcile lets an organization's reporter work again after its catalogue
-// was restored. What the catalogue holds as frozen may have been decided
+// Reconcile lets an organization's reporter work again after its catalog
+// was restored. What the catalog holds as frozen may have been decided
 // after the backup, so all of it is taken as perhaps accepted and sent again
 // as it was: the marketplaces answer what they have. Hours that ended before
 // the restore and can no longer be sent are not moved to others: they wait for

@@ -47,7 +47,7 @@ type shop struct {
 	groups   int
 }
 
-// openShop opens the stores in dir, and the catalogue that dsn names.
+// openShop opens the stores in dir, and the catalog that dsn names.
 func openShop(t testing.TB, dir, dsn string, c *fixedtest.Clock) *shop {
 	t.Helper()
 	ctx := context.Background()
@@ -89,7 +89,7 @@ func (s *shop) must(err error) {
 	}
 }
 
-// apply makes the catalogue what the YAML says.
+// apply makes the catalog what the YAML says.
 func (s *shop) apply(yaml string) {
 	s.t.Helper()
 	doc, err := catalog.ParseDocument([]byte(yaml))

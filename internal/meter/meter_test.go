@@ -269,8 +269,8 @@ func TestDecodeMeter(t *testing.T) {
 	}
 }
 
-// catalogue has the meters of a catalogue file, in its own spelling.
-const catalogue = `
+// catalog has the meters of a catalog file, in its own spelling.
+const catalog = `
 - {key: edge_requests, event_type: edge.request, aggregation: COUNT, unit: request, group_by: [customer, product, service, region, contract, cp_code]}
 - {key: edge_p95, event_type: edge.request, aggregation: PERCENTILE, percentile: 95, sample: 5m, rate: true, value: bytes, group_by: [customer, product, contract, region]}
 - {key: edge_p999, event_type: edge.request, aggregation: PERCENTILE, percentile: 99.9, value: bytes}
@@ -290,7 +290,7 @@ func TestMeterYAML(t *testing.T) {
 		}
 		return meters
 	}
-	meters := read(catalogue)
+	meters := read(catalog)
 	for _, m := range meters {
 		checkError(t, m.Key, m.Validate(), "")
 	}

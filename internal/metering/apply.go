@@ -28,7 +28,7 @@ type ApplyOptions struct {
 // document has meters, pruning removes the others.
 //
 // The log decides on meters and on the customer attribute, so the ledger takes
-// them first; then the catalogue takes all nouns in one step; meters that are
+// them first; then the catalog takes all nouns in one step; meters that are
 // pruned go last, when nothing refers to them any more. Whatever can be
 // refused is refused before the first change. If the process ends in between,
 // or a store fails, what was done so far stays, and nothing of it is wrong by
@@ -84,11 +84,11 @@ func (s *Service) readsDocument(ctx context.Context, organization string) (done 
 		return func() { <-s.documentRoom; mine() }, nil
 	case <-ctx.Done():
 		mine()
-		return nil, meter.WrapError(meter.KindUnavailable, ctx.Err(), "other catalogue documents were being read")
+		return nil, meter.WrapError(meter.KindUnavailable, ctx.Err(), "other catalog documents were being read")
 	}
 }
 
-// agree mends what the catalogue copies of the log, if it is behind: the
+// agree mends what the catalog copies of the log, if it is behind: the
 // difference is told by the copies. Caller has the organization's turn.
 func (s *Service) agree(ctx context.Context, organization string) error {
 	if err := s.copyAttribute(ctx, organization); err != nil {
@@ -252,7 +252,7 @@ func (s *Service) Export(ctx context.Context, p Principal) (*catalog.Document, e
 	if p.Customer != "" {
 		return nil, meter.Errorf(meter.KindForbidden, "this key may not do that: it is bound to a customer")
 	}
-	// In turn with changes, of which the ledger's part and the catalogue's are two steps.
+	// In turn with changes, of which the ledger's part and the catalog's are two steps.
 	done, err := s.changes.take(ctx, p.Organization)
 	if err != nil {
 		return nil, err

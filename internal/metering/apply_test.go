@@ -34,7 +34,7 @@ func (s stores) apply(t testing.TB, service *Service, text string, o ApplyOption
 	return d
 }
 
-// state is all that an organization has, in the ledger and in the catalogue.
+// state is all that an organization has, in the ledger and in the catalog.
 func (s stores) state(t testing.TB, service *Service) string {
 	t.Helper()
 	doc, err := service.Export(context.Background(), admin)
@@ -89,7 +89,7 @@ func TestApplyIsWhatTheDryRunTells(t *testing.T) {
 	}
 }
 
-// TestApplyAllOrNothing: whatever is wrong leaves ledger and catalogue as they were.
+// TestApplyAllOrNothing: whatever is wrong leaves ledger and catalog as they were.
 func TestApplyAllOrNothing(t *testing.T) {
 	t.Parallel()
 	s := openStores(t)
@@ -167,7 +167,7 @@ func TestApplyRights(t *testing.T) {
 	}
 }
 
-// TestApplyHeals: what a crash leaves between ledger and catalogue, applying mends.
+// TestApplyHeals: what a crash leaves between ledger and catalog, applying mends.
 func TestApplyHeals(t *testing.T) {
 	t.Parallel()
 	want := openStores(t)
@@ -236,7 +236,7 @@ func TestApplyInPart(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "the document was applied in part, apply it again: effective is in the future") {
 		t.Errorf("%v", err)
 	}
-	if view, err := service.Catalogue(t.Context(), admin); err != nil || len(view.Customers()) != 0 || s.copies(t) != "bytes hits" {
+	if view, err := service.Catalog(t.Context(), admin); err != nil || len(view.Customers()) != 0 || s.copies(t) != "bytes hits" {
 		t.Errorf("%v, %d customers, meters %s", err, len(view.Customers()), s.copies(t))
 	}
 	log.Store(nil)
@@ -267,7 +267,7 @@ func TestConcurrentApplies(t *testing.T) {
 	if !ok {
 		t.Fatal("nobody made the meter")
 	}
-	view, err := service.Catalogue(t.Context(), admin)
+	view, err := service.Catalog(t.Context(), admin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestNounsHoldFromEffective(t *testing.T) {
 	if err := service.DeleteNoun(t.Context(), admin, ref, testStart.AddDate(0, 0, -1)); err != nil {
 		t.Fatal(err)
 	}
-	view, err := service.Catalogue(t.Context(), admin)
+	view, err := service.Catalog(t.Context(), admin)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 	if err := s.metricRoom(ctx, p); err != nil {
 		return BillableMetric{}, err
 	}
-	// The catalogue first: a crash before the meter is defined is mended by PostPending.
+	// The catalog first: a crash before the meter is defined is mended by PostPending.
 	if noted, err = s.records.CreateBillableMetric(ctx, p.Organization, noted); err != nil {
 		return BillableMetric{}, err
 	}
@@ -161,7 +161,7 @@ func (s *Service) removeMetric(ctx context.Context, p Principal, id string) erro
 	if waiting {
 		return meter.Errorf(meter.KindConflict, "usage record groups of the billable metric %q are not reported yet", id)
 	}
-	// The catalogue first: a meter that is no metric's is an ordinary one.
+	// The catalog first: a meter that is no metric's is an ordinary one.
 	if err := s.records.DropBillableMetric(ctx, p.Organization, id); err != nil {
 		return err
 	}
@@ -333,12 +333,12 @@ func (s *Service) checkMeterPatch(ctx context.Context, organization, key string,
 	return true, checkMetricTexts(name, description)
 }
 
-// metricOf joins what the catalogue and the log say of a metric.
+// metricOf joins what the catalog and the log say of a metric.
 func metricOf(noted billing.BillableMetric, state meter.MeterState) (BillableMetric, error) {
 	m := BillableMetric{ID: noted.ID, Name: state.Name, Description: state.Description, Aggregation: state.Aggregation,
 		Deleted: state.Status == meter.StatusDeleted, Created: noted.Created, Updated: noted.Updated}
 	if err := json.Unmarshal(noted.Info, &m.Info); err != nil {
-		return m, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: billable metric %s cannot be read", noted.ID)
+		return m, meter.WrapError(meter.KindCorrupt, err, "the catalog is damaged: billable metric %s cannot be read", noted.ID)
 	}
 	return m, nil
 }
@@ -398,7 +398,7 @@ func (s *Service) defineMetricsOf(ctx context.Context, organization string) erro
 		}
 		var m meter.Meter
 		if err := json.Unmarshal(n.Definition, &m); err != nil {
-			return meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: billable metric %s cannot be read", n.ID)
+			return meter.WrapError(meter.KindCorrupt, err, "the catalog is damaged: billable metric %s cannot be read", n.ID)
 		}
 		state, err := s.ledger.CreateMeter(ctx, organization, m, system.actor())
 		if err != nil {

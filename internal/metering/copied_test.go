@@ -12,10 +12,10 @@ import (
 	"odometer/internal/meter"
 )
 
-// A ledger whose files are gone is not taken for a new one: the catalogue
-// knows meters of it. One that ends earlier than the catalogue, as that of a
+// A ledger whose files are gone is not taken for a new one: the catalog
+// knows meters of it. One that ends earlier than the catalog, as that of a
 // backup may, is told.
-func TestCatalogueKnowsMoreThanTheLog(t *testing.T) {
+func TestCatalogKnowsMoreThanTheLog(t *testing.T) {
 	t.Parallel()
 	s := openStores(t)
 	ctx := context.Background()
@@ -32,7 +32,7 @@ func TestCatalogueKnowsMoreThanTheLog(t *testing.T) {
 		t.Fatalf("an empty ledger: %v", err)
 	}
 	if got := s.copies(t); got != "a b" {
-		t.Fatalf("the catalogue's copy after the refusal: %s", got)
+		t.Fatalf("the catalog's copy after the refusal: %s", got)
 	}
 	if _, err := other.CreateMeter(ctx, "default", counter("a"), "test"); err != nil {
 		t.Fatal(err)

@@ -89,7 +89,7 @@ func (s *Service) Organizations(ctx context.Context, p Principal, page catalog.P
 }
 
 // asCounted puts the ledger's customer attribute in the place of the
-// catalogue's copy, which a crash between the two leaves behind.
+// catalog's copy, which a crash between the two leaves behind.
 func (s *Service) asCounted(o catalog.Organization) catalog.Organization {
 	o.CustomerAttribute = s.customerAttribute(o.ID)
 	assigned := s.ledger.TimeAssigned(o.ID)
@@ -162,7 +162,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string
 		return catalog.Organization{}, err
 	}
 	defer done()
-	if patch.Name != nil { // the catalogue's alone, and may be refused
+	if patch.Name != nil { // the catalog's alone, and may be refused
 		if o, err = s.catalog.UpdateOrganization(ctx, id, catalog.OrganizationPatch{Name: patch.Name}, p.actor()); err != nil {
 			return catalog.Organization{}, err
 		}

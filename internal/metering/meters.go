@@ -65,7 +65,7 @@ func (s *Service) Meter(ctx context.Context, p Principal, key string) (meter.Met
 }
 
 // meterSeer says which meters the principal may know of. A bound key knows of
-// none that counts only other customers, and of none that the catalogue names
+// none that counts only other customers, and of none that the catalog names
 // for other customers only.
 func (s *Service) meterSeer(ctx context.Context, p Principal) (func(meter.Meter) bool, error) {
 	if p.Customer == "" {
@@ -176,7 +176,7 @@ func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patc
 	return state, nil
 }
 
-// DeleteMeter removes a meter; its events stay. One that the catalogue refers
+// DeleteMeter removes a meter; its events stay. One that the catalog refers
 // to is KindConflict, and so is that of a billable metric, which is deleted by
 // its status only.
 func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) error {
@@ -211,7 +211,7 @@ func (s *Service) deleteMeter(ctx context.Context, p Principal, key string) erro
 	return nil
 }
 
-// copyMeter tells the catalogue of a meter that the log has taken. The log
+// copyMeter tells the catalog of a meter that the log has taken. The log
 // decides: a copy that fails is rebuilt, the change itself has succeeded.
 func (s *Service) copyMeter(ctx context.Context, p Principal, m meter.MeterState) {
 	c, err := meterCopy(p.Organization, m, s.ledger.Stats().Last)
@@ -221,7 +221,7 @@ func (s *Service) copyMeter(ctx context.Context, p Principal, m meter.MeterState
 	s.mend(ctx, p.Organization, err)
 }
 
-// meterCopy is what the catalogue keeps of a meter. sequence is the log's
+// meterCopy is what the catalog keeps of a meter. sequence is the log's
 // position after the change: no other change of the organization's meters lies between.
 func meterCopy(organization string, m meter.MeterState, sequence uint64) (store.MeterCopy, error) {
 	definition, err := json.Marshal(m.Meter)
@@ -236,9 +236,9 @@ func (s *Service) mend(ctx context.Context, organization string, err error) {
 	if err == nil {
 		return
 	}
-	s.logger.Warn("the catalogue's copy of the meters is behind and is rebuilt", slog.String("organization", organization), slog.Any("error", err))
+	s.logger.Warn("the catalog's copy of the meters is behind and is rebuilt", slog.String("organization", organization), slog.Any("error", err))
 	if err := s.copyOrganization(context.WithoutCancel(ctx), organization); err != nil {
-		s.logger.Error("the catalogue's copy of the meters stays behind until the next start", slog.String("organization", organization), slog.Any("error", err))
+		s.logger.Error("the catalog's copy of the meters stays behind until the next start", slog.String("organization", organization), slog.Any("error", err))
 	}
 }
 
@@ -272,7 +272,7 @@ func (s *Service) copyAllOf(ctx context.Context, organization string) error {
 	return s.copyAttribute(ctx, organization)
 }
 
-// copyOrganization makes the catalogue's copy of one organization's meters what the log says.
+// copyOrganization makes the catalog's copy of one organization's meters what the log says.
 func (s *Service) copyOrganization(ctx context.Context, organization string) error {
 	sequence := s.ledger.Stats().Last
 	if err := s.checkCopied(ctx, organization, sequence); err != nil {
@@ -290,25 +290,25 @@ func (s *Service) copyOrganization(ctx context.Context, organization string) err
 }
 
 // checkCopied tells of a log that ends before the place to which the
-// catalogue has followed it. A backup may be so, whose ledger is copied first; a log that is empty is none.
+// catalog has followed it. A backup may be so, whose ledger is copied first; a log that is empty is none.
 func (s *Service) checkCopied(ctx context.Context, organization string, last uint64) error {
 	copied, err := s.catalog.MetersSequence(ctx, organization)
 	if err != nil || copied <= last {
 		return err
 	}
 	if last == 0 {
-		return meter.Errorf(meter.KindCorrupt, "the catalogue knows meters of organization %q as of block %d of a log that is empty: files of the ledger are missing; put them back or restore a backup",
+		return meter.Errorf(meter.KindCorrupt, "the catalog knows meters of organization %q as of block %d of a log that is empty: files of the ledger are missing; put them back or restore a backup",
 			organization, copied)
 	}
-	s.logger.Error("the log ends before what the catalogue knows of it: unless this is a restored backup, files of the ledger are missing",
-		"organization", organization, "log_ends_at", last, "catalogue_is_as_of", copied)
+	s.logger.Error("the log ends before what the catalog knows of it: unless this is a restored backup, files of the ledger are missing",
+		"organization", organization, "log_ends_at", last, "catalog_is_as_of", copied)
 	return nil
 }
 
 // systemActor names the server itself in audit entries.
 const systemActor = "system:recovery"
 
-// copyAttribute makes the catalogue's copy of an organization's customer
+// copyAttribute makes the catalog's copy of an organization's customer
 // attribute what the log says, which a crash between the two leaves behind.
 func (s *Service) copyAttribute(ctx context.Context, organization string) error {
 	attr := s.customerAttribute(organization)

@@ -14,7 +14,7 @@ import (
 // A bound key sees its customer and what is its own, its entitlements, and the
 // products of the contracts that it is billed under.
 func (s *Service) Nouns(ctx context.Context, p Principal, r catalog.NounRef, page catalog.Page) (catalog.NounPage, error) {
-	view, err := s.Catalogue(ctx, p)
+	view, err := s.Catalog(ctx, p)
 	if err != nil {
 		return catalog.NounPage{}, err
 	}
@@ -32,7 +32,7 @@ func (s *Service) Nouns(ctx context.Context, p Principal, r catalog.NounRef, pag
 // Noun returns one noun, a customer with what is its own. One that a bound key
 // may not see is KindNotFound, like one that does not exist.
 func (s *Service) Noun(ctx context.Context, p Principal, r catalog.NounRef) (catalog.Noun, error) {
-	view, err := s.Catalogue(ctx, p)
+	view, err := s.Catalog(ctx, p)
 	if err != nil {
 		return catalog.Noun{}, err
 	}
@@ -141,7 +141,7 @@ func (s *Service) DeleteNoun(ctx context.Context, p Principal, r catalog.NounRef
 	return s.catalog.DeleteNoun(ctx, p.Organization, r, catalog.ApplyOptions{Actor: p.actor(), Effective: effective})
 }
 
-// checkUnused refuses to remove a meter that the catalogue refers to.
+// checkUnused refuses to remove a meter that the catalog refers to.
 func (s *Service) checkUnused(ctx context.Context, organization, key string) error {
 	view, err := s.catalog.View(ctx, organization)
 	if err != nil {

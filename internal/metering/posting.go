@@ -30,7 +30,7 @@ import (
 //	subject  the entitlement's customer, which is also the customer that the event counts for
 //	time     of the usage
 //
-// The catalogue accepts a group first and the ledger is told after. What a
+// The catalog accepts a group first and the ledger is told after. What a
 // crash leaves in between PostPending posts: events first, their void after.
 const (
 	recordEventType = "suger.record"
@@ -212,14 +212,14 @@ func (s *Service) postOrLater(ctx context.Context, g billing.OwnedGroup) {
 }
 
 // postedRange is groups of one organization, by serial, whose events are in
-// the ledger while the catalogue does not say so yet.
+// the ledger while the catalog does not say so yet.
 type postedRange struct {
 	organization string
 	first, last  int32
 }
 
 // notePosted remembers that groups were posted, for PostPending to tell the
-// catalogue: a request need not wait for that. What a crash forgets is posted
+// catalog: a request need not wait for that. What a crash forgets is posted
 // again, which counts nothing twice.
 func (s *Service) notePosted(ctx context.Context, r postedRange) error {
 	s.postedMu.Lock()
@@ -239,7 +239,7 @@ func (s *Service) markPosted(ctx context.Context, r postedRange) error {
 	return s.records.MarkPosted(ctx, r.organization, r.first, r.last, billing.EventsToPost, billing.EventsPosted)
 }
 
-// markNoted tells the catalogue what notePosted remembers.
+// markNoted tells the catalog what notePosted remembers.
 func (s *Service) markNoted(ctx context.Context) error {
 	s.postedMu.Lock()
 	noted := s.posted

@@ -209,7 +209,7 @@ func (w *monthsWorld) addsUp(name string, q ReportQuery, lines []ReportLine) {
 		if q.Contract == "" {
 			want, err = w.ProductUsage(context.Background(), admin, ask)
 		} else {
-			view, viewErr := w.Catalogue(context.Background(), admin)
+			view, viewErr := w.Catalog(context.Background(), admin)
 			if viewErr != nil {
 				w.t.Fatal(viewErr)
 			}
@@ -259,7 +259,7 @@ func TestMonthsClosedBeforeTheBook(t *testing.T) {
 			t.Errorf("got\n%s", got)
 		}
 	}
-	// The scale is that of the vendor's book, not the catalogue's of today.
+	// The scale is that of the vendor's book, not the catalog's of today.
 	closed := "zeta Volume 2026-01-01T00:00:00Z [] 10MB 2026-01 late=false"
 	check(closed, "zeta Volume 2026-02-01T00:00:00Z [] 40MB 2026-01 late=true")
 	w.setNow(january.AddDate(0, 2, 0))

@@ -75,7 +75,7 @@ type ReportRow struct {
 // there is not, or that the key may not see; KindTooLarge past the bounds
 // above; KindUnavailable as ProductUsage and ContractUsage say.
 func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery) ([]ReportLine, error) {
-	view, err := s.Catalogue(ctx, p)
+	view, err := s.Catalog(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (r *reportReader) known(product string) bool {
 	return ok
 }
 
-// hides says whether a bound key may not know of a product by the catalogue: it
+// hides says whether a bound key may not know of a product by the catalog: it
 // is other customers'. Its events that name the product are told all the same.
 func (r *reportReader) hides(product string) bool {
 	return r.principal.Customer != "" && !r.view.ProductSeenBy(r.principal.Customer, product)

@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkReportGroups accepts batches of 1,000 usage record groups: checked,
-// mapped, durable in the catalogue, durable and counted in the ledger.
+// mapped, durable in the catalog, durable and counted in the ledger.
 func BenchmarkReportGroups(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchmarkReportGroups(b, filepath.Join(b.TempDir(), "catalog.db")) })
 	b.Run("postgres", func(b *testing.B) {

@@ -16,7 +16,7 @@ import (
 	"odometer/internal/rating"
 )
 
-// groupChecker judges the groups of one request against one state of the catalogue.
+// groupChecker judges the groups of one request against one state of the catalog.
 type groupChecker struct {
 	p        Principal
 	now      time.Time

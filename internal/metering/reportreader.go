@@ -33,7 +33,7 @@ type reportReader struct {
 // reportLine is a line while its rows are collected.
 type reportLine struct {
 	ReportLine
-	former bool // the catalogue has it no more; closed months do
+	former bool // the catalog has it no more; closed months do
 	rows   map[rowKey]*ReportRow
 }
 
@@ -70,7 +70,7 @@ func (r *reportReader) customer(ctx context.Context, closed Closed) (out []Repor
 	return out, true, nil
 }
 
-// lines are the usage types that are asked for: those of the catalogue, and
+// lines are the usage types that are asked for: those of the catalog, and
 // those that it has no more and closed months do.
 func (r *reportReader) lines(ctx context.Context) ([]*reportLine, error) {
 	var out []*reportLine

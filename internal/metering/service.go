@@ -1,9 +1,9 @@
 // Package metering is the one funnel between the surfaces and the stores: who
-// may do what, what it means, and in which order ledger and catalogue change.
+// may do what, what it means, and in which order ledger and catalog change.
 // No surface reads a store.
 //
 //	surface ─► Principal ─► right ─► ledger (usage, meters)   the log decides
-//	                              └► catalogue (keys, organizations, copy of the meters, audit)
+//	                              └► catalog (keys, organizations, copy of the meters, audit)
 package metering
 
 import (
@@ -80,12 +80,12 @@ type Service struct {
 	posted   []postedRange // see notePosted
 
 	changes      turns // to change meters, settings or nouns, so that log and copy agree on the order
-	documents    turns // to have a catalogue document in memory
+	documents    turns // to have a catalog document in memory
 	refused      refusals
 	documentRoom chan struct{} // holds a token for each document in memory
 }
 
-// New makes a service and brings the catalogue's copy of meters and settings
+// New makes a service and brings the catalog's copy of meters and settings
 // up to what the log says.
 func New(ctx context.Context, o Options) (*Service, error) {
 	d := DefaultLimits()

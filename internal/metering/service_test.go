@@ -38,7 +38,7 @@ func openStoresAt(t testing.TB, clock func() time.Time) stores {
 	return openStoresOf(t, clock, clock)
 }
 
-// openStoresOf has a clock of the catalogue's own.
+// openStoresOf has a clock of the catalog's own.
 func openStoresOf(t testing.TB, clock, catalogClock func() time.Time) stores {
 	t.Helper()
 	dir := t.TempDir()
@@ -93,7 +93,7 @@ func createCounters(t testing.TB, service *Service, keys ...string) {
 	}
 }
 
-// copies renders the catalogue's copy of the default organization's meters.
+// copies renders the catalog's copy of the default organization's meters.
 func (s stores) copies(t testing.TB) string {
 	t.Helper()
 	page, err := s.catalog.Meters(context.Background(), "default", catalog.Page{})

@@ -11,7 +11,7 @@ type Stats struct {
 
 	UnpostedGroups int64 // usage record groups that the ledger refused when it was last tried
 
-	DamagedRows int // of the catalogue, that were met and not found whole since
+	DamagedRows int // of the catalog, that were met and not found whole since
 
 	PeriodsClosed  uint64 // since the start
 	PeriodFailures uint64 // months that automatic closing could not close, counted at each try
@@ -24,7 +24,7 @@ type Backfill struct {
 }
 
 // UnattributedCount is how many customers and values of an attribute lead to
-// nothing in the catalogue.
+// nothing in the catalog.
 type UnattributedCount struct {
 	Organization, Reason string
 	Count                int

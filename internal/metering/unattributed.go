@@ -12,7 +12,7 @@ import (
 	"odometer/internal/meter"
 )
 
-// Why usage is shown under no noun of the catalogue. Each is the attribute
+// Why usage is shown under no noun of the catalog. Each is the attribute
 // that leads nowhere.
 const (
 	unattributedCustomer     = meter.CustomerAttribute // no such customer, or none named

@@ -11,7 +11,7 @@ import (
 	"odometer/internal/meter"
 )
 
-const unattributedCatalogue = `
+const unattributedCatalog = `
 meters:
   - {key: requests, event_type: edge, aggregation: COUNT, group_by: [customer, product, service, contract]}
   - {key: bytes, event_type: edge, aggregation: SUM, value: bytes, group_by: [customer, service, contract]}
@@ -30,11 +30,11 @@ customers:
   - {id: zeta, services: [{id: Z1}]}
 `
 
-// What leads nowhere in the catalogue is listed with its reason, and only that.
+// What leads nowhere in the catalog is listed with its reason, and only that.
 func TestUnattributed(t *testing.T) {
 	t.Parallel()
 	service := openStores(t).service(t, Limits{})
-	if _, err := service.Apply(t.Context(), admin, []byte(unattributedCatalogue), ApplyOptions{}); err != nil {
+	if _, err := service.Apply(t.Context(), admin, []byte(unattributedCatalog), ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	var lines strings.Builder

@@ -55,7 +55,7 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f billing.Repor
 	for _, d := range details {
 		one := UsageReport{Report: d.Report, Portions: d.Portions, Lines: d.Lines}
 		if err := json.Unmarshal(d.Info, &one.Info); err != nil {
-			return UsageReportPage{}, meter.WrapError(meter.KindCorrupt, err, "the catalogue is damaged: report %s cannot be read", d.ID)
+			return UsageReportPage{}, meter.WrapError(meter.KindCorrupt, err, "the catalog is damaged: report %s cannot be read", d.ID)
 		}
 		page.Items = append(page.Items, one)
 	}

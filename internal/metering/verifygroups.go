@@ -66,7 +66,7 @@ func (v *groupVerifier) run(ctx context.Context) error {
 	if err := v.ledgerSide(ctx); err != nil {
 		return err
 	}
-	if err := v.catalogueSide(ctx); err != nil {
+	if err := v.catalogSide(ctx); err != nil {
 		return err
 	}
 	return v.records.CheckBalances(ctx, v.organization, func(text string) { v.problem("%s", text) })
@@ -122,7 +122,7 @@ func (v *groupVerifier) event(ctx context.Context, e *meter.EventRecord) error {
 	g := &v.group
 	switch {
 	case g.ID == "":
-		v.problem("event %q of %s is in the ledger, its usage record group is not in the catalogue", e.ID, e.Source)
+		v.problem("event %q of %s is in the ledger, its usage record group is not in the catalog", e.ID, e.Source)
 	case g.Status == billing.GroupInvalid:
 		v.problem("usage record group %q is %s, and yet its event %q is in the ledger", g.ID, g.Status, e.ID)
 	case index >= len(v.expected) || !v.expected[index].is(e):
@@ -225,8 +225,8 @@ func equalData(a, b any) bool {
 	return a == b
 }
 
-// catalogueSide looks for the events of each group.
-func (v *groupVerifier) catalogueSide(ctx context.Context) error {
+// catalogSide looks for the events of each group.
+func (v *groupVerifier) catalogSide(ctx context.Context) error {
 	for serial := int32(0); ; {
 		groups, err := v.records.GroupsAfter(ctx, v.organization, serial, postingPage)
 		if err != nil {
@@ -248,7 +248,7 @@ func (v *groupVerifier) catalogueSide(ctx context.Context) error {
 				have = int(v.found[serial])
 			}
 			if have < len(want) && !(g.Status == billing.GroupDeleted && have == 0) {
-				v.problem("usage record group %q is in the catalogue, %d of its %d events are in the ledger", g.ID, have, len(want))
+				v.problem("usage record group %q is in the catalog, %d of its %d events are in the ledger", g.ID, have, len(want))
 			}
 		}
 		if len(groups) < postingPage {

@@ -45,7 +45,7 @@ func TestReportedUsageIsVerifiedBothWays(t *testing.T) {
 	if _, err := service.PostPending(ctx); err != nil {
 		t.Fatal(err)
 	}
-	// copied is the catalogue as it is now, changed by other means.
+	// copied is the catalog as it is now, changed by other means.
 	copied := func(statements ...string) *store.Store {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "catalog.db")
@@ -86,10 +86,10 @@ func TestReportedUsageIsVerifiedBothWays(t *testing.T) {
 		want    string
 	}{
 		"a group that vanished":            {s.ledger, copied("DELETE FROM record_groups WHERE id = 'g1'"), `"g1/0" of suger/e1 is in the ledger, its usage record group is not`},
-		"events that vanished":             {empty.ledger, before, `"g1" is in the catalogue, 0 of its 2 events`},
+		"events that vanished":             {empty.ledger, before, `"g1" is in the catalog, 0 of its 2 events`},
 		"a deletion that the ledger lacks": {s.ledger, copied("UPDATE record_groups SET status = 'DELETED', posted = 3 WHERE id = 'g1'"), `"g1" is deleted, and yet its event "g1/0" counts`},
 		"a deletion that was undone":       {s.ledger, copied("UPDATE record_groups SET status = 'CREATED', posted = 1 WHERE id = 'g2'"), `"g2" is CREATED, and yet its event "g2/0" was voided`},
-		"a posting that is only noted":     {empty.ledger, copied("UPDATE record_groups SET posted = 1 WHERE id = 'g1'"), `"g1" is in the catalogue`},
+		"a posting that is only noted":     {empty.ledger, copied("UPDATE record_groups SET posted = 1 WHERE id = 'g1'"), `"g1" is in the catalog`},
 	} {
 		if got := problems(t, c.ledger, c.catalog); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

@@ -31,7 +31,7 @@ func monthStart(name string) time.Time {
 	return t
 }
 
-// market is a catalogue and events, as plain values.
+// market is a catalog and events, as plain values.
 type market struct {
 	products  []string
 	customers []*buyer
@@ -109,7 +109,7 @@ func newDeal(r *rand.Rand, id string) *deal {
 	return k
 }
 
-// yaml is the catalogue as `apply` takes it.
+// yaml is the catalog as `apply` takes it.
 func (m *market) yaml() string {
 	var b strings.Builder
 	by := "group_by: [customer, contract, product, region, service, cp_code]}\n"

@@ -14,7 +14,7 @@ import (
 	"odometer/internal/fixedtest"
 )
 
-// TestSurfacesAgree: the same random events over a random catalogue, read
+// TestSurfacesAgree: the same random events over a random catalog, read
 // through every surface and the native API, are what a naive sum of fractions
 // makes of them.
 func TestSurfacesAgree(t *testing.T) {
@@ -41,7 +41,7 @@ func TestSurfacesAgree(t *testing.T) {
 			}
 		}
 		if t.Failed() {
-			t.Fatalf("the catalogue:\n%s", m.yaml())
+			t.Fatalf("the catalog:\n%s", m.yaml())
 		}
 	}
 }

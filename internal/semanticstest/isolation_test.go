@@ -68,7 +68,7 @@ func (a asks) target(path string) (target string, ok bool) {
 	return strings.TrimSuffix(replace.Replace(path)+"?"+query, "?"), ok
 }
 
-const isolationCatalogue = `
+const isolationCatalog = `
 meters:
   - {key: hits, event_type: request, aggregation: COUNT, group_by: [customer, contract, product, service, cp_code]}
   - {key: units, event_type: units, aggregation: SUM, value: units, group_by: [customer, account_group, test, agent]}
@@ -86,7 +86,7 @@ func isolated(t *testing.T, clock func() time.Time) (s *server, blind func()) {
 	return isolatedOn(t, "", clock)
 }
 
-// isolatedOn is isolated with its catalogue at a place; "" is a file of its own.
+// isolatedOn is isolated with its catalog at a place; "" is a file of its own.
 func isolatedOn(t *testing.T, dsn string, clock func() time.Time) (s *server, blind func()) {
 	t.Helper()
 	dir := t.TempDir()
@@ -107,7 +107,7 @@ func isolatedOn(t *testing.T, dsn string, clock func() time.Time) (s *server, bl
 	t.Cleanup(s.close)
 	_, err = s.store.CreateOrganization(context.Background(), catalog.NewOrganization{ID: "stranger"}, "test")
 	s.check(err)
-	_, err = s.apply("default", isolationCatalogue, metering.ApplyOptions{})
+	_, err = s.apply("default", isolationCatalog, metering.ApplyOptions{})
 	s.check(err)
 	var body strings.Builder
 	for i := range 40 {

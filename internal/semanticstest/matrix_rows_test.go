@@ -124,8 +124,8 @@ func eventAsks() []ask {
 	return asks
 }
 
-// matrixCatalogue is an organization's catalogue of owners, of whom the first is the asker's own.
-func matrixCatalogue(owners ...object) string {
+// matrixCatalog is an organization's catalog of owners, of whom the first is the asker's own.
+func matrixCatalog(owners ...object) string {
 	var meters, products, customers, entitlements strings.Builder
 	for _, o := range owners {
 		name := secret

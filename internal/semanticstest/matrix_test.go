@@ -117,7 +117,7 @@ func matrixWorld(t *testing.T, dsn string) *server {
 			_, err := s.service.CreateBillableMetric(ctx, p, metering.NewBillableMetric{ID: o.fill("b-$n", ""), Name: name, Aggregation: "COUNT"})
 			s.check(err)
 		}
-		if _, err := s.apply(organization, matrixCatalogue(owners...), metering.ApplyOptions{}); err != nil {
+		if _, err := s.apply(organization, matrixCatalog(owners...), metering.ApplyOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, o := range owners {

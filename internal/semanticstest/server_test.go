@@ -33,7 +33,7 @@ import (
 const publicHost = "meter.example"
 
 // server is the whole service in one process: a ledger that is its maker's, a
-// catalogue, and every surface behind the real router.
+// catalog, and every surface behind the real router.
 type server struct {
 	t       testing.TB
 	clock   func() time.Time
@@ -42,7 +42,7 @@ type server struct {
 	service *metering.Service
 	http    *httpserver.Server
 	admin   metering.Principal
-	token   string // the admin's; "" if the catalogue was there before
+	token   string // the admin's; "" if the catalog was there before
 	stop    context.CancelFunc
 	done    chan error
 
@@ -50,13 +50,13 @@ type server struct {
 	nonces   atomic.Int64
 }
 
-// newServer opens the catalogue of a folder over a ledger.
+// newServer opens the catalog of a folder over a ledger.
 func newServer(t testing.TB, dir string, log *ledger.Ledger, clock func() time.Time) *server {
 	t.Helper()
 	return newServerOn(t, filepath.Join(dir, "catalog.db"), log, clock)
 }
 
-// newServerOn is newServer with its catalogue at a place.
+// newServerOn is newServer with its catalog at a place.
 func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time.Time) *server {
 	t.Helper()
 	s := &server{t: t, clock: clock, done: make(chan error, 1)}

@@ -18,7 +18,7 @@ import (
 //
 // Meters are left to the caller, who creates those of Diff.Meters in the ledger
 // first; a dry run tells them. References are to what the document has or the
-// catalogue keeps. Each change leaves an audit entry. Errors of the document
+// catalog keeps. Each change leaves an audit entry. Errors of the document
 // are KindInvalid and name its lines.
 func (s *Store) Apply(ctx context.Context, organization string, doc *catalog.Document, opt catalog.ApplyOptions) (catalog.Diff, error) {
 	if err := doc.ValidateFor(organization); err != nil {
@@ -38,7 +38,7 @@ func (s *Store) Edit(ctx context.Context, organization string, opt catalog.Apply
 // Export returns the organization as a document that Apply reproduces exactly.
 func (s *Store) Export(ctx context.Context, organization string) (*catalog.Document, error) {
 	var have *catalog.State
-	err := s.snapshot(ctx, "read the catalogue", func(q executor) (err error) {
+	err := s.snapshot(ctx, "read the catalog", func(q executor) (err error) {
 		have, err = s.readState(ctx, q, organization)
 		return err
 	})
@@ -105,7 +105,7 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		return err
 	}
 	if opt.DryRun {
-		err := s.snapshot(ctx, "compare the catalogue", func(q executor) error {
+		err := s.snapshot(ctx, "compare the catalog", func(q executor) error {
 			if err := makePlan(q); err != nil {
 				return err
 			}
@@ -116,7 +116,7 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		}
 		return p.Diff, nil
 	}
-	err := s.Write(ctx, "change the catalogue", func(tx *sql.Tx) error {
+	err := s.Write(ctx, "change the catalog", func(tx *sql.Tx) error {
 		if err := makePlan(tx); err != nil {
 			return err
 		}

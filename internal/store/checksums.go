@@ -90,8 +90,8 @@ func resealed(text string) []string {
 const checksumKeyCopies = 2
 
 // checksumKey returns the key of the checksums, and makes it if make says so
-// and there is none. The key lives in the catalogue, so that whatever copies,
-// restores or rebinds the catalogue takes it along.
+// and there is none. The key lives in the catalog, so that whatever copies,
+// restores or rebinds the catalog takes it along.
 func (s *Store) checksumKey(ctx context.Context, q Queryer) ([]byte, error) {
 	type stored struct{ key, proof string }
 	copies, err := List(ctx, q, func(r Row) (stored, error) {
@@ -109,7 +109,7 @@ func (s *Store) checksumKey(ctx context.Context, q Queryer) ([]byte, error) {
 		}
 	}
 	if len(copies) > 0 {
-		return nil, meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: the key of its checksums cannot be read")
+		return nil, meter.Errorf(meter.KindCorrupt, "the catalog is damaged: the key of its checksums cannot be read")
 	}
 	return nil, nil
 }
@@ -139,10 +139,10 @@ func (s *Store) ensureChecksumKey(ctx context.Context, tx *sql.Tx) ([]byte, erro
 func (s *Store) useChecksums(ctx context.Context) error {
 	key, err := s.checksumKey(ctx, s.reader)
 	if err == nil && key == nil {
-		err = meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: the key of its checksums is missing")
+		err = meter.Errorf(meter.KindCorrupt, "the catalog is damaged: the key of its checksums is missing")
 	}
 	if err != nil {
-		return s.Fail(err, "cannot read the key of the catalogue's checksums")
+		return s.Fail(err, "cannot read the key of the catalog's checksums")
 	}
 	s.checksums.SetKey(key)
 	return nil
@@ -290,7 +290,7 @@ func (s *Store) CheckRows(ctx context.Context, problem func(error)) error {
 			return err
 		})
 		if err != nil {
-			return s.Fail(err, "cannot check the catalogue's rows")
+			return s.Fail(err, "cannot check the catalog's rows")
 		}
 	}
 	return nil

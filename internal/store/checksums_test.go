@@ -28,7 +28,7 @@ func decimal(text string) meter.Decimal {
 	return d
 }
 
-// filled is a catalogue with rows in each table that has checksums.
+// filled is a catalog with rows in each table that has checksums.
 func filled(t *testing.T) (s *store.Store, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "catalog.db")
@@ -85,7 +85,7 @@ func filled(t *testing.T) (s *store.Store, path string) {
 	return s, path
 }
 
-// beside changes rows by other means than the catalogue's: as damage does.
+// beside changes rows by other means than the catalog's: as damage does.
 func beside(t *testing.T, path string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)&_pragma=ignore_check_constraints(1)")

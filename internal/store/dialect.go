@@ -27,7 +27,7 @@ type dialect struct {
 	// driver looks for each parameter by its name among all, so few are faster.
 	bulkRows int
 
-	shared bool // processes may share a catalogue: it is bound to a ledger, and its keys are watched
+	shared bool // processes may share a catalog: it is bound to a ledger, and its keys are watched
 	watch  func(ctx context.Context, dsn string, changed func(context.Context) error) error
 
 	folder func(dsn string) string // where files beside the database go; nil = nowhere
@@ -45,7 +45,7 @@ func dialectOf(dsn string) (dialect, error) {
 	case scheme == "postgres" || scheme == "postgresql":
 		return postgresDialect(), nil
 	}
-	return dialect{}, meter.Errorf(meter.KindInvalid, "no catalogue can be opened by %q: give the path of an SQLite file, or postgres://user@host/database", scheme+"://")
+	return dialect{}, meter.Errorf(meter.KindInvalid, "no catalog can be opened by %q: give the path of an SQLite file, or postgres://user@host/database", scheme+"://")
 }
 
 // Beside is the path of a file next to the database; "" where it is no file itself.
@@ -56,7 +56,7 @@ func (s *Store) Beside(name string) string {
 	return filepath.Join(s.dialect.folder(s.dsn), name)
 }
 
-// Backup writes a consistent copy of the catalogue, as of one instant during
+// Backup writes a consistent copy of the catalog, as of one instant during
 // the call, to a file that must not exist. Reading and writing go on. The copy
 // is on stable storage when Backup returns, its name when the caller has
 // synced the folder.
@@ -65,7 +65,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 		return err
 	}
 	if err := s.dialect.backup(ctx, s.dsn, path); err != nil {
-		return s.Fail(err, "cannot back up the catalogue to %s", path)
+		return s.Fail(err, "cannot back up the catalog to %s", path)
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 // row that is not as it was stored as KindCorrupt.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.dialect.check(ctx, s.reader); err != nil {
-		return s.Fail(err, "the catalogue is damaged")
+		return s.Fail(err, "the catalog is damaged")
 	}
 	var found []error
 	more := 0

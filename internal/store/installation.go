@@ -11,17 +11,17 @@ import (
 // MaxLedgerIDBytes bounds the id of a ledger.
 const MaxLedgerIDBytes = 64
 
-// BindLedger makes the catalogue that of the ledger with an id, which the
+// BindLedger makes the catalog that of the ledger with an id, which the
 // caller keeps beside the ledger. The first ledger is remembered and every
 // other one is KindConflict: each would overwrite the other's copies of meters
 // and read its closed periods. From then on a change is refused as KindConflict
-// when RebindLedger gave the catalogue to another ledger meanwhile. A
-// catalogue in SQLite lies beside its ledger and is not bound.
+// when RebindLedger gave the catalog to another ledger meanwhile. A
+// catalog in SQLite lies beside its ledger and is not bound.
 func (s *Store) BindLedger(ctx context.Context, id string) error {
 	if err := checkLedgerID(id); err != nil || !s.dialect.shared {
 		return err
 	}
-	err := s.Write(ctx, "bind the catalogue to its ledger", func(tx *sql.Tx) error {
+	err := s.Write(ctx, "bind the catalog to its ledger", func(tx *sql.Tx) error {
 		bound, err := boundLedger(ctx, tx)
 		if err != nil || bound == id {
 			return err
@@ -38,18 +38,18 @@ func (s *Store) BindLedger(ctx context.Context, id string) error {
 	return err
 }
 
-// RebindLedger gives the catalogue to another ledger, such as one restored
+// RebindLedger gives the catalog to another ledger, such as one restored
 // from a backup, and returns the one that it was bound to, "" if none. A
-// catalogue in SQLite is KindUnsupported.
+// catalog in SQLite is KindUnsupported.
 func (s *Store) RebindLedger(ctx context.Context, id string) (before string, err error) {
 	if err := checkLedgerID(id); err != nil {
 		return "", err
 	}
 	if !s.dialect.shared {
-		return "", meter.Errorf(meter.KindUnsupported, "a catalogue in SQLite belongs to the ledger beside it")
+		return "", meter.Errorf(meter.KindUnsupported, "a catalog in SQLite belongs to the ledger beside it")
 	}
 	s.ledger.Store(nil)
-	err = s.Write(ctx, "bind the catalogue to another ledger", func(tx *sql.Tx) error {
+	err = s.Write(ctx, "bind the catalog to another ledger", func(tx *sql.Tx) error {
 		if before, err = boundLedger(ctx, tx); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (s *Store) RebindLedger(ctx context.Context, id string) (before string, err
 	return before, nil
 }
 
-// checkBound refuses a change by a process whose ledger the catalogue is no longer that of.
+// checkBound refuses a change by a process whose ledger the catalog is no longer that of.
 func (s *Store) checkBound(ctx context.Context, tx *sql.Tx) error {
 	id := s.ledger.Load()
 	if id == nil {
@@ -79,13 +79,13 @@ func (s *Store) checkBound(ctx context.Context, tx *sql.Tx) error {
 func boundLedger(ctx context.Context, q Queryer) (id string, err error) {
 	err = q.QueryRowContext(ctx, stmt.LedgerGet).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: the table installation is empty")
+		return "", meter.Errorf(meter.KindCorrupt, "the catalog is damaged: the table installation is empty")
 	}
 	return id, err
 }
 
 func errOtherLedger(bound, id string) error {
-	return meter.Errorf(meter.KindConflict, "the catalogue belongs to another ledger: it is bound to %s, this one is %s", bound, id)
+	return meter.Errorf(meter.KindConflict, "the catalog belongs to another ledger: it is bound to %s, this one is %s", bound, id)
 }
 
 func checkLedgerID(id string) error {

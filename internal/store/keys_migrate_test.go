@@ -13,7 +13,7 @@ import (
 	"odometer/internal/store/keys"
 )
 
-// openKeys opens the keys of a catalogue.
+// openKeys opens the keys of a catalog.
 func openKeys(t testing.TB, s *store.Store) *keys.Store {
 	t.Helper()
 	keys, err := keys.Open(t.Context(), s, "")

@@ -67,7 +67,7 @@ func (s *Store) apply(ctx context.Context, steps []migration) error {
 	}
 	if have > len(steps) {
 		return meter.Errorf(meter.KindUnsupported,
-			"the catalogue was written by a newer odometer: its schema is version %d, this program knows versions up to %d", have, len(steps))
+			"the catalog was written by a newer odometer: its schema is version %d, this program knows versions up to %d", have, len(steps))
 	}
 	for _, step := range steps[have:] {
 		if err := s.applyOne(ctx, step); err != nil {
@@ -78,7 +78,7 @@ func (s *Store) apply(ctx context.Context, steps []migration) error {
 }
 
 func (s *Store) applyOne(ctx context.Context, step migration) error {
-	return s.Write(ctx, "migrate the catalogue to "+step.name, func(tx *sql.Tx) error {
+	return s.Write(ctx, "migrate the catalog to "+step.name, func(tx *sql.Tx) error {
 		// Another process may have been faster.
 		have, err := s.schemaVersion(ctx, tx)
 		if err != nil || have >= step.version {
@@ -90,7 +90,7 @@ func (s *Store) applyOne(ctx context.Context, step migration) error {
 		if _, err := tx.ExecContext(ctx, stmt.MigrationCreate, step.version, step.name, Micros(s.Now())); err != nil {
 			return err
 		}
-		s.logger.Info("catalogue migrated", "step", step.name)
+		s.logger.Info("catalog migrated", "step", step.name)
 		return nil
 	})
 }
@@ -133,17 +133,17 @@ func (s *Store) applySQL(ctx context.Context, tx *sql.Tx, step migration) error 
 func (s *Store) schemaVersion(ctx context.Context, q Queryer) (int, error) {
 	var tables, ours int
 	if err := q.QueryRowContext(ctx, s.dialect.tables).Scan(&tables, &ours); err != nil {
-		return 0, s.Fail(err, "cannot read the catalogue's schema")
+		return 0, s.Fail(err, "cannot read the catalog's schema")
 	}
 	if tables == 0 {
 		return 0, nil
 	}
 	if ours == 0 {
-		return 0, meter.Errorf(meter.KindInvalid, "the database is not a catalogue of odometer: it holds other tables")
+		return 0, meter.Errorf(meter.KindInvalid, "the database is not a catalog of odometer: it holds other tables")
 	}
 	var version int
 	if err := q.QueryRowContext(ctx, stmt.MigrationLatest).Scan(&version); err != nil {
-		return 0, s.Fail(err, "cannot read the catalogue's schema")
+		return 0, s.Fail(err, "cannot read the catalog's schema")
 	}
 	return version, nil
 }

@@ -98,7 +98,7 @@ func (s *Store) ClosedFor(ctx context.Context, organization, from, to string, mo
 }
 
 // CustomersCreated returns when each customer that there ever was came into
-// the catalogue, by id.
+// the catalog, by id.
 func (s *Store) CustomersCreated(ctx context.Context, organization string) (map[string]time.Time, error) {
 	rows, err := List(ctx, s.reader, scanCreation, stmt.CustomersCreated, organization)
 	if err != nil {
@@ -150,7 +150,7 @@ func scanPeriod(r Row) (catalog.Period, error) {
 	return p, err
 }
 
-// creation is when a noun came into the catalogue.
+// creation is when a noun came into the catalog.
 type creation struct {
 	id string
 	at sql.NullInt64

@@ -22,7 +22,7 @@ const postgresReaders = 4
 // oldestPostgres is the oldest server that is used, as PostgreSQL numbers its versions.
 const oldestPostgres = 150000
 
-// postgresDialect keeps a catalogue in the current schema of a PostgreSQL
+// postgresDialect keeps a catalog in the current schema of a PostgreSQL
 // database. A change holds a lock of that schema from its start to its commit,
 // so that changes take turns among processes as they do in SQLite.
 func postgresDialect() dialect {
@@ -43,10 +43,10 @@ func openPostgres(ctx context.Context, dsn string, wrap wrapper) (writer, reader
 	writer.SetMaxIdleConns(1)
 	var version int
 	if err := writer.QueryRowContext(ctx, stmt.PostgresVersion).Scan(&version); err != nil {
-		return nil, nil, errors.Join(meter.WrapError(postgresKind(err), err, "cannot open the catalogue in PostgreSQL"), writer.Close())
+		return nil, nil, errors.Join(meter.WrapError(postgresKind(err), err, "cannot open the catalog in PostgreSQL"), writer.Close())
 	}
 	if version < oldestPostgres {
-		err := meter.Errorf(meter.KindUnsupported, "the catalogue needs PostgreSQL %d or newer; the server's version number is %d", oldestPostgres/10000, version)
+		err := meter.Errorf(meter.KindUnsupported, "the catalog needs PostgreSQL %d or newer; the server's version number is %d", oldestPostgres/10000, version)
 		return nil, nil, errors.Join(err, writer.Close())
 	}
 	reading := config.Copy()
@@ -99,7 +99,7 @@ func lostConnection(err error) bool {
 
 // backupPostgres refuses: a server is backed up as a whole, by its own tools.
 func backupPostgres(context.Context, string, string) error {
-	return meter.Errorf(meter.KindUnsupported, "the catalogue is in PostgreSQL: back it up with pg_dump or the server's own backups")
+	return meter.Errorf(meter.KindUnsupported, "the catalog is in PostgreSQL: back it up with pg_dump or the server's own backups")
 }
 
 // checkPostgres reads every row. References hold by constraint.

@@ -121,7 +121,7 @@ func TestPostgreSQLThatIsNotThere(t *testing.T) {
 	}
 }
 
-// takeTurns lets two catalogues on one database change it at the same time:
+// takeTurns lets two catalogs on one database change it at the same time:
 // audit entries are numbered without gaps, and no change is lost.
 func takeTurns(t *testing.T, dsn string) {
 	stores := []*store.Store{open(t, dsn), open(t, dsn)}
@@ -157,7 +157,7 @@ func takeTurns(t *testing.T, dsn string) {
 	}
 }
 
-// openAll opens a catalogue several times at once.
+// openAll opens a catalog several times at once.
 func openAll(t *testing.T, dsn string) {
 	t.Helper()
 	var wg sync.WaitGroup

@@ -35,16 +35,16 @@ func sqliteDialect() dialect {
 func openSQLite(ctx context.Context, path string, wrap wrapper) (writer, reader *sql.DB, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
-		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot find the catalogue's folder")
+		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot find the catalog's folder")
 	}
 	if err := checkSQLiteWAL(path); err != nil {
 		if meter.KindOf(err) == meter.KindCorrupt {
 			return nil, nil, err
 		}
-		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue %s", path)
+		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalog %s", path)
 	}
 	if err := touchSQLite(path); err != nil {
-		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue %s", path)
+		return nil, nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalog %s", path)
 	}
 	writer, err = sqlitePool(path, 1, "_txlock=immediate", wrap)
 	if err != nil {
@@ -52,7 +52,7 @@ func openSQLite(ctx context.Context, path string, wrap wrapper) (writer, reader 
 	}
 	// The first connection sets the journal mode, before readers come.
 	if err := writer.PingContext(ctx); err != nil {
-		return nil, nil, errors.Join(meter.WrapError(sqliteKind(err), err, "cannot open the catalogue %s", path), writer.Close())
+		return nil, nil, errors.Join(meter.WrapError(sqliteKind(err), err, "cannot open the catalog %s", path), writer.Close())
 	}
 	reader, err = sqlitePool(path, sqliteReaders, "_pragma=query_only(1)", wrap)
 	if err != nil {
@@ -84,7 +84,7 @@ func sqlitePool(path string, connections int, extra string, wrap wrapper) (*sql.
 		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"}
 	db, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
-		return nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalogue")
+		return nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalog")
 	}
 	if wrap != nil { // the pool above has opened nothing yet, and is not used
 		db = sql.OpenDB(wrap(sqliteConnector{db.Driver(), dsn.String()}))
@@ -127,7 +127,7 @@ func (c sqliteConnector) Driver() driver.Driver { return c.driver }
 // own, so that the writer's stays free; a reader's may not write a file.
 func backupSQLite(ctx context.Context, dsn, path string) (err error) {
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		return meter.Errorf(meter.KindConflict, "cannot back up the catalogue: %s exists", path)
+		return meter.Errorf(meter.KindConflict, "cannot back up the catalog: %s exists", path)
 	}
 	source, err := filepath.Abs(dsn)
 	if err != nil {
@@ -160,7 +160,7 @@ func checkSQLite(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if verdict != "ok" {
-		return meter.WrapError(meter.KindCorrupt, errors.New(verdict), "the catalogue is damaged")
+		return meter.WrapError(meter.KindCorrupt, errors.New(verdict), "the catalog is damaged")
 	}
 	rows, err := db.QueryContext(ctx, stmt.SQLiteReferences)
 	if err != nil {
@@ -168,7 +168,7 @@ func checkSQLite(ctx context.Context, db *sql.DB) error {
 	}
 	defer rows.Close()
 	if rows.Next() {
-		return meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: a row belongs to nothing")
+		return meter.Errorf(meter.KindCorrupt, "the catalog is damaged: a row belongs to nothing")
 	}
 	return rows.Err()
 }

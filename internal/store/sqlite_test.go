@@ -49,12 +49,12 @@ func openError(t *testing.T, path string) error {
 	s, err := store.Open(t.Context(), path, store.Options{Clock: noon})
 	if err == nil {
 		closeStore(t, s)
-		t.Fatal("the catalogue was opened")
+		t.Fatal("the catalog was opened")
 	}
 	return err
 }
 
-// execute runs statements on the file at path, without the catalogue.
+// execute runs statements on the file at path, without the catalog.
 func execute(t *testing.T, path string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -240,13 +240,13 @@ func TestOpenRefuses(t *testing.T) {
 		}, "", meter.KindUnsupported, "written by a newer odometer: its schema is version 9999"},
 		{"a database of another program", func(t *testing.T, path string) {
 			execute(t, path, `CREATE TABLE notes (text TEXT)`)
-		}, "", meter.KindInvalid, "not a catalogue of odometer"},
+		}, "", meter.KindInvalid, "not a catalog of odometer"},
 		{"a file that is no database", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, bytes.Repeat([]byte("not a database\n"), 1000), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "", meter.KindCorrupt, "cannot open the catalogue"},
-		{"a folder that is not there", func(*testing.T, string) {}, "/nowhere/at/all/catalog.db", meter.KindInternal, "cannot open the catalogue"},
+		}, "", meter.KindCorrupt, "cannot open the catalog"},
+		{"a folder that is not there", func(*testing.T, string) {}, "/nowhere/at/all/catalog.db", meter.KindInternal, "cannot open the catalog"},
 		{"another kind of database", func(*testing.T, string) {}, "oracle://user:secret@host/db", meter.KindInvalid, "oracle://"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

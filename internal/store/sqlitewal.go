@@ -29,7 +29,7 @@ const (
 	walMaxPage     = 65536
 )
 
-// checkSQLiteWAL refuses the catalogue at path if changes that were
+// checkSQLiteWAL refuses the catalog at path if changes that were
 // acknowledged are cut off by damage of its write-ahead log.
 func checkSQLiteWAL(path string) (err error) {
 	file, err := os.Open(path + "-wal")
@@ -45,16 +45,16 @@ func checkSQLiteWAL(path string) (err error) {
 		return fmt.Errorf("read %s-wal: %w", path, err)
 	}
 	if lost > 0 {
-		return meter.Errorf(meter.KindCorrupt, "the catalogue's write-ahead log %s-wal is damaged at frame %d: %d whole frames after it hold changes that were acknowledged and would be lost; "+
+		return meter.Errorf(meter.KindCorrupt, "the catalog's write-ahead log %s-wal is damaged at frame %d: %d whole frames after it hold changes that were acknowledged and would be lost; "+
 			"restore a backup, or move the file and %s-shm away to go on without them", path, frame, lost, path)
 	}
 	return nil
 }
 
-// checkNoWAL refuses the catalogue at path if its write-ahead log was taken
+// checkNoWAL refuses the catalog at path if its write-ahead log was taken
 // away. SQLite makes the log before the -shm file and removes it after that, so
 // a -shm file alone is that of a process which was killed and had a log.
-// Somebody may open or close the catalogue just now, with SQLite's own shell,
+// Somebody may open or close the catalog just now, with SQLite's own shell,
 // say: the log has to be missing while one and the same -shm file is there.
 func checkNoWAL(path string) error {
 	for {
@@ -66,7 +66,7 @@ func checkNoWAL(path string) error {
 			return err
 		}
 		if _, err := os.Stat(path + "-wal"); err == nil {
-			return nil // of who has the catalogue open
+			return nil // of who has the catalog open
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -75,7 +75,7 @@ func checkNoWAL(path string) error {
 			break
 		}
 	}
-	return meter.Errorf(meter.KindCorrupt, "the catalogue's write-ahead log %s-wal is gone, and %s-shm says that the catalogue was not closed: changes that were acknowledged would be lost; "+
+	return meter.Errorf(meter.KindCorrupt, "the catalog's write-ahead log %s-wal is gone, and %s-shm says that the catalog was not closed: changes that were acknowledged would be lost; "+
 		"put the log back, restore a backup, or move %s-shm away to go on without them", path, path, path)
 }
 

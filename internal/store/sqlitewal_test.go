@@ -15,7 +15,7 @@ import (
 	"odometer/internal/meter"
 )
 
-// crashed is a catalogue with changes in its write-ahead log, as a killed
+// crashed is a catalog with changes in its write-ahead log, as a killed
 // process leaves it, and how many organizations were acknowledged.
 func crashed(t *testing.T, changes int) (database, wal []byte) {
 	t.Helper()
@@ -38,7 +38,7 @@ func crashed(t *testing.T, changes int) (database, wal []byte) {
 
 // A flipped bit anywhere in the write-ahead log is found at the next start, or
 // takes back no more than the last change.
-func TestFlippedBitInTheCataloguesLog(t *testing.T) {
+func TestFlippedBitInTheCatalogsLog(t *testing.T) {
 	t.Parallel()
 	const changes = 20
 	database, wal := crashed(t, changes)
@@ -81,7 +81,7 @@ func TestFlippedBitInTheCataloguesLog(t *testing.T) {
 }
 
 // A log that power cut short, at any byte, is none that is damaged.
-func TestCutCatalogueLogIsNoDamage(t *testing.T) {
+func TestCutCatalogLogIsNoDamage(t *testing.T) {
 	t.Parallel()
 	_, wal := crashed(t, 4)
 	for n := 0; n <= len(wal); n += 997 {
@@ -106,9 +106,9 @@ func FuzzDamagedFrame(f *testing.F) {
 	})
 }
 
-// TestDeletedCataloguesLog: a write-ahead log that was deleted after a kill is
+// TestDeletedCatalogsLog: a write-ahead log that was deleted after a kill is
 // told at the start, and passed over once the file that says so is away too.
-func TestDeletedCataloguesLog(t *testing.T) {
+func TestDeletedCatalogsLog(t *testing.T) {
 	t.Parallel()
 	database, wal := crashed(t, 3)
 	path := filepath.Join(t.TempDir(), "catalog.db")
@@ -131,14 +131,14 @@ func TestDeletedCataloguesLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path + "-shm"); !os.IsNotExist(err) {
-		t.Errorf("a catalogue that is closed leaves its -shm file: %v", err)
+		t.Errorf("a catalog that is closed leaves its -shm file: %v", err)
 	}
 	openTest(t, path)
 }
 
-// TestCatalogueThatOthersOpen: who opens and closes the catalogue meanwhile
+// TestCatalogThatOthersOpen: who opens and closes the catalog meanwhile
 // makes nobody believe that its log was deleted.
-func TestCatalogueThatOthersOpen(t *testing.T) {
+func TestCatalogThatOthersOpen(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	if err := openTest(t, path).Close(); err != nil {

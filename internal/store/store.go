@@ -77,8 +77,8 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// Store is an open catalogue. Its methods may be called concurrently. One
-// process at a time uses an SQLite catalogue.
+// Store is an open catalog. Its methods may be called concurrently. One
+// process at a time uses an SQLite catalog.
 type Store struct {
 	dialect dialect
 	dsn     string
@@ -90,7 +90,7 @@ type Store struct {
 	logger    *slog.Logger
 	limits    Limits
 
-	ledger   atomic.Pointer[string] // that the catalogue is bound to; nil = not checked
+	ledger   atomic.Pointer[string] // that the catalog is bound to; nil = not checked
 	stop     []context.CancelFunc   // end watching
 	watching sync.WaitGroup
 	flush    []func(ctx context.Context) error // what is to be written before a copy and at the end
@@ -100,14 +100,14 @@ type Store struct {
 	readers map[string]chan struct{} // by organization; who holds it reads a view
 }
 
-// Open opens the catalogue that dsn names, creates it if there is none, and
+// Open opens the catalog that dsn names, creates it if there is none, and
 // brings its schema up to date. The dsn is the path of an SQLite file, or
 // postgres://user@host/database for the current schema of a PostgreSQL database. A
-// catalogue written by a newer program is refused as KindUnsupported, a file
+// catalog written by a newer program is refused as KindUnsupported, a file
 // that is something else as KindInvalid, a damaged one as KindCorrupt.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if o.Clock == nil {
-		return nil, meter.Errorf(meter.KindInvalid, "the catalogue needs a clock")
+		return nil, meter.Errorf(meter.KindInvalid, "the catalog needs a clock")
 	}
 	logger := o.Logger
 	if logger == nil {
@@ -117,7 +117,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	sums := checksum.New(checkedTables, func(damage error) { logger.Error("a row of the catalogue is damaged", "error", damage) })
+	sums := checksum.New(checkedTables, func(damage error) { logger.Error("a row of the catalog is damaged", "error", damage) })
 	writer, reader, err := d.open(ctx, dsn, sums.Wrap)
 	if err != nil {
 		return nil, err
@@ -125,14 +125,14 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*heldView{}, readers: map[string]chan struct{}{}}
 	if err := s.migrate(ctx); err != nil {
 		if err := s.closePools(); err != nil {
-			logger.Error("cannot close the catalogue", "error", err)
+			logger.Error("cannot close the catalog", "error", err)
 		}
 		return nil, err
 	}
 	return s, nil
 }
 
-// Close writes what is pending and closes the catalogue. No other call may be
+// Close writes what is pending and closes the catalog. No other call may be
 // running or follow.
 func (s *Store) Close() error {
 	for _, stop := range s.stop {
@@ -167,11 +167,11 @@ func (s *Store) closePools() error {
 	return errors.Join(s.reader.Close(), s.writer.Close())
 }
 
-// Ping reports whether the catalogue can be read now.
+// Ping reports whether the catalog can be read now.
 func (s *Store) Ping(ctx context.Context) error {
 	var n int
 	if err := s.reader.QueryRowContext(ctx, stmt.OrganizationCount).Scan(&n); err != nil {
-		return s.Fail(err, "cannot read the catalogue")
+		return s.Fail(err, "cannot read the catalog")
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func (s *Store) Write(ctx context.Context, what string, do func(tx *sql.Tx) erro
 	if err := s.begin(ctx, tx, do); err != nil {
 		// The context may have rolled it back already.
 		if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
-			s.logger.Error("cannot roll back a change of the catalogue", "error", undo)
+			s.logger.Error("cannot roll back a change of the catalog", "error", undo)
 		}
 		return s.Fail(err, "cannot %s", what)
 	}

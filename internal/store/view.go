@@ -23,7 +23,7 @@ func (s *Store) View(ctx context.Context, organization string) (*catalog.View, e
 		return nil, meter.Errorf(meter.KindNotFound, "no organization %q", organization)
 	}
 	if err != nil {
-		return nil, s.Fail(err, "cannot read the catalogue")
+		return nil, s.Fail(err, "cannot read the catalog")
 	}
 	have, reading := s.held(organization)
 	if have != nil && have.number >= number {
@@ -34,7 +34,7 @@ func (s *Store) View(ctx context.Context, organization string) (*catalog.View, e
 	case reading <- struct{}{}:
 		defer func() { <-reading }()
 	case <-ctx.Done():
-		return nil, s.Fail(ctx.Err(), "cannot read the catalogue")
+		return nil, s.Fail(ctx.Err(), "cannot read the catalog")
 	}
 	if have, _ = s.held(organization); have != nil && have.number >= number {
 		return have.view, nil
@@ -42,7 +42,7 @@ func (s *Store) View(ctx context.Context, organization string) (*catalog.View, e
 	// What is read may be newer than number; the next call then reads again.
 	versions, err := loadNouns(ctx, s.reader, organization)
 	if err != nil {
-		return nil, s.Fail(err, "cannot read the catalogue")
+		return nil, s.Fail(err, "cannot read the catalog")
 	}
 	fresh, err := catalog.NewView(versions)
 	if err != nil {

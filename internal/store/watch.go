@@ -44,7 +44,7 @@ func (s *Store) watchKeys(ctx context.Context, refresh func(ctx context.Context)
 			return nil
 		})
 		if ctx.Err() == nil && !failing {
-			s.logger.Warn("changes of keys by other processes are not seen while the catalogue cannot be reached", "error", err)
+			s.logger.Warn("changes of keys by other processes are not seen while the catalog cannot be reached", "error", err)
 			failing = true
 		}
 		select {
@@ -110,7 +110,7 @@ func awaitNotice(ctx context.Context, conn *pgx.Conn) error {
 func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, meter.Errorf(meter.KindInvalid, "cannot read the catalogue's address: want postgres://user:password@host:port/database, with special characters as %%xx")
+		return nil, meter.Errorf(meter.KindInvalid, "cannot read the catalog's address: want postgres://user:password@host:port/database, with special characters as %%xx")
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = watchPatience

@@ -12,7 +12,7 @@ import (
 // maxKnownCustomers bounds how many customers one run remembers, and so looks up.
 const maxKnownCustomers = 100_000
 
-// customerCheck looks the customers of lines up in the catalogue, each once: a
+// customerCheck looks the customers of lines up in the catalog, each once: a
 // name that was typed wrong would count for nobody for ever. Without must it
 // only counts them, and gives up where it cannot tell: the key may not look, or
 // the organization keeps no customers.
@@ -53,7 +53,7 @@ func (k *customerCheck) line(ctx context.Context, event []byte) (refused string,
 		return "", nil
 	}
 	if k.must {
-		return fmt.Sprintf("customer %s is not in the catalogue", clip(string(subject), 100)), nil
+		return fmt.Sprintf("customer %s is not in the catalog", clip(string(subject), 100)), nil
 	}
 	k.lines[string(subject)]++
 	return "", nil
@@ -71,7 +71,7 @@ func subjectOf(event []byte) []byte {
 	return subject
 }
 
-// warning tells of lines that were sent for customers that the catalogue does not have.
+// warning tells of lines that were sent for customers that the catalog does not have.
 func (k *customerCheck) warning() string {
 	if len(k.lines) == 0 {
 		return ""
@@ -86,7 +86,7 @@ func (k *customerCheck) warning() string {
 	if left := len(names) - 10; left > 0 {
 		names = append(names[:10], fmt.Sprintf("and %d more", left))
 	}
-	return fmt.Sprintf("%d lines name customers that the catalogue does not have: %s; they count for them and are listed as unattributed (--known-customers refuses them)",
+	return fmt.Sprintf("%d lines name customers that the catalog does not have: %s; they count for them and are listed as unattributed (--known-customers refuses them)",
 		total, strings.Join(names, ", "))
 }
 

@@ -1,6 +1,6 @@
 // Package simulator plays AWS, Azure and GCP Marketplace on one address, by
 // the rules that their documentation states: for tests, and for trying out a
-// catalogue before a customer is billed by it.
+// catalog before a customer is billed by it.
 //
 // It keeps a ledger of what it accepted, which is the other side's truth, and
 // it fails on demand: by scripted faults one call at a time, or at random

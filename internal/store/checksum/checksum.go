@@ -114,7 +114,7 @@ func (k *Keeper) Sum(table string, values []driver.Value) ([]byte, error) {
 func (k *Keeper) sum(to *[sumBytes]byte, table string, values []driver.Value) error {
 	pool := k.macs.Load()
 	if pool == nil {
-		return meter.Errorf(meter.KindInternal, "the checksums of the catalogue have no key yet")
+		return meter.Errorf(meter.KindInternal, "the checksums of the catalog have no key yet")
 	}
 	t := k.tables[table]
 	m, _ := pool.Get().(*summer)
@@ -152,7 +152,7 @@ func (k *Keeper) Check(table string, values []driver.Value, stored driver.Value)
 		return nil
 	}
 	name := t.rowName(values)
-	damage := meter.Errorf(meter.KindCorrupt, "the catalogue is damaged: %s %s is not as it was stored", t.Noun, name)
+	damage := meter.Errorf(meter.KindCorrupt, "the catalog is damaged: %s %s is not as it was stored", t.Noun, name)
 	if k.note(t, name) && k.damage != nil {
 		k.damage(damage)
 	}

@@ -256,7 +256,7 @@ func (s *Store) Keys(ctx context.Context, organization string, p catalog.Page) (
 	return page, nil
 }
 
-// FirstKey is how the first admin key of a catalogue comes about.
+// FirstKey is how the first admin key of a catalog comes about.
 type FirstKey struct {
 	Token string                   // of the key; "" = a new one
 	Keep  func(token string) error // keeps a new one before it is valid; nil = the caller does
@@ -267,7 +267,7 @@ func (s *Store) EnsureDefault(ctx context.Context, actor string) (token string, 
 	return s.EnsureFirst(ctx, actor, FirstKey{})
 }
 
-// EnsureFirst gives a catalogue without organizations the default one, which
+// EnsureFirst gives a catalog without organizations the default one, which
 // may report every listing, and returns the token of its first admin key,
 // which holds the operator right. Later it does nothing and returns "".
 func (s *Store) EnsureFirst(ctx context.Context, actor string, key FirstKey) (token string, err error) {

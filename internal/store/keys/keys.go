@@ -11,7 +11,7 @@ import (
 	"odometer/internal/store"
 )
 
-// Store has the keys of a catalogue. Its methods may be called concurrently.
+// Store has the keys of a catalog. Its methods may be called concurrently.
 //
 // It holds every key that is not revoked in memory. In PostgreSQL a change of
 // keys by another process is seen as soon as the database tells of it, and at
@@ -23,10 +23,10 @@ type Store struct {
 	sealer sealer
 }
 
-// Open loads the keys of a catalogue and keeps them current until it is
-// closed. A catalogue has one of it in a process. secretFile is the file of the
+// Open loads the keys of a catalog and keeps them current until it is
+// closed. A catalog has one of it in a process. secretFile is the file of the
 // key under which the secrets of EdgeGrid keys are encrypted; it is made when the
-// first is. "" = SecretKeyFile next to an SQLite catalogue, and none for another.
+// first is. "" = SecretKeyFile next to an SQLite catalog, and none for another.
 func Open(ctx context.Context, db *store.Store, secretFile string) (*Store, error) {
 	if secretFile == "" {
 		secretFile = db.Beside(SecretKeyFile)

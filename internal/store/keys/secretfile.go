@@ -14,7 +14,7 @@ import (
 )
 
 // SecretKeyFile is the name of the key file in the folder of an SQLite
-// catalogue, where Options.SecretKeyFile names no other.
+// catalog, where Options.SecretKeyFile names no other.
 const SecretKeyFile = "secret.key"
 
 // secretKeyBytes is the length of the key file: one key of AES-256.

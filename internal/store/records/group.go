@@ -326,7 +326,7 @@ func (s *Store) MarkPosted(ctx context.Context, organization string, first, last
 }
 
 // RepostGroups has the events, or the void, of all groups that were created or
-// changed since an instant posted again: for a catalogue that was restored with
+// changed since an instant posted again: for a catalog that was restored with
 // a ledger that may be older. What the ledger has already it counts once.
 func (s *Store) RepostGroups(ctx context.Context, since time.Time) error {
 	return s.db.Write(ctx, "have usage record groups posted again", func(tx *sql.Tx) error {

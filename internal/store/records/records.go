@@ -7,9 +7,9 @@ import (
 	"odometer/internal/store"
 )
 
-// Store has the usage record groups of a catalogue and what becomes of them.
+// Store has the usage record groups of a catalog and what becomes of them.
 // Its methods may be called concurrently.
 type Store struct{ db *store.Store }
 
-// New returns those of an open catalogue.
+// New returns those of an open catalog.
 func New(db *store.Store) *Store { return &Store{db} }

@@ -45,7 +45,7 @@ func (s *Store) SetReporter(ctx context.Context, organization string, r billing.
 	})
 }
 
-// PauseReporters pauses the reporters of all organizations: the catalogue was
+// PauseReporters pauses the reporters of all organizations: the catalog was
 // restored, and what was reported since the backup is not known here.
 func (s *Store) PauseReporters(ctx context.Context, reason string) error {
 	return s.db.Write(ctx, "pause the reporters", func(tx *sql.Tx) error {

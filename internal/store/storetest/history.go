@@ -24,7 +24,7 @@ type modelKey struct {
 	revoked          bool
 }
 
-// model is a catalogue's keys, by token, and the tokens in the order of their creation.
+// model is a catalog's keys, by token, and the tokens in the order of their creation.
 type model struct {
 	keys   map[string]*modelKey
 	tokens []string

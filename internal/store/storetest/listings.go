@@ -104,7 +104,7 @@ func listingsKept(b *bench) {
 	b.wantKind(err, meter.KindNotFound)
 }
 
-// sold is a catalogue with one entitlement, whose marketplace is given.
+// sold is a catalog with one entitlement, whose marketplace is given.
 func sold(id, marketplace string) string {
 	return "products: [{id: cdn}]\ncustomers: [{id: acme}]\nentitlements: [{id: " + id + ", customer: acme, product: cdn, starts: 2026-01-01, " + marketplace + "}]\n"
 }

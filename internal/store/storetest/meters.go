@@ -96,7 +96,7 @@ func metersReplaced(b *bench) {
 	b.must(b.store.PutMeter(b.ctx, copyOf("a", "m2", 6), actor))
 	b.must(b.store.ReplaceMeters(b.ctx, "a", []store.MeterCopy{copyOf("a", "m3", 7), copyOf("a", "m1", 4)}, 8))
 	b.wantMeters("a", 8, copyOf("a", "m1", 4), copyOf("a", "m3", 7))
-	// A restored log may be older than the catalogue: the log decides.
+	// A restored log may be older than the catalog: the log decides.
 	b.must(b.store.ReplaceMeters(b.ctx, "a", []store.MeterCopy{copyOf("a", "m1", 2)}, 2))
 	b.wantMeters("a", 2, copyOf("a", "m1", 2))
 	b.must(b.store.ReplaceMeters(b.ctx, "a", nil, 0))

@@ -14,7 +14,7 @@ var moveCases = []testCase{
 	{"an entitlement that moves no further may change otherwise", entitlementsKeepTheirBuyer},
 }
 
-// entitled is a catalogue with the entitlement e1.
+// entitled is a catalog with the entitlement e1.
 func entitled(fields string) string {
 	return "products: [{id: cdn}, {id: waf}]\ncustomers: [{id: acme}, {id: beta}]\nentitlements: [{id: e1, starts: 2026-01-01, " + fields + "}]\n"
 }

@@ -17,7 +17,7 @@ import (
 var nounCases = []testCase{
 	{"a document is applied, read and exported", documentApplied},
 	{"a document that is applied again changes nothing", documentAgain},
-	{"an export makes the same catalogue elsewhere", documentExported},
+	{"an export makes the same catalog elsewhere", documentExported},
 	{"a dry run tells the difference and makes none", documentDryRun},
 	{"what a document does not have stays, or is removed by pruning", documentPruned},
 	{"a document with a wrong reference changes nothing", documentRefused},

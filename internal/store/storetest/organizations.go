@@ -22,7 +22,7 @@ var organizationCases = []testCase{
 	{"there are as many organizations as the limit says", organizationLimit},
 	{"the default organization is made once", defaultOnce},
 	{"concurrent starts make one default organization", defaultConcurrent},
-	{"a catalogue that has organizations gets no default one", defaultNotNeeded},
+	{"a catalog that has organizations gets no default one", defaultNotNeeded},
 	{"a page's limit and cursor are checked", pagesChecked},
 }
 
@@ -194,7 +194,7 @@ func defaultNotNeeded(b *bench) {
 	token, err := b.keys.EnsureDefault(b.ctx, actor)
 	b.must(err)
 	if token != "" {
-		b.Fatal("a first key in a catalogue that is in use")
+		b.Fatal("a first key in a catalog that is in use")
 	}
 	_, err = b.store.Organization(b.ctx, catalog.DefaultOrganization)
 	b.wantKind(err, meter.KindNotFound)

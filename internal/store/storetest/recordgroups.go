@@ -341,7 +341,7 @@ func groupsPosted(b *bench) {
 	}
 	b.must(b.records.MarkPosted(b.ctx, "b", 1, 1, billing.EventsToPost, billing.EventsPosted))
 	unposted()
-	// A ledger that is older than the catalogue is told again.
+	// A ledger that is older than the catalog is told again.
 	b.must(b.records.RepostGroups(b.ctx, b.clock.Now().Add(time.Microsecond)))
 	unposted()
 	b.must(b.records.RepostGroups(b.ctx, b.clock.Now()))

@@ -13,13 +13,13 @@ import (
 	"odometer/internal/store/keys"
 )
 
-// sharedCases are about several stores on one catalogue, each as if in a process of its own.
+// sharedCases are about several stores on one catalog, each as if in a process of its own.
 var sharedCases = []testCase{
 	{"a key made by another process is valid here", sharedCreate},
 	{"a key revoked by another process is refused here", sharedRevoke},
 	{"keys changed while the connection was broken are seen", sharedReconnect},
 	{"an EdgeGrid key made and revoked by another process", sharedEdgeGrid},
-	{"a catalogue belongs to the first ledger until it is given to another", sharedBinding},
+	{"a catalog belongs to the first ledger until it is given to another", sharedBinding},
 }
 
 // RunShared runs what holds of databases that processes share, besides Run.
@@ -39,7 +39,7 @@ func RunShared(t *testing.T, fresh func(t *testing.T) string, disconnect func(t 
 // is no promise: a busy machine may take long over what takes a moment.
 const seenWithin = store.KeysCheckEvery + 30*time.Minute
 
-// other opens the catalogue once more.
+// other opens the catalog once more.
 func (b *bench) other() (*store.Store, *keys.Store) {
 	b.Helper()
 	s, err := store.Open(b.ctx, b.dsn, store.Options{Clock: b.clock.Now, Limits: b.limit})

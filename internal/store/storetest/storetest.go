@@ -29,7 +29,7 @@ func Run(t *testing.T, fresh func(t *testing.T) string) {
 	}
 }
 
-// testCase is one statement about a catalogue.
+// testCase is one statement about a catalog.
 type testCase struct {
 	name string
 	run  func(b *bench)
@@ -41,7 +41,7 @@ const actor = "key:test"
 // by may revoke any key.
 var by = keys.Revocation{Actor: actor, Operator: true, Force: true}
 
-// bench is one open catalogue under test, with its clock.
+// bench is one open catalog under test, with its clock.
 type bench struct {
 	*testing.T
 	ctx   context.Context
@@ -84,7 +84,7 @@ func (b *bench) open() {
 	}
 }
 
-// reopen closes the catalogue and opens it again, with the limits given.
+// reopen closes the catalog and opens it again, with the limits given.
 func (b *bench) reopen(l store.Limits) {
 	b.Helper()
 	b.must(b.store.Close())

@@ -21,7 +21,7 @@ import (
 
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// document is the catalogue of the tests. K-1 is split by region from the 16th
+// document is the catalog of the tests. K-1 is split by region from the 16th
 // of October 2026 on; K-2 starts in the middle of that month.
 const document = `
 products:

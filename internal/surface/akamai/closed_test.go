@@ -137,7 +137,7 @@ func laterStill(w *world, check func(when string)) {
 		t.Errorf("%d entries: %s", n, body)
 	}
 
-	// Events taken back are a credit; the catalogue of today changes no figure.
+	// Events taken back are a credit; the catalog of today changes no figure.
 	if _, err := w.Ledger.Void(context.Background(), "default", []meter.Identity{{Source: "late", ID: "1"}}, "test", "wrong"); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func laterStill(w *world, check func(when string)) {
 	if _, err := w.Catalog.Apply(context.Background(), "default", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	check("the catalogue changed")
+	check("the catalog changed")
 	if body, text := get(november), lateEntry("2026-11", "2026-09-01", "2026-09-30", "GLOBAL", "-3", "0"); !strings.Contains(body, text) {
 		t.Errorf("November lacks %s: %s", text, body)
 	}

@@ -203,7 +203,7 @@ func (r *reader) said(ctx context.Context, t *target, k kind, m metering.ClosedM
 	if err != nil {
 		return nil, err
 	}
-	if !found { // it came into the catalogue later: what there was at the closing is not late
+	if !found { // it came into the catalog later: what there was at the closing is not late
 		own.Lines, own.Parts = t.product.UsageTypes, t.parts(t.product.ID, m.Period)
 	} else if k.codes || t.group != nil {
 		s.codes = append([]int64{}, own.Codes...)

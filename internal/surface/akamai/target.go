@@ -30,13 +30,13 @@ type target struct {
 // errUnseen answers alike what does not exist and what the caller may not see.
 var errUnseen = meter.Errorf(meter.KindNotFound, "there is no such contract, product or reporting group")
 
-// open reads the catalogue and applies the account switch key.
+// open reads the catalog and applies the account switch key.
 func (r *request) open(ctx context.Context, asked wire.Range) (t target, err error) {
 	t.principal = r.caller.Principal
 	if asked.SwitchKey != "" && len(r.caller.Accounts) == 0 {
 		return t, meter.Errorf(meter.KindForbidden, "this client may not use accountSwitchKey")
 	}
-	if t.book, err = r.service.Catalogue(ctx, t.principal); err != nil || asked.SwitchKey == "" {
+	if t.book, err = r.service.Catalog(ctx, t.principal); err != nil || asked.SwitchKey == "" {
 		return t, err
 	}
 	account := asked.Account()

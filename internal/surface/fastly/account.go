@@ -39,7 +39,7 @@ type line struct {
 	product   string // id
 	usageType catalog.UsageType
 	additive  bool // the figures of parts add up to that of the whole
-	former    bool // the catalogue has it no more: closed months and what came late for them
+	former    bool // the catalog has it no more: closed months and what came late for them
 }
 
 // unit is the line's unit on the wire.
@@ -47,11 +47,11 @@ func (l line) unit() string { return cmp.Or(l.usageType.Unit, wire.NoUnit) }
 
 // account returns the customer of a request, the one its path names or the one
 // its key is bound to, with the lines that can be shown: those whose meter
-// keeps services apart. Any other customer than the catalogue's, or the key's,
+// keeps services apart. Any other customer than the catalog's, or the key's,
 // is KindNotFound.
 func (a api) account(x *httpserver.Exchange, customer string) (*account, error) {
 	ctx, p := x.Request.Context(), x.Principal
-	view, err := a.Service.Catalogue(ctx, p)
+	view, err := a.Service.Catalog(ctx, p)
 	if err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func (c *account) total(ctx context.Context, l line, in meter.Period, sequence u
 	return t, err
 }
 
-// said is the line in a closed month's book; one that came into the catalogue
+// said is the line in a closed month's book; one that came into the catalog
 // later is read as of the closing.
 func (c *account) said(ctx context.Context, l line, m metering.ClosedMonth) (bookLine, error) {
 	b, found, err := c.page(ctx, l, m)
@@ -158,7 +158,7 @@ func (c *account) book(ctx context.Context, m metering.ClosedMonth) (*book, erro
 }
 
 // addFormer adds the lines that books of closed months in a range have and the
-// catalogue has no more, and those of months with late usage that is booked to
+// catalog has no more, and those of months with late usage that is booked to
 // an open one in the range: what was said stays, and what came late is billed.
 func (c *account) addFormer(ctx context.Context, in meter.Period) error {
 	months := c.closed.Months(in)

@@ -81,8 +81,8 @@ func TestClosedMonths(t *testing.T) {
 	want(inMonth("2026-04", "2026-04"), "S1=16, S1=32, S3=64")
 	want(inMonth("2026-05", "2026-05"), "S1=0.5, S2=0.25")
 
-	// A service that the catalogue learns of later: what came since, and no more. Scales and names of today change no figure.
-	w.Apply(strings.NewReplacer("name: shop}", "name: shop}, {id: unknown, name: known}", `scale: "0.000000001"`, `scale: "5"`).Replace(catalogues["default"]), metering.ApplyOptions{})
+	// A service that the catalog learns of later: what came since, and no more. Scales and names of today change no figure.
+	w.Apply(strings.NewReplacer("name: shop}", "name: shop}, {id: unknown, name: known}", `scale: "0.000000001"`, `scale: "5"`).Replace(catalogs["default"]), metering.ApplyOptions{})
 	w.ingest(edge{acme, "unknown", "na", month(7), "1e9"})
 	want(inMonth("2026-03", "2026-03"), "S1=3, S2=4")
 	want(inMonth("2026-04", "2026-04"), "S1=16, S1=32, S3=64")

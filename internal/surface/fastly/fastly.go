@@ -3,7 +3,7 @@
 //
 //	request ─► Fastly-Key ─► account ─► wire.Parse... ─► metering.ProductUsage ─► wire answer
 //
-// Rows are of the services that the catalogue says are the customer's. Usage
+// Rows are of the services that the catalog says are the customer's. Usage
 // of any other is in the account totals of v3 usage-metrics and in no row.
 // A month that is closed is answered from its book, see closed.go.
 package fastly

@@ -25,7 +25,7 @@ var sample = []edge{
 	{acme, "unknown", "na", month(15), "7"},             // nobody's
 	{acme, "", "na", month(15), "7"},                    // none
 	{zeta, "Z/1", "na", month(15), "3"},                 // another customer
-	{"nobody", "S1", "na", month(15), "3"},              // one that the catalogue does not know
+	{"nobody", "S1", "na", month(15), "3"},              // one that the catalog does not know
 	{acme, "S1", "na", month(31).AddDate(0, 0, 1), "8"}, // April
 	{acme, "S1", "na", start.Add(-time.Hour), "16"},     // today
 	{acme, "S1", "na", start.Add(20 * time.Hour), "32"}, // tomorrow
@@ -273,7 +273,7 @@ func TestKeysSeeOnlyTheirOwn(t *testing.T) {
 	other := w.Admin
 	other.Organization = "other"
 	w.define(other)
-	w.ApplyAs(other, catalogues["other"], metering.ApplyOptions{})
+	w.ApplyAs(other, catalogs["other"], metering.ApplyOptions{})
 	v2Paths := func(customer string) []string {
 		return []string{v2(customer, "service-usage-types"), v2(customer, "service-usage-metrics?") + na + march, v2(customer, "service-usage-metrics")}
 	}
@@ -373,7 +373,7 @@ func TestServicesThatMove(t *testing.T) {
 		edge{acme, "S2", "na", month(20), "1"}, edge{acme, "S2", "na", month(25), "1"},
 		edge{zeta, "S2", "na", month(1), "1"}, edge{zeta, "S2", "na", month(25), "1"})
 	w.Apply("customers: [{id: "+acme+", name: Acme, services: [{id: S1, name: store}]}]", metering.ApplyOptions{Effective: month(10)})
-	w.Apply(strings.ReplaceAll(catalogues["default"], "{id: S2, name: =blog}, ", ""), metering.ApplyOptions{Prune: true, Effective: month(22)})
+	w.Apply(strings.ReplaceAll(catalogs["default"], "{id: S2, name: =blog}, ", ""), metering.ApplyOptions{Prune: true, Effective: month(22)})
 	w.Apply("customers: [{id: '"+zeta+"', name: Zeta, services: [{id: S2, name: blog}]}]", metering.ApplyOptions{Effective: month(23)})
 	for customer, want := range map[string]string{acme: "S1=3, S2=1", url.PathEscape(zeta): "S2=2"} {
 		if got := w.get(w.key, v2(customer, "service-usage-metrics?")+na+march).usage(t).rows(); got != want {

@@ -12,7 +12,7 @@ import (
 func TestLateUsageOfAServiceHeldInPart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.Apply(strings.Replace(catalogues["default"], "{id: S3, name: idle}, ", "", 1), metering.ApplyOptions{Prune: true, Effective: month(4)})
+	w.Apply(strings.Replace(catalogs["default"], "{id: S3, name: idle}, ", "", 1), metering.ApplyOptions{Prune: true, Effective: month(4)})
 	ask := func(month string) string {
 		return w.get(w.bound, v2(acme, "service-usage-metrics?product_id=cdn_usage&usage_type_name=Total+GB&time_granularity=month&start_month="+month+"&end_month="+month)).usage(t).rows()
 	}

@@ -23,8 +23,8 @@ const (
 	na    = "product_id=cdn_usage&usage_type_name=North+America+Requests"
 )
 
-// catalogues are those of the organizations "default" and "other".
-var catalogues = map[string]string{
+// catalogs are those of the organizations "default" and "other".
+var catalogs = map[string]string{
 	"default": `
 products:
   - id: cdn_usage
@@ -61,12 +61,12 @@ func newWorld(t testing.TB) *world {
 	}})}
 	w.key = w.Token
 	w.define(w.Admin)
-	w.Apply(catalogues["default"], metering.ApplyOptions{})
+	w.Apply(catalogs["default"], metering.ApplyOptions{})
 	w.bound = w.NewKey(access.RoleRead, acme)
 	return w
 }
 
-// define creates the meters that the catalogues use.
+// define creates the meters that the catalogs use.
 func (w *world) define(p metering.Principal) {
 	w.Helper()
 	byService := []string{"customer", "product", "service", "region"}

@@ -72,7 +72,7 @@ func TestClientMeters(t *testing.T) {
 	}
 }
 
-// TestClientCatalog calls what is about the catalogue in the Go client.
+// TestClientCatalog calls what is about the catalog in the Go client.
 func TestClientCatalog(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

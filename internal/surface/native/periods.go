@@ -55,7 +55,7 @@ func keptOf(p catalog.Period) (periodBody, error) {
 	n, ok, err := metering.KeptFigures(p)
 	if ok {
 		if body.Kept = &n; n == 0 {
-			body.Warning = "nothing is kept: no usage type of the catalogue's products has usage of this customer in " + p.Month
+			body.Warning = "nothing is kept: no usage type of the catalog's products has usage of this customer in " + p.Month
 		}
 	}
 	return body, err

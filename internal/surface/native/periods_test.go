@@ -40,7 +40,7 @@ func TestPeriods(t *testing.T) {
 	w.want(w.call("POST", path, `{"customer":"acme","month":"2026-07"}`, bound...), http.StatusForbidden)
 }
 
-// callPeriods makes the calls of periods, after acme came into the catalogue.
+// callPeriods makes the calls of periods, after acme came into the catalog.
 func callPeriods(call func(method, route, path, body string, header ...string)) {
 	const path = "/api/v1/periods"
 	call("POST", path, path, `{"customer":"acme","month":"2026-09"}`)

@@ -8,7 +8,7 @@ import (
 	"odometer/internal/metering"
 )
 
-// sold is a catalogue with two products, two customers, and contracts of which
+// sold is a catalog with two products, two customers, and contracts of which
 // one ends at noon of the day of the events, when the next begins.
 const sold = `
 meters:
@@ -31,7 +31,7 @@ customers:
 - {id: beta, contracts: [{id: K-9, customers: [acme], terms: [{products: [waf], regions: GLOBAL}]}]}
 `
 
-// soldWorld has that catalogue and events at every hour from 0 to 23 in the
+// soldWorld has that catalog and events at every hour from 0 to 23 in the
 // past, which name what the hour says.
 func soldWorld(t *testing.T) *world {
 	w := newWorld(t)
@@ -45,7 +45,7 @@ func soldWorld(t *testing.T) *world {
 		{"09:00", "acme", `"product":"cdn","contract":"K-2","region":"eu","bytes":4`},                      //
 		{"11:00", "acme", `"product":"waf","bytes":8`},                                                     // another product, of beta's contract
 		{"11:30", "beta", `"product":"cdn","contract":"K-1","region":"eu","bytes":16`},                     // not beta's contract
-		{"01:00", "stranger", `"product":"cdn","contract":"K-1","region":"eu","bytes":32`},                 // no customer of the catalogue
+		{"01:00", "stranger", `"product":"cdn","contract":"K-1","region":"eu","bytes":32`},                 // no customer of the catalog
 		{"02:00", "acme", `"service":"shop","region":"eu","bytes":64`},                                     // of any product
 		{"03:00", "acme", `"product":"cdn","service":"shop","region":"eu","bytes":"1000000000.000000000"`}, //
 	} {

@@ -225,7 +225,7 @@ entitlements:
 `
 
 // TestWhatIsNotOnesOwnIsUnknown: products, usage types and meters that the
-// catalogue names for other customers only answer a bound key as those that do
+// catalog names for other customers only answer a bound key as those that do
 // not exist, and no answer to it names who did something.
 func TestWhatIsNotOnesOwnIsUnknown(t *testing.T) {
 	t.Parallel()

@@ -41,7 +41,7 @@ func TestBodiesAreReadStrictly(t *testing.T) {
 			``:                                                                                                   "empty",
 		} {
 			if body == "" && c.path == "/api/v1/catalog" {
-				continue // a catalogue that says nothing
+				continue // a catalog that says nothing
 			}
 			if c.path == "/api/v1/catalog" && want == "more text after the value" {
 				want = "more than one document" // YAML has several in one text

@@ -15,7 +15,7 @@ var unattributedOperations = []operation{
 // maxUnattributed is how many rows an answer has; the rest is counted.
 const maxUnattributed = 10_000
 
-// unattributedRow is usage that leads to nothing in the catalogue.
+// unattributedRow is usage that leads to nothing in the catalog.
 type unattributedRow struct {
 	Reason   string        `json:"reason"`
 	Customer string        `json:"customer"`

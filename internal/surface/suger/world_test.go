@@ -20,7 +20,7 @@ import (
 // start is when these tests begin; their clock stands still until a test moves it.
 var start = time.Date(2026, 11, 22, 12, 30, 0, 0, time.UTC)
 
-// document is the catalogue of the organization "default". Its customers are
+// document is the catalog of the organization "default". Its customers are
 // named by an attribute that no reported usage has.
 const document = `
 organization: {customer_attribute: account}
@@ -59,7 +59,7 @@ func newWorld(t testing.TB) *world {
 	return newWorldOn(t, filepath.Join(t.TempDir(), "catalog.db"))
 }
 
-// newWorldOn is newWorld with its catalogue at a place.
+// newWorldOn is newWorld with its catalog at a place.
 func newWorldOn(t testing.TB, dsn string) *world {
 	t.Helper()
 	w := &world{dsn: dsn, World: surfacetest.New(t, surfacetest.Options{Start: start, DSN: dsn, Mount: func(w *surfacetest.World) []*httpserver.Surface {

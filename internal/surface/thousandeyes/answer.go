@@ -41,7 +41,7 @@ type Span struct {
 	AccountGroup string
 }
 
-// AgentKind is the kind of an agent, by the catalogue's word.
+// AgentKind is the kind of an agent, by the catalog's word.
 type AgentKind string
 
 // The kinds of agents.

@@ -10,7 +10,7 @@ import (
 )
 
 // Use is what one agent used for one test, as the meter groups it: the texts
-// of the events, whatever the catalogue knows of them.
+// of the events, whatever the catalog knows of them.
 type Use struct {
 	AccountGroup, Test, Agent string
 	Units                     meter.Decimal

@@ -57,7 +57,7 @@ func TestUnknownIDs(t *testing.T) {
 	t.Parallel()
 	o := Owners{Tests: map[string]string{"901": "1234"}, Agents: map[string]string{"11": "1234"}, Groups: map[string]bool{"1234": true, "5678": true}}
 	uses := []Use{
-		{"5678", "901", "11", decimal(t, "1")}, // the catalogue's owners win over the event's group
+		{"5678", "901", "11", decimal(t, "1")}, // the catalog's owners win over the event's group
 		{"5678", "950", "51", decimal(t, "2")}, // unknown: the event's group
 		{"9999", "950", "51", decimal(t, "4")}, // another customer's group: none
 		{"", "", "", decimal(t, "8")},

@@ -202,7 +202,7 @@ func TestIsolation(t *testing.T) {
 	w.Check(err)
 	foreign := w.CreateKey(access.NewKey{Organization: "other", Role: access.RoleRead})
 	old := w.NewKey(access.RoleRead, "old")
-	gone := w.NewKey(access.RoleRead, "not in the catalogue")
+	gone := w.NewKey(access.RoleRead, "not in the catalog")
 	for _, path := range []string{"/v7/usage", "/v7/usage/units/tests"} {
 		unknown := w.want("unknown aid", w.get(w.key, path+"?aid=4242"), 403).Body
 		for name, r := range map[string]reply{
@@ -275,19 +275,19 @@ func TestAgentsAreCountedFromEffective(t *testing.T) {
 
 func mustView(t *testing.T, w *world) *catalog.View {
 	t.Helper()
-	v, err := w.Service.Catalogue(context.Background(), w.Admin)
+	v, err := w.Service.Catalog(context.Background(), w.Admin)
 	w.Check(err)
 	return v
 }
 
-func TestWordsAreTheCatalogues(t *testing.T) {
+func TestWordsAreTheCatalogs(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][2]string{
 		{pricingLegacy, catalog.PricingLegacy}, {ratePerTimeout, catalog.RatePerTimeout}, {string(Enterprise), catalog.AgentEnterprise},
 		{string(Endpoint), catalog.AgentEndpoint}, {string(EndpointEssentials), catalog.AgentEndpointEssentials}, {string(EndpointEmbedded), catalog.AgentEndpointEmbedded},
 	} {
 		if c[0] != c[1] {
-			t.Errorf("%q, but the catalogue says %q", c[0], c[1])
+			t.Errorf("%q, but the catalog says %q", c[0], c[1])
 		}
 	}
 }

@@ -154,7 +154,7 @@ var errLimited = meter.Errorf(meter.KindOverloaded, "too many requests in this m
 func (a *api) subject(x *httpserver.Exchange, aid string, now time.Time) (*subject, error) {
 	s := &subject{service: a.Service, principal: x.Principal, id: x.Principal.Customer}
 	var err error
-	if s.view, err = a.Service.Catalogue(x.Request.Context(), x.Principal); err != nil {
+	if s.view, err = a.Service.Catalog(x.Request.Context(), x.Principal); err != nil {
 		return nil, err
 	}
 	if aid == "" && s.id == "" {

@@ -13,7 +13,7 @@ import (
 	"odometer/internal/surface/surfacetest"
 )
 
-// document is the catalogue of these tests: the shop of the worked examples,
+// document is the catalog of these tests: the shop of the worked examples,
 // a customer that is billed by number, and one with an account group for the
 // organization other.
 const document = `

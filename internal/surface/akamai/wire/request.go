@@ -1,5 +1,5 @@
 // Package wire is the text of Akamai's Billing API v1: what its requests say
-// and how its answers are written. It knows no catalogue and no usage.
+// and how its answers are written. It knows no catalog and no usage.
 //
 //	path, query ─► Range ─► ... ─► Summary, Daily, Products, Problem ─► JSON
 package wire

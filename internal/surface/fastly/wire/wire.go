@@ -1,6 +1,6 @@
 // Package wire is the form of Fastly's billing usage metrics API: it reads
 // requests of the v2 operations and of their v3 siblings, signs cursors, and
-// encodes answers, CSV and errors. It knows no catalogue and no usage.
+// encodes answers, CSV and errors. It knows no catalog and no usage.
 //
 //	GET /billing/v2/account_customers/{customer_id}/service-usage-metrics   ParseMetricsV2    ServiceUsage, CSV
 //	GET /billing/v2/account_customers/{customer_id}/service-usage-types     (no parameters)   UsageTypes

@@ -1,6 +1,6 @@
 // Package wire is the ThousandEyes usage API v7 as bytes: how requests are
 // read, how answers, links, cursors and errors are written, and how requests
-// are counted against the rate limit. It knows no catalogue and no ledger.
+// are counted against the rate limit. It knows no catalog and no ledger.
 //
 //	query string ─► UsageRequest | UnitsRequest (range and now frozen by the cursor)
 //	rows         ─► UsageAnswer  | Page (HAL links)

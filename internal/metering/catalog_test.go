@@ -8,7 +8,7 @@ import (
 	"odometer/internal/meter"
 )
 
-func TestCatalogue(t *testing.T) {
+func TestCatalog(t *testing.T) {
 	t.Parallel()
 	stores := openStores(t)
 	service := stores.service(t, Limits{})
@@ -19,7 +19,7 @@ func TestCatalogue(t *testing.T) {
 	if _, err := stores.catalog.Apply(t.Context(), "default", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	view, err := service.Catalogue(t.Context(), Principal{Organization: "default", Role: access.RoleRead})
+	view, err := service.Catalog(t.Context(), Principal{Organization: "default", Role: access.RoleRead})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestCatalogue(t *testing.T) {
 		"a key that may not read": {Principal{Organization: "default", Role: access.RoleIngest}, meter.KindForbidden},
 		"no such organization":    {Principal{Organization: "stranger", Role: access.RoleRead}, meter.KindNotFound},
 	} {
-		if _, err := service.Catalogue(t.Context(), c.p); err == nil || meter.KindOf(err) != c.want {
+		if _, err := service.Catalog(t.Context(), c.p); err == nil || meter.KindOf(err) != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -10,13 +10,13 @@ import (
 	"odometer/internal/surface/thousandeyes/wire"
 )
 
-// The catalogue's words that mean something here.
+// The catalog's words that mean something here.
 const (
 	pricingLegacy  = "legacy"    // of a customer: agents are billed by number
 	ratePerTimeout = "timeout_s" // of a rate: for each second of the timeout
 )
 
-// customerOf returns a customer as the catalogue has it at the time now, with
+// customerOf returns a customer as the catalog has it at the time now, with
 // the tests and agents that were removed before: units of them keep their
 // names and account groups.
 func customerOf(v *catalog.View, id string, now time.Time) (*Customer, bool) {

@@ -7,9 +7,9 @@ import (
 	"odometer/internal/catalog"
 )
 
-// Catalogue returns the nouns of the principal's organization as they are now.
+// Catalog returns the nouns of the principal's organization as they are now.
 // A bound key gets all of them: who asks must look at Principal.Customer.
-func (s *Service) Catalogue(ctx context.Context, p Principal) (*catalog.View, error) {
+func (s *Service) Catalog(ctx context.Context, p Principal) (*catalog.View, error) {
 	if err := p.may(access.ActionRead); err != nil {
 		return nil, err
 	}
