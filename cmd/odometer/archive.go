@@ -109,6 +109,14 @@ func packFile(archive *tar.Writer, path, name string, at time.Time) (backupFile,
 // readBackup hands each file of a tar stream to keep and checks it against
 // the manifest at the end. Nothing is complete before it returns nil.
 func readBackup(stream io.Reader, keep func(name string, size int64, content io.Reader) error) (backupManifest, error) {
+	m, err := readArchive(stream, keep)
+	if errors.Is(err, io.ErrUnexpectedEOF) { // wherever it ends, it is a backup that is damaged
+		return m, exitWith(exitDisagrees, errors.New("the backup is cut short: it ends within a file"))
+	}
+	return m, err
+}
+
+func readArchive(stream io.Reader, keep func(name string, size int64, content io.Reader) error) (backupManifest, error) {
 	var m backupManifest
 	found := map[string]backupFile{}
 	archive, names := tar.NewReader(stream), 0

@@ -194,12 +194,12 @@ func TestBackupRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, cut := range map[string]int{"half": len(text) / 2, "empty": 0, "without its end": len(text) - 4096} {
+	for name, cut := range map[string]int{"half": len(text) / 2, "empty": 0, "within a header": 100, "at a block": len(text) / 1024 * 512, "without its end": len(text) - 4096} {
 		short := path("short.tar")
 		if err := os.WriteFile(short, text[:cut], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if code, _, errs := command(t, nil, "restore", short, "--data", path("r4")); code != exitFailed && code != exitDisagrees {
+		if code, _, errs := command(t, nil, "restore", short, "--data", path("r4")); code != exitDisagrees || !strings.Contains(errs, "cut short") {
 			t.Errorf("%s: exit code %d: %s", name, code, errs)
 		}
 		if _, err := os.Stat(path("r4")); err == nil {

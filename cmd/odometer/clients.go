@@ -20,7 +20,7 @@ func newClient(s ClientSettings, organization string) (*client.Client, error) {
 	}
 	c, err := client.New(client.Options{URL: s.URL, Key: s.Key, Organization: organization, Retry: client.Retry{OnlyReached: true}})
 	if err != nil {
-		return nil, fmt.Errorf("talk to %s: %w", s.URL, err)
+		return nil, usageErrorf("talk to %s: %w", s.URL, err)
 	}
 	return c, nil
 }

@@ -159,3 +159,23 @@ func TestZeroSettings(t *testing.T) {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }
+
+// TestWrongAddresses: an address that cannot be one is a wrong setting, not a failure.
+func TestWrongAddresses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		text string
+	}{
+		{[]string{"serve", "--data", ""}, "data: is empty"},
+		{[]string{"serve", "--data", t.TempDir(), "--listen", "bad"}, `listen "bad": want HOST:PORT`},
+		{[]string{"serve", "--data", t.TempDir(), "--listen", ""}, `listen "": want HOST:PORT`},
+		{[]string{"serve", "--data", t.TempDir(), "--listen", "127.0.0.1:65536"}, `no port "65536"`},
+		{[]string{"key", "list", "--key", "k", "--url", "ftp://x"}, "want http://HOST"},
+		{[]string{"ingest", "--key", "k", "--url", "ftp://x", "--state", t.TempDir(), "a.log"}, "want http://HOST"},
+	} {
+		if code, _, stderr := command(t, nil, c.args...); code != exitUsage || !strings.Contains(stderr, c.text) {
+			t.Errorf("%q: exit %d: %s", c.args, code, stderr)
+		}
+	}
+}

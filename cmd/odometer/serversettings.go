@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/url"
 	"reflect"
 	"strings"
@@ -175,6 +176,14 @@ func settingOf(f reflect.StructField) string {
 
 // Validate implements kong.Validatable for what no single flag shows.
 func (s *ServerSettings) Validate() error {
+	if s.Data == "" {
+		return fmt.Errorf("data: is empty; name a directory")
+	}
+	if _, port, err := net.SplitHostPort(s.Listen); err != nil {
+		return fmt.Errorf("listen %q: want HOST:PORT, such as 127.0.0.1:8080", s.Listen)
+	} else if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("listen %q: there is no port %q", s.Listen, port)
+	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return fmt.Errorf("tls-cert and tls-key go together")
 	}

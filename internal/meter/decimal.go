@@ -242,10 +242,11 @@ func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(`"` + d.String() 
 
 // UnmarshalJSON reads a JSON number or a JSON string that holds one.
 func (d *Decimal) UnmarshalJSON(b []byte) error {
+	b = bytes.TrimSpace(b)
 	if n := len(b); n >= 2 && b[0] == '"' && b[n-1] == '"' {
-		b = b[1 : n-1]
+		b = b[1 : n-1] // blanks in it are part of a text that is no number
 	}
-	return d.UnmarshalText(bytes.TrimSpace(b))
+	return d.UnmarshalText(b)
 }
 
 // MarshalText renders what String returns.

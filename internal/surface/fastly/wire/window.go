@@ -108,6 +108,9 @@ func (p parameters) ends(start, end, form, shape string, first, last time.Time) 
 	if from, err = p.date(start, form, shape, first); err != nil {
 		return from, to, err
 	}
+	if from.After(to) && ends {
+		return from, to, meter.Errorf(meter.KindInvalid, "%s must not be after %s", start, end)
+	}
 	if from.After(to) {
 		return from, to, meter.Errorf(meter.KindInvalid, "%s must not be after %s (by default %s)", start, end, last.Format(form))
 	}
