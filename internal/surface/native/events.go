@@ -91,6 +91,9 @@ func (a api) events(x *httpserver.Exchange, q query) error {
 	if err != nil {
 		return err
 	}
+	if err := q.given("type", "source"); err != nil { // an empty subject is that of events without one
+		return err
+	}
 	eq := meter.EventsQuery{From: from, To: to, Type: q.text("type"), Subject: q.optional("subject"), Source: q.text("source"), Cursor: q.text("cursor")}
 	if name := q.optional("verdict"); name != nil {
 		v, err := meter.ParseVerdict(*name)

@@ -186,3 +186,14 @@ func TestProgress(t *testing.T) {
 		}
 	}
 }
+
+// TestEventsOfNothing: an empty source or type restricts nothing, so it is refused; an empty subject is one.
+func TestEventsOfNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for query, status := range map[string]int{"source=": 400, "type=": 400, "verdict=": 400, "subject=": 200, "": 200} {
+		if a := w.call("GET", "/api/v1/events?"+query, ""); a.Status != status {
+			t.Errorf("%q: %d, want %d: %s", query, a.Status, status, a.Body)
+		}
+	}
+}
