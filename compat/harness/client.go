@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// client is a program in testdata that makes calls with a vendor's client. It
+// Client is a program in testdata that makes calls with a vendor's client. It
 // reads {"host", "token", ..., "calls": [...]} and prints one result a call.
 type Client struct {
 	Name    string

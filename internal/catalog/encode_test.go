@@ -94,8 +94,6 @@ func TestExportIsRead(t *testing.T) {
 		}
 		checkExport(t, b.String())
 	}
-	if t.Failed() {
-	}
 }
 
 func FuzzExport(f *testing.F) {

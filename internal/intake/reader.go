@@ -16,7 +16,7 @@ type Item struct {
 	Partial bool   // a last record without its newline, taken because of Final
 }
 
-// reader reads the events of one stream.
+// Reader reads the events of one stream.
 type Reader struct {
 	records *records
 	decoder Decoder

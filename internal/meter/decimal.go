@@ -151,7 +151,7 @@ func (d Decimal) Add(o Decimal) Decimal {
 	return newDecimal(new(big.Int).Add(d.at(scale), o.at(scale)), scale)
 }
 
-// sub returns d - o, exactly.
+// Sub returns d - o, exactly.
 func (d Decimal) Sub(o Decimal) Decimal {
 	scale := max(d.scale, o.scale)
 	return newDecimal(new(big.Int).Sub(d.at(scale), o.at(scale)), scale)
@@ -208,7 +208,7 @@ func (d Decimal) IsZero() bool { return d.coef == nil }
 // Fraction returns d as num / den, den being a power of ten. Neither may be changed.
 func (d Decimal) Fraction() (num, den *big.Int) { return d.int(), powerOfTen(d.scale) }
 
-// int64 returns d as an integer; exact is false if it is not one or does not fit.
+// Int64 returns d as an integer; exact is false if it is not one or does not fit.
 func (d Decimal) Int64() (v int64, exact bool) {
 	if d.scale != 0 || !d.int().IsInt64() {
 		return 0, false

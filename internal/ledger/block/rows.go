@@ -61,7 +61,7 @@ func (d *Dict) At(row int) (text []byte, ok bool) {
 	return d.Values.At(int(c)), true
 }
 
-// column holds the values of one attribute path. It has one entry per row
+// Column holds the values of one attribute path. It has one entry per row
 // that has the attribute, in order of rows; rows without it have no entry.
 type Column struct {
 	// Path is the attribute's keys joined with meter.PathSeparator.

@@ -161,7 +161,7 @@ func (t *Table) seriesCount(version uint32) int {
 	return 0
 }
 
-// bytes returns how much memory the content takes, indexes included.
+// Bytes returns how much memory the content takes, indexes included.
 func (t *Table) Bytes() int64 {
 	return int64(t.used)*(cellSize+indexCost) + int64(len(t.series))*(seriesSize+indexCost+firstsCost) + int64(len(t.arena))*8 +
 		int64(len(t.dirty))*dirtyCost + t.sideSize
