@@ -85,6 +85,8 @@ func TestApplyPrintsTheDifference(t *testing.T) {
 		args []string
 		want string
 	}{
+		"pruned by none":  {[]string{"apply", "--prune", "-f", textFile(t, "")}, "a document without entries is not applied with prune"},
+		"a dry run of it": {[]string{"apply", "--prune", "--dry-run", "-f", textFile(t, "{}"), "-f", textFile(t, "organization: {name: S}")}, "a document without entries is not applied with prune"},
 		"no file":         {[]string{"apply"}, "--file"},
 		"a missing file":  {[]string{"apply", "-f", "none.yaml"}, "none.yaml"},
 		"wrong fields":    {[]string{"apply", "-f", textFile(t, "customers:\n- id: a\n  nam: x\n  cycle_day: 40\n")}, "line 3: customers[0].nam: there is no such field"},

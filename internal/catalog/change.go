@@ -73,13 +73,24 @@ func (have *State) Export() *Document {
 }
 
 // Applied returns all nouns that there are when doc, which is valid by itself,
-// is applied: with pruning those of doc, else those of doc over what there is.
+// is applied: with pruning those of doc, which must have entries, else those of doc over
+// what there is.
 func (have *State) Applied(doc *Document, prune bool) (*Document, error) {
 	if prune {
+		if doc.empty() { // an empty file is more likely a mistake than the wish to have nothing
+			return nil, meter.Errorf(meter.KindInvalid, "a document without entries is not applied with prune: "+
+				"it would remove all products, customers and entitlements; nothing was changed")
+		}
 		return doc, have.checkReferences(doc, doc, planMeters(have, doc, true).Remove).errIn(doc)
 	}
 	merged := merge(have.doc, doc)
 	return merged, have.checkReferences(doc, merged, nil).errIn(doc)
+}
+
+// empty says whether the document has no entries: no meter and no noun.
+func (doc *Document) empty() bool {
+	units := doc.Units != nil && (doc.Units.Cloud != nil || doc.Units.Enterprise != nil || len(doc.Units.Rates) > 0)
+	return !units && len(doc.Meters) == 0 && len(doc.Products) == 0 && len(doc.Customers) == 0 && len(doc.Entitlements) == 0
 }
 
 // Edited returns all nouns after a function has edited those that there are.

@@ -101,6 +101,7 @@ func TestApplyAllOrNothing(t *testing.T) {
 	for i := range 2000 {
 		fmt.Fprintf(&many, "- {key: m%d, event_type: e, aggregation: COUNT}\n", i)
 	}
+	const emptyPruned = "a document without entries is not applied with prune"
 	const fresh = "meters: [{key: fresh, event_type: e, aggregation: COUNT}]\norganization: {customer_attribute: other}\n"
 	for name, c := range map[string]struct {
 		text string
@@ -121,6 +122,10 @@ func TestApplyAllOrNothing(t *testing.T) {
 		"more problems than are told":    {"customers: [" + strings.Repeat("{name: x},", catalog.MaxProblems+1) + "]", ApplyOptions{}, "and 1 more"},
 		"no YAML":                        {"a: [", ApplyOptions{}, "line 1"},
 		"an anchor":                      {"customers: [&a {id: beta}]", ApplyOptions{}, "anchors"},
+		"no text, with prune":            {"", ApplyOptions{Prune: true}, emptyPruned},
+		"no member, with prune":          {"{}", ApplyOptions{Prune: true}, emptyPruned},
+		"empty lists, with prune":        {"meters: []\nproducts: []\ncustomers: []\nentitlements: []\nunits: {}\n", ApplyOptions{Prune: true}, emptyPruned},
+		"no entries, with prune":         {"organization: {name: Other, customer_attribute: other, assign_time: false}", ApplyOptions{Prune: true}, emptyPruned},
 		"a customer billed under nobody": {"customers: [{id: beta, cp_codes: [{id: 1, contract: K}]}]", ApplyOptions{}, `customer beta has no contract "K"`},
 	} {
 		for _, dry := range []bool{true, false} {
@@ -128,6 +133,9 @@ func TestApplyAllOrNothing(t *testing.T) {
 			_, err := service.Apply(t.Context(), admin, []byte(c.text), c.o)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %v, want %s", name, err, c.want)
+			}
+			if c.want == emptyPruned && meter.KindOf(err) != meter.KindInvalid {
+				t.Errorf("%s: %v is of kind %v", name, err, meter.KindOf(err))
 			}
 			if after := s.state(t, service); after != before {
 				t.Fatalf("%s: %s\nbecame\n%s", name, before, after)

@@ -22,4 +22,8 @@ func TestApply(t *testing.T) {
 	w.want(w.call("POST", path, smallCatalog), 200, `{"dry_run":false,"organization":null,"meters":{"create":[],"update":[],"remove":[]},"changes":[]}`)
 	text := w.want(w.call("GET", path, "", "Accept", "application/yaml"), 200, "services:\n").Body
 	w.want(w.call("POST", path+"?prune=true", text, yamlBody...), 200, `"changes":[]}`)
+	for _, empty := range []string{``, `{}`, `{"organization":{"name":"x"}}`, `{"customers":[]}`} {
+		w.want(w.call("POST", path+"?prune=true", empty, yamlBody...), 400, "a document without entries is not applied with prune")
+		w.want(w.call("POST", path+"?prune=true&dry_run=true", empty, yamlBody...), 400, "a document without entries is not applied with prune")
+	}
 }
