@@ -70,6 +70,9 @@ func (c *backupCmd) open(ctx context.Context, env *Env) (io.ReadCloser, error) {
 	if c.Data == "" {
 		return c.request(ctx)
 	}
+	if c.To != "-" && isWithin(c.To, c.Data) { // it would be part of the directory, and lost with it
+		return nil, usageErrorf("%s is inside the data directory %s: name a place outside of it", c.To, c.Data)
+	}
 	data, err := openAtRest(ctx, env, c.Data, c.CatalogSettings)
 	if err != nil {
 		return nil, err
@@ -77,6 +80,32 @@ func (c *backupCmd) open(ctx context.Context, env *Env) (io.ReadCloser, error) {
 	return streamFrom(func(w io.Writer) error {
 		return errors.Join(sendBackup(ctx, env.Clock(), data.stores, c.Data, w), data.close())
 	}), nil
+}
+
+// isWithin says whether a path, which need not exist, is a directory or leads
+// into it, symbolic links followed.
+func isWithin(path, dir string) bool {
+	root, err := os.Stat(dir)
+	if err != nil {
+		return false // whoever opens the directory says why
+	}
+	at, err := filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	for {
+		if target, err := filepath.EvalSymlinks(at); err == nil {
+			at = target // all above it is real too
+		}
+		if info, err := os.Stat(at); err == nil && os.SameFile(info, root) {
+			return true
+		}
+		above := filepath.Dir(at)
+		if above == at {
+			return false
+		}
+		at = above
+	}
 }
 
 // producedStream is what a goroutine writes; Close waits for it to end.

@@ -225,6 +225,16 @@ func refusesTargets(t *testing.T, s *testServer, path func(string) string) {
 	if code, _, _ := command(t, nil, "backup", "--data", s.data, path("good.tar")); code != exitFailed {
 		t.Errorf("backup onto a file that exists: exit code %d", code)
 	}
+	if err := os.Symlink(s.data, path("link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, within := range []string{s.data, filepath.Join(s.data, "b"), filepath.Join(s.data, "b.tar"), filepath.Join(s.data, ledgerFolder, "x", "b"),
+		filepath.Join(path("link"), "b.tar"), filepath.Join(path("link"), ledgerFolder, "..", "b")} {
+		if code, _, errs := command(t, nil, "backup", "--data", s.data, within); code != exitUsage || !strings.Contains(errs, "is inside the data directory") {
+			t.Errorf("backup to %s: exit code %d: %s", within, code, errs)
+		}
+	}
+	must(t, nil, "backup", "--data", path("link"), s.data+"-beside")
 	must(t, nil, "restore", path("good"), "--data", path("still-good"))
 }
 
