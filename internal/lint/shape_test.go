@@ -9,7 +9,7 @@ import (
 
 // What is too large.
 const (
-	maxFileLines        = 800
+	maxFileLines        = 500
 	maxFunctionLines    = 80
 	maxInterfaceMethods = 8
 )
