@@ -47,7 +47,8 @@ func TestThousandEyesSettings(t *testing.T) {
 		"https://meter.example": "https://meter.example", "http://h:8080/odometer/": "http://h:8080/odometer",
 		"meter.example": "!", "ftp://h": "!", "https://": "!", "https://h?x=1": "!", "https://h#x": "!", "https://%zz": "!",
 	} {
-		s := ServerSettings{PublicURL: given}
+		s := settings
+		s.PublicURL = given
 		err := s.Validate()
 		if (err != nil) != (want == "!") || err == nil && s.publicBase() != want {
 			t.Errorf("%q: %q %v, want %q", given, s.publicBase(), err, want)
