@@ -254,14 +254,14 @@ func (doc *Document) named(path string) string {
 // places names the nouns that problems are in, and where in them.
 func (p problems) places(doc *Document) string {
 	var names []string
-	for _, one := range p.told {
+	for _, one := range p.named {
 		name, field, _ := strings.Cut(doc.named(one.path), ": ")
 		if field != "" {
 			name += " (" + field + ")"
 		}
 		names = append(names, name)
 	}
-	if more := p.count - len(p.told); more > 0 {
+	if more := p.count - len(p.named); more > 0 {
 		names = append(names, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(names, ", ")

@@ -18,20 +18,20 @@ type problem struct {
 
 // problems are what is wrong with a document: the first ones, and how many there are.
 type problems struct {
-	told  []problem
+	named []problem
 	count int
 }
 
 func (p *problems) add(path, format string, args ...any) {
 	if p.count++; p.count <= MaxProblems {
-		p.told = append(p.told, problem{path: path, text: fmt.Sprintf(format, args...)})
+		p.named = append(p.named, problem{path: path, text: fmt.Sprintf(format, args...)})
 	}
 }
 
 // addTwice says that a path has what another has already.
 func (p *problems) addTwice(path string, what any, first itemPlace) {
 	if p.count++; p.count <= MaxProblems {
-		p.told = append(p.told, problem{path: path, text: meter.Clip(fmt.Sprint(what)) + " is also that of ", first: first.String()})
+		p.named = append(p.named, problem{path: path, text: meter.Clip(fmt.Sprint(what)) + " is also that of ", first: first.String()})
 	}
 }
 
@@ -45,16 +45,16 @@ func (p problems) with(checked problems) problems {
 	if p.count > MaxProblems {
 		return p
 	}
-	unread := p.told
-	for _, one := range checked.told {
+	unread := p.named
+	for _, one := range checked.named {
 		if slices.ContainsFunc(unread, one.followsFrom) {
 			continue
 		}
 		if p.count++; p.count <= MaxProblems {
-			p.told = append(slices.Clip(p.told), one)
+			p.named = append(slices.Clip(p.named), one)
 		}
 	}
-	p.count += checked.count - len(checked.told)
+	p.count += checked.count - len(checked.named)
 	return p
 }
 
@@ -74,7 +74,7 @@ func pathAround(path string) string { return path[:max(0, strings.LastIndexByte(
 
 // sort puts the problems in the order of their lines.
 func (p problems) sort(lines *lineTree) {
-	slices.SortStableFunc(p.told, func(a, b problem) int { return cmp.Compare(lines.of(a.path), lines.of(b.path)) })
+	slices.SortStableFunc(p.named, func(a, b problem) int { return cmp.Compare(lines.of(a.path), lines.of(b.path)) })
 }
 
 // What is wrong with a name that no field has, and with a field that is not there.
@@ -85,7 +85,7 @@ const (
 
 // problemAt is one problem.
 func problemAt(path, text string) problems {
-	return problems{told: []problem{{path: path, text: text}}, count: 1}
+	return problems{named: []problem{{path: path, text: text}}, count: 1}
 }
 
 // err makes an error of the problems of a text, nil if there are none.
@@ -112,7 +112,7 @@ func (p problems) render(at, other func(path string) string) error {
 		return nil
 	}
 	var b strings.Builder
-	for i, one := range p.told {
+	for i, one := range p.named {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
@@ -124,7 +124,7 @@ func (p problems) render(at, other func(path string) string) error {
 			b.WriteString(other(one.first))
 		}
 	}
-	if more := p.count - len(p.told); more > 0 {
+	if more := p.count - len(p.named); more > 0 {
 		fmt.Fprintf(&b, "\nand %d more", more)
 	}
 	return meter.Errorf(meter.KindInvalid, "%s", b.String())

@@ -239,8 +239,8 @@ func (l *Ledger) replay(ctx context.Context, rec state.CheckpointRecord, sum [16
 	return ctx.Err()
 }
 
-// replayTold is how often the log says how far the replay is.
-const replayTold = 2 * time.Second
+// replayLogged is how often the log says how far the replay is.
+const replayLogged = 2 * time.Second
 
 // replayTeller says at the start how much is to be folded, and now and then how far that is.
 func (l *Ledger) replayTeller(from, to uint64) func(seq uint64) {
@@ -248,15 +248,15 @@ func (l *Ledger) replayTeller(from, to uint64) func(seq uint64) {
 		return func(uint64) {}
 	}
 	start := l.now()
-	told := start
+	logged := start
 	l.logger.Info("folding the log's tail", "from_block", from+1, "to_block", to)
 	return func(seq uint64) {
 		now := l.now()
 		switch {
 		case seq == to:
 			l.logger.Info("folded the log's tail", "blocks", to-from, "took", now.Sub(start).Round(time.Millisecond).String())
-		case now.Sub(told) >= replayTold:
-			told = now
+		case now.Sub(logged) >= replayLogged:
+			logged = now
 			l.logger.Info("folding the log's tail", "block", seq, "to_block", to, "percent", 100*(seq-from)/(to-from))
 		}
 	}

@@ -237,9 +237,9 @@ func inPart(err error) error {
 	if !errors.As(err, &known) {
 		known = meter.WrapError(meter.KindInternal, err, "a store failed")
 	}
-	told := *known
-	told.Message = "the document was applied in part, apply it again: " + known.Message
-	return &told
+	partial := *known
+	partial.Message = "the document was applied in part, apply it again: " + known.Message
+	return &partial
 }
 
 // Export returns the organization as a document that Apply reproduces exactly,

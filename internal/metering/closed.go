@@ -103,7 +103,7 @@ func (c Closed) Since(m ClosedMonth, before meter.Period) []ClosedMonth {
 	return out
 }
 
-// Figures reads what a book said of a closed month; false if it had nothing
+// Figures reads what a book has of a closed month; false if it had nothing
 // to say then.
 func (c Closed) Figures(ctx context.Context, m ClosedMonth, surface string, into any) (bool, error) {
 	all, err := c.service.figures(ctx, c.organization, c.customer, m.Name)

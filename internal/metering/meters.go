@@ -207,7 +207,7 @@ func (s *Service) deleteMeter(ctx context.Context, p Principal, key string) erro
 		return err
 	}
 	err := s.catalog.DeleteMeter(context.WithoutCancel(ctx), p.Organization, key, s.ledger.Stats().Last, p.actor())
-	s.mend(ctx, p.Organization, err)
+	s.resyncMeters(ctx, p.Organization, err)
 	return nil
 }
 
@@ -218,7 +218,7 @@ func (s *Service) copyMeter(ctx context.Context, p Principal, m meter.MeterState
 	if err == nil {
 		err = s.catalog.PutMeter(context.WithoutCancel(ctx), c, p.actor())
 	}
-	s.mend(ctx, p.Organization, err)
+	s.resyncMeters(ctx, p.Organization, err)
 }
 
 // meterCopy is what the catalog keeps of a meter. sequence is the log's
@@ -231,8 +231,8 @@ func meterCopy(organization string, m meter.MeterState, sequence uint64) (store.
 	return store.MeterCopy{Organization: organization, Key: m.Key, Version: m.Version, Definition: definition, Sequence: sequence}, nil
 }
 
-// mend rebuilds an organization's copy after a change of it failed. Caller has the organization's turn.
-func (s *Service) mend(ctx context.Context, organization string, err error) {
+// resyncMeters rebuilds an organization's copy after a change of it failed. Caller has the organization's turn.
+func (s *Service) resyncMeters(ctx context.Context, organization string, err error) {
 	if err == nil {
 		return
 	}

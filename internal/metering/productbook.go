@@ -20,7 +20,7 @@ type productBook struct {
 	Lines []productPage `json:"lines"`
 }
 
-// productPage is what is said of a usage type of a product, and how it was
+// productPage is what is billed of a usage type of a product, and how it was
 // read, so that what comes late is read in the same way.
 type productPage struct {
 	Product   string            `json:"product"`
@@ -164,16 +164,16 @@ func (c Closed) knownAt(at time.Time) Closed {
 	return c
 }
 
-// booking says that a month shows what came late for another after it was said last.
+// booking says that a month shows what came late for another after it was billed last.
 type booking struct {
 	of    ClosedMonth
-	since uint64 // the log sequence up to which it has been said
+	since uint64 // the log sequence up to which it has been billed
 }
 
 // bookings are the closed months whose late usage other months show.
 type bookings struct {
 	closed map[string][]booking // by the closed month that shows it
-	said   map[string]uint64    // by closed month: the log sequence up to which it has been said
+	billed map[string]uint64    // by closed month: the log sequence up to which it has been billed
 }
 
 // bookings follows the closings in their order, which their sequences are in;
@@ -187,10 +187,10 @@ func (c Closed) bookings() bookings {
 	then := Closed{}
 	for _, k := range order {
 		for _, m := range then.BookedTo(k.Period) {
-			out.closed[k.Name] = append(out.closed[k.Name], booking{m, out.said[m.Name]})
-			out.said[m.Name] = k.Sequence
+			out.closed[k.Name] = append(out.closed[k.Name], booking{m, out.billed[m.Name]})
+			out.billed[m.Name] = k.Sequence
 		}
-		out.said[k.Name] = k.Sequence
+		out.billed[k.Name] = k.Sequence
 		i, _ := slices.BinarySearchFunc(then.months, k, func(a, b ClosedMonth) int { return a.From.Compare(b.From) })
 		then.months = slices.Insert(then.months, i, k)
 	}
@@ -200,7 +200,7 @@ func (c Closed) bookings() bookings {
 // keptBook is a closed month's book as it is read again.
 type keptBook struct {
 	productBook
-	told bool // it has figures; else only how the vendors' books read theirs
+	inBook bool // it has figures; else only how the vendors' books read theirs
 }
 
 // productBook reads a month's book. A month that was closed before the native
@@ -208,7 +208,7 @@ type keptBook struct {
 func (c Closed) productBook(ctx context.Context, m ClosedMonth) (*keptBook, error) {
 	b := &keptBook{}
 	var err error
-	if b.told, err = c.Figures(ctx, m, productSurface, &b.productBook); err != nil || b.told {
+	if b.inBook, err = c.Figures(ctx, m, productSurface, &b.productBook); err != nil || b.inBook {
 		return b, err
 	}
 	var fastly struct {

@@ -131,7 +131,7 @@ func (r *reportReader) bookedTo(in meter.Period) []booking {
 		all = r.booked.closed[k.Name]
 	} else {
 		for _, m := range r.closed.BookedTo(in) {
-			all = append(all, booking{m, r.booked.said[m.Name]})
+			all = append(all, booking{m, r.booked.billed[m.Name]})
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(b booking) bool {
@@ -148,10 +148,10 @@ func (r *reportReader) book(ctx context.Context, m ClosedMonth) (*keptBook, erro
 	return b, err
 }
 
-// page is what a closed month's book has of a line; told is false if that is
+// page is what a closed month's book has of a line; inBook is false if that is
 // no more than how it was read. A line that the book has not is read as it is
 // now, as the log stood then.
-func (r *reportReader) page(ctx context.Context, m ClosedMonth, l *reportLine) (p *productPage, told bool, err error) {
+func (r *reportReader) page(ctx context.Context, m ClosedMonth, l *reportLine) (p *productPage, inBook bool, err error) {
 	b, err := r.book(ctx, m)
 	if err != nil {
 		return nil, false, err
@@ -159,7 +159,7 @@ func (r *reportReader) page(ctx context.Context, m ClosedMonth, l *reportLine) (
 	if p = b.page(l.Product, l.UsageType.Name); p == nil {
 		return &productPage{Product: l.Product, UsageType: l.UsageType}, false, nil
 	}
-	return p, b.told, nil
+	return p, b.inBook, nil
 }
 
 // additive says whether the figures of parts add up to that of the whole.
@@ -173,7 +173,7 @@ type stretch struct {
 	meter.Period
 	month    *ClosedMonth // nil = open
 	page     *productPage
-	told     bool
+	inBook   bool
 	additive bool
 }
 
@@ -212,7 +212,7 @@ func (r *reportReader) stretches(ctx context.Context, l *reportLine) (out []stre
 		if !st.From.Before(st.To) || st.month == nil && l.former {
 			return
 		}
-		if st.additive = st.page.Additive && st.told; !st.told {
+		if st.additive = st.page.Additive && st.inBook; !st.inBook {
 			st.additive, _ = r.additive(st.page.UsageType)
 		}
 		additive = additive && st.additive
@@ -223,7 +223,7 @@ func (r *reportReader) stretches(ctx context.Context, l *reportLine) (out []stre
 	for _, m := range r.closed.Months(meter.Period{From: r.q.From, To: r.q.To}) {
 		add(stretch{Period: meter.Period{From: at, To: m.From}, page: open})
 		st := stretch{Period: meter.Period{From: latest(at, m.From), To: earliest(m.To, r.q.To)}, month: &m}
-		if st.page, st.told, err = r.page(ctx, m, l); err != nil {
+		if st.page, st.inBook, err = r.page(ctx, m, l); err != nil {
 			return nil, false, err
 		}
 		if b := r.books[m.Name]; !l.former || b.page(l.Product, l.UsageType.Name) != nil {
@@ -285,7 +285,7 @@ func (r *reportReader) readStretch(ctx context.Context, l *reportLine, st stretc
 		return r.ask(ctx, l, st.page, st.Period, 0, r.q.Window)
 	}
 	within := r.q.Window == "" || !r.q.Window.Next(st.month.From, r.q.Location).Before(st.month.To)
-	if part, ok := st.page.under(r.q.Contract); ok && st.told && r.ungrouped(l) && within && st.Period == st.month.Period {
+	if part, ok := st.page.under(r.q.Contract); ok && st.inBook && r.ungrouped(l) && within && st.Period == st.month.Period {
 		if part.Value == nil {
 			return nil, nil
 		}
@@ -365,16 +365,16 @@ func (r *reportReader) put(l *reportLine, row ReportRow, late string) {
 }
 
 // addLate adds what came late for a closed month and is shown in another: what
-// would be read now, or could be when that was closed, less what has been said.
+// would be read now, or could be when that was closed, less what has been billed.
 func (r *reportReader) addLate(ctx context.Context, l *reportLine, in meter.Period, b booking) error {
-	page, told, err := r.page(ctx, b.of, l)
+	page, inBook, err := r.page(ctx, b.of, l)
 	if err != nil {
 		return err
 	}
 	if book := r.books[b.of.Name]; l.former && book.page(l.Product, l.UsageType.Name) == nil {
 		return nil
 	}
-	if additive, ok := r.additive(page.UsageType); !ok || !additive || told && !page.Additive {
+	if additive, ok := r.additive(page.UsageType); !ok || !additive || inBook && !page.Additive {
 		return nil // nothing is restated, or its meter is gone
 	}
 	shown, closed := r.closed.Month(in)
@@ -411,7 +411,7 @@ func (r *reportReader) addLate(ctx context.Context, l *reportLine, in meter.Peri
 			return err
 		}
 		add(rows, 1)
-		if rows, err = r.said(ctx, l, page, told, b); err != nil {
+		if rows, err = r.billed(ctx, l, page, inBook, b); err != nil {
 			return err
 		}
 		add(rows, -1)
@@ -431,7 +431,7 @@ func (r *reportReader) addLate(ctx context.Context, l *reportLine, in meter.Peri
 // keptLate is what a closed month's book shows of another's late usage.
 func (r *reportReader) keptLate(ctx context.Context, l *reportLine, shown ClosedMonth, of string) (v meter.Decimal, ok bool, err error) {
 	b, err := r.book(ctx, shown)
-	if err != nil || !b.told {
+	if err != nil || !b.inBook {
 		return v, false, err
 	}
 	page := b.page(l.Product, l.UsageType.Name)
@@ -442,10 +442,10 @@ func (r *reportReader) keptLate(ctx context.Context, l *reportLine, shown Closed
 	return part.of(of), ok, nil
 }
 
-// said is what has been said of a closed month before its late usage is shown.
-func (r *reportReader) said(ctx context.Context, l *reportLine, page *productPage, told bool, b booking) ([]meter.UsageRow, error) {
+// billed is what has been billed of a closed month before its late usage is shown.
+func (r *reportReader) billed(ctx context.Context, l *reportLine, page *productPage, inBook bool, b booking) ([]meter.UsageRow, error) {
 	part, ok := page.under(r.q.Contract)
-	if !told || !ok || !r.ungrouped(l) {
+	if !inBook || !ok || !r.ungrouped(l) {
 		return r.ask(ctx, l, page, b.of.Period, b.since, "")
 	}
 	var v meter.Decimal

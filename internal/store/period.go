@@ -39,9 +39,9 @@ func (s *Store) ClosePeriod(ctx context.Context, organization string, p catalog.
 		if err != nil {
 			return err
 		}
-		told := p
-		told.Figures = nil
-		return s.Audit(ctx, tx, Entry{Organization: organization, Actor: actor, Action: catalog.AuditCreate, Noun: "period", ID: p.Customer + "/" + p.Month, After: told})
+		entry := p
+		entry.Figures = nil
+		return s.Audit(ctx, tx, Entry{Organization: organization, Actor: actor, Action: catalog.AuditCreate, Noun: "period", ID: p.Customer + "/" + p.Month, After: entry})
 	})
 	if err != nil {
 		return catalog.Period{}, err

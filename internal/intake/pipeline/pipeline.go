@@ -86,7 +86,7 @@ type Run struct {
 	Config
 	Totals Totals
 
-	told      bool // that lines name no customer
+	warned    bool // that lines name no customer
 	customers *customerCheck
 	probed    map[*intake.Stream]bool // streams that the server was asked about in this run
 }

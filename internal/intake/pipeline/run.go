@@ -126,10 +126,10 @@ func (r *Run) checkOf(ctx context.Context, d intake.Decoder) func(event []byte) 
 // noteNoCustomer says once that lines of access logs name no customer.
 func (r *Run) noteNoCustomer(d intake.Decoder) {
 	c, log := d.(*intake.CombinedDecoder)
-	if !log || c.Subject != "" || c.SubjectField != "" || c.AllowEmptySubject || r.told {
+	if !log || c.Subject != "" || c.SubjectField != "" || c.AllowEmptySubject || r.warned {
 		return
 	}
-	r.told = true
+	r.warned = true
 	r.Observer.Note("", "neither --subject nor --subject-field is given: lines count for no customer, unless the organization's customer_attribute names one of their fields")
 }
 

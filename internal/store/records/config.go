@@ -42,13 +42,13 @@ func (s *Store) PutMeteringConfigs(ctx context.Context, organization string, con
 			if _, err := tx.ExecContext(ctx, stmt.MeteringConfigPut, organization, c.Partner, string(text)); err != nil {
 				return err
 			}
-			told := store.Entry{Organization: organization, Actor: actor, Action: catalog.AuditCreate, Noun: "metering_config", ID: c.Partner, After: c}
+			entry := store.Entry{Organization: organization, Actor: actor, Action: catalog.AuditCreate, Noun: "metering_config", ID: c.Partner, After: c}
 			for _, before := range had {
 				if before.Partner == c.Partner {
-					told.Action, told.Before = catalog.AuditUpdate, before
+					entry.Action, entry.Before = catalog.AuditUpdate, before
 				}
 			}
-			if err := s.db.Audit(ctx, tx, told); err != nil {
+			if err := s.db.Audit(ctx, tx, entry); err != nil {
 				return err
 			}
 		}

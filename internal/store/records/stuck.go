@@ -86,10 +86,10 @@ func scanStuck(r store.Row) (billing.StuckLine, error) {
 	var x billing.StuckLine
 	var p billing.Portion
 	var hour, next, deadline sql.NullInt64
-	var body, told, message, state, operation string
+	var body, answer, message, state, operation string
 	var maybe bool
 	var attempts int
-	if err := r.Scan(&p.Report, &p.Dimension, &p.Entitlement, &p.Term, &p.Account, &hour, &p.State, &body, &x.Partner, &told,
+	if err := r.Scan(&p.Report, &p.Dimension, &p.Entitlement, &p.Term, &p.Account, &hour, &p.State, &body, &x.Partner, &answer,
 		&operation, &attempts, &next, &deadline, &message, &maybe, &state); err != nil {
 		return x, err
 	}
@@ -99,7 +99,7 @@ func scanStuck(r store.Row) (billing.StuckLine, error) {
 	x.Report, x.Entitlement, x.Account, x.Dimension, x.Hour, x.State = p.Report, p.Entitlement, p.Account, p.Dimension, store.FromMicros(hour), p.State
 	x.Usage = p.Usage.Sub(p.Retried)
 	if operation == "" || p.Sent.IsZero() || state != p.State { // a line of that hour may be of what was sent before it
-		x.Quantity, x.Message = x.Usage, cmp.Or(p.Reason, told)
+		x.Quantity, x.Message = x.Usage, cmp.Or(p.Reason, answer)
 		return x, nil
 	}
 	x.Operation, x.Quantity, x.Message, x.Maybe, x.Attempts = operation, p.Sent, cmp.Or(message, p.Reason), maybe, attempts
@@ -199,9 +199,9 @@ func (s *Store) ResolvePortion(ctx context.Context, organization, report, dimens
 			if p.Dimension != dimension || p.State != billing.LineParked && (p.State != billing.LineRefused || to == billing.LineRefused) {
 				continue
 			}
-			told := store.Entry{Organization: organization, Actor: actor, Action: catalog.AuditUpdate, Noun: "report", ID: report + "/" + dimension,
+			entry := store.Entry{Organization: organization, Actor: actor, Action: catalog.AuditUpdate, Noun: "report", ID: report + "/" + dimension,
 				Before: map[string]string{"state": p.State}, After: map[string]string{"state": to}}
-			if err := s.db.Audit(ctx, tx, told); err != nil {
+			if err := s.db.Audit(ctx, tx, entry); err != nil {
 				return err
 			}
 			return s.resolve(ctx, tx, organization, p, to, "resolved as "+to+" by "+actor)

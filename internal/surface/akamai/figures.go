@@ -151,18 +151,18 @@ func (r *reader) entries(ctx context.Context, t *target, k kind, lines []line, p
 
 // late returns what came for closed months after they were closed, and is
 // booked to an open one: an entry for each sub-period and region, with what
-// counts and sums. It is what would be read now less what the books have said.
+// counts and sums. It is what would be read now less what the months billed.
 func (r *reader) late(ctx context.Context, t *target, k kind, open meter.Period) ([]entry, error) {
 	var out []entry
 	for _, m := range t.closed.BookedTo(open) {
 		if !m.Late {
 			continue
 		}
-		said, err := r.said(ctx, t, k, m, open)
+		b, err := r.billed(ctx, t, k, m, open)
 		if err != nil {
 			return nil, err
 		}
-		entries, err := r.lateOf(ctx, said, k)
+		entries, err := r.lateOf(ctx, b, k)
 		if err != nil {
 			return nil, err
 		}
@@ -187,18 +187,18 @@ func (e entry) today(open meter.Period, now time.Time) []dayValues {
 	return []dayValues{v}
 }
 
-// said is what books have said of a closed month, and how to read it anew.
-type said struct {
+// billed is what the months billed of a closed month until now, and how to read it anew.
+type billed struct {
 	target
 	lines   []line // that count or sum
 	parts   []part
 	figures figures
 }
 
-// said collects it from the month's own book and from those of the months to
+// billed collects it from the month's own book and from those of the months to
 // which its late usage was booked.
-func (r *reader) said(ctx context.Context, t *target, k kind, m metering.ClosedMonth, open meter.Period) (*said, error) {
-	s := &said{target: *t, figures: figures{}}
+func (r *reader) billed(ctx context.Context, t *target, k kind, m metering.ClosedMonth, open meter.Period) (*billed, error) {
+	s := &billed{target: *t, figures: figures{}}
 	own, found, err := r.section(ctx, t, m)
 	if err != nil {
 		return nil, err
@@ -234,8 +234,8 @@ func (r *reader) said(ctx context.Context, t *target, k kind, m metering.ClosedM
 	return s, nil
 }
 
-// lateOf reads what was said anew and returns what differs.
-func (r *reader) lateOf(ctx context.Context, s *said, k kind) ([]entry, error) {
+// lateOf reads the closed month anew and returns what differs.
+func (r *reader) lateOf(ctx context.Context, s *billed, k kind) ([]entry, error) {
 	live, err := r.entries(ctx, &s.target, k, s.lines, s.parts)
 	if err != nil {
 		return nil, err
@@ -286,7 +286,7 @@ func (f figures) add(entries []entry, late string) {
 
 // entries lays the figures out, in the order of sub-periods, regions, CP codes
 // and lines. Those that are zero were deleted.
-func (f figures) entries(s *said, k kind) []entry {
+func (f figures) entries(s *billed, k kind) []entry {
 	regions := map[string]bool{}
 	for key := range f {
 		regions[key.region] = true

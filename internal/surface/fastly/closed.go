@@ -15,7 +15,7 @@ type book struct {
 	Lines []bookLine `json:"lines"`
 }
 
-// bookLine is what is said of a usage type of a product, and how it was read,
+// bookLine is what is billed of a usage type of a product, and how it was read,
 // so that what comes late is read in the same way.
 type bookLine struct {
 	Product   string            `json:"product"`
@@ -117,9 +117,9 @@ func (c *account) total(ctx context.Context, l line, in meter.Period, sequence u
 	return t, err
 }
 
-// said is the line in a closed month's book; one that came into the catalog
+// billed is the line in a closed month's book; one that came into the catalog
 // later is read as of the closing.
-func (c *account) said(ctx context.Context, l line, m metering.ClosedMonth) (bookLine, error) {
+func (c *account) billed(ctx context.Context, l line, m metering.ClosedMonth) (bookLine, error) {
 	b, found, err := c.page(ctx, l, m)
 	if err != nil || found {
 		return b, err
@@ -159,7 +159,7 @@ func (c *account) book(ctx context.Context, m metering.ClosedMonth) (*book, erro
 
 // addFormer adds the lines that books of closed months in a range have and the
 // catalog has no more, and those of months with late usage that is booked to
-// an open one in the range: what was said stays, and what came late is billed.
+// an open one in the range: what was billed stays, and what came late is billed.
 func (c *account) addFormer(ctx context.Context, in meter.Period) error {
 	months := c.closed.Months(in)
 	for open := meter.Month(in.From); open.From.Before(in.To); open = meter.Month(open.To) {
@@ -368,7 +368,7 @@ func (c *account) eachLate(ctx context.Context, l line, open meter.Period, visit
 		if !m.Late {
 			continue
 		}
-		b, err := c.said(ctx, l, m)
+		b, err := c.billed(ctx, l, m)
 		if err != nil {
 			return err
 		}
@@ -427,7 +427,7 @@ func (c *account) totals(ctx context.Context, l line, in meter.Period) ([]total,
 	if m, closed := c.closed.Month(month); closed {
 		b, found, err := c.page(ctx, l, m)
 		if err == nil && !found && !l.former {
-			b, err = c.said(ctx, l, m)
+			b, err = c.billed(ctx, l, m)
 		}
 		l.usageType = b.UsageType
 		return b.Totals, l, err

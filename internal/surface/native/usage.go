@@ -26,18 +26,18 @@ func (a api) usage(x *httpserver.Exchange, q query) error {
 	if err != nil {
 		return err
 	}
-	told, err := a.tellOf(x, uq, u)
+	notes, err := a.notesOf(x, uq, u)
 	if err != nil {
 		return err
 	}
 	if wantsCSV(x.Request.Header) {
-		return writeUsageCSV(x, uq, u, told)
+		return writeUsageCSV(x, uq, u, notes)
 	}
-	return x.JSON(http.StatusOK, appendUsage(nil, uq, u, told))
+	return x.JSON(http.StatusOK, appendUsage(nil, uq, u, notes))
 }
 
-// usageTold is what an answer says besides its figures.
-type usageTold struct {
+// usageNotes is what an answer says besides its figures.
+type usageNotes struct {
 	unit    string
 	closed  []catalog.ClosedFor
 	skipped uint64 // of all events of the meter's type, at any time
@@ -45,7 +45,7 @@ type usageTold struct {
 	hints   []string
 }
 
-func (a api) tellOf(x *httpserver.Exchange, q meter.UsageQuery, u *meter.Usage) (t usageTold, err error) {
+func (a api) notesOf(x *httpserver.Exchange, q meter.UsageQuery, u *meter.Usage) (t usageNotes, err error) {
 	m, err := a.service.Meter(x.Request.Context(), x.Principal, q.Meter)
 	if err != nil {
 		return t, err
@@ -90,11 +90,11 @@ func usageQuery(key string, q query) (uq meter.UsageQuery, err error) {
 }
 
 // appendUsage appends the JSON answer; times are in the asked zone.
-func appendUsage(dst []byte, q meter.UsageQuery, u *meter.Usage, told usageTold) []byte {
+func appendUsage(dst []byte, q meter.UsageQuery, u *meter.Usage, notes usageNotes) []byte {
 	dst = append(dst, `{"meter":`...)
 	dst = appendString(dst, q.Meter)
 	dst = append(dst, `,"unit":`...)
-	dst = appendString(dst, told.unit)
+	dst = appendString(dst, notes.unit)
 	dst = append(dst, `,"rows":[`...)
 	for i := range u.Rows {
 		if i > 0 {
@@ -112,24 +112,24 @@ func appendUsage(dst []byte, q meter.UsageQuery, u *meter.Usage, told usageTold)
 	dst = appendString(dst, u.Source)
 	dst = appendSequence(dst, u.Sequence)
 	dst = append(dst, `,"closed_months":[`...)
-	for i, m := range told.closed {
+	for i, m := range notes.closed {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = appendClosedFor(dst, m)
 	}
 	dst = append(dst, `],"skipped":`...)
-	if told.skipped > 0 {
+	if notes.skipped > 0 {
 		dst = append(dst, `{"events":`...)
-		dst = strconv.AppendUint(dst, told.skipped, 10)
+		dst = strconv.AppendUint(dst, notes.skipped, 10)
 		dst = append(dst, `,"reason":`...)
-		dst = appendString(dst, told.reason)
+		dst = appendString(dst, notes.reason)
 		dst = append(dst, '}')
 	} else {
 		dst = append(dst, "null"...)
 	}
 	dst = append(dst, `,"hints":[`...)
-	for i, hint := range told.hints {
+	for i, hint := range notes.hints {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -181,7 +181,7 @@ func appendRow(dst []byte, q meter.UsageQuery, r *meter.UsageRow) []byte {
 
 // writeUsageCSV answers a header line and one line per row; what belongs to
 // the whole answer is in headers.
-func writeUsageCSV(x *httpserver.Exchange, q meter.UsageQuery, u *meter.Usage, told usageTold) error {
+func writeUsageCSV(x *httpserver.Exchange, q meter.UsageQuery, u *meter.Usage, notes usageNotes) error {
 	var buf bytes.Buffer
 	w := csv.NewWriter(&buf)
 	line := append([]string{"start", "end"}, csvtext.Cells(q.GroupBy)...)
@@ -203,12 +203,12 @@ func writeUsageCSV(x *httpserver.Exchange, q meter.UsageQuery, u *meter.Usage, t
 	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Odometer-Source", u.Source)
-	h.Set("Odometer-Unit", told.unit)
-	for _, m := range told.closed {
+	h.Set("Odometer-Unit", notes.unit)
+	for _, m := range notes.closed {
 		h.Add("Odometer-Closed-Month", m.Month)
 	}
-	if told.skipped > 0 {
-		h.Set("Odometer-Skipped", strconv.FormatUint(told.skipped, 10))
+	if notes.skipped > 0 {
+		h.Set("Odometer-Skipped", strconv.FormatUint(notes.skipped, 10))
 	}
 	if u.Sequence != 0 {
 		h.Set("Odometer-Sequence", strconv.FormatUint(u.Sequence, 10))
