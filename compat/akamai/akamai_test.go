@@ -309,7 +309,6 @@ func refusals(t *testing.T, s *server, c harness.Client) {
 		ask("blog", site+"by-cp-code/monthly-summary", "LAST", "THIS", ""),
 		ask("switch", summary, "LAST", "THIS", ""), ask("switch", summary, "LAST", "THIS", "A-9:x"), ask("switch", contract("K-2"), "LAST", "THIS", "A-CCT7890:x"))
 	add("403 may not use accountSwitchKey", ask("shop", summary, "LAST", "THIS", "A-CCT7890:x"), ask("all", summary, "LAST", "THIS", "A-CCT7890:x"))
-	add("403", ask("sender", summary, "LAST", "THIS", ""))
 	add("404", ask("shop", summary+"/", "LAST", "THIS", ""), ask("shop", "/billing/v1/contracts/K-0N7RAK7", "LAST", "THIS", ""))
 	for i, r := range s.calls(t, c, list) {
 		status, detail, _ := strings.Cut(wants[i], " ")

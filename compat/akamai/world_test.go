@@ -135,7 +135,6 @@ func startServer(t *testing.T, tls *harness.TLS, flags ...string) *server {
 		"blog":   {"role": "read", "customer": "blog"},
 		"all":    {"role": "read"},
 		"admin":  {"role": "admin"},
-		"sender": {"role": "ingest"},
 		"switch": {"role": "read", "customer": "blog", "accounts": []string{"A-CCT7890"}},
 	} {
 		s.keys[name] = s.credential(t, members)

@@ -407,7 +407,7 @@ func TestDecodeAllocatesNothingPerEvent(t *testing.T) {
 		}
 		b.Rows()
 	})
-	if allocs > 20 { // the pool may be emptied by a collection
+	if allocs > 100 { // the pool may be emptied by a collection, and under the race detector it drops things at random
 		t.Errorf("%v allocations for 1000 events", allocs)
 	}
 }
