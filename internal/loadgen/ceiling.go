@@ -40,7 +40,8 @@ func parseFor(streams []*stream, d time.Duration, use func(*fastjson.Value) int)
 	for _, s := range streams {
 		group.Go(func() {
 			var parser fastjson.Parser
-			for n := uint64(0); time.Since(start) < d; n++ {
+			// Once at least: a goroutine may first run when the time is over.
+			for n := uint64(0); n == 0 || time.Since(start) < d; n++ {
 				b := &s.bodies[n%uint64(len(s.bodies))]
 				v, err := parser.ParseBytes(b.raw[b.header:])
 				if err != nil {

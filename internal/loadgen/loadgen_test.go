@@ -221,7 +221,7 @@ func TestCeilingParsesEveryProfile(t *testing.T) {
 	for _, p := range Profiles() {
 		p.Batch = min(p.Batch, 10)
 		p.Variants = 2
-		c, err := measureCeiling(newPlan(p, 1, testNow, 1), 4*time.Millisecond)
+		c, err := measureCeiling(newPlan(p, 1, testNow, 1), 0)
 		if err != nil || c.Parse == 0 || c.Read == 0 {
 			t.Errorf("%s: %+v, %v", p.Name, c, err)
 		}
