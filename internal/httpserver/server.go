@@ -220,7 +220,7 @@ func (s *Server) handle(x *Exchange) (err error) {
 		}
 	}()
 	if x.Request.Method == http.MethodGet || x.Request.Method == http.MethodHead {
-		held, release := metering.HoldTurn(x.Request.Context())
+		held, release := share.HoldTurn(x.Request.Context())
 		defer release()
 		x.Request = x.Request.WithContext(held)
 	}

@@ -18,7 +18,7 @@ var importTable = map[string][]string{
 	"internal/strictjson":      {},
 	"internal/csvtext":         {},
 	"internal/fixedtest":       {},
-	"internal/share":           {},
+	"internal/share":           {"internal/meter"},
 	"internal/meter":           {"internal/strictjson"},
 	"internal/ledger":          {"internal/meter", "internal/share", "internal/ledger/..."},
 	"internal/ledger/block":    {"internal/meter"},

@@ -50,7 +50,7 @@ func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOp
 	if err != nil {
 		return catalog.Diff{}, err
 	}
-	done, err := s.changes.take(ctx, p.Organization)
+	done, err := s.changes.Take(ctx, p.Organization)
 	if err != nil {
 		return catalog.Diff{}, err
 	}
@@ -75,7 +75,7 @@ const documentsAtOnce = 2
 // readsDocument waits until the organization has no other document in memory,
 // and few others have.
 func (s *Service) readsDocument(ctx context.Context, organization string) (done func(), err error) {
-	mine, err := s.documents.take(ctx, organization)
+	mine, err := s.documents.Take(ctx, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -253,7 +253,7 @@ func (s *Service) Export(ctx context.Context, p Principal) (*catalog.Document, e
 		return nil, meter.Errorf(meter.KindForbidden, "this key may not do that: it is bound to a customer")
 	}
 	// In turn with changes, of which the ledger's part and the catalog's are two steps.
-	done, err := s.changes.take(ctx, p.Organization)
+	done, err := s.changes.Take(ctx, p.Organization)
 	if err != nil {
 		return nil, err
 	}

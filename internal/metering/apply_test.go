@@ -353,33 +353,7 @@ func TestDocumentsWait(t *testing.T) {
 	if _, err := service.Apply(t.Context(), admin, []byte("customers: [{id: a}]"), ApplyOptions{}); err != nil {
 		t.Error(err)
 	}
-	if len(service.documents.of) != 0 || len(service.documentRoom) != 0 {
-		t.Errorf("left behind: %v", service.documents.of)
-	}
-}
-
-// TestTurns: one at a time of an organization, and others beside it.
-func TestTurns(t *testing.T) {
-	t.Parallel()
-	var turns turns
-	var inside [2]atomic.Int32
-	var group sync.WaitGroup
-	for i := range 64 {
-		group.Go(func() {
-			done, err := turns.take(t.Context(), []string{"a", "b"}[i%2])
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if inside[i%2].Add(1) != 1 {
-				t.Error("two at a time")
-			}
-			inside[i%2].Add(-1)
-			done()
-		})
-	}
-	group.Wait()
-	if len(turns.of) != 0 {
-		t.Errorf("%d turns are left", len(turns.of))
+	if service.documents.Held() != 0 || len(service.documentRoom) != 0 {
+		t.Errorf("left behind: %d, %d", service.documents.Held(), len(service.documentRoom))
 	}
 }

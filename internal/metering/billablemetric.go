@@ -101,7 +101,7 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 	if noted.Info, err = json.Marshal(n.Info); err != nil {
 		return BillableMetric{}, err
 	}
-	done, err := s.changes.take(ctx, p.Organization)
+	done, err := s.changes.Take(ctx, p.Organization)
 	if err != nil {
 		return BillableMetric{}, err
 	}
@@ -299,7 +299,7 @@ func (s *Service) UpdateBillableMetric(ctx context.Context, p Principal, id stri
 		}
 		change.Status = &status
 	}
-	done, err := s.changes.take(ctx, p.Organization)
+	done, err := s.changes.Take(ctx, p.Organization)
 	if err != nil {
 		return BillableMetric{}, err
 	}
@@ -382,7 +382,7 @@ func (s *Service) defineMetrics(ctx context.Context) error {
 }
 
 func (s *Service) defineMetricsOf(ctx context.Context, organization string) error {
-	done, err := s.changes.take(ctx, organization)
+	done, err := s.changes.Take(ctx, organization)
 	if err != nil {
 		return err
 	}

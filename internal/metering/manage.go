@@ -157,7 +157,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string
 			return catalog.Organization{}, err
 		}
 	}
-	done, err := s.changes.take(ctx, id)
+	done, err := s.changes.Take(ctx, id)
 	if err != nil {
 		return catalog.Organization{}, err
 	}

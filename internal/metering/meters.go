@@ -127,7 +127,7 @@ func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (
 	if err := p.may(access.ActionManage); err != nil {
 		return meter.MeterState{}, false, err
 	}
-	done, err := s.changes.take(ctx, p.Organization)
+	done, err := s.changes.Take(ctx, p.Organization)
 	if err != nil {
 		return meter.MeterState{}, false, err
 	}
@@ -148,7 +148,7 @@ func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patc
 	if err := p.may(access.ActionManage); err != nil {
 		return meter.MeterState{}, err
 	}
-	done, err := s.changes.take(ctx, p.Organization)
+	done, err := s.changes.Take(ctx, p.Organization)
 	if err != nil {
 		return meter.MeterState{}, err
 	}
@@ -183,7 +183,7 @@ func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) erro
 	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
-	done, err := s.changes.take(ctx, p.Organization)
+	done, err := s.changes.Take(ctx, p.Organization)
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (s *Service) copyAll(ctx context.Context) error {
 }
 
 func (s *Service) copyAllOf(ctx context.Context, organization string) error {
-	done, err := s.changes.take(ctx, organization)
+	done, err := s.changes.Take(ctx, organization)
 	if err != nil {
 		return err
 	}

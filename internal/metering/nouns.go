@@ -111,7 +111,7 @@ func (s *Service) changeNoun(ctx context.Context, p Principal, text []byte,
 	if err != nil {
 		return catalog.Noun{}, err
 	}
-	done, err := s.changes.take(ctx, p.Organization)
+	done, err := s.changes.Take(ctx, p.Organization)
 	if err != nil {
 		return catalog.Noun{}, err
 	}
@@ -133,7 +133,7 @@ func (s *Service) DeleteNoun(ctx context.Context, p Principal, r catalog.NounRef
 	if err := p.may(access.ActionManage); err != nil {
 		return err
 	}
-	done, err := s.changes.take(ctx, p.Organization)
+	done, err := s.changes.Take(ctx, p.Organization)
 	if err != nil {
 		return err
 	}

@@ -64,9 +64,9 @@ func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery)
 	if err != nil {
 		return nil, err
 	}
-	defer turn.done()
-	rows, err := s.productRows(turn.ctx, p.Organization, q, state.Meter)
-	return rows, turn.because(err)
+	defer turn.Done()
+	rows, err := s.productRows(turn.Context, p.Organization, q, state.Meter)
+	return rows, turn.Because(err)
 }
 
 func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]meter.UsageRow, error) {

@@ -35,11 +35,11 @@ func (s *Service) Usage(ctx context.Context, p Principal, q meter.UsageQuery) (*
 	if err != nil {
 		return nil, err
 	}
-	defer turn.done()
+	defer turn.Done()
 	q.Organization, q.Customer = p.Organization, p.bound()
-	u, err := s.ledger.Usage(turn.ctx, q)
+	u, err := s.ledger.Usage(turn.Context, q)
 	if err != nil {
-		return nil, turn.because(err)
+		return nil, turn.Because(err)
 	}
 	placed := *u // the ledger may keep its answer
 	placed.Sequence = s.placed(p, min(u.Sequence, s.ledger.Reached(q.Organization, q.From, q.To)))
@@ -56,15 +56,15 @@ func (s *Service) Events(ctx context.Context, p Principal, q meter.EventsQuery) 
 	if err != nil {
 		return meter.EventsPage{}, err
 	}
-	defer turn.done()
+	defer turn.Done()
 	q.Organization, q.Customer = p.Organization, p.bound()
 	places := s.placesOf(p.Organization)
 	if q.Cursor, err = places.open(q.Cursor); err != nil {
 		return meter.EventsPage{}, err
 	}
-	page, err := s.ledger.Events(turn.ctx, q)
+	page, err := s.ledger.Events(turn.Context, q)
 	if err != nil {
-		return meter.EventsPage{}, turn.because(err)
+		return meter.EventsPage{}, turn.Because(err)
 	}
 	for i := range page.Events {
 		s.seenEvent(p, &page.Events[i])
@@ -83,8 +83,8 @@ func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (m
 	if err != nil {
 		return meter.LookupResult{}, err
 	}
-	defer turn.done()
-	r, err := s.ledger.Lookup(turn.ctx, p.Organization, source, id)
+	defer turn.Done()
+	r, err := s.ledger.Lookup(turn.Context, p.Organization, source, id)
 	if err == nil && p.Customer != "" {
 		if r.Event.Customer != p.Customer {
 			err = meter.Errorf(meter.KindNotFound, "")
@@ -95,7 +95,7 @@ func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (m
 		return meter.LookupResult{}, meter.Errorf(meter.KindNotFound, "no event with this source and id")
 	}
 	if err != nil {
-		return meter.LookupResult{}, turn.because(err)
+		return meter.LookupResult{}, turn.Because(err)
 	}
 	s.seenEvent(p, &r.Event)
 	for i := range r.Conflicts {

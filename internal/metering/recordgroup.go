@@ -196,10 +196,10 @@ func (s *Service) RecordGroups(ctx context.Context, p Principal, f billing.Recor
 	if err != nil {
 		return billing.RecordGroupPage{}, err
 	}
-	defer turn.done()
+	defer turn.Done()
 	f.Customer = p.Customer
-	page, err := s.records.RecordGroups(turn.ctx, p.Organization, f, offset, limit)
-	return page, turn.because(err)
+	page, err := s.records.RecordGroups(turn.Context, p.Organization, f, offset, limit)
+	return page, turn.Because(err)
 }
 
 // DeleteGroup deletes a group that no report has claimed and takes its events

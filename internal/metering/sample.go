@@ -31,10 +31,10 @@ func (s *Service) PreviewMeter(ctx context.Context, p Principal, m meter.Meter) 
 	if err != nil {
 		return nil, nil, err
 	}
-	defer turn.done()
-	sample, err := s.ledger.Sample(turn.ctx, ledger.SampleQuery{Organization: p.Organization, Meter: m, MostEvents: previewEvents, MostBytes: previewBytes})
+	defer turn.Done()
+	sample, err := s.ledger.Sample(turn.Context, ledger.SampleQuery{Organization: p.Organization, Meter: m, MostEvents: previewEvents, MostBytes: previewBytes})
 	if err != nil {
-		return nil, nil, turn.because(err)
+		return nil, nil, turn.Because(err)
 	}
 	return sample, hintsOf(m, sample, nil), nil
 }
@@ -99,9 +99,9 @@ func (s *Service) hints(ctx context.Context, p Principal, key string, q ledger.S
 	if err != nil {
 		return nil
 	}
-	defer turn.done()
+	defer turn.Done()
 	q.Organization, q.Meter, q.MostEvents, q.MostBytes = p.Organization, m.Meter, hintEvents, hintBytes
-	sample, err := s.ledger.Sample(turn.ctx, q)
+	sample, err := s.ledger.Sample(turn.Context, q)
 	if err != nil {
 		return nil
 	}

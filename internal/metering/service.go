@@ -62,7 +62,7 @@ type Service struct {
 	logger  *slog.Logger
 	limits  Limits
 
-	reads    *share.Places
+	reads    *share.Reads
 	known    sync.Map // ids of organizations that exist; they are never removed
 	books    []Book
 	reporter Reporter   // nil = none
@@ -79,8 +79,8 @@ type Service struct {
 	postedMu sync.Mutex
 	posted   []postedRange // see notePosted
 
-	changes      turns // to change meters, settings or nouns, so that log and copy agree on the order
-	documents    turns // to have a catalog document in memory
+	changes      share.Turns // to change meters, settings or nouns, so that log and copy agree on the order
+	documents    share.Turns // to have a catalog document in memory
 	refused      refusals
 	documentRoom chan struct{} // holds a token for each document in memory
 }
@@ -98,7 +98,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{ledger: o.Ledger, catalog: o.Catalog, keys: o.Keys, records: records.New(o.Catalog), now: o.Clock, logger: o.Logger, limits: o.Limits,
-		reads: share.NewPlaces(o.Limits.Reads), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce)}
+		reads: share.NewReads(o.Limits.Reads, o.Limits.ReadWait, o.Limits.QueryTime), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce)}
 	if err := s.copyAll(ctx); err != nil {
 		return nil, err
 	}
@@ -143,4 +143,9 @@ func (s *Service) Authenticate(ctx context.Context, token, organization string) 
 	}
 	p.Organization, p.DefaultAID = organization, ""
 	return p, nil
+}
+
+// turn waits for a place among the reads at work; the turn's Done gives it back.
+func (s *Service) turn(ctx context.Context, p Principal) (*share.ReadTurn, error) {
+	return s.reads.Turn(ctx, share.Who{Organization: p.Organization, Key: p.actor()})
 }

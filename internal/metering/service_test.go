@@ -224,7 +224,7 @@ func TestReadsAreBounded(t *testing.T) {
 	if _, err := service.Lookup(gone, admin, "s", "i"); meter.KindOf(err) != meter.KindUnavailable {
 		t.Errorf("a caller that left: %v", err)
 	}
-	turn.done()
+	turn.Done()
 	if _, err := service.Events(ctx, admin, meter.EventsQuery{}); err != nil {
 		t.Errorf("after it is done: %v", err)
 	}

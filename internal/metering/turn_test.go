@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"odometer/internal/meter"
+	"odometer/internal/share"
 )
 
 // A request has one place among the reads from its first read until its answer
@@ -15,15 +16,15 @@ import (
 func TestHeldTurn(t *testing.T) {
 	t.Parallel()
 	s := openStores(t).service(t, Limits{Reads: 1, ReadWait: time.Millisecond})
-	ctx, release := HoldTurn(context.Background())
+	ctx, release := share.HoldTurn(context.Background())
 	for range 3 {
 		turn, err := s.turn(ctx, admin)
 		if err != nil {
 			t.Fatal(err)
 		}
-		turn.done()
+		turn.Done()
 	}
-	other, releaseOther := HoldTurn(context.Background())
+	other, releaseOther := share.HoldTurn(context.Background())
 	if _, err := s.turn(other, admin); meter.KindOf(err) != meter.KindOverloaded {
 		t.Errorf("beside a request whose answer is being written: %v", err)
 	}
@@ -89,7 +90,7 @@ func TestQueryTime(t *testing.T) {
 			return err
 		},
 	} {
-		ctx, release := HoldTurn(context.Background())
+		ctx, release := share.HoldTurn(context.Background())
 		for range 2 {
 			if err := read(ctx); meter.KindOf(err) != meter.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%s: %v", name, err)
@@ -101,13 +102,13 @@ func TestQueryTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-turn.ctx.Done()
-	for given, kind := range map[error]meter.Kind{turn.ctx.Err(): meter.KindUnavailable, meter.Errorf(meter.KindInvalid, "wrong"): meter.KindInvalid} {
-		if got := meter.KindOf(turn.because(given)); got != kind {
+	<-turn.Context.Done()
+	for given, kind := range map[error]meter.Kind{turn.Context.Err(): meter.KindUnavailable, meter.Errorf(meter.KindInvalid, "wrong"): meter.KindInvalid} {
+		if got := meter.KindOf(turn.Because(given)); got != kind {
 			t.Errorf("%v became %s", given, got)
 		}
 	}
-	turn.done()
+	turn.Done()
 	if s.reads.Taken() != 0 {
 		t.Error("a place is held by nobody")
 	}

@@ -37,18 +37,18 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f billing.Repor
 	if err != nil {
 		return UsageReportPage{}, err
 	}
-	defer turn.done()
+	defer turn.Done()
 	var found billing.ReportPage
 	if p.Customer == "" {
-		found, err = s.records.Reports(turn.ctx, p.Organization, f, offset, limit)
+		found, err = s.records.Reports(turn.Context, p.Organization, f, offset, limit)
 	} else {
-		found, err = s.reportsOfCustomer(turn.ctx, p, f, offset, limit)
+		found, err = s.reportsOfCustomer(turn.Context, p, f, offset, limit)
 	}
 	if err != nil {
-		return UsageReportPage{}, turn.because(err)
+		return UsageReportPage{}, turn.Because(err)
 	}
 	page := UsageReportPage{Items: []UsageReport{}, More: found.More}
-	details, err := s.records.ReportDetails(turn.ctx, p.Organization, found.Items)
+	details, err := s.records.ReportDetails(turn.Context, p.Organization, found.Items)
 	if err != nil {
 		return UsageReportPage{}, err
 	}

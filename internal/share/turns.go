@@ -1,4 +1,4 @@
-package metering
+package share
 
 import (
 	"context"
@@ -7,9 +7,10 @@ import (
 	"odometer/internal/meter"
 )
 
-// turns lets one caller of each organization do something at a time; those of
-// other organizations do not wait, and who stops waiting is not served.
-type turns struct {
+// Turns lets one caller of each organization do something at a time; those of
+// other organizations do not wait, and who stops waiting is not served. Its
+// zero value is ready, and its methods may be called from many goroutines.
+type Turns struct {
 	mu sync.Mutex
 	of map[string]*turn // of organizations that somebody has or waits for
 }
@@ -19,8 +20,8 @@ type turn struct {
 	users int
 }
 
-// take waits for the organization's turn; done gives it back.
-func (t *turns) take(ctx context.Context, organization string) (done func(), err error) {
+// Take waits for the organization's turn; done gives it back.
+func (t *Turns) Take(ctx context.Context, organization string) (done func(), err error) {
 	t.mu.Lock()
 	one := t.of[organization]
 	if one == nil {
@@ -45,10 +46,17 @@ func (t *turns) take(ctx context.Context, organization string) (done func(), err
 	}
 }
 
-func (t *turns) leave(organization string, one *turn) {
+func (t *Turns) leave(organization string, one *turn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if one.users--; one.users == 0 {
 		delete(t.of, organization)
 	}
+}
+
+// Held is how many organizations have somebody who has the turn or waits for it.
+func (t *Turns) Held() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.of)
 }
