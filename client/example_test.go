@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"odometer/client"
+	"odometer/internal/figures"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
@@ -44,7 +45,7 @@ func server() (url, key string, stop func()) {
 	s, err := httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
 	check(err)
 	s.Mount(native.Surface(service))
-	check(s.Ready(service))
+	check(s.Ready(service, figures.Of(service)))
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	return s.URL(), key, func() {

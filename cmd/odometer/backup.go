@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
@@ -168,7 +169,7 @@ const backupPath = "/api/v1/backup"
 func (s *Server) backupSurface(service *metering.Service) *httpserver.Surface {
 	return &httpserver.Surface{
 		Name:         "backup",
-		Authenticate: func(x *httpserver.Exchange) (metering.Principal, error) { return x.BearerAuth(service) },
+		Authenticate: func(x *httpserver.Exchange) (access.Principal, error) { return x.BearerAuth(service) },
 		Routes:       []httpserver.Route{{Method: http.MethodPost, Path: backupPath, Handle: s.serveBackup}},
 	}
 }

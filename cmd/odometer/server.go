@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"odometer/internal/figures"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
@@ -272,7 +273,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.ThousandEyes.RateLimit}),
 		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Host: s.settings.publicHost(), Clock: env.Clock, Nonces: s.nonces}),
 		suger.Surface(suger.Options{Service: service, Clock: env.Clock}))
-	if err := s.http.Ready(service); err != nil {
+	if err := s.http.Ready(service, figures.Of(service)); err != nil {
 		return errors.Join(err, s.stores.close())
 	}
 	return nil

@@ -1,3 +1,3 @@
-// Package access is who may do what: roles, the actions that they allow, and the
+// Package access is who may do what: principals, roles, the actions that they allow, and the
 // words of keys. It does no I/O; store/keys keeps keys and authenticates them.
 package access

@@ -15,9 +15,9 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"odometer/internal/access"
 	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 func gzipped(t testing.TB, b []byte) []byte {
@@ -323,10 +323,10 @@ func TestBodiesAreShared(t *testing.T) {
 			}
 			return x.text("ok")
 		}}},
-		Authenticate: func(x *Exchange) (metering.Principal, error) {
+		Authenticate: func(x *Exchange) (access.Principal, error) {
 			token, err := x.bearer()
 			organization, key, _ := strings.Cut(token, "/")
-			return metering.Principal{Organization: organization, KeyID: key}, err
+			return access.Principal{Organization: organization, KeyID: key}, err
 		},
 	})
 	flood := func(token string, held int) {

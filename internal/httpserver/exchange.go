@@ -12,8 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"odometer/internal/access"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // Exchange is one request and its answer. It is reused: a handler must not
@@ -21,7 +21,7 @@ import (
 type Exchange struct {
 	http.ResponseWriter
 	Request   *http.Request
-	Principal metering.Principal // set on routes that need a key
+	Principal access.Principal // set on routes that need a key
 
 	server  *Server
 	control *http.ResponseController
@@ -88,7 +88,7 @@ func (x *Exchange) Address() string {
 
 // keyRefused notes a key that was given and refused.
 func (x *Exchange) keyRefused(err error) {
-	service := x.server.service.Load()
+	service := x.server.served()
 	if service == nil || meter.KindOf(err) != meter.KindUnauthenticated || x.Request.Header.Get("Authorization")+x.Request.Header.Get("Fastly-Key") == "" {
 		return
 	}
@@ -178,14 +178,14 @@ func (x *Exchange) once(name string) (string, error) {
 }
 
 // BearerAuth reads a native key and the operator's choice of organization.
-func (x *Exchange) BearerAuth(s *metering.Service) (metering.Principal, error) {
+func (x *Exchange) BearerAuth(s Service) (access.Principal, error) {
 	token, err := x.bearer()
 	if err != nil {
-		return metering.Principal{}, err
+		return access.Principal{}, err
 	}
 	org, err := x.once("Odometer-Organization")
 	if err != nil {
-		return metering.Principal{}, err
+		return access.Principal{}, err
 	}
 	return s.Authenticate(x.Request.Context(), token, org)
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"odometer/internal/access"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // Handler answers one request. A returned error is rendered by its surface;
@@ -29,8 +29,8 @@ type Route struct {
 type Surface struct {
 	Name         string // in metrics and the log
 	Routes       []Route
-	Authenticate func(x *Exchange) (metering.Principal, error) // nil: every route is public
-	Fail         func(x *Exchange, err error)                  // nil: WriteProblem
+	Authenticate func(x *Exchange) (access.Principal, error) // nil: every route is public
+	Fail         func(x *Exchange, err error)                // nil: WriteProblem
 
 	// Under is where the surface's paths begin, and Refuse how it words what
 	// the router refuses there before any route is found: a path that does not

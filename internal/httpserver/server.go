@@ -19,8 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 	"odometer/internal/share"
 )
 
@@ -37,6 +37,17 @@ type Options struct {
 	Metrics       *Metrics         // nil = a new registry
 }
 
+// Service is what requests need of the one whom surfaces ask: *metering.Service.
+type Service interface {
+	// Ready returns nil while requests would be served.
+	Ready(ctx context.Context) error
+	// Authenticate returns the principal of a bearer token. organization is the
+	// operator's choice to act on another one, "" for the key's own.
+	Authenticate(ctx context.Context, token, organization string) (access.Principal, error)
+	// KeyRefused notes a request whose key was refused.
+	KeyRefused(ctx context.Context, surface, address string)
+}
+
 // Server serves surfaces on one listener.
 type Server struct {
 	limits  Limits
@@ -47,7 +58,7 @@ type Server struct {
 	budget  *share.Budget // bytes of bodies
 	ids     *requestIDs
 	router  atomic.Pointer[router]
-	service atomic.Pointer[metering.Service] // nil until ready
+	service atomic.Pointer[Service] // nil until ready
 
 	mu       sync.Mutex
 	surfaces []*Surface
@@ -224,7 +235,7 @@ func (s *Server) handle(x *Exchange) (err error) {
 		defer release()
 		x.Request = x.Request.WithContext(held)
 	}
-	err = s.router.Load().dispatch(x, s.service.Load() == nil)
+	err = s.router.Load().dispatch(x, s.served() == nil)
 	if err == nil {
 		return nil
 	}

@@ -16,10 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
+
+// nobody is a service that knows no key.
+type nobody struct{ Service }
+
+func (nobody) KeyRefused(context.Context, string, string) {}
 
 // start runs a server with one surface on a free port until the test ends.
 func start(t testing.TB, o Options, routes ...Route) *Server {
@@ -29,11 +34,11 @@ func start(t testing.TB, o Options, routes ...Route) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Mount(&Surface{Name: "test", Routes: routes, Authenticate: func(x *Exchange) (metering.Principal, error) {
+	s.Mount(&Surface{Name: "test", Routes: routes, Authenticate: func(x *Exchange) (access.Principal, error) {
 		token, err := x.bearer()
-		return metering.Principal{Organization: "default", KeyID: token, Operator: token == "operator"}, err
+		return access.Principal{Organization: "default", KeyID: token, Operator: token == "operator"}, err
 	}})
-	s.service.Store(new(metering.Service))
+	s.serve(nobody{})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -304,7 +309,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 		<-leave
 		return x.text("done")
 	}}}})
-	s.service.Store(new(metering.Service))
+	s.serve(nobody{})
 	ctx, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- s.Run(ctx) }()

@@ -7,8 +7,9 @@ import (
 	"net/http/pprof"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // MetricsAccess says who may read /metrics, which names the organizations.
@@ -36,7 +37,7 @@ func (s *Server) healthz(x *Exchange) error { return x.text("ok\n") }
 
 // readyz answers 200 when requests sent here would be served, else 503 with the reason.
 func (s *Server) readyz(x *Exchange) error {
-	service := s.service.Load()
+	service := s.served()
 	if service == nil {
 		return errStarting
 	}
@@ -55,7 +56,7 @@ func (x *Exchange) text(body string) error {
 
 func (s *Server) metricsPage(x *Exchange) error {
 	if s.access != metricsOpen {
-		service := s.service.Load()
+		service := s.served()
 		if service == nil {
 			return errStarting
 		}
@@ -73,11 +74,21 @@ func (s *Server) metricsPage(x *Exchange) error {
 }
 
 // Ready opens the server for requests beyond health, and adds the service's figures to the metrics.
-func (s *Server) Ready(service *metering.Service) error {
-	if err := s.metrics.Register(newUsageCollector(service)); err != nil {
+func (s *Server) Ready(service Service, figures prometheus.Collector) error {
+	if err := s.metrics.Register(figures); err != nil {
 		return fmt.Errorf("register the metrics of the ledger: %w", err)
 	}
-	s.service.Store(service)
+	s.serve(service)
+	return nil
+}
+
+func (s *Server) serve(service Service) { s.service.Store(&service) }
+
+// served is the service that is Ready; nil before.
+func (s *Server) served() Service {
+	if service := s.service.Load(); service != nil {
+		return *service
+	}
 	return nil
 }
 

@@ -35,13 +35,14 @@ var importTable = map[string][]string{
 	"internal/store/records":   {"internal/meter", "internal/billing", "internal/catalog", "internal/store", "internal/store/sqlfile"},
 	"internal/store/storetest": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store/...", "internal/fixedtest"},
 	"internal/metering":        {"internal/meter", "internal/ledger/...", "internal/access", "internal/billing", "internal/catalog", "internal/store/...", "internal/cloudevents", "internal/rating", "internal/share"},
-	"internal/marketplace":     {"internal/meter", "internal/billing", "internal/catalog", "internal/store", "internal/store/records", "internal/metering", "internal/rating"},
+	"internal/marketplace":     {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store", "internal/store/records", "internal/metering", "internal/rating"},
 	// What is sent and what is simulated knows nothing of what decides.
 	"internal/marketplace/sender":    {"internal/meter"},
 	"internal/marketplace/simulator": {"internal/meter"},
-	"internal/httpserver":            {"internal/meter", "internal/metering", "internal/share"},
+	"internal/httpserver":            {"internal/meter", "internal/access", "internal/share"}, // and not metering: it declares what it calls
+	"internal/figures":               {"internal/metering"},
 	"internal/surface":               {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/cloudevents", "internal/metering", "internal/httpserver", "internal/strictjson", "internal/csvtext"},
-	"internal/surface/surfacetest":   {"internal/meter", "internal/cloudevents", "internal/ledger", "internal/access", "internal/catalog", "internal/store", "internal/store/keys", "internal/metering", "internal/httpserver", "internal/fixedtest"},
+	"internal/surface/surfacetest":   {"internal/meter", "internal/cloudevents", "internal/ledger", "internal/access", "internal/catalog", "internal/store", "internal/store/keys", "internal/metering", "internal/figures", "internal/httpserver", "internal/fixedtest"},
 	"internal/console":               {},
 	"internal/intake":                {"internal/meter"},
 	"internal/intake/intaketest":     {},

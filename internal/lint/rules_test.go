@@ -25,7 +25,7 @@ var broken = []struct {
 		"internal/store/storetest":          `import _ "odometer/internal/catalog"`,
 		"internal/cloudevents":              `import _ "odometer/internal/ledger"`,
 		"internal/metering":                 `import _ "odometer/internal/httpserver"`,
-		"internal/httpserver":               `import _ "odometer/internal/ledger"`,
+		"internal/httpserver":               `import ( _ "odometer/internal/access"; _ "odometer/internal/metering" )`,
 		"internal/surface/fastly":           `import ( _ "odometer/internal/surface/fastly/wire"; _ "odometer/internal/catalog"; _ "odometer/internal/ledger" )`,
 		"internal/surface/fastly/wire":      `import _ "odometer/internal/meter"`,
 		"internal/meterlike":                `import _ "odometer/internal/meter"`,

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // pass makes a pass that may be cut short, and takes note of what it has to have read.
@@ -69,7 +69,7 @@ func (p *proof) figure(s *seller, dimension string, before time.Time) meter.Deci
 		Filters: []meter.AttrFilter{{Attribute: "entitlement", Values: []string{s.id}}}}
 	total := meter.Decimal{}
 	for {
-		u, err := p.service.Usage(context.Background(), metering.Job(org, "test"), q)
+		u, err := p.service.Usage(context.Background(), access.Job(org, "test"), q)
 		p.must(err)
 		for _, row := range u.Rows {
 			total = total.Add(row.Value)
@@ -86,7 +86,7 @@ func (p *proof) posted() map[billing.DimensionKey]meter.Decimal {
 	out := map[billing.DimensionKey]meter.Decimal{}
 	q := meter.UsageQuery{Meter: "posted", From: proofStart.AddDate(0, -2, 0), To: proofStart.AddDate(0, 12, 0), GroupBy: []string{"entitlement", "dimension"}}
 	for {
-		u, err := p.service.Usage(context.Background(), metering.Job(org, "test"), q)
+		u, err := p.service.Usage(context.Background(), access.Job(org, "test"), q)
 		p.must(err)
 		for _, row := range u.Rows {
 			out[billing.DimensionKey{Entitlement: row.Group[0], Dimension: row.Group[1]}] = row.Value

@@ -11,6 +11,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the databases, which the tests damage
 	_ "modernc.org/sqlite"
 
+	"odometer/internal/access"
 	"odometer/internal/billing"
 	"odometer/internal/cloudevents"
 	"odometer/internal/marketplace/simulator"
@@ -96,7 +97,7 @@ func (p *proof) postSome() {
 	if p.r.IntN(12) == 0 {
 		n.Records["gb"] = meter.NewDecimal(1e9 * (1 + p.r.Int64N(30)))
 	}
-	if _, err := p.service.ReportGroup(context.Background(), metering.Job(org, "test"), n, metering.Idempotency{}); err != nil {
+	if _, err := p.service.ReportGroup(context.Background(), access.Job(org, "test"), n, metering.Idempotency{}); err != nil {
 		p.t.Fatalf("%+v: %v", n, err)
 	}
 	p.note("post %s %v at %s", s.id, n.Records, at.Format("01-02 15:04"))
@@ -114,7 +115,7 @@ func (p *proof) eventSome() {
 		p.events = append(p.events, id)
 		body := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"edge","type":"traffic","subject":"acme","time":%q,"data":{"bytes":%d.%d,"entitlement":%q,"product":"cdn"}}`,
 			id.ID, at.Format(time.RFC3339), p.r.IntN(30), p.r.IntN(10), s.id)
-		got, err := p.service.Ingest(context.Background(), metering.Job(org, "test"), []byte(body), cloudevents.Auto, false)
+		got, err := p.service.Ingest(context.Background(), access.Job(org, "test"), []byte(body), cloudevents.Auto, false)
 		if err != nil || got.Accepted != 1 {
 			p.t.Fatalf("%+v, %v", got, err)
 		}
@@ -135,7 +136,7 @@ func (p *proof) touchSome() {
 	if len(p.groups) == 0 {
 		return
 	}
-	id, who := p.groups[p.r.IntN(len(p.groups))], metering.Job(org, "test")
+	id, who := p.groups[p.r.IntN(len(p.groups))], access.Job(org, "test")
 	var err error
 	if p.r.IntN(3) > 0 {
 		_, err = p.service.RetryGroup(context.Background(), who, id, time.Time{})
@@ -165,7 +166,7 @@ func (p *proof) resolveSome() {
 		as = billing.LineMoved
 	}
 	p.note("resolve %s of %s, %s, as %s", l.Dimension, l.Entitlement, l.State, as)
-	p.must(p.service.ResolveReport(context.Background(), metering.Job(org, "test"), l.Report, l.Dimension, as))
+	p.must(p.service.ResolveReport(context.Background(), access.Job(org, "test"), l.Report, l.Dimension, as))
 }
 
 // held is what a marketplace holds for a line.

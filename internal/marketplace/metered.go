@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // reading is usage of a meter that is new since it was read last.
@@ -253,7 +253,7 @@ func (s *monthSums) part(ctx context.Context, f fed, from, to time.Time) (meter.
 	known := s.known[strings.Join(key, "\xff")]
 	if known == nil {
 		known = &groupedSums{}
-		who := metering.Job(s.pass.organization, "reporter")
+		who := access.Job(s.pass.organization, "reporter")
 		// In one view: pages while usage comes in would be of several places in the log.
 		q.All = true
 		u, err := s.pass.r.o.Usage.Usage(ctx, who, q)

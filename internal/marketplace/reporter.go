@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/sender"
@@ -28,7 +29,7 @@ import (
 
 // UsageReader answers what meters have counted; *metering.Service does.
 type UsageReader interface {
-	Usage(ctx context.Context, p metering.Principal, q meter.UsageQuery) (*meter.Usage, error)
+	Usage(ctx context.Context, p access.Principal, q meter.UsageQuery) (*meter.Usage, error)
 	MeterOf(organization, key string) (meter.Meter, bool)
 }
 

@@ -9,15 +9,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"odometer/internal/access"
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/simulator"
-	"odometer/internal/metering"
 )
 
 func (s *shop) stuck() []billing.StuckLine {
 	s.t.Helper()
-	got, err := s.service.StuckReports(context.Background(), metering.Job(org, "test"))
+	got, err := s.service.StuckReports(context.Background(), access.Job(org, "test"))
 	s.must(err)
 	return got.Lines
 }
@@ -73,7 +73,7 @@ func TestWhatWaitsWithoutALineIsListed(t *testing.T) {
 	}
 	// The person resolves both: one is billed with the next hour, the other elsewhere.
 	for i, as := range []string{billing.LineSettled, billing.LineElsewhere} {
-		s.must(s.service.ResolveReport(context.Background(), metering.Job(org, "test"), got[i].Report, got[i].Dimension, as))
+		s.must(s.service.ResolveReport(context.Background(), access.Job(org, "test"), got[i].Report, got[i].Dimension, as))
 		s.balance(m)
 	}
 	s.wantStatus(late, billing.GroupReported)
@@ -96,7 +96,7 @@ func TestWhatWaitsWithoutALineIsListed(t *testing.T) {
 // refused report, group by group, and what a person settles elsewhere is over.
 func TestWhatWasRefusedIsStuckUntilItIsSettled(t *testing.T) {
 	eachCloud(t, func(t *testing.T, s *shop, m *markets, cloud string) {
-		ctx, who := context.Background(), metering.Job(org, "test")
+		ctx, who := context.Background(), access.Job(org, "test")
 		r := s.reporter(m, "one")
 		m.RefuseDimension("gb")
 		first, second := s.post("e-"+cloud, "gb=3 seat=1", ten), s.post("e-"+cloud, "gb=4", ten)
@@ -168,7 +168,7 @@ func TestARefusedReadingCanBeSettled(t *testing.T) {
 		if len(got) != 1 || got[0].State != billing.LineRefused || got[0].Usage.String() != "21" {
 			t.Fatalf("%+v", got)
 		}
-		s.must(s.service.ResolveReport(context.Background(), metering.Job(org, "test"), got[0].Report, "gb", as))
+		s.must(s.service.ResolveReport(context.Background(), access.Job(org, "test"), got[0].Report, "gb", as))
 		s.balance(m)
 		s.traffic("2", ten.Add(time.Hour), "4")
 		s.hourOf(r, ten.Add(time.Hour))

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // TestReconcileIsOfOneOrganization: it neither reports another's usage nor
@@ -40,7 +40,7 @@ func TestReconcileIsOfOneOrganization(t *testing.T) {
 // failing cannot read any meter.
 type failing struct{}
 
-func (failing) Usage(context.Context, metering.Principal, meter.UsageQuery) (*meter.Usage, error) {
+func (failing) Usage(context.Context, access.Principal, meter.UsageQuery) (*meter.Usage, error) {
 	return nil, errors.New("the ledger of another organization")
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/uuid"
 
+	"odometer/internal/access"
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
@@ -186,7 +187,7 @@ func (s *shop) createMeter(definition string) {
 	s.t.Helper()
 	m, err := meter.DecodeMeter([]byte(definition))
 	s.must(err)
-	_, _, err = s.service.CreateMeter(context.Background(), metering.Job(org, "test"), m)
+	_, _, err = s.service.CreateMeter(context.Background(), access.Job(org, "test"), m)
 	s.must(err)
 }
 
@@ -194,7 +195,7 @@ func (s *shop) createMeter(definition string) {
 func (s *shop) traffic(id string, at time.Time, bytes string) {
 	s.t.Helper()
 	body := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"edge","type":"traffic","subject":"acme","time":%q,"data":{"bytes":%s}}`, id, at.Format(time.RFC3339), bytes)
-	got, err := s.service.Ingest(context.Background(), metering.Job(org, "test"), []byte(body), cloudevents.Auto, false)
+	got, err := s.service.Ingest(context.Background(), access.Job(org, "test"), []byte(body), cloudevents.Auto, false)
 	s.must(err)
 	if got.Accepted != 1 {
 		s.t.Fatalf("%+v", got)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/store"
 )
@@ -44,9 +45,6 @@ func (r *refusals) add(at time.Time, address string) (noted bool, before int64, 
 // default organization with the client's address, once an hour for an address
 // and for so many; what is beyond is noted by its number when the hour is over.
 func (s *Service) KeyRefused(ctx context.Context, surface, address string) {
-	if s.catalog == nil { // a service without stores, as tests of the listener have it
-		return
-	}
 	noted, before, hour := s.refused.add(s.now().UTC(), address)
 	ctx = context.WithoutCancel(ctx)
 	if before > 0 {
@@ -66,7 +64,7 @@ func (s *Service) note(ctx context.Context, a store.Access) {
 
 // BackupTaken notes who begins to take a backup, and from where. One that
 // cannot be noted is not to be taken.
-func (s *Service) BackupTaken(ctx context.Context, p Principal, address string) error {
-	return s.catalog.NoteAccess(ctx, catalog.DefaultOrganization, store.Access{Actor: p.actor(), Noun: store.AccessBackup, ID: "data",
+func (s *Service) BackupTaken(ctx context.Context, p access.Principal, address string) error {
+	return s.catalog.NoteAccess(ctx, catalog.DefaultOrganization, store.Access{Actor: p.Actor(), Noun: store.AccessBackup, ID: "data",
 		Detail: map[string]any{"address": address}})
 }

@@ -55,7 +55,7 @@ func TestAccessIsAudited(t *testing.T) {
 	for _, e := range audit.Items {
 		fmt.Fprintf(&got, "%s %s %s %s %s\n", e.Actor, e.Action, e.Noun, e.ID, e.After)
 	}
-	want := admin.actor() + " create backup data {\"address\":\"198.51.100.7\"}\naddress:2001:db8::1 create refused key suger {\"address\":\"2001:db8::1\"}\naddress:203.0.113.9 create refused key native {\"address\":\"203.0.113.9\"}\n"
+	want := admin.Actor() + " create backup data {\"address\":\"198.51.100.7\"}\naddress:2001:db8::1 create refused key suger {\"address\":\"2001:db8::1\"}\naddress:203.0.113.9 create refused key native {\"address\":\"203.0.113.9\"}\n"
 	if got.String() != want {
 		t.Errorf("%s\nwant\n%s", got.String(), want)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/meter"
 )
 
@@ -53,7 +54,7 @@ func (s *dimensionSums) list() ([]DimensionSum, error) {
 // SumRecordGroups adds up what groups that the filter chooses have of each
 // dimension, after mapping, by the period in which they were created. Groups
 // that are deleted or cannot be billed are left out.
-func (s *Service) SumRecordGroups(ctx context.Context, p Principal, f billing.RecordGroupFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
+func (s *Service) SumRecordGroups(ctx context.Context, p access.Principal, f billing.RecordGroupFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
 	all := dimensionSums{period, map[sumKey]meter.Decimal{}}
 	f.Match = func(g *billing.RecordGroup) bool {
 		if g.Status != billing.GroupDeleted && g.Status != billing.GroupInvalid {
@@ -72,7 +73,7 @@ func (s *Service) SumRecordGroups(ctx context.Context, p Principal, f billing.Re
 // SumUsageReports adds up what was sent of each dimension in the reports that
 // the filter chooses, by the period in which they were created; what a
 // marketplace refused, or goes to another hour, is left out.
-func (s *Service) SumUsageReports(ctx context.Context, p Principal, f billing.ReportFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
+func (s *Service) SumUsageReports(ctx context.Context, p access.Principal, f billing.ReportFilter, period func(time.Time) time.Time) ([]DimensionSum, error) {
 	all := dimensionSums{period, map[sumKey]meter.Decimal{}}
 	const chunk = 1000
 	for offset := 0; ; offset += chunk {

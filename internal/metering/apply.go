@@ -37,8 +37,8 @@ type ApplyOptions struct {
 //
 // Errors of the document are KindInvalid and name its lines. The documents of
 // an organization are read one at a time, before any change waits for them.
-func (s *Service) Apply(ctx context.Context, p Principal, text []byte, o ApplyOptions) (catalog.Diff, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) Apply(ctx context.Context, p access.Principal, text []byte, o ApplyOptions) (catalog.Diff, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return catalog.Diff{}, err
 	}
 	read, err := s.readsDocument(ctx, p.Organization)
@@ -122,9 +122,9 @@ func (s *Service) agree(ctx context.Context, organization string) error {
 }
 
 // plan returns what applying a document changes, or why it cannot be applied.
-func (s *Service) plan(ctx context.Context, p Principal, doc *catalog.Document, o ApplyOptions) (catalog.Diff, error) {
+func (s *Service) plan(ctx context.Context, p access.Principal, doc *catalog.Document, o ApplyOptions) (catalog.Diff, error) {
 	d, err := s.catalog.Apply(ctx, p.Organization, doc,
-		catalog.ApplyOptions{DryRun: true, Prune: o.Prune, Actor: p.actor(), Effective: o.Effective})
+		catalog.ApplyOptions{DryRun: true, Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
 	if err != nil {
 		return catalog.Diff{}, err
 	}
@@ -171,11 +171,11 @@ func (s *Service) keepMetrics(ctx context.Context, organization string, d *catal
 }
 
 // perform makes the changes of a plan. Caller has the organization's turn.
-func (s *Service) perform(ctx context.Context, p Principal, doc *catalog.Document, o ApplyOptions, planned catalog.Diff) (catalog.Diff, error) {
+func (s *Service) perform(ctx context.Context, p access.Principal, doc *catalog.Document, o ApplyOptions, planned catalog.Diff) (catalog.Diff, error) {
 	begun, err := s.performLedger(ctx, p, planned)
 	var done catalog.Diff
 	if err == nil {
-		done, err = s.catalog.Apply(ctx, p.Organization, doc, catalog.ApplyOptions{Prune: o.Prune, Actor: p.actor(), Effective: o.Effective})
+		done, err = s.catalog.Apply(ctx, p.Organization, doc, catalog.ApplyOptions{Prune: o.Prune, Actor: p.Actor(), Effective: o.Effective})
 		begun = begun || err == nil
 	}
 	for _, key := range planned.Meters.Remove {
@@ -198,9 +198,9 @@ func (s *Service) perform(ctx context.Context, p Principal, doc *catalog.Documen
 
 // performLedger makes the changes that the log decides on; begun says whether
 // it has made any.
-func (s *Service) performLedger(ctx context.Context, p Principal, planned catalog.Diff) (begun bool, err error) {
+func (s *Service) performLedger(ctx context.Context, p access.Principal, planned catalog.Diff) (begun bool, err error) {
 	if want := planned.Organization; want != nil && want.CustomerAttribute != s.customerAttribute(p.Organization) {
-		if err := s.ledger.SetCustomerAttribute(ctx, p.Organization, want.CustomerAttribute, p.actor()); err != nil {
+		if err := s.ledger.SetCustomerAttribute(ctx, p.Organization, want.CustomerAttribute, p.Actor()); err != nil {
 			return false, err
 		}
 		begun = true
@@ -212,7 +212,7 @@ func (s *Service) performLedger(ctx context.Context, p Principal, planned catalo
 		begun = true
 	}
 	for _, m := range planned.Meters.Create {
-		state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.actor())
+		state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
 		if err != nil {
 			return begun, err
 		}
@@ -221,7 +221,7 @@ func (s *Service) performLedger(ctx context.Context, p Principal, planned catalo
 	}
 	for _, m := range planned.Meters.Update {
 		patch := meter.MeterPatch{Name: &m.Name, Description: &m.Description, Unit: &m.Unit, Status: &m.Status}
-		state, err := s.ledger.UpdateMeter(ctx, p.Organization, m.Key, patch, p.actor())
+		state, err := s.ledger.UpdateMeter(ctx, p.Organization, m.Key, patch, p.Actor())
 		if err != nil {
 			return begun, err
 		}
@@ -245,8 +245,8 @@ func inPart(err error) error {
 // Export returns the organization as a document that Apply reproduces exactly,
 // here or in another organization. Keys are no part of it. A bound key, which
 // sees one customer only, has no right to it.
-func (s *Service) Export(ctx context.Context, p Principal) (*catalog.Document, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Export(ctx context.Context, p access.Principal) (*catalog.Document, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
 	if p.Customer != "" {

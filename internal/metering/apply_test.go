@@ -156,15 +156,15 @@ func TestApplyRights(t *testing.T) {
 	bound := admin
 	bound.Customer = "acme"
 	for name, c := range map[string]struct {
-		p             Principal
+		p             access.Principal
 		apply, export meter.Kind
 		exports       bool
 	}{
-		"nobody":       {Principal{}, meter.KindUnauthenticated, meter.KindUnauthenticated, false},
-		"read":         {Principal{Organization: "default", KeyID: "r", Role: access.RoleRead}, meter.KindForbidden, 0, true},
-		"ingest":       {Principal{Organization: "default", KeyID: "i", Role: access.RoleIngest}, meter.KindForbidden, meter.KindForbidden, false},
+		"nobody":       {access.Principal{}, meter.KindUnauthenticated, meter.KindUnauthenticated, false},
+		"read":         {access.Principal{Organization: "default", KeyID: "r", Role: access.RoleRead}, meter.KindForbidden, 0, true},
+		"ingest":       {access.Principal{Organization: "default", KeyID: "i", Role: access.RoleIngest}, meter.KindForbidden, meter.KindForbidden, false},
 		"a bound key":  {bound, meter.KindForbidden, meter.KindForbidden, false},
-		"no such home": {Principal{Organization: "strange", KeyID: "x", Role: access.RoleAdmin}, meter.KindNotFound, meter.KindNotFound, false},
+		"no such home": {access.Principal{Organization: "strange", KeyID: "x", Role: access.RoleAdmin}, meter.KindNotFound, meter.KindNotFound, false},
 	} {
 		if _, err := service.Apply(t.Context(), c.p, []byte("customers: [{id: x}]"), ApplyOptions{}); err == nil || meter.KindOf(err) != c.apply {
 			t.Errorf("%s applies: %v", name, err)

@@ -83,8 +83,8 @@ type BillableMetricPatch struct {
 
 // CreateBillableMetric defines a billable metric and its meter. An id that a
 // meter has already, whether of a metric or not, is KindConflict.
-func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBillableMetric) (BillableMetric, error) {
-	if err := p.mayReportAll(); err != nil {
+func (s *Service) CreateBillableMetric(ctx context.Context, p access.Principal, n NewBillableMetric) (BillableMetric, error) {
+	if err := p.MayReportAll(); err != nil {
 		return BillableMetric{}, err
 	}
 	if n.ID == "" {
@@ -117,7 +117,7 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 		return BillableMetric{}, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.actor())
+	state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
 	if err != nil {
 		if drop := s.records.DropBillableMetric(ctx, p.Organization, n.ID); drop != nil {
 			s.logger.Warn("a billable metric whose meter was refused is still noted", slog.String("metric", n.ID), slog.Any("error", drop))
@@ -129,7 +129,7 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p Principal, n NewBi
 }
 
 // metricRoom says whether a key may make a billable metric more. Caller holds changes.
-func (s *Service) metricRoom(ctx context.Context, p Principal) error {
+func (s *Service) metricRoom(ctx context.Context, p access.Principal) error {
 	have, err := s.records.BillableMetrics(ctx, p.Organization)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (s *Service) metricRoom(ctx context.Context, p Principal) error {
 
 // removeMetric removes a billable metric that is deleted, and its meter, for
 // good. Groups that are not reported yet need it. Caller holds changes.
-func (s *Service) removeMetric(ctx context.Context, p Principal, id string) error {
+func (s *Service) removeMetric(ctx context.Context, p access.Principal, id string) error {
 	m, err := s.billableMetric(ctx, p.Organization, id)
 	if err != nil {
 		return err
@@ -224,8 +224,8 @@ func checkMetricTexts(name, description string) error {
 
 // BillableMetrics lists the organization's metrics, the oldest first, deleted
 // ones among them.
-func (s *Service) BillableMetrics(ctx context.Context, p Principal) ([]BillableMetric, error) {
-	if err := p.may(access.ActionReport); err != nil {
+func (s *Service) BillableMetrics(ctx context.Context, p access.Principal) ([]BillableMetric, error) {
+	if err := p.May(access.ActionReport); err != nil {
 		return nil, err
 	}
 	noted, err := s.records.BillableMetrics(ctx, p.Organization)
@@ -253,8 +253,8 @@ func (s *Service) BillableMetrics(ctx context.Context, p Principal) ([]BillableM
 
 // BillableMetric returns one metric; a meter that is none is KindNotFound, and
 // so is one that a bound key may not know of.
-func (s *Service) BillableMetric(ctx context.Context, p Principal, id string) (BillableMetric, error) {
-	if err := p.may(access.ActionReport); err != nil {
+func (s *Service) BillableMetric(ctx context.Context, p access.Principal, id string) (BillableMetric, error) {
+	if err := p.May(access.ActionReport); err != nil {
 		return BillableMetric{}, err
 	}
 	if state, ok := s.ledger.Meter(p.Organization, id); ok {
@@ -287,8 +287,8 @@ func (s *Service) billableMetric(ctx context.Context, organization, id string) (
 
 // UpdateBillableMetric changes name, description or status. A deleted metric
 // takes no new usage and can be made active again.
-func (s *Service) UpdateBillableMetric(ctx context.Context, p Principal, id string, patch BillableMetricPatch) (BillableMetric, error) {
-	if err := p.mayReportAll(); err != nil {
+func (s *Service) UpdateBillableMetric(ctx context.Context, p access.Principal, id string, patch BillableMetricPatch) (BillableMetric, error) {
+	if err := p.MayReportAll(); err != nil {
 		return BillableMetric{}, err
 	}
 	change := meter.MeterPatch{Name: patch.Name, Description: patch.Description}
@@ -344,7 +344,7 @@ func metricOf(noted billing.BillableMetric, state meter.MeterState) (BillableMet
 }
 
 // activeMetrics are the meters of metrics that take the principal's usage, by id.
-func (s *Service) activeMetrics(ctx context.Context, p Principal) (map[string]meter.Meter, error) {
+func (s *Service) activeMetrics(ctx context.Context, p access.Principal) (map[string]meter.Meter, error) {
 	noted, err := s.records.BillableMetrics(ctx, p.Organization)
 	if err != nil {
 		return nil, err
@@ -391,7 +391,7 @@ func (s *Service) defineMetricsOf(ctx context.Context, organization string) erro
 	if err != nil {
 		return err
 	}
-	system := Principal{Organization: organization, KeyID: "system"}
+	system := access.Principal{Organization: organization, KeyID: "system"}
 	for _, n := range noted {
 		if _, ok := s.ledger.Meter(organization, n.ID); ok {
 			continue
@@ -400,7 +400,7 @@ func (s *Service) defineMetricsOf(ctx context.Context, organization string) erro
 		if err := json.Unmarshal(n.Definition, &m); err != nil {
 			return meter.WrapError(meter.KindCorrupt, err, "the catalog is damaged: billable metric %s cannot be read", n.ID)
 		}
-		state, err := s.ledger.CreateMeter(ctx, organization, m, system.actor())
+		state, err := s.ledger.CreateMeter(ctx, organization, m, system.Actor())
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ func TestCatalog(t *testing.T) {
 	if _, err := stores.catalog.Apply(t.Context(), "default", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	view, err := service.Catalog(t.Context(), Principal{Organization: "default", Role: access.RoleRead})
+	view, err := service.Catalog(t.Context(), access.Principal{Organization: "default", Role: access.RoleRead})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,12 +27,12 @@ func TestCatalog(t *testing.T) {
 		t.Errorf("%+v %t", c, ok)
 	}
 	for name, c := range map[string]struct {
-		p    Principal
+		p    access.Principal
 		want meter.Kind
 	}{
-		"nobody":                  {Principal{}, meter.KindUnauthenticated},
-		"a key that may not read": {Principal{Organization: "default", Role: access.RoleIngest}, meter.KindForbidden},
-		"no such organization":    {Principal{Organization: "stranger", Role: access.RoleRead}, meter.KindNotFound},
+		"nobody":                  {access.Principal{}, meter.KindUnauthenticated},
+		"a key that may not read": {access.Principal{Organization: "default", Role: access.RoleIngest}, meter.KindForbidden},
+		"no such organization":    {access.Principal{Organization: "stranger", Role: access.RoleRead}, meter.KindNotFound},
 	} {
 		if _, err := service.Catalog(t.Context(), c.p); err == nil || meter.KindOf(err) != c.want {
 			t.Errorf("%s: %v", name, err)

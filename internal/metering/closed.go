@@ -31,8 +31,8 @@ type Closed struct {
 
 // Closed returns a customer's closed months. It checks no right: surfaces ask
 // for customers that they have found for the principal.
-func (s *Service) Closed(ctx context.Context, p Principal, customer string) (Closed, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Closed(ctx context.Context, p access.Principal, customer string) (Closed, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return Closed{}, err
 	}
 	return s.closed(ctx, p.Organization, customer)
@@ -171,8 +171,8 @@ const (
 // ClosedFor says which calendar months that lie in a range are closed, and for
 // whom: of the customers that the filters name, else of all. A bound key hears
 // of its customer's only. Both are cut at the bounds above, the oldest months first.
-func (s *Service) ClosedFor(ctx context.Context, p Principal, in meter.Period, filters []meter.AttrFilter) ([]catalog.ClosedFor, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) ClosedFor(ctx context.Context, p access.Principal, in meter.Period, filters []meter.AttrFilter) ([]catalog.ClosedFor, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
 	from, to := in.MonthName(), meter.Month(in.To.Add(-1)).MonthName()

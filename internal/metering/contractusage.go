@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
@@ -144,7 +145,7 @@ func hasOther(known []Agreement, a Agreement, customer, product string, at time.
 // Errors: KindUnavailable if there are several scopes and the meter's figures
 // cannot be put together from theirs, which is so unless it counts, sums, or
 // samples each of a Window's widths and q has no Window.
-func (s *Service) ContractUsage(ctx context.Context, p Principal, q ProductQuery, scopes []Scope) ([]meter.UsageRow, error) {
+func (s *Service) ContractUsage(ctx context.Context, p access.Principal, q ProductQuery, scopes []Scope) ([]meter.UsageRow, error) {
 	var parts []ProductQuery
 	asks := p
 	asks.Customer = ""

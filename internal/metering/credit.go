@@ -12,18 +12,18 @@ import (
 // AddCredit gives an entitlement money, which its usage takes before anything
 // else. Credit only grows. With an idempotency key that was used before for the
 // same request it returns the credit given then.
-func (s *Service) AddCredit(ctx context.Context, p Principal, entitlement string, amount meter.Decimal, once Idempotency) (billing.Credit, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) AddCredit(ctx context.Context, p access.Principal, entitlement string, amount meter.Decimal, once Idempotency) (billing.Credit, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return billing.Credit{}, err
 	}
 	return s.records.AddCredit(ctx, p.Organization, entitlement, amount,
-		once.of(p, "credit"), p.actor())
+		once.of(p, "credit"), p.Actor())
 }
 
 // Credits lists an entitlement's credits, the oldest first. One that is not
 // there, or is not a bound key's customer's, is KindNotFound.
-func (s *Service) Credits(ctx context.Context, p Principal, entitlement string, page catalog.Page) (billing.CreditPage, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Credits(ctx context.Context, p access.Principal, entitlement string, page catalog.Page) (billing.CreditPage, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return billing.CreditPage{}, err
 	}
 	view, err := s.catalog.View(ctx, p.Organization)

@@ -7,7 +7,7 @@ import (
 
 // EdgeGridKey is a key that proves itself by signatures.
 type EdgeGridKey struct {
-	Principal   Principal
+	Principal   access.Principal
 	Accounts    []string // account ids that it may switch to
 	AccessToken string
 	Secret      string
@@ -21,22 +21,22 @@ func (s *Service) EdgeGridKey(clientToken string) (EdgeGridKey, bool) {
 	if !known {
 		return EdgeGridKey{}, false
 	}
-	p := Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator}
+	p := access.Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator}
 	return EdgeGridKey{Principal: p, Accounts: k.Accounts.List(), AccessToken: c.AccessToken, Secret: c.ClientSecret}, true
 }
 
 // KeyUsed notes that the principal's key was used now. Authenticate does it by itself.
-func (s *Service) KeyUsed(p Principal) { s.keys.UseKey(p.KeyID) }
+func (s *Service) KeyUsed(p access.Principal) { s.keys.UseKey(p.KeyID) }
 
 // CreateEdgeGridKey adds a key that signs requests and returns it with its
 // credential, which cannot be had again.
-func (s *Service) CreateEdgeGridKey(ctx context.Context, p Principal, n NewKey) (access.Key, access.Credential, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) CreateEdgeGridKey(ctx context.Context, p access.Principal, n NewKey) (access.Key, access.Credential, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return access.Key{}, access.Credential{}, err
 	}
 	key, err := n.in(p)
 	if err != nil {
 		return access.Key{}, access.Credential{}, err
 	}
-	return s.keys.CreateEdgeGridKey(ctx, key, p.actor())
+	return s.keys.CreateEdgeGridKey(ctx, key, p.Actor())
 }

@@ -21,7 +21,7 @@ func TestEdgeGridKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, ok := service.EdgeGridKey(c.ClientToken)
-	want := Principal{Organization: "default", KeyID: k.ID, Role: access.RoleRead, Customer: "acme"}
+	want := access.Principal{Organization: "default", KeyID: k.ID, Role: access.RoleRead, Customer: "acme"}
 	if !ok || got.Principal != want || got.AccessToken != c.AccessToken || got.Secret != c.ClientSecret || !slices.Equal(got.Accounts, n.Accounts) {
 		t.Errorf("%+v %v", got, ok)
 	}
@@ -42,11 +42,11 @@ func TestEdgeGridKeys(t *testing.T) {
 		t.Error("it was revoked")
 	}
 	for name, c := range map[string]struct {
-		p    Principal
+		p    access.Principal
 		n    NewKey
 		want meter.Kind
 	}{
-		"nobody":     {Principal{}, n, meter.KindUnauthenticated},
+		"nobody":     {access.Principal{}, n, meter.KindUnauthenticated},
 		"bound":      {want, n, meter.KindForbidden},
 		"no role":    {admin, NewKey{Kind: KeyKindEdgeGrid, Role: "king"}, meter.KindInvalid},
 		"not a kind": {admin, NewKey{Kind: "token", Role: "read"}, meter.KindInvalid},

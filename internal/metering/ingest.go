@@ -13,18 +13,18 @@ import (
 // returns without an error they are durable and visible. An error means that
 // nothing of the request was stored; per-event problems are in the Result.
 // body is not kept.
-func (s *Service) Ingest(ctx context.Context, p Principal, body []byte, mode cloudevents.Mode, atomic bool) (meter.Result, error) {
+func (s *Service) Ingest(ctx context.Context, p access.Principal, body []byte, mode cloudevents.Mode, atomic bool) (meter.Result, error) {
 	return s.ingest(ctx, p, body, mode, atomic, !s.ledger.TimeAssigned(p.Organization))
 }
 
 // IngestTimed is Ingest that rejects events without a time, whatever the
 // organization says of them: those of a file did not happen when it is read.
-func (s *Service) IngestTimed(ctx context.Context, p Principal, body []byte, mode cloudevents.Mode, atomic bool) (meter.Result, error) {
+func (s *Service) IngestTimed(ctx context.Context, p access.Principal, body []byte, mode cloudevents.Mode, atomic bool) (meter.Result, error) {
 	return s.ingest(ctx, p, body, mode, atomic, true)
 }
 
-func (s *Service) ingest(ctx context.Context, p Principal, body []byte, mode cloudevents.Mode, atomic, requireTime bool) (meter.Result, error) {
-	if err := p.may(access.ActionIngest); err != nil {
+func (s *Service) ingest(ctx context.Context, p access.Principal, body []byte, mode cloudevents.Mode, atomic, requireTime bool) (meter.Result, error) {
+	if err := p.May(access.ActionIngest); err != nil {
 		return meter.Result{}, err
 	}
 	staged, err := s.ledger.Stage(ctx, len(body))
@@ -67,7 +67,7 @@ func (s *Service) ingest(ctx context.Context, p Principal, body []byte, mode clo
 // onlyOwn refuses a request that holds another customer's event, whole: a
 // bound key writes for its customer as it reads for it. An event of a source
 // that is not the customer's would take ids away from whose it is.
-func (s *Service) onlyOwn(rows *block.Rows, p Principal) error {
+func (s *Service) onlyOwn(rows *block.Rows, p access.Principal) error {
 	var last string
 	for i := range rows.N {
 		if c, _ := rows.Customers.At(i); string(c) != p.Customer {

@@ -29,7 +29,7 @@ type NewKey struct {
 const KeyKindEdgeGrid = string(access.KindEdgeGrid)
 
 // in is the key as one of the principal's organization.
-func (n NewKey) in(p Principal) (access.NewKey, error) {
+func (n NewKey) in(p access.Principal) (access.NewKey, error) {
 	role, err := access.ParseRole(n.Role)
 	switch {
 	case n.Operator && !p.Operator:
@@ -42,8 +42,8 @@ func (n NewKey) in(p Principal) (access.NewKey, error) {
 }
 
 // Keys lists the organization's keys, the oldest first.
-func (s *Service) Keys(ctx context.Context, p Principal, page catalog.Page) (keys.KeyPage, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) Keys(ctx context.Context, p access.Principal, page catalog.Page) (keys.KeyPage, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return keys.KeyPage{}, err
 	}
 	return s.keys.Keys(ctx, p.Organization, page)
@@ -51,30 +51,30 @@ func (s *Service) Keys(ctx context.Context, p Principal, page catalog.Page) (key
 
 // CreateKey adds a bearer token's key to the organization and returns it with
 // its token, which cannot be had again.
-func (s *Service) CreateKey(ctx context.Context, p Principal, n NewKey) (access.Key, string, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) CreateKey(ctx context.Context, p access.Principal, n NewKey) (access.Key, string, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return access.Key{}, "", err
 	}
 	key, err := n.in(p)
 	if err != nil {
 		return access.Key{}, "", err
 	}
-	return s.keys.CreateKey(ctx, key, p.actor())
+	return s.keys.CreateKey(ctx, key, p.Actor())
 }
 
 // RevokeKey ends a key of the organization at once; force also one without
 // which nobody could make another. One with the operator right is an operator's to revoke.
-func (s *Service) RevokeKey(ctx context.Context, p Principal, id string, force bool) error {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) RevokeKey(ctx context.Context, p access.Principal, id string, force bool) error {
+	if err := p.May(access.ActionManage); err != nil {
 		return err
 	}
-	_, err := s.keys.RevokeKey(ctx, p.Organization, id, keys.Revocation{Actor: p.actor(), Operator: p.Operator, Force: force})
+	_, err := s.keys.RevokeKey(ctx, p.Organization, id, keys.Revocation{Actor: p.Actor(), Operator: p.Operator, Force: force})
 	return err
 }
 
 // Organizations lists all organizations to an operator, to others their own.
-func (s *Service) Organizations(ctx context.Context, p Principal, page catalog.Page) (catalog.OrganizationPage, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) Organizations(ctx context.Context, p access.Principal, page catalog.Page) (catalog.OrganizationPage, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return catalog.OrganizationPage{}, err
 	}
 	if p.Operator {
@@ -107,8 +107,8 @@ func (s *Service) customerAttribute(organization string) string {
 
 // Organization returns one organization. One that the principal may not see
 // is KindNotFound, like one that does not exist.
-func (s *Service) Organization(ctx context.Context, p Principal, id string) (catalog.Organization, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) Organization(ctx context.Context, p access.Principal, id string) (catalog.Organization, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return catalog.Organization{}, err
 	}
 	if !p.Operator && id != p.Organization {
@@ -119,8 +119,8 @@ func (s *Service) Organization(ctx context.Context, p Principal, id string) (cat
 }
 
 // CreateOrganization adds an organization; only an operator may.
-func (s *Service) CreateOrganization(ctx context.Context, p Principal, n catalog.NewOrganization) (catalog.Organization, error) {
-	if err := p.mayOperate(); err != nil {
+func (s *Service) CreateOrganization(ctx context.Context, p access.Principal, n catalog.NewOrganization) (catalog.Organization, error) {
+	if err := p.MayOperate(); err != nil {
 		return catalog.Organization{}, err
 	}
 	attr := n.CustomerAttribute
@@ -132,7 +132,7 @@ func (s *Service) CreateOrganization(ctx context.Context, p Principal, n catalog
 	}
 	// The log takes the setting only once the id is known to be new.
 	n.CustomerAttribute = ""
-	o, err := s.catalog.CreateOrganization(ctx, n, p.actor())
+	o, err := s.catalog.CreateOrganization(ctx, n, p.Actor())
 	if err != nil {
 		return o, err
 	}
@@ -146,7 +146,7 @@ func (s *Service) CreateOrganization(ctx context.Context, p Principal, n catalog
 
 // UpdateOrganization changes an organization's name, which attribute holds the
 // customer of events that are sent from then on, or whether they need a time.
-func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string, patch catalog.OrganizationPatch) (catalog.Organization, error) {
+func (s *Service) UpdateOrganization(ctx context.Context, p access.Principal, id string, patch catalog.OrganizationPatch) (catalog.Organization, error) {
 	o, err := s.Organization(ctx, p, id)
 	if err != nil {
 		return catalog.Organization{}, err
@@ -163,7 +163,7 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string
 	}
 	defer done()
 	if patch.Name != nil { // the catalog's alone, and may be refused
-		if o, err = s.catalog.UpdateOrganization(ctx, id, catalog.OrganizationPatch{Name: patch.Name}, p.actor()); err != nil {
+		if o, err = s.catalog.UpdateOrganization(ctx, id, catalog.OrganizationPatch{Name: patch.Name}, p.Actor()); err != nil {
 			return catalog.Organization{}, err
 		}
 	}
@@ -175,27 +175,27 @@ func (s *Service) UpdateOrganization(ctx context.Context, p Principal, id string
 	if attr == nil {
 		return s.asCounted(o), nil
 	}
-	if err := s.ledger.SetCustomerAttribute(ctx, id, *attr, p.actor()); err != nil {
+	if err := s.ledger.SetCustomerAttribute(ctx, id, *attr, p.Actor()); err != nil {
 		return catalog.Organization{}, err
 	}
-	o, err = s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, catalog.OrganizationPatch{CustomerAttribute: attr}, p.actor())
+	o, err = s.catalog.UpdateOrganization(context.WithoutCancel(ctx), id, catalog.OrganizationPatch{CustomerAttribute: attr}, p.Actor())
 	return s.asCounted(o), err
 }
 
 // assignTime sets whether an organization's events without a time are taken.
-func (s *Service) assignTime(ctx context.Context, p Principal, id string, assigned bool) error {
+func (s *Service) assignTime(ctx context.Context, p access.Principal, id string, assigned bool) error {
 	if assigned == s.ledger.TimeAssigned(id) {
 		return nil
 	}
-	if err := s.ledger.SetTimeAssigned(ctx, id, assigned, p.actor()); err != nil {
+	if err := s.ledger.SetTimeAssigned(ctx, id, assigned, p.Actor()); err != nil {
 		return err
 	}
-	return s.catalog.AuditTimeAssigned(context.WithoutCancel(ctx), id, assigned, p.actor())
+	return s.catalog.AuditTimeAssigned(context.WithoutCancel(ctx), id, assigned, p.Actor())
 }
 
 // Listings returns what an organization may report to marketplaces. One that
 // the principal may not see is KindNotFound.
-func (s *Service) Listings(ctx context.Context, p Principal, organization string) ([]catalog.Listing, error) {
+func (s *Service) Listings(ctx context.Context, p access.Principal, organization string) ([]catalog.Listing, error) {
 	if _, err := s.Organization(ctx, p, organization); err != nil {
 		return nil, err
 	}
@@ -203,11 +203,11 @@ func (s *Service) Listings(ctx context.Context, p Principal, organization string
 }
 
 // SetListings makes listings all that an organization may report; only an operator may.
-func (s *Service) SetListings(ctx context.Context, p Principal, organization string, listings []catalog.Listing) ([]catalog.Listing, error) {
-	if err := p.mayOperate(); err != nil {
+func (s *Service) SetListings(ctx context.Context, p access.Principal, organization string, listings []catalog.Listing) ([]catalog.Listing, error) {
+	if err := p.MayOperate(); err != nil {
 		return nil, err
 	}
-	return s.catalog.SetListings(ctx, organization, listings, p.actor())
+	return s.catalog.SetListings(ctx, organization, listings, p.Actor())
 }
 
 // checkAttribute judges what the log would take as it is.
@@ -221,8 +221,8 @@ func checkAttribute(attr string) error {
 }
 
 // AuditEntries lists the changes in the organization, the newest first.
-func (s *Service) AuditEntries(ctx context.Context, p Principal, page catalog.Page) (catalog.AuditPage, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) AuditEntries(ctx context.Context, p access.Principal, page catalog.Page) (catalog.AuditPage, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return catalog.AuditPage{}, err
 	}
 	return s.catalog.AuditEntries(ctx, p.Organization, page)

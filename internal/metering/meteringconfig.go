@@ -19,8 +19,8 @@ const (
 )
 
 // MeteringConfigs returns the organization's configurations by partner.
-func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]billing.MeteringConfig, error) {
-	if err := p.may(access.ActionReport); err != nil {
+func (s *Service) MeteringConfigs(ctx context.Context, p access.Principal) ([]billing.MeteringConfig, error) {
+	if err := p.May(access.ActionReport); err != nil {
 		return nil, err
 	}
 	return s.records.MeteringConfigs(ctx, p.Organization)
@@ -28,8 +28,8 @@ func (s *Service) MeteringConfigs(ctx context.Context, p Principal) ([]billing.M
 
 // UpdateMeteringConfigs replaces the configurations of the partners that are
 // named, whole, and returns all. Groups that were accepted keep the mapping they had.
-func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, configs []billing.MeteringConfig) ([]billing.MeteringConfig, error) {
-	if err := p.mayReportAll(); err != nil {
+func (s *Service) UpdateMeteringConfigs(ctx context.Context, p access.Principal, configs []billing.MeteringConfig) ([]billing.MeteringConfig, error) {
+	if err := p.MayReportAll(); err != nil {
 		return nil, err
 	}
 	for _, c := range configs {
@@ -37,7 +37,7 @@ func (s *Service) UpdateMeteringConfigs(ctx context.Context, p Principal, config
 			return nil, meter.Errorf(meter.KindInvalid, "partner %s: %s", clip(c.Partner), messageOf(err))
 		}
 	}
-	return s.records.PutMeteringConfigs(ctx, p.Organization, configs, p.actor())
+	return s.records.PutMeteringConfigs(ctx, p.Organization, configs, p.Actor())
 }
 
 func checkConfig(c billing.MeteringConfig) error {

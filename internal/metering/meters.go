@@ -15,8 +15,8 @@ import (
 
 // Meters lists the organization's meters in order of their definition; to a
 // bound key those that its customer may know of.
-func (s *Service) Meters(ctx context.Context, p Principal) ([]meter.MeterState, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Meters(ctx context.Context, p access.Principal) ([]meter.MeterState, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
 	list := s.ledger.Meters(p.Organization)
@@ -33,8 +33,8 @@ func (s *Service) Meters(ctx context.Context, p Principal) ([]meter.MeterState, 
 
 // Definitions are all meters of the principal's organization, for a surface to
 // make figures of.
-func (s *Service) Definitions(p Principal) ([]meter.Meter, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Definitions(p access.Principal) ([]meter.Meter, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
 	var out []meter.Meter
@@ -44,10 +44,16 @@ func (s *Service) Definitions(p Principal) ([]meter.Meter, error) {
 	return out, nil
 }
 
+// MeterOf returns a meter's definition; false if there is none.
+func (s *Service) MeterOf(organization, key string) (meter.Meter, bool) {
+	state, ok := s.ledger.Meter(organization, key)
+	return state.Meter, ok
+}
+
 // Meter returns one meter. One that a bound key may not see is KindNotFound,
 // like one that does not exist.
-func (s *Service) Meter(ctx context.Context, p Principal, key string) (meter.MeterState, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Meter(ctx context.Context, p access.Principal, key string) (meter.MeterState, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return meter.MeterState{}, err
 	}
 	m, ok := s.ledger.Meter(p.Organization, key)
@@ -67,7 +73,7 @@ func (s *Service) Meter(ctx context.Context, p Principal, key string) (meter.Met
 // meterSeer says which meters the principal may know of. A bound key knows of
 // none that counts only other customers, and of none that the catalog names
 // for other customers only.
-func (s *Service) meterSeer(ctx context.Context, p Principal) (func(meter.Meter) bool, error) {
+func (s *Service) meterSeer(ctx context.Context, p access.Principal) (func(meter.Meter) bool, error) {
 	if p.Customer == "" {
 		return func(meter.Meter) bool { return true }, nil
 	}
@@ -99,7 +105,7 @@ const backfillParts = 10_000
 
 // seenMeter is a meter as it is answered: without places in the log, and to a
 // bound key without what it tells of all customers together.
-func (s *Service) seenMeter(p Principal, m meter.MeterState) meter.MeterState {
+func (s *Service) seenMeter(p access.Principal, m meter.MeterState) meter.MeterState {
 	m.CreatedSequence = s.placed(p, m.CreatedSequence)
 	b := &m.Backfill
 	switch cursor, target := min(b.Cursor, b.Target), b.Target; {
@@ -123,8 +129,8 @@ func errNoMeter(key string) error {
 
 // CreateMeter defines a meter; created is false when it was there already
 // with the same definition. Another definition is KindConflict.
-func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (state meter.MeterState, created bool, err error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) CreateMeter(ctx context.Context, p access.Principal, m meter.Meter) (state meter.MeterState, created bool, err error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return meter.MeterState{}, false, err
 	}
 	done, err := s.changes.Take(ctx, p.Organization)
@@ -133,7 +139,7 @@ func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (
 	}
 	defer done()
 	_, had := s.ledger.Meter(p.Organization, m.Key)
-	state, err = s.ledger.CreateMeter(ctx, p.Organization, m, p.actor())
+	state, err = s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
 	if err != nil {
 		return meter.MeterState{}, false, err
 	}
@@ -144,8 +150,8 @@ func (s *Service) CreateMeter(ctx context.Context, p Principal, m meter.Meter) (
 }
 
 // UpdateMeter changes name, description, unit or status.
-func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patch meter.MeterPatch) (meter.MeterState, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) UpdateMeter(ctx context.Context, p access.Principal, key string, patch meter.MeterPatch) (meter.MeterState, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return meter.MeterState{}, err
 	}
 	done, err := s.changes.Take(ctx, p.Organization)
@@ -158,12 +164,12 @@ func (s *Service) UpdateMeter(ctx context.Context, p Principal, key string, patc
 }
 
 // updateMeter changes a meter, also one that is a billable metric's. Caller has the organization's turn.
-func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patch meter.MeterPatch) (meter.MeterState, error) {
+func (s *Service) updateMeter(ctx context.Context, p access.Principal, key string, patch meter.MeterPatch) (meter.MeterState, error) {
 	metric, err := s.checkMeterPatch(ctx, p.Organization, key, patch)
 	if err != nil {
 		return meter.MeterState{}, err
 	}
-	state, err := s.ledger.UpdateMeter(ctx, p.Organization, key, patch, p.actor())
+	state, err := s.ledger.UpdateMeter(ctx, p.Organization, key, patch, p.Actor())
 	if err != nil {
 		return meter.MeterState{}, err
 	}
@@ -179,8 +185,8 @@ func (s *Service) updateMeter(ctx context.Context, p Principal, key string, patc
 // DeleteMeter removes a meter; its events stay. One that the catalog refers
 // to is KindConflict, and so is that of a billable metric, which is deleted by
 // its status only.
-func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) error {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) DeleteMeter(ctx context.Context, p access.Principal, key string) error {
+	if err := p.May(access.ActionManage); err != nil {
 		return err
 	}
 	done, err := s.changes.Take(ctx, p.Organization)
@@ -202,21 +208,21 @@ func (s *Service) DeleteMeter(ctx context.Context, p Principal, key string) erro
 }
 
 // deleteMeter removes a meter, whatever refers to it. Caller has the organization's turn.
-func (s *Service) deleteMeter(ctx context.Context, p Principal, key string) error {
-	if err := s.ledger.DeleteMeter(ctx, p.Organization, key, p.actor()); err != nil {
+func (s *Service) deleteMeter(ctx context.Context, p access.Principal, key string) error {
+	if err := s.ledger.DeleteMeter(ctx, p.Organization, key, p.Actor()); err != nil {
 		return err
 	}
-	err := s.catalog.DeleteMeter(context.WithoutCancel(ctx), p.Organization, key, s.ledger.Stats().Last, p.actor())
+	err := s.catalog.DeleteMeter(context.WithoutCancel(ctx), p.Organization, key, s.ledger.Stats().Last, p.Actor())
 	s.resyncMeters(ctx, p.Organization, err)
 	return nil
 }
 
 // copyMeter tells the catalog of a meter that the log has taken. The log
 // decides: a copy that fails is rebuilt, the change itself has succeeded.
-func (s *Service) copyMeter(ctx context.Context, p Principal, m meter.MeterState) {
+func (s *Service) copyMeter(ctx context.Context, p access.Principal, m meter.MeterState) {
 	c, err := meterCopy(p.Organization, m, s.ledger.Stats().Last)
 	if err == nil {
-		err = s.catalog.PutMeter(context.WithoutCancel(ctx), c, p.actor())
+		err = s.catalog.PutMeter(context.WithoutCancel(ctx), c, p.Actor())
 	}
 	s.resyncMeters(ctx, p.Organization, err)
 }

@@ -17,8 +17,8 @@ func TestBillableMetricsHaveALimit(t *testing.T) {
 	s := openStores(t)
 	ctx := context.Background()
 	service := s.service(t, Limits{BillableMetrics: 5})
-	reporter := Principal{Organization: admin.Organization, KeyID: "r", Role: access.RoleReport}
-	create := func(p Principal, i int) error {
+	reporter := access.Principal{Organization: admin.Organization, KeyID: "r", Role: access.RoleReport}
+	create := func(p access.Principal, i int) error {
 		_, err := service.CreateBillableMetric(ctx, p, NewBillableMetric{ID: fmt.Sprint("m", i), Name: "Some metric", Aggregation: meter.AggCount})
 		return err
 	}

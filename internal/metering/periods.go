@@ -26,7 +26,7 @@ type Book interface {
 
 // Closing is a month that is being closed.
 type Closing struct {
-	Asks     Principal // reads all of the organization
+	Asks     access.Principal // reads all of the organization
 	View     *catalog.View
 	Customer string
 	Month    ClosedMonth
@@ -41,8 +41,8 @@ func (s *Service) KeepBooks(books ...Book) { s.books = append(s.books, books...)
 //
 // Errors: KindInvalid for a month that has not ended, KindConflict for one
 // that is closed, KindNotFound for a customer that there is not.
-func (s *Service) ClosePeriod(ctx context.Context, p Principal, customer, month string) (catalog.Period, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) ClosePeriod(ctx context.Context, p access.Principal, customer, month string) (catalog.Period, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return catalog.Period{}, err
 	}
 	s.closing.Lock()
@@ -52,15 +52,15 @@ func (s *Service) ClosePeriod(ctx context.Context, p Principal, customer, month 
 }
 
 // placedPeriod is a period as it is answered.
-func (s *Service) placedPeriod(p Principal, of catalog.Period) catalog.Period {
+func (s *Service) placedPeriod(p access.Principal, of catalog.Period) catalog.Period {
 	of.Sequence = s.placed(p, of.Sequence)
 	return of
 }
 
 // CloseMonth closes a calendar month of each customer for whom it is open, and
 // tells of each with its figures.
-func (s *Service) CloseMonth(ctx context.Context, p Principal, month string, tell func(catalog.Period) error) error {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) CloseMonth(ctx context.Context, p access.Principal, month string, tell func(catalog.Period) error) error {
+	if err := p.May(access.ActionManage); err != nil {
 		return err
 	}
 	view, err := s.catalog.View(ctx, p.Organization)
@@ -86,7 +86,7 @@ func (s *Service) CloseMonth(ctx context.Context, p Principal, month string, tel
 
 // closePeriod closes one month. s.closing is held: a closing counts on those
 // before it.
-func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month string) (catalog.Period, error) {
+func (s *Service) closePeriod(ctx context.Context, p access.Principal, customer, month string) (catalog.Period, error) {
 	in, ok := meter.ParseMonth(month)
 	if !ok {
 		return catalog.Period{}, meter.Errorf(meter.KindInvalid, "month %.20q is not a month such as 2026-01", month)
@@ -109,7 +109,7 @@ func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month 
 		return catalog.Period{}, meter.Errorf(meter.KindConflict, "month %s of customer %.64q is closed", month, customer)
 	}
 	// All that was acknowledged has been folded, so that it lies before.
-	closing := Closing{Asks: Principal{Organization: p.Organization, KeyID: p.KeyID, Role: access.RoleAdmin, system: p.system},
+	closing := Closing{Asks: p.Unbound(),
 		View: view, Customer: customer, Month: ClosedMonth{Period: in, Name: month, Sequence: s.ledger.Stats().Last}, Before: before}
 	figures := map[string]any{}
 	for _, b := range s.books {
@@ -122,7 +122,7 @@ func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month 
 		return catalog.Period{}, err
 	}
 	done, err := s.catalog.ClosePeriod(ctx, p.Organization,
-		catalog.Period{Customer: customer, Month: month, Sequence: closing.Month.Sequence, Figures: text}, p.actor())
+		catalog.Period{Customer: customer, Month: month, Sequence: closing.Month.Sequence, Figures: text}, p.Actor())
 	if err == nil {
 		s.periodsClosed.Add(1)
 	}
@@ -131,7 +131,7 @@ func (s *Service) closePeriod(ctx context.Context, p Principal, customer, month 
 
 // Periods lists a customer's closed months, the oldest first, without their
 // figures. A bound key sees its customer's only.
-func (s *Service) Periods(ctx context.Context, p Principal, customer string, page catalog.Page) (catalog.PeriodPage, error) {
+func (s *Service) Periods(ctx context.Context, p access.Principal, customer string, page catalog.Page) (catalog.PeriodPage, error) {
 	if err := s.seesCustomer(ctx, p, customer); err != nil {
 		return catalog.PeriodPage{}, err
 	}
@@ -144,7 +144,7 @@ func (s *Service) Periods(ctx context.Context, p Principal, customer string, pag
 
 // Period returns a customer's month with its figures; closed is false, and
 // the period without any, while it is open.
-func (s *Service) Period(ctx context.Context, p Principal, customer, month string) (period catalog.Period, closed bool, err error) {
+func (s *Service) Period(ctx context.Context, p access.Principal, customer, month string) (period catalog.Period, closed bool, err error) {
 	if _, ok := meter.ParseMonth(month); !ok {
 		return catalog.Period{}, false, meter.Errorf(meter.KindInvalid, "month %.20q is not a month such as 2026-01", month)
 	}
@@ -155,8 +155,8 @@ func (s *Service) Period(ctx context.Context, p Principal, customer, month strin
 	return s.placedPeriod(p, period), closed, err
 }
 
-func (s *Service) seesCustomer(ctx context.Context, p Principal, customer string) error {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) seesCustomer(ctx context.Context, p access.Principal, customer string) error {
+	if err := p.May(access.ActionRead); err != nil {
 		return err
 	}
 	view, err := s.catalog.View(ctx, p.Organization)
@@ -199,7 +199,7 @@ func (s *Service) closeDueOf(ctx context.Context, organization string, after tim
 	if err != nil {
 		return 0, err
 	}
-	p := Principal{Organization: organization, Role: access.RoleAdmin, system: "periods"}
+	p := access.Job(organization, "periods")
 	due := s.now().Add(-after)
 	for _, c := range view.Customers() {
 		s.closing.Lock()

@@ -157,7 +157,7 @@ func TestPeriodsKeepTheirFigures(t *testing.T) {
 			t.Error(found, err)
 		}
 	}
-	if _, err := w.ClosePeriod(ctx, Principal{Organization: "default", Role: access.RoleAdmin, Customer: "acme"}, "acme", "2026-01"); meter.KindOf(err) != meter.KindForbidden {
+	if _, err := w.ClosePeriod(ctx, access.Principal{Organization: "default", Role: access.RoleAdmin, Customer: "acme"}, "acme", "2026-01"); meter.KindOf(err) != meter.KindForbidden {
 		t.Error(err)
 	}
 	text, err := json.Marshal(made)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 
+	"odometer/internal/access"
 	"odometer/internal/meter"
 )
 
@@ -98,7 +99,7 @@ func (p placesOf) open(cursor string) (string, error) {
 }
 
 // placed is a log sequence as the principal is told it; 0 = not.
-func (s *Service) placed(p Principal, sequence uint64) uint64 {
+func (s *Service) placed(p access.Principal, sequence uint64) uint64 {
 	if p.Customer != "" {
 		return 0
 	}
@@ -106,7 +107,7 @@ func (s *Service) placed(p Principal, sequence uint64) uint64 {
 }
 
 // seenEvent is a stored event as the principal may see it.
-func (s *Service) seenEvent(p Principal, e *meter.EventRecord) {
+func (s *Service) seenEvent(p access.Principal, e *meter.EventRecord) {
 	e.Sequence = s.placed(p, e.Sequence)
 	if e.Voided != nil {
 		v := *e.Voided

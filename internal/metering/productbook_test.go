@@ -311,7 +311,7 @@ func TestBoundKeysAreSealedInReports(t *testing.T) {
 	at := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
 	w.setNow(at)
 	w.send("acme", "s1", "", at, 1000)
-	zeta := Principal{Organization: "default", KeyID: "z", Role: access.RoleRead, Customer: "zeta"}
+	zeta := access.Principal{Organization: "default", KeyID: "z", Role: access.RoleRead, Customer: "zeta"}
 	q := ReportQuery{From: at, To: at.AddDate(0, 1, 0)}
 	for name, ask := range map[string]func(*ReportQuery){
 		"another customer beside its own": func(q *ReportQuery) { q.Customers = []string{"zeta", "acme"} },
@@ -370,7 +370,7 @@ func TestReportBounds(t *testing.T) {
 	}
 	q := ReportQuery{Customers: names[:maxProductCustomers], From: w.now(), To: w.now().AddDate(0, 1, 0)}
 	w.report(q)
-	ask := func(p Principal, q ReportQuery) meter.Kind {
+	ask := func(p access.Principal, q ReportQuery) meter.Kind {
 		_, err := w.ProductReport(context.Background(), p, q)
 		return meter.KindOf(err)
 	}

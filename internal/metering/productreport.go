@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
@@ -74,7 +75,7 @@ type ReportRow struct {
 // Errors: KindNotFound for a customer, product, usage type or contract that
 // there is not, or that the key may not see; KindTooLarge past the bounds
 // above; KindUnavailable as ProductUsage and ContractUsage say.
-func (s *Service) ProductReport(ctx context.Context, p Principal, q ReportQuery) ([]ReportLine, error) {
+func (s *Service) ProductReport(ctx context.Context, p access.Principal, q ReportQuery) ([]ReportLine, error) {
 	view, err := s.Catalog(ctx, p)
 	if err != nil {
 		return nil, err

@@ -43,8 +43,8 @@ type ProductQuery struct {
 // group; windows and groups without events have none.
 //
 // Errors: KindUnavailable if the usage type's meter is gone.
-func (s *Service) ProductUsage(ctx context.Context, p Principal, q ProductQuery) ([]meter.UsageRow, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) ProductUsage(ctx context.Context, p access.Principal, q ProductQuery) ([]meter.UsageRow, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
 	if p.Customer != "" {

@@ -70,7 +70,7 @@ func ingestEdges(t testing.TB, service *Service, events []edge) {
 }
 
 // ask renders the rows of a query of November 2026.
-func ask(t testing.TB, service *Service, p Principal, q ProductQuery) string {
+func ask(t testing.TB, service *Service, p access.Principal, q ProductQuery) string {
 	t.Helper()
 	if q.From.IsZero() {
 		q.From, q.To = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
@@ -104,9 +104,9 @@ func TestProductUsage(t *testing.T) {
 	eu := catalog.UsageType{Name: "EU", Meter: "bytes", Where: map[string]string{"region": "eu"}}
 	other := catalog.UsageType{Name: "Other", Meter: "bytes", Where: map[string]string{"product": "other"}}
 	acme := []string{"acme"}
-	bound := Principal{Organization: "default", Role: access.RoleRead, Customer: "acme"}
+	bound := access.Principal{Organization: "default", Role: access.RoleRead, Customer: "acme"}
 	for name, c := range map[string]struct {
-		p    Principal
+		p    access.Principal
 		q    ProductQuery
 		want string
 	}{
@@ -127,10 +127,10 @@ func TestProductUsage(t *testing.T) {
 		"another product":      {admin, ProductQuery{Product: "dns", UsageType: bytes, Customers: acme}, "11-01=100"},
 		"bound":                {bound, ProductQuery{UsageType: bytes, Customers: []string{"acme", "zeta"}, Contracts: []string{"K-1"}}, "11-01=111"},
 		"bound to another":     {bound, ProductQuery{UsageType: bytes, Customers: []string{"zeta"}}, ""},
-		"another organization": {Principal{Organization: "stranger", Role: access.RoleAdmin}, ProductQuery{UsageType: bytes, Customers: acme}, "product cdn counts with a meter that is gone"},
+		"another organization": {access.Principal{Organization: "stranger", Role: access.RoleAdmin}, ProductQuery{UsageType: bytes, Customers: acme}, "product cdn counts with a meter that is gone"},
 		"a meter that is gone": {admin, ProductQuery{UsageType: catalog.UsageType{Meter: "gone"}, Customers: acme}, "product cdn counts with a meter that is gone"},
-		"nobody":               {Principal{}, ProductQuery{UsageType: bytes, Customers: acme}, "no key given"},
-		"a key that may not read": {Principal{Organization: "default", Role: access.RoleIngest}, ProductQuery{UsageType: bytes, Customers: acme},
+		"nobody":               {access.Principal{}, ProductQuery{UsageType: bytes, Customers: acme}, "no key given"},
+		"a key that may not read": {access.Principal{Organization: "default", Role: access.RoleIngest}, ProductQuery{UsageType: bytes, Customers: acme},
 			"this key may not do that: its role is ingest"},
 		"by an attribute the meter does not keep": {admin, ProductQuery{UsageType: peak, Customers: acme, Contracts: []string{"K-1"}}, "11-01=0.000002693333"},
 	} {

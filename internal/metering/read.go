@@ -12,8 +12,8 @@ import (
 // principal's, whatever q says. Its sequence is the organization's number of
 // the last entry that reached the asked months, so that it changes by nothing
 // but the organization's own usage.
-func (s *Service) Usage(ctx context.Context, p Principal, q meter.UsageQuery) (*meter.Usage, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Usage(ctx context.Context, p access.Principal, q meter.UsageQuery) (*meter.Usage, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
 	if len(q.GroupBy) > s.limits.GroupBy {
@@ -36,7 +36,7 @@ func (s *Service) Usage(ctx context.Context, p Principal, q meter.UsageQuery) (*
 		return nil, err
 	}
 	defer turn.Done()
-	q.Organization, q.Customer = p.Organization, p.bound()
+	q.Organization, q.Customer = p.Organization, p.Bound()
 	u, err := s.ledger.Usage(turn.Context, q)
 	if err != nil {
 		return nil, turn.Because(err)
@@ -48,8 +48,8 @@ func (s *Service) Usage(ctx context.Context, p Principal, q meter.UsageQuery) (*
 
 // Events lists stored events in order of their sequence. Organization and
 // Customer of q are the principal's, whatever q says.
-func (s *Service) Events(ctx context.Context, p Principal, q meter.EventsQuery) (meter.EventsPage, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Events(ctx context.Context, p access.Principal, q meter.EventsQuery) (meter.EventsPage, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return meter.EventsPage{}, err
 	}
 	turn, err := s.turn(ctx, p)
@@ -57,7 +57,7 @@ func (s *Service) Events(ctx context.Context, p Principal, q meter.EventsQuery) 
 		return meter.EventsPage{}, err
 	}
 	defer turn.Done()
-	q.Organization, q.Customer = p.Organization, p.bound()
+	q.Organization, q.Customer = p.Organization, p.Bound()
 	places := s.placesOf(p.Organization)
 	if q.Cursor, err = places.open(q.Cursor); err != nil {
 		return meter.EventsPage{}, err
@@ -75,8 +75,8 @@ func (s *Service) Events(ctx context.Context, p Principal, q meter.EventsQuery) 
 
 // Lookup returns what is known of one identity, KindNotFound if that is
 // nothing, or nothing that the principal may see.
-func (s *Service) Lookup(ctx context.Context, p Principal, source, id string) (meter.LookupResult, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Lookup(ctx context.Context, p access.Principal, source, id string) (meter.LookupResult, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return meter.LookupResult{}, err
 	}
 	turn, err := s.turn(ctx, p)

@@ -41,7 +41,7 @@ type NewRecordGroup struct {
 //
 // With an idempotency key that was used before for the same request it returns
 // the group accepted then, as it is now.
-func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup, once Idempotency) (billing.RecordGroup, error) {
+func (s *Service) ReportGroup(ctx context.Context, p access.Principal, n NewRecordGroup, once Idempotency) (billing.RecordGroup, error) {
 	if err := s.unusedGroupIDs(ctx, p, []NewRecordGroup{n}, once); err != nil {
 		return billing.RecordGroup{}, err
 	}
@@ -51,7 +51,7 @@ func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup
 	}
 	made, err := s.acceptGroups(ctx, p, checked, once.of(p, "record_group"))
 	if err != nil {
-		return billing.RecordGroup{}, p.sealConflict(err)
+		return billing.RecordGroup{}, sealConflict(p, err)
 	}
 	return made[0], nil
 }
@@ -59,7 +59,7 @@ func (s *Service) ReportGroup(ctx context.Context, p Principal, n NewRecordGroup
 // unusedGroupIDs refuses ids that were used, and one that is given twice. What
 // an idempotency key stands for is the store's to say: its request may have
 // used the ids itself.
-func (s *Service) unusedGroupIDs(ctx context.Context, p Principal, groups []NewRecordGroup, once Idempotency) error {
+func (s *Service) unusedGroupIDs(ctx context.Context, p access.Principal, groups []NewRecordGroup, once Idempotency) error {
 	seen := make(map[string]int, len(groups))
 	for i, n := range groups {
 		if first, twice := seen[n.ID]; twice && n.ID != "" {
@@ -81,8 +81,8 @@ func (s *Service) unusedGroupIDs(ctx context.Context, p Principal, groups []NewR
 // unusedGroupID refuses an id that was used, before anything else is looked at:
 // who sends a group again is told so, also where it would be refused today. Of
 // concurrent requests the store decides.
-func (s *Service) unusedGroupID(ctx context.Context, p Principal, id string) error {
-	if err := p.may(access.ActionReport); err != nil || id == "" {
+func (s *Service) unusedGroupID(ctx context.Context, p access.Principal, id string) error {
+	if err := p.May(access.ActionReport); err != nil || id == "" {
 		return err
 	}
 	g, err := s.records.NamedGroup(ctx, p.Organization, p.Customer, id)
@@ -90,7 +90,7 @@ func (s *Service) unusedGroupID(ctx context.Context, p Principal, id string) err
 	case err == nil && p.Customer == "" && g.ID != id: // a customer's own: the store decides by the entitlement
 		return nil
 	case err == nil:
-		return p.sealConflict(meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(g.Name), g.Status))
+		return sealConflict(p, meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(g.Name), g.Status))
 	case meter.KindOf(err) == meter.KindNotFound, meter.KindOf(err) == meter.KindConflict: // other customers' own
 		return nil
 	}
@@ -99,7 +99,7 @@ func (s *Service) unusedGroupID(ctx context.Context, p Principal, id string) err
 
 // sealConflict keeps from a bound key what became of a group that may be
 // another customer's.
-func (p Principal) sealConflict(err error) error {
+func sealConflict(p access.Principal, err error) error {
 	if p.Customer != "" && meter.KindOf(err) == meter.KindConflict && !errors.Is(err, billing.ErrKeyReused) {
 		return meter.Errorf(meter.KindConflict, "there is a usage record group of this id already")
 	}
@@ -110,7 +110,7 @@ func (p Principal) sealConflict(err error) error {
 // refused none is stored. An id that was ever used, or is given twice, is
 // KindConflict. With an idempotency key that was used before for the
 // same request it returns the groups accepted then, as they are now.
-func (s *Service) ReportGroups(ctx context.Context, p Principal, groups []NewRecordGroup, once Idempotency) ([]billing.RecordGroup, error) {
+func (s *Service) ReportGroups(ctx context.Context, p access.Principal, groups []NewRecordGroup, once Idempotency) ([]billing.RecordGroup, error) {
 	if err := s.unusedGroupIDs(ctx, p, groups, once); err != nil {
 		return nil, err
 	}
@@ -119,12 +119,12 @@ func (s *Service) ReportGroups(ctx context.Context, p Principal, groups []NewRec
 		return nil, inGroup(at, err)
 	}
 	made, err := s.acceptGroups(ctx, p, checked, once.of(p, "record_groups"))
-	return made, p.sealConflict(err)
+	return made, sealConflict(p, err)
 }
 
 // ValidateGroups checks groups as ReportGroups does, one by one, and stores
 // nothing. It reports the first that would be refused, or accepted as INVALID.
-func (s *Service) ValidateGroups(ctx context.Context, p Principal, groups []NewRecordGroup) error {
+func (s *Service) ValidateGroups(ctx context.Context, p access.Principal, groups []NewRecordGroup) error {
 	if err := s.unusedGroupIDs(ctx, p, groups, Idempotency{}); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ type Idempotency struct {
 
 // of is the key as one of an operation and of the principal's binding: what
 // one customer's key was used for has nothing to do with another's.
-func (i Idempotency) of(p Principal, operation string) billing.Idempotency {
+func (i Idempotency) of(p access.Principal, operation string) billing.Idempotency {
 	if i.Key == "" {
 		return billing.Idempotency{}
 	}
@@ -163,7 +163,7 @@ type checkedGroups struct {
 }
 
 // acceptGroups stores groups, and then posts their events.
-func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups, once billing.Idempotency) ([]billing.RecordGroup, error) {
+func (s *Service) acceptGroups(ctx context.Context, p access.Principal, c checkedGroups, once billing.Idempotency) ([]billing.RecordGroup, error) {
 	made, repeated, err := s.records.CreateRecordGroups(ctx, p.Organization, c.groups, once)
 	if err != nil {
 		s.ledger.Discard(c.events)
@@ -188,8 +188,8 @@ func (s *Service) acceptGroups(ctx context.Context, p Principal, c checkedGroups
 }
 
 // RecordGroups lists groups, the newest first, from offset on.
-func (s *Service) RecordGroups(ctx context.Context, p Principal, f billing.RecordGroupFilter, offset, limit int) (billing.RecordGroupPage, error) {
-	if err := p.may(access.ActionReport); err != nil {
+func (s *Service) RecordGroups(ctx context.Context, p access.Principal, f billing.RecordGroupFilter, offset, limit int) (billing.RecordGroupPage, error) {
+	if err := p.May(access.ActionReport); err != nil {
 		return billing.RecordGroupPage{}, err
 	}
 	turn, err := s.turn(ctx, p)
@@ -205,7 +205,7 @@ func (s *Service) RecordGroups(ctx context.Context, p Principal, f billing.Recor
 // DeleteGroup deletes a group that no report has claimed and takes its events
 // out of every figure. One that is deleted already is answered as it is. If
 // created is not zero, a group that was not created on that day in UTC is KindNotFound.
-func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, created time.Time) (billing.RecordGroup, error) {
+func (s *Service) DeleteGroup(ctx context.Context, p access.Principal, id string, created time.Time) (billing.RecordGroup, error) {
 	g, err := s.seenGroup(ctx, p, id, created)
 	if err != nil {
 		return billing.RecordGroup{}, err
@@ -214,7 +214,7 @@ func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, creat
 	if err := s.ledger.Accepting(p.Organization); err != nil {
 		return billing.RecordGroup{}, err
 	}
-	g, err = s.records.DeleteRecordGroup(ctx, p.Organization, g.ID, p.actor())
+	g, err = s.records.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 	if err != nil {
 		return billing.RecordGroup{}, err
 	}
@@ -224,18 +224,18 @@ func (s *Service) DeleteGroup(ctx context.Context, p Principal, id string, creat
 
 // RetryGroup lets the next report claim a group that a marketplace refused;
 // what it accepted of the group is not sent again. created is as in DeleteGroup.
-func (s *Service) RetryGroup(ctx context.Context, p Principal, id string, created time.Time) (billing.RecordGroup, error) {
+func (s *Service) RetryGroup(ctx context.Context, p access.Principal, id string, created time.Time) (billing.RecordGroup, error) {
 	g, err := s.seenGroup(ctx, p, id, created)
 	if err != nil {
 		return billing.RecordGroup{}, err
 	}
-	return s.records.RetryRecordGroup(ctx, p.Organization, g.ID, p.actor())
+	return s.records.RetryRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 }
 
 // seenGroup returns the group that the principal calls id; KindNotFound for
 // one that it does not see.
-func (s *Service) seenGroup(ctx context.Context, p Principal, id string, created time.Time) (billing.RecordGroup, error) {
-	if err := p.may(access.ActionReport); err != nil {
+func (s *Service) seenGroup(ctx context.Context, p access.Principal, id string, created time.Time) (billing.RecordGroup, error) {
+	if err := p.May(access.ActionReport); err != nil {
 		return billing.RecordGroup{}, err
 	}
 	g, err := s.records.NamedGroup(ctx, p.Organization, p.Customer, id)

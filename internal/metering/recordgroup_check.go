@@ -18,7 +18,7 @@ import (
 
 // groupChecker judges the groups of one request against one state of the catalog.
 type groupChecker struct {
-	p        Principal
+	p        access.Principal
 	now      time.Time
 	view     *catalog.View
 	mappings map[string]rating.Mapping       // by partner
@@ -35,8 +35,8 @@ type priced struct {
 
 // checkGroups judges groups and stages their events. at is the index of the
 // group that an error is about, -1 if it is about the whole request.
-func (s *Service) checkGroups(ctx context.Context, p Principal, groups []NewRecordGroup) (c checkedGroups, at int, err error) {
-	if err := p.may(access.ActionReport); err != nil {
+func (s *Service) checkGroups(ctx context.Context, p access.Principal, groups []NewRecordGroup) (c checkedGroups, at int, err error) {
+	if err := p.May(access.ActionReport); err != nil {
 		return c, -1, err
 	}
 	if len(groups) == 0 {
@@ -62,7 +62,7 @@ func (s *Service) checkGroups(ctx context.Context, p Principal, groups []NewReco
 	return c, at, err
 }
 
-func (s *Service) newChecker(ctx context.Context, p Principal) (*groupChecker, error) {
+func (s *Service) newChecker(ctx context.Context, p access.Principal) (*groupChecker, error) {
 	view, err := s.catalog.View(ctx, p.Organization)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
@@ -15,7 +16,7 @@ import (
 // reportReader makes a ProductReport, one customer after the other.
 type reportReader struct {
 	service   *Service
-	principal Principal
+	principal access.Principal
 	view      *catalog.View
 	q         ReportQuery
 	now       uint64 // the log sequence that open months are read at; 0 = now, or q.AsOf

@@ -25,8 +25,8 @@ type Reporter interface {
 func (s *Service) UseReporter(r Reporter) { s.reporter = r }
 
 // RunReport reports one hour of one entitlement by hand; see Reporter.Report.
-func (s *Service) RunReport(ctx context.Context, p Principal, entitlement string, hour time.Time, dry bool) ([]billing.ReportDetail, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) RunReport(ctx context.Context, p access.Principal, entitlement string, hour time.Time, dry bool) ([]billing.ReportDetail, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return nil, err
 	}
 	if s.reporter == nil {
@@ -37,25 +37,25 @@ func (s *Service) RunReport(ctx context.Context, p Principal, entitlement string
 
 // ReconcileReports lets the reporter of the organization work again after a
 // restore, and returns what is stuck.
-func (s *Service) ReconcileReports(ctx context.Context, p Principal) (Stuck, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) ReconcileReports(ctx context.Context, p access.Principal) (Stuck, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return Stuck{}, err
 	}
 	if s.reporter == nil {
 		return Stuck{}, meter.Errorf(meter.KindUnavailable, "this server has no marketplace reporter")
 	}
-	if err := s.reporter.Reconcile(ctx, p.Organization, p.actor()); err != nil {
+	if err := s.reporter.Reconcile(ctx, p.Organization, p.Actor()); err != nil {
 		return Stuck{}, err
 	}
 	return s.StuckReports(ctx, p)
 }
 
 // ResolveReport ends a parked or refused dimension of a report by hand; see store.Store.ResolvePortion.
-func (s *Service) ResolveReport(ctx context.Context, p Principal, report, dimension, as string) error {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) ResolveReport(ctx context.Context, p access.Principal, report, dimension, as string) error {
+	if err := p.May(access.ActionManage); err != nil {
 		return err
 	}
-	return s.records.ResolvePortion(ctx, p.Organization, report, dimension, as, p.actor())
+	return s.records.ResolvePortion(ctx, p.Organization, report, dimension, as, p.Actor())
 }
 
 // maxStuckLines bounds the portions of reports that Stuck tells.
@@ -70,8 +70,8 @@ type Stuck struct {
 }
 
 // StuckReports tells what is not reported.
-func (s *Service) StuckReports(ctx context.Context, p Principal) (Stuck, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) StuckReports(ctx context.Context, p access.Principal) (Stuck, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return Stuck{}, err
 	}
 	state, err := s.records.Reporter(ctx, p.Organization)

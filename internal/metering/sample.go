@@ -23,8 +23,8 @@ const (
 
 // PreviewMeter says what a meter makes of the latest events, whether it is
 // there or not.
-func (s *Service) PreviewMeter(ctx context.Context, p Principal, m meter.Meter) (*meter.Sample, []string, error) {
-	if err := p.may(access.ActionManage); err != nil {
+func (s *Service) PreviewMeter(ctx context.Context, p access.Principal, m meter.Meter) (*meter.Sample, []string, error) {
+	if err := p.May(access.ActionManage); err != nil {
 		return nil, nil, err
 	}
 	turn, err := s.turn(ctx, p)
@@ -43,7 +43,7 @@ func (s *Service) PreviewMeter(ctx context.Context, p Principal, m meter.Meter) 
 // or nothing but empty groups: a name or a value that none of the latest events
 // has. It is empty for other answers, which it costs nothing, and where it
 // cannot be said. A bound key hears of its customer's events only.
-func (s *Service) UsageHints(ctx context.Context, p Principal, q meter.UsageQuery, u *meter.Usage) []string {
+func (s *Service) UsageHints(ctx context.Context, p access.Principal, q meter.UsageQuery, u *meter.Usage) []string {
 	if q.Cursor != "" || u.NextCursor != "" || !suspicious(q.GroupBy, u.Rows) {
 		return nil
 	}
@@ -53,14 +53,14 @@ func (s *Service) UsageHints(ctx context.Context, p Principal, q meter.UsageQuer
 			filters = append(filters, f)
 		}
 	}
-	return s.hints(ctx, p, q.Meter, ledger.SampleQuery{Customer: p.bound(), Attributes: q.GroupBy, Filters: filters}, &q.GroupBy)
+	return s.hints(ctx, p, q.Meter, ledger.SampleQuery{Customer: p.Bound(), Attributes: q.GroupBy, Filters: filters}, &q.GroupBy)
 }
 
 // maxHintedMeters is how many meters of a report are looked into.
 const maxHintedMeters = 3
 
 // ReportHints is UsageHints of a report.
-func (s *Service) ReportHints(ctx context.Context, p Principal, q ReportQuery, lines []ReportLine) []string {
+func (s *Service) ReportHints(ctx context.Context, p access.Principal, q ReportQuery, lines []ReportLine) []string {
 	var rows []meter.UsageRow
 	var meters []string
 	for _, l := range lines {
@@ -74,7 +74,7 @@ func (s *Service) ReportHints(ctx context.Context, p Principal, q ReportQuery, l
 	if len(lines) == 0 || !suspicious(q.By, rows) {
 		return nil
 	}
-	ask := ledger.SampleQuery{Customer: p.bound(), Attributes: q.By}
+	ask := ledger.SampleQuery{Customer: p.Bound(), Attributes: q.By}
 	if q.Service != "" {
 		ask.Filters = []meter.AttrFilter{{Attribute: serviceAttribute, Values: []string{q.Service}}}
 	}
@@ -90,9 +90,9 @@ func (s *Service) ReportHints(ctx context.Context, p Principal, q ReportQuery, l
 }
 
 // hints looks at a sample for a meter; nil if that cannot be had.
-func (s *Service) hints(ctx context.Context, p Principal, key string, q ledger.SampleQuery, groups *[]string) []string {
+func (s *Service) hints(ctx context.Context, p access.Principal, key string, q ledger.SampleQuery, groups *[]string) []string {
 	m, ok := s.ledger.Meter(p.Organization, key)
-	if !ok || p.may(access.ActionRead) != nil {
+	if !ok || p.May(access.ActionRead) != nil {
 		return nil
 	}
 	turn, err := s.turn(ctx, p)

@@ -2,7 +2,7 @@
 // may do what, what it means, and in which order ledger and catalog change.
 // No surface reads a store.
 //
-//	surface ─► Principal ─► right ─► ledger (usage, meters)   the log decides
+//	surface ─► principal ─► right ─► ledger (usage, meters)   the log decides
 //	                              └► catalog (keys, organizations, copy of the meters, audit)
 package metering
 
@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/cloudevents"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
@@ -122,22 +123,22 @@ func (s *Service) Ready(ctx context.Context) error {
 
 // Authenticate returns the principal of a bearer token. organization is the
 // operator's choice to act on another one, "" for the key's own.
-func (s *Service) Authenticate(ctx context.Context, token, organization string) (Principal, error) {
+func (s *Service) Authenticate(ctx context.Context, token, organization string) (access.Principal, error) {
 	k, err := s.keys.AuthenticateKey(ctx, token)
 	if err != nil {
-		return Principal{}, err
+		return access.Principal{}, err
 	}
-	p := Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator, DefaultAID: k.DefaultAID,
+	p := access.Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator, DefaultAID: k.DefaultAID,
 		Sources: k.Sources, Strict: k.Strict}
 	if organization == "" || organization == k.Organization {
 		return p, nil
 	}
 	if !k.Operator { // in the same words whether there is such an organization or not
-		return Principal{}, meter.Errorf(meter.KindForbidden, "only a key with the operator right may name another organization")
+		return access.Principal{}, meter.Errorf(meter.KindForbidden, "only a key with the operator right may name another organization")
 	}
 	if _, ok := s.known.Load(organization); !ok {
 		if _, err := s.catalog.Organization(ctx, organization); err != nil {
-			return Principal{}, err
+			return access.Principal{}, err
 		}
 		s.known.Store(organization, struct{}{})
 	}
@@ -146,6 +147,6 @@ func (s *Service) Authenticate(ctx context.Context, token, organization string) 
 }
 
 // turn waits for a place among the reads at work; the turn's Done gives it back.
-func (s *Service) turn(ctx context.Context, p Principal) (*share.ReadTurn, error) {
-	return s.reads.Turn(ctx, share.Who{Organization: p.Organization, Key: p.actor()})
+func (s *Service) turn(ctx context.Context, p access.Principal) (*share.ReadTurn, error) {
+	return s.reads.Turn(ctx, share.Who{Organization: p.Organization, Key: p.Actor()})
 }

@@ -78,7 +78,7 @@ func (s stores) service(t testing.TB, limits Limits) *Service {
 	return service
 }
 
-var admin = Principal{Organization: "default", KeyID: "k", Role: access.RoleAdmin}
+var admin = access.Principal{Organization: "default", KeyID: "k", Role: access.RoleAdmin}
 
 func counter(key string) meter.Meter {
 	return meter.Meter{Key: key, EventType: "e", Aggregation: meter.AggCount}
@@ -162,42 +162,48 @@ func TestNobodyMayDoAnything(t *testing.T) {
 	t.Parallel()
 	service := openStores(t).service(t, Limits{})
 	ctx := context.Background()
-	verbs := map[string]func(p Principal) error{
-		"ingest": func(p Principal) error {
+	verbs := map[string]func(p access.Principal) error{
+		"ingest": func(p access.Principal) error {
 			_, err := service.Ingest(ctx, p, []byte("[]"), cloudevents.Auto, false)
 			return err
 		},
-		"usage":         func(p Principal) error { _, err := service.Usage(ctx, p, meter.UsageQuery{}); return err },
-		"events":        func(p Principal) error { _, err := service.Events(ctx, p, meter.EventsQuery{}); return err },
-		"lookup":        func(p Principal) error { _, err := service.Lookup(ctx, p, "s", "i"); return err },
-		"meters":        func(p Principal) error { _, err := service.Meters(ctx, p); return err },
-		"meter":         func(p Principal) error { _, err := service.Meter(ctx, p, "m"); return err },
-		"create meter":  func(p Principal) error { _, _, err := service.CreateMeter(ctx, p, counter("m")); return err },
-		"update meter":  func(p Principal) error { _, err := service.UpdateMeter(ctx, p, "m", meter.MeterPatch{}); return err },
-		"delete meter":  func(p Principal) error { return service.DeleteMeter(ctx, p, "m") },
-		"keys":          func(p Principal) error { _, err := service.Keys(ctx, p, catalog.Page{}); return err },
-		"create key":    func(p Principal) error { _, _, err := service.CreateKey(ctx, p, NewKey{Role: "read"}); return err },
-		"revoke key":    func(p Principal) error { return service.RevokeKey(ctx, p, "k", false) },
-		"organizations": func(p Principal) error { _, err := service.Organizations(ctx, p, catalog.Page{}); return err },
-		"organization":  func(p Principal) error { _, err := service.Organization(ctx, p, "default"); return err },
-		"create organization": func(p Principal) error {
+		"usage":        func(p access.Principal) error { _, err := service.Usage(ctx, p, meter.UsageQuery{}); return err },
+		"events":       func(p access.Principal) error { _, err := service.Events(ctx, p, meter.EventsQuery{}); return err },
+		"lookup":       func(p access.Principal) error { _, err := service.Lookup(ctx, p, "s", "i"); return err },
+		"meters":       func(p access.Principal) error { _, err := service.Meters(ctx, p); return err },
+		"meter":        func(p access.Principal) error { _, err := service.Meter(ctx, p, "m"); return err },
+		"create meter": func(p access.Principal) error { _, _, err := service.CreateMeter(ctx, p, counter("m")); return err },
+		"update meter": func(p access.Principal) error {
+			_, err := service.UpdateMeter(ctx, p, "m", meter.MeterPatch{})
+			return err
+		},
+		"delete meter": func(p access.Principal) error { return service.DeleteMeter(ctx, p, "m") },
+		"keys":         func(p access.Principal) error { _, err := service.Keys(ctx, p, catalog.Page{}); return err },
+		"create key": func(p access.Principal) error {
+			_, _, err := service.CreateKey(ctx, p, NewKey{Role: "read"})
+			return err
+		},
+		"revoke key":    func(p access.Principal) error { return service.RevokeKey(ctx, p, "k", false) },
+		"organizations": func(p access.Principal) error { _, err := service.Organizations(ctx, p, catalog.Page{}); return err },
+		"organization":  func(p access.Principal) error { _, err := service.Organization(ctx, p, "default"); return err },
+		"create organization": func(p access.Principal) error {
 			_, err := service.CreateOrganization(ctx, p, catalog.NewOrganization{ID: "o"})
 			return err
 		},
-		"update organization": func(p Principal) error {
+		"update organization": func(p access.Principal) error {
 			_, err := service.UpdateOrganization(ctx, p, "default", catalog.OrganizationPatch{})
 			return err
 		},
-		"audit": func(p Principal) error { _, err := service.AuditEntries(ctx, p, catalog.Page{}); return err },
+		"audit": func(p access.Principal) error { _, err := service.AuditEntries(ctx, p, catalog.Page{}); return err },
 	}
 	for name, verb := range verbs {
-		if err := verb(Principal{}); meter.KindOf(err) != meter.KindUnauthenticated {
+		if err := verb(access.Principal{}); meter.KindOf(err) != meter.KindUnauthenticated {
 			t.Errorf("%s without a principal: %v", name, err)
 		}
-		if err := verb(Principal{Organization: "default", Role: access.RoleReport}); meter.KindOf(err) != meter.KindForbidden {
+		if err := verb(access.Principal{Organization: "default", Role: access.RoleReport}); meter.KindOf(err) != meter.KindForbidden {
 			t.Errorf("%s with the role report: %v", name, err)
 		}
-		bound := Principal{Organization: "default", Role: access.RoleAdmin, Customer: "acme", Operator: true}
+		bound := access.Principal{Organization: "default", Role: access.RoleAdmin, Customer: "acme", Operator: true}
 		reads := name == "usage" || name == "events" || name == "lookup" || name == "meters" || name == "meter" || name == "ingest"
 		if err := verb(bound); (meter.KindOf(err) == meter.KindForbidden) == reads {
 			t.Errorf("%s bound to a customer: %v", name, err)
@@ -266,7 +272,7 @@ func TestQueriesAreTheirPrincipals(t *testing.T) {
 		t.Fatalf("%+v %v", r, err)
 	}
 	customer := "acme"
-	stranger := Principal{Organization: "stranger", Role: access.RoleAdmin}
+	stranger := access.Principal{Organization: "stranger", Role: access.RoleAdmin}
 	q := meter.UsageQuery{Organization: "default", Customer: &customer, Meter: "m", From: testStart.Add(-time.Hour), To: testStart.Add(time.Hour)}
 	if _, err := service.Usage(ctx, stranger, q); meter.KindOf(err) != meter.KindNotFound {
 		t.Errorf("a stranger's usage: %v", err)
@@ -274,7 +280,7 @@ func TestQueriesAreTheirPrincipals(t *testing.T) {
 	if page, err := service.Events(ctx, stranger, meter.EventsQuery{Organization: "default"}); err != nil || len(page.Events) != 0 {
 		t.Errorf("a stranger's events: %+v %v", page, err)
 	}
-	zeta := Principal{Organization: "default", Role: access.RoleRead, Customer: "zeta"}
+	zeta := access.Principal{Organization: "default", Role: access.RoleRead, Customer: "zeta"}
 	if u, err := service.Usage(ctx, zeta, q); err != nil || len(u.Rows) != 0 {
 		t.Errorf("another customer's usage: %+v %v", u, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/meter"
 	"odometer/internal/share"
 )
@@ -44,7 +45,7 @@ func TestReadsAreShared(t *testing.T) {
 	t.Parallel()
 	s := openStores(t).service(t, Limits{Reads: 16, ReadWait: time.Millisecond})
 	ctx := context.Background()
-	flood := func(p Principal) (held int) {
+	flood := func(p access.Principal) (held int) {
 		for {
 			if _, err := s.turn(ctx, p); meter.KindOf(err) == meter.KindOverloaded && err != nil {
 				return held
@@ -66,7 +67,7 @@ func TestReadsAreShared(t *testing.T) {
 		t.Errorf("another key of the organization: %v", err)
 	}
 	flood(another)
-	stranger := Principal{Organization: "elsewhere", KeyID: "theirs", Role: admin.Role}
+	stranger := access.Principal{Organization: "elsewhere", KeyID: "theirs", Role: admin.Role}
 	for range 3 {
 		if _, err := s.Events(ctx, stranger, meter.EventsQuery{}); err != nil {
 			t.Errorf("another organization: %v", err)

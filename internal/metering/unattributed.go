@@ -36,8 +36,8 @@ type Unattributed struct {
 // Unattributed lists what is unattributed in a range, by reason, customer and
 // value. A bound key sees its customer's. For each type of event one meter
 // tells: the plainest that counts and groups by the attribute.
-func (s *Service) Unattributed(ctx context.Context, p Principal, in meter.Period) ([]Unattributed, error) {
-	if err := p.may(access.ActionRead); err != nil {
+func (s *Service) Unattributed(ctx context.Context, p access.Principal, in meter.Period) ([]Unattributed, error) {
+	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
 	view, err := s.catalog.View(ctx, p.Organization)
@@ -73,7 +73,7 @@ func (s *Service) CountUnattributed(ctx context.Context) error {
 			return err
 		}
 		for _, o := range list.Items {
-			found, err := s.Unattributed(ctx, Principal{Organization: o.ID, Role: access.RoleAdmin, system: "unattributed"}, month)
+			found, err := s.Unattributed(ctx, access.Job(o.ID, "unattributed"), month)
 			if err != nil { // one that fails does not keep the others
 				failed = append(failed, err)
 				continue
@@ -127,7 +127,7 @@ func (s *Service) tellers(organization, attribute string) []meter.Meter {
 // unattributed collects what is found.
 type unattributed struct {
 	service *Service
-	asks    Principal
+	asks    access.Principal
 	view    *catalog.View
 	in      meter.Period
 	found   []Unattributed

@@ -62,7 +62,7 @@ func TestUnattributed(t *testing.T) {
 	if r, err := service.Ingest(t.Context(), admin, []byte(lines.String()), cloudevents.NDJSON, false); err != nil || r.Accepted != n {
 		t.Fatalf("%+v %v", r, err)
 	}
-	list := func(p Principal) string {
+	list := func(p access.Principal) string {
 		t.Helper()
 		found, err := service.Unattributed(t.Context(), p, meter.Month(testStart))
 		if err != nil {
@@ -87,7 +87,7 @@ service "acme" "Z1" requests=1 from 1 to 12-01`
 	if got := list(admin); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	bound := Principal{Organization: "default", Role: access.RoleRead, Customer: "acme"}
+	bound := access.Principal{Organization: "default", Role: access.RoleRead, Customer: "acme"}
 	if got, want := list(bound), acme+`service "acme" "Z1" requests=1 from 1 to 12-01`; got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
@@ -97,7 +97,7 @@ service "acme" "Z1" requests=1 from 1 to 12-01`
 	if got, want := fmt.Sprint(service.Stats().Unattributed), "[{default customer 2} {default service 1} {default contract 4} {default account_group 1}]"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if _, err := service.Unattributed(t.Context(), Principal{Organization: "default", Role: access.RoleIngest}, meter.Month(testStart)); meter.KindOf(err) != meter.KindForbidden {
+	if _, err := service.Unattributed(t.Context(), access.Principal{Organization: "default", Role: access.RoleIngest}, meter.Month(testStart)); meter.KindOf(err) != meter.KindForbidden {
 		t.Error(err)
 	}
 }

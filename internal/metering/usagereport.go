@@ -29,8 +29,8 @@ const reportScan = 100_000
 
 // UsageReports lists the organization's reports, the newest first, from offset
 // on. A bound key sees those of its customer's entitlements.
-func (s *Service) UsageReports(ctx context.Context, p Principal, f billing.ReportFilter, offset, limit int) (UsageReportPage, error) {
-	if err := p.may(access.ActionReport); err != nil {
+func (s *Service) UsageReports(ctx context.Context, p access.Principal, f billing.ReportFilter, offset, limit int) (UsageReportPage, error) {
+	if err := p.May(access.ActionReport); err != nil {
 		return UsageReportPage{}, err
 	}
 	turn, err := s.turn(ctx, p)
@@ -63,7 +63,7 @@ func (s *Service) UsageReports(ctx context.Context, p Principal, f billing.Repor
 }
 
 // reportsOfCustomer lists the reports of a bound key's customer.
-func (s *Service) reportsOfCustomer(ctx context.Context, p Principal, f billing.ReportFilter, offset, limit int) (billing.ReportPage, error) {
+func (s *Service) reportsOfCustomer(ctx context.Context, p access.Principal, f billing.ReportFilter, offset, limit int) (billing.ReportPage, error) {
 	view, err := s.catalog.View(ctx, p.Organization)
 	if err != nil {
 		return billing.ReportPage{}, err

@@ -128,7 +128,7 @@ func matrixWorld(t *testing.T, dsn string) *server {
 }
 
 // furnish gives an owner usage of every verdict, a group, a credit and a closed month.
-func (s *server) furnish(p metering.Principal, o object) {
+func (s *server) furnish(p access.Principal, o object) {
 	s.t.Helper()
 	ctx := context.Background()
 	event := func(id, kind, data string) string {

@@ -16,6 +16,7 @@ import (
 
 	"odometer/internal/access"
 	"odometer/internal/catalog"
+	"odometer/internal/figures"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
@@ -41,7 +42,7 @@ type server struct {
 	keys    *keys.Store
 	service *metering.Service
 	http    *httpserver.Server
-	admin   metering.Principal
+	admin   access.Principal
 	token   string // the admin's; "" if the catalog was there before
 	stop    context.CancelFunc
 	done    chan error
@@ -75,7 +76,7 @@ func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time
 	s.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: s.store, Keys: s.keys, Clock: clock})
 	s.check(err)
 	s.service.KeepBooks(metering.ProductBook(s.service), fastly.Book(s.service), akamai.Book(s.service))
-	s.admin = metering.Principal{Organization: "default", KeyID: "test", Role: access.RoleAdmin, Operator: true}
+	s.admin = access.Principal{Organization: "default", KeyID: "test", Role: access.RoleAdmin, Operator: true}
 	s.http, err = httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
 	s.check(err)
 	cursor := []byte("the cursors of these tests")
@@ -90,7 +91,7 @@ func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time
 	for _, name := range []string{"native", "fastly", "thousandeyes", "akamai", "suger"} {
 		s.http.Mount(s.surfaces[name])
 	}
-	s.check(s.http.Ready(s.service))
+	s.check(s.http.Ready(s.service, figures.Of(s.service)))
 	var serving context.Context
 	serving, s.stop = context.WithCancel(ctx)
 	go func() { s.done <- s.http.Run(serving) }()
@@ -114,7 +115,7 @@ func (s *server) check(err error) {
 }
 
 // in is the principal that may do everything in an organization.
-func (s *server) in(organization string) metering.Principal {
+func (s *server) in(organization string) access.Principal {
 	p := s.admin
 	p.Organization = organization
 	return p

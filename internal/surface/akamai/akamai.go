@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -28,7 +29,7 @@ const surfaceName = "akamai" // also in catalog.UsageType.Surfaces
 
 // Caller is who signed a request.
 type Caller struct {
-	Principal metering.Principal
+	Principal access.Principal
 	Accounts  []string // it may switch to these; none = it may not switch
 }
 

@@ -75,12 +75,12 @@ type world struct {
 // callers are the clients of the tests by their client token, which is their
 // access token and their secret too.
 var callers = map[string]Caller{
-	"all":      {Principal: metering.Principal{Organization: "default", KeyID: "1", Role: access.RoleRead}},
-	"shop":     {Principal: metering.Principal{Organization: "default", KeyID: "2", Role: access.RoleRead, Customer: "shop"}},
-	"blog":     {Principal: metering.Principal{Organization: "default", KeyID: "3", Role: access.RoleRead, Customer: "blog"}},
-	"switch":   {Principal: metering.Principal{Organization: "default", KeyID: "4", Role: access.RoleRead, Customer: "blog"}, Accounts: []string{"A-CCT7890", "A-9"}},
-	"stranger": {Principal: metering.Principal{Organization: "stranger", KeyID: "5", Role: access.RoleAdmin}, Accounts: []string{"A-CCT7890"}},
-	"sender":   {Principal: metering.Principal{Organization: "default", KeyID: "6", Role: access.RoleIngest}},
+	"all":      {Principal: access.Principal{Organization: "default", KeyID: "1", Role: access.RoleRead}},
+	"shop":     {Principal: access.Principal{Organization: "default", KeyID: "2", Role: access.RoleRead, Customer: "shop"}},
+	"blog":     {Principal: access.Principal{Organization: "default", KeyID: "3", Role: access.RoleRead, Customer: "blog"}},
+	"switch":   {Principal: access.Principal{Organization: "default", KeyID: "4", Role: access.RoleRead, Customer: "blog"}, Accounts: []string{"A-CCT7890", "A-9"}},
+	"stranger": {Principal: access.Principal{Organization: "stranger", KeyID: "5", Role: access.RoleAdmin}, Accounts: []string{"A-CCT7890"}},
+	"sender":   {Principal: access.Principal{Organization: "default", KeyID: "6", Role: access.RoleIngest}},
 }
 
 func clock() time.Time { return now }
@@ -101,7 +101,7 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-var admin = metering.Principal{Organization: "default", KeyID: "k", Role: access.RoleAdmin}
+var admin = access.Principal{Organization: "default", KeyID: "k", Role: access.RoleAdmin}
 
 // fill defines the meters, applies the document and sends the traffic.
 func (w *world) fill() {

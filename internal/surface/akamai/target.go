@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -16,7 +17,7 @@ const cpCodeAttribute = "cp_code"
 
 // target is what a request asks about.
 type target struct {
-	principal metering.Principal // the caller, as the account it switched to
+	principal access.Principal // the caller, as the account it switched to
 	book      *catalog.View
 	account   string
 	contracts []metering.Agreement // more than one only for a reporting group; the first is named in answers

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -32,7 +33,7 @@ func (l line) additive() bool {
 }
 
 // lines are the statistics that the surface shows of usage types.
-func (r *reader) lines(p metering.Principal, usages []catalog.UsageType) ([]line, error) {
+func (r *reader) lines(p access.Principal, usages []catalog.UsageType) ([]line, error) {
 	meters, err := r.service.Definitions(p)
 	if err != nil {
 		return nil, err

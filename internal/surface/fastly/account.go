@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
@@ -22,7 +23,7 @@ const (
 // account is a customer, what its organization sells, and who asks.
 type account struct {
 	service  *metering.Service
-	asks     metering.Principal
+	asks     access.Principal
 	view     *catalog.View
 	customer string
 	lines    []line

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -52,10 +53,10 @@ func Surface(o Options) *httpserver.Surface {
 	return s
 }
 
-func (a api) authenticate(x *httpserver.Exchange) (metering.Principal, error) {
+func (a api) authenticate(x *httpserver.Exchange) (access.Principal, error) {
 	token, ok := wire.Token(x.Request.Header)
 	if !ok {
-		return metering.Principal{}, meter.Errorf(meter.KindUnauthenticated, "no key given: send Fastly-Key: KEY")
+		return access.Principal{}, meter.Errorf(meter.KindUnauthenticated, "no key given: send Fastly-Key: KEY")
 	}
 	return a.Service.Authenticate(x.Request.Context(), token, "")
 }

@@ -67,7 +67,7 @@ func newWorld(t testing.TB) *world {
 }
 
 // define creates the meters that the catalogs use.
-func (w *world) define(p metering.Principal) {
+func (w *world) define(p access.Principal) {
 	w.Helper()
 	byService := []string{"customer", "product", "service", "region"}
 	w.Define(p,

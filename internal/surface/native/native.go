@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -75,7 +76,7 @@ func SurfaceWith(service *metering.Service, o Options) *httpserver.Surface {
 	rate := rateLimit{most: o.RequestsPerMinute, now: o.Clock}
 	s := &httpserver.Surface{
 		Name: "native",
-		Authenticate: func(x *httpserver.Exchange) (metering.Principal, error) {
+		Authenticate: func(x *httpserver.Exchange) (access.Principal, error) {
 			p, err := x.BearerAuth(service)
 			if err == nil {
 				err = rate.take(x.Header(), p.KeyID)

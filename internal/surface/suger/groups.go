@@ -6,6 +6,7 @@ import (
 	"odometer/internal/billing"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -145,7 +146,7 @@ func (a api) deleteGroup(x *httpserver.Exchange) error {
 func (a api) retryGroup(x *httpserver.Exchange) error { return a.changeGroup(x, a.Service.RetryGroup) }
 
 // changeGroup changes one group, of the day that the request names, if any.
-func (a api) changeGroup(x *httpserver.Exchange, change func(context.Context, metering.Principal, string, time.Time) (billing.RecordGroup, error)) error {
+func (a api) changeGroup(x *httpserver.Exchange, change func(context.Context, access.Principal, string, time.Time) (billing.RecordGroup, error)) error {
 	values, err := x.Query()
 	if err != nil {
 		return err
@@ -179,7 +180,7 @@ func newGroup(n wire.NewGroup) metering.NewRecordGroup {
 }
 
 // groupOf is a group as it is answered.
-func groupOf(p metering.Principal, g billing.RecordGroup) wire.Group {
+func groupOf(p access.Principal, g billing.RecordGroup) wire.Group {
 	if p.Customer != "" {
 		g.Serial = 0
 	}

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -68,10 +69,10 @@ func Surface(o Options) *httpserver.Surface {
 }
 
 // authenticate takes the key's organization, which the path has to name.
-func (a api) authenticate(x *httpserver.Exchange) (metering.Principal, error) {
+func (a api) authenticate(x *httpserver.Exchange) (access.Principal, error) {
 	token, ok := wire.Token(x.Request.Header)
 	if !ok {
-		return metering.Principal{}, meter.Errorf(meter.KindUnauthenticated, "no key given: send Authorization: Key KEY")
+		return access.Principal{}, meter.Errorf(meter.KindUnauthenticated, "no key given: send Authorization: Key KEY")
 	}
 	p, err := a.Service.Authenticate(x.Request.Context(), token, "")
 	if err == nil && p.Organization != x.Param("organization") {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"odometer/internal/cloudevents"
+	"odometer/internal/figures"
 	"odometer/internal/fixedtest"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
@@ -42,8 +43,8 @@ type World struct {
 	Keys    *keys.Store
 	Ledger  *ledger.Ledger
 	Service *metering.Service
-	Token   string             // the first key: admin of default, with the operator right
-	Admin   metering.Principal // whose key that is
+	Token   string           // the first key: admin of default, with the operator right
+	Admin   access.Principal // whose key that is
 
 	sent int // events, for their ids
 }
@@ -75,7 +76,7 @@ func New(t testing.TB, o Options) *World {
 	s, err := httpserver.New(o.Server)
 	w.Check(err)
 	s.Mount(o.Mount(w)...)
-	w.Check(s.Ready(w.Service))
+	w.Check(s.Ready(w.Service, figures.Of(w.Service)))
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	w.URL = s.URL()
@@ -105,14 +106,14 @@ func (w *World) Apply(document string, o metering.ApplyOptions) {
 }
 
 // ApplyAs is Apply to a principal's organization.
-func (w *World) ApplyAs(p metering.Principal, document string, o metering.ApplyOptions) {
+func (w *World) ApplyAs(p access.Principal, document string, o metering.ApplyOptions) {
 	w.Helper()
 	_, err := w.Service.Apply(context.Background(), p, []byte(document), o)
 	w.Check(err)
 }
 
 // Define creates meters in a principal's organization.
-func (w *World) Define(p metering.Principal, meters ...meter.Meter) {
+func (w *World) Define(p access.Principal, meters ...meter.Meter) {
 	w.Helper()
 	for _, m := range meters {
 		_, _, err := w.Service.CreateMeter(context.Background(), p, m)

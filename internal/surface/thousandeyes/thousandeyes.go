@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"odometer/internal/access"
 	"odometer/internal/catalog"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
@@ -48,7 +49,7 @@ func Surface(o Options) *httpserver.Surface {
 	a := &api{o, wire.NewCursorCodec(o.CursorKey), wire.NewLimiter(o.RequestsPerMinute, wire.MaxLimited)}
 	s := &httpserver.Surface{
 		Name:         "thousandeyes",
-		Authenticate: func(x *httpserver.Exchange) (metering.Principal, error) { return x.BearerAuth(o.Service) },
+		Authenticate: func(x *httpserver.Exchange) (access.Principal, error) { return x.BearerAuth(o.Service) },
 		Fail:         fail,
 		Under:        []string{"/v7/"},
 		Refuse:       refuse,
@@ -136,7 +137,7 @@ func (a *api) base(x *httpserver.Exchange) string {
 // subject is the customer that a request is about, and who asks.
 type subject struct {
 	service   *metering.Service
-	principal metering.Principal
+	principal access.Principal
 	view      *catalog.View
 	id        string
 	customer  *Customer

@@ -1,4 +1,7 @@
-package httpserver
+// Package figures renders what the service tells of itself as metrics of
+// Prometheus, under the names of docs/operations.md. Floats are at home here:
+// a metric is one, and nothing is billed by it.
+package figures
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -6,8 +9,8 @@ import (
 	"odometer/internal/metering"
 )
 
-// usageCollector reads the service's figures when metrics are asked for.
-type usageCollector struct {
+// collector reads the service's figures when metrics are asked for.
+type collector struct {
 	service *metering.Service
 	all     []*prometheus.Desc
 
@@ -23,8 +26,9 @@ type plainFigure struct {
 	value func(s *metering.Stats) float64
 }
 
-func newUsageCollector(service *metering.Service) *usageCollector {
-	c := &usageCollector{service: service}
+// Of returns the collector of a service's figures. What it tells names all organizations.
+func Of(service *metering.Service) prometheus.Collector {
+	c := &collector{service: service}
 	c.events = c.desc("odometer_events_total", "Events by verdict, for all time.", "organization", "verdict")
 	c.sent = c.desc("odometer_events_sent_total", "Events sent, for all time: the sum of their verdicts.", "organization")
 	c.voided = c.desc("odometer_events_voided_total", "Accepted events that were voided, for all time.", "organization")
@@ -62,17 +66,17 @@ func newUsageCollector(service *metering.Service) *usageCollector {
 	return c
 }
 
-func (c *usageCollector) desc(name, help string, labels ...string) *prometheus.Desc {
+func (c *collector) desc(name, help string, labels ...string) *prometheus.Desc {
 	d := prometheus.NewDesc(name, help, labels, nil)
 	c.all = append(c.all, d)
 	return d
 }
 
-func (c *usageCollector) gauge(name, help string, value func(*metering.Stats) float64) {
+func (c *collector) gauge(name, help string, value func(*metering.Stats) float64) {
 	c.plain = append(c.plain, plainFigure{c.desc(name, help), prometheus.GaugeValue, value})
 }
 
-func (c *usageCollector) counter(name, help string, value func(*metering.Stats) float64) {
+func (c *collector) counter(name, help string, value func(*metering.Stats) float64) {
 	c.plain = append(c.plain, plainFigure{c.desc(name, help), prometheus.CounterValue, value})
 }
 
@@ -84,14 +88,14 @@ func zeroOrOne(yes bool) float64 {
 }
 
 // Describe implements prometheus.Collector.
-func (c *usageCollector) Describe(to chan<- *prometheus.Desc) {
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range c.all {
 		to <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (c *usageCollector) Collect(to chan<- prometheus.Metric) {
+func (c *collector) Collect(to chan<- prometheus.Metric) {
 	s := c.service.Stats()
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, kind, v, labels...)
