@@ -12,7 +12,7 @@ import (
 // in folders below it. "..." takes the folders below too, "*" is everything.
 // Tests are free, but for the rules further down.
 //
-// Surfaces use the words of the pure rooms as they are: meter, access, billing, catalog (nouns;
+// Surfaces use the words of the pure rooms as they are: meter, access, billing, books, catalog (nouns;
 // no surface has a store to read) and cloudevents (how a request holds events).
 var importTable = map[string][]string{
 	"internal/strictjson":      {},
@@ -28,20 +28,21 @@ var importTable = map[string][]string{
 	"internal/cloudevents":     {"internal/meter", "internal/ledger/block"},
 	"internal/access":          {"internal/meter"},
 	"internal/billing":         {"internal/meter"},
+	"internal/books":           {"internal/meter"},
 	"internal/catalog":         {"internal/meter", "internal/strictjson"},
 	"internal/store":           {"internal/meter", "internal/catalog"},
 	"internal/store/checksum":  {"internal/meter"},
 	"internal/store/keys":      {"internal/meter", "internal/access", "internal/catalog", "internal/store", "internal/store/sqlfile"},
 	"internal/store/records":   {"internal/meter", "internal/billing", "internal/catalog", "internal/store", "internal/store/sqlfile"},
 	"internal/store/storetest": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store/...", "internal/fixedtest"},
-	"internal/metering":        {"internal/meter", "internal/ledger/...", "internal/access", "internal/billing", "internal/catalog", "internal/store/...", "internal/cloudevents", "internal/rating", "internal/share"},
+	"internal/metering":        {"internal/meter", "internal/ledger/...", "internal/access", "internal/billing", "internal/books", "internal/catalog", "internal/store/...", "internal/cloudevents", "internal/rating", "internal/share"},
 	"internal/marketplace":     {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store", "internal/store/records", "internal/metering", "internal/rating"},
 	// What is sent and what is simulated knows nothing of what decides.
 	"internal/marketplace/sender":    {"internal/meter"},
 	"internal/marketplace/simulator": {"internal/meter"},
 	"internal/httpserver":            {"internal/meter", "internal/access", "internal/share"}, // and not metering: it declares what it calls
 	"internal/figures":               {"internal/metering"},
-	"internal/surface":               {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/cloudevents", "internal/metering", "internal/httpserver", "internal/strictjson", "internal/csvtext"},
+	"internal/surface":               {"internal/meter", "internal/access", "internal/billing", "internal/books", "internal/catalog", "internal/cloudevents", "internal/metering", "internal/httpserver", "internal/strictjson", "internal/csvtext"},
 	"internal/surface/surfacetest":   {"internal/meter", "internal/cloudevents", "internal/ledger", "internal/access", "internal/catalog", "internal/store", "internal/store/keys", "internal/metering", "internal/figures", "internal/httpserver", "internal/fixedtest"},
 	"internal/console":               {},
 	"internal/intake":                {"internal/meter"},

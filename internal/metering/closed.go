@@ -7,26 +7,17 @@ import (
 	"odometer/internal/access"
 	"slices"
 	"sync"
-	"time"
 
+	"odometer/internal/books"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
-// ClosedMonth is a closed month without its figures.
-type ClosedMonth struct {
-	meter.Period
-	Name     string    // such as 2026-10
-	Sequence uint64    // of the log, as of which its figures are
-	Late     bool      // something that was stored since may be usage of it
-	At       time.Time // when it was closed
-}
-
-// Closed are a customer's closed months as of one moment.
+// Closed are a customer's closed months as of one moment, and the way to their figures.
 type Closed struct {
+	books.Months
 	service                *Service
 	organization, customer string
-	months                 []ClosedMonth // the oldest first
 }
 
 // Closed returns a customer's closed months. It checks no right: surfaces ask
@@ -43,69 +34,20 @@ func (s *Service) closed(ctx context.Context, organization, customer string) (Cl
 	if err != nil {
 		return Closed{}, err
 	}
-	c := Closed{s, organization, customer, make([]ClosedMonth, len(periods))}
+	c := Closed{make(books.Months, len(periods)), s, organization, customer}
 	for i, p := range periods {
 		in, ok := meter.ParseMonth(p.Month)
 		if !ok {
 			return Closed{}, meter.Errorf(meter.KindCorrupt, "a closed month is called %q", p.Month)
 		}
-		c.months[i] = ClosedMonth{in, p.Month, p.Sequence, s.ledger.Reached(organization, in.From, in.To) > p.Sequence, p.Closed}
+		c.Months[i] = books.Month{Period: in, Name: p.Month, Sequence: p.Sequence, Late: s.ledger.Reached(organization, in.From, in.To) > p.Sequence, At: p.Closed}
 	}
 	return c, nil
 }
 
-// Month returns a calendar month if it is closed.
-func (c Closed) Month(in meter.Period) (ClosedMonth, bool) {
-	i, found := slices.BinarySearchFunc(c.months, in, func(m ClosedMonth, in meter.Period) int { return m.From.Compare(in.From) })
-	if !found {
-		return ClosedMonth{}, false
-	}
-	return c.months[i], true
-}
-
-// Months returns those that lie in a range with at least an instant.
-func (c Closed) Months(in meter.Period) []ClosedMonth {
-	var out []ClosedMonth
-	for _, m := range c.months {
-		if m.From.Before(in.To) && in.From.Before(m.To) {
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
-// BookedTo returns the closed months whose late usage an open month shows,
-// the oldest first: all those before it that no other open month parts from it.
-func (c Closed) BookedTo(open meter.Period) []ClosedMonth {
-	if _, closed := c.Month(open); closed {
-		return nil
-	}
-	end := 0
-	for end < len(c.months) && c.months[end].From.Before(open.From) {
-		end++
-	}
-	first := end
-	for next := open.From; first > 0 && c.months[first-1].To.Equal(next); first-- {
-		next = c.months[first-1].From
-	}
-	return c.months[first:end]
-}
-
-// Since returns the closed months after one and before an instant: those to
-// which its late usage may have been booked.
-func (c Closed) Since(m ClosedMonth, before meter.Period) []ClosedMonth {
-	var out []ClosedMonth
-	for _, other := range c.months {
-		if other.From.After(m.From) && other.From.Before(before.From) {
-			out = append(out, other)
-		}
-	}
-	return out
-}
-
 // Figures reads what a book has of a closed month; false if it had nothing
 // to say then.
-func (c Closed) Figures(ctx context.Context, m ClosedMonth, surface string, into any) (bool, error) {
+func (c Closed) Figures(ctx context.Context, m books.Month, surface string, into any) (bool, error) {
 	all, err := c.service.figures(ctx, c.organization, c.customer, m.Name)
 	if err != nil || all[surface] == nil {
 		return false, err

@@ -9,13 +9,14 @@ import (
 	"odometer/internal/access"
 	"time"
 
+	"odometer/internal/books"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
 // Book is what a surface says of a customer's months. It is asked for its
 // figures once, when a month is closed, and answers from them for ever after:
-// what comes later for that month is the open month's, see Closed.BookedTo.
+// what comes later for that month is the open month's, see books.Late.
 type Book interface {
 	// Surface names the surface among the stored figures.
 	Surface() string
@@ -29,13 +30,13 @@ type Closing struct {
 	Asks     access.Principal // reads all of the organization
 	View     *catalog.View
 	Customer string
-	Month    ClosedMonth
+	Month    books.Month
 	Before   Closed // the months closed before
 }
 
 // KeepBooks names the books that closings fill. It must be called before
 // requests are served.
-func (s *Service) KeepBooks(books ...Book) { s.books = append(s.books, books...) }
+func (s *Service) KeepBooks(keep ...Book) { s.books = append(s.books, keep...) }
 
 // ClosePeriod closes a customer's calendar month, such as 2026-10, for ever.
 //
@@ -110,7 +111,7 @@ func (s *Service) closePeriod(ctx context.Context, p access.Principal, customer,
 	}
 	// All that was acknowledged has been folded, so that it lies before.
 	closing := Closing{Asks: p.Unbound(),
-		View: view, Customer: customer, Month: ClosedMonth{Period: in, Name: month, Sequence: s.ledger.Stats().Last}, Before: before}
+		View: view, Customer: customer, Month: books.Month{Period: in, Name: month, Sequence: s.ledger.Stats().Last}, Before: before}
 	figures := map[string]any{}
 	for _, b := range s.books {
 		if figures[b.Surface()], err = b.Figures(ctx, closing); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"odometer/internal/access"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,39 +162,5 @@ func TestPeriodsKeepTheirFigures(t *testing.T) {
 	text, err := json.Marshal(made)
 	if err != nil || !strings.Contains(string(text), `"hits":"2"`) {
 		t.Errorf("%s %v", text, err)
-	}
-}
-
-// Late usage is booked to the first open month after, whichever are closed.
-func TestBookedTo(t *testing.T) {
-	t.Parallel()
-	month := func(name string) ClosedMonth {
-		in, ok := meter.ParseMonth(name)
-		if !ok {
-			t.Fatal(name)
-		}
-		return ClosedMonth{Period: in, Name: name}
-	}
-	var c Closed
-	for _, name := range []string{"2025-11", "2025-12", "2026-02", "2026-04", "2026-05"} {
-		c.months = append(c.months, month(name))
-	}
-	for open, want := range map[string][]string{
-		"2025-10": nil, "2025-11": nil, "2026-01": {"2025-11", "2025-12"}, "2026-03": {"2026-02"}, "2026-05": nil,
-		"2026-06": {"2026-04", "2026-05"}, "2026-07": nil,
-	} {
-		var got []string
-		for _, m := range c.BookedTo(month(open).Period) {
-			got = append(got, m.Name)
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("booked to %s: %v, want %v", open, got, want)
-		}
-	}
-	if n := len(c.Months(meter.Period{From: month("2025-12").From.Add(1), To: month("2026-04").From})); n != 2 {
-		t.Errorf("%d months in between", n)
-	}
-	if n := len(c.Since(month("2025-12"), month("2026-05").Period)); n != 2 {
-		t.Errorf("%d months since", n)
 	}
 }

@@ -1,12 +1,11 @@
 package metering
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
-	"time"
 
+	"odometer/internal/books"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
@@ -59,14 +58,19 @@ func (p *productPage) under(contract string) (contractPage, bool) {
 	return contractPage{}, false
 }
 
-// of returns what came late for a month.
-func (p contractPage) of(month string) (v meter.Decimal) {
-	for _, l := range p.Late {
-		if l.Month == month {
-			v = v.Add(l.Value)
-		}
+// noGroup names the figure of rows that are asked for without groups.
+const noGroup = ""
+
+// figures are the part's, as of one figure.
+func (p contractPage) figures() books.Page[string] {
+	out := books.Page[string]{}
+	if p.Value != nil {
+		out.Add("", noGroup, *p.Value)
 	}
-	return v
+	for _, l := range p.Late {
+		out.Add(l.Month, noGroup, l.Value)
+	}
+	return out
 }
 
 // page finds a usage type of a product.
@@ -155,48 +159,6 @@ func (k productKeeper) Figures(ctx context.Context, c Closing) (any, error) {
 	return b, nil
 }
 
-// knownAt leaves out the months that were closed after an instant; the zero
-// time leaves out none.
-func (c Closed) knownAt(at time.Time) Closed {
-	if !at.IsZero() {
-		c.months = slices.DeleteFunc(slices.Clone(c.months), func(m ClosedMonth) bool { return m.At.After(at) })
-	}
-	return c
-}
-
-// booking says that a month shows what came late for another after it was billed last.
-type booking struct {
-	of    ClosedMonth
-	since uint64 // the log sequence up to which it has been billed
-}
-
-// bookings are the closed months whose late usage other months show.
-type bookings struct {
-	closed map[string][]booking // by the closed month that shows it
-	billed map[string]uint64    // by closed month: the log sequence up to which it has been billed
-}
-
-// bookings follows the closings in their order, which their sequences are in;
-// where two are equal, nothing came between them.
-func (c Closed) bookings() bookings {
-	order := slices.Clone(c.months)
-	slices.SortStableFunc(order, func(a, b ClosedMonth) int {
-		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), a.At.Compare(b.At))
-	})
-	out := bookings{map[string][]booking{}, map[string]uint64{}}
-	then := Closed{}
-	for _, k := range order {
-		for _, m := range then.BookedTo(k.Period) {
-			out.closed[k.Name] = append(out.closed[k.Name], booking{m, out.billed[m.Name]})
-			out.billed[m.Name] = k.Sequence
-		}
-		out.billed[k.Name] = k.Sequence
-		i, _ := slices.BinarySearchFunc(then.months, k, func(a, b ClosedMonth) int { return a.From.Compare(b.From) })
-		then.months = slices.Insert(then.months, i, k)
-	}
-	return out
-}
-
 // keptBook is a closed month's book as it is read again.
 type keptBook struct {
 	productBook
@@ -205,7 +167,7 @@ type keptBook struct {
 
 // productBook reads a month's book. A month that was closed before the native
 // API kept one is read as the vendors' books were.
-func (c Closed) productBook(ctx context.Context, m ClosedMonth) (*keptBook, error) {
+func (c Closed) productBook(ctx context.Context, m books.Month) (*keptBook, error) {
 	b := &keptBook{}
 	var err error
 	if b.inBook, err = c.Figures(ctx, m, productSurface, &b.productBook); err != nil || b.inBook {

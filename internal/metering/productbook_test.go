@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"odometer/internal/access"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -435,27 +434,5 @@ func TestClosedFor(t *testing.T) {
 		if err != nil || fmt.Sprint(got) != c.want {
 			t.Errorf("%+v: %v %v", c, got, err)
 		}
-	}
-}
-
-// TestBookingsFollowTheClosings closes a month after a later one.
-func TestBookingsFollowTheClosings(t *testing.T) {
-	t.Parallel()
-	var c Closed
-	for i, name := range []string{"2026-03", "2026-01", "2026-02", "2026-04"} { // in the order of their closings
-		in, _ := meter.ParseMonth(name)
-		c.months = append(c.months, ClosedMonth{Period: in, Name: name, Sequence: uint64(i + 1)})
-	}
-	slices.SortFunc(c.months, func(a, b ClosedMonth) int { return a.From.Compare(b.From) })
-	var got []string
-	b := c.bookings()
-	for _, m := range c.months {
-		for _, o := range b.closed[m.Name] {
-			got = append(got, fmt.Sprintf("%s in %s since %d", o.of.Name, m.Name, o.since))
-		}
-	}
-	want := []string{"2026-01 in 2026-02 since 2", "2026-01 in 2026-04 since 3", "2026-02 in 2026-04 since 3", "2026-03 in 2026-04 since 1"}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q", got)
 	}
 }

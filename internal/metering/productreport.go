@@ -109,7 +109,8 @@ func (s *Service) ProductReport(ctx context.Context, p access.Principal, q Repor
 		if err != nil {
 			return nil, err
 		}
-		lines, has, err := r.customer(ctx, closed.knownAt(q.AsOf))
+		closed.Months = closed.KnownAt(q.AsOf)
+		lines, has, err := r.customer(ctx, closed)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"odometer/internal/access"
+	"odometer/internal/books"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
@@ -27,8 +28,8 @@ type reportReader struct {
 	who      string // the customer
 	contract *catalog.Contract
 	closed   Closed
-	booked   bookings
-	books    map[string]*keptBook // by closed month
+	booked   books.Bookings
+	kept     map[string]*keptBook // the books read so far, by closed month
 }
 
 // reportLine is a line while its rows are collected.
@@ -49,7 +50,7 @@ type rowKey struct {
 // customer reads one customer's lines; has is false if the contract that is
 // asked for is not its own.
 func (r *reportReader) customer(ctx context.Context, closed Closed) (out []ReportLine, has bool, err error) {
-	r.who, r.closed, r.booked, r.books = closed.customer, closed, closed.bookings(), map[string]*keptBook{}
+	r.who, r.closed, r.booked, r.kept = closed.customer, closed, closed.Bookings(), map[string]*keptBook{}
 	if r.q.Contract != "" {
 		if r.contract = contractOf(r.view, r.who, r.q.Contract); r.contract == nil {
 			return nil, false, nil
@@ -87,10 +88,10 @@ func (r *reportReader) lines(ctx context.Context) ([]*reportLine, error) {
 			add(p.ID, u, false, r.hides(p.ID))
 		}
 	}
-	months := r.closed.Months(meter.Period{From: r.q.From, To: r.q.To})
-	for _, k := range r.begun() {
+	months := r.closed.In(r.asked())
+	for _, k := range r.closed.Begun(r.asked()) {
 		for _, b := range r.bookedTo(k) {
-			months = append(months, b.of)
+			months = append(months, b.Of)
 		}
 	}
 	for _, m := range slices.Backward(months) {
@@ -106,53 +107,30 @@ func (r *reportReader) lines(ctx context.Context) ([]*reportLine, error) {
 	return out, nil
 }
 
-// begun are the calendar months whose first instant the range holds, up to the
-// one after the last that is closed: no late usage is booked to others.
-func (r *reportReader) begun() []meter.Period {
-	if len(r.closed.months) == 0 {
-		return nil
-	}
-	end := r.closed.months[len(r.closed.months)-1].To
-	k := meter.Month(latest(r.q.From, r.closed.months[0].From))
-	if k.From.Before(r.q.From) {
-		k = meter.Month(k.To)
-	}
-	var out []meter.Period
-	for ; k.From.Before(r.q.To) && !k.From.After(end); k = meter.Month(k.To) {
-		out = append(out, k)
-	}
-	return out
-}
+// asked is the range that is asked for.
+func (r *reportReader) asked() meter.Period { return meter.Period{From: r.q.From, To: r.q.To} }
 
 // bookedTo are the closed months whose late usage a month shows, where there
 // may be any.
-func (r *reportReader) bookedTo(in meter.Period) []booking {
-	var all []booking
-	if k, closed := r.closed.Month(in); closed {
-		all = r.booked.closed[k.Name]
-	} else {
-		for _, m := range r.closed.BookedTo(in) {
-			all = append(all, booking{m, r.booked.billed[m.Name]})
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(all), func(b booking) bool {
-		return r.service.ledger.Reached(r.principal.Organization, b.of.From, b.of.To) <= b.since
+func (r *reportReader) bookedTo(in meter.Period) []books.Booking {
+	return slices.DeleteFunc(r.booked.In(in), func(b books.Booking) bool {
+		return r.service.ledger.Reached(r.principal.Organization, b.Of.From, b.Of.To) <= b.Since
 	})
 }
 
-func (r *reportReader) book(ctx context.Context, m ClosedMonth) (*keptBook, error) {
-	if b := r.books[m.Name]; b != nil {
+func (r *reportReader) book(ctx context.Context, m books.Month) (*keptBook, error) {
+	if b := r.kept[m.Name]; b != nil {
 		return b, nil
 	}
 	b, err := r.closed.productBook(ctx, m)
-	r.books[m.Name] = b
+	r.kept[m.Name] = b
 	return b, err
 }
 
 // page is what a closed month's book has of a line; inBook is false if that is
 // no more than how it was read. A line that the book has not is read as it is
 // now, as the log stood then.
-func (r *reportReader) page(ctx context.Context, m ClosedMonth, l *reportLine) (p *productPage, inBook bool, err error) {
+func (r *reportReader) page(ctx context.Context, m books.Month, l *reportLine) (p *productPage, inBook bool, err error) {
 	b, err := r.book(ctx, m)
 	if err != nil {
 		return nil, false, err
@@ -172,7 +150,7 @@ func (r *reportReader) additive(u catalog.UsageType) (additive, ok bool) {
 // stretch is a part of the range that is read in one way.
 type stretch struct {
 	meter.Period
-	month    *ClosedMonth // nil = open
+	month    *books.Month // nil = open
 	page     *productPage
 	inBook   bool
 	additive bool
@@ -196,7 +174,7 @@ func (r *reportReader) read(ctx context.Context, l *reportLine) error {
 			r.add(l, st, row, additive)
 		}
 	}
-	for _, k := range r.begun() {
+	for _, k := range r.closed.Begun(r.asked()) {
 		for _, b := range r.bookedTo(k) {
 			if err := r.addLate(ctx, l, k, b); err != nil {
 				return err
@@ -220,19 +198,18 @@ func (r *reportReader) stretches(ctx context.Context, l *reportLine) (out []stre
 		out = append(out, st)
 	}
 	open := &productPage{Product: l.Product, UsageType: l.UsageType}
-	at := r.q.From
-	for _, m := range r.closed.Months(meter.Period{From: r.q.From, To: r.q.To}) {
-		add(stretch{Period: meter.Period{From: at, To: m.From}, page: open})
-		st := stretch{Period: meter.Period{From: latest(at, m.From), To: earliest(m.To, r.q.To)}, month: &m}
-		if st.page, st.inBook, err = r.page(ctx, m, l); err != nil {
-			return nil, false, err
+	for _, p := range r.closed.Cut(r.asked()) {
+		st := stretch{Period: p.Period, month: p.Closed, page: open}
+		if p.Closed != nil {
+			if st.page, st.inBook, err = r.page(ctx, *p.Closed, l); err != nil {
+				return nil, false, err
+			}
+			if b := r.kept[p.Closed.Name]; l.former && b.page(l.Product, l.UsageType.Name) == nil {
+				continue
+			}
 		}
-		if b := r.books[m.Name]; !l.former || b.page(l.Product, l.UsageType.Name) != nil {
-			add(st)
-		}
-		at = st.To
+		add(st)
 	}
-	add(stretch{Period: meter.Period{From: at, To: r.q.To}, page: open})
 	return out, additive, nil
 }
 
@@ -324,7 +301,7 @@ func (r *reportReader) add(l *reportLine, st stretch, row meter.UsageRow, additi
 	out := ReportRow{UsageRow: row, Unit: st.page.UsageType.Unit, Billable: st.page.UsageType.Billable, Closed: st.month != nil}
 	if additive {
 		out.Start, out.End = r.window(row.Start)
-		out.Closed = out.Closed && r.isClosed(out.Start, out.End)
+		out.Closed = out.Closed && r.closed.Hold(meter.Period{From: out.Start, To: out.End})
 	}
 	if month := meter.Month(out.Start); !out.End.After(month.To) {
 		out.Month = month.MonthName()
@@ -338,17 +315,6 @@ func (r *reportReader) window(at time.Time) (from, to time.Time) {
 		return r.q.From, r.q.To
 	}
 	return latest(r.q.From, r.q.Window.Start(at, r.q.Location)), earliest(r.q.To, r.q.Window.Next(at, r.q.Location))
-}
-
-// isClosed says whether closed months hold all of a range.
-func (r *reportReader) isClosed(from, to time.Time) bool {
-	for _, m := range r.closed.Months(meter.Period{From: from, To: to}) {
-		if m.From.After(from) {
-			return false
-		}
-		from = m.To
-	}
-	return !from.Before(to)
 }
 
 // put adds a row to one of the same window, group and unit. late is the month
@@ -365,108 +331,108 @@ func (r *reportReader) put(l *reportLine, row ReportRow, late string) {
 	l.rows[key] = &row
 }
 
-// addLate adds what came late for a closed month and is shown in another: what
-// would be read now, or could be when that was closed, less what has been billed.
-func (r *reportReader) addLate(ctx context.Context, l *reportLine, in meter.Period, b booking) error {
-	page, inBook, err := r.page(ctx, b.of, l)
+// addLate adds what came late for a closed month and is shown in another.
+func (r *reportReader) addLate(ctx context.Context, l *reportLine, in meter.Period, b books.Booking) error {
+	page, inBook, err := r.page(ctx, b.Of, l)
 	if err != nil {
 		return err
 	}
-	if book := r.books[b.of.Name]; l.former && book.page(l.Product, l.UsageType.Name) == nil {
+	if book := r.kept[b.Of.Name]; l.former && book.page(l.Product, l.UsageType.Name) == nil {
 		return nil
 	}
 	if additive, ok := r.additive(page.UsageType); !ok || !additive || inBook && !page.Additive {
 		return nil // nothing is restated, or its meter is gone
 	}
-	shown, closed := r.closed.Month(in)
-	more := map[string]*meter.UsageRow{}
-	add := func(rows []meter.UsageRow, sign int) {
-		for _, row := range rows {
-			key := meter.JoinPath(row.Group...)
-			if more[key] == nil {
-				more[key] = &meter.UsageRow{Group: row.Group}
-			}
-			if sign < 0 {
-				row.Value = row.Value.Neg()
-			}
-			more[key].Value = more[key].Value.Add(row.Value)
-		}
+	late, groups, err := r.late(ctx, l, in, b, page, inBook)
+	if err != nil {
+		return err
 	}
-	kept := false
-	if closed && r.ungrouped(l) {
-		of, ok, err := r.keptLate(ctx, l, shown, b.of.Name)
-		if err != nil {
-			return err
-		}
-		if kept = ok; kept {
-			add([]meter.UsageRow{{Value: of}}, 1)
-		}
-	}
-	if !kept {
-		until := uint64(0)
-		if closed {
-			until = shown.Sequence
-		}
-		rows, err := r.ask(ctx, l, page, b.of.Period, until, "")
-		if err != nil {
-			return err
-		}
-		add(rows, 1)
-		if rows, err = r.billed(ctx, l, page, inBook, b); err != nil {
-			return err
-		}
-		add(rows, -1)
-	}
-	for _, key := range slices.Sorted(maps.Keys(more)) {
-		row := ReportRow{UsageRow: *more[key], Unit: page.UsageType.Unit, Billable: page.UsageType.Billable, Month: b.of.Name, Late: true}
-		if row.Value.IsZero() {
-			continue
-		}
+	_, closed := r.closed.Month(in)
+	for _, key := range slices.Sorted(maps.Keys(late)) {
+		row := ReportRow{UsageRow: meter.UsageRow{Group: groups[key], Value: late[key]}, Unit: page.UsageType.Unit, Billable: page.UsageType.Billable, Month: b.Of.Name, Late: true}
 		row.Start, row.End = r.window(in.From)
-		row.Closed = closed && r.isClosed(row.Start, row.End) // another month of the window may show more
-		r.put(l, row, b.of.Name)
+		row.Closed = closed && r.closed.Hold(meter.Period{From: row.Start, To: row.End}) // another month of the window may show more
+		r.put(l, row, b.Of.Name)
 	}
 	return nil
 }
 
-// keptLate is what a closed month's book shows of another's late usage.
-func (r *reportReader) keptLate(ctx context.Context, l *reportLine, shown ClosedMonth, of string) (v meter.Decimal, ok bool, err error) {
-	b, err := r.book(ctx, shown)
+// groupsOf are the groups of rows by the names of their figures.
+type groupsOf map[string][]string
+
+// figures are the rows' values by group.
+func (g groupsOf) figures(rows []meter.UsageRow) books.Figures[string] {
+	out := books.Figures[string]{}
+	for _, row := range rows {
+		key := meter.JoinPath(row.Group...)
+		g[key] = row.Group
+		out.Add(key, row.Value)
+	}
+	return out
+}
+
+// late is what a month shows of what came late for a closed one, by group: what
+// its book has or, where that says nothing, what would be read now, or could be
+// when it was closed, less what has been billed by then.
+func (r *reportReader) late(ctx context.Context, l *reportLine, in meter.Period, b books.Booking, page *productPage, inBook bool) (late books.Figures[string], groups groupsOf, err error) {
+	groups = groupsOf{}
+	shown, closed := r.closed.Month(in)
+	if closed && r.ungrouped(l) {
+		if kept, ok, err := r.keptPage(ctx, l, shown); err != nil || ok {
+			return books.Late("", kept[b.Of.Name], nil), groups, err
+		}
+	}
+	until := uint64(0)
+	if closed {
+		until = shown.Sequence
+	}
+	rows, err := r.ask(ctx, l, page, b.Of.Period, until, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	now := groups.figures(rows)
+	own, since, ok, err := r.billed(ctx, l, page, inBook, b)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !ok {
+		if rows, err = r.ask(ctx, l, page, b.Of.Period, b.Since, ""); err != nil {
+			return nil, nil, err
+		}
+		own = books.Page[string]{"": groups.figures(rows)}
+	}
+	return books.Late(b.Of.Name, now, own, since...), groups, nil
+}
+
+// keptPage is what a closed month's book has of a line.
+func (r *reportReader) keptPage(ctx context.Context, l *reportLine, m books.Month) (figures books.Page[string], ok bool, err error) {
+	b, err := r.book(ctx, m)
 	if err != nil || !b.inBook {
-		return v, false, err
+		return nil, false, err
 	}
 	page := b.page(l.Product, l.UsageType.Name)
 	if page == nil {
-		return v, false, nil
+		return nil, false, nil
 	}
 	part, ok := page.under(r.q.Contract)
-	return part.of(of), ok, nil
+	return part.figures(), ok, nil
 }
 
-// billed is what has been billed of a closed month before its late usage is shown.
-func (r *reportReader) billed(ctx context.Context, l *reportLine, page *productPage, inBook bool, b booking) ([]meter.UsageRow, error) {
+// billed are the pages of the books that have billed a closed month before its
+// late usage is shown; false if one of them does not have the figure.
+func (r *reportReader) billed(ctx context.Context, l *reportLine, page *productPage, inBook bool, b books.Booking) (own books.Page[string], since []books.Page[string], ok bool, err error) {
 	part, ok := page.under(r.q.Contract)
 	if !inBook || !ok || !r.ungrouped(l) {
-		return r.ask(ctx, l, page, b.of.Period, b.since, "")
+		return nil, nil, false, nil
 	}
-	var v meter.Decimal
-	if part.Value != nil {
-		v = *part.Value
+	for _, m := range r.booked.Before(b) {
+		kept, ok, err := r.keptPage(ctx, l, m)
+		if err != nil || !ok {
+			return nil, nil, false, err
+		}
+		since = append(since, kept)
 	}
-	for _, m := range r.closed.months {
-		if m.Sequence > b.since || !slices.ContainsFunc(r.booked.closed[m.Name], func(o booking) bool { return o.of.Name == b.of.Name }) {
-			continue
-		}
-		more, ok, err := r.keptLate(ctx, l, m, b.of.Name)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			return r.ask(ctx, l, page, b.of.Period, b.since, "")
-		}
-		v = v.Add(more)
-	}
-	return []meter.UsageRow{{Value: v}}, nil
+	return part.figures(), since, true, nil
 }
 
 // take sorts a line's rows and counts them against the answer's bounds.

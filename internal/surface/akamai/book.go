@@ -3,6 +3,7 @@ package akamai
 import (
 	"context"
 
+	"odometer/internal/books"
 	"odometer/internal/metering"
 )
 
@@ -59,7 +60,7 @@ func (k keeper) Figures(ctx context.Context, c metering.Closing) (any, error) {
 }
 
 // close reads a section of the book, with what came late for months before.
-func (r *reader) close(ctx context.Context, t *target, m metering.ClosedMonth) (section, error) {
+func (r *reader) close(ctx context.Context, t *target, m books.Month) (section, error) {
 	s := section{Product: t.product.ID, Lines: t.product.UsageTypes, Parts: t.parts(t.product.ID, m.Period), Codes: t.codes}
 	kinds := []kind{bySummary, ofDays}
 	if t.group != nil {

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"odometer/internal/books"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 )
 
 // entry is the figures of a sub-period in one region, exact. The same entries
@@ -88,7 +88,7 @@ func (s *section) about(t *target) bool {
 }
 
 // sections are those of a closed month's book.
-func (r *reader) sections(ctx context.Context, t *target, m metering.ClosedMonth) ([]section, error) {
+func (r *reader) sections(ctx context.Context, t *target, m books.Month) ([]section, error) {
 	var b book
 	_, err := t.closed.Figures(ctx, m, surfaceName, &b)
 	return b.Sections, err
@@ -96,7 +96,7 @@ func (r *reader) sections(ctx context.Context, t *target, m metering.ClosedMonth
 
 // section is the one of what a request asks; found is false if the month was
 // closed without any.
-func (r *reader) section(ctx context.Context, t *target, m metering.ClosedMonth) (s section, found bool, err error) {
+func (r *reader) section(ctx context.Context, t *target, m books.Month) (s section, found bool, err error) {
 	all, err := r.sections(ctx, t, m)
 	for i := range all {
 		if all[i].about(t) {
@@ -151,14 +151,11 @@ func (r *reader) entries(ctx context.Context, t *target, k kind, lines []line, p
 
 // late returns what came for closed months after they were closed, and is
 // booked to an open one: an entry for each sub-period and region, with what
-// counts and sums. It is what would be read now less what the months billed.
+// counts and sums.
 func (r *reader) late(ctx context.Context, t *target, k kind, open meter.Period) ([]entry, error) {
 	var out []entry
-	for _, m := range t.closed.BookedTo(open) {
-		if !m.Late {
-			continue
-		}
-		b, err := r.billed(ctx, t, k, m, open)
+	for _, due := range t.closed.DueIn(open) {
+		b, err := r.billed(ctx, t, k, due)
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +164,7 @@ func (r *reader) late(ctx context.Context, t *target, k kind, open meter.Period)
 			return nil, err
 		}
 		for _, e := range entries {
-			e.Late = m.Name
+			e.Late = due.Name
 			if k.daily {
 				e.Days = e.today(open, r.now)
 			}
@@ -190,21 +187,23 @@ func (e entry) today(open meter.Period, now time.Time) []dayValues {
 // billed is what the months billed of a closed month until now, and how to read it anew.
 type billed struct {
 	target
-	lines   []line // that count or sum
-	parts   []part
-	figures figures
+	lines []line // that count or sum
+	parts []part
+	month string
+	own   books.Page[figureKey]
+	since []books.Page[figureKey]
 }
 
 // billed collects it from the month's own book and from those of the months to
 // which its late usage was booked.
-func (r *reader) billed(ctx context.Context, t *target, k kind, m metering.ClosedMonth, open meter.Period) (*billed, error) {
-	s := &billed{target: *t, figures: figures{}}
-	own, found, err := r.section(ctx, t, m)
+func (r *reader) billed(ctx context.Context, t *target, k kind, due books.Due) (*billed, error) {
+	s := &billed{target: *t, month: due.Name}
+	own, found, err := r.section(ctx, t, due.Month)
 	if err != nil {
 		return nil, err
 	}
 	if !found { // it came into the catalog later: what there was at the closing is not late
-		own.Lines, own.Parts = t.product.UsageTypes, t.parts(t.product.ID, m.Period)
+		own.Lines, own.Parts = t.product.UsageTypes, t.parts(t.product.ID, due.Period)
 	} else if k.codes || t.group != nil {
 		s.codes = append([]int64{}, own.Codes...)
 	}
@@ -218,18 +217,18 @@ func (r *reader) billed(ctx context.Context, t *target, k kind, m metering.Close
 	s.lines = slices.DeleteFunc(s.lines, func(l line) bool { return !l.additive() })
 	if !found {
 		then := *r
-		then.sequence = m.Sequence
+		then.sequence = due.Sequence
 		if *k.of(&own), err = then.entries(ctx, &s.target, k, s.lines, s.parts); err != nil {
 			return nil, err
 		}
 	}
-	s.figures.add(*k.of(&own), "")
-	for _, later := range t.closed.Since(m, open) {
+	s.own = pageOf(*k.of(&own))
+	for _, later := range due.Between {
 		section, _, err := r.section(ctx, t, later)
 		if err != nil {
 			return nil, err
 		}
-		s.figures.add(*k.of(&section), m.Name)
+		s.since = append(s.since, pageOf(*k.of(&section)))
 	}
 	return s, nil
 }
@@ -240,21 +239,10 @@ func (r *reader) lateOf(ctx context.Context, s *billed, k kind) ([]entry, error)
 	if err != nil {
 		return nil, err
 	}
-	more := figures{}
-	more.add(live, "")
-	for key, v := range s.figures {
-		if v = more[key].Sub(v); v.IsZero() {
-			delete(more, key)
-		} else {
-			more[key] = v
-		}
-	}
-	return more.entries(s, k), nil
+	return layOut(books.Late(s.month, pageOf(live).Own(), s.own, s.since...), s, k), nil
 }
 
-// figures are values by what they are of.
-type figures map[figureKey]meter.Decimal
-
+// figureKey is what a figure is of.
 type figureKey struct {
 	from   int64 // the sub-period's start, unix seconds
 	region string
@@ -262,31 +250,29 @@ type figureKey struct {
 	name   string
 }
 
-// add takes the figures of the entries of a month, or those of what came late
-// for another.
-func (f figures) add(entries []entry, late string) {
-	put := func(k figureKey, stats []stat) {
+// pageOf are the figures of a month's entries.
+func pageOf(entries []entry) books.Page[figureKey] {
+	out := books.Page[figureKey]{}
+	put := func(late string, k figureKey, stats []stat) {
 		for _, s := range stats {
 			k.name = s.Name
-			f[k] = f[k].Add(s.Value)
+			out.Add(late, k, s.Value)
 		}
 	}
 	for _, e := range entries {
-		if e.Late != late {
-			continue
-		}
 		k := figureKey{from: e.From.Unix(), region: e.Region}
-		put(k, e.Stats)
+		put(e.Late, k, e.Stats)
 		for _, c := range e.Codes {
 			k.code = c.Code
-			put(k, c.Stats)
+			put(e.Late, k, c.Stats)
 		}
 	}
+	return out
 }
 
-// entries lays the figures out, in the order of sub-periods, regions, CP codes
-// and lines. Those that are zero were deleted.
-func (f figures) entries(s *billed, k kind) []entry {
+// layOut lays figures out, in the order of sub-periods, regions, CP codes and
+// lines.
+func layOut(f books.Figures[figureKey], s *billed, k kind) []entry {
 	regions := map[string]bool{}
 	for key := range f {
 		regions[key.region] = true
@@ -297,11 +283,11 @@ func (f figures) entries(s *billed, k kind) []entry {
 			key := figureKey{from: p.From.Unix(), region: region}
 			e := entry{Period: p.Period, Region: region}
 			if !k.codes {
-				e.Stats = f.stats(key, s.lines)
+				e.Stats = statsAt(f, key, s.lines)
 			}
 			for _, code := range s.codes {
 				if key.code = code; k.codes {
-					if stats := f.stats(key, s.lines); stats != nil {
+					if stats := statsAt(f, key, s.lines); stats != nil {
 						e.Codes = append(e.Codes, codeStats{code, stats})
 					}
 				}
@@ -315,8 +301,8 @@ func (f figures) entries(s *billed, k kind) []entry {
 	return out
 }
 
-// stats are the lines' figures at a key, nil if all are zero.
-func (f figures) stats(key figureKey, lines []line) []stat {
+// statsAt are the lines' figures at a key, nil if all are zero.
+func statsAt(f books.Figures[figureKey], key figureKey, lines []line) []stat {
 	var out []stat
 	some := false
 	for _, l := range lines {

@@ -29,7 +29,7 @@ type account struct {
 	lines    []line
 	meters   map[string]meter.Meter
 	closed   metering.Closed
-	books    map[string]*book // read so far, by month
+	pages    map[string]*book // the books read so far, by month
 	sequence uint64           // open months are read as the log stood at this entry; 0 = now
 
 	services map[meter.Period]map[string][]meter.Period // what held returned

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"odometer/internal/books"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
@@ -105,6 +106,33 @@ func (c *account) read(ctx context.Context, l line, in meter.Period, sequence ui
 	return b, err
 }
 
+// byService are the services' figures of a page, those of others too.
+func (b *bookLine) byService() books.Page[string] {
+	out := books.Page[string]{}
+	for _, s := range slices.Concat(b.Others, b.Services) {
+		out.Add(s.Late, s.ID, s.Units)
+	}
+	return out
+}
+
+// measure is how a total counts.
+type measure int
+
+const (
+	rawUnits measure = iota
+	scaledUnits
+)
+
+// inTotal are the figures of a page for all services together.
+func (b *bookLine) inTotal() books.Page[measure] {
+	out := books.Page[measure]{}
+	for _, t := range b.Totals {
+		out.Add(t.Late, rawUnits, t.Raw)
+		out.Add(t.Late, scaledUnits, t.Units)
+	}
+	return out
+}
+
 // total reads the usage of all services in a range.
 func (c *account) total(ctx context.Context, l line, in meter.Period, sequence uint64) (total, error) {
 	unscaled := l
@@ -119,7 +147,7 @@ func (c *account) total(ctx context.Context, l line, in meter.Period, sequence u
 
 // billed is the line in a closed month's book; one that came into the catalog
 // later is read as of the closing.
-func (c *account) billed(ctx context.Context, l line, m metering.ClosedMonth) (bookLine, error) {
+func (c *account) billed(ctx context.Context, l line, m books.Month) (bookLine, error) {
 	b, found, err := c.page(ctx, l, m)
 	if err != nil || found {
 		return b, err
@@ -128,7 +156,7 @@ func (c *account) billed(ctx context.Context, l line, m metering.ClosedMonth) (b
 }
 
 // page finds the line in a closed month's book.
-func (c *account) page(ctx context.Context, l line, m metering.ClosedMonth) (bookLine, bool, error) {
+func (c *account) page(ctx context.Context, l line, m books.Month) (bookLine, bool, error) {
 	b, err := c.book(ctx, m)
 	if err != nil {
 		return bookLine{}, false, err
@@ -142,18 +170,18 @@ func (c *account) page(ctx context.Context, l line, m metering.ClosedMonth) (boo
 }
 
 // book reads a closed month's book, once for each request.
-func (c *account) book(ctx context.Context, m metering.ClosedMonth) (*book, error) {
-	if b := c.books[m.Name]; b != nil {
+func (c *account) book(ctx context.Context, m books.Month) (*book, error) {
+	if b := c.pages[m.Name]; b != nil {
 		return b, nil
 	}
 	b := &book{}
 	if _, err := c.closed.Figures(ctx, m, surfaceName, b); err != nil {
 		return nil, err
 	}
-	if c.books == nil {
-		c.books = map[string]*book{}
+	if c.pages == nil {
+		c.pages = map[string]*book{}
 	}
-	c.books[m.Name] = b
+	c.pages[m.Name] = b
 	return b, nil
 }
 
@@ -161,12 +189,10 @@ func (c *account) book(ctx context.Context, m metering.ClosedMonth) (*book, erro
 // catalog has no more, and those of months with late usage that is booked to
 // an open one in the range: what was billed stays, and what came late is billed.
 func (c *account) addFormer(ctx context.Context, in meter.Period) error {
-	months := c.closed.Months(in)
+	months := c.closed.In(in)
 	for open := meter.Month(in.From); open.From.Before(in.To); open = meter.Month(open.To) {
-		for _, m := range c.closed.BookedTo(open) {
-			if m.Late {
-				months = append(months, m)
-			}
+		for _, due := range c.closed.DueIn(open) {
+			months = append(months, due.Month)
 		}
 	}
 	for _, m := range months {
@@ -187,45 +213,14 @@ func (c *account) addFormer(ctx context.Context, in meter.Period) error {
 	return nil
 }
 
-// piece is a part of a range that is read in one way.
-type piece struct {
-	meter.Period
-	closed *metering.ClosedMonth // nil = open
-}
-
-// whole says whether the piece is all of a closed month.
-func (p piece) whole() bool { return p.closed != nil && p.closed.Period == p.Period }
-
-// pieces cuts a range where closed months begin and end.
-func (c *account) pieces(in meter.Period) []piece {
-	var out []piece
-	at := in.From
-	for _, m := range c.closed.Months(in) {
-		if at.Before(m.From) {
-			out = append(out, piece{Period: meter.Period{From: at, To: m.From}})
-			at = m.From
-		}
-		end := m.To
-		if in.To.Before(end) {
-			end = in.To
-		}
-		out = append(out, piece{meter.Period{From: at, To: end}, &m})
-		at = end
-	}
-	if at.Before(in.To) {
-		out = append(out, piece{Period: meter.Period{From: at, To: in.To}})
-	}
-	return out
-}
-
 // byService returns a line's usage in a range by service. Closed months say
 // what their books have; where figures of parts do not add up, a range of
 // several parts is read anew. With late, months also show what is booked to
 // them of closed months before.
 func (c *account) byService(ctx context.Context, l line, in meter.Period, late bool) ([]serviceUsage, error) {
-	pieces := c.pieces(in)
+	pieces := c.closed.Cut(in)
 	if len(pieces) > 1 && !l.additive && !l.former {
-		pieces = []piece{{Period: in}}
+		pieces = []books.Piece{{Period: in}}
 	}
 	sums := map[serviceUsage]meter.Decimal{} // by service and month, without units
 	for _, p := range pieces {
@@ -233,7 +228,7 @@ func (c *account) byService(ctx context.Context, l line, in meter.Period, late b
 		if err != nil {
 			return nil, err
 		}
-		for open := meter.Month(p.From); late && p.closed == nil && open.From.Before(p.To); open = meter.Month(open.To) {
+		for open := meter.Month(p.From); late && p.Closed == nil && open.From.Before(p.To); open = meter.Month(open.To) {
 			more, err := c.late(ctx, l, open)
 			if err != nil {
 				return nil, err
@@ -256,25 +251,25 @@ func (c *account) byService(ctx context.Context, l line, in meter.Period, late b
 }
 
 // ofPiece reads one piece.
-func (c *account) ofPiece(ctx context.Context, l line, p piece) ([]serviceUsage, error) {
-	if p.closed == nil {
+func (c *account) ofPiece(ctx context.Context, l line, p books.Piece) ([]serviceUsage, error) {
+	if p.Closed == nil {
 		if l.former {
 			return nil, nil
 		}
 		return c.heldUsage(ctx, l, p.Period, c.sequence)
 	}
-	b, found, err := c.page(ctx, l, *p.closed)
+	b, found, err := c.page(ctx, l, *p.Closed)
 	if err != nil {
 		return nil, err
 	}
 	if !found && l.former {
 		return nil, nil
 	}
-	if !found || !p.whole() {
+	if !found || !p.Whole() {
 		if found {
 			l.usageType = b.UsageType
 		}
-		return c.heldUsage(ctx, l, p.Period, p.closed.Sequence)
+		return c.heldUsage(ctx, l, p.Period, p.Closed.Sequence)
 	}
 	var out []serviceUsage
 	for _, s := range b.Services {
@@ -284,26 +279,23 @@ func (c *account) ofPiece(ctx context.Context, l line, p piece) ([]serviceUsage,
 }
 
 // late returns, by service, what came for closed months after they were closed
-// and is booked to an open month: what would be read now less what the books
-// have said.
+// and is booked to an open month.
 func (c *account) late(ctx context.Context, l line, open meter.Period) ([]serviceUsage, error) {
 	var out []serviceUsage
-	err := c.eachLate(ctx, l, open, func(m metering.ClosedMonth, b bookLine, booked []bookLine) error {
-		l := l
-		l.usageType = b.UsageType
+	err := c.eachLate(ctx, l, open, func(l line, m books.Month, b bookLine, booked []bookLine) error {
 		rows, err := c.usage(ctx, l, m.Period, c.sequence, nil, serviceAttribute)
 		if err != nil {
 			return err
 		}
-		more := map[string]meter.Decimal{}
+		now, page := books.Figures[string]{}, b.byService()
 		for _, r := range rows {
-			more[r.Group[0]] = r.Value
+			now.Add(r.Group[0], r.Value)
+		}
+		for _, s := range b.Others {
+			now.Add(s.ID, meter.Decimal{})
 		}
 		held := maps.Clone(c.held(m.Period))
-		for _, s := range b.Others {
-			more[s.ID] = more[s.ID].Sub(s.Units)
-		}
-		if err := c.lateOfParts(ctx, l, m, b, held, more); err != nil {
+		if err := c.lateOfParts(ctx, l, m, b, held, now, page.Own()); err != nil {
 			return err
 		}
 		for _, s := range b.Services {
@@ -312,22 +304,19 @@ func (c *account) late(ctx context.Context, l line, open meter.Period) ([]servic
 			}
 			held[s.ID] = append(slices.Clip(held[s.ID]), m.Period)
 			if s.Held != nil {
-				if more[s.ID], err = c.parts(ctx, l, s.ID, s.Held, c.sequence); err != nil {
+				if now[s.ID], err = c.parts(ctx, l, s.ID, s.Held, c.sequence); err != nil {
 					return err
 				}
 			}
-			more[s.ID] = more[s.ID].Sub(s.Units)
 		}
+		var since []books.Page[string]
 		for _, later := range booked {
-			for _, s := range later.Services {
-				if s.Late == m.Name {
-					more[s.ID] = more[s.ID].Sub(s.Units)
-				}
-			}
+			since = append(since, later.byService())
 		}
-		for _, id := range slices.Sorted(maps.Keys(more)) {
-			if len(held[id]) > 0 && !more[id].IsZero() {
-				out = append(out, serviceUsage{id, m.Name, more[id]})
+		late := books.Late(m.Name, now, page, since...)
+		for _, id := range slices.Sorted(maps.Keys(late)) {
+			if len(held[id]) > 0 {
+				out = append(out, serviceUsage{id, m.Name, late[id]})
 			}
 		}
 		return nil
@@ -335,40 +324,36 @@ func (c *account) late(ctx context.Context, l line, open meter.Period) ([]servic
 	return out, err
 }
 
-// lateOfParts sets what came late for services that are the customer's for a
-// part of the closed month, and that its book does not show.
-func (c *account) lateOfParts(ctx context.Context, l line, m metering.ClosedMonth, b bookLine, held map[string][]meter.Period, more map[string]meter.Decimal) error {
-	for id := range more {
+// lateOfParts reads the services that are the customer's for a part of the
+// closed month and that its book does not show: as now, and as the log stood
+// when it was closed.
+func (c *account) lateOfParts(ctx context.Context, l line, m books.Month, b bookLine, held map[string][]meter.Period, now, then books.Figures[string]) error {
+	for id := range now {
 		parts := held[id]
 		if len(parts) == 0 || len(parts) == 1 && parts[0] == m.Period ||
 			slices.ContainsFunc(b.Services, func(s bookService) bool { return s.ID == id && s.Late == "" }) {
 			continue
 		}
-		now, err := c.parts(ctx, l, id, parts, c.sequence)
-		if err != nil {
+		var err error
+		if now[id], err = c.parts(ctx, l, id, parts, c.sequence); err != nil {
 			return err
 		}
-		then, err := c.parts(ctx, l, id, parts, m.Sequence)
-		if err != nil {
+		if then[id], err = c.parts(ctx, l, id, parts, m.Sequence); err != nil {
 			return err
 		}
-		more[id] = now.Sub(then)
 	}
 	return nil
 }
 
 // eachLate visits the closed months that something may have come late for and
-// that are booked to an open one, each with its line, and with those of the
-// months to which its late usage was booked before.
-func (c *account) eachLate(ctx context.Context, l line, open meter.Period, visit func(m metering.ClosedMonth, b bookLine, booked []bookLine) error) error {
+// that are booked to an open one, each with the line as it was read then, its
+// page, and those of the months to which its late usage was booked before.
+func (c *account) eachLate(ctx context.Context, l line, open meter.Period, visit func(l line, m books.Month, b bookLine, booked []bookLine) error) error {
 	if !l.additive {
 		return nil
 	}
-	for _, m := range c.closed.BookedTo(open) {
-		if !m.Late {
-			continue
-		}
-		b, err := c.billed(ctx, l, m)
+	for _, due := range c.closed.DueIn(open) {
+		b, err := c.billed(ctx, l, due.Month)
 		if err != nil {
 			return err
 		}
@@ -376,14 +361,16 @@ func (c *account) eachLate(ctx context.Context, l line, open meter.Period, visit
 			continue
 		}
 		var booked []bookLine
-		for _, later := range c.closed.Since(m, open) {
+		for _, later := range due.Between {
 			of, _, err := c.page(ctx, l, later)
 			if err != nil {
 				return err
 			}
 			booked = append(booked, of)
 		}
-		if err := visit(m, b, booked); err != nil {
+		read := l
+		read.usageType = b.UsageType
+		if err := visit(read, due.Month, b, booked); err != nil {
 			return err
 		}
 	}
@@ -393,26 +380,18 @@ func (c *account) eachLate(ctx context.Context, l line, open meter.Period, visit
 // lateTotals is late for all services together.
 func (c *account) lateTotals(ctx context.Context, l line, open meter.Period) ([]total, error) {
 	var out []total
-	err := c.eachLate(ctx, l, open, func(m metering.ClosedMonth, b bookLine, booked []bookLine) error {
-		l := l
-		l.usageType = b.UsageType
-		more, err := c.total(ctx, l, m.Period, c.sequence)
+	err := c.eachLate(ctx, l, open, func(l line, m books.Month, b bookLine, booked []bookLine) error {
+		own, err := c.total(ctx, l, m.Period, c.sequence)
 		if err != nil {
 			return err
 		}
-		more.Late = m.Name
-		less := func(b bookLine, late string) {
-			for _, t := range b.Totals {
-				if t.Late == late {
-					more.Raw, more.Units = more.Raw.Sub(t.Raw), more.Units.Sub(t.Units)
-				}
-			}
-		}
-		less(b, "")
+		now := bookLine{Totals: []total{own}}
+		var since []books.Page[measure]
 		for _, later := range booked {
-			less(later, m.Name)
+			since = append(since, later.inTotal())
 		}
-		if !more.Raw.IsZero() {
+		late := books.Late(m.Name, now.inTotal().Own(), b.inTotal(), since...)
+		if more := (total{m.Name, late[rawUnits], late[scaledUnits]}); !more.Raw.IsZero() {
 			out = append(out, more)
 		}
 		return nil
