@@ -14,8 +14,10 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/store"
 	"odometer/internal/store/keys"
+	stored "odometer/internal/store/records"
 	"odometer/internal/surface/native"
 )
 
@@ -42,10 +44,12 @@ func server() (url, key string, stop func()) {
 	check(err)
 	service, err := metering.New(ctx, metering.Options{Ledger: usage, Catalog: store, Keys: keys, Clock: clock})
 	check(err)
+	groups := records.New(records.Options{Ledger: usage, Store: stored.New(store), Catalog: store, Meters: service, Reads: service.Reads(), Clock: clock})
+	service.UseMeterOwner(groups)
 	s, err := httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
 	check(err)
-	s.Mount(native.Surface(service))
-	check(s.Ready(service, figures.Of(service)))
+	s.Mount(native.Surface(service, groups))
+	check(s.Ready(service, figures.Of(service, groups)))
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	return s.URL(), key, func() {

@@ -24,7 +24,7 @@ func TestEveryOperation(t *testing.T) {
 		measured[e.route] = true
 	}
 	served := map[string]bool{}
-	for _, s := range []*httpserver.Surface{native.Surface(nil), fastly.Surface(fastly.Options{}), akamai.Surface(akamai.Options{}), suger.Surface(suger.Options{}),
+	for _, s := range []*httpserver.Surface{native.Surface(nil, nil), fastly.Surface(fastly.Options{}), akamai.Surface(akamai.Options{}), suger.Surface(suger.Options{}),
 		thousandeyes.Surface(thousandeyes.Options{})} {
 		for _, r := range s.Routes {
 			served[r.Method+" "+r.Path] = true

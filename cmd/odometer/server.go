@@ -16,8 +16,10 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/store"
 	"odometer/internal/store/keys"
+	stored "odometer/internal/store/records"
 	"odometer/internal/surface/akamai"
 	"odometer/internal/surface/akamai/edgegrid"
 	"odometer/internal/surface/fastly"
@@ -232,6 +234,9 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	if err != nil {
 		return errors.Join(err, s.stores.close())
 	}
+	groups := records.New(records.Options{Ledger: s.stores.ledger, Store: stored.New(s.stores.catalog), Catalog: s.stores.catalog, Meters: service,
+		Reads: service.Reads(), Clock: env.Clock, Logger: s.logger, Limits: records.Limits{Events: s.settings.eventLimits()}})
+	service.UseMeterOwner(groups)
 	cursors, err := cursorKey(s.settings.Data)
 	if err != nil {
 		return errors.Join(err, s.stores.close())
@@ -251,7 +256,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	if err != nil {
 		return errors.Join(err, s.stores.close())
 	}
-	service.UseReporter(reporter)
+	groups.UseReporter(reporter)
 	if err := s.metrics.Register(reporter.Collector()); err != nil {
 		return errors.Join(err, s.stores.close())
 	}
@@ -259,21 +264,21 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		s.reporting = &job{every: reportEvery, later: true, run: func(ctx context.Context) error { return reporter.RunOnce(ctx, env.Clock()) }}
 	}
 	s.posting = &job{every: postPendingEvery, later: true, run: func(ctx context.Context) error {
-		_, err := service.PostPending(ctx)
+		_, err := groups.PostPending(ctx)
 		return err
 	}}
 	// What a crash kept from the ledger is there before the first answer.
 	if err := s.posting.run(ctx); err != nil {
 		s.logger.Warn(notPosted, "error", err)
 	}
-	s.http.Mount(native.SurfaceWith(service, native.Options{
+	s.http.Mount(native.SurfaceWith(service, groups, native.Options{
 		WebhookOrigins: s.settings.webhookOrigins(), Clock: env.Clock, RequestsPerMinute: s.settings.Limits.KeyRequests}), s.backupSurface(service),
 		fastly.Surface(fastly.Options{Service: service, CursorKey: cursors, Clock: env.Clock}),
 		thousandeyes.Surface(thousandeyes.Options{Service: service, CursorKey: cursors, Clock: env.Clock,
 			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.ThousandEyes.RateLimit}),
 		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Host: s.settings.publicHost(), Clock: env.Clock, Nonces: s.nonces}),
-		suger.Surface(suger.Options{Service: service, Clock: env.Clock}))
-	if err := s.http.Ready(service, figures.Of(service)); err != nil {
+		suger.Surface(suger.Options{Service: service, Records: groups, Clock: env.Clock}))
+	if err := s.http.Ready(service, figures.Of(service, groups)); err != nil {
 		return errors.Join(err, s.stores.close())
 	}
 	return nil

@@ -113,10 +113,15 @@ func (s *ServerSettings) httpLimits() httpserver.Limits {
 func (s *ServerSettings) meteringLimits() metering.Limits {
 	l := metering.DefaultLimits()
 	l.Reads, l.QueryTime = s.Limits.Reads, s.Limits.QueryTime
-	l.Events = cloudevents.DefaultLimits()
-	l.Events.EventsPerRequest, l.Events.IDBytes = s.Limits.EventsPerRequest, s.Limits.IDBytes
-	l.Events.Attributes, l.Events.Depth = s.Limits.Attributes, s.Limits.Depth
-	l.Events.PastAge, l.Events.FutureAge = s.Limits.PastAge, s.Limits.FutureAge
+	l.Events = s.eventLimits()
+	return l
+}
+
+func (s *ServerSettings) eventLimits() cloudevents.Limits {
+	l := cloudevents.DefaultLimits()
+	l.EventsPerRequest, l.IDBytes = s.Limits.EventsPerRequest, s.Limits.IDBytes
+	l.Attributes, l.Depth = s.Limits.Attributes, s.Limits.Depth
+	l.PastAge, l.FutureAge = s.Limits.PastAge, s.Limits.FutureAge
 	return l
 }
 

@@ -10,7 +10,8 @@ import (
 
 	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
+	"odometer/internal/records"
+	stored "odometer/internal/store/records"
 )
 
 // verifyCmd checks that what a data directory answers is what its log says.
@@ -89,7 +90,7 @@ func (c *verifyCmd) checkCatalog(ctx context.Context, env *Env, data *atRest, re
 			return nil
 		}
 	}
-	err = metering.VerifyReported(ctx, data.ledger, store, note)
+	err = records.VerifyReported(ctx, data.ledger, store, stored.New(store), note)
 	if meter.KindOf(err) == meter.KindCorrupt {
 		note(err.Error())
 		err = nil

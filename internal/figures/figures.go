@@ -26,8 +26,12 @@ type plainFigure struct {
 	value func(s *metering.Stats) float64
 }
 
-// Of returns the collector of a service's figures. What it tells names all organizations.
-func Of(service *metering.Service) prometheus.Collector {
+// Groups tell how many usage record groups the ledger has refused so far: *records.Service.
+type Groups interface{ Unposted() int64 }
+
+// Of returns the collector of a service's figures and those of usage record
+// groups. What it tells names all organizations.
+func Of(service *metering.Service, groups Groups) prometheus.Collector {
 	c := &collector{service: service}
 	c.events = c.desc("odometer_events_total", "Events by verdict, for all time.", "organization", "verdict")
 	c.sent = c.desc("odometer_events_sent_total", "Events sent, for all time: the sum of their verdicts.", "organization")
@@ -60,7 +64,7 @@ func Of(service *metering.Service) prometheus.Collector {
 	c.counter("odometer_checkpoints_total", "Checkpoints since the start.", func(s *metering.Stats) float64 { return float64(s.Checkpoints) })
 	c.counter("odometer_checkpoint_seconds_total", "Time spent in checkpoints.", func(s *metering.Stats) float64 { return s.CheckpointTime.Seconds() })
 	c.gauge("odometer_checkpoint_last_seconds", "How long the last checkpoint took.", func(s *metering.Stats) float64 { return s.LastCheckpoint.Seconds() })
-	c.gauge("odometer_record_groups_unposted", "Usage record groups whose events or void the ledger has refused so far; they are tried again.", func(s *metering.Stats) float64 { return float64(s.UnpostedGroups) })
+	c.gauge("odometer_record_groups_unposted", "Usage record groups whose events or void the ledger has refused so far; they are tried again.", func(*metering.Stats) float64 { return float64(groups.Unposted()) })
 	c.counter("odometer_periods_closed_total", "Months of customers closed since the start.", func(s *metering.Stats) float64 { return float64(s.PeriodsClosed) })
 	c.counter("odometer_period_failures_total", "Months that automatic closing could not close, each time it tried.", func(s *metering.Stats) float64 { return float64(s.PeriodFailures) })
 	return c

@@ -8,7 +8,7 @@ import (
 )
 
 // exactFolders hold quantities, which are never floats.
-var exactFolders = []string{"internal/meter", "internal/ledger", "internal/metering", "internal/rating", "internal/books"}
+var exactFolders = []string{"internal/meter", "internal/ledger", "internal/metering", "internal/records", "internal/rating", "internal/books"}
 
 var exactRules = []rule{
 	{name: "no float is near a quantity", check: floats, allowed: map[string]string{

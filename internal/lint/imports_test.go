@@ -35,15 +35,17 @@ var importTable = map[string][]string{
 	"internal/store/keys":      {"internal/meter", "internal/access", "internal/catalog", "internal/store", "internal/store/sqlfile"},
 	"internal/store/records":   {"internal/meter", "internal/billing", "internal/catalog", "internal/store", "internal/store/sqlfile"},
 	"internal/store/storetest": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store/...", "internal/fixedtest"},
-	"internal/metering":        {"internal/meter", "internal/ledger/...", "internal/access", "internal/billing", "internal/books", "internal/catalog", "internal/store/...", "internal/cloudevents", "internal/rating", "internal/share"},
-	"internal/marketplace":     {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store", "internal/store/records", "internal/metering", "internal/rating"},
+	"internal/metering":        {"internal/meter", "internal/ledger/...", "internal/access", "internal/books", "internal/catalog", "internal/store", "internal/store/keys", "internal/cloudevents", "internal/share"},
+	// What it keeps it knows by interfaces, and the meters too.
+	"internal/records":     {"internal/meter", "internal/ledger", "internal/ledger/block", "internal/access", "internal/billing", "internal/catalog", "internal/cloudevents", "internal/rating", "internal/share"},
+	"internal/marketplace": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store", "internal/store/records", "internal/metering", "internal/rating"},
 	// What is sent and what is simulated knows nothing of what decides.
 	"internal/marketplace/sender":    {"internal/meter"},
 	"internal/marketplace/simulator": {"internal/meter"},
 	"internal/httpserver":            {"internal/meter", "internal/access", "internal/share"}, // and not metering: it declares what it calls
 	"internal/figures":               {"internal/metering"},
-	"internal/surface":               {"internal/meter", "internal/access", "internal/billing", "internal/books", "internal/catalog", "internal/cloudevents", "internal/metering", "internal/httpserver", "internal/strictjson", "internal/csvtext"},
-	"internal/surface/surfacetest":   {"internal/meter", "internal/cloudevents", "internal/ledger", "internal/access", "internal/catalog", "internal/store", "internal/store/keys", "internal/metering", "internal/figures", "internal/httpserver", "internal/fixedtest"},
+	"internal/surface":               {"internal/meter", "internal/access", "internal/billing", "internal/books", "internal/catalog", "internal/cloudevents", "internal/metering", "internal/records", "internal/httpserver", "internal/strictjson", "internal/csvtext"},
+	"internal/surface/surfacetest":   {"internal/meter", "internal/cloudevents", "internal/ledger", "internal/access", "internal/catalog", "internal/store", "internal/store/keys", "internal/store/records", "internal/metering", "internal/records", "internal/figures", "internal/httpserver", "internal/fixedtest"},
 	"internal/console":               {},
 	"internal/intake":                {"internal/meter"},
 	"internal/intake/intaketest":     {},

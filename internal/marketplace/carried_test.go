@@ -91,7 +91,7 @@ func TestWhatIsCarriedAtTheEnd(t *testing.T) {
 			if b := s.gb(m, "e"); b.Parked.String() != carried || !b.Carry.IsZero() {
 				t.Errorf("%+v", b)
 			}
-			s.must(s.service.ResolveReport(context.Background(), access.Job(org, "test"), got[0].Report, "gb", as))
+			s.must(s.room.ResolveReport(context.Background(), access.Job(org, "test"), got[0].Report, "gb", as))
 			if b := s.gb(m, "e"); as == billing.LineMoved && b.Carry.String() != carried || as == billing.LineElsewhere && !b.Carry.IsZero() || len(s.stuck()) != 0 {
 				t.Errorf("%s: %+v", as, b)
 			}
@@ -123,7 +123,7 @@ func TestWhatIsCarriedAndRefused(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 	m.Suspend("aws-1", false)
-	s.must(s.service.ResolveReport(context.Background(), access.Job(org, "test"), got[0].Report, "gb", billing.LineMoved))
+	s.must(s.room.ResolveReport(context.Background(), access.Job(org, "test"), got[0].Report, "gb", billing.LineMoved))
 	s.hourOf(r, ten.Add(5*time.Hour))
 	if m.Total("aws-1", "gb").String() != "3000000000" || len(s.stuck()) != 0 {
 		t.Errorf("%+v", m.Ledger())
@@ -159,7 +159,7 @@ func TestWhatAMeterReadIsReadAgainWhenItIsMoved(t *testing.T) {
 				if len(got) != 1 || got[0].State != billing.LineParked {
 					t.Fatalf("%s: %+v", key, got)
 				}
-				s.must(s.service.ResolveReport(context.Background(), access.Job(org, "test"), got[0].Report, "gb", billing.LineMoved))
+				s.must(s.room.ResolveReport(context.Background(), access.Job(org, "test"), got[0].Report, "gb", billing.LineMoved))
 				m.set(passOn)
 			} else {
 				m.Next(simulator.Azure, simulator.FaultThrottle)

@@ -16,7 +16,7 @@ import (
 	"odometer/internal/cloudevents"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
+	"odometer/internal/records"
 )
 
 // step does one random thing.
@@ -89,7 +89,7 @@ func (p *proof) postSome() {
 	if !s.ends.IsZero() && !at.Before(s.ends) {
 		return
 	}
-	n := metering.NewRecordGroup{ID: "g" + strconv.Itoa(len(p.groups)), Entitlement: s.id, Time: at,
+	n := records.NewRecordGroup{ID: "g" + strconv.Itoa(len(p.groups)), Entitlement: s.id, Time: at,
 		Records: map[string]meter.Decimal{"gb": decimal(fmt.Sprintf("%d.%07d", p.r.IntN(400), p.r.IntN(1e7)))}}
 	if p.r.IntN(2) == 0 {
 		n.Records["seat"] = decimal(fmt.Sprintf("0.%d", p.r.IntN(10)))
@@ -97,7 +97,7 @@ func (p *proof) postSome() {
 	if p.r.IntN(12) == 0 {
 		n.Records["gb"] = meter.NewDecimal(1e9 * (1 + p.r.Int64N(30)))
 	}
-	if _, err := p.service.ReportGroup(context.Background(), access.Job(org, "test"), n, metering.Idempotency{}); err != nil {
+	if _, err := p.room.ReportGroup(context.Background(), access.Job(org, "test"), n, records.Idempotency{}); err != nil {
 		p.t.Fatalf("%+v: %v", n, err)
 	}
 	p.note("post %s %v at %s", s.id, n.Records, at.Format("01-02 15:04"))
@@ -139,9 +139,9 @@ func (p *proof) touchSome() {
 	id, who := p.groups[p.r.IntN(len(p.groups))], access.Job(org, "test")
 	var err error
 	if p.r.IntN(3) > 0 {
-		_, err = p.service.RetryGroup(context.Background(), who, id, time.Time{})
+		_, err = p.room.RetryGroup(context.Background(), who, id, time.Time{})
 	} else {
-		_, err = p.service.DeleteGroup(context.Background(), who, id, time.Time{})
+		_, err = p.room.DeleteGroup(context.Background(), who, id, time.Time{})
 	}
 	if err != nil && meter.KindOf(err) != meter.KindInvalid {
 		p.t.Fatal(err)
@@ -166,7 +166,7 @@ func (p *proof) resolveSome() {
 		as = billing.LineMoved
 	}
 	p.note("resolve %s of %s, %s, as %s", l.Dimension, l.Entitlement, l.State, as)
-	p.must(p.service.ResolveReport(context.Background(), access.Job(org, "test"), l.Report, l.Dimension, as))
+	p.must(p.room.ResolveReport(context.Background(), access.Job(org, "test"), l.Report, l.Dimension, as))
 }
 
 // held is what a marketplace holds for a line.

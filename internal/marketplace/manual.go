@@ -14,7 +14,7 @@ import (
 // errDry undoes a freeze that was only asked for.
 var errDry = errors.New("a dry run")
 
-// Report implements metering.Reporter: it freezes one hour of the account of
+// Report implements records.Reporter: it freezes one hour of the account of
 // an entitlement, or takes what is frozen of it, and sends its lines now.
 //
 // Errors: KindNotFound for an unknown entitlement, KindInvalid for an hour

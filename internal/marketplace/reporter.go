@@ -22,7 +22,6 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
 	"odometer/internal/store"
 	"odometer/internal/store/records"
 )
@@ -32,8 +31,6 @@ type UsageReader interface {
 	Usage(ctx context.Context, p access.Principal, q meter.UsageQuery) (*meter.Usage, error)
 	MeterOf(organization, key string) (meter.Meter, bool)
 }
-
-var _ metering.Reporter = (*Reporter)(nil)
 
 // Options say what a Reporter is made of. Catalog, Usage, Clock and Owner are required.
 type Options struct {

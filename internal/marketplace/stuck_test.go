@@ -17,7 +17,7 @@ import (
 
 func (s *shop) stuck() []billing.StuckLine {
 	s.t.Helper()
-	got, err := s.service.StuckReports(context.Background(), access.Job(org, "test"))
+	got, err := s.room.StuckReports(context.Background(), access.Job(org, "test"))
 	s.must(err)
 	return got.Lines
 }
@@ -73,7 +73,7 @@ func TestWhatWaitsWithoutALineIsListed(t *testing.T) {
 	}
 	// The person resolves both: one is billed with the next hour, the other elsewhere.
 	for i, as := range []string{billing.LineSettled, billing.LineElsewhere} {
-		s.must(s.service.ResolveReport(context.Background(), access.Job(org, "test"), got[i].Report, got[i].Dimension, as))
+		s.must(s.room.ResolveReport(context.Background(), access.Job(org, "test"), got[i].Report, got[i].Dimension, as))
 		s.balance(m)
 	}
 	s.wantStatus(late, billing.GroupReported)
@@ -112,7 +112,7 @@ func TestWhatWasRefusedIsStuckUntilItIsSettled(t *testing.T) {
 			t.Fatalf("one of two groups was retried: %+v", got)
 		}
 		s.balance(m)
-		s.must(s.service.ResolveReport(ctx, who, got[0].Report, "gb", billing.LineSettled))
+		s.must(s.room.ResolveReport(ctx, who, got[0].Report, "gb", billing.LineSettled))
 		s.wantStatus(second, billing.GroupReported)
 		if got := s.stuck(); len(got) != 0 {
 			t.Errorf("%+v", got)
@@ -126,7 +126,7 @@ func TestWhatWasRefusedIsStuckUntilItIsSettled(t *testing.T) {
 			if len(got) != 1 || got[0].State != billing.LineParked || got[0].Usage.String() != "3" {
 				t.Fatalf("%+v", got)
 			}
-			s.must(s.service.ResolveReport(ctx, who, got[0].Report, "gb", billing.LineElsewhere))
+			s.must(s.room.ResolveReport(ctx, who, got[0].Report, "gb", billing.LineElsewhere))
 			if b := s.gb(m, "e-gcp"); b.Settled.String() != "7" || len(s.stuck()) != 0 {
 				t.Errorf("%+v", b)
 			}
@@ -137,12 +137,12 @@ func TestWhatWasRefusedIsStuckUntilItIsSettled(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 		report := got[0].Report
-		s.must(s.service.ResolveReport(ctx, who, report, "gb", billing.LineMoved))
+		s.must(s.room.ResolveReport(ctx, who, report, "gb", billing.LineMoved))
 		s.balance(m)
 		if got := s.stuck(); len(got) != 0 || s.status(first) != billing.GroupReportPending {
 			t.Errorf("%+v", got)
 		}
-		if err := s.service.ResolveReport(ctx, who, report, "gb", billing.LineMoved); err == nil {
+		if err := s.room.ResolveReport(ctx, who, report, "gb", billing.LineMoved); err == nil {
 			t.Error("resolved twice")
 		}
 	})
@@ -168,7 +168,7 @@ func TestARefusedReadingCanBeSettled(t *testing.T) {
 		if len(got) != 1 || got[0].State != billing.LineRefused || got[0].Usage.String() != "21" {
 			t.Fatalf("%+v", got)
 		}
-		s.must(s.service.ResolveReport(context.Background(), access.Job(org, "test"), got[0].Report, "gb", as))
+		s.must(s.room.ResolveReport(context.Background(), access.Job(org, "test"), got[0].Report, "gb", as))
 		s.balance(m)
 		s.traffic("2", ten.Add(time.Hour), "4")
 		s.hourOf(r, ten.Add(time.Hour))

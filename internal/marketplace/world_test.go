@@ -25,9 +25,10 @@ import (
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/store"
 	"odometer/internal/store/keys"
-	"odometer/internal/store/records"
+	stored "odometer/internal/store/records"
 )
 
 const org = "default"
@@ -42,9 +43,10 @@ type shop struct {
 	dir, dsn string
 	catalog  *store.Store
 	keys     *keys.Store
-	records  *records.Store
+	records  *stored.Store
 	ledger   *ledger.Ledger
 	service  *metering.Service
+	room     *records.Service
 	groups   int
 }
 
@@ -57,7 +59,7 @@ func openShop(t testing.TB, dir, dsn string, c *fixedtest.Clock) *shop {
 	var err error
 	s.catalog, err = store.Open(ctx, dsn, store.Options{Clock: c.Now})
 	s.must(err)
-	s.records = records.New(s.catalog)
+	s.records = stored.New(s.catalog)
 	s.keys, err = keys.Open(ctx, s.catalog, filepath.Join(dir, "secret.key"))
 	s.must(err)
 	_, err = s.keys.EnsureDefault(ctx, "test")
@@ -66,6 +68,8 @@ func openShop(t testing.TB, dir, dsn string, c *fixedtest.Clock) *shop {
 	s.must(err)
 	s.service, err = metering.New(ctx, metering.Options{Ledger: s.ledger, Catalog: s.catalog, Keys: s.keys, Clock: c.Now})
 	s.must(err)
+	s.room = records.New(records.Options{Ledger: s.ledger, Store: s.records, Catalog: s.catalog, Meters: s.service, Reads: s.service.Reads(), Clock: c.Now})
+	s.service.UseMeterOwner(s.room)
 	return s
 }
 

@@ -66,6 +66,16 @@ func WrapError(kind Kind, err error, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...), Err: err}
 }
 
+// MessageOf is an error's text for a caller: the message of the first Error in
+// err's chain.
+func MessageOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return "internal error"
+}
+
 // KindOf returns the kind of the first Error in err's chain, or KindInternal.
 func KindOf(err error) Kind {
 	var e *Error

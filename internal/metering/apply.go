@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"odometer/internal/access"
-	"odometer/internal/billing"
 	"reflect"
 	"slices"
 	"time"
@@ -143,29 +142,29 @@ func (s *Service) plan(ctx context.Context, p access.Principal, doc *catalog.Doc
 			return catalog.Diff{}, err
 		}
 	}
-	if err := s.keepMetrics(ctx, p.Organization, &d); err != nil {
+	if err := s.keepOwned(ctx, p.Organization, &d); err != nil {
 		return catalog.Diff{}, err
 	}
 	return d, s.ledger.MeterRoom(p.Organization, len(d.Meters.Create))
 }
 
-// keepMetrics takes billable metrics out of what pruning removes: they come by
-// another way than documents. It refuses changes that their readers would not take.
-func (s *Service) keepMetrics(ctx context.Context, organization string, d *catalog.Diff) error {
+// keepOwned takes meters that another room owns out of what pruning removes: they
+// come by another way than documents. It refuses changes that their readers would not take.
+func (s *Service) keepOwned(ctx context.Context, organization string, d *catalog.Diff) error {
 	for _, m := range d.Meters.Update {
-		if _, err := s.checkMeterPatch(ctx, organization, m.Key, meter.MeterPatch{Name: &m.Name, Description: &m.Description}); err != nil {
-			return meter.Errorf(meter.KindOf(err), "meter %q: %s", m.Key, messageOf(err))
+		if _, err := s.owner.CheckMeterPatch(ctx, organization, m.Key, meter.MeterPatch{Name: &m.Name, Description: &m.Description}); err != nil {
+			return meter.Errorf(meter.KindOf(err), "meter %q: %s", m.Key, meter.MessageOf(err))
 		}
 	}
 	if len(d.Meters.Remove) == 0 {
 		return nil
 	}
-	metrics, err := s.records.BillableMetrics(ctx, organization)
+	owned, err := s.owner.OwnedMeters(ctx, organization)
 	if err != nil {
 		return err
 	}
 	d.Meters.Remove = slices.DeleteFunc(d.Meters.Remove, func(key string) bool {
-		return slices.ContainsFunc(metrics, func(m billing.BillableMetric) bool { return m.ID == key })
+		return slices.Contains(owned, key)
 	})
 	return nil
 }

@@ -36,7 +36,7 @@ func (s *Service) ingest(ctx context.Context, p access.Principal, body []byte, m
 	b.SetAtomic(atomic)
 	limits := s.limits.Events
 	limits.RequireTime = requireTime
-	limits.ReservedSource = eventSource
+	limits.ReservedSource = access.InternalSource
 	if err := cloudevents.Decode(body, mode, s.now(), limits, b); err != nil {
 		s.ledger.Discard(b)
 		return meter.Result{}, err

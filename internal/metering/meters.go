@@ -20,7 +20,7 @@ func (s *Service) Meters(ctx context.Context, p access.Principal) ([]meter.Meter
 		return nil, err
 	}
 	list := s.ledger.Meters(p.Organization)
-	seen, err := s.meterSeer(ctx, p)
+	seen, err := s.SeenMeters(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (s *Service) Meter(ctx context.Context, p access.Principal, key string) (me
 	}
 	m, ok := s.ledger.Meter(p.Organization, key)
 	if ok {
-		seen, err := s.meterSeer(ctx, p)
+		seen, err := s.SeenMeters(ctx, p)
 		if err != nil {
 			return meter.MeterState{}, err
 		}
@@ -70,10 +70,10 @@ func (s *Service) Meter(ctx context.Context, p access.Principal, key string) (me
 	return s.seenMeter(p, m), nil
 }
 
-// meterSeer says which meters the principal may know of. A bound key knows of
+// SeenMeters says which meters the principal may know of. A bound key knows of
 // none that counts only other customers, and of none that the catalog names
 // for other customers only.
-func (s *Service) meterSeer(ctx context.Context, p access.Principal) (func(meter.Meter) bool, error) {
+func (s *Service) SeenMeters(ctx context.Context, p access.Principal) (func(meter.Meter) bool, error) {
 	if p.Customer == "" {
 		return func(meter.Meter) bool { return true }, nil
 	}
@@ -138,6 +138,21 @@ func (s *Service) CreateMeter(ctx context.Context, p access.Principal, m meter.M
 		return meter.MeterState{}, false, err
 	}
 	defer done()
+	if state, created, err = s.DefineMeter(ctx, p, m); err != nil {
+		return meter.MeterState{}, false, err
+	}
+	return s.seenMeter(p, state), created, nil
+}
+
+// ChangeMeters waits for the organization's turn to change meters, for another
+// room whose own things meters stand for; done gives it back.
+func (s *Service) ChangeMeters(ctx context.Context, organization string) (done func(), err error) {
+	return s.changes.Take(ctx, organization)
+}
+
+// DefineMeter creates a meter, as CreateMeter does, for whoever may. Caller has
+// checked the principal's rights and has the organization's turn.
+func (s *Service) DefineMeter(ctx context.Context, p access.Principal, m meter.Meter) (state meter.MeterState, created bool, err error) {
 	_, had := s.ledger.Meter(p.Organization, m.Key)
 	state, err = s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
 	if err != nil {
@@ -146,7 +161,7 @@ func (s *Service) CreateMeter(ctx context.Context, p access.Principal, m meter.M
 	if !had {
 		s.copyMeter(ctx, p, state)
 	}
-	return s.seenMeter(p, state), !had, nil
+	return state, !had, nil
 }
 
 // UpdateMeter changes name, description, unit or status.
@@ -159,13 +174,14 @@ func (s *Service) UpdateMeter(ctx context.Context, p access.Principal, key strin
 		return meter.MeterState{}, err
 	}
 	defer done()
-	state, err := s.updateMeter(ctx, p, key, patch)
+	state, err := s.AmendMeter(ctx, p, key, patch)
 	return s.seenMeter(p, state), err
 }
 
-// updateMeter changes a meter, also one that is a billable metric's. Caller has the organization's turn.
-func (s *Service) updateMeter(ctx context.Context, p access.Principal, key string, patch meter.MeterPatch) (meter.MeterState, error) {
-	metric, err := s.checkMeterPatch(ctx, p.Organization, key, patch)
+// AmendMeter changes a meter, also one that another room owns. Caller has
+// checked the principal's rights and has the organization's turn.
+func (s *Service) AmendMeter(ctx context.Context, p access.Principal, key string, patch meter.MeterPatch) (meter.MeterState, error) {
+	owned, err := s.owner.CheckMeterPatch(ctx, p.Organization, key, patch)
 	if err != nil {
 		return meter.MeterState{}, err
 	}
@@ -174,10 +190,8 @@ func (s *Service) updateMeter(ctx context.Context, p access.Principal, key strin
 		return meter.MeterState{}, err
 	}
 	s.copyMeter(ctx, p, state)
-	if metric {
-		if err := s.records.TouchBillableMetric(context.WithoutCancel(ctx), p.Organization, key); err != nil {
-			s.logger.Warn("the time of a billable metric's change was not stored", slog.String("metric", key), slog.Any("error", err))
-		}
+	if owned {
+		s.owner.MeterChanged(ctx, p.Organization, key)
 	}
 	return state, nil
 }
@@ -197,12 +211,15 @@ func (s *Service) DeleteMeter(ctx context.Context, p access.Principal, key strin
 	if err := s.checkUnused(ctx, p.Organization, key); err != nil {
 		return err
 	}
-	metric, err := s.checkMeterPatch(ctx, p.Organization, key, meter.MeterPatch{})
+	owned, err := s.owner.CheckMeterPatch(ctx, p.Organization, key, meter.MeterPatch{})
 	if err != nil {
 		return err
 	}
-	if metric {
-		return s.removeMetric(ctx, p, key)
+	if owned {
+		if err := s.owner.ReleaseMeter(ctx, p.Organization, key); err != nil {
+			return err
+		}
+		ctx = context.WithoutCancel(ctx)
 	}
 	return s.deleteMeter(ctx, p, key)
 }

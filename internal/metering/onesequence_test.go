@@ -47,7 +47,7 @@ func TestContractUsageIsOfOneSequence(t *testing.T) {
 				sent, customer, testStart.Add(time.Hour).Format(time.RFC3339)))
 		}
 		b := s.ledger.SubjectBuilder("default")
-		if err := cloudevents.Decode([]byte("["+strings.Join(events, ",")+"]"), cloudevents.Batch, testStart, postingLimits(), b); err != nil {
+		if err := cloudevents.Decode([]byte("["+strings.Join(events, ",")+"]"), cloudevents.Batch, testStart, cloudevents.Limits{FutureAge: 24 * time.Hour}, b); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := s.ledger.Append(ctx, b); err != nil || r.Accepted != len(customers) {

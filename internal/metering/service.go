@@ -1,6 +1,7 @@
 // Package metering is the one funnel between the surfaces and the stores: who
 // may do what, what it means, and in which order ledger and catalog change.
-// No surface reads a store.
+// No surface reads a store. What is reported against entitlements goes through
+// the package records in the same way.
 //
 //	surface ─► principal ─► right ─► ledger (usage, meters)   the log decides
 //	                              └► catalog (keys, organizations, copy of the meters, audit)
@@ -20,7 +21,6 @@ import (
 	"odometer/internal/share"
 	"odometer/internal/store"
 	"odometer/internal/store/keys"
-	"odometer/internal/store/records"
 )
 
 // Limits bounds what the service does at once. The zero value of a field means its default.
@@ -31,16 +31,11 @@ type Limits struct {
 	QueryTime   time.Duration      // a request's queries, from its turn on
 	GroupBy     int                // attributes a usage query may group by
 	FilterTexts int                // values of all filters of a usage query
-
-	// BillableMetrics are those of an organization, deleted ones too; 0 = the
-	// default. A key whose role is report may make the first half of them, so
-	// that it leaves room for an admin's.
-	BillableMetrics int
 }
 
 // DefaultLimits returns the defaults named in docs/operations.md.
 func DefaultLimits() Limits {
-	return Limits{Events: cloudevents.DefaultLimits(), Reads: 16, ReadWait: 10 * time.Second, QueryTime: 2 * time.Minute, GroupBy: 16, FilterTexts: 1000, BillableMetrics: 500}
+	return Limits{Events: cloudevents.DefaultLimits(), Reads: 16, ReadWait: 10 * time.Second, QueryTime: 2 * time.Minute, GroupBy: 16, FilterTexts: 1000}
 }
 
 // Options holds what a Service is made of. Ledger, Catalog, Keys and Clock are required.
@@ -58,27 +53,22 @@ type Service struct {
 	ledger  *ledger.Ledger
 	catalog *store.Store
 	keys    *keys.Store
-	records *records.Store
 	now     func() time.Time
 	logger  *slog.Logger
 	limits  Limits
 
-	reads    *share.Reads
-	known    sync.Map // ids of organizations that exist; they are never removed
-	books    []Book
-	reporter Reporter   // nil = none
-	closing  sync.Mutex // held while a period is closed: a closing counts on those before it
-	kept     keptFigures
+	reads   *share.Reads
+	known   sync.Map // ids of organizations that exist; they are never removed
+	books   []Book
+	owner   MeterOwner // of meters that stand for something else
+	closing sync.Mutex // held while a period is closed: a closing counts on those before it
+	kept    keptFigures
 
 	placesKey [32]byte // see placesOf
 
 	periodsClosed, periodFailures atomic.Uint64 // since the start
 
 	unattributed atomic.Pointer[[]UnattributedCount]
-	unposted     atomic.Int64 // record groups that PostPending could not post
-
-	postedMu sync.Mutex
-	posted   []postedRange // see notePosted
 
 	changes      share.Turns // to change meters, settings or nouns, so that log and copy agree on the order
 	documents    share.Turns // to have a catalog document in memory
@@ -98,7 +88,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{ledger: o.Ledger, catalog: o.Catalog, keys: o.Keys, records: records.New(o.Catalog), now: o.Clock, logger: o.Logger, limits: o.Limits,
+	s := &Service{ledger: o.Ledger, catalog: o.Catalog, keys: o.Keys, now: o.Clock, logger: o.Logger, limits: o.Limits, owner: noOwner{},
 		reads: share.NewReads(o.Limits.Reads, o.Limits.ReadWait, o.Limits.QueryTime), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce)}
 	if err := s.copyAll(ctx); err != nil {
 		return nil, err
@@ -145,6 +135,9 @@ func (s *Service) Authenticate(ctx context.Context, token, organization string) 
 	p.Organization, p.DefaultAID = organization, ""
 	return p, nil
 }
+
+// Reads are the places of queries, for another room whose queries take theirs among them.
+func (s *Service) Reads() *share.Reads { return s.reads }
 
 // turn waits for a place among the reads at work; the turn's Done gives it back.
 func (s *Service) turn(ctx context.Context, p access.Principal) (*share.ReadTurn, error) {

@@ -9,8 +9,6 @@ type Stats struct {
 
 	Unattributed []UnattributedCount // in the current month, as CountUnattributed last counted
 
-	UnpostedGroups int64 // usage record groups that the ledger refused when it was last tried
-
 	DamagedRows int // of the catalog, that were met and not found whole since
 
 	PeriodsClosed  uint64 // since the start
@@ -32,7 +30,7 @@ type UnattributedCount struct {
 
 // Stats returns the present figures. It is not for tenants: it names all of them.
 func (s *Service) Stats() Stats {
-	out := Stats{Stats: s.ledger.Stats(), UnpostedGroups: s.unposted.Load(), DamagedRows: s.catalog.DamagedRows(), PeriodsClosed: s.periodsClosed.Load(), PeriodFailures: s.periodFailures.Load()}
+	out := Stats{Stats: s.ledger.Stats(), DamagedRows: s.catalog.DamagedRows(), PeriodsClosed: s.periodsClosed.Load(), PeriodFailures: s.periodFailures.Load()}
 	if counted := s.unattributed.Load(); counted != nil {
 		out.Unattributed = *counted
 	}

@@ -22,6 +22,7 @@ import (
 	"odometer/internal/marketplace"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/store/postgrestest"
 )
 
@@ -101,7 +102,7 @@ func matrixWorld(t *testing.T, dsn string) *server {
 	s := newServerOn(t, dsn, log, october)
 	t.Cleanup(s.close)
 	// It freezes, and sends nowhere.
-	s.service.UseReporter(marketplace.New(marketplace.Options{Catalog: s.store, Usage: s.service, Clock: october, Owner: "test"}))
+	s.records.UseReporter(marketplace.New(marketplace.Options{Catalog: s.store, Usage: s.service, Clock: october, Owner: "test"}))
 	ctx := context.Background()
 	for _, id := range []string{elsewhere.organization, "strange"} {
 		_, err := s.store.CreateOrganization(ctx, catalog.NewOrganization{ID: id}, "test")
@@ -114,7 +115,7 @@ func matrixWorld(t *testing.T, dsn string) *server {
 			if o == own {
 				name = "Own metric"
 			}
-			_, err := s.service.CreateBillableMetric(ctx, p, metering.NewBillableMetric{ID: o.fill("b-$n", ""), Name: name, Aggregation: "COUNT"})
+			_, err := s.records.CreateBillableMetric(ctx, p, records.NewBillableMetric{ID: o.fill("b-$n", ""), Name: name, Aggregation: "COUNT"})
 			s.check(err)
 		}
 		if _, err := s.apply(organization, matrixCatalog(owners...), metering.ApplyOptions{}); err != nil {
@@ -144,10 +145,10 @@ func (s *server) furnish(p access.Principal, o object) {
 			s.t.Fatal(err)
 		}
 	}
-	_, err := s.service.ReportGroups(ctx, p, []metering.NewRecordGroup{{ID: o.fill("g-$n", ""), Entitlement: o.fill("e-$n", ""),
-		Records: map[string]meter.Decimal{"gb": meter.NewDecimal(5)}, Time: time.Date(2026, 10, 20, 10, 0, 0, 0, time.UTC)}}, metering.Idempotency{})
+	_, err := s.records.ReportGroups(ctx, p, []records.NewRecordGroup{{ID: o.fill("g-$n", ""), Entitlement: o.fill("e-$n", ""),
+		Records: map[string]meter.Decimal{"gb": meter.NewDecimal(5)}, Time: time.Date(2026, 10, 20, 10, 0, 0, 0, time.UTC)}}, records.Idempotency{})
 	s.check(err)
-	_, err = s.service.AddCredit(ctx, p, o.fill("e-$n", ""), meter.NewDecimal(7), metering.Idempotency{})
+	_, err = s.records.AddCredit(ctx, p, o.fill("e-$n", ""), meter.NewDecimal(7), records.Idempotency{})
 	s.check(err)
 	_, err = s.service.ClosePeriod(ctx, p, o.customer, "2026-09")
 	s.check(err)

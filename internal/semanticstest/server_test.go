@@ -20,8 +20,10 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/store"
 	"odometer/internal/store/keys"
+	stored "odometer/internal/store/records"
 	"odometer/internal/surface/akamai"
 	"odometer/internal/surface/akamai/edgegrid"
 	"odometer/internal/surface/fastly"
@@ -41,6 +43,7 @@ type server struct {
 	store   *store.Store
 	keys    *keys.Store
 	service *metering.Service
+	records *records.Service
 	http    *httpserver.Server
 	admin   access.Principal
 	token   string // the admin's; "" if the catalog was there before
@@ -75,23 +78,25 @@ func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time
 	s.check(err)
 	s.service, err = metering.New(ctx, metering.Options{Ledger: log, Catalog: s.store, Keys: s.keys, Clock: clock})
 	s.check(err)
+	s.records = records.New(records.Options{Ledger: log, Store: stored.New(s.store), Catalog: s.store, Meters: s.service, Reads: s.service.Reads(), Clock: clock})
+	s.service.UseMeterOwner(s.records)
 	s.service.KeepBooks(metering.ProductBook(s.service), fastly.Book(s.service), akamai.Book(s.service))
 	s.admin = access.Principal{Organization: "default", KeyID: "test", Role: access.RoleAdmin, Operator: true}
 	s.http, err = httpserver.New(httpserver.Options{Listen: "127.0.0.1:0"})
 	s.check(err)
 	cursor := []byte("the cursors of these tests")
 	s.surfaces = map[string]*httpserver.Surface{
-		"native": native.Surface(s.service),
+		"native": native.Surface(s.service, s.records),
 		"fastly": fastly.Surface(fastly.Options{Service: s.service, CursorKey: cursor, Clock: clock}),
 		"thousandeyes": thousandeyes.Surface(thousandeyes.Options{Service: s.service, CursorKey: cursor, Clock: clock,
 			Base: "https://" + publicHost, PageRows: 3}),
 		"akamai": akamai.Surface(akamai.Options{Service: s.service, Credentials: akamai.Credentials(s.service), Scheme: "https", Clock: clock}),
-		"suger":  suger.Surface(suger.Options{Service: s.service, Clock: clock}),
+		"suger":  suger.Surface(suger.Options{Service: s.service, Records: s.records, Clock: clock}),
 	}
 	for _, name := range []string{"native", "fastly", "thousandeyes", "akamai", "suger"} {
 		s.http.Mount(s.surfaces[name])
 	}
-	s.check(s.http.Ready(s.service, figures.Of(s.service)))
+	s.check(s.http.Ready(s.service, figures.Of(s.service, s.records)))
 	var serving context.Context
 	serving, s.stop = context.WithCancel(ctx)
 	go func() { s.done <- s.http.Run(serving) }()

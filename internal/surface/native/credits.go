@@ -8,7 +8,7 @@ import (
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
+	"odometer/internal/records"
 )
 
 // creditsPath is an entitlement's credit, which is no part of a document.
@@ -33,7 +33,7 @@ func (a api) credits(x *httpserver.Exchange, q query) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.service.Credits(x.Request.Context(), x.Principal, x.Param("id"), page)
+	found, err := a.records.Credits(x.Request.Context(), x.Principal, x.Param("id"), page)
 	if err != nil {
 		return err
 	}
@@ -56,16 +56,16 @@ func (a api) addCredit(x *httpserver.Exchange, _ query) error {
 	if asked.Amount == nil {
 		return meter.Errorf(meter.KindInvalid, "body: amount is required")
 	}
-	var once metering.Idempotency
+	var once records.Idempotency
 	key, err := x.IdempotencyKey()
 	if err != nil {
 		return err
 	}
 	if key != "" {
 		sum := sha256.Sum256([]byte(x.Param("id") + "\n" + asked.Amount.String()))
-		once = metering.Idempotency{Key: key, Request: hex.EncodeToString(sum[:])}
+		once = records.Idempotency{Key: key, Request: hex.EncodeToString(sum[:])}
 	}
-	c, err := a.service.AddCredit(x.Request.Context(), x.Principal, x.Param("id"), *asked.Amount, once)
+	c, err := a.records.AddCredit(x.Request.Context(), x.Principal, x.Param("id"), *asked.Amount, once)
 	if err != nil {
 		return err
 	}

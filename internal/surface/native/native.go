@@ -1,7 +1,7 @@
 // Package native is Odometer's own HTTP API under /api/v1: JSON in and out,
 // described by /openapi.json, quantities as strings with all their digits.
 //
-//	request ─► operations table ─► query ─► metering.Service ─► encoder
+//	request ─► operations table ─► query ─► metering or records ─► encoder
 package native
 
 import (
@@ -15,11 +15,15 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/strictjson"
 )
 
 // api answers the operations.
-type api struct{ service *metering.Service }
+type api struct {
+	service *metering.Service
+	records *records.Service
+}
 
 // operation is one call of the API. Params names the query parameters it
 // takes, "filter[]" standing for filter[ATTRIBUTE]; any other is refused.
@@ -67,12 +71,14 @@ type Options struct {
 	Clock             func() time.Time
 }
 
-// Surface returns the API over a service, with its description and docs page.
-func Surface(service *metering.Service) *httpserver.Surface { return SurfaceWith(service, Options{}) }
+// Surface returns the API over its rooms, with its description and docs page.
+func Surface(service *metering.Service, records *records.Service) *httpserver.Surface {
+	return SurfaceWith(service, records, Options{})
+}
 
 // SurfaceWith is Surface with options.
-func SurfaceWith(service *metering.Service, o Options) *httpserver.Surface {
-	a := api{service}
+func SurfaceWith(service *metering.Service, records *records.Service, o Options) *httpserver.Surface {
+	a := api{service, records}
 	rate := rateLimit{most: o.RequestsPerMinute, now: o.Clock}
 	s := &httpserver.Surface{
 		Name: "native",

@@ -32,8 +32,8 @@ func newWorldWith(t testing.TB, o httpserver.Options, limits ledger.Limits, of O
 	return &world{surfacetest.New(t, surfacetest.Options{Start: start, Server: o, Limits: limits, Mount: func(w *surfacetest.World) []*httpserver.Surface {
 		w.Service.KeepBooks(metering.ProductBook(w.Service))
 		// It freezes, and sends nowhere.
-		w.Service.UseReporter(marketplace.New(marketplace.Options{Catalog: w.Catalog, Usage: w.Service, Clock: w.Clock.Now, Owner: "test"}))
-		return []*httpserver.Surface{SurfaceWith(w.Service, of)}
+		w.Records.UseReporter(marketplace.New(marketplace.Options{Catalog: w.Catalog, Usage: w.Service, Clock: w.Clock.Now, Owner: "test"}))
+		return []*httpserver.Surface{SurfaceWith(w.Service, w.Records, of)}
 	}})}
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
+	"odometer/internal/records"
 )
 
 var reportOperations = []operation{
@@ -72,7 +72,7 @@ func (a api) runReport(x *httpserver.Exchange, _ query) error {
 	if err := readJSON(x, &in); err != nil {
 		return err
 	}
-	reports, err := a.service.RunReport(x.Request.Context(), x.Principal, in.Entitlement, in.Hour, in.DryRun)
+	reports, err := a.records.RunReport(x.Request.Context(), x.Principal, in.Entitlement, in.Hour, in.DryRun)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ type waitingBody struct {
 	Reason      string    `json:"reason,omitempty"` // what keeps it from being reported, if that is known
 }
 
-func stuckOf(s metering.Stuck) stuckBody {
+func stuckOf(s records.Stuck) stuckBody {
 	out := stuckBody{Paused: s.Paused, Reason: s.Reason, Lines: []lineBody{}, Waiting: []waitingBody{}}
 	for _, l := range s.Lines {
 		out.Lines = append(out.Lines, lineBody{l.Report, l.Entitlement, l.Usage,
@@ -135,7 +135,7 @@ func (a api) reconcileReports(x *httpserver.Exchange, _ query) error {
 	if err := noMembers(x); err != nil {
 		return err
 	}
-	stuck, err := a.service.ReconcileReports(x.Request.Context(), x.Principal)
+	stuck, err := a.records.ReconcileReports(x.Request.Context(), x.Principal)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (a api) reconcileReports(x *httpserver.Exchange, _ query) error {
 
 // stuckReports answers GET /api/v1/reports/stuck.
 func (a api) stuckReports(x *httpserver.Exchange, _ query) error {
-	stuck, err := a.service.StuckReports(x.Request.Context(), x.Principal)
+	stuck, err := a.records.StuckReports(x.Request.Context(), x.Principal)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (a api) resolveReport(x *httpserver.Exchange, _ query) error {
 	if err := readJSON(x, &in); err != nil {
 		return err
 	}
-	if err := a.service.ResolveReport(x.Request.Context(), x.Principal, in.Report, in.Dimension, in.As); err != nil {
+	if err := a.records.ResolveReport(x.Request.Context(), x.Principal, in.Report, in.Dimension, in.As); err != nil {
 		return err
 	}
 	return writeJSON(x, http.StatusOK, map[string]string{"report": in.Report, "dimension": in.Dimension, "state": in.As})

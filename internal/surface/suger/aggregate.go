@@ -3,7 +3,7 @@ package suger
 import (
 	"odometer/internal/billing"
 	"odometer/internal/httpserver"
-	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/surface/suger/wire"
 )
 
@@ -14,7 +14,7 @@ func (a api) aggregateGroups(x *httpserver.Exchange) error {
 		return err
 	}
 	f := billing.RecordGroupFilter{From: q.From, To: q.To, Partner: q.Partner}
-	sums, err := a.Service.SumRecordGroups(x.Request.Context(), x.Principal, f, q.Period)
+	sums, err := a.Records.SumRecordGroups(x.Request.Context(), x.Principal, f, q.Period)
 	return answerSums(x, q, sums, err)
 }
 
@@ -25,11 +25,11 @@ func (a api) aggregateReports(x *httpserver.Exchange) error {
 		return err
 	}
 	f := billing.ReportFilter{From: q.From, To: q.To, Partner: q.Partner}
-	sums, err := a.Service.SumUsageReports(x.Request.Context(), x.Principal, f, q.Period)
+	sums, err := a.Records.SumUsageReports(x.Request.Context(), x.Principal, f, q.Period)
 	return answerSums(x, q, sums, err)
 }
 
-func answerSums(x *httpserver.Exchange, q wire.AggregateQuery, sums []metering.DimensionSum, err error) error {
+func answerSums(x *httpserver.Exchange, q wire.AggregateQuery, sums []records.DimensionSum, err error) error {
 	if err != nil {
 		return err
 	}

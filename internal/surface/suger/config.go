@@ -9,7 +9,7 @@ import (
 
 // config is operation getUsageMeteringConfigInfo.
 func (a api) config(x *httpserver.Exchange) error {
-	configs, err := a.Service.MeteringConfigs(x.Request.Context(), x.Principal)
+	configs, err := a.Records.MeteringConfigs(x.Request.Context(), x.Principal)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (a api) updateConfig(x *httpserver.Exchange) error {
 		}
 		configs = append(configs, config)
 	}
-	all, err := a.Service.UpdateMeteringConfigs(x.Request.Context(), x.Principal, configs)
+	all, err := a.Records.UpdateMeteringConfigs(x.Request.Context(), x.Principal, configs)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"odometer/internal/access"
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/surface/suger/wire"
 )
 
@@ -27,7 +27,7 @@ func (a api) reportGroup(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	g, err := a.Service.ReportGroup(x.Request.Context(), x.Principal, newGroup(n), once)
+	g, err := a.Records.ReportGroup(x.Request.Context(), x.Principal, newGroup(n), once)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (a api) reportGroups(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	made, err := a.Service.ReportGroups(x.Request.Context(), x.Principal, groups, once)
+	made, err := a.Records.ReportGroups(x.Request.Context(), x.Principal, groups, once)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (a api) validateGroups(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	err = a.Service.ValidateGroups(x.Request.Context(), x.Principal, groups)
+	err = a.Records.ValidateGroups(x.Request.Context(), x.Principal, groups)
 	if meter.KindOf(err) == meter.KindInvalid && err != nil {
 		x.CountAs(http.StatusBadRequest)
 		writeText(x, http.StatusInternalServerError, err.Error())
@@ -74,7 +74,7 @@ func (a api) validateGroups(x *httpserver.Exchange) error {
 }
 
 // batch reads the body of the batch operations.
-func (a api) batch(x *httpserver.Exchange) ([]metering.NewRecordGroup, []byte, error) {
+func (a api) batch(x *httpserver.Exchange) ([]records.NewRecordGroup, []byte, error) {
 	text, err := body(x)
 	if err != nil {
 		return nil, nil, err
@@ -83,7 +83,7 @@ func (a api) batch(x *httpserver.Exchange) ([]metering.NewRecordGroup, []byte, e
 	if err != nil {
 		return nil, nil, err
 	}
-	groups := make([]metering.NewRecordGroup, len(parsed))
+	groups := make([]records.NewRecordGroup, len(parsed))
 	for i, n := range parsed {
 		groups[i] = newGroup(n)
 	}
@@ -109,7 +109,7 @@ func (a api) groups(x *httpserver.Exchange) error {
 			return err == nil && matches(meta)
 		}
 	}
-	page, err := a.Service.RecordGroups(x.Request.Context(), x.Principal, f, int(q.Offset), q.Limit)
+	page, err := a.Records.RecordGroups(x.Request.Context(), x.Principal, f, int(q.Offset), q.Limit)
 	if err != nil {
 		return err
 	}
@@ -139,11 +139,11 @@ func nextOffset(offset int32, rows int, more bool) int32 {
 
 // deleteGroup is operation deleteUsageRecordGroup.
 func (a api) deleteGroup(x *httpserver.Exchange) error {
-	return a.changeGroup(x, a.Service.DeleteGroup)
+	return a.changeGroup(x, a.Records.DeleteGroup)
 }
 
 // retryGroup is operation retryUsageRecordGroup.
-func (a api) retryGroup(x *httpserver.Exchange) error { return a.changeGroup(x, a.Service.RetryGroup) }
+func (a api) retryGroup(x *httpserver.Exchange) error { return a.changeGroup(x, a.Records.RetryGroup) }
 
 // changeGroup changes one group, of the day that the request names, if any.
 func (a api) changeGroup(x *httpserver.Exchange, change func(context.Context, access.Principal, string, time.Time) (billing.RecordGroup, error)) error {
@@ -168,8 +168,8 @@ func answerGroup(x *httpserver.Exchange, g billing.RecordGroup) error {
 }
 
 // newGroup is usage to report as the funnel takes it.
-func newGroup(n wire.NewGroup) metering.NewRecordGroup {
-	g := metering.NewRecordGroup{ID: n.ID, Entitlement: n.Entitlement, Buyer: n.Buyer, Partner: n.Partner, Product: n.Product, Records: n.Records.Decimals()}
+func newGroup(n wire.NewGroup) records.NewRecordGroup {
+	g := records.NewRecordGroup{ID: n.ID, Entitlement: n.Entitlement, Buyer: n.Buyer, Partner: n.Partner, Product: n.Product, Records: n.Records.Decimals()}
 	for _, r := range n.Billable {
 		g.Billable = append(g.Billable, billing.BillableRecord{Metric: r.Key, Properties: r.Properties, Quantity: (*meter.Decimal)(r.Quantity)})
 	}

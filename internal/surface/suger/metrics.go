@@ -3,7 +3,7 @@ package suger
 import (
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/surface/suger/wire"
 )
 
@@ -20,8 +20,8 @@ func (a api) createMetric(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	n := metering.NewBillableMetric{ID: parsed.ID, Aggregation: meter.Aggregation(parsed.Aggregation),
-		Info: metering.MetricInfo{GroupBys: parsed.Info.GroupBys, PropertyUniqueOn: parsed.Info.PropertyUniqueOn}}
+	n := records.NewBillableMetric{ID: parsed.ID, Aggregation: meter.Aggregation(parsed.Aggregation),
+		Info: records.MetricInfo{GroupBys: parsed.Info.GroupBys, PropertyUniqueOn: parsed.Info.PropertyUniqueOn}}
 	if parsed.Name != nil {
 		n.Name = *parsed.Name
 	}
@@ -29,13 +29,13 @@ func (a api) createMetric(x *httpserver.Exchange) error {
 		n.Description = *parsed.Description
 	}
 	for _, group := range parsed.Info.FilterGroups {
-		var filters []metering.MetricFilter
+		var filters []records.MetricFilter
 		for _, f := range group.Filters {
-			filters = append(filters, metering.MetricFilter{Name: f.Name, Operation: meter.Op(f.Operation), Value: f.Value.Scalar, ValueType: f.ValueType})
+			filters = append(filters, records.MetricFilter{Name: f.Name, Operation: meter.Op(f.Operation), Value: f.Value.Scalar, ValueType: f.ValueType})
 		}
-		n.Info.FilterGroups = append(n.Info.FilterGroups, metering.MetricFilterGroup{Filters: filters})
+		n.Info.FilterGroups = append(n.Info.FilterGroups, records.MetricFilterGroup{Filters: filters})
 	}
-	m, err := a.Service.CreateBillableMetric(x.Request.Context(), x.Principal, n)
+	m, err := a.Records.CreateBillableMetric(x.Request.Context(), x.Principal, n)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (a api) createMetric(x *httpserver.Exchange) error {
 
 // metric is operation getBillableMetric.
 func (a api) metric(x *httpserver.Exchange) error {
-	m, err := a.Service.BillableMetric(x.Request.Context(), x.Principal, x.Param("metric"))
+	m, err := a.Records.BillableMetric(x.Request.Context(), x.Principal, x.Param("metric"))
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (a api) metrics(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.Service.BillableMetrics(x.Request.Context(), x.Principal)
+	list, err := a.Records.BillableMetrics(x.Request.Context(), x.Principal)
 	if err != nil {
 		return err
 	}
@@ -85,25 +85,25 @@ func (a api) updateMetric(x *httpserver.Exchange) error {
 	if err != nil {
 		return err
 	}
-	patch := metering.BillableMetricPatch{Name: parsed.Name, Description: parsed.Description}
+	patch := records.BillableMetricPatch{Name: parsed.Name, Description: parsed.Description}
 	if parsed.Status != nil {
 		deleted := *parsed.Status == wire.StatusDeleted
 		patch.Deleted = &deleted
 	}
-	m, err := a.Service.UpdateBillableMetric(x.Request.Context(), x.Principal, x.Param("metric"), patch)
+	m, err := a.Records.UpdateBillableMetric(x.Request.Context(), x.Principal, x.Param("metric"), patch)
 	if err != nil {
 		return err
 	}
 	return answerMetric(x, m)
 }
 
-func answerMetric(x *httpserver.Exchange, m metering.BillableMetric) error {
+func answerMetric(x *httpserver.Exchange, m records.BillableMetric) error {
 	encoded, err := metricOf(x.Principal.Organization, m).Encode()
 	return answer(x, encoded, err)
 }
 
 // metricOf is a metric as it is answered.
-func metricOf(organization string, m metering.BillableMetric) wire.Metric {
+func metricOf(organization string, m records.BillableMetric) wire.Metric {
 	out := wire.Metric{ID: m.ID, Aggregation: string(m.Aggregation), Status: wire.StatusActive, Organization: organization,
 		Info:    &wire.MetricInfo{GroupBys: m.Info.GroupBys, PropertyUniqueOn: m.Info.PropertyUniqueOn},
 		Created: wire.TimeOf(m.Created), Updated: wire.TimeOf(m.Updated)}

@@ -7,7 +7,7 @@ import (
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
-	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/surface/suger/wire"
 )
 
@@ -22,7 +22,7 @@ func (a api) reports(x *httpserver.Exchange) error {
 		return err
 	}
 	f := billing.ReportFilter{From: q.From, To: q.To, Partner: q.Partner, Buyer: q.Buyer, Entitlement: q.Entitlement}
-	page, err := a.Service.UsageReports(x.Request.Context(), x.Principal, f, int(q.Offset), q.Limit)
+	page, err := a.Records.UsageReports(x.Request.Context(), x.Principal, f, int(q.Offset), q.Limit)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (a api) reports(x *httpserver.Exchange) error {
 }
 
 // reportOf is a report as it is answered.
-func reportOf(organization string, r *metering.UsageReport) wire.Report {
+func reportOf(organization string, r *records.UsageReport) wire.Report {
 	info := wire.ReportInfo{Status: statusOf(r.Status), Message: r.Message, Partner: r.Partner, Start: wire.TimeOf(r.Hour), End: wire.TimeOf(r.Hour.Add(time.Hour)),
 		Groups: r.Info.Groups}
 	// Records that cannot be read are not shown; the quantities below hold them too.
@@ -70,7 +70,7 @@ func statusOf(status string) string {
 }
 
 // addPortions tells where the usage of each dimension went.
-func addPortions(info *wire.ReportInfo, r *metering.UsageReport) {
+func addPortions(info *wire.ReportInfo, r *records.UsageReport) {
 	var spentCommit, spentCredit meter.Decimal
 	put := func(to *wire.Numbers, dimension string, q meter.Decimal, always bool) {
 		if q.IsZero() && !always {

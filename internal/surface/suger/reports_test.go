@@ -54,7 +54,7 @@ func TestReports(t *testing.T) {
 		t.Error(got)
 	}
 	w.Apply(billed, metering.ApplyOptions{})
-	_, err := w.Service.AddCredit(t.Context(), w.Admin, "r-aws", meterDecimal("0.25"), noKey)
+	_, err := w.Records.AddCredit(t.Context(), w.Admin, "r-aws", meterDecimal("0.25"), noKey)
 	w.Check(err)
 	w.metric("calls", "SUM")
 	w.want("PATCH", orgPath+"/usageMeteringConfigInfo", `{"partnerUsageMeteringConfigs":[{"partner":"AWS","enableDimensionMapping":true,"enableCommitWithAdditionalUsageMetering":true,

@@ -1,7 +1,7 @@
 // Package suger serves Suger's metering operations, so that the vendor's Go and
 // Python clients report usage against entitlements here with another base URL.
 //
-//	request ─► Authorization ─► organization of the path ─► wire.Parse... ─► metering ─► wire answer
+//	request ─► Authorization ─► organization of the path ─► wire.Parse... ─► records ─► wire answer
 //
 // Every success is 200 and every error a line of text; the vendor's own clients
 // need both.
@@ -19,6 +19,7 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/surface/suger/wire"
 )
 
@@ -31,7 +32,8 @@ const (
 
 // Options configures the surface.
 type Options struct {
-	Service *metering.Service
+	Service *metering.Service // knows the keys
+	Records *records.Service
 	Clock   func() time.Time // says which day it is
 }
 
@@ -121,11 +123,11 @@ func body(x *httpserver.Exchange) ([]byte, error) {
 }
 
 // idempotency is the caller's key, if the request has one, and what it stands for.
-func idempotency(x *httpserver.Exchange, text []byte) (metering.Idempotency, error) {
+func idempotency(x *httpserver.Exchange, text []byte) (records.Idempotency, error) {
 	key, err := x.IdempotencyKey()
 	if key == "" || err != nil {
-		return metering.Idempotency{}, err
+		return records.Idempotency{}, err
 	}
 	sum := sha256.Sum256(text)
-	return metering.Idempotency{Key: key, Request: hex.EncodeToString(sum[:])}, nil
+	return records.Idempotency{Key: key, Request: hex.EncodeToString(sum[:])}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/surface/surfacetest"
 )
 
@@ -63,7 +64,7 @@ func newWorld(t testing.TB) *world {
 func newWorldOn(t testing.TB, dsn string) *world {
 	t.Helper()
 	w := &world{dsn: dsn, World: surfacetest.New(t, surfacetest.Options{Start: start, DSN: dsn, Mount: func(w *surfacetest.World) []*httpserver.Surface {
-		return []*httpserver.Surface{Surface(Options{Service: w.Service, Clock: w.Clock.Now})}
+		return []*httpserver.Surface{Surface(Options{Service: w.Service, Records: w.Records, Clock: w.Clock.Now})}
 	}})}
 	w.Apply(document, metering.ApplyOptions{})
 	_, err := w.Catalog.CreateOrganization(w.Context(), catalog.NewOrganization{ID: "other"}, "test")
@@ -185,7 +186,7 @@ func (w *world) records() {
 }
 
 // noKey is no idempotency key.
-var noKey metering.Idempotency
+var noKey records.Idempotency
 
 func meterDecimal(text string) meter.Decimal {
 	d, err := meter.ParseDecimal(text)

@@ -11,6 +11,7 @@ import (
 	"odometer/internal/access"
 	"odometer/internal/store"
 	"odometer/internal/store/keys"
+	stored "odometer/internal/store/records"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
 	"odometer/internal/metering"
+	"odometer/internal/records"
 )
 
 // Options say what differs between the worlds.
@@ -43,6 +45,7 @@ type World struct {
 	Keys    *keys.Store
 	Ledger  *ledger.Ledger
 	Service *metering.Service
+	Records *records.Service
 	Token   string           // the first key: admin of default, with the operator right
 	Admin   access.Principal // whose key that is
 
@@ -70,13 +73,15 @@ func New(t testing.TB, o Options) *World {
 	w.Check(err)
 	w.Service, err = metering.New(ctx, metering.Options{Ledger: w.Ledger, Catalog: w.Catalog, Keys: w.Keys, Clock: w.Clock.Now})
 	w.Check(err)
+	w.Records = records.New(records.Options{Ledger: w.Ledger, Store: stored.New(w.Catalog), Catalog: w.Catalog, Meters: w.Service, Reads: w.Service.Reads(), Clock: w.Clock.Now})
+	w.Service.UseMeterOwner(w.Records)
 	w.Admin, err = w.Service.Authenticate(ctx, w.Token, "")
 	w.Check(err)
 	o.Server.Listen = "127.0.0.1:0"
 	s, err := httpserver.New(o.Server)
 	w.Check(err)
 	s.Mount(o.Mount(w)...)
-	w.Check(s.Ready(w.Service, figures.Of(w.Service)))
+	w.Check(s.Ready(w.Service, figures.Of(w.Service, w.Records)))
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	w.URL = s.URL()

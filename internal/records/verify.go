@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"bytes"
@@ -13,19 +13,30 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
-	"odometer/internal/store"
-	"odometer/internal/store/records"
 )
+
+// Organizations is where organizations are listed.
+type Organizations interface {
+	Organizations(ctx context.Context, page catalog.Page) (catalog.OrganizationPage, error)
+}
+
+// VerifiedStore is what is compared with the ledger.
+type VerifiedStore interface {
+	RecordGroup(ctx context.Context, organization, id string) (billing.RecordGroup, error)
+	// GroupsAfter lists groups in the order in which they were accepted, after a serial number.
+	GroupsAfter(ctx context.Context, organization string, serial int32, limit int) ([]billing.RecordGroup, error)
+	BillableMetrics(ctx context.Context, organization string) ([]billing.BillableMetric, error)
+	CheckBalances(ctx context.Context, organization string, problem func(string)) error
+}
 
 // VerifyReported compares what was reported against entitlements with the
 // ledger, both ways, and the balances of reports with their portions: each
 // group that was posted has its events, with its quantities, and a deleted one
 // their voids; each event of this kind has its group. It calls problem with
 // each difference.
-func VerifyReported(ctx context.Context, events *ledger.Ledger, store *store.Store, problem func(string)) error {
-	records := records.New(store)
+func VerifyReported(ctx context.Context, events *ledger.Ledger, organizations Organizations, records VerifiedStore, problem func(string)) error {
 	for page := (catalog.Page{}); ; {
-		all, err := store.Organizations(ctx, page)
+		all, err := organizations.Organizations(ctx, page)
 		if err != nil {
 			return err
 		}
@@ -46,7 +57,7 @@ func VerifyReported(ctx context.Context, events *ledger.Ledger, store *store.Sto
 
 type groupVerifier struct {
 	ledger       *ledger.Ledger
-	records      *records.Store
+	records      VerifiedStore
 	organization string
 	problem      func(format string, args ...any)
 	found        []uint16 // by serial: events of the group that the ledger has as they should be

@@ -1,7 +1,6 @@
-package metering
+package records
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -101,7 +100,7 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p access.Principal, 
 	if noted.Info, err = json.Marshal(n.Info); err != nil {
 		return BillableMetric{}, err
 	}
-	done, err := s.changes.Take(ctx, p.Organization)
+	done, err := s.meters.ChangeMeters(ctx, p.Organization)
 	if err != nil {
 		return BillableMetric{}, err
 	}
@@ -113,28 +112,27 @@ func (s *Service) CreateBillableMetric(ctx context.Context, p access.Principal, 
 		return BillableMetric{}, err
 	}
 	// The catalog first: a crash before the meter is defined is mended by PostPending.
-	if noted, err = s.records.CreateBillableMetric(ctx, p.Organization, noted); err != nil {
+	if noted, err = s.metrics.CreateBillableMetric(ctx, p.Organization, noted); err != nil {
 		return BillableMetric{}, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	state, err := s.ledger.CreateMeter(ctx, p.Organization, m, p.Actor())
+	state, _, err := s.meters.DefineMeter(ctx, p, m)
 	if err != nil {
-		if drop := s.records.DropBillableMetric(ctx, p.Organization, n.ID); drop != nil {
+		if drop := s.metrics.DropBillableMetric(ctx, p.Organization, n.ID); drop != nil {
 			s.logger.Warn("a billable metric whose meter was refused is still noted", slog.String("metric", n.ID), slog.Any("error", drop))
 		}
 		return BillableMetric{}, err
 	}
-	s.copyMeter(ctx, p, state)
 	return metricOf(noted, state)
 }
 
-// metricRoom says whether a key may make a billable metric more. Caller holds changes.
+// metricRoom says whether a key may make a billable metric more. Caller has the turn to change meters.
 func (s *Service) metricRoom(ctx context.Context, p access.Principal) error {
-	have, err := s.records.BillableMetrics(ctx, p.Organization)
+	have, err := s.metrics.BillableMetrics(ctx, p.Organization)
 	if err != nil {
 		return err
 	}
-	most := cmp.Or(s.limits.BillableMetrics, DefaultLimits().BillableMetrics)
+	most := s.limits.BillableMetrics
 	switch report := (most + 1) / 2; {
 	case len(have) >= most:
 		return meter.Errorf(meter.KindTooLarge, "the organization has %d billable metrics, the limit: an admin can remove deleted ones", len(have))
@@ -144,28 +142,46 @@ func (s *Service) metricRoom(ctx context.Context, p access.Principal) error {
 	return nil
 }
 
-// removeMetric removes a billable metric that is deleted, and its meter, for
-// good. Groups that are not reported yet need it. Caller holds changes.
-func (s *Service) removeMetric(ctx context.Context, p access.Principal, id string) error {
-	m, err := s.billableMetric(ctx, p.Organization, id)
+// ReleaseMeter takes from a meter that it is a billable metric, for good: the
+// metric must be deleted, and groups that are not reported yet need it. Who
+// removes the meter calls it first, with the turn to change meters: a meter
+// that is no metric's is an ordinary one.
+func (s *Service) ReleaseMeter(ctx context.Context, organization, id string) error {
+	m, err := s.billableMetric(ctx, organization, id)
 	if err != nil {
 		return err
 	}
 	if !m.Deleted {
 		return meter.Errorf(meter.KindConflict, "meter %q is a billable metric: set its status to deleted first", id)
 	}
-	waiting, err := s.records.MetricInUse(ctx, p.Organization, id)
+	waiting, err := s.metrics.MetricInUse(ctx, organization, id)
 	if err != nil {
 		return err
 	}
 	if waiting {
 		return meter.Errorf(meter.KindConflict, "usage record groups of the billable metric %q are not reported yet", id)
 	}
-	// The catalog first: a meter that is no metric's is an ordinary one.
-	if err := s.records.DropBillableMetric(ctx, p.Organization, id); err != nil {
-		return err
+	return s.metrics.DropBillableMetric(ctx, organization, id)
+}
+
+// MeterChanged notes the time at which a metric's meter was changed.
+func (s *Service) MeterChanged(ctx context.Context, organization, id string) {
+	if err := s.metrics.TouchBillableMetric(context.WithoutCancel(ctx), organization, id); err != nil {
+		s.logger.Warn("the time of a billable metric's change was not stored", slog.String("metric", id), slog.Any("error", err))
 	}
-	return s.deleteMeter(context.WithoutCancel(ctx), p, id)
+}
+
+// OwnedMeters are the keys of the meters that are billable metrics.
+func (s *Service) OwnedMeters(ctx context.Context, organization string) ([]string, error) {
+	noted, err := s.metrics.BillableMetrics(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	for _, m := range noted {
+		keys = append(keys, m.ID)
+	}
+	return keys, nil
 }
 
 // meter is the meter that counts the metric's records.
@@ -187,11 +203,11 @@ func (n NewBillableMetric) meter() (meter.Meter, error) {
 	case meter.AggSum, meter.AggMax, meter.AggLast:
 		m.Value = recordQuantity
 	default:
-		return m, meter.Errorf(meter.KindInvalid, "aggregationType %q: want COUNT, UNIQUE_COUNT, SUM, MAX or LAST", clip(string(n.Aggregation)))
+		return m, meter.Errorf(meter.KindInvalid, "aggregationType %q: want COUNT, UNIQUE_COUNT, SUM, MAX or LAST", meter.Clip(string(n.Aggregation)))
 	}
 	for i, name := range n.Info.GroupBys {
 		if name == "" || slices.Contains(n.Info.GroupBys[:i], name) {
-			return m, meter.Errorf(meter.KindInvalid, "info.groupBys: property %q is empty or given twice", clip(name))
+			return m, meter.Errorf(meter.KindInvalid, "info.groupBys: property %q is empty or given twice", meter.Clip(name))
 		}
 		m.GroupBy = append(m.GroupBy, recordProperties+name)
 	}
@@ -228,11 +244,11 @@ func (s *Service) BillableMetrics(ctx context.Context, p access.Principal) ([]Bi
 	if err := p.May(access.ActionReport); err != nil {
 		return nil, err
 	}
-	noted, err := s.records.BillableMetrics(ctx, p.Organization)
+	noted, err := s.metrics.BillableMetrics(ctx, p.Organization)
 	if err != nil {
 		return nil, err
 	}
-	seen, err := s.meterSeer(ctx, p)
+	seen, err := s.meters.SeenMeters(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +274,7 @@ func (s *Service) BillableMetric(ctx context.Context, p access.Principal, id str
 		return BillableMetric{}, err
 	}
 	if state, ok := s.ledger.Meter(p.Organization, id); ok {
-		seen, err := s.meterSeer(ctx, p)
+		seen, err := s.meters.SeenMeters(ctx, p)
 		if err != nil {
 			return BillableMetric{}, err
 		}
@@ -270,11 +286,11 @@ func (s *Service) BillableMetric(ctx context.Context, p access.Principal, id str
 }
 
 func errNoMetric(id string) error {
-	return meter.Errorf(meter.KindNotFound, "no billable metric %q", clip(id))
+	return meter.Errorf(meter.KindNotFound, "no billable metric %q", meter.Clip(id))
 }
 
 func (s *Service) billableMetric(ctx context.Context, organization, id string) (BillableMetric, error) {
-	noted, err := s.records.BillableMetric(ctx, organization, id)
+	noted, err := s.metrics.BillableMetric(ctx, organization, id)
 	if err != nil {
 		return BillableMetric{}, err
 	}
@@ -299,7 +315,7 @@ func (s *Service) UpdateBillableMetric(ctx context.Context, p access.Principal, 
 		}
 		change.Status = &status
 	}
-	done, err := s.changes.Take(ctx, p.Organization)
+	done, err := s.meters.ChangeMeters(ctx, p.Organization)
 	if err != nil {
 		return BillableMetric{}, err
 	}
@@ -307,16 +323,16 @@ func (s *Service) UpdateBillableMetric(ctx context.Context, p access.Principal, 
 	if _, err := s.billableMetric(ctx, p.Organization, id); err != nil {
 		return BillableMetric{}, err
 	}
-	if _, err := s.updateMeter(ctx, p, id, change); err != nil {
+	if _, err := s.meters.AmendMeter(ctx, p, id, change); err != nil {
 		return BillableMetric{}, err
 	}
 	return s.billableMetric(ctx, p.Organization, id)
 }
 
-// checkMeterPatch keeps a change of a billable metric's meter within what the
+// CheckMeterPatch keeps a change of a billable metric's meter within what the
 // metric's readers accept, and says whether the meter is a metric's.
-func (s *Service) checkMeterPatch(ctx context.Context, organization, key string, patch meter.MeterPatch) (metric bool, err error) {
-	_, err = s.records.BillableMetric(ctx, organization, key)
+func (s *Service) CheckMeterPatch(ctx context.Context, organization, key string, patch meter.MeterPatch) (metric bool, err error) {
+	_, err = s.metrics.BillableMetric(ctx, organization, key)
 	if meter.KindOf(err) == meter.KindNotFound && err != nil {
 		return false, nil
 	}
@@ -345,11 +361,11 @@ func metricOf(noted billing.BillableMetric, state meter.MeterState) (BillableMet
 
 // activeMetrics are the meters of metrics that take the principal's usage, by id.
 func (s *Service) activeMetrics(ctx context.Context, p access.Principal) (map[string]meter.Meter, error) {
-	noted, err := s.records.BillableMetrics(ctx, p.Organization)
+	noted, err := s.metrics.BillableMetrics(ctx, p.Organization)
 	if err != nil {
 		return nil, err
 	}
-	seen, err := s.meterSeer(ctx, p)
+	seen, err := s.meters.SeenMeters(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -382,12 +398,12 @@ func (s *Service) defineMetrics(ctx context.Context) error {
 }
 
 func (s *Service) defineMetricsOf(ctx context.Context, organization string) error {
-	done, err := s.changes.Take(ctx, organization)
+	done, err := s.meters.ChangeMeters(ctx, organization)
 	if err != nil {
 		return err
 	}
 	defer done()
-	noted, err := s.records.BillableMetrics(ctx, organization)
+	noted, err := s.metrics.BillableMetrics(ctx, organization)
 	if err != nil {
 		return err
 	}
@@ -400,11 +416,9 @@ func (s *Service) defineMetricsOf(ctx context.Context, organization string) erro
 		if err := json.Unmarshal(n.Definition, &m); err != nil {
 			return meter.WrapError(meter.KindCorrupt, err, "the catalog is damaged: billable metric %s cannot be read", n.ID)
 		}
-		state, err := s.ledger.CreateMeter(ctx, organization, m, system.Actor())
-		if err != nil {
+		if _, _, err := s.meters.DefineMeter(ctx, system, m); err != nil {
 			return err
 		}
-		s.copyMeter(ctx, system, state)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"context"
@@ -40,7 +40,7 @@ func (s *Service) UsageReports(ctx context.Context, p access.Principal, f billin
 	defer turn.Done()
 	var found billing.ReportPage
 	if p.Customer == "" {
-		found, err = s.records.Reports(turn.Context, p.Organization, f, offset, limit)
+		found, err = s.reports.Reports(turn.Context, p.Organization, f, offset, limit)
 	} else {
 		found, err = s.reportsOfCustomer(turn.Context, p, f, offset, limit)
 	}
@@ -48,7 +48,7 @@ func (s *Service) UsageReports(ctx context.Context, p access.Principal, f billin
 		return UsageReportPage{}, turn.Because(err)
 	}
 	page := UsageReportPage{Items: []UsageReport{}, More: found.More}
-	details, err := s.records.ReportDetails(turn.Context, p.Organization, found.Items)
+	details, err := s.reports.ReportDetails(turn.Context, p.Organization, found.Items)
 	if err != nil {
 		return UsageReportPage{}, err
 	}
@@ -74,7 +74,7 @@ func (s *Service) reportsOfCustomer(ctx context.Context, p access.Principal, f b
 		if from >= reportScan {
 			return out, meter.Errorf(meter.KindTooLarge, "more than %d reports would be looked at: choose fewer days or an entitlement", reportScan)
 		}
-		page, err := s.records.Reports(ctx, p.Organization, f, from, chunk)
+		page, err := s.reports.Reports(ctx, p.Organization, f, from, chunk)
 		if err != nil {
 			return out, err
 		}

@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"context"
@@ -13,13 +13,13 @@ import (
 	"odometer/internal/ledger"
 	"odometer/internal/meter"
 	"odometer/internal/store"
-	"odometer/internal/store/records"
+	stored "odometer/internal/store/records"
 )
 
 func problems(t *testing.T, l *ledger.Ledger, c *store.Store) string {
 	t.Helper()
 	var all []string
-	if err := VerifyReported(context.Background(), l, c, func(text string) { all = append(all, text) }); err != nil {
+	if err := VerifyReported(context.Background(), l, c, stored.New(c), func(text string) { all = append(all, text) }); err != nil {
 		t.Fatal(err)
 	}
 	return strings.Join(all, "\n")
@@ -138,14 +138,12 @@ func TestNothingIsDeletedBelowTheDiskFloor(t *testing.T) {
 	for !full.Stats().DiskLow { // is looked at in the background
 		runtime.Gosched()
 	}
-	on, err := New(ctx, Options{Ledger: full, Catalog: s.catalog, Clock: s.clock})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.ledger = full
+	on := s.service(t, Limits{})
 	if _, err := on.DeleteGroup(ctx, admin, "g1", time.Time{}); meter.KindOf(err) != meter.KindStorageFull {
 		t.Errorf("%v", err)
 	}
-	if g, err := records.New(s.catalog).RecordGroup(ctx, admin.Organization, "g1"); err != nil || g.Status != billing.GroupCreated {
+	if g, err := s.records.RecordGroup(ctx, admin.Organization, "g1"); err != nil || g.Status != billing.GroupCreated {
 		t.Errorf("%+v, %v", g, err)
 	}
 }

@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"context"
@@ -55,7 +55,7 @@ func (s *Service) ResolveReport(ctx context.Context, p access.Principal, report,
 	if err := p.May(access.ActionManage); err != nil {
 		return err
 	}
-	return s.records.ResolvePortion(ctx, p.Organization, report, dimension, as, p.Actor())
+	return s.reports.ResolvePortion(ctx, p.Organization, report, dimension, as, p.Actor())
 }
 
 // maxStuckLines bounds the portions of reports that Stuck tells.
@@ -74,15 +74,15 @@ func (s *Service) StuckReports(ctx context.Context, p access.Principal) (Stuck, 
 	if err := p.May(access.ActionManage); err != nil {
 		return Stuck{}, err
 	}
-	state, err := s.records.Reporter(ctx, p.Organization)
+	state, err := s.reports.Reporter(ctx, p.Organization)
 	if err != nil {
 		return Stuck{}, err
 	}
 	out := Stuck{Paused: state.Paused, Reason: state.Reason}
-	if out.Lines, err = s.records.StuckLines(ctx, p.Organization, maxStuckLines); err != nil {
+	if out.Lines, err = s.reports.StuckLines(ctx, p.Organization, maxStuckLines); err != nil {
 		return Stuck{}, err
 	}
-	if out.Waiting, err = s.records.WaitingGroups(ctx, p.Organization, s.now().Truncate(time.Hour)); err != nil {
+	if out.Waiting, err = s.reports.WaitingGroups(ctx, p.Organization, s.now().Truncate(time.Hour)); err != nil {
 		return Stuck{}, err
 	}
 	out.Waiting, err = s.whyWaiting(ctx, p.Organization, out.Waiting)
@@ -138,5 +138,5 @@ func (s *Service) whyNot(ctx context.Context, organization string, e *catalog.En
 	if err != nil || refused == nil {
 		return "", err
 	}
-	return messageOf(refused), nil
+	return meter.MessageOf(refused), nil
 }

@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"context"
@@ -16,7 +16,7 @@ func (s *Service) AddCredit(ctx context.Context, p access.Principal, entitlement
 	if err := p.May(access.ActionManage); err != nil {
 		return billing.Credit{}, err
 	}
-	return s.records.AddCredit(ctx, p.Organization, entitlement, amount,
+	return s.accounts.AddCredit(ctx, p.Organization, entitlement, amount,
 		once.of(p, "credit"), p.Actor())
 }
 
@@ -32,9 +32,9 @@ func (s *Service) Credits(ctx context.Context, p access.Principal, entitlement s
 	}
 	e, ok := view.Entitlement(entitlement)
 	if !ok || p.Customer != "" && e.Customer != p.Customer {
-		return billing.CreditPage{}, meter.Errorf(meter.KindNotFound, "no entitlement %q", clip(entitlement))
+		return billing.CreditPage{}, meter.Errorf(meter.KindNotFound, "no entitlement %q", meter.Clip(entitlement))
 	}
-	found, err := s.records.Credits(ctx, p.Organization, entitlement, page)
+	found, err := s.accounts.Credits(ctx, p.Organization, entitlement, page)
 	if p.Customer != "" {
 		for i := range found.Items {
 			found.Items[i].Actor = "" // whose keys there are is the organization's

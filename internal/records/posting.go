@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"context"
@@ -175,7 +175,7 @@ func (s *Service) post(ctx context.Context, organization string, groups []billin
 		if g.Posted == billing.VoidToPost {
 			to = billing.NothingToPost
 		}
-		if err := s.records.MarkPosted(ctx, organization, g.Serial, g.Serial, g.Posted, to); err != nil {
+		if err := s.groups.MarkPosted(ctx, organization, g.Serial, g.Serial, g.Posted, to); err != nil {
 			return err
 		}
 	}
@@ -236,7 +236,7 @@ func (s *Service) notePosted(ctx context.Context, r postedRange) error {
 }
 
 func (s *Service) markPosted(ctx context.Context, r postedRange) error {
-	return s.records.MarkPosted(ctx, r.organization, r.first, r.last, billing.EventsToPost, billing.EventsPosted)
+	return s.groups.MarkPosted(ctx, r.organization, r.first, r.last, billing.EventsToPost, billing.EventsPosted)
 }
 
 // markNoted tells the catalog what notePosted remembers.
@@ -275,7 +275,7 @@ func (s *Service) PostPending(ctx context.Context) (posted int, first error) {
 	waiting := 0
 	defer func() { s.unposted.Store(int64(waiting - posted)) }()
 	for organization, serial := "", int32(0); ; {
-		groups, err := s.records.UnpostedGroups(ctx, organization, serial, postingPage)
+		groups, err := s.groups.UnpostedGroups(ctx, organization, serial, postingPage)
 		if err != nil {
 			return posted, err
 		}

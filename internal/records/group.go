@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"context"
@@ -63,7 +63,7 @@ func (s *Service) unusedGroupIDs(ctx context.Context, p access.Principal, groups
 	seen := make(map[string]int, len(groups))
 	for i, n := range groups {
 		if first, twice := seen[n.ID]; twice && n.ID != "" {
-			return meter.Errorf(meter.KindConflict, "usage record group %d: its id %q is also that of usage record group %d", i, clip(n.ID), first)
+			return meter.Errorf(meter.KindConflict, "usage record group %d: its id %q is also that of usage record group %d", i, meter.Clip(n.ID), first)
 		}
 		seen[n.ID] = i
 		if once.Key != "" {
@@ -85,12 +85,12 @@ func (s *Service) unusedGroupID(ctx context.Context, p access.Principal, id stri
 	if err := p.May(access.ActionReport); err != nil || id == "" {
 		return err
 	}
-	g, err := s.records.NamedGroup(ctx, p.Organization, p.Customer, id)
+	g, err := s.groups.NamedGroup(ctx, p.Organization, p.Customer, id)
 	switch {
 	case err == nil && p.Customer == "" && g.ID != id: // a customer's own: the store decides by the entitlement
 		return nil
 	case err == nil:
-		return sealConflict(p, meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", clip(g.Name), g.Status))
+		return sealConflict(p, meter.Errorf(meter.KindConflict, "usage record group %q exists already, its status is %s", meter.Clip(g.Name), g.Status))
 	case meter.KindOf(err) == meter.KindNotFound, meter.KindOf(err) == meter.KindConflict: // other customers' own
 		return nil
 	}
@@ -164,7 +164,7 @@ type checkedGroups struct {
 
 // acceptGroups stores groups, and then posts their events.
 func (s *Service) acceptGroups(ctx context.Context, p access.Principal, c checkedGroups, once billing.Idempotency) ([]billing.RecordGroup, error) {
-	made, repeated, err := s.records.CreateRecordGroups(ctx, p.Organization, c.groups, once)
+	made, repeated, err := s.groups.CreateRecordGroups(ctx, p.Organization, c.groups, once)
 	if err != nil {
 		s.ledger.Discard(c.events)
 		return nil, err
@@ -198,7 +198,7 @@ func (s *Service) RecordGroups(ctx context.Context, p access.Principal, f billin
 	}
 	defer turn.Done()
 	f.Customer = p.Customer
-	page, err := s.records.RecordGroups(turn.Context, p.Organization, f, offset, limit)
+	page, err := s.groups.RecordGroups(turn.Context, p.Organization, f, offset, limit)
 	return page, turn.Because(err)
 }
 
@@ -214,7 +214,7 @@ func (s *Service) DeleteGroup(ctx context.Context, p access.Principal, id string
 	if err := s.ledger.Accepting(p.Organization); err != nil {
 		return billing.RecordGroup{}, err
 	}
-	g, err = s.records.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
+	g, err = s.groups.DeleteRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 	if err != nil {
 		return billing.RecordGroup{}, err
 	}
@@ -229,7 +229,7 @@ func (s *Service) RetryGroup(ctx context.Context, p access.Principal, id string,
 	if err != nil {
 		return billing.RecordGroup{}, err
 	}
-	return s.records.RetryRecordGroup(ctx, p.Organization, g.ID, p.Actor())
+	return s.groups.RetryRecordGroup(ctx, p.Organization, g.ID, p.Actor())
 }
 
 // seenGroup returns the group that the principal calls id; KindNotFound for
@@ -238,15 +238,15 @@ func (s *Service) seenGroup(ctx context.Context, p access.Principal, id string, 
 	if err := p.May(access.ActionReport); err != nil {
 		return billing.RecordGroup{}, err
 	}
-	g, err := s.records.NamedGroup(ctx, p.Organization, p.Customer, id)
+	g, err := s.groups.NamedGroup(ctx, p.Organization, p.Customer, id)
 	if err != nil {
 		return billing.RecordGroup{}, err
 	}
 	if p.Customer != "" && g.Customer != p.Customer {
-		return billing.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", clip(id))
+		return billing.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q", meter.Clip(id))
 	}
 	if !created.IsZero() && !g.Created.Truncate(24*time.Hour).Equal(created) {
-		return billing.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q was created on %s", clip(id), created.Format(time.DateOnly))
+		return billing.RecordGroup{}, meter.Errorf(meter.KindNotFound, "no usage record group %q was created on %s", meter.Clip(id), created.Format(time.DateOnly))
 	}
 	return g, nil
 }
@@ -256,7 +256,7 @@ func inGroup(at int, err error) error {
 	if at < 0 {
 		return err
 	}
-	return meter.Errorf(meter.KindOf(err), "usage record group %d: %s", at, messageOf(err))
+	return meter.Errorf(meter.KindOf(err), "usage record group %d: %s", at, meter.MessageOf(err))
 }
 
 // newUUID is a random UUID, version 4.

@@ -1,8 +1,7 @@
-package metering
+package records
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"odometer/internal/access"
 	"odometer/internal/billing"
@@ -67,7 +66,7 @@ func (s *Service) newChecker(ctx context.Context, p access.Principal) (*groupChe
 	if err != nil {
 		return nil, err
 	}
-	configs, err := s.records.MeteringConfigs(ctx, p.Organization)
+	configs, err := s.accounts.MeteringConfigs(ctx, p.Organization)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +118,7 @@ func (n NewRecordGroup) agrees(g billing.RecordGroup) error {
 	for _, named := range []struct{ field, given, is string }{{"buyerID", n.Buyer, g.Buyer}, {"partner", strings.ToUpper(n.Partner), g.Partner}, {"productID", n.Product, g.Product}} {
 		if named.given != "" && named.given != named.is {
 			return meter.Errorf(meter.KindInvalid, "%s is %q, but that of entitlement %q is %q: leave it out, or name the entitlement that is meant",
-				named.field, clip(named.given), clip(g.Entitlement), clip(named.is))
+				named.field, meter.Clip(named.given), meter.Clip(g.Entitlement), meter.Clip(named.is))
 		}
 	}
 	return nil
@@ -133,10 +132,10 @@ func (c *groupChecker) entitlement(id string, usage time.Time) (*catalog.Entitle
 		e, known = c.view.Entitlement(id)
 	}
 	if !known || c.p.Customer != "" && e.Customer != c.p.Customer {
-		return nil, meter.Errorf(meter.KindInvalid, "there is no entitlement %q", clip(id))
+		return nil, meter.Errorf(meter.KindInvalid, "there is no entitlement %q", meter.Clip(id))
 	}
 	if then, ok := c.view.EntitlementAt(id, usage); !ok || !then.ActiveAt(usage) {
-		return nil, meter.Errorf(meter.KindInvalid, "entitlement %q was not active at %s", clip(id), usage.Format(time.RFC3339Nano))
+		return nil, meter.Errorf(meter.KindInvalid, "entitlement %q was not active at %s", meter.Clip(id), usage.Format(time.RFC3339Nano))
 	}
 	return e, nil
 }
@@ -150,7 +149,7 @@ func (c *groupChecker) records(g *billing.RecordGroup, e *catalog.Entitlement, r
 	for _, key := range slices.Sorted(maps.Keys(records)) {
 		quantity, err := acceptQuantity(records[key])
 		if err != nil {
-			return meter.Errorf(meter.KindInvalid, "records %q: %s", clip(key), messageOf(err))
+			return meter.Errorf(meter.KindInvalid, "records %q: %s", meter.Clip(key), meter.MessageOf(err))
 		}
 		zero = zero && quantity.IsZero()
 		source, err := known.source(key, mapping)
@@ -158,7 +157,7 @@ func (c *groupChecker) records(g *billing.RecordGroup, e *catalog.Entitlement, r
 			return err
 		}
 		if g.Origin[source], err = acceptQuantity(g.Origin[source].Add(quantity)); err != nil {
-			return meter.Errorf(meter.KindInvalid, "records %q: %s", clip(key), messageOf(err))
+			return meter.Errorf(meter.KindInvalid, "records %q: %s", meter.Clip(key), meter.MessageOf(err))
 		}
 	}
 	if zero {
@@ -166,7 +165,7 @@ func (c *groupChecker) records(g *billing.RecordGroup, e *catalog.Entitlement, r
 	}
 	mapped, err := mapping.Map(g.Origin, known.dimensions)
 	if err != nil {
-		return meter.Errorf(meter.KindOf(err), "records: %s", messageOf(err))
+		return meter.Errorf(meter.KindOf(err), "records: %s", meter.MessageOf(err))
 	}
 	if mapped.Invalid != "" {
 		g.Status, g.Message, g.Posted = billing.GroupInvalid, mapped.Invalid, billing.NothingToPost
@@ -221,7 +220,7 @@ func (d priced) source(key string, m rating.Mapping) (string, error) {
 	}
 	named, ok := d.names[key]
 	if ok && named == "" {
-		return "", meter.Errorf(meter.KindInvalid, "records %q is the name of several dimensions: give the key of one", clip(key))
+		return "", meter.Errorf(meter.KindInvalid, "records %q is the name of several dimensions: give the key of one", meter.Clip(key))
 	}
 	if ok {
 		return named, nil
@@ -242,7 +241,7 @@ func (c *groupChecker) billable(records []billing.BillableRecord) ([]billing.Bil
 	for i, r := range records {
 		m, ok := c.metrics[r.Metric]
 		if !ok {
-			return nil, meter.Errorf(meter.KindInvalid, "billableRecords %d: there is no active billable metric %q", i, clip(r.Metric))
+			return nil, meter.Errorf(meter.KindInvalid, "billableRecords %d: there is no active billable metric %q", i, meter.Clip(r.Metric))
 		}
 		takes := m.Aggregation != meter.AggCount && m.Aggregation != meter.AggUniqueCount
 		if r.Quantity == nil && takes {
@@ -252,7 +251,7 @@ func (c *groupChecker) billable(records []billing.BillableRecord) ([]billing.Bil
 		if r.Quantity != nil {
 			quantity, err := acceptQuantity(*r.Quantity)
 			if err != nil {
-				return nil, meter.Errorf(meter.KindInvalid, "billableRecords %d: %s", i, messageOf(err))
+				return nil, meter.Errorf(meter.KindInvalid, "billableRecords %d: %s", i, meter.MessageOf(err))
 			}
 			kept[i].Quantity = &quantity
 		}
@@ -287,22 +286,4 @@ func (s *Service) stage(organization string, c *checkedGroups, now time.Time) (a
 		c.events = nil
 	}
 	return at, err
-}
-
-// messageOf is an error's text for a caller.
-func messageOf(err error) string {
-	var known *meter.Error
-	if errors.As(err, &known) {
-		return known.Message
-	}
-	return "internal error"
-}
-
-// clip shortens a text for a message.
-func clip(text string) string {
-	const most = 64
-	if len(text) <= most {
-		return text
-	}
-	return text[:most] + "..."
 }

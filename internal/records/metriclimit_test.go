@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"context"
@@ -45,13 +45,13 @@ func TestBillableMetricsHaveALimit(t *testing.T) {
 		t.Errorf("a meter of the organization: %v", err)
 	}
 	// Removal: deleted first, and by an admin.
-	want("one that is active", service.DeleteMeter(ctx, admin, "m4"), meter.KindConflict)
+	want("one that is active", service.usage.DeleteMeter(ctx, admin, "m4"), meter.KindConflict)
 	deleted := true
 	if _, err := service.UpdateBillableMetric(ctx, reporter, "m4", BillableMetricPatch{Deleted: &deleted}); err != nil {
 		t.Fatal(err)
 	}
-	want("by the reporter", service.DeleteMeter(ctx, reporter, "m4"), meter.KindForbidden)
-	must(service.DeleteMeter(ctx, admin, "m4"))
+	want("by the reporter", service.usage.DeleteMeter(ctx, reporter, "m4"), meter.KindForbidden)
+	must(service.usage.DeleteMeter(ctx, admin, "m4"))
 	_, err := service.BillableMetric(ctx, admin, "m4")
 	want("afterwards", err, meter.KindNotFound)
 	if _, had := s.ledger.Meter(admin.Organization, "m4"); had {
@@ -77,13 +77,13 @@ func TestMetricsInUseStay(t *testing.T) {
 	if _, err := service.UpdateBillableMetric(ctx, admin, "used", BillableMetricPatch{Deleted: &deleted}); err != nil {
 		t.Fatal(err)
 	}
-	if err := service.DeleteMeter(ctx, admin, "used"); err == nil || meter.KindOf(err) != meter.KindConflict {
+	if err := service.usage.DeleteMeter(ctx, admin, "used"); err == nil || meter.KindOf(err) != meter.KindConflict {
 		t.Errorf("%v", err)
 	}
 	if _, err := service.DeleteGroup(ctx, admin, g.ID, g.Created.Truncate(24*60*60*1e9)); err != nil {
 		t.Fatal(err)
 	}
-	if err := service.DeleteMeter(ctx, admin, "used"); err != nil {
+	if err := service.usage.DeleteMeter(ctx, admin, "used"); err != nil {
 		t.Error(err)
 	}
 }

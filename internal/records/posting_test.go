@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"context"
@@ -13,30 +13,30 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/cloudevents"
 	"odometer/internal/meter"
-	"odometer/internal/store/records"
+	"odometer/internal/metering"
 )
 
 // reporting is a service whose organization has an entitlement, and a meter of
 // what is posted for it.
-func (s stores) reporting(t testing.TB) *Service {
+func (s stores) reporting(t testing.TB) world {
 	t.Helper()
 	ctx := context.Background()
 	service := s.service(t, Limits{})
-	_, err := service.Apply(ctx, admin, []byte(`
+	_, err := service.usage.Apply(ctx, admin, []byte(`
 meters: [{key: posted, event_type: suger.record, aggregation: SUM, value: quantity, group_by: [customer, dimension]}]
 products: [{id: cdn, name: Delivery}]
 customers: [{id: acme, name: Acme}]
 entitlements: [{id: e1, customer: acme, partner: AWS, product: cdn, starts: 2020-01-01, dimensions: [{key: gb, name: GB}, {key: seat, name: Seats}]}]
-`), ApplyOptions{})
+`), metering.ApplyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return service
 }
 
-func posted(t testing.TB, service *Service) string {
+func posted(t testing.TB, service world) string {
 	t.Helper()
-	u, err := service.Usage(context.Background(), admin, meter.UsageQuery{Meter: "posted", From: testStart.AddDate(-12, 0, 0), To: testStart.AddDate(0, 0, 1)})
+	u, err := service.usage.Usage(context.Background(), admin, meter.UsageQuery{Meter: "posted", From: testStart.AddDate(-12, 0, 0), To: testStart.AddDate(0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,14 +52,14 @@ func amount(text string) meter.Decimal {
 }
 
 // accept stores groups as a request does that ends before it reaches the ledger.
-func (s stores) accept(t testing.TB, service *Service, groups ...NewRecordGroup) {
+func (s stores) accept(t testing.TB, service world, groups ...NewRecordGroup) {
 	t.Helper()
 	checked, at, err := service.checkGroups(context.Background(), admin, groups)
 	if err != nil {
 		t.Fatal(at, err)
 	}
 	service.ledger.Discard(checked.events)
-	if _, _, err := records.New(s.catalog).CreateRecordGroups(context.Background(), admin.Organization, checked.groups, billing.Idempotency{}); err != nil {
+	if _, _, err := s.records.CreateRecordGroups(context.Background(), admin.Organization, checked.groups, billing.Idempotency{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -70,7 +70,7 @@ func gigabytes(id, quantity string) NewRecordGroup {
 
 func (s stores) postedState(t testing.TB, id string) billing.Posted {
 	t.Helper()
-	g, err := records.New(s.catalog).RecordGroup(context.Background(), admin.Organization, id)
+	g, err := s.records.RecordGroup(context.Background(), admin.Organization, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,26 +82,26 @@ func (s stores) postedState(t testing.TB, id string) billing.Posted {
 func TestPostingIsHealed(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	none := func(*testing.T, stores, *Service) {}
-	deleted := func(t *testing.T, s stores, _ *Service) {
-		if _, err := records.New(s.catalog).DeleteRecordGroup(ctx, admin.Organization, "g", "test"); err != nil {
+	none := func(*testing.T, stores, world) {}
+	deleted := func(t *testing.T, s stores, _ world) {
+		if _, err := s.records.DeleteRecordGroup(ctx, admin.Organization, "g", "test"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// told posts without noting it, as if the process ended in between.
-	told := func(t *testing.T, s stores, service *Service) {
-		g, err := records.New(s.catalog).RecordGroup(ctx, admin.Organization, "g")
+	told := func(t *testing.T, s stores, service world) {
+		g, err := s.records.RecordGroup(ctx, admin.Organization, "g")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := service.post(ctx, admin.Organization, []billing.OwnedGroup{{Organization: admin.Organization, RecordGroup: g}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := records.New(s.catalog).MarkPosted(ctx, admin.Organization, g.Serial, g.Serial, s.postedState(t, "g"), g.Posted); err != nil {
+		if err := s.records.MarkPosted(ctx, admin.Organization, g.Serial, g.Serial, s.postedState(t, "g"), g.Posted); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventsOnly := func(t *testing.T, s stores, service *Service) {
+	eventsOnly := func(t *testing.T, s stores, service world) {
 		g := gigabytes("g", "2.5")
 		checked, _, err := service.checkGroups(ctx, admin, []NewRecordGroup{g})
 		if err == nil {
@@ -112,18 +112,18 @@ func TestPostingIsHealed(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		steps []func(*testing.T, stores, *Service)
+		steps []func(*testing.T, stores, world)
 		want  string
 		state billing.Posted
 	}{
 		"accepted":                       {nil, "3.5", billing.EventsPosted},
-		"accepted, events appended":      {[]func(*testing.T, stores, *Service){eventsOnly}, "3.5", billing.EventsPosted},
-		"posted and not noted":           {[]func(*testing.T, stores, *Service){told}, "3.5", billing.EventsPosted},
-		"deleted before it was posted":   {[]func(*testing.T, stores, *Service){deleted}, "1", billing.NothingToPost},
-		"deleted after its events":       {[]func(*testing.T, stores, *Service){told, deleted}, "1", billing.NothingToPost},
-		"deleted, events appended after": {[]func(*testing.T, stores, *Service){deleted, eventsOnly}, "1", billing.NothingToPost},
-		"voided and not noted":           {[]func(*testing.T, stores, *Service){deleted, told}, "1", billing.NothingToPost},
-		"voided, and events again":       {[]func(*testing.T, stores, *Service){deleted, told, eventsOnly, none}, "1", billing.NothingToPost},
+		"accepted, events appended":      {[]func(*testing.T, stores, world){eventsOnly}, "3.5", billing.EventsPosted},
+		"posted and not noted":           {[]func(*testing.T, stores, world){told}, "3.5", billing.EventsPosted},
+		"deleted before it was posted":   {[]func(*testing.T, stores, world){deleted}, "1", billing.NothingToPost},
+		"deleted after its events":       {[]func(*testing.T, stores, world){told, deleted}, "1", billing.NothingToPost},
+		"deleted, events appended after": {[]func(*testing.T, stores, world){deleted, eventsOnly}, "1", billing.NothingToPost},
+		"voided and not noted":           {[]func(*testing.T, stores, world){deleted, told}, "1", billing.NothingToPost},
+		"voided, and events again":       {[]func(*testing.T, stores, world){deleted, told, eventsOnly, none}, "1", billing.NothingToPost},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -164,7 +164,7 @@ func TestPostingOfManyGroups(t *testing.T) {
 	}
 	foreign := billing.RecordGroup{ID: "g0", Entitlement: "e1", Customer: "c", Buyer: "c", Partner: "AWS", Product: "p", Status: billing.GroupCreated,
 		Usage: testStart, Source: "API", Records: map[string]meter.Decimal{"gb": amount("5")}}
-	if _, _, err := records.New(s.catalog).CreateRecordGroups(context.Background(), "zeta", []billing.RecordGroup{foreign}, billing.Idempotency{}); err != nil {
+	if _, _, err := s.records.CreateRecordGroups(context.Background(), "zeta", []billing.RecordGroup{foreign}, billing.Idempotency{}); err != nil {
 		t.Fatal(err)
 	}
 	n, err := service.PostPending(context.Background())
@@ -181,7 +181,7 @@ func TestOldUsageIsStillPosted(t *testing.T) {
 	old := gigabytes("g", "2")
 	old.Time = testStart.AddDate(-5, 0, 0)
 	s.accept(t, service, old)
-	limits := DefaultLimits()
+	limits := Limits{Events: cloudevents.DefaultLimits()}
 	limits.Events.PastAge, limits.Events.IDBytes, limits.Events.TypeBytes = time.Hour, 1, 1
 	strict := s.service(t, limits)
 	if _, err := strict.ReportGroup(context.Background(), admin, gigabytes("h", "2"), Idempotency{}); meter.KindOf(err) != meter.KindInvalid {
@@ -242,7 +242,7 @@ func TestSomebodyElsesEvent(t *testing.T) {
 	service := s.reporting(t)
 	ctx := context.Background()
 	taken := `{"specversion":"1.0","id":"g/0","source":"suger/e1","type":"x","time":"` + testStart.Format(time.RFC3339) + `"}`
-	r, err := service.Ingest(ctx, admin, []byte(taken), cloudevents.Auto, false)
+	r, err := service.usage.Ingest(ctx, admin, []byte(taken), cloudevents.Auto, false)
 	if err != nil || r.Rejected != 1 || !strings.Contains(r.Errors[0].Reason, eventSource) {
 		t.Fatalf("an internal source from outside: %+v %v", r, err)
 	}
@@ -273,7 +273,7 @@ func TestMetricsAreHealed(t *testing.T) {
 	ctx := context.Background()
 	noted := billing.BillableMetric{ID: "calls", Info: []byte(`{}`),
 		Definition: []byte(`{"key":"calls","name":"Calls","event_type":"suger.metric.calls","aggregation":"COUNT"}`)}
-	if _, err := records.New(s.catalog).CreateBillableMetric(ctx, admin.Organization, noted); err != nil {
+	if _, err := s.records.CreateBillableMetric(ctx, admin.Organization, noted); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := service.BillableMetric(ctx, admin, "calls"); meter.KindOf(err) != meter.KindNotFound {
@@ -294,7 +294,7 @@ func TestMetricsAreHealed(t *testing.T) {
 	if _, err := service.CreateBillableMetric(ctx, admin, NewBillableMetric{ID: "posted", Aggregation: meter.AggCount}); meter.KindOf(err) != meter.KindConflict {
 		t.Errorf("%v", err)
 	}
-	if _, err := records.New(s.catalog).BillableMetric(ctx, admin.Organization, "posted"); meter.KindOf(err) != meter.KindNotFound {
+	if _, err := s.records.BillableMetric(ctx, admin.Organization, "posted"); meter.KindOf(err) != meter.KindNotFound {
 		t.Errorf("%v", err)
 	}
 }
@@ -309,7 +309,7 @@ func TestUnpostedGroupsAreCounted(t *testing.T) {
 	if err := s.ledger.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := service.PostPending(ctx); err == nil || service.Stats().UnpostedGroups != 2 {
-		t.Errorf("%v, %d are told", err, service.Stats().UnpostedGroups)
+	if _, err := service.PostPending(ctx); err == nil || service.Unposted() != 2 {
+		t.Errorf("%v, %d are told", err, service.Unposted())
 	}
 }

@@ -1,17 +1,13 @@
-package metering
+package records
 
 import (
 	"context"
 	"odometer/internal/billing"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"odometer/internal/catalog"
-	"odometer/internal/ledger"
 	"odometer/internal/meter"
-	"odometer/internal/store"
-	"odometer/internal/store/keys"
 	"odometer/internal/store/postgrestest"
 )
 
@@ -28,31 +24,7 @@ func BenchmarkReportGroups(b *testing.B) {
 
 func benchmarkReportGroups(b *testing.B, dsn string) {
 	ctx := context.Background()
-	clock := func() time.Time { return testStart }
-	c, err := store.Open(ctx, dsn, store.Options{Clock: clock})
-	if err != nil {
-		b.Fatal(err)
-	}
-	keys, err := keys.Open(ctx, c, "")
-	if err != nil {
-		b.Fatal(err)
-	}
-	if _, err := keys.EnsureDefault(ctx, "test"); err != nil {
-		b.Fatal(err)
-	}
-	l, err := ledger.Open(ctx, ledger.Options{Dir: filepath.Join(b.TempDir(), "ledger"), Clock: clock, Fatal: func(m string) { b.Error(m) }})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(); err != nil {
-			b.Error(err)
-		}
-		if err := c.Close(); err != nil {
-			b.Error(err)
-		}
-	}()
-	service := stores{ledger: l, catalog: c, keys: keys, clock: clock}.reporting(b)
+	service := openStoresAt(b, b.TempDir(), dsn).reporting(b)
 	if _, err := service.UpdateMeteringConfigs(ctx, admin, []billing.MeteringConfig{{Partner: catalog.PartnerAWS, EnableMapping: true,
 		Mapping: map[string]billing.MappingValue{"mb": {Dimension: "gb", Multiplier: "0.001"}}}}); err != nil {
 		b.Fatal(err)

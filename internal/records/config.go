@@ -1,4 +1,4 @@
-package metering
+package records
 
 import (
 	"context"
@@ -23,7 +23,7 @@ func (s *Service) MeteringConfigs(ctx context.Context, p access.Principal) ([]bi
 	if err := p.May(access.ActionReport); err != nil {
 		return nil, err
 	}
-	return s.records.MeteringConfigs(ctx, p.Organization)
+	return s.accounts.MeteringConfigs(ctx, p.Organization)
 }
 
 // UpdateMeteringConfigs replaces the configurations of the partners that are
@@ -34,10 +34,10 @@ func (s *Service) UpdateMeteringConfigs(ctx context.Context, p access.Principal,
 	}
 	for _, c := range configs {
 		if err := checkConfig(c); err != nil {
-			return nil, meter.Errorf(meter.KindInvalid, "partner %s: %s", clip(c.Partner), messageOf(err))
+			return nil, meter.Errorf(meter.KindInvalid, "partner %s: %s", meter.Clip(c.Partner), meter.MessageOf(err))
 		}
 	}
-	return s.records.PutMeteringConfigs(ctx, p.Organization, configs, p.Actor())
+	return s.accounts.PutMeteringConfigs(ctx, p.Organization, configs, p.Actor())
 }
 
 func checkConfig(c billing.MeteringConfig) error {
@@ -51,7 +51,7 @@ func checkConfig(c billing.MeteringConfig) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.MappingV2)) {
 		if len(c.MappingV2[key]) > maxDestinations {
-			return meter.Errorf(meter.KindInvalid, "key %q has more than %d destinations", clip(key), maxDestinations)
+			return meter.Errorf(meter.KindInvalid, "key %q has more than %d destinations", meter.Clip(key), maxDestinations)
 		}
 		if err := checkMapping(key, c.MappingV2[key]...); err != nil {
 			return err
@@ -63,15 +63,15 @@ func checkConfig(c billing.MeteringConfig) error {
 func checkMapping(key string, values ...billing.MappingValue) error {
 	for _, v := range values {
 		if key == "" || len(key) > maxMappingKeyBytes || len(v.Dimension) > maxMappingKeyBytes {
-			return meter.Errorf(meter.KindInvalid, "key %q: a key and a dimensionKey have 1 to %d bytes", clip(key), maxMappingKeyBytes)
+			return meter.Errorf(meter.KindInvalid, "key %q: a key and a dimensionKey have 1 to %d bytes", meter.Clip(key), maxMappingKeyBytes)
 		}
 		if v.Multiplier != "" {
 			if q, err := meter.ParseQuantity(v.Multiplier); err != nil || q.Sign() <= 0 {
-				return meter.Errorf(meter.KindInvalid, "key %q: convertionMultiplier %s is not above 0, or out of range", clip(key), clip(v.Multiplier))
+				return meter.Errorf(meter.KindInvalid, "key %q: convertionMultiplier %s is not above 0, or out of range", meter.Clip(key), meter.Clip(v.Multiplier))
 			}
 		}
 		if err := destinationOf(v).Check(); err != nil {
-			return meter.Errorf(meter.KindInvalid, "key %q: %s", clip(key), messageOf(err))
+			return meter.Errorf(meter.KindInvalid, "key %q: %s", meter.Clip(key), meter.MessageOf(err))
 		}
 	}
 	return nil
