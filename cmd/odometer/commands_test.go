@@ -137,6 +137,8 @@ func TestLoad(t *testing.T) {
 		"--profile month --events 3000 --connections 2 --seed 14 --queries 2 --data " + s.data,
 		"--profile many-customers --events 3000 --connections 1 --seed 15",
 		"--profile single-organization --events 3000 --connections 1 --seed 16",
+		"--customers 1000 --services 5000 --meters 18 --span 3d --events 3000 --connections 2 --seed 18 --queries 1",
+		"--profile batch-100 --customers 80 --organizations 4 --meters 7 --events 2000 --connections 3 --seed 19 --queries 1",
 		"--profile batch-1000 --events 12000 --connections 2 --seed 17 --save " + saved,
 	} {
 		out := must(t, s.as(s.adminKey), append([]string{"load", "--json"}, strings.Fields(args)...)...)

@@ -15,15 +15,16 @@ import (
 // loadCmd measures a running server.
 type loadCmd struct {
 	ClientSettings `embed:""`
-	Organization   string        `placeholder:"ID" help:"Send as this organization. The key needs the operator right."`
-	Profile        string        `default:"batch-1000" help:"One of ${profiles}, surfaces."`
+	Organization   string `placeholder:"ID" help:"Send as this organization. The key needs the operator right."`
+	Profile        string `default:"batch-1000" help:"One of ${profiles}, surfaces."`
+	loadGrowth     `embed:""`
 	Connections    int           `help:"Number of keep-alive connections. 0 is the profile's own number."`
 	Events         uint64        `help:"Number of events to send, rounded up to whole requests."`
 	Duration       time.Duration `help:"How long to send. Default: 10s, unless --events is given."`
 	Rate           uint64        `help:"Events per second to send. 0 is as fast as possible."`
 	Seed           uint64        `help:"Seed of all random choices. 0 takes one from the clock and prints it."`
 	Ceiling        time.Duration `placeholder:"TIME" help:"First measure, for this long, how fast all cores can parse the same bytes."`
-	Queries        int           `help:"After the load, time three queries over the run's range, each this many times."`
+	Queries        int           `help:"After the load, time queries over the run's range, each this many times."`
 	Data           string        `placeholder:"DIR" help:"The server's data directory on this machine, to measure disk space per event."`
 	Save           string        `placeholder:"FILE" help:"Save what was sent to this file, for --resend."`
 	Resend         string        `placeholder:"FILE" help:"Send --events of a saved run again. Only duplicates and unchanged totals are expected."`
@@ -38,6 +39,8 @@ func (c *loadCmd) Help() string {
 	for _, p := range loadgen.Profiles() {
 		fmt.Fprintf(&b, "    %-20s %s (%d connections)\n", p.Name, p.About, p.Connections)
 	}
+	b.WriteString("\n--customers, --services, --meters and --organizations make a profile as large as you say. Then all meters are by customer and service, and of " +
+		"many organizations the totals of 32 are compared. bench/growth.sh uses them.\n")
 	fmt.Fprintf(&b, "\nAnother profile, %s, applies a catalog of 200 customers and 10,000 services. It sends 5,000,000 events (--events) of one month, and "+
 		"times 1,000 requests (--queries) of each vendor's API over 8 connections. Set thousandeyes.rate-limit to 0 for it.\n", loadgen.SurfacesProfile)
 	return b.String()
@@ -50,6 +53,9 @@ func (c *loadCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	if c.Profile == loadgen.SurfacesProfile {
+		if c.growth() != (loadgen.Growth{}) {
+			return usageErrorf("the size of profile %s is fixed", c.Profile)
+		}
 		report, err := run.Surfaces(ctx)
 		if err != nil {
 			return err
@@ -62,6 +68,12 @@ func (c *loadCmd) Run(ctx context.Context, env *Env) error {
 	profile, err := loadgen.FindProfile(c.Profile)
 	if err != nil {
 		return usageErrorf("%v", err)
+	}
+	if profile, err = c.growth().Of(profile); err != nil {
+		return usageErrorf("%v", err)
+	}
+	if profile.Organizations > 0 && c.Organization != "" {
+		return usageErrorf("--organizations makes its own: it cannot be given with --organization")
 	}
 	report, sent, err := run.Profile(ctx, profile)
 	if sent != nil && c.Save != "" {

@@ -21,6 +21,10 @@ func printLoad(w io.Writer, r *loadgen.Report, asJSON bool) error {
 		fmt.Fprintf(t, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
 	row("profile", "%s: %s per request, %d connections, seed %d", r.Profile, plural(r.Batch, "event"), r.Connections, r.Seed)
+	if d := r.Drawn; d != nil {
+		row("drawn", "%s, %s, over %s; %s, %s", plural(d.Customers, "customer"), plural(d.Services, "service"), days(d.Span),
+			plural(d.Organizations, "organization"), plural(d.Meters, "meter"))
+	}
 	row("events", "%s in %s, %s requests", group(r.Verdicts.Sum()), r.Elapsed.Round(time.Millisecond), group(r.Requests))
 	row("verdicts", "%s accepted, %s duplicate, %s conflict, %s rejected", group(r.Verdicts.Accepted), group(r.Verdicts.Duplicates),
 		group(r.Verdicts.Conflicts), group(r.Verdicts.Rejected))
@@ -28,8 +32,11 @@ func printLoad(w io.Writer, r *loadgen.Report, asJSON bool) error {
 		row("sent again", "%s overloaded, %s in doubt", group(r.Overloaded), group(r.Uncertain))
 	}
 	row("events/s", "%s", group(r.EventsPerSecond))
+	if r.WorstPerSecond != nil {
+		row("", "%s in the worst 2 s", group(*r.WorstPerSecond))
+	}
 	if r.LastPerSecond > 0 {
-		row("", "%s in the first tenth, %s in the last", group(r.FirstPerSecond), group(r.LastPerSecond))
+		row("", "%s in the first tenth of the events, %s in the last: %d %%", group(r.FirstPerSecond), group(r.LastPerSecond), r.LastPercent)
 	}
 	row("requests/s", "%s", group(r.RequestsPerSecond))
 	if c := r.Ceiling; c != nil {
@@ -45,6 +52,10 @@ func printLoad(w io.Writer, r *loadgen.Report, asJSON bool) error {
 		row("disk", "%d bytes per event", r.DiskBytesPerEvent)
 	}
 	for _, q := range r.Queries {
+		if q.Error != "" {
+			row("query", "%s: after %s: %s", q.Name, short(q.Max), q.Error)
+			continue
+		}
 		row("query", "%s: p50 %s, max %s (%d rows from %s)", q.Name, short(q.P50), short(q.Max), q.Rows, q.Source)
 	}
 	verdict := "agree with what was sent, per meter"

@@ -21,7 +21,7 @@ type Ceiling struct {
 func measureCeiling(plan Plan, d time.Duration) (Ceiling, error) {
 	streams := make([]*stream, runtime.GOMAXPROCS(0))
 	for i := range streams {
-		streams[i] = newStream(plan, i, "")
+		streams[i] = newStream(plan, i, Target{})
 	}
 	parse, err := parseFor(streams, d/2, func(*fastjson.Value) int { return 1 })
 	if err != nil {

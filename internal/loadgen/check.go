@@ -22,6 +22,9 @@ const (
 func meterKey(plan Plan, suffix string) string { return "load_" + plan.Run() + suffix }
 
 func (r *Run) createMeters(ctx context.Context, plan Plan) error {
+	if plan.Profile.Drawn {
+		return r.createDrawn(ctx, plan)
+	}
 	groups := []string{"customer", "service", "region"}
 	for _, m := range []client.Meter{
 		{Key: meterKey(plan, countMeter), Aggregation: "COUNT"},
@@ -53,13 +56,16 @@ func checkVerdicts(result *Result) error {
 
 // checkTotals compares each meter's total with what was sent.
 func (r *Run) checkTotals(ctx context.Context, plan Plan, sent Totals) error {
+	if plan.Profile.Drawn {
+		return r.checkDrawn(ctx, plan, sent)
+	}
 	second := time.Second
 	sampleEnd := plan.Base.Truncate(sampleSeconds * second) // the sample that holds Base may not have ended
 	sampleStart := plan.Start().Truncate(sampleSeconds * second)
 	return errors.Join(
-		r.checkTotal(ctx, meterKey(plan, countMeter), plan.Start(), plan.Base, strconv.FormatUint(sent.Events, 10)),
-		r.checkTotal(ctx, meterKey(plan, bytesMeter), plan.Start(), plan.Base, strconv.FormatInt(sent.Bytes, 10)),
-		r.checkTotal(ctx, meterKey(plan, p95Meter), sampleStart, sampleEnd, percentile95(sent.SampleBytes, int(sampleEnd.Sub(sampleStart)/second)/sampleSeconds)),
+		checkTotal(ctx, r.Client, meterKey(plan, countMeter), plan.Start(), plan.Base, strconv.FormatUint(sent.Events, 10)),
+		checkTotal(ctx, r.Client, meterKey(plan, bytesMeter), plan.Start(), plan.Base, strconv.FormatInt(sent.Bytes, 10)),
+		checkTotal(ctx, r.Client, meterKey(plan, p95Meter), sampleStart, sampleEnd, percentile95(sent.SampleBytes, int(sampleEnd.Sub(sampleStart)/second)/sampleSeconds)),
 	)
 }
 
@@ -71,8 +77,8 @@ func percentile95(samples []int64, n int) string {
 	return meter.NewDecimal(element).Quo(meter.NewDecimal(sampleSeconds)).String()
 }
 
-func (r *Run) checkTotal(ctx context.Context, key string, from, to time.Time, want string) error {
-	usage, err := r.Client.Usage(ctx, key, client.UsageQuery{From: from, To: to})
+func checkTotal(ctx context.Context, api *client.Client, key string, from, to time.Time, want string) error {
+	usage, err := api.Usage(ctx, key, client.UsageQuery{From: from, To: to})
 	if err != nil {
 		return fmt.Errorf("total of %s: %w", key, err)
 	}

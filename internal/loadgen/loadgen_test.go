@@ -20,9 +20,10 @@ type testEvent struct {
 	ID, Source, Type, Subject string
 	Time                      time.Time
 	Data                      struct {
-		Service, Region string
-		Bytes           int64
+		Service, Region         string
+		Bytes, Requests, Millis int64
 	}
+	Key string `json:"-"` // it came with
 }
 
 // sink is a naive server of the ingest call: it remembers every event.
@@ -52,6 +53,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var v Verdicts
 	for _, e := range batch {
+		e.Key = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		first, seen := s.events[e.ID]
 		switch {
 		case !seen:
@@ -230,7 +232,7 @@ func TestCeilingParsesEveryProfile(t *testing.T) {
 
 func BenchmarkFill(b *testing.B) {
 	p, _ := FindProfile("batch-1000")
-	s := newStream(newPlan(p, 1, testNow, 1), 0, "")
+	s := newStream(newPlan(p, 1, testNow, 1), 0, Target{})
 	for n := range uint64(b.N) {
 		s.fill(n, true)
 	}

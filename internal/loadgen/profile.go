@@ -27,6 +27,12 @@ type Profile struct {
 	Span        time.Duration
 	Duplicates  int // of 1,000 events, how many repeat an earlier one
 	Variants    int // different bodies built per connection
+
+	// Drawn: customer and service of every event are drawn anew, not those of
+	// the bodies. The rest is of such a profile only; see Growth.
+	Drawn         bool `json:",omitempty"`
+	Meters        int  `json:",omitempty"`
+	Organizations int  `json:",omitempty"` // the customers are spread over; 0 = the key's own
 }
 
 const (

@@ -50,6 +50,10 @@ func (r *Run) Profile(ctx context.Context, profile Profile) (*Report, *Sent, err
 	if err := r.createMeters(ctx, plan); err != nil {
 		return nil, nil, err
 	}
+	target, err := r.target(ctx, plan)
+	if err != nil {
+		return nil, nil, err
+	}
 	report := &Report{}
 	if r.Ceiling > 0 {
 		ceiling, err := measureCeiling(plan, r.Ceiling)
@@ -63,20 +67,21 @@ func (r *Run) Profile(ctx context.Context, profile Profile) (*Report, *Sent, err
 	if err != nil {
 		return nil, nil, err
 	}
-	series := &rateSeries{}
-	result, err := send(ctx, options{Target: r.Target, Plan: plan, Events: r.Events, Duration: r.Duration, Rate: r.Rate,
+	var told bool
+	var peak int64 // of the server's memory
+	result, err := send(ctx, options{Target: target, Plan: plan, Events: r.Events, Duration: r.Duration, Rate: r.Rate,
 		OnProgress: func(events uint64, elapsed time.Duration) {
-			series.second(events, elapsed, r.sample(ctx).resident)
-			r.tell(Progress{Events: events, Elapsed: elapsed, ResidentPeak: series.peak})
+			told, peak = true, max(peak, r.sample(ctx).resident)
+			r.tell(Progress{Events: events, Elapsed: elapsed, ResidentPeak: peak})
 		}})
 	if err != nil {
 		return nil, nil, fmt.Errorf("load: %w", err)
 	}
-	if len(series.events) > 0 {
+	if told {
 		r.tell(Progress{Done: true})
 	}
 	report.take(plan, result)
-	report.takeProcess(before, r.sample(ctx), series, result)
+	report.takeProcess(before, r.sample(ctx), peak, result)
 	diskAfter, err := diskBytes(r.Data)
 	if err != nil {
 		return nil, nil, err
@@ -87,7 +92,7 @@ func (r *Run) Profile(ctx context.Context, profile Profile) (*Report, *Sent, err
 	sent := &Sent{plan, result.Batches, result.Totals}
 	report.Mismatch = errors.Join(checkVerdicts(result), r.checkTotals(ctx, plan, result.Totals))
 	report.Agrees = report.Mismatch == nil
-	if report.Agrees && r.Queries > 0 {
+	if (report.Agrees || profile.Drawn) && r.Queries > 0 {
 		if err := r.timeQueries(ctx, plan, report); err != nil {
 			return nil, sent, err
 		}
@@ -102,7 +107,11 @@ func (r *Run) Again(ctx context.Context, sent *Sent) (*Report, error) {
 	if events == 0 {
 		events = 10_000
 	}
-	result, err := Resend(ctx, r.Target, sent.Plan, sent.Batches, events)
+	target, err := r.target(ctx, sent.Plan)
+	if err != nil {
+		return nil, err
+	}
+	result, err := Resend(ctx, target, sent.Plan, sent.Batches, events)
 	if err != nil {
 		return nil, fmt.Errorf("resend: %w", err)
 	}
@@ -121,27 +130,4 @@ func (r *Run) tell(p Progress) {
 	if r.EachSecond != nil {
 		r.EachSecond(p)
 	}
-}
-
-// rateSeries remembers the progress of a run by the second.
-type rateSeries struct {
-	events []uint64
-	at     []time.Duration
-	peak   int64 // of the server's memory
-}
-
-func (s *rateSeries) second(events uint64, elapsed time.Duration, resident int64) {
-	s.events, s.at = append(s.events, events), append(s.at, elapsed)
-	s.peak = max(s.peak, resident)
-}
-
-// ends returns the rates over the first and the last tenth of the run, 0 for a short one.
-func (s *rateSeries) ends() (first, last uint64) {
-	n := len(s.events)
-	tenth := n / 10
-	if tenth == 0 {
-		return 0, 0
-	}
-	return perSecond(s.events[tenth]-s.events[0], s.at[tenth]-s.at[0]),
-		perSecond(s.events[n-1]-s.events[n-1-tenth], s.at[n-1]-s.at[n-1-tenth])
 }

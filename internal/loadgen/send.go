@@ -17,15 +17,21 @@ type Target struct {
 	Address      string // host:port
 	Key          string
 	Organization string // "" = the key's own
+
+	keys []string // of a plan's organizations, all as long as Key; nil = Key only
 }
 
 // head returns a request up to its content headers.
 func (t Target) head() string {
-	head := "POST /api/v1/events HTTP/1.1\r\nHost: " + t.Address + "\r\nAuthorization: Bearer " + t.Key + "\r\n"
+	head := t.beforeKey() + t.Key + "\r\n"
 	if t.Organization != "" {
 		head += "Odometer-Organization: " + t.Organization + "\r\n"
 	}
 	return head
+}
+
+func (t Target) beforeKey() string {
+	return "POST /api/v1/events HTTP/1.1\r\nHost: " + t.Address + "\r\nAuthorization: Bearer "
 }
 
 // options bound a run. It ends at Events or after Duration, whichever is set.
@@ -52,6 +58,7 @@ type Result struct {
 	P99        time.Duration
 	P999       time.Duration
 	Max        time.Duration
+	Pace       pace
 	Totals     Totals
 	Batches    []uint64 // requests sent per connection, for Resend
 }
@@ -65,7 +72,7 @@ func send(ctx context.Context, o options) (*Result, error) {
 		quota = (o.Events + batch - 1) / batch
 	}
 	for i := range workers {
-		w := &worker{stream: newStream(o.Plan, i, o.Target.head()), target: o.Target, count: true,
+		w := &worker{stream: newStream(o.Plan, i, o.Target), target: o.Target, count: true,
 			retryFor: cmp.Or(o.RetryFor, defaultRetryFor)}
 		if quota > 0 {
 			w.quota = quota / uint64(len(workers))
@@ -99,7 +106,7 @@ func Resend(ctx context.Context, target Target, plan Plan, batches []uint64, eve
 	}
 	workers := make([]*worker, len(batches))
 	for i := range workers {
-		workers[i] = &worker{stream: newStream(plan, i, target.head()), target: target, quota: none, retryFor: defaultRetryFor}
+		workers[i] = &worker{stream: newStream(plan, i, target), target: target, quota: none, retryFor: defaultRetryFor}
 	}
 	for k := range want {
 		// The k-th of want is request number k*sent/want of all, connection by connection.
@@ -148,6 +155,7 @@ func runWorkers(ctx context.Context, workers []*worker, duration time.Duration, 
 	var latencies histogram
 	for _, w := range workers {
 		latencies.merge(&w.latencies)
+		result.Pace.merge(&w.pace)
 		result.Requests += w.requests
 		result.Verdicts.add(w.verdicts)
 		result.Overloaded += w.overloaded
@@ -222,6 +230,7 @@ type worker struct {
 	overloaded uint64
 	uncertain  uint64
 	latencies  histogram
+	pace       pace
 }
 
 func (w *worker) run(ctx context.Context, start time.Time, answered *atomic.Uint64) error {
@@ -255,7 +264,9 @@ func (w *worker) run(ctx context.Context, start time.Time, answered *atomic.Uint
 		if err != nil {
 			return err
 		}
-		w.latencies.add(time.Since(sent))
+		acknowledged := time.Now()
+		w.latencies.add(acknowledged.Sub(sent))
+		w.pace.add(acknowledged.Sub(start), verdicts.Sum())
 		w.next++
 		w.requests++
 		w.verdicts.add(verdicts)

@@ -19,16 +19,19 @@ type stream struct {
 	span     uint64   // seconds
 	slotSec  uint64   // seconds of the first sample that lie before Start
 
+	drawn  *drawn // nil if customers and services are those of the bodies
 	totals Totals
 }
 
-// body is one prepared request; only the ids and times in it ever change.
+// body is one prepared request; only the ids and times in it ever change, and
+// what is drawn anew.
 type body struct {
 	raw    []byte // header and body
 	header int    // length of the header
 	ids    []int  // where each event's id starts in raw
 	times  []int  // where each event's time starts in raw
 	bytes  []int64
+	drawn  drawnFields // of a plan whose events are drawn
 }
 
 // Totals is what was sent, counting each identity once.
@@ -38,6 +41,8 @@ type Totals struct {
 	// SampleBytes sums bytes per 5-minute sample; the first sample holds Plan.Start.
 	SampleBytes []int64 `json:"sample_bytes"`
 	Duplicates  uint64  `json:"duplicates"` // events that repeated an earlier one
+	// Organizations has the totals by organization, of a plan whose events are drawn.
+	Organizations []OrganizationTotals `json:"organizations,omitempty"`
 }
 
 func (t *Totals) add(o *Totals) {
@@ -50,11 +55,16 @@ func (t *Totals) add(o *Totals) {
 	for i, v := range o.SampleBytes {
 		t.SampleBytes[i] += v
 	}
+	if t.Organizations == nil {
+		t.Organizations = make([]OrganizationTotals, len(o.Organizations))
+	}
+	for i := range o.Organizations {
+		t.Organizations[i].add(&o.Organizations[i])
+	}
 }
 
-// newStream builds the bodies of one connection. target is the request head
-// up to its Content-Length line, ending in CRLF.
-func newStream(plan Plan, conn int, target string) *stream {
+// newStream builds the bodies of one connection.
+func newStream(plan Plan, conn int, target Target) *stream {
 	start := plan.Start()
 	firstDay := start.Truncate(24 * time.Hour)
 	s := &stream{
@@ -67,10 +77,15 @@ func newStream(plan Plan, conn int, target string) *stream {
 	for day := firstDay; day.Before(plan.Base); day = day.AddDate(0, 0, 1) {
 		s.days = append(s.days, day.Format(time.DateOnly))
 	}
-	s.totals.SampleBytes = make([]int64, (s.slotSec+s.span)/sampleSeconds+1)
+	if plan.Profile.Drawn {
+		s.drawn = newDrawn(plan, conn, target)
+		s.totals.Organizations = make([]OrganizationTotals, plan.Profile.organizations())
+	} else {
+		s.totals.SampleBytes = make([]int64, (s.slotSec+s.span)/sampleSeconds+1)
+	}
 	random := mix(s.key ^ 0xb0d1)
 	for range plan.Profile.Variants {
-		s.bodies = append(s.bodies, s.build(target, &random))
+		s.bodies = append(s.bodies, s.build(target.head(), &random))
 	}
 	return s
 }
@@ -81,7 +96,8 @@ const (
 	timePlaceholder = "2006-01-02T15:04:05.000Z"
 )
 
-func (s *stream) build(target string, random *uint64) body {
+// build makes a body. head is the request up to its content headers.
+func (s *stream) build(head string, random *uint64) body {
 	p := s.plan.Profile
 	draw := func(n int) int {
 		*random = mix(*random)
@@ -92,6 +108,10 @@ func (s *stream) build(target string, random *uint64) body {
 	for i := range p.Batch {
 		if i > 0 {
 			events = append(events, ',')
+		}
+		if p.Drawn {
+			events = s.appendDrawn(events, &b, i, draw)
+			continue
 		}
 		service, region, bytes := draw(p.Services), draw(p.Regions), int64(draw(1_000_000))
 		events = append(events, `{"specversion":"1.0","id":"`...)
@@ -109,7 +129,7 @@ func (s *stream) build(target string, random *uint64) body {
 	if p.Batch == 1 {
 		contentType, before, after = "application/cloudevents+json", "", ""
 	}
-	b.raw = append(b.raw, target...)
+	b.raw = append(b.raw, head...)
 	b.raw = append(b.raw, "Content-Type: "+contentType+"\r\nContent-Length: "...)
 	b.raw = strconv.AppendInt(b.raw, int64(len(before)+len(events)+len(after)), 10)
 	b.raw = append(b.raw, "\r\n\r\n"...)
@@ -118,6 +138,10 @@ func (s *stream) build(target string, random *uint64) body {
 	for i := range b.ids {
 		b.ids[i] += len(b.raw)
 		b.times[i] += len(b.raw)
+	}
+	for i := range b.drawn.values {
+		b.drawn.customers[i] += len(b.raw)
+		b.drawn.services[i] += len(b.raw)
 	}
 	b.raw = append(b.raw, events...)
 	b.raw = append(b.raw, after...)
@@ -128,6 +152,9 @@ func (s *stream) build(target string, random *uint64) body {
 // until the next request of the same variant. If count, its new events go
 // into the totals.
 func (s *stream) fill(n uint64, count bool) *body {
+	if s.drawn != nil {
+		return s.fillDrawn(n, count)
+	}
 	variants := uint64(len(s.bodies))
 	b := &s.bodies[n%variants]
 	batch := uint64(len(b.ids))
@@ -170,11 +197,13 @@ var hexPairs = func() (pairs [256][2]byte) {
 	return pairs
 }()
 
+// uuidWords makes two words those of a version 4 UUID.
+func uuidWords(hi, lo uint64) (uint64, uint64) { return hi&^0xf000 | 0x4000, lo&^(3<<62) | 2<<62 }
+
 // putUUID writes a version 4 UUID of the two words over dst[:36].
 func putUUID(dst []byte, hi, lo uint64) {
 	_ = dst[35]
-	hi = hi&^0xf000 | 0x4000
-	lo = lo&^(3<<62) | 2<<62
+	hi, lo = uuidWords(hi, lo)
 	put := func(at int, v byte) { *(*[2]byte)(dst[at:]) = hexPairs[v] }
 	put(0, byte(hi>>56))
 	put(2, byte(hi>>48))
