@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"odometer/client"
+	"odometer/internal/background"
 )
 
 // demoCmd shows the whole thing at work on made-up data.
@@ -32,13 +33,15 @@ func (c *demoCmd) Run(ctx context.Context, env *Env) error {
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() {
+	var watching background.Jobs
+	defer watching.Stop()
+	watching.Start(ctx, func(ctx context.Context) {
 		select {
 		case <-hangups:
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
+	})
 	if err := removeOldDemos(os.TempDir()); err != nil {
 		fmt.Fprintf(env.Stderr, "the folder of an earlier demo stays: %s\n", err)
 	}
@@ -47,7 +50,7 @@ func (c *demoCmd) Run(ctx context.Context, env *Env) error {
 		return fmt.Errorf("make a temporary folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	markets, err := startDemoMarkets(env)
+	markets, err := startDemoMarkets(ctx, env)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"odometer/client"
+	"odometer/internal/background"
 	"odometer/internal/marketplace/simulator"
 )
 
@@ -20,26 +21,30 @@ import (
 type demoMarkets struct {
 	url    string
 	server *http.Server
-	done   chan error
+	jobs   background.Jobs
+	err    error // of the server, once the job has ended
 }
 
-func startDemoMarkets(env *Env) (*demoMarkets, error) {
+func startDemoMarkets(ctx context.Context, env *Env) (*demoMarkets, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("simulate marketplaces: %w", err)
 	}
-	m := &demoMarkets{url: "http://" + listener.Addr().String(), done: make(chan error, 1),
-		server: &http.Server{Handler: simulator.New(simulator.Options{Clock: env.Clock}), ReadHeaderTimeout: time.Minute}}
-	go func() { m.done <- m.server.Serve(listener) }()
+	m := &demoMarkets{url: "http://" + listener.Addr().String(), server: &http.Server{Handler: simulator.New(simulator.Options{Clock: env.Clock}), ReadHeaderTimeout: time.Minute}}
+	m.jobs.Start(ctx, func(ctx context.Context) {
+		stop := context.AfterFunc(ctx, func() { _ = m.server.Close() })
+		defer stop()
+		m.err = m.server.Serve(listener)
+	})
 	return m, nil
 }
 
 func (m *demoMarkets) close() error {
-	err := m.server.Close()
-	if served := <-m.done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
+	m.jobs.Stop()
+	if errors.Is(m.err, http.ErrServerClosed) {
+		return nil
 	}
-	return err
+	return m.err
 }
 
 // use points a server's reporter to the marketplaces.

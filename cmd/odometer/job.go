@@ -14,6 +14,8 @@ type job struct {
 	rests bool // a run that takes long is followed by a longer rest: nobody waits for the next
 	run   func(ctx context.Context) error
 	clock func() time.Time // nil = time.Now
+
+	failed string // logged with the error of a run
 }
 
 // jobRest is how many times as long as a run took a job that rests does so: it
@@ -28,26 +30,25 @@ func (j *job) pause(took time.Duration) time.Duration {
 	return max(j.every-took, 0)
 }
 
-// loop runs the job until ctx is done, one run at a time. A run that fails is
-// logged and tried again at its next turn.
-func (j *job) loop(ctx context.Context, logger *slog.Logger, failed string) {
+// loop runs the job until ctx is done, one run at a time; none begins after
+// that. A run that fails is logged and tried again at its next turn.
+func (j *job) loop(ctx context.Context, logger *slog.Logger) {
 	now := j.clock
 	if now == nil {
 		now = time.Now
 	}
 	timer := time.NewTimer(j.every)
 	defer timer.Stop()
-	for first := true; ; first = false {
+	for first := true; ctx.Err() == nil; first = false {
 		start := now()
 		if !first || !j.later {
 			if err := j.run(ctx); err != nil && ctx.Err() == nil {
-				logger.Warn(failed, "error", err)
+				logger.Warn(j.failed, "error", err)
 			}
 		}
 		timer.Reset(j.pause(now().Sub(start)))
 		select {
 		case <-ctx.Done():
-			return
 		case <-timer.C:
 		}
 	}

@@ -18,7 +18,7 @@ func TestJobs(t *testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
 		var log bytes.Buffer
 		runs, running := make(chan bool), false
-		j := job{every: time.Millisecond, later: later, run: func(ctx context.Context) error {
+		j := job{every: time.Millisecond, later: later, failed: "it failed", run: func(ctx context.Context) error {
 			if running {
 				t.Error("two runs at once")
 			}
@@ -32,7 +32,7 @@ func TestJobs(t *testing.T) {
 		}}
 		ended := make(chan bool)
 		go func() {
-			j.loop(ctx, slog.New(slog.NewTextHandler(&log, nil)), "it failed")
+			j.loop(ctx, slog.New(slog.NewTextHandler(&log, nil)))
 			close(ended)
 		}()
 		for range 3 {
@@ -48,7 +48,7 @@ func TestJobs(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
 	j := job{every: time.Hour, later: true, run: func(context.Context) error { t.Error("it ran"); return nil }}
-	j.loop(ctx, slog.New(slog.DiscardHandler), "")
+	j.loop(ctx, slog.New(slog.DiscardHandler))
 }
 
 // A job that has come to take long runs less often, so that it never takes more

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"odometer/internal/background"
 	"odometer/internal/figures"
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
@@ -55,14 +56,14 @@ type Server struct {
 	metrics   *httpserver.Metrics
 	stores    *stores
 	nonces    *edgegrid.Journal
-	stop      context.CancelFunc
-	jobs      sync.WaitGroup
+	jobs      background.Jobs // http, and what is done again and again
 	service   *metering.Service
 	posting   *job
 	closing   *job // nil = months are closed by hand
 	reporting *job // nil = usage is reported to marketplaces by hand
 	done      chan struct{}
 	err       error // of http, set before done is closed
+	close     sync.Once
 }
 
 // notPosted is logged when something that was accepted stays unposted for now.
@@ -177,29 +178,34 @@ func (s *Server) start(ctx context.Context, env *Env) error {
 		s.logger.Warn("keys and usage travel unencrypted beyond this machine: give tls-cert and tls-key, or end TLS in a proxy and set public-url to its https address",
 			"listen", t.String())
 	}
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = stop
-	go func() { // from now on /healthz answers
-		s.err = s.http.Run(running)
+	s.jobs.Start(ctx, func(ctx context.Context) { // from now on /healthz answers
+		s.err = s.http.Run(ctx)
 		close(s.done)
-	}()
+	})
 	if err := s.open(ctx, env); err != nil {
-		stop()
-		<-s.done
+		s.jobs.Stop()
 		return err
 	}
-	flush := job{every: flushLastUsed, later: true, run: s.stores.keys.FlushLastUsed}
-	s.jobs.Go(func() { flush.loop(running, s.logger, "last use of keys was not stored") })
-	unattributed := job{every: countUnattributedEvery, rests: true, run: s.service.CountUnattributed}
-	s.jobs.Go(func() { unattributed.loop(running, s.logger, "usage without attribution was not counted") })
-	s.jobs.Go(func() { s.posting.loop(running, s.logger, notPosted) })
-	if s.reporting != nil {
-		s.jobs.Go(func() { s.reporting.loop(running, s.logger, "not everything that is due was reported to marketplaces") })
-	}
-	if s.closing != nil {
-		s.jobs.Go(func() { s.closing.loop(running, s.logger, "not every month that is due was closed") })
+	for _, j := range s.periodic() {
+		s.jobs.Start(ctx, func(ctx context.Context) { j.loop(ctx, s.logger) })
 	}
 	return nil
+}
+
+// periodic is what an open server does again and again.
+func (s *Server) periodic() []*job {
+	jobs := []*job{
+		{every: flushLastUsed, later: true, run: s.stores.keys.FlushLastUsed, failed: "last use of keys was not stored"},
+		{every: countUnattributedEvery, rests: true, run: s.service.CountUnattributed, failed: "usage without attribution was not counted"},
+		s.posting,
+	}
+	if s.reporting != nil {
+		jobs = append(jobs, s.reporting)
+	}
+	if s.closing != nil {
+		jobs = append(jobs, s.closing)
+	}
+	return jobs
 }
 
 // ensureFirstKey gives a fresh directory its first key.
@@ -247,7 +253,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 	s.service = service
 	service.KeepBooks(metering.ProductBook(service), fastly.Book(service), akamai.Book(service))
 	if days := s.settings.Periods.CloseAfterDays; days > 0 {
-		s.closing = &job{every: closeDueEvery, run: func(ctx context.Context) error {
+		s.closing = &job{every: closeDueEvery, failed: "not every month that is due was closed", run: func(ctx context.Context) error {
 			_, err := service.CloseDue(ctx, time.Duration(days)*24*time.Hour)
 			return err
 		}}
@@ -261,9 +267,10 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		return errors.Join(err, s.stores.close())
 	}
 	if s.settings.Reporter.Enabled {
-		s.reporting = &job{every: reportEvery, later: true, run: func(ctx context.Context) error { return reporter.RunOnce(ctx, env.Clock()) }}
+		s.reporting = &job{every: reportEvery, later: true, failed: "not everything that is due was reported to marketplaces",
+			run: func(ctx context.Context) error { return reporter.RunOnce(ctx, env.Clock()) }}
 	}
-	s.posting = &job{every: postPendingEvery, later: true, run: func(ctx context.Context) error {
+	s.posting = &job{every: postPendingEvery, later: true, failed: notPosted, run: func(ctx context.Context) error {
 		_, err := groups.PostPending(ctx)
 		return err
 	}}
@@ -301,12 +308,13 @@ func (s *Server) reload() {
 }
 
 // Close lets requests in progress finish, writes a last checkpoint and gives
-// the data directory back.
+// the data directory back. Again it does nothing.
 func (s *Server) Close() error {
-	s.stop()
-	<-s.done
-	s.jobs.Wait()
-	err := errors.Join(s.err, s.nonces.Close(), s.stores.close())
-	s.release()
+	var err error
+	s.close.Do(func() {
+		s.jobs.Stop()
+		err = errors.Join(s.err, s.nonces.Close(), s.stores.close())
+		s.release()
+	})
 	return err
 }

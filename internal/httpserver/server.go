@@ -156,16 +156,21 @@ func (s *Server) Mount(surfaces ...*Surface) {
 // Run serves until ctx is done, then lets requests in progress finish for
 // Limits.ShutdownGrace. It returns nil after such a stop.
 func (s *Server) Run(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return s.Close()
+	}
 	done := make(chan error, 2)
-	go func() {
+	var serving sync.WaitGroup
+	defer serving.Wait() // both have ended, or are closed below
+	serving.Go(func() {
 		if s.secure {
 			done <- s.http.ServeTLS(s.listener, "", "")
 		} else {
 			done <- s.http.Serve(s.listener)
 		}
-	}()
+	})
 	if s.pprof != nil {
-		go func() { done <- s.pprof.serve() }()
+		serving.Go(func() { done <- s.pprof.serve() })
 	}
 	select {
 	case err := <-done:

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -37,10 +38,10 @@ func (b *backfiller) wake() {
 	}
 }
 
-// backfillLoop feeds stored blocks to the fold until no meter lacks any.
-func (l *Ledger) backfillLoop() {
-	for {
-		worked, err := l.backfillStep()
+// backfillLoop feeds stored blocks to the fold whenever a meter lacks any.
+func (l *Ledger) backfillLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		worked, err := l.backfillStep(ctx)
 		if err != nil {
 			l.logger.Error("backfill is held up; its meters are answered by scanning", "error", err)
 		}
@@ -48,8 +49,7 @@ func (l *Ledger) backfillLoop() {
 			continue
 		}
 		select {
-		case <-l.closing:
-			return
+		case <-ctx.Done():
 		case <-l.backfill.woken:
 			clear(l.backfill.held) // try again
 		}
@@ -59,7 +59,7 @@ func (l *Ledger) backfillLoop() {
 // backfillStep takes the meters of one organization that are furthest behind
 // through one stored block; false when there is nothing to do. An organization
 // whose block cannot be read is left out from then on.
-func (l *Ledger) backfillStep() (bool, error) {
+func (l *Ledger) backfillStep(ctx context.Context) (bool, error) {
 	org, meters, cursor := l.lagging()
 	if len(meters) == 0 {
 		return false, nil
@@ -73,7 +73,7 @@ func (l *Ledger) backfillStep() (bool, error) {
 	case l.backfill.ready <- b:
 		err = <-b.folded
 		return err == nil, err
-	case <-l.closing:
+	case <-ctx.Done():
 		return false, nil
 	case <-l.folded:
 		return false, nil

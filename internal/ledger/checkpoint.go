@@ -133,7 +133,6 @@ type checkpointer struct {
 	mu     sync.Mutex
 	merged []*finishedMerge // waiting to be named by the next checkpoints, one each
 	merge  int              // merges under way
-	merges sync.WaitGroup
 
 	copying sync.Mutex // held by a commit and by a backup of the state
 
@@ -247,7 +246,7 @@ func (l *Ledger) flush(d *delta, done chan struct{}) {
 		return
 	}
 	l.timing.checkpointed(l.now(), l.now().Sub(start))
-	l.maybeMerge()
+	l.jobs.Start(context.Background(), l.merge)
 }
 
 func (l *Ledger) writeDelta(d *delta) error {
@@ -415,45 +414,37 @@ func deleteMeter(b *pebble.Batch, m *meterState) error {
 // maxMerges lets a small merge run beside a long one, so that runs stay few.
 const maxMerges = 2
 
-// maybeMerge starts merging runs when enough have gathered.
-func (l *Ledger) maybeMerge() {
-	l.ckpt.mu.Lock()
-	defer l.ckpt.mu.Unlock()
-	if l.ckpt.merge >= maxMerges || l.isClosing() {
-		return
-	}
-	m := l.ids.PlanMerge()
+// merge merges runs if enough have gathered. It is a job, so that the plan,
+// which only Run lets go of, is made by the one who runs it.
+func (l *Ledger) merge(ctx context.Context) {
+	m := l.planMerge(ctx)
 	if m == nil {
 		return
 	}
-	l.ckpt.merge++
-	l.ckpt.merges.Go(func() {
-		ctx, cancel := l.untilClosed()
-		defer cancel()
-		info, err := m.Run(ctx)
-		l.ckpt.mu.Lock()
-		defer l.ckpt.mu.Unlock()
-		l.ckpt.merge--
-		switch {
-		case err == nil:
-			l.ckpt.merged = append(l.ckpt.merged, &finishedMerge{m, info})
-		case !l.isClosing():
-			l.logger.Error("merging identity runs failed; it is tried again after the next checkpoint", "error", err)
-		}
-	})
+	info, err := m.Run(ctx)
+	l.ckpt.mu.Lock()
+	defer l.ckpt.mu.Unlock()
+	l.ckpt.merge--
+	switch {
+	case err == nil:
+		l.ckpt.merged = append(l.ckpt.merged, &finishedMerge{m, info})
+	case ctx.Err() == nil:
+		l.logger.Error("merging identity runs failed; it is tried again after the next checkpoint", "error", err)
+	}
 }
 
-// untilClosed returns a context that ends when the ledger closes.
-func (l *Ledger) untilClosed() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	l.ckpt.merges.Go(func() {
-		select {
-		case <-l.closing:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	return ctx, cancel
+// planMerge chooses the runs, nil where none are to be merged now.
+func (l *Ledger) planMerge(ctx context.Context) *idset.Merge {
+	l.ckpt.mu.Lock()
+	defer l.ckpt.mu.Unlock()
+	if l.ckpt.merge >= maxMerges || ctx.Err() != nil {
+		return nil
+	}
+	m := l.ids.PlanMerge()
+	if m != nil {
+		l.ckpt.merge++
+	}
+	return m
 }
 
 // Checkpoint writes what has been folded so far and waits for it.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"time"
 
 	"odometer/internal/ledger/block"
@@ -13,7 +14,7 @@ const (
 )
 
 // compactLoop rewrites cold entries until the ledger closes.
-func (l *Ledger) compactLoop() {
+func (l *Ledger) compactLoop(ctx context.Context) {
 	if l.limits.CompactRows < 0 {
 		return
 	}
@@ -22,11 +23,10 @@ func (l *Ledger) compactLoop() {
 	defer timer.Stop()
 	for err == nil {
 		select {
-		case <-l.closing:
-			return
+		case <-ctx.Done():
 		case <-timer.C:
 		}
-		if l.stopped() != nil {
+		if ctx.Err() != nil || l.stopped() != nil {
 			return
 		}
 		// The last entry is never merged: the log's end is found by its key.

@@ -19,6 +19,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"odometer/internal/background"
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/disk"
@@ -58,7 +59,7 @@ type Options struct {
 //	mu             by the fold for a block, by readers to take what they need
 //	orgsMu
 //
-// All others (of the queue, texts, staging, damaged, blocks, kept, timing, mark
+// All others (of the queue, jobs, texts, staging, damaged, blocks, kept, timing, mark
 // and of the identities) guard their own part only: nothing is taken under them.
 type Ledger struct {
 	dir      string
@@ -115,8 +116,8 @@ type Ledger struct {
 	kept         keptAnswers
 	timing       timing
 
-	closing chan struct{} // closed when the ledger closes
-	workers sync.WaitGroup
+	closing atomic.Bool
+	jobs    background.Jobs
 	once    sync.Once
 
 	// reading is held by answers under way; Close takes it before the stores go.
@@ -149,7 +150,7 @@ const storedFormat = 2
 // that another process holds is KindUnavailable; damage is KindCorrupt.
 func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal, onDamage: o.Damage, onRest: o.Rest,
-		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}), closing: make(chan struct{}),
+		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}),
 		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1), held: map[string]bool{}}}
 	l.kept.most = l.limits.AnswerBytes
 	l.reads = newReadBudget(l.limits.ReadBytes)
@@ -169,11 +170,12 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		err = l.stopped() // by a checkpoint of the replay
 	}
 	if err != nil {
-		close(l.closing)
+		l.closing.Store(true)
 		l.awaitFlush() // that the replay started
+		l.jobs.Stop()
 		return nil, errors.Join(err, l.closeStores())
 	}
-	l.start()
+	l.start(ctx)
 	return l, nil
 }
 
@@ -272,29 +274,32 @@ func openState(fsys vfs.FS, dir string, w disk.Watcher, cache *pebble.Cache, set
 	return disk.Open(fsys, dir, "state", w, opts)
 }
 
-// start runs the goroutines.
-func (l *Ledger) start() {
+// start runs the goroutines. The appender and the fold are no jobs: they answer
+// what was accepted, and end when Close has closed their queue.
+func (l *Ledger) start(ctx context.Context) {
 	l.folds = make(chan *foldItem, l.limits.BlocksInFlight)
 	go l.appender()
 	go l.foldLoop()
-	l.workers.Go(l.backfillLoop)
-	l.workers.Go(l.compactLoop)
-	l.workers.Go(l.housekeeping)
-	l.workers.Go(l.ids.Prepare)
+	for _, job := range []func(context.Context){l.backfillLoop, l.compactLoop, l.housekeeping} {
+		l.jobs.Start(ctx, job)
+	}
 }
 
-// housekeeping checks the disk and starts checkpoints of quiet ledgers.
-func (l *Ledger) housekeeping() {
+// housekeeping makes the table for the first freeze, checks the disk and starts
+// checkpoints of quiet ledgers.
+func (l *Ledger) housekeeping(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	l.checkDisk()
-	for {
-		select {
-		case <-l.closing:
-			return
-		case <-tick.C:
-			l.checkDisk()
+	for first := true; ctx.Err() == nil; first = false {
+		l.checkDisk()
+		if first {
+			l.ids.Prepare()
+		} else {
 			l.checkpointIfOld()
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
 		}
 	}
 }
@@ -363,7 +368,7 @@ func (l *Ledger) accepting(org string) error {
 	if err := l.stopped(); err != nil {
 		return err
 	}
-	if l.isClosing() {
+	if l.closing.Load() {
 		return errClosed
 	}
 	if l.diskLow.Load() {
@@ -373,15 +378,6 @@ func (l *Ledger) accepting(org string) error {
 		return o.stoppedError()
 	}
 	return nil
-}
-
-func (l *Ledger) isClosing() bool {
-	select {
-	case <-l.closing:
-		return true
-	default:
-		return false
-	}
 }
 
 func (l *Ledger) now() time.Time { return l.clock() }
@@ -396,8 +392,8 @@ func (l *Ledger) Close() error {
 }
 
 func (l *Ledger) close() error {
-	close(l.closing)
-	l.workers.Wait()
+	l.closing.Store(true)
+	l.jobs.Stop()
 	var err error
 	if l.failed.Load() == nil {
 		err = l.Checkpoint()
@@ -431,7 +427,6 @@ func (l *Ledger) awaitFlush() {
 	if l.ckpt.busy {
 		<-l.ckpt.done
 	}
-	l.ckpt.merges.Wait()
 }
 
 func (l *Ledger) closeStores() error {

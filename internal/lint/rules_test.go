@@ -133,6 +133,12 @@ var broken = []struct {
 		"internal/store/storetest": "import \"time\"\nvar f = time.Sleep",
 		"internal/ledger":          "import \"time\"\nfunc f() { time.Sleep(1) }",
 	}, []string{"internal/meter/x_test.go:3", "internal/store/storetest/x.go:3"}},
+	{"goroutines are jobs, or a call waits for them", map[string]string{
+		"internal/ledger":          "func (l *L) start() { go f() }\nfunc g() { w.Go(f) }\nfunc h() { w.Go(f); w.Wait() }\nfunc i() { go func() { c() }(); w.Wait() }",
+		"internal/store":           "func f() { jobs.Start(ctx, g) }\nvar h = func() { x.Go(a, b) }",
+		"internal/store/storetest": "func f() { go g() }",
+		"cmd/odometer/x_test.go":   "func f() { go g() }",
+	}, []string{"internal/ledger/x.go:2", "internal/ledger/x.go:3"}},
 	{"no test is skipped", map[string]string{
 		"internal/meter/x_test.go": "func f(t *testing.T) { t.Skip() }\nfunc g(b *testing.B) { b.Run(\"\", func(b *testing.B) { b.Skipf(\"\") }) }\nfunc h() { reader.Skip() }",
 	}, []string{"internal/meter/x_test.go:2", "internal/meter/x_test.go:3"}},

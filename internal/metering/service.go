@@ -49,6 +49,16 @@ type Options struct {
 }
 
 // Service answers every surface. Its methods may be called from many goroutines.
+//
+// What must be waited for is taken in this order, and only what is needed:
+//
+//	closing        by who closes a month; its books read
+//	documents      an organization's turn, and then a place in documentRoom
+//	reads          a place; a request may hold its own until it is answered
+//	changes        an organization's turn; nothing is read through reads under it
+//
+// Those of kept and refused guard their own part only. The locks of the ledger
+// and of the stores come after all of these: neither calls back.
 type Service struct {
 	ledger  *ledger.Ledger
 	catalog *store.Store

@@ -133,7 +133,7 @@ type Service struct {
 
 	unposted atomic.Int64 // groups that PostPending could not post
 
-	postedMu sync.Mutex
+	postedMu sync.Mutex    // over a write of the store where the list is full; nothing else is taken under it
 	posted   []postedRange // see notePosted
 }
 

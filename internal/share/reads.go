@@ -29,8 +29,8 @@ func (r *Reads) Taken() int { return r.places.Taken() }
 // first read and held until its answer has been written, so that answers that
 // nobody reads are no more than there are places.
 type heldTurn struct {
-	mu    sync.Mutex
-	done  func() // nil until the place is taken
+	mu    sync.Mutex // held while the request waits for its place: taken before the lock of Places
+	done  func()     // nil until the place is taken
 	until time.Time
 }
 

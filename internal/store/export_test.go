@@ -52,3 +52,8 @@ func WithFirstSchema(t *testing.T, path string, fill func(db *sql.DB)) {
 		t.Fatal(err)
 	}
 }
+
+// WatchKeys is the job behind OnKeysChanged.
+func (s *Store) WatchKeys(ctx context.Context, refresh func(ctx context.Context) error) {
+	s.watchKeys(ctx, refresh)
+}

@@ -24,6 +24,7 @@ func TestPostgreSQL(t *testing.T) {
 	t.Run("shared", func(t *testing.T) {
 		storetest.RunShared(t, func(t *testing.T) string { return server.Fresh(t) }, func(t *testing.T, dsn string) { server.Disconnect(t, dsn) })
 	})
+	t.Run("jobs", func(t *testing.T) { jobs(t, server) })
 	t.Run("durable", func(t *testing.T) {
 		db := raw(t, server.DSN(""))
 		for setting, want := range map[string]string{"fsync": "on", "full_page_writes": "on"} {

@@ -86,7 +86,10 @@ func sqlitePool(path string, connections int, extra string, wrap wrapper) (*sql.
 	if err != nil {
 		return nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalog")
 	}
-	if wrap != nil { // the pool above has opened nothing yet, and is not used
+	if wrap != nil { // the pool above has opened nothing yet, and only names the driver
+		if err := db.Close(); err != nil {
+			return nil, meter.WrapError(meter.KindInternal, err, "cannot open the catalog")
+		}
 		db = sql.OpenDB(wrap(sqliteConnector{db.Driver(), dsn.String()}))
 	}
 	db.SetMaxOpenConns(connections)

@@ -37,6 +37,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"odometer/internal/background"
 	"odometer/internal/meter"
 	"odometer/internal/store/checksum"
 )
@@ -91,10 +92,12 @@ type Store struct {
 	limits    Limits
 
 	ledger   atomic.Pointer[string] // that the catalog is bound to; nil = not checked
-	stop     []context.CancelFunc   // end watching
-	watching sync.WaitGroup
+	watching background.Jobs
+	closing  sync.Once
 	flush    []func(ctx context.Context) error // what is to be written before a copy and at the end
 
+	// A place in readers is held over viewsMu, never the other way; under
+	// viewsMu nothing is taken.
 	viewsMu sync.Mutex
 	views   map[string]*heldView     // by organization, as last read
 	readers map[string]chan struct{} // by organization; who holds it reads a view
@@ -133,13 +136,14 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 }
 
 // Close writes what is pending and closes the catalog. No other call may be
-// running or follow.
+// running or follow, but for Close, which then does nothing.
 func (s *Store) Close() error {
-	for _, stop := range s.stop {
-		stop()
-	}
-	s.watching.Wait()
-	return errors.Join(s.flushAll(context.Background()), s.closePools())
+	var err error
+	s.closing.Do(func() {
+		s.watching.Stop()
+		err = errors.Join(s.flushAll(context.Background()), s.closePools())
+	})
+	return err
 }
 
 // OnFlush has do called before each copy and before the end, to write what a

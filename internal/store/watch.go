@@ -25,9 +25,7 @@ func (s *Store) OnKeysChanged(ctx context.Context, refresh func(ctx context.Cont
 	if s.dialect.watch == nil {
 		return
 	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = append(s.stop, stop)
-	s.watching.Go(func() { s.watchKeys(ctx, refresh) })
+	s.watching.Start(ctx, func(ctx context.Context) { s.watchKeys(ctx, refresh) })
 }
 
 func (s *Store) watchKeys(ctx context.Context, refresh func(ctx context.Context) error) {

@@ -64,8 +64,8 @@ type run struct {
 	entries []runEntry
 	sizes   []uint32 // bytes of each organization's merged block when decompressed
 
-	mu     sync.Mutex
-	bodies [][]byte // by organization, nil until read
+	mu     sync.Mutex // over a read of the store; nothing else is taken under it
+	bodies [][]byte   // by organization, nil until read
 }
 
 func (r *run) last() uint64 { return r.first + uint64(len(r.entries)) - 1 }

@@ -60,7 +60,7 @@ type updating struct {
 
 // plans remembers the plan of each statement.
 type plans struct {
-	mu  sync.Mutex
+	mu  sync.Mutex // nothing is taken under it
 	all map[string]*plan
 }
 

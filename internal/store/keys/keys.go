@@ -17,8 +17,11 @@ import (
 // keys by another process is seen as soon as the database tells of it, and at
 // the latest after KeysCheckEvery while the database answers.
 type Store struct {
-	db     *store.Store
-	mu     sync.Mutex // held from a key's commit until the ring agrees with it
+	db *store.Store
+	// mu is held from a key's commit until the ring agrees with it. It is taken
+	// before the database's writer and the ring's lock. Of the ring and of the
+	// sealer nothing is taken under their own.
+	mu     sync.Mutex
 	ring   *ring
 	sealer sealer
 }
