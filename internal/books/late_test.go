@@ -208,7 +208,11 @@ func TestLateOfRandomHistories(t *testing.T) {
 	t.Parallel()
 	random := fixedtest.Rand(t)
 	first := month(t, "2026-01")
-	for round := range 50 {
+	rounds := 50
+	if testing.Short() {
+		rounds = 10
+	}
+	for round := range rounds {
 		h := &history{t: t, rand: random, pages: map[string]Page[string]{}, naive: map[string]Page[string]{}}
 		months := []meter.Period{first}
 		for len(months) < 7 {
