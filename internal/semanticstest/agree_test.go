@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -205,7 +206,12 @@ func (m *market) compareFastly(s *server, all, bound credential, c *buyer) {
 				}
 				query := fmt.Sprintf("product_id=%s&usage_type_name=%s&start_month=%s&end_month=%s&limit=100", p, strings.ReplaceAll(name, " ", "+"), month, month)
 				compareServices(s, what+", v2", all, "/billing/v2/account_customers/"+c.id+"/service-usage-metrics?time_granularity=month&"+query, by, line.figure)
-				compareServices(s, what+", v3", bound, "/billing/v3/service-usage-metrics?"+query, by, line.figure)
+				v3 := "/billing/v3/service-usage-metrics?" + query
+				if len(by) > 0 || m.knows(c, p) {
+					compareServices(s, what+", v3", bound, v3, by, line.figure)
+				} else if w := s.send("fastly", &bound, http.MethodGet, v3); w.Code != http.StatusBadRequest { // it is unknown
+					s.t.Errorf("%s, v3: %d %s", what, w.Code, w.Body)
+				}
 			}
 		}
 	}
