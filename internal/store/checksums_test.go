@@ -315,3 +315,34 @@ func TestADamagedLineIsParked(t *testing.T) {
 		t.Errorf("%+v, %v", parked, err)
 	}
 }
+
+// What is parked beside a line is resolved although that line is damaged and
+// not parked yet: nothing of the one was sent with the other.
+func TestResolvingBesideADamagedLine(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{billing.LineMoved, billing.LineElsewhere, billing.LineRefused, billing.LineSettled} {
+		s, path := filled(t)
+		ctx, org, hour := t.Context(), catalog.DefaultOrganization, store.TestClock().UTC().Truncate(time.Hour).Add(-time.Hour)
+		report := func(id, state, sent string) records.FrozenReport {
+			return records.FrozenReport{Report: billing.Report{ID: id, Entitlement: "e1", Term: "t1", Buyer: "b", Product: "cdn", Partner: catalog.PartnerAWS, Account: "acc", Hour: hour,
+				Created: store.TestClock(), Status: billing.ReportPending, Info: json.RawMessage(`{}`)},
+				Portions: []billing.Portion{{Report: id, Dimension: "gb", Entitlement: "e1", Term: "t1", Account: "acc", Hour: hour, State: state, Usage: decimal("2"), Left: decimal("2"),
+					Adjusted: decimal("2"), Sent: decimal(sent)}}}
+		}
+		q := records.FreezeQuery{Entitlements: []string{"e1"}, Accounts: []string{"acc"}, Before: hour.Add(time.Hour), HoursFrom: hour.Add(-2 * time.Hour)}
+		err := records.New(s).Freeze(ctx, org, q, func(*records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
+			return []records.FrozenReport{report("sent", billing.LineFrozen, "2"), report("beside", billing.LineParked, "0")},
+				[]billing.Line{{Operation: "line", Partner: catalog.PartnerAWS, Account: "acc", Dimension: "gb", Hour: hour, Quantity: decimal("2"), Target: json.RawMessage(`{}`), Next: hour, Deadline: hour.Add(24 * time.Hour)}}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		beside(t, path, `UPDATE report_lines SET target = '[]' WHERE operation = 'line'`)
+		if err := records.New(s).ResolvePortion(ctx, org, "beside", "gb", to, "test"); err != nil {
+			t.Errorf("%s: %v", to, err)
+		}
+		if err := records.New(s).ResolvePortion(ctx, org, "sent", "gb", to, "test"); meter.KindOf(err) != meter.KindNotFound {
+			t.Errorf("%s: the damaged line itself is not parked yet: %v", to, err)
+		}
+	}
+}

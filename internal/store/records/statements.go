@@ -36,7 +36,7 @@ type statements struct {
 	BalanceAll, BalanceCarried, BalanceGet, BalanceList, BalancePut string
 
 	// report_lines.sql
-	LineCreate, LineDecide, LineDoubt, LineDue, LineFrozen, LineHasten, LineLease, LineOfAccount, LineOfKey, LineOfReports string
+	LineCreate, LineDecide, LineDoubt, LineDue, LineFrozen, LineHasten, LineLease, LineOfAccount, LineOfKey, LineOfReports, LineParked string
 
 	// report_portions.sql
 	PortionAll, PortionCounts, PortionCreate, PortionDecide, PortionOfLine, PortionOfReport, PortionOfReports, PortionOpen, PortionStuck string

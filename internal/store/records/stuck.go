@@ -217,19 +217,9 @@ func (s *Store) resolve(ctx context.Context, tx *sql.Tx, organization string, p 
 		}
 		return s.settleElsewhere(ctx, tx, organization, p, message)
 	}
-	lines, err := store.List(ctx, tx, scanLine, stmt.LineOfKey, organization, p.Account, p.Dimension, store.Micros(p.Hour), store.Micros(p.Hour.Add(time.Hour)))
-	if err != nil {
-		return err
-	}
-	for _, l := range lines {
-		if l.State != billing.LineParked || p.Sent.IsZero() { // the line is of what was sent before it
-			continue
-		}
-		d := &Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline, Message: message, Request: l.Request, Response: l.Response}
-		if to == billing.LineElsewhere {
-			d.To = billing.LineRefused
-		}
-		if _, err := s.decideLine(ctx, tx, d, billing.LineParked); err != nil || to != billing.LineElsewhere {
+	if !p.Sent.IsZero() { // else a line of its key is of what was sent before it, and may be damaged
+		done, err := s.resolveLine(ctx, tx, organization, p, to, message)
+		if done || err != nil {
 			return err
 		}
 	}
@@ -237,6 +227,25 @@ func (s *Store) resolve(ctx context.Context, tx *sql.Tx, organization string, p 
 		return s.settleElsewhere(ctx, tx, organization, p, message)
 	}
 	return s.decidePortion(ctx, tx, organization, p, to, message)
+}
+
+// resolveLine ends the parked line that a portion was sent with. done says
+// that the line's portions went with it.
+func (s *Store) resolveLine(ctx context.Context, tx *sql.Tx, organization string, p *billing.Portion, to, message string) (done bool, err error) {
+	lines, err := store.List(ctx, tx, scanLine, stmt.LineParked, organization, p.Account, p.Dimension, store.Micros(p.Hour), store.Micros(p.Hour.Add(time.Hour)))
+	if err != nil {
+		return false, err
+	}
+	for _, l := range lines {
+		d := &Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline, Message: message, Request: l.Request, Response: l.Response}
+		if to == billing.LineElsewhere {
+			d.To = billing.LineRefused
+		}
+		if _, err := s.decideLine(ctx, tx, d, billing.LineParked); err != nil || to != billing.LineElsewhere {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // settleElsewhere ends a portion of which the marketplace holds nothing.

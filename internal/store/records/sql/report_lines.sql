@@ -53,3 +53,8 @@ FROM report_portions p
 JOIN report_lines l ON l.organization = p.organization AND l.account = p.account AND l.dimension = p.dimension AND l.hour_us = p.hour_us
 WHERE p.organization = $1 AND p.report IN ($2)
 ORDER BY p.report, l.dimension
+
+-- name: LineParked
+SELECT organization, operation, partner, account, dimension, hour_us, quantity, target, state, accepted, maybe, grace, attempts, next_us, deadline_us, lease, lease_us, fence, message, request, response
+FROM report_lines
+WHERE organization = $1 AND account = $2 AND dimension = $3 AND hour_us >= $4 AND hour_us < $5 AND state = 'parked'
