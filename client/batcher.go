@@ -30,8 +30,7 @@ var ErrClosed = errors.New("odometer: the batcher is closed")
 type Batcher struct {
 	client *Client
 	o      BatcherOptions
-	ctx    context.Context
-	stop   context.CancelFunc
+	stop   context.CancelFunc // of the senders' requests
 
 	mu      sync.Mutex
 	open    *batch
@@ -55,16 +54,16 @@ func (c *Client) NewBatcher(ctx context.Context, o BatcherOptions) *Batcher {
 	fill(&o.Wait, 200*time.Millisecond)
 	fill(&o.Senders, 2)
 	b := &Batcher{client: c, o: o, sealed: make(chan *batch)}
-	b.ctx, b.stop = context.WithCancel(ctx)
+	ctx, b.stop = context.WithCancel(ctx)
 	for range o.Senders {
-		b.senders.Go(b.send)
+		b.senders.Go(func() { b.send(ctx) })
 	}
 	return b
 }
 
-func (b *Batcher) send() {
+func (b *Batcher) send(ctx context.Context) {
 	for w := range b.sealed {
-		r, err := b.client.IngestBody(b.ctx, ContentBatch, append(w.body, ']'), false)
+		r, err := b.client.IngestBody(ctx, ContentBatch, append(w.body, ']'), false)
 		if b.o.Done != nil {
 			b.o.Done(w.events, r, err)
 		}

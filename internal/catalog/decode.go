@@ -42,10 +42,10 @@ func ReadDocument(ctx context.Context, text []byte) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{ctx: ctx}
+	d := &decoder{}
 	doc := &Document{lines: &lineTree{}}
 	if root != nil {
-		d.decode(root, reflect.ValueOf(doc).Elem(), doc.lines, spot{})
+		d.decode(ctx, root, reflect.ValueOf(doc).Elem(), doc.lines, spot{})
 	}
 	if err := gone(ctx); err != nil {
 		return nil, err
@@ -104,7 +104,6 @@ func (p *spot) String() string {
 
 // decoder fills nouns from nodes and notes the line of each.
 type decoder struct {
-	ctx      context.Context
 	seen     int // nodes
 	problems problems
 }
@@ -119,12 +118,12 @@ func (d *decoder) wrong(at spot, format string, args ...any) {
 }
 
 // ended looks now and then whether anybody still waits.
-func (d *decoder) ended() bool {
+func (d *decoder) ended(ctx context.Context) bool {
 	d.seen++
-	return d.ctx != nil && d.seen%4096 == 0 && d.ctx.Err() != nil
+	return d.seen%4096 == 0 && ctx.Err() != nil
 }
 
-func (d *decoder) decode(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
+func (d *decoder) decode(ctx context.Context, n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
 	lines.line = n.Line
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
 		d.wrong(at, "anchors and aliases are not read")
@@ -134,29 +133,29 @@ func (d *decoder) decode(n *yaml.Node, to reflect.Value, lines *lineTree, at spo
 		d.wrong(at, "nested too deep")
 		return
 	}
-	if n.ShortTag() == "!!null" || d.ended() {
+	if n.ShortTag() == "!!null" || d.ended(ctx) {
 		return // as if it were absent
 	}
 	if to.Kind() == reflect.Pointer {
 		to.Set(reflect.New(to.Type().Elem()))
 		to = to.Elem()
 	}
-	if d.decodeOwn(n, to, lines, at) {
+	if d.decodeOwn(ctx, n, to, lines, at) {
 		return
 	}
 	switch to.Kind() {
 	case reflect.Struct:
-		d.decodeStruct(n, to, lines, at)
+		d.decodeStruct(ctx, n, to, lines, at)
 	case reflect.Slice:
-		d.decodeList(n, to, lines, at)
+		d.decodeList(ctx, n, to, lines, at)
 	case reflect.Map:
-		d.decodeMap(n, to, lines, at)
+		d.decodeMap(ctx, n, to, lines, at)
 	default:
 		d.decodeScalar(n, to, at)
 	}
 }
 
-func (d *decoder) decodeList(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
+func (d *decoder) decodeList(ctx context.Context, n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
 	if !d.want(n, yaml.SequenceNode, at, "a list") || len(n.Content) == 0 {
 		return // an empty list is as none
 	}
@@ -168,12 +167,12 @@ func (d *decoder) decodeList(n *yaml.Node, to reflect.Value, lines *lineTree, at
 			d.wrong(at.at(i), "is empty")
 			continue
 		}
-		d.decode(one, to.Index(i), &lines.items[i], at.at(i))
+		d.decode(ctx, one, to.Index(i), &lines.items[i], at.at(i))
 	}
 }
 
 // decodeOwn lets a type that can read itself do so.
-func (d *decoder) decodeOwn(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) bool {
+func (d *decoder) decodeOwn(ctx context.Context, n *yaml.Node, to reflect.Value, lines *lineTree, at spot) bool {
 	var err error
 	switch own := to.Addr().Interface().(type) {
 	case *meter.Value:
@@ -191,7 +190,7 @@ func (d *decoder) decodeOwn(n *yaml.Node, to reflect.Value, lines *lineTree, at 
 			d.wrong(at, "want GLOBAL or {attribute: NAME}")
 			return true
 		}
-		d.decodeStruct(n, reflect.ValueOf((*regionsSplit)(own)).Elem(), lines, at)
+		d.decodeStruct(ctx, n, reflect.ValueOf((*regionsSplit)(own)).Elem(), lines, at)
 		if own.Attribute == "" {
 			d.wrong(at, "want GLOBAL or {attribute: NAME}")
 		}
@@ -241,7 +240,7 @@ func (d *decoder) want(n *yaml.Node, kind yaml.Kind, at spot, what string) bool 
 	return n.Kind == kind
 }
 
-func (d *decoder) decodeStruct(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
+func (d *decoder) decodeStruct(ctx context.Context, n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
 	if !d.want(n, yaml.MappingNode, at, "a mapping of fields") {
 		return
 	}
@@ -266,7 +265,7 @@ func (d *decoder) decodeStruct(n *yaml.Node, to reflect.Value, lines *lineTree, 
 			lines.items[i].line = value.Line
 			d.wrong(inner, "is empty, which would restrict nothing; leave it out where nothing is meant")
 		default:
-			d.decode(value, to.Field(f.index), &lines.items[i], inner)
+			d.decode(ctx, value, to.Field(f.index), &lines.items[i], inner)
 		}
 		if ok {
 			seen[f.index] = true
@@ -318,7 +317,7 @@ func fieldsOf(t reflect.Type) map[string]docField {
 	return fields
 }
 
-func (d *decoder) decodeMap(n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
+func (d *decoder) decodeMap(ctx context.Context, n *yaml.Node, to reflect.Value, lines *lineTree, at spot) {
 	if !d.want(n, yaml.MappingNode, at, "a mapping") || len(n.Content) == 0 {
 		return // an empty one is as none
 	}
@@ -338,7 +337,7 @@ func (d *decoder) decodeMap(n *yaml.Node, to reflect.Value, lines *lineTree, at 
 			continue
 		}
 		one := reflect.New(to.Type().Elem()).Elem()
-		d.decode(value, one, &lines.items[i], inner)
+		d.decode(ctx, value, one, &lines.items[i], inner)
 		to.SetMapIndex(name, one)
 	}
 }

@@ -22,8 +22,8 @@ func parseJSON(ctx context.Context, text []byte, limit strictjson.Limits) (*yaml
 	if err != nil {
 		return nil, err
 	}
-	tree := jsonTree{ctx: ctx, r: r}
-	root, err := tree.next()
+	tree := jsonTree{r: r}
+	root, err := tree.next(ctx)
 	if err == nil {
 		_, err = r.Next()
 	}
@@ -52,7 +52,6 @@ func jsonError(err error, at string) error {
 
 // jsonTree makes nodes of tokens.
 type jsonTree struct {
-	ctx  context.Context
 	r    *strictjson.Reader
 	seen int // tokens
 }
@@ -60,10 +59,10 @@ type jsonTree struct {
 var errEnd = errors.New("the end of an array or object")
 
 // next is the next value, errEnd at the end of what is around it.
-func (t *jsonTree) next() (*yaml.Node, error) {
+func (t *jsonTree) next(ctx context.Context) (*yaml.Node, error) {
 	token, err := t.r.Next()
 	if t.seen++; err == nil && t.seen%4096 == 0 {
-		err = gone(t.ctx) // now and then
+		err = gone(ctx) // now and then
 	}
 	if err != nil {
 		return nil, err
@@ -74,10 +73,10 @@ func (t *jsonTree) next() (*yaml.Node, error) {
 		return nil, errEnd
 	case strictjson.BeginArray:
 		n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
-		return n, t.inside(n)
+		return n, t.inside(ctx, n)
 	case strictjson.BeginObject:
 		n.Kind, n.Tag = yaml.MappingNode, "!!map"
-		return n, t.inside(n)
+		return n, t.inside(ctx, n)
 	case strictjson.Name, strictjson.String:
 		n.Tag, n.Value, n.Style = "!!str", token.Text(), yaml.DoubleQuotedStyle
 	case strictjson.Number:
@@ -94,9 +93,9 @@ func (t *jsonTree) next() (*yaml.Node, error) {
 }
 
 // inside reads the names and values of an object, or the items of an array.
-func (t *jsonTree) inside(n *yaml.Node) error {
+func (t *jsonTree) inside(ctx context.Context, n *yaml.Node) error {
 	for {
-		c, err := t.next()
+		c, err := t.next(ctx)
 		if errors.Is(err, errEnd) {
 			return nil
 		}

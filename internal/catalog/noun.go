@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -77,10 +78,11 @@ func overlaid(have, given *yaml.Node) *yaml.Node {
 	return out
 }
 
-// decodeNoun fills a noun from its fields. Problems are named by their field.
+// decodeNoun fills a noun from its fields, which are few enough to be read to
+// their end. Problems are named by their field.
 func decodeNoun[T any](fields *yaml.Node, noun *T) error {
 	d := &decoder{}
-	d.decode(fields, reflect.ValueOf(noun).Elem(), &lineTree{}, spot{})
+	d.decode(context.Background(), fields, reflect.ValueOf(noun).Elem(), &lineTree{}, spot{})
 	return d.problems.err(nil)
 }
 

@@ -19,7 +19,7 @@ func parseYAML(ctx context.Context, text []byte) (*yaml.Node, error) {
 	if n := yamlNodes(text); n > maxDocumentNodes {
 		return nil, meter.Errorf(meter.KindTooLarge, "the document has about %d values and names, more than %d", n, maxDocumentNodes)
 	}
-	dec := yaml.NewDecoder(&untilDone{ctx: ctx, from: bytes.NewReader(text)})
+	dec := yaml.NewDecoder(untilDone(ctx, bytes.NewReader(text)))
 	var root, more yaml.Node
 	err := dec.Decode(&root)
 	if errors.Is(err, io.EOF) {
@@ -41,17 +41,18 @@ func parseYAML(ctx context.Context, text []byte) (*yaml.Node, error) {
 }
 
 // untilDone reads until nobody waits any more.
-type untilDone struct {
-	ctx  context.Context
-	from io.Reader
+func untilDone(ctx context.Context, from io.Reader) io.Reader {
+	return readerFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return from.Read(p)
+	})
 }
 
-func (r *untilDone) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.from.Read(p)
-}
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // yamlNodes is about how many values and names a YAML text has, counted by the
 // characters that set them apart: a colon for a name and its value, a dash, a

@@ -23,7 +23,7 @@ type rule struct {
 // rules is all of them.
 var rules = slices.Concat(
 	[]rule{{name: "every file parses", check: unparsed}},
-	importRules, shapeRules, documentRules, exactRules, timeRules, goroutineRules, moduleRules,
+	importRules, shapeRules, documentRules, exactRules, timeRules, concurrencyRules, moduleRules,
 )
 
 func TestRepository(t *testing.T) {

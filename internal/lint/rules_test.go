@@ -139,6 +139,11 @@ var broken = []struct {
 		"internal/store/storetest": "func f() { go g() }",
 		"cmd/odometer/x_test.go":   "func f() { go g() }",
 	}, []string{"internal/ledger/x.go:2", "internal/ledger/x.go:3"}},
+	{"contexts are arguments and no fields", map[string]string{
+		"internal/ledger":          "import \"context\"\ntype a struct { c context.Context }\ntype b struct { context.Context }\ntype c func(context.Context)\ntype d struct { f func(context.Context) }",
+		"internal/store":           "import other \"context\"\ntype a struct { in []struct { c other.Context } }\ntype b struct { end other.CancelFunc }",
+		"internal/store/storetest": "import \"context\"\ntype a struct { c context.Context }",
+	}, []string{"internal/ledger/x.go:3", "internal/ledger/x.go:4", "internal/store/x.go:3"}},
 	{"no test is skipped", map[string]string{
 		"internal/meter/x_test.go": "func f(t *testing.T) { t.Skip() }\nfunc g(b *testing.B) { b.Run(\"\", func(b *testing.B) { b.Skipf(\"\") }) }\nfunc h() { reader.Skip() }",
 	}, []string{"internal/meter/x_test.go:2", "internal/meter/x_test.go:3"}},

@@ -60,13 +60,13 @@ func (s *Service) ProductUsage(ctx context.Context, p access.Principal, q Produc
 	if !ok {
 		return nil, meter.Errorf(meter.KindUnavailable, "product %s counts with a meter that is gone", q.Product)
 	}
-	turn, err := s.turn(ctx, p)
+	ctx, turn, err := s.turn(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	defer turn.Done()
-	rows, err := s.productRows(turn.Context, p.Organization, q, state.Meter)
-	return rows, turn.Because(err)
+	rows, err := s.productRows(ctx, p.Organization, q, state.Meter)
+	return rows, turn.Because(ctx, err)
 }
 
 func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]meter.UsageRow, error) {

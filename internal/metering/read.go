@@ -31,15 +31,15 @@ func (s *Service) Usage(ctx context.Context, p access.Principal, q meter.UsageQu
 			return nil, err
 		}
 	}
-	turn, err := s.turn(ctx, p)
+	ctx, turn, err := s.turn(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	defer turn.Done()
 	q.Organization, q.Customer = p.Organization, p.Bound()
-	u, err := s.ledger.Usage(turn.Context, q)
+	u, err := s.ledger.Usage(ctx, q)
 	if err != nil {
-		return nil, turn.Because(err)
+		return nil, turn.Because(ctx, err)
 	}
 	placed := *u // the ledger may keep its answer
 	placed.Sequence = s.placed(p, min(u.Sequence, s.ledger.Reached(q.Organization, q.From, q.To)))
@@ -52,7 +52,7 @@ func (s *Service) Events(ctx context.Context, p access.Principal, q meter.Events
 	if err := p.May(access.ActionRead); err != nil {
 		return meter.EventsPage{}, err
 	}
-	turn, err := s.turn(ctx, p)
+	ctx, turn, err := s.turn(ctx, p)
 	if err != nil {
 		return meter.EventsPage{}, err
 	}
@@ -62,9 +62,9 @@ func (s *Service) Events(ctx context.Context, p access.Principal, q meter.Events
 	if q.Cursor, err = places.open(q.Cursor); err != nil {
 		return meter.EventsPage{}, err
 	}
-	page, err := s.ledger.Events(turn.Context, q)
+	page, err := s.ledger.Events(ctx, q)
 	if err != nil {
-		return meter.EventsPage{}, turn.Because(err)
+		return meter.EventsPage{}, turn.Because(ctx, err)
 	}
 	for i := range page.Events {
 		s.seenEvent(p, &page.Events[i])
@@ -79,12 +79,12 @@ func (s *Service) Lookup(ctx context.Context, p access.Principal, source, id str
 	if err := p.May(access.ActionRead); err != nil {
 		return meter.LookupResult{}, err
 	}
-	turn, err := s.turn(ctx, p)
+	ctx, turn, err := s.turn(ctx, p)
 	if err != nil {
 		return meter.LookupResult{}, err
 	}
 	defer turn.Done()
-	r, err := s.ledger.Lookup(turn.Context, p.Organization, source, id)
+	r, err := s.ledger.Lookup(ctx, p.Organization, source, id)
 	if err == nil && p.Customer != "" {
 		if r.Event.Customer != p.Customer {
 			err = meter.Errorf(meter.KindNotFound, "")
@@ -95,7 +95,7 @@ func (s *Service) Lookup(ctx context.Context, p access.Principal, source, id str
 		return meter.LookupResult{}, meter.Errorf(meter.KindNotFound, "no event with this source and id")
 	}
 	if err != nil {
-		return meter.LookupResult{}, turn.Because(err)
+		return meter.LookupResult{}, turn.Because(ctx, err)
 	}
 	s.seenEvent(p, &r.Event)
 	for i := range r.Conflicts {

@@ -27,14 +27,14 @@ func (s *Service) PreviewMeter(ctx context.Context, p access.Principal, m meter.
 	if err := p.May(access.ActionManage); err != nil {
 		return nil, nil, err
 	}
-	turn, err := s.turn(ctx, p)
+	ctx, turn, err := s.turn(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer turn.Done()
-	sample, err := s.ledger.Sample(turn.Context, ledger.SampleQuery{Organization: p.Organization, Meter: m, MostEvents: previewEvents, MostBytes: previewBytes})
+	sample, err := s.ledger.Sample(ctx, ledger.SampleQuery{Organization: p.Organization, Meter: m, MostEvents: previewEvents, MostBytes: previewBytes})
 	if err != nil {
-		return nil, nil, turn.Because(err)
+		return nil, nil, turn.Because(ctx, err)
 	}
 	return sample, hintsOf(m, sample, nil), nil
 }
@@ -95,13 +95,13 @@ func (s *Service) hints(ctx context.Context, p access.Principal, key string, q l
 	if !ok || p.May(access.ActionRead) != nil {
 		return nil
 	}
-	turn, err := s.turn(ctx, p)
+	ctx, turn, err := s.turn(ctx, p)
 	if err != nil {
 		return nil
 	}
 	defer turn.Done()
 	q.Organization, q.Meter, q.MostEvents, q.MostBytes = p.Organization, m.Meter, hintEvents, hintBytes
-	sample, err := s.ledger.Sample(turn.Context, q)
+	sample, err := s.ledger.Sample(ctx, q)
 	if err != nil {
 		return nil
 	}

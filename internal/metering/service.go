@@ -150,6 +150,6 @@ func (s *Service) Authenticate(ctx context.Context, token, organization string) 
 func (s *Service) Reads() *share.Reads { return s.reads }
 
 // turn waits for a place among the reads at work; the turn's Done gives it back.
-func (s *Service) turn(ctx context.Context, p access.Principal) (*share.ReadTurn, error) {
+func (s *Service) turn(ctx context.Context, p access.Principal) (context.Context, *share.ReadTurn, error) {
 	return s.reads.Turn(ctx, share.Who{Organization: p.Organization, Key: p.Actor()})
 }

@@ -218,7 +218,7 @@ func TestReadsAreBounded(t *testing.T) {
 	if _, err := service.Events(ctx, admin, meter.EventsQuery{}); err != nil {
 		t.Fatal(err)
 	}
-	turn, err := service.turn(ctx, admin) // a query at work
+	_, turn, err := service.turn(ctx, admin) // a query at work
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,18 +17,18 @@ func TestHeldTurn(t *testing.T) {
 	s := openStores(t).service(t, Limits{Reads: 1, ReadWait: time.Millisecond})
 	ctx, release := share.HoldTurn(context.Background())
 	for range 3 {
-		turn, err := s.turn(ctx, admin)
+		_, turn, err := s.turn(ctx, admin)
 		if err != nil {
 			t.Fatal(err)
 		}
 		turn.Done()
 	}
 	other, releaseOther := share.HoldTurn(context.Background())
-	if _, err := s.turn(other, admin); meter.KindOf(err) != meter.KindOverloaded {
+	if _, _, err := s.turn(other, admin); meter.KindOf(err) != meter.KindOverloaded {
 		t.Errorf("beside a request whose answer is being written: %v", err)
 	}
 	release()
-	if _, err := s.turn(other, admin); err != nil {
+	if _, _, err := s.turn(other, admin); err != nil {
 		t.Errorf("after its end: %v", err)
 	}
 	releaseOther()
@@ -45,7 +45,7 @@ func TestReadsAreShared(t *testing.T) {
 	ctx := context.Background()
 	flood := func(p access.Principal) (held int) {
 		for {
-			if _, err := s.turn(ctx, p); meter.KindOf(err) == meter.KindOverloaded && err != nil {
+			if _, _, err := s.turn(ctx, p); meter.KindOf(err) == meter.KindOverloaded && err != nil {
 				return held
 			} else if err != nil {
 				t.Fatal(err)
@@ -81,13 +81,13 @@ func TestQueryTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := stores.service(t, Limits{QueryTime: time.Nanosecond})
-	turn, err := s.turn(context.Background(), admin)
+	ctx, turn, err := s.turn(context.Background(), admin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-turn.Context.Done()
-	for given, kind := range map[error]meter.Kind{turn.Context.Err(): meter.KindUnavailable, meter.Errorf(meter.KindInvalid, "wrong"): meter.KindInvalid} {
-		if got := meter.KindOf(turn.Because(given)); got != kind {
+	<-ctx.Done()
+	for given, kind := range map[error]meter.Kind{ctx.Err(): meter.KindUnavailable, meter.Errorf(meter.KindInvalid, "wrong"): meter.KindInvalid} {
+		if got := meter.KindOf(turn.Because(ctx, given)); got != kind {
 			t.Errorf("%v became %s", given, got)
 		}
 	}

@@ -192,14 +192,14 @@ func (s *Service) RecordGroups(ctx context.Context, p access.Principal, f billin
 	if err := p.May(access.ActionReport); err != nil {
 		return billing.RecordGroupPage{}, err
 	}
-	turn, err := s.turn(ctx, p)
+	ctx, turn, err := s.turn(ctx, p)
 	if err != nil {
 		return billing.RecordGroupPage{}, err
 	}
 	defer turn.Done()
 	f.Customer = p.Customer
-	page, err := s.groups.RecordGroups(turn.Context, p.Organization, f, offset, limit)
-	return page, turn.Because(err)
+	page, err := s.groups.RecordGroups(ctx, p.Organization, f, offset, limit)
+	return page, turn.Because(ctx, err)
 }
 
 // DeleteGroup deletes a group that no report has claimed and takes its events

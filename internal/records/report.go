@@ -33,22 +33,22 @@ func (s *Service) UsageReports(ctx context.Context, p access.Principal, f billin
 	if err := p.May(access.ActionReport); err != nil {
 		return UsageReportPage{}, err
 	}
-	turn, err := s.turn(ctx, p)
+	ctx, turn, err := s.turn(ctx, p)
 	if err != nil {
 		return UsageReportPage{}, err
 	}
 	defer turn.Done()
 	var found billing.ReportPage
 	if p.Customer == "" {
-		found, err = s.reports.Reports(turn.Context, p.Organization, f, offset, limit)
+		found, err = s.reports.Reports(ctx, p.Organization, f, offset, limit)
 	} else {
-		found, err = s.reportsOfCustomer(turn.Context, p, f, offset, limit)
+		found, err = s.reportsOfCustomer(ctx, p, f, offset, limit)
 	}
 	if err != nil {
-		return UsageReportPage{}, turn.Because(err)
+		return UsageReportPage{}, turn.Because(ctx, err)
 	}
 	page := UsageReportPage{Items: []UsageReport{}, More: found.More}
-	details, err := s.reports.ReportDetails(turn.Context, p.Organization, found.Items)
+	details, err := s.reports.ReportDetails(ctx, p.Organization, found.Items)
 	if err != nil {
 		return UsageReportPage{}, err
 	}

@@ -153,6 +153,6 @@ func New(o Options) *Service {
 func (s *Service) Unposted() int64 { return s.unposted.Load() }
 
 // turn waits for a place among the reads at work; the turn's Done gives it back.
-func (s *Service) turn(ctx context.Context, p access.Principal) (*share.ReadTurn, error) {
+func (s *Service) turn(ctx context.Context, p access.Principal) (context.Context, *share.ReadTurn, error) {
 	return s.reads.Turn(ctx, share.Who{Organization: p.Organization, Key: p.Actor()})
 }

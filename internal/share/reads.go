@@ -65,15 +65,15 @@ func (h *heldTurn) release() {
 	}
 }
 
-// ReadTurn is one read at work: its place among the reads, and its time.
+// ReadTurn is one read at work: its place among the reads.
 type ReadTurn struct {
-	Context context.Context // for the read; ends with its time
-	limit   time.Duration
-	done    func()
+	limit time.Duration
+	done  func()
 }
 
-// Turn waits for a place among the reads at work. Done gives it back.
-func (r *Reads) Turn(ctx context.Context, who Who) (*ReadTurn, error) {
+// Turn waits for a place among the reads at work. Done gives it back. The
+// context that is returned is for the read, and ends with its time.
+func (r *Reads) Turn(ctx context.Context, who Who) (context.Context, *ReadTurn, error) {
 	t := &ReadTurn{limit: r.limit}
 	var until time.Time
 	var err error
@@ -84,15 +84,14 @@ func (r *Reads) Turn(ctx context.Context, who Who) (*ReadTurn, error) {
 		until = r.end(ctx)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	limited, cancel := context.WithDeadlineCause(ctx, until, errQueryTime)
-	t.Context = limited
 	t.done = func() {
 		cancel()
 		giveBack()
 	}
-	return t, nil
+	return limited, t, nil
 }
 
 // Done ends the read.
@@ -108,9 +107,10 @@ func (r *Reads) end(ctx context.Context) time.Time {
 	return end
 }
 
-// Because returns err, or that the time was over where that ended the read.
-func (t *ReadTurn) Because(err error) error {
-	if err == nil || context.Cause(t.Context) != errQueryTime || !errors.Is(err, context.DeadlineExceeded) && meter.KindOf(err) != meter.KindInternal {
+// Because returns err, or that the time was over where that ended the read,
+// whose context this is.
+func (t *ReadTurn) Because(ctx context.Context, err error) error {
+	if err == nil || context.Cause(ctx) != errQueryTime || !errors.Is(err, context.DeadlineExceeded) && meter.KindOf(err) != meter.KindInternal {
 		return err
 	}
 	return meter.WrapError(meter.KindUnavailable, err,

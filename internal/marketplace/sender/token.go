@@ -46,19 +46,17 @@ type tokens struct {
 	last oauth2.Token
 }
 
-// fetching asks for a token within a context.
-type fetching struct {
-	ctx   context.Context
-	fetch func(ctx context.Context) (*oauth2.Token, error)
-}
+// fetching is an oauth2.TokenSource, which is given no context: a call of its own asks.
+type fetching func() (*oauth2.Token, error)
 
-func (f fetching) Token() (*oauth2.Token, error) { return f.fetch(f.ctx) }
+func (f fetching) Token() (*oauth2.Token, error) { return f() }
 
 func (t *tokens) token(ctx context.Context, _ bool) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	early := t.last // a copy: what is renewed early is marked as over early
-	token, err := oauth2.ReuseTokenSourceWithExpiry(&early, fetching{ctx, t.fetch}, t.early).Token()
+	fetch := fetching(func() (*oauth2.Token, error) { return t.fetch(ctx) })
+	token, err := oauth2.ReuseTokenSourceWithExpiry(&early, fetch, t.early).Token()
 	switch {
 	case err == nil && token.AccessToken == "":
 		return "", errors.New("no token: the answer has none")
@@ -114,27 +112,27 @@ func GoogleTokens(key []byte, client *http.Client) (TokenSource, error) {
 		Scopes: []string{googleScope}, TokenURL: account.TokenURI}
 	t := &tokens{early: googleEarly, fetch: func(ctx context.Context) (*oauth2.Token, error) {
 		bound := direct(client)
-		bound.Transport = within{ctx, client.Transport}
+		bound.Transport = within(ctx, client.Transport)
 		return config.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, bound)).Token()
 	}}
 	return t.token, nil
 }
 
 // within ends requests with a context that their maker does not give them.
-type within struct {
-	ctx  context.Context
-	next http.RoundTripper
-}
-
-func (w within) RoundTrip(request *http.Request) (*http.Response, error) {
-	next := w.next
+func within(ctx context.Context, next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	ctx, cancel := context.WithCancel(request.Context())
-	context.AfterFunc(w.ctx, cancel)
-	return next.RoundTrip(request.WithContext(ctx))
+	return roundTrip(func(request *http.Request) (*http.Response, error) {
+		both, cancel := context.WithCancel(request.Context())
+		context.AfterFunc(ctx, cancel)
+		return next.RoundTrip(request.WithContext(both))
+	})
 }
+
+type roundTrip func(request *http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
 // EntraApp is an app that is registered with Microsoft Entra.
 type EntraApp struct {

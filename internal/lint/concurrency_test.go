@@ -2,7 +2,7 @@ package lint
 
 import "go/ast"
 
-var goroutineRules = []rule{
+var concurrencyRules = []rule{
 	{name: "goroutines are jobs, or a call waits for them", check: strayGoroutines, allowed: map[string]string{
 		"internal/background.Jobs.Start":                    "it is how jobs are started; Jobs.Stop waits for them",
 		"internal/ledger.Ledger.start":                      "appender and fold answer what was accepted: they end with their queue, and Close waits for both",
@@ -13,6 +13,9 @@ var goroutineRules = []rule{
 		"client.Client.NewBatcher":                          "the senders of a batcher, whom Batcher.Close waits for; the client imports nothing of ours",
 		"cmd/odometer.streamFrom":                           "what writes one stream; closing the stream waits for it",
 		"cmd/odometer.openLedger":                           "giving memory back takes a moment, which the fold must not wait for, and touches nothing of ours",
+	}},
+	{name: "contexts are arguments and no fields", check: contextFields, allowed: map[string]string{
+		"internal/intake/pipeline.interruptibleReader": "Read of io.Reader has no context, and what was read lasts from one call to the next",
 	}},
 }
 
@@ -58,4 +61,41 @@ func goroutinesOf(body *ast.BlockStmt) (starts ast.Node, waits bool) {
 		return true
 	})
 	return starts, waits
+}
+
+// contextFields finds contexts that are kept: one belongs to a call, and is its
+// argument.
+func contextFields(t *tree) []violation {
+	var found []violation
+	for _, f := range t.gos {
+		if f.isTestSupport() {
+			continue
+		}
+		contexts := map[*ast.SelectorExpr]bool{}
+		f.eachSelector(func(s *ast.SelectorExpr, name string) {
+			if name == "context.Context" {
+				contexts[s] = true
+			}
+		})
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			ast.Inspect(spec.Type, func(n ast.Node) bool {
+				structure, ok := n.(*ast.StructType)
+				if !ok {
+					return true
+				}
+				for _, field := range structure.Fields.List {
+					if s, ok := field.Type.(*ast.SelectorExpr); ok && contexts[s] {
+						found = append(found, violation{t.at(f, field.Pos()), f.dir + "." + spec.Name.Name, spec.Name.Name + " keeps a context"})
+					}
+				}
+				return true
+			})
+			return true
+		})
+	}
+	return found
 }
