@@ -14,7 +14,8 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace"
 	"odometer/internal/marketplace/sender"
-	"odometer/internal/store/records"
+	"odometer/internal/records"
+	stored "odometer/internal/store/records"
 )
 
 // reporterSettings say whether usage is reported to marketplaces.
@@ -156,7 +157,7 @@ func secretParts(setting, value, otherwise string, n int) ([]string, error) {
 }
 
 // newReporter makes the reporter of a server; it does nothing by itself.
-func (s *Server) newReporter(env *Env) (*marketplace.Reporter, error) {
+func (s *Server) newReporter(env *Env, groups *records.Service) (*marketplace.Reporter, error) {
 	senders, err := s.settings.Marketplace.senders(env.Getenv, s.settings.Reporter.Timeout)
 	if err != nil {
 		return nil, err
@@ -165,13 +166,14 @@ func (s *Server) newReporter(env *Env) (*marketplace.Reporter, error) {
 	if err != nil {
 		host = "unknown"
 	}
-	return marketplace.New(marketplace.Options{Catalog: s.stores.catalog, Usage: s.service, Senders: senders, Clock: env.Clock, Logger: s.logger,
+	return marketplace.New(marketplace.Options{Usage: s.service, Entries: s.service, Records: groups,
+		Accounts: s.stores.catalog, Store: stored.New(s.stores.catalog), Senders: senders, Clock: env.Clock, Logger: s.logger,
 		Owner:  fmt.Sprintf("%s/%d/%d", host, os.Getpid(), env.Clock().UnixNano()),
 		Timing: marketplace.Timing{AWSWindow: s.settings.Reporter.AWSWindow}}), nil
 }
 
 // pauseReporters keeps a restored catalog from reporting what was reported
 // after its backup.
-func pauseReporters(ctx context.Context, records *records.Store) error {
-	return records.PauseReporters(ctx, "the catalog was restored from a backup: run `odometer report reconcile`")
+func pauseReporters(ctx context.Context, reporters *stored.Store) error {
+	return reporters.PauseReporters(ctx, "the catalog was restored from a backup: run `odometer report reconcile`")
 }

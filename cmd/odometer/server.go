@@ -258,7 +258,7 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 			return err
 		}}
 	}
-	reporter, err := s.newReporter(env)
+	reporter, err := s.newReporter(env, groups)
 	if err != nil {
 		return errors.Join(err, s.stores.close())
 	}

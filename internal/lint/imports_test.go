@@ -37,9 +37,9 @@ var importTable = map[string][]string{
 	"internal/store/records":   {"internal/meter", "internal/billing", "internal/catalog", "internal/store", "internal/store/sqlfile"},
 	"internal/store/storetest": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store/...", "internal/fixedtest"},
 	"internal/metering":        {"internal/meter", "internal/ledger/...", "internal/access", "internal/books", "internal/catalog", "internal/store", "internal/store/keys", "internal/cloudevents", "internal/share"},
-	// What it keeps it knows by interfaces, and the meters too.
+	// These two know what they keep by interfaces of their own, and the rooms beside them too.
 	"internal/records":     {"internal/meter", "internal/ledger", "internal/ledger/block", "internal/access", "internal/billing", "internal/catalog", "internal/cloudevents", "internal/rating", "internal/share"},
-	"internal/marketplace": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store", "internal/store/records", "internal/metering", "internal/rating"},
+	"internal/marketplace": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/rating"},
 	// What is sent and what is simulated knows nothing of what decides.
 	"internal/marketplace/sender":    {"internal/meter"},
 	"internal/marketplace/simulator": {"internal/meter"},

@@ -60,7 +60,7 @@ func (r *Reporter) allowed(ctx context.Context) func(*billing.Line) bool {
 		may, read := known[k]
 		if !read {
 			var err error
-			if may, err = r.o.Catalog.MayReport(ctx, k.organization, k.partner, k.listing); err != nil {
+			if may, err = r.o.Accounts.MayReport(ctx, k.organization, k.partner, k.listing); err != nil {
 				r.logger.Error("what an organization may report cannot be read", "organization", k.organization, "error", err)
 			}
 			known[k] = may

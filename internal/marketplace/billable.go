@@ -9,7 +9,6 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/rating"
-	"odometer/internal/store/records"
 )
 
 // aggregatedRecord is one aggregate of a billable metric, in the form in which
@@ -162,7 +161,7 @@ func (a *account) aggregate(e *catalog.Entitlement, m meter.Meter, b *bucket, di
 		}
 	}
 	return rating.Aggregate(m, rated, func(group string, item rating.DayItem) bool {
-		return a.state.Seen[e.ID][records.SeenKey{Dimension: dimension, Item: billing.SeenItem{Metric: m.Key, Split: group, Day: item.Day, Value: item.Value}}]
+		return a.state.Seen[e.ID][billing.SeenKey{Dimension: dimension, Item: billing.SeenItem{Metric: m.Key, Split: group, Day: item.Day, Value: item.Value}}]
 	})
 }
 
@@ -172,7 +171,7 @@ func (a *account) saw(entitlement, dimension, metric string, splits []rating.Spl
 	for _, s := range splits {
 		for _, n := range s.NewItems {
 			item := billing.SeenItem{Metric: metric, Split: s.Group, Day: n.Day, Value: n.Value}
-			a.state.Seen[entitlement][records.SeenKey{Dimension: dimension, Item: item}] = true
+			a.state.Seen[entitlement][billing.SeenKey{Dimension: dimension, Item: item}] = true
 			items = append(items, item)
 		}
 	}

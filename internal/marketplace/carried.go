@@ -10,7 +10,6 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/rating"
-	"odometer/internal/store/records"
 )
 
 // Why what is carried, or read of a meter, waits for a person.
@@ -22,7 +21,7 @@ const (
 // findCarried finds what is carried and can be billed without other usage, and
 // what can be billed no more since its entitlement is over.
 func (p *pass) findCarried(ctx context.Context) error {
-	all, err := p.r.records.Carried(ctx, p.organization)
+	all, err := p.r.frozen.Carried(ctx, p.organization)
 	if err != nil {
 		return err
 	}
@@ -111,8 +110,8 @@ func (a *account) waits(id, dimension string) bool {
 // carry makes reports of what is carried and no usage takes along: an amount
 // that can be sent is billed in the hours after the last that was reported of
 // the account, and one that can be sent no more waits for a person.
-func (a *account) carry(last, until time.Time) ([]records.FrozenReport, error) {
-	var reports []records.FrozenReport
+func (a *account) carry(last, until time.Time) ([]billing.FrozenReport, error) {
+	var reports []billing.FrozenReport
 	one := func(to place, buckets map[string]*bucket) error {
 		if len(buckets) == 0 || !a.wanted(to) {
 			return nil

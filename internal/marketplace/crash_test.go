@@ -19,8 +19,11 @@ import (
 	"odometer/internal/billing"
 	"odometer/internal/fixedtest"
 	"odometer/internal/marketplace/simulator"
+	"odometer/internal/metering"
+	"odometer/internal/records"
 	"odometer/internal/store"
 	"odometer/internal/store/postgrestest"
+	stored "odometer/internal/store/records"
 )
 
 // The environment of a child, which is this test binary.
@@ -56,7 +59,7 @@ func child(args []string) {
 	}
 	c := fixedtest.NewClock(time.Unix(seconds, 0).UTC())
 	s := openShop(t, dir, dsn, c)
-	r := New(Options{Catalog: s.catalog, Usage: s.service, Senders: sendersTo(t, url), Clock: c.Now, Owner: "child", Fault: func(at string) {
+	r := New(Options{Usage: s.service, Entries: s.service, Records: s.room, Accounts: s.catalog, Store: s.records, Senders: sendersTo(t, url), Clock: c.Now, Owner: "child", Fault: func(at string) {
 		if at == point {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -245,6 +248,9 @@ func TestTwoReportersAtOnce(t *testing.T) {
 	other, err := store.Open(context.Background(), dsn, store.Options{Clock: c.Now})
 	s.must(err)
 	t.Cleanup(func() { s.must(other.Close()) })
+	there, err := metering.New(context.Background(), metering.Options{Ledger: s.ledger, Catalog: other, Keys: s.keys, Clock: c.Now})
+	s.must(err)
+	room := records.New(records.Options{Ledger: s.ledger, Store: stored.New(other), Catalog: other, Meters: there, Reads: there.Reads(), Clock: c.Now})
 	var yaml strings.Builder
 	yaml.WriteString(product)
 	for i := range 30 {
@@ -257,7 +263,7 @@ func TestTwoReportersAtOnce(t *testing.T) {
 		m.SetFaults(cloud, simulator.Faults{Drop: 5, Error: 5, Partial: 5})
 	}
 	reporters := []*Reporter{s.reporter(m, "one"),
-		New(Options{Catalog: other, Usage: s.service, Senders: sendersTo(t, m.url), Clock: c.Now, Owner: "two"})}
+		New(Options{Usage: s.service, Entries: there, Records: room, Accounts: other, Store: stored.New(other), Senders: sendersTo(t, m.url), Clock: c.Now, Owner: "two"})}
 	for hour := range 4 {
 		for i := range 30 {
 			s.post(fmt.Sprint("e", i), "gb=1.75 seat=3", ten.Add(time.Duration(hour)*time.Hour))

@@ -11,7 +11,6 @@ import (
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
-	"odometer/internal/store/records"
 )
 
 // pass is what one freeze of an organization works with.
@@ -28,7 +27,7 @@ type pass struct {
 
 	left bool                                               // an entitlement has more than one freeze takes
 	only time.Time                                          // the one hour to freeze; zero = all
-	plan func([]records.FrozenReport, []billing.Line) error // sees what was decided; an error undoes it
+	plan func([]billing.FrozenReport, []billing.Line) error // sees what was decided; an error undoes it
 }
 
 // freeze closes the hours of an organization up to now: it freezes what is
@@ -81,42 +80,32 @@ func (r *Reporter) freeze(ctx context.Context, organization string, state billin
 func (r *Reporter) newPass(ctx context.Context, organization string, state billing.ReporterState, now time.Time) (*pass, error) {
 	p := &pass{r: r, organization: organization, state: state, now: now, through: r.timing.through(now), configs: map[string]billing.MeteringConfig{},
 		metrics: map[string]meter.Meter{}, metered: map[string][]reading{}, carried: map[string][]string{}}
+	who := reader(organization)
 	var err error
-	if p.view, err = r.o.Catalog.View(ctx, organization); err != nil {
+	if p.view, err = r.o.Entries.Catalog(ctx, who); err != nil {
 		return nil, err
 	}
-	configs, err := r.records.MeteringConfigs(ctx, organization)
+	configs, err := r.o.Records.MeteringConfigs(ctx, who)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range configs {
 		p.configs[c.Partner] = c
 	}
-	metrics, err := r.records.BillableMetrics(ctx, organization)
+	metrics, err := r.o.Records.MetricDefinitions(ctx, who)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range metrics {
-		if p.metrics[m.ID], err = metricOf(m); err != nil {
-			return nil, err
-		}
+	for id, m := range metrics { // each is grouped by its own properties only
+		m.GroupBy = slices.DeleteFunc(m.GroupBy, func(name string) bool { return !strings.HasPrefix(name, "properties.") })
+		p.metrics[id] = m
 	}
 	return p, nil
 }
 
-// metricOf is the meter of a billable metric, grouped by its own properties only.
-func metricOf(m billing.BillableMetric) (meter.Meter, error) {
-	definition, err := meter.DecodeMeter(m.Definition)
-	if err != nil {
-		return meter.Meter{}, err
-	}
-	definition.GroupBy = slices.DeleteFunc(definition.GroupBy, func(name string) bool { return !strings.HasPrefix(name, "properties.") })
-	return definition, nil
-}
-
 // accounts returns the accounts with something to freeze and their entitlements.
 func (p *pass) accounts(ctx context.Context) (map[string][]string, error) {
-	waiting, err := p.r.records.WaitingGroups(ctx, p.organization, p.through)
+	waiting, err := p.r.frozen.WaitingGroups(ctx, p.organization, p.through)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +126,7 @@ func (p *pass) accounts(ctx context.Context) (map[string][]string, error) {
 			known = append(known, e)
 		}
 	}
-	refused, err := p.r.o.Catalog.TakeAccounts(ctx, p.organization, known)
+	refused, err := p.r.o.Accounts.TakeAccounts(ctx, p.organization, known)
 	if err != nil {
 		return nil, err
 	}
@@ -159,14 +148,14 @@ func (p *pass) latest(id string) (*catalog.Entitlement, bool) {
 
 // freezeAccounts freezes some accounts in one transaction.
 func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[string][]string) error {
-	q := records.FreezeQuery{Accounts: names, Before: p.through, HoursFrom: p.now.Add(-openLookback), MaxGroups: p.r.most}
+	q := billing.FreezeQuery{Accounts: names, Before: p.through, HoursFrom: p.now.Add(-openLookback), MaxGroups: p.r.most}
 	for _, name := range names {
 		q.Entitlements = append(q.Entitlements, accounts[name]...)
 	}
 	var err error
 	for range freezeTries {
-		err = p.r.records.Freeze(ctx, p.organization, q, func(state *records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
-			var reports []records.FrozenReport
+		err = p.r.frozen.Freeze(ctx, p.organization, q, func(state *billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
+			var reports []billing.FrozenReport
 			var lines []billing.Line
 			for _, name := range names {
 				a := &account{pass: p, name: name, entitlements: accounts[name], state: state}
@@ -213,14 +202,14 @@ type account struct {
 	*pass
 	name         string
 	entitlements []string
-	state        *records.FreezeState
+	state        *billing.FreezeState
 
 	lines []billing.Line
 }
 
 // decide puts all unreported usage of the account where it is billed, and
 // makes the reports and lines of each hour.
-func (a *account) decide() ([]records.FrozenReport, error) {
+func (a *account) decide() ([]billing.FrozenReport, error) {
 	buckets := map[place]map[string]*bucket{}
 	in := func(id string, to place) *bucket {
 		if buckets[to] == nil {
@@ -283,7 +272,7 @@ func (a *account) decide() ([]records.FrozenReport, error) {
 			b.late[m.dimension] = b.late[m.dimension] || m.late || !to.hour.Equal(m.hour)
 		}
 	}
-	var reports []records.FrozenReport
+	var reports []billing.FrozenReport
 	var last time.Time // hour that has a report
 	for _, to := range slices.SortedFunc(maps.Keys(buckets), func(x, y place) int {
 		if c := x.hour.Compare(y.hour); c != 0 {

@@ -13,15 +13,14 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 	"odometer/internal/rating"
-	"odometer/internal/store/records"
 )
 
 // hour makes the reports of one hour of the account, one for each
 // entitlement, and its lines, one for each dimension.
-func (a *account) hour(to place, buckets map[string]*bucket) ([]records.FrozenReport, error) {
+func (a *account) hour(to place, buckets map[string]*bucket) ([]billing.FrozenReport, error) {
 	sums := map[string]meter.Decimal{} // sent, by dimension
 	payers := map[string]*catalog.Entitlement{}
-	var reports []records.FrozenReport
+	var reports []billing.FrozenReport
 	for _, id := range slices.Sorted(maps.Keys(buckets)) {
 		e, ok := a.view.EntitlementAt(id, to.hour)
 		if !ok {
@@ -53,10 +52,10 @@ func (a *account) hour(to place, buckets map[string]*bucket) ([]records.FrozenRe
 }
 
 // report makes the report of one entitlement for one hour.
-func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[string]meter.Decimal) (records.FrozenReport, error) {
+func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[string]meter.Decimal) (billing.FrozenReport, error) {
 	at, _ := activeIn(e, to.hour)
 	term, _ := e.TermAt(at)
-	f := records.FrozenReport{Groups: b.groups, Report: billing.Report{ID: uuid.NewString(), Entitlement: e.ID, Term: term.ID, Buyer: e.BuyerID(),
+	f := billing.FrozenReport{Groups: b.groups, Report: billing.Report{ID: uuid.NewString(), Entitlement: e.ID, Term: term.ID, Buyer: e.BuyerID(),
 		Product: e.Product, Partner: e.Partner, Account: a.name, Hour: to.hour, Created: a.now.UTC().Truncate(time.Microsecond), Status: billing.ReportSuccess, Message: to.parked}}
 	usage := map[string]*billing.Portion{}
 	portion := func(dimension string) *billing.Portion {
@@ -118,7 +117,7 @@ func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[s
 			continue
 		}
 		for _, item := range p.Seen {
-			delete(a.state.Seen[e.ID], records.SeenKey{Dimension: dimension, Item: item})
+			delete(a.state.Seen[e.ID], billing.SeenKey{Dimension: dimension, Item: item})
 		}
 	}
 	for _, g := range b.groups {

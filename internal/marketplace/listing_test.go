@@ -88,7 +88,7 @@ func TestFrozenLinesWaitForTheirListing(t *testing.T) {
 			t.Parallel()
 			s := newShop(t)
 			m := newMarkets(t, s.clock, 1)
-			idle := New(Options{Catalog: s.catalog, Usage: s.service, Clock: s.clock.Now, Owner: "without senders"})
+			idle := New(Options{Usage: s.service, Entries: s.service, Records: s.room, Accounts: s.catalog, Store: s.records, Clock: s.clock.Now, Owner: "without senders"})
 			s.apply(oneEach(""))
 			s.post("e-"+cloud, "gb=5", ten)
 			s.clock.Advance(70 * time.Minute)

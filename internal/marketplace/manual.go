@@ -8,7 +8,6 @@ import (
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
-	"odometer/internal/store/records"
 )
 
 // errDry undoes a freeze that was only asked for.
@@ -29,7 +28,7 @@ func (r *Reporter) Report(ctx context.Context, organization, entitlement string,
 	}
 	defer done()
 	now := r.o.Clock()
-	state, err := r.records.Reporter(ctx, organization)
+	state, err := r.reports.Reporter(ctx, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +49,7 @@ func (r *Reporter) Report(ctx context.Context, organization, entitlement string,
 	case state.Paused && !dry:
 		return nil, meter.Errorf(meter.KindConflict, "the reporter is paused: %s", state.Reason)
 	}
-	refused, err := r.o.Catalog.TakeAccounts(ctx, organization, []*catalog.Entitlement{e})
+	refused, err := r.o.Accounts.TakeAccounts(ctx, organization, []*catalog.Entitlement{e})
 	if err := errors.Join(err, refused[e.ID]); err != nil {
 		return nil, err
 	}
@@ -68,7 +67,7 @@ func (r *Reporter) Report(ctx context.Context, organization, entitlement string,
 	}
 	var planned []billing.ReportDetail
 	if dry {
-		p.plan = func(reports []records.FrozenReport, lines []billing.Line) error {
+		p.plan = func(reports []billing.FrozenReport, lines []billing.Line) error {
 			planned = details(reports, lines)
 			return errDry
 		}
@@ -83,17 +82,17 @@ func (r *Reporter) Report(ctx context.Context, organization, entitlement string,
 			return nil, err
 		}
 	}
-	reports, err := r.records.ReportsOf(ctx, organization, account, p.only)
+	reports, err := r.reports.ReportsOf(ctx, organization, account, p.only)
 	if err != nil {
 		return nil, err
 	}
-	stored, err := r.records.ReportDetails(ctx, organization, reports)
+	stored, err := r.reports.ReportDetails(ctx, organization, reports)
 	return append(planned, stored...), err
 }
 
 // sendHour sends the lines of an account's hour that are not decided.
 func (r *Reporter) sendHour(ctx context.Context, organization, account string, hour, now time.Time) error {
-	if err := r.records.HastenLines(ctx, organization, account, hour, now); err != nil {
+	if err := r.lines.HastenLines(ctx, organization, account, hour, now); err != nil {
 		return err
 	}
 	return r.send(ctx, func(l *billing.Line) bool {
@@ -102,7 +101,7 @@ func (r *Reporter) sendHour(ctx context.Context, organization, account string, h
 }
 
 // details are reports that are not stored.
-func details(reports []records.FrozenReport, lines []billing.Line) []billing.ReportDetail {
+func details(reports []billing.FrozenReport, lines []billing.Line) []billing.ReportDetail {
 	out := make([]billing.ReportDetail, len(reports))
 	for i, r := range reports {
 		out[i] = billing.ReportDetail{Report: r.Report, Portions: r.Portions, Lines: lines}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"odometer/internal/access"
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
@@ -72,7 +71,7 @@ func (p *pass) readMeters(ctx context.Context) error {
 	sums := newMonthSums(p)
 	var failed []error
 	for _, f := range all {
-		reads, err := p.r.records.MeterReads(ctx, p.organization, f.entitlement.ID)
+		reads, err := p.r.frozen.MeterReads(ctx, p.organization, f.entitlement.ID)
 		if err != nil {
 			return err
 		}
@@ -253,7 +252,7 @@ func (s *monthSums) part(ctx context.Context, f fed, from, to time.Time) (meter.
 	known := s.known[strings.Join(key, "\xff")]
 	if known == nil {
 		known = &groupedSums{}
-		who := access.Job(s.pass.organization, "reporter")
+		who := reader(s.pass.organization)
 		// In one view: pages while usage comes in would be of several places in the log.
 		q.All = true
 		u, err := s.pass.r.o.Usage.Usage(ctx, who, q)

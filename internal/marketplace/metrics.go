@@ -48,7 +48,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
-	counts, err := c.r.records.LineCounts(ctx)
+	counts, err := c.r.lines.LineCounts(ctx)
 	if err != nil {
 		c.r.logger.Error("metrics of reports cannot be read", "error", err)
 	}
@@ -80,7 +80,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 
 func (c *collector) organization(ctx context.Context, id string, gauge func(*prometheus.Desc, int64, ...string)) {
 	now := c.r.o.Clock()
-	state, err := c.r.records.Reporter(ctx, id)
+	state, err := c.r.reports.Reporter(ctx, id)
 	if err != nil {
 		c.r.logger.Error("metrics of reports cannot be read", "organization", id, "error", err)
 		return
@@ -90,7 +90,7 @@ func (c *collector) organization(ctx context.Context, id string, gauge func(*pro
 		paused = 1
 	}
 	gauge(c.paused, paused, id)
-	waiting, err := c.r.records.WaitingGroups(ctx, id, c.r.timing.through(now))
+	waiting, err := c.r.frozen.WaitingGroups(ctx, id, c.r.timing.through(now))
 	if err != nil {
 		c.r.logger.Error("metrics of reports cannot be read", "organization", id, "error", err)
 		return

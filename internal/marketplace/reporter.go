@@ -22,8 +22,6 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/meter"
-	"odometer/internal/store"
-	"odometer/internal/store/records"
 )
 
 // UsageReader answers what meters have counted; *metering.Service does.
@@ -32,15 +30,72 @@ type UsageReader interface {
 	MeterOf(organization, key string) (meter.Meter, bool)
 }
 
-// Options say what a Reporter is made of. Catalog, Usage, Clock and Owner are required.
+// Entries tells which organizations there are, and of the entries of their
+// catalogs; *metering.Service does.
+type Entries interface {
+	Organizations(ctx context.Context, p access.Principal, page catalog.Page) (catalog.OrganizationPage, error)
+	Catalog(ctx context.Context, p access.Principal) (*catalog.View, error)
+}
+
+// Records tells how what was reported is billed; *records.Service does.
+type Records interface {
+	MeteringConfigs(ctx context.Context, p access.Principal) ([]billing.MeteringConfig, error)
+	MetricDefinitions(ctx context.Context, p access.Principal) (map[string]meter.Meter, error)
+}
+
+// Accounts says who may bill whom: an account at a marketplace is one
+// organization's, and a listing those that an operator lets report it.
+type Accounts interface {
+	TakeAccounts(ctx context.Context, organization string, entitlements []*catalog.Entitlement) (refused map[string]error, err error)
+	MayReport(ctx context.Context, organization, partner, listing string) (bool, error)
+}
+
+// Store is where reports are kept. The parts say who needs what of it.
+type Store interface {
+	FreezeStore
+	LineStore
+	ReportStore
+}
+
+// FreezeStore keeps what no report has claimed, and freezes it.
+type FreezeStore interface {
+	WaitingGroups(ctx context.Context, organization string, before time.Time) ([]billing.Waiting, error)
+	Carried(ctx context.Context, organization string) ([]billing.Carried, error)
+	MeterReads(ctx context.Context, organization, entitlement string) (map[string]billing.MeterRead, error)
+	// Freeze stores what decide makes of the state, in one transaction.
+	Freeze(ctx context.Context, organization string, q billing.FreezeQuery, decide func(*billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error)) error
+}
+
+// LineStore leases frozen lines and books what became of them.
+type LineStore interface {
+	LeaseLines(ctx context.Context, owner string, now, until time.Time, limit int, want func(*billing.Line) bool) ([]billing.Line, error)
+	DecideLines(ctx context.Context, decisions []billing.Decision) (booked int, err error)
+	LinesOfDay(ctx context.Context, l billing.Line) ([]billing.Line, error)
+	HastenLines(ctx context.Context, organization, account string, hour, now time.Time) error
+	DoubtLines(ctx context.Context, organization string, now time.Time) error
+	LineCounts(ctx context.Context) ([]billing.LineCount, error)
+}
+
+// ReportStore keeps reports, and whether an organization's reporter works.
+type ReportStore interface {
+	ReportsOf(ctx context.Context, organization, account string, hour time.Time) ([]billing.Report, error)
+	ReportDetails(ctx context.Context, organization string, reports []billing.Report) ([]billing.ReportDetail, error)
+	Reporter(ctx context.Context, organization string) (billing.ReporterState, error)
+	SetReporter(ctx context.Context, organization string, state billing.ReporterState, actor string) error
+}
+
+// Options say what a Reporter is made of. Senders, Logger, Timing and Fault may be left out.
 type Options struct {
-	Catalog *store.Store
-	Usage   UsageReader
-	Senders map[string]sender.Sender // by partner; the lines of others wait
-	Clock   func() time.Time
-	Logger  *slog.Logger // nil = silent
-	Owner   string       // names this process among those that lease lines
-	Timing  Timing       // fields that are zero take their default
+	Usage    UsageReader
+	Entries  Entries
+	Records  Records
+	Accounts Accounts
+	Store    Store
+	Senders  map[string]sender.Sender // by partner; the lines of others wait
+	Clock    func() time.Time
+	Logger   *slog.Logger // nil = silent
+	Owner    string       // names this process among those that lease lines
+	Timing   Timing       // fields that are zero take their default
 	// Fault is called at the points of faultPoints; tests end the process there.
 	Fault func(point string)
 }
@@ -70,7 +125,9 @@ const (
 // them send is the same.
 type Reporter struct {
 	o       Options
-	records *records.Store
+	frozen  FreezeStore
+	lines   LineStore
+	reports ReportStore
 	timing  Timing
 	logger  *slog.Logger
 	counts  counters
@@ -89,7 +146,7 @@ func New(o Options) *Reporter {
 	if o.Fault == nil {
 		o.Fault = func(string) {}
 	}
-	return &Reporter{o: o, records: records.New(o.Catalog), timing: o.Timing.orDefault(), logger: logger, passing: make(chan struct{}, 1), read: map[string]time.Time{}}
+	return &Reporter{o: o, frozen: o.Store, lines: o.Store, reports: o.Store, timing: o.Timing.orDefault(), logger: logger, passing: make(chan struct{}, 1), read: map[string]time.Time{}}
 }
 
 // RunOnce makes one pass over all organizations as of now: hours that have
@@ -124,7 +181,7 @@ func (r *Reporter) pass(ctx context.Context, organizations []string, now time.Ti
 	var failed []error
 	works := map[string]bool{}
 	for _, id := range organizations {
-		state, err := r.records.Reporter(ctx, id)
+		state, err := r.reports.Reporter(ctx, id)
 		switch {
 		case err != nil:
 			failed = append(failed, err)
@@ -146,19 +203,24 @@ func (r *Reporter) pass(ctx context.Context, organizations []string, now time.Ti
 	return nil
 }
 
+// reader is who reads an organization for the reporter.
+func reader(organization string) access.Principal { return access.Job(organization, "reporter") }
+
 func (r *Reporter) organizations(ctx context.Context) ([]string, error) {
-	var all []string
+	var ids []string
+	all := reader(catalog.DefaultOrganization)
+	all.Operator = true
 	page := catalog.Page{}
 	for {
-		got, err := r.o.Catalog.Organizations(ctx, page)
+		got, err := r.o.Entries.Organizations(ctx, all, page)
 		if err != nil {
 			return nil, err
 		}
 		for _, o := range got.Items {
-			all = append(all, o.ID)
+			ids = append(ids, o.ID)
 		}
 		if got.Next == "" {
-			return all, nil
+			return ids, nil
 		}
 		page.Cursor = got.Next
 	}
@@ -173,16 +235,16 @@ func (r *Reporter) organizations(ctx context.Context) ([]string, error) {
 // if ctx ends before, the reporter's next pass does it.
 func (r *Reporter) Reconcile(ctx context.Context, organization, actor string) error {
 	now := r.o.Clock()
-	state, err := r.records.Reporter(ctx, organization)
+	state, err := r.reports.Reporter(ctx, organization)
 	if err != nil {
 		return err
 	}
 	whole := context.WithoutCancel(ctx) // who has begun does not stop half way
-	if err := r.records.DoubtLines(whole, organization, now); err != nil {
+	if err := r.lines.DoubtLines(whole, organization, now); err != nil {
 		return err
 	}
 	state.Paused, state.Reason = false, "reconciled by "+actor
-	if err := r.records.SetReporter(whole, organization, state, actor); err != nil {
+	if err := r.reports.SetReporter(whole, organization, state, actor); err != nil {
 		return err
 	}
 	done, err := r.turn(ctx)

@@ -12,7 +12,6 @@ import (
 	"odometer/internal/catalog"
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/meter"
-	"odometer/internal/store/records"
 )
 
 // send leases lines that are due and sends them, until none is due. The clock
@@ -21,7 +20,7 @@ func (r *Reporter) send(ctx context.Context, want func(*billing.Line) bool) erro
 	for {
 		now, allowed := r.o.Clock(), r.allowed(ctx)
 		able := func(l *billing.Line) bool { return want(l) && r.o.Senders[l.Partner] != nil && allowed(l) }
-		lines, err := r.records.LeaseLines(ctx, r.o.Owner, now, now.Add(r.timing.Lease), leaseBatch, able)
+		lines, err := r.lines.LeaseLines(ctx, r.o.Owner, now, now.Add(r.timing.Lease), leaseBatch, able)
 		if err != nil || len(lines) == 0 {
 			return err
 		}
@@ -82,7 +81,7 @@ type item struct {
 
 // readTargets decodes the targets of lines. A line whose target cannot be
 // read, or is not the line's, cannot be sent by anyone: it waits for a person.
-func readTargets(now time.Time, lines []billing.Line) (items []item, unread []records.Decision) {
+func readTargets(now time.Time, lines []billing.Line) (items []item, unread []billing.Decision) {
 	for _, l := range lines {
 		t, err := targetFor(&l)
 		if err != nil {
@@ -154,13 +153,13 @@ func placeOf(l sender.Line) string {
 // the lease's time, and it begins only while that is left: what cannot be
 // sent under this lease is given back as it was.
 func (r *Reporter) sendBatch(ctx context.Context, b batch) error {
-	decisions := make([]records.Decision, 0, len(b.lines))
+	decisions := make([]billing.Decision, 0, len(b.lines))
 	half := r.timing.Lease / 2
 	if !r.o.Clock().Before(b.lines[0].LeaseUntil.Add(-half)) {
 		for _, l := range b.lines {
 			decisions = append(decisions, decision(l, sender.Result{Reason: l.Message}))
 		}
-		_, err := r.records.DecideLines(ctx, decisions)
+		_, err := r.lines.DecideLines(ctx, decisions)
 		return err
 	}
 	within, cancel := context.WithTimeout(ctx, half)
@@ -186,8 +185,8 @@ func (r *Reporter) sendBatch(ctx context.Context, b batch) error {
 }
 
 // book stores what became of lines.
-func (r *Reporter) book(ctx context.Context, decisions []records.Decision) error {
-	_, err := r.records.DecideLines(ctx, decisions)
+func (r *Reporter) book(ctx context.Context, decisions []billing.Decision) error {
+	_, err := r.lines.DecideLines(ctx, decisions)
 	if err == nil {
 		for _, d := range decisions {
 			r.counts.add(d.Partner, d.To)
@@ -201,8 +200,8 @@ func (r *Reporter) book(ctx context.Context, decisions []records.Decision) error
 }
 
 // decision starts from the line as it was before this attempt.
-func decision(l billing.Line, result sender.Result) records.Decision {
-	return records.Decision{Line: l, To: billing.LineFrozen, Maybe: l.Maybe, Grace: l.Grace, Next: l.Next, Deadline: l.Deadline,
+func decision(l billing.Line, result sender.Result) billing.Decision {
+	return billing.Decision{Line: l, To: billing.LineFrozen, Maybe: l.Maybe, Grace: l.Grace, Next: l.Next, Deadline: l.Deadline,
 		Message: result.Reason, Request: keep(result.Request, l.Request), Response: keep(result.Response, l.Response)}
 }
 
@@ -214,7 +213,7 @@ func keep(fresh, had json.RawMessage) json.RawMessage {
 }
 
 // decide says what an attempt within the deadline leads to.
-func (r *Reporter) decide(ctx context.Context, l billing.Line, t sender.Line, result sender.Result) (records.Decision, error) {
+func (r *Reporter) decide(ctx context.Context, l billing.Line, t sender.Line, result sender.Result) (billing.Decision, error) {
 	d := decision(l, result)
 	switch {
 	case contested(&result, &l):
@@ -248,7 +247,7 @@ func contested(result *sender.Result, l *billing.Line) bool {
 }
 
 // again has a line sent again later.
-func (r *Reporter) again(d *records.Decision, result sender.Result) {
+func (r *Reporter) again(d *billing.Decision, result sender.Result) {
 	l, now := &d.Line, r.o.Clock()
 	d.Maybe = l.Maybe || !result.NotStored
 	d.Next = now.Add(max(r.timing.backoff(l.Attempts), result.RetryAfter))
@@ -270,10 +269,10 @@ func (r *Reporter) again(d *records.Decision, result sender.Result) {
 // been recorded: it says nothing of that one. Where the marketplace can be
 // asked it is, and may have the line; else the line is sent again until its
 // window closes, and then waits for a person.
-func (r *Reporter) doubt(ctx context.Context, l billing.Line, t sender.Line, refusal sender.Result) (records.Decision, error) {
+func (r *Reporter) doubt(ctx context.Context, l billing.Line, t sender.Line, refusal sender.Result) (billing.Decision, error) {
 	if l.Partner == catalog.PartnerAzure {
 		if err := r.known(ctx, l, &t); err != nil {
-			return records.Decision{}, err
+			return billing.Decision{}, err
 		}
 		back := r.o.Senders[l.Partner].Reconcile(ctx, []sender.Line{t})[0]
 		d := decision(l, back)
@@ -294,7 +293,7 @@ func (r *Reporter) doubt(ctx context.Context, l billing.Line, t sender.Line, ref
 }
 
 // end says what becomes of a line whose deadline has passed.
-func (r *Reporter) end(ctx context.Context, l billing.Line, t sender.Line) (records.Decision, error) {
+func (r *Reporter) end(ctx context.Context, l billing.Line, t sender.Line) (billing.Decision, error) {
 	d := decision(l, sender.Result{Reason: l.Message})
 	switch {
 	case !l.Maybe && l.Grace:
@@ -342,7 +341,7 @@ func (r *Reporter) known(ctx context.Context, l billing.Line, t *sender.Line) er
 	if l.Partner != catalog.PartnerAzure {
 		return nil
 	}
-	day, err := r.records.LinesOfDay(ctx, l)
+	day, err := r.lines.LinesOfDay(ctx, l)
 	if err != nil {
 		return err
 	}

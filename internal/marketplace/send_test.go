@@ -273,7 +273,7 @@ func TestALineHasOneSenderAtATime(t *testing.T) {
 		return sender.Result{Outcome: sender.Settled, Accepted: l.Quantity}
 	}}
 	reporter := func(owner string) *Reporter {
-		return New(Options{Catalog: s.catalog, Usage: s.service, Senders: map[string]sender.Sender{catalog.PartnerAWS: sent}, Clock: s.clock.Now, Owner: owner})
+		return New(Options{Usage: s.service, Entries: s.service, Records: s.room, Accounts: s.catalog, Store: s.records, Senders: map[string]sender.Sender{catalog.PartnerAWS: sent}, Clock: s.clock.Now, Owner: owner})
 	}
 	one, two := reporter("one"), reporter("two")
 	s.clock.Set(ten.Add(65 * time.Minute))

@@ -18,7 +18,7 @@ func TestClockSkewAtTheEdgeOfAnHour(t *testing.T) {
 		var reporters []*Reporter
 		for owner, off := range map[string]time.Duration{"ahead": skew, "behind": -skew} {
 			clock := func() time.Time { return s.clock.Now().Add(off) }
-			reporters = append(reporters, New(Options{Catalog: s.catalog, Usage: s.service, Senders: sendersTo(t, m.url), Clock: clock, Owner: owner}))
+			reporters = append(reporters, New(Options{Usage: s.service, Entries: s.service, Records: s.room, Accounts: s.catalog, Store: s.records, Senders: sendersTo(t, m.url), Clock: clock, Owner: owner}))
 		}
 		pass := func(first int) {
 			t.Helper()

@@ -22,7 +22,7 @@ func TestReconcileIsOfOneOrganization(t *testing.T) {
 		s.must(s.applyTo(other, "meters: [{key: counted, event_type: e, aggregation: SUM, value: v}]\n"+product+strings.Replace(entitlement("theirs", clouds[0], "another", ""), "key: seat", "key: seat, meter: counted", 1)))
 		s.post("e-"+clouds[0], "gb=5", ten)
 		s.clock.Advance(70 * time.Minute)
-		r := New(Options{Catalog: s.catalog, Usage: failing{}, Senders: sendersTo(t, m.url), Clock: s.clock.Now, Owner: "one"})
+		r := New(Options{Usage: failing{}, Entries: s.service, Records: s.room, Accounts: s.catalog, Store: s.records, Senders: sendersTo(t, m.url), Clock: s.clock.Now, Owner: "one"})
 		for _, organization := range []string{"third", other} {
 			s.inOrganization(organization, func(string) {})
 		}
@@ -65,7 +65,7 @@ func TestRequestsWaitTheirTurn(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.Reconcile(ctx, org, "test") }()
 	for paused := true; paused; { // until it waits for its turn
-		state, err := r.records.Reporter(context.Background(), org)
+		state, err := s.records.Reporter(context.Background(), org)
 		s.must(err)
 		paused = state.Paused
 	}

@@ -247,7 +247,7 @@ func sendersTo(t testing.TB, url string) map[string]sender.Sender {
 
 // reporter returns a reporter of the shop to the marketplaces.
 func (s *shop) reporter(m *markets, owner string) *Reporter {
-	return New(Options{Catalog: s.catalog, Usage: s.service, Senders: sendersTo(s.t, m.url), Clock: s.clock.Now, Owner: owner})
+	return New(Options{Usage: s.service, Entries: s.service, Records: s.room, Accounts: s.catalog, Store: s.records, Senders: sendersTo(s.t, m.url), Clock: s.clock.Now, Owner: owner})
 }
 
 // run makes one pass.

@@ -238,6 +238,25 @@ func checkMetricTexts(name, description string) error {
 	return nil
 }
 
+// MetricDefinitions are the meters of all billable metrics by their ids, deleted
+// ones too, as they were defined: what was reported before is billed by them.
+func (s *Service) MetricDefinitions(ctx context.Context, p access.Principal) (map[string]meter.Meter, error) {
+	if err := p.May(access.ActionReport); err != nil {
+		return nil, err
+	}
+	noted, err := s.metrics.BillableMetrics(ctx, p.Organization)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]meter.Meter{}
+	for _, n := range noted {
+		if all[n.ID], err = meter.DecodeMeter(n.Definition); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 // BillableMetrics lists the organization's metrics, the oldest first, deleted
 // ones among them.
 func (s *Service) BillableMetrics(ctx context.Context, p access.Principal) ([]BillableMetric, error) {

@@ -24,6 +24,7 @@ import (
 	"odometer/internal/metering"
 	"odometer/internal/records"
 	"odometer/internal/store/postgrestest"
+	stored "odometer/internal/store/records"
 )
 
 // The matrix asks every operation of every surface with every
@@ -102,7 +103,7 @@ func matrixWorld(t *testing.T, dsn string) *server {
 	s := newServerOn(t, dsn, log, october)
 	t.Cleanup(s.close)
 	// It freezes, and sends nowhere.
-	s.records.UseReporter(marketplace.New(marketplace.Options{Catalog: s.store, Usage: s.service, Clock: october, Owner: "test"}))
+	s.records.UseReporter(marketplace.New(marketplace.Options{Usage: s.service, Entries: s.service, Records: s.records, Accounts: s.store, Store: stored.New(s.store), Clock: october, Owner: "test"}))
 	ctx := context.Background()
 	for _, id := range []string{elsewhere.organization, "strange"} {
 		_, err := s.store.CreateOrganization(ctx, catalog.NewOrganization{ID: id}, "test")

@@ -68,9 +68,9 @@ func filled(t *testing.T) (s *store.Store, path string) {
 	must(err)
 	p := billing.Portion{Report: "r1", Dimension: "gb", Entitlement: "e1", Term: "t1", Account: "acc", Hour: hour, State: billing.LineFrozen, Usage: decimal("4"), Left: decimal("4"), Adjusted: decimal("4"),
 		Sent: decimal("3"), CarryOut: decimal("1"), Reads: []billing.MeterRead{{Period: "2026-03", Through: hour, Value: decimal("1")}}, Seen: []billing.SeenItem{{Metric: "m", Split: "s", Day: "2026-03-01", Value: "v"}}}
-	q := records.FreezeQuery{Entitlements: []string{"e1"}, Accounts: []string{"acc"}, Before: hour.Add(time.Hour), HoursFrom: hour.Add(-time.Hour)}
-	must(records.New(s).Freeze(ctx, org, q, func(*records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
-		return []records.FrozenReport{{Report: billing.Report{ID: "r1", Entitlement: "e1", Term: "t1", Buyer: "b", Product: "cdn", Partner: catalog.PartnerAWS, Account: "acc", Hour: hour, Created: store.TestClock(),
+	q := billing.FreezeQuery{Entitlements: []string{"e1"}, Accounts: []string{"acc"}, Before: hour.Add(time.Hour), HoursFrom: hour.Add(-time.Hour)}
+	must(records.New(s).Freeze(ctx, org, q, func(*billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
+		return []billing.FrozenReport{{Report: billing.Report{ID: "r1", Entitlement: "e1", Term: "t1", Buyer: "b", Product: "cdn", Partner: catalog.PartnerAWS, Account: "acc", Hour: hour, Created: store.TestClock(),
 				Status: billing.ReportPending, Info: json.RawMessage(`{}`)}, Portions: []billing.Portion{p}, Groups: groups}},
 			[]billing.Line{{Operation: "op", Partner: catalog.PartnerAWS, Account: "acc", Dimension: "gb", Hour: hour, Quantity: decimal("3"), Target: json.RawMessage(`{}`), Next: hour, Deadline: hour.Add(24 * time.Hour)}}, nil
 	}))
@@ -78,7 +78,7 @@ func filled(t *testing.T) (s *store.Store, path string) {
 	if err != nil || len(lines) != 1 {
 		t.Fatal(lines, err)
 	}
-	if n, err := records.New(s).DecideLines(ctx, []records.Decision{{Line: lines[0], To: billing.LineSettled, Accepted: decimal("3")}}); n != 1 || err != nil {
+	if n, err := records.New(s).DecideLines(ctx, []billing.Decision{{Line: lines[0], To: billing.LineSettled, Accepted: decimal("3")}}); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	must(s.Check(ctx))
@@ -323,15 +323,15 @@ func TestResolvingBesideADamagedLine(t *testing.T) {
 	for _, to := range []string{billing.LineMoved, billing.LineElsewhere, billing.LineRefused, billing.LineSettled} {
 		s, path := filled(t)
 		ctx, org, hour := t.Context(), catalog.DefaultOrganization, store.TestClock().UTC().Truncate(time.Hour).Add(-time.Hour)
-		report := func(id, state, sent string) records.FrozenReport {
-			return records.FrozenReport{Report: billing.Report{ID: id, Entitlement: "e1", Term: "t1", Buyer: "b", Product: "cdn", Partner: catalog.PartnerAWS, Account: "acc", Hour: hour,
+		report := func(id, state, sent string) billing.FrozenReport {
+			return billing.FrozenReport{Report: billing.Report{ID: id, Entitlement: "e1", Term: "t1", Buyer: "b", Product: "cdn", Partner: catalog.PartnerAWS, Account: "acc", Hour: hour,
 				Created: store.TestClock(), Status: billing.ReportPending, Info: json.RawMessage(`{}`)},
 				Portions: []billing.Portion{{Report: id, Dimension: "gb", Entitlement: "e1", Term: "t1", Account: "acc", Hour: hour, State: state, Usage: decimal("2"), Left: decimal("2"),
 					Adjusted: decimal("2"), Sent: decimal(sent)}}}
 		}
-		q := records.FreezeQuery{Entitlements: []string{"e1"}, Accounts: []string{"acc"}, Before: hour.Add(time.Hour), HoursFrom: hour.Add(-2 * time.Hour)}
-		err := records.New(s).Freeze(ctx, org, q, func(*records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
-			return []records.FrozenReport{report("sent", billing.LineFrozen, "2"), report("beside", billing.LineParked, "0")},
+		q := billing.FreezeQuery{Entitlements: []string{"e1"}, Accounts: []string{"acc"}, Before: hour.Add(time.Hour), HoursFrom: hour.Add(-2 * time.Hour)}
+		err := records.New(s).Freeze(ctx, org, q, func(*billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
+			return []billing.FrozenReport{report("sent", billing.LineFrozen, "2"), report("beside", billing.LineParked, "0")},
 				[]billing.Line{{Operation: "line", Partner: catalog.PartnerAWS, Account: "acc", Dimension: "gb", Hour: hour, Quantity: decimal("2"), Target: json.RawMessage(`{}`), Next: hour, Deadline: hour.Add(24 * time.Hour)}}, nil
 		})
 		if err != nil {

@@ -24,7 +24,7 @@ func (s *Store) parkDamaged(ctx context.Context, tx *sql.Tx, now time.Time) erro
 		text := func(column string) string { text, _ := values[column].(string); return text }
 		at := func(column string) time.Time { us, _ := values[column].(int64); return time.UnixMicro(us).UTC() }
 		fence, _ := values["fence"].(int64)
-		d := Decision{To: billing.LineParked, Message: damagedLine, Line: billing.Line{Organization: text("organization"), Operation: text("operation"), Account: text("account"), Dimension: text("dimension"),
+		d := billing.Decision{To: billing.LineParked, Message: damagedLine, Line: billing.Line{Organization: text("organization"), Operation: text("operation"), Account: text("account"), Dimension: text("dimension"),
 			Hour: at("hour_us"), Deadline: at("deadline_us"), Next: at("next_us"), Fence: fence}}
 		if _, err := s.decideLine(ctx, tx, &d, billing.LineFrozen); err != nil {
 			return err

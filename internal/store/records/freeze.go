@@ -18,48 +18,12 @@ import (
 // freeze looks at, and so those of one report.
 const maxGroupsPerReport = 100_000
 
-// FreezeQuery says what a freeze looks at.
-type FreezeQuery struct {
-	Entitlements []string
-	Accounts     []string
-	Before       time.Time // usage before this instant
-	HoursFrom    time.Time // hours that have reports are told from here on
-	MaxGroups    int       // of one entitlement, the rest is for another freeze; 0 = MaxGroupsPerReport
-}
-
-// FreezeState is what a freeze has to decide about. Balances and reads are as
-// settled; what is open is to be counted on top.
-type FreezeState struct {
-	Groups   map[string][]billing.RecordGroup // by entitlement, by time of usage: claimed by nothing
-	Until    map[string]time.Time             // by entitlement with more groups than MaxGroups: the hours before it are told
-	Open     map[string][]billing.Portion     // by entitlement: frozen or parked
-	Balances map[string]map[billing.BalanceKey]meter.Decimal
-	Credits  map[string]meter.Decimal                // given so far
-	Hours    map[string]map[time.Time]bool           // by account: hours that have a report
-	Reads    map[string]map[string]billing.MeterRead // by entitlement, and dimension and period joined by a slash
-	Seen     map[string]map[SeenKey]bool             // by entitlement
-}
-
-// SeenKey is an item for the dimension it is billed as.
-type SeenKey struct {
-	Dimension string
-	Item      billing.SeenItem
-}
-
-// FrozenReport is a report to be stored, with all that it holds.
-type FrozenReport struct {
-	billing.Report
-	Portions []billing.Portion
-	Groups   []billing.RecordGroup // claimed; their status follows from the portions
-	Unbilled []billing.SeenItem    // of metrics that no dimension bills
-}
-
 // Freeze decides about unreported usage and stores what was decided, in one
 // transaction: reports with their portions, the lines to be sent, the groups
 // claimed, what was read of meters. A group that was deleted meanwhile cannot
 // be claimed: nothing is stored then, and the error is KindConflict. Portions
 // that are settled already move their balances.
-func (s *Store) Freeze(ctx context.Context, organization string, q FreezeQuery, decide func(*FreezeState) ([]FrozenReport, []billing.Line, error)) error {
+func (s *Store) Freeze(ctx context.Context, organization string, q billing.FreezeQuery, decide func(*billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error)) error {
 	return s.db.Write(ctx, "freeze reports", func(tx *sql.Tx) error {
 		state, err := freezeState(ctx, tx, organization, q)
 		if err != nil {
@@ -90,11 +54,11 @@ func (s *Store) Freeze(ctx context.Context, organization string, q FreezeQuery, 
 	})
 }
 
-func freezeState(ctx context.Context, tx *sql.Tx, organization string, q FreezeQuery) (*FreezeState, error) {
-	f := &FreezeState{Groups: map[string][]billing.RecordGroup{}, Until: map[string]time.Time{}, Open: map[string][]billing.Portion{}, Balances: map[string]map[billing.BalanceKey]meter.Decimal{},
-		Credits: map[string]meter.Decimal{}, Hours: map[string]map[time.Time]bool{}, Reads: map[string]map[string]billing.MeterRead{}, Seen: map[string]map[SeenKey]bool{}}
+func freezeState(ctx context.Context, tx *sql.Tx, organization string, q billing.FreezeQuery) (*billing.FreezeState, error) {
+	f := &billing.FreezeState{Groups: map[string][]billing.RecordGroup{}, Until: map[string]time.Time{}, Open: map[string][]billing.Portion{}, Balances: map[string]map[billing.BalanceKey]meter.Decimal{},
+		Credits: map[string]meter.Decimal{}, Hours: map[string]map[time.Time]bool{}, Reads: map[string]map[string]billing.MeterRead{}, Seen: map[string]map[billing.SeenKey]bool{}}
 	for _, e := range q.Entitlements {
-		if err := f.load(ctx, tx, organization, e, q); err != nil {
+		if err := loadState(ctx, tx, f, organization, e, q); err != nil {
 			return nil, err
 		}
 	}
@@ -111,8 +75,8 @@ func freezeState(ctx context.Context, tx *sql.Tx, organization string, q FreezeQ
 	return f, nil
 }
 
-// load reads what is known of one entitlement.
-func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitlement string, q FreezeQuery) error {
+// loadState reads what is known of one entitlement.
+func loadState(ctx context.Context, tx *sql.Tx, f *billing.FreezeState, organization, entitlement string, q billing.FreezeQuery) error {
 	most := cmp.Or(q.MaxGroups, maxGroupsPerReport)
 	groups, err := store.List(ctx, tx, scanRecordGroup, stmt.GroupUnclaimed, organization, entitlement, store.Micros(q.Before), most+1)
 	if err != nil {
@@ -148,7 +112,7 @@ func (f *FreezeState) load(ctx context.Context, tx *sql.Tx, organization, entitl
 	for _, r := range reads {
 		f.Reads[entitlement][r.dimension+"/"+r.Period] = r.MeterRead
 	}
-	return f.loadSeen(ctx, tx, organization, entitlement, groups)
+	return loadSeen(ctx, tx, f, organization, entitlement, groups)
 }
 
 // wholeHours cuts groups, which are more than most, after an hour, and returns
@@ -165,8 +129,8 @@ func wholeHours(groups *[]billing.RecordGroup, most int) (until time.Time) {
 }
 
 // loadSeen reads what UNIQUE_COUNT has counted since the earliest day of the groups.
-func (f *FreezeState) loadSeen(ctx context.Context, tx *sql.Tx, organization, entitlement string, groups []billing.RecordGroup) error {
-	f.Seen[entitlement] = map[SeenKey]bool{}
+func loadSeen(ctx context.Context, tx *sql.Tx, f *billing.FreezeState, organization, entitlement string, groups []billing.RecordGroup) error {
+	f.Seen[entitlement] = map[billing.SeenKey]bool{}
 	for _, g := range groups { // by time of usage
 		if len(g.Billable) == 0 {
 			continue
@@ -183,7 +147,7 @@ func (f *FreezeState) loadSeen(ctx context.Context, tx *sql.Tx, organization, en
 	return nil
 }
 
-func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization string, r *FrozenReport) error {
+func (s *Store) insertReport(ctx context.Context, tx *sql.Tx, organization string, r *billing.FrozenReport) error {
 	_, err := tx.ExecContext(ctx, stmt.ReportCreate, organization, r.ID, r.Serial, r.Entitlement, r.Term, r.Buyer, r.Product, r.Partner, r.Account,
 		store.Micros(r.Hour), store.Micros(r.Created), store.Micros(r.Created), r.Status, r.Message, string(r.Info))
 	if err != nil {

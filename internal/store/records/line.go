@@ -75,26 +75,12 @@ func dueLines(ctx context.Context, tx *sql.Tx, now time.Time, limit int, want fu
 	return due, rows.Err()
 }
 
-// Decision is what became of a line that was leased.
-type Decision struct {
-	billing.Line        // as it was leased
-	To           string // LineFrozen: to be sent again at Next
-	Accepted     meter.Decimal
-	Maybe        bool
-	Grace        bool
-	Next         time.Time // zero = as it was
-	Deadline     time.Time // zero = as it was
-	Message      string
-	Request      json.RawMessage
-	Response     json.RawMessage
-}
-
 // DecideLines books what became of lines, all in one transaction: the line and
 // its exchange, the portions of its reports, the balances that a settled
 // portion moves, the status of reports and groups. A decision whose fence is
 // not the line's any more is left out: another holds the line, or has decided.
 // It returns how many were booked.
-func (s *Store) DecideLines(ctx context.Context, decisions []Decision) (booked int, err error) {
+func (s *Store) DecideLines(ctx context.Context, decisions []billing.Decision) (booked int, err error) {
 	err = s.db.Write(ctx, "book what became of reports", func(tx *sql.Tx) error {
 		booked = 0
 		for i := range decisions {
@@ -119,7 +105,7 @@ func flag(b bool) int {
 }
 
 // decideLine books one decision about a line in the state from.
-func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *Decision, from string) (bool, error) {
+func (s *Store) decideLine(ctx context.Context, tx *sql.Tx, d *billing.Decision, from string) (bool, error) {
 	if d.Next.IsZero() {
 		d.Next = d.Line.Next
 	}

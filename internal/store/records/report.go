@@ -161,8 +161,8 @@ func scanRead(r store.Row) (dimensionRead, error) {
 	return d, err
 }
 
-func scanSeen(r store.Row) (SeenKey, error) {
-	var k SeenKey
+func scanSeen(r store.Row) (billing.SeenKey, error) {
+	var k billing.SeenKey
 	err := r.Scan(&k.Dimension, &k.Item.Metric, &k.Item.Split, &k.Item.Day, &k.Item.Value)
 	return k, err
 }

@@ -237,7 +237,7 @@ func (s *Store) resolveLine(ctx context.Context, tx *sql.Tx, organization string
 		return false, err
 	}
 	for _, l := range lines {
-		d := &Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline, Message: message, Request: l.Request, Response: l.Response}
+		d := &billing.Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline, Message: message, Request: l.Request, Response: l.Response}
 		if to == billing.LineElsewhere {
 			d.To = billing.LineRefused
 		}

@@ -6,7 +6,6 @@ import (
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
-	"odometer/internal/store/records"
 )
 
 var moveCases = []testCase{
@@ -38,9 +37,9 @@ var bind = map[string]func(b *bench, organization string){
 		b.must(err)
 	},
 	"reports": func(b *bench, organization string) {
-		b.must(b.records.Freeze(b.ctx, organization, freezeAll, func(*records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
+		b.must(b.records.Freeze(b.ctx, organization, freezeAll, func(*billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
 			r, l := frozen("r1")
-			return []records.FrozenReport{r}, []billing.Line{l}, nil
+			return []billing.FrozenReport{r}, []billing.Line{l}, nil
 		}))
 	},
 }

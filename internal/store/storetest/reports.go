@@ -9,7 +9,6 @@ import (
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
-	"odometer/internal/store/records"
 )
 
 var reportCases = []testCase{
@@ -32,7 +31,7 @@ var reportHour = day("2026-03-01").Add(10 * time.Hour)
 
 // frozen is a report of one group and dimension gb: of 2.75, 0.5 is credit,
 // with 0.25 carried in 2 are sent and 0.5 carried out.
-func frozen(id string, groups ...billing.RecordGroup) (records.FrozenReport, billing.Line) {
+func frozen(id string, groups ...billing.RecordGroup) (billing.FrozenReport, billing.Line) {
 	info, err := json.Marshal(billing.ReportInfo{CreditAmount: number("9")})
 	if err != nil {
 		panic(err)
@@ -40,13 +39,13 @@ func frozen(id string, groups ...billing.RecordGroup) (records.FrozenReport, bil
 	p := billing.Portion{Report: id, Dimension: "gb", Entitlement: "e1", Term: "t1", Account: "acc", Hour: reportHour, State: billing.LineFrozen,
 		Usage: number("2.75"), Credit: number("0.5"), CreditAmount: number("0.025"), Left: number("2.25"), Adjusted: number("2.25"),
 		CarryIn: number("0.25"), Sent: number("2"), CarryOut: number("0.5")}
-	return records.FrozenReport{Groups: groups, Portions: []billing.Portion{p}, Report: billing.Report{ID: id, Entitlement: "e1", Term: "t1", Buyer: "buyer-1",
+	return billing.FrozenReport{Groups: groups, Portions: []billing.Portion{p}, Report: billing.Report{ID: id, Entitlement: "e1", Term: "t1", Buyer: "buyer-1",
 			Product: "cdn", Partner: catalog.PartnerAWS, Account: "acc", Hour: reportHour, Created: reportHour.Add(2 * time.Hour), Status: billing.ReportPending, Info: info}},
 		billing.Line{Operation: "op-" + id, Partner: catalog.PartnerAWS, Account: "acc", Dimension: "gb", Hour: reportHour, Quantity: number("2"),
 			Target: json.RawMessage(`{}`), Next: reportHour, Deadline: reportHour.Add(24 * time.Hour)}
 }
 
-var freezeAll = records.FreezeQuery{Entitlements: []string{"e1"}, Accounts: []string{"acc"}, Before: day("2026-03-02"), HoursFrom: day("2026-02-01")}
+var freezeAll = billing.FreezeQuery{Entitlements: []string{"e1"}, Accounts: []string{"acc"}, Before: day("2026-03-02"), HoursFrom: day("2026-02-01")}
 
 // froze has a group of 2.75 GB frozen in report r1.
 func (b *bench) froze() billing.RecordGroup {
@@ -55,12 +54,12 @@ func (b *bench) froze() billing.RecordGroup {
 	g := usageGroup("g1")
 	g.Records = map[string]meter.Decimal{"gb": number("2.75")}
 	b.groups("a", g)
-	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
+	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
 		if len(s.Groups["e1"]) != 1 || len(s.Hours["acc"]) != 0 {
 			b.Fatalf("%+v", s)
 		}
 		r, l := frozen("r1", s.Groups["e1"]...)
-		return []records.FrozenReport{r}, []billing.Line{l}, nil
+		return []billing.FrozenReport{r}, []billing.Line{l}, nil
 	}))
 	return b.group("g1")
 }
@@ -83,9 +82,9 @@ func (b *bench) lease(owner string) []billing.Line {
 	return lines
 }
 
-func (b *bench) decide(d records.Decision) int {
+func (b *bench) decide(d billing.Decision) int {
 	b.Helper()
-	n, err := b.records.DecideLines(b.ctx, []records.Decision{d})
+	n, err := b.records.DecideLines(b.ctx, []billing.Decision{d})
 	b.must(err)
 	return n
 }
@@ -112,7 +111,7 @@ func freezeClaims(b *bench) {
 	if got := b.account(); got.Pending.String() != "2.75" || got.Mapped.String() != "2.75" {
 		b.Errorf("%+v", got)
 	}
-	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
+	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
 		if len(s.Groups["e1"]) != 0 || len(s.Open["e1"]) != 1 || !s.Hours["acc"][reportHour] {
 			b.Errorf("%+v", s)
 		}
@@ -132,9 +131,9 @@ func freezeExcludesDelete(b *bench) {
 	g := b.groups("a", usageGroup("g1"))[0]
 	_, err := b.records.DeleteRecordGroup(b.ctx, "a", "g1", actor)
 	b.must(err)
-	err = b.records.Freeze(b.ctx, "a", freezeAll, func(*records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
+	err = b.records.Freeze(b.ctx, "a", freezeAll, func(*billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
 		r, l := frozen("r1", g)
-		return []records.FrozenReport{r}, []billing.Line{l}, nil
+		return []billing.FrozenReport{r}, []billing.Line{l}, nil
 	})
 	b.wantKind(err, meter.KindConflict)
 	if got := b.lease("x"); len(got) != 0 {
@@ -144,9 +143,9 @@ func freezeExcludesDelete(b *bench) {
 
 func freezeOneLine(b *bench) {
 	b.froze()
-	err := b.records.Freeze(b.ctx, "a", freezeAll, func(*records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
+	err := b.records.Freeze(b.ctx, "a", freezeAll, func(*billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
 		r, l := frozen("r2")
-		return []records.FrozenReport{r}, []billing.Line{l}, nil
+		return []billing.FrozenReport{r}, []billing.Line{l}, nil
 	})
 	if err == nil {
 		b.Error("a second line of the same key was stored")
@@ -167,20 +166,20 @@ func linesAreFenced(b *bench) {
 	if len(second) != 1 || second[0].Fence != 2 || !second[0].Maybe || second[0].Quantity.Cmp(first[0].Quantity) != 0 {
 		b.Fatalf("%+v", second)
 	}
-	if n := b.decide(records.Decision{Line: first[0], To: billing.LineRefused}); n != 0 {
+	if n := b.decide(billing.Decision{Line: first[0], To: billing.LineRefused}); n != 0 {
 		b.Error("an old fence decided")
 	}
-	if n := b.decide(records.Decision{Line: second[0], To: billing.LineSettled, Accepted: number("2")}); n != 1 {
+	if n := b.decide(billing.Decision{Line: second[0], To: billing.LineSettled, Accepted: number("2")}); n != 1 {
 		b.Error("the holder did not decide")
 	}
-	if n := b.decide(records.Decision{Line: second[0], To: billing.LineRefused}); n != 0 {
+	if n := b.decide(billing.Decision{Line: second[0], To: billing.LineRefused}); n != 0 {
 		b.Error("decided twice")
 	}
 }
 
 func settledMoves(b *bench) {
 	b.froze()
-	d := records.Decision{Line: b.lease("one")[0], To: billing.LineSettled, Accepted: number("2"), Request: json.RawMessage(`{"q":1}`), Response: json.RawMessage(`{"a":1}`)}
+	d := billing.Decision{Line: b.lease("one")[0], To: billing.LineSettled, Accepted: number("2"), Request: json.RawMessage(`{"q":1}`), Response: json.RawMessage(`{"a":1}`)}
 	b.clock.Advance(time.Second)
 	b.decide(d)
 	g := b.group("g1")
@@ -191,7 +190,7 @@ func settledMoves(b *bench) {
 	if got.Settled.String() != "2" || got.Absorbed.String() != "0.5" || got.Carry.String() != "0.25" || got.Sent.String() != "2" {
 		b.Errorf("%+v", got)
 	}
-	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
+	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
 		used := s.Balances["e1"][billing.BalanceKey{Kind: billing.BalanceCredit}]
 		if used.String() != "0.025" || len(s.Open["e1"]) != 0 {
 			b.Errorf("credit used %s, open %+v", used, s.Open)
@@ -209,7 +208,7 @@ func settledMoves(b *bench) {
 
 func settledShifts(b *bench) {
 	b.froze()
-	b.decide(records.Decision{Line: b.lease("one")[0], To: billing.LineSettled, Accepted: number("1.5")})
+	b.decide(billing.Decision{Line: b.lease("one")[0], To: billing.LineSettled, Accepted: number("1.5")})
 	if got := b.account(); got.Carry.String() != "0.75" || got.Sent.String() != "1.5" {
 		b.Errorf("%+v", got)
 	}
@@ -217,7 +216,7 @@ func settledShifts(b *bench) {
 
 func settledBeyond(b *bench) {
 	b.froze()
-	b.decide(records.Decision{Line: b.lease("one")[0], To: billing.LineSettled, Accepted: number("5")})
+	b.decide(billing.Decision{Line: b.lease("one")[0], To: billing.LineSettled, Accepted: number("5")})
 	if got := b.account(); got.Carry.String() != "-2.75" || got.Sent.String() != "5" {
 		b.Errorf("%+v", got)
 	}
@@ -225,7 +224,7 @@ func settledBeyond(b *bench) {
 
 func refusedMovesNothing(b *bench) {
 	b.froze()
-	b.decide(records.Decision{Line: b.lease("one")[0], To: billing.LineRefused, Message: "CustomerNotSubscribed"})
+	b.decide(billing.Decision{Line: b.lease("one")[0], To: billing.LineRefused, Message: "CustomerNotSubscribed"})
 	g := b.group("g1")
 	if g.Status != billing.GroupReportFailed || g.Message != "CustomerNotSubscribed" || len(g.Settled) != 0 {
 		b.Errorf("%+v", g)
@@ -242,7 +241,7 @@ func refusedMovesNothing(b *bench) {
 
 func movedIsFree(b *bench) {
 	b.froze()
-	b.decide(records.Decision{Line: b.lease("one")[0], To: billing.LineMoved, Message: "Expired"})
+	b.decide(billing.Decision{Line: b.lease("one")[0], To: billing.LineMoved, Message: "Expired"})
 	if g := b.group("g1"); g.Status != billing.GroupReportPending || g.Report != "" {
 		b.Errorf("%+v", g)
 	}
@@ -258,7 +257,7 @@ func movedIsFree(b *bench) {
 
 func parkedIsResolved(b *bench) {
 	b.froze()
-	b.decide(records.Decision{Line: b.lease("one")[0], To: billing.LineParked, Message: "nobody can tell"})
+	b.decide(billing.Decision{Line: b.lease("one")[0], To: billing.LineParked, Message: "nobody can tell"})
 	if g := b.group("g1"); g.Status != billing.GroupReportPending || g.Message != "nobody can tell" {
 		b.Errorf("%+v", g)
 	}
@@ -296,17 +295,17 @@ func stuckUntilSettled(b *bench) {
 	}
 	b.froze()
 	stuck("frozen 2.75 ; ")
-	b.decide(records.Decision{Line: b.lease("one")[0], To: billing.LineRefused, Message: "InvalidDimension"})
+	b.decide(billing.Decision{Line: b.lease("one")[0], To: billing.LineRefused, Message: "InvalidDimension"})
 	stuck("refused 2.75 InvalidDimension; ")
 	_, err := b.records.RetryRecordGroup(b.ctx, "a", "g1", actor)
 	b.must(err)
 	stuck("")
 	b.wantKind(b.records.ResolvePortion(b.ctx, "a", "r1", "gb", billing.LineElsewhere, actor), meter.KindNotFound)
 	// A second report of it, of a later hour, is refused as it is frozen: it has no line.
-	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
+	b.must(b.records.Freeze(b.ctx, "a", freezeAll, func(s *billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
 		r, _ := frozen("r2", s.Groups["e1"]...)
 		r.Hour, r.Portions[0].Hour, r.Portions[0].State, r.Portions[0].Reason = reportHour.Add(time.Hour), reportHour.Add(time.Hour), billing.LineRefused, "no metric"
-		return []records.FrozenReport{r}, nil, nil
+		return []billing.FrozenReport{r}, nil, nil
 	}))
 	if g := b.group("g1"); g.Status != billing.GroupReportFailed || g.Message != "no metric" {
 		b.Errorf("%+v", g)
@@ -330,8 +329,8 @@ func reportLists(b *bench) {
 		r.Portions = nil
 		r.Entitlement, r.Buyer, r.Partner = fmt.Sprint("e", i%2), fmt.Sprint("b", i%3), []string{catalog.PartnerAWS, catalog.PartnerGCP}[i/4]
 		r.Created = day("2026-03-01").Add(time.Duration(i) * time.Hour)
-		b.must(b.records.Freeze(b.ctx, "a", records.FreezeQuery{}, func(*records.FreezeState) ([]records.FrozenReport, []billing.Line, error) {
-			return []records.FrozenReport{r}, nil, nil
+		b.must(b.records.Freeze(b.ctx, "a", billing.FreezeQuery{}, func(*billing.FreezeState) ([]billing.FrozenReport, []billing.Line, error) {
+			return []billing.FrozenReport{r}, nil, nil
 		}))
 	}
 	all := billing.ReportFilter{From: day("2026-03-01"), To: day("2026-03-02")}

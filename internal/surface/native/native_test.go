@@ -12,6 +12,7 @@ import (
 	"odometer/internal/ledger"
 	"odometer/internal/marketplace"
 	"odometer/internal/metering"
+	stored "odometer/internal/store/records"
 	"odometer/internal/surface/surfacetest"
 )
 
@@ -32,7 +33,7 @@ func newWorldWith(t testing.TB, o httpserver.Options, limits ledger.Limits, of O
 	return &world{surfacetest.New(t, surfacetest.Options{Start: start, Server: o, Limits: limits, Mount: func(w *surfacetest.World) []*httpserver.Surface {
 		w.Service.KeepBooks(metering.ProductBook(w.Service))
 		// It freezes, and sends nowhere.
-		w.Records.UseReporter(marketplace.New(marketplace.Options{Catalog: w.Catalog, Usage: w.Service, Clock: w.Clock.Now, Owner: "test"}))
+		w.Records.UseReporter(marketplace.New(marketplace.Options{Usage: w.Service, Entries: w.Service, Records: w.Records, Accounts: w.Catalog, Store: stored.New(w.Catalog), Clock: w.Clock.Now, Owner: "test"}))
 		return []*httpserver.Surface{SurfaceWith(w.Service, w.Records, of)}
 	}})}
 }

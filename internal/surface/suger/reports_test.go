@@ -17,6 +17,7 @@ import (
 	"odometer/internal/marketplace/sender"
 	"odometer/internal/marketplace/simulator"
 	"odometer/internal/metering"
+	stored "odometer/internal/store/records"
 	"odometer/internal/surface/suger/wire"
 	"odometer/internal/surface/surfacetest"
 )
@@ -39,7 +40,7 @@ func (w *world) reporter() *marketplace.Reporter {
 	w.Cleanup(markets.Close)
 	gcp, err := sender.NewGCP(markets.URL, nil, http.DefaultClient)
 	w.Check(err)
-	return marketplace.New(marketplace.Options{Catalog: w.Catalog, Usage: w.Service, Clock: clock, Owner: "test", Senders: map[string]sender.Sender{
+	return marketplace.New(marketplace.Options{Usage: w.Service, Entries: w.Service, Records: w.Records, Accounts: w.Catalog, Store: stored.New(w.Catalog), Clock: clock, Owner: "test", Senders: map[string]sender.Sender{
 		catalog.PartnerAWS:   sender.NewAWS(sender.AWSOptions{Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""), Endpoint: markets.URL}),
 		catalog.PartnerAzure: sender.NewAzure(markets.URL, func(context.Context, bool) (string, error) { return "token", nil }, http.DefaultClient),
 		catalog.PartnerGCP:   gcp,
