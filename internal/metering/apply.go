@@ -64,6 +64,7 @@ func (s *Service) Apply(ctx context.Context, p access.Principal, text []byte, o 
 	if err := ctx.Err(); err != nil {
 		return catalog.Diff{}, meter.WrapError(meter.KindUnavailable, err, "the document was not applied")
 	}
+	planned.Changes = nil                                            // the store tells them again: a large document's are not held twice
 	return s.perform(context.WithoutCancel(ctx), p, doc, o, planned) // who has begun does not stop half way
 }
 
