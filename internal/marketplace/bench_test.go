@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,15 +45,26 @@ func BenchmarkHour(b *testing.B) {
 		m := newMarkets(b, s.clock, 1)
 		r := s.reporter(m, "one")
 		s.clock.Set(ten.Add(65 * time.Minute))
+		before := cpuTime(b)
 		b.StartTimer()
 		s.run(r)
 		b.StopTimer()
+		b.ReportMetric((cpuTime(b) - before).Seconds(), "cpu-s")
 		if n := len(m.Ledger()); n != 2*benchEntitlements {
 			b.Fatalf("%d lines accepted", n)
 		}
 		b.ReportMetric(float64(peakKiB(b))/1024, "MiB-peak")
 		b.StartTimer()
 	}
+}
+
+// cpuTime is what this process has used of the processors.
+func cpuTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // peakKiB is the largest memory that this process has had.

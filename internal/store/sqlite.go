@@ -121,7 +121,13 @@ type sqliteConnector struct {
 }
 
 // Connect implements driver.Connector.
-func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
+	inner, err := c.driver.Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return newKeepingConn(inner)
+}
 
 // Driver implements driver.Connector.
 func (c sqliteConnector) Driver() driver.Driver { return c.driver }

@@ -28,7 +28,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(meter.Errorf(meter.KindInternal, "the database's driver lacks what checksums need"), inner.Close())
 	}
-	return &conn{full, c.keeper}, nil
+	return &conn{fullConn: full, keeper: c.keeper}, nil
 }
 
 // fullConn is what the drivers in use have.
@@ -47,6 +47,7 @@ type fullConn interface {
 type conn struct {
 	fullConn
 	keeper *Keeper
+	known  *knownRows // of the transaction that changes something; nil = there is none
 }
 
 // IsValid implements driver.Validator.
@@ -74,6 +75,9 @@ func (c *conn) planOf(query string) (*plan, error) {
 		return nil, nil
 	}
 	p := c.keeper.plan(query)
+	if p.opaque {
+		c.known.forgetAll()
+	}
 	if p.plain() {
 		return nil, nil
 	}
@@ -91,7 +95,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	case p.update != nil:
 		return c.change(ctx, p, args)
 	case p.insert != nil:
-		if args, err = c.keeper.withSums(p.insert, args); err != nil {
+		if args, err = c.insert(p.insert, args); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +113,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	case p.update != nil:
 		return nil, meter.Errorf(meter.KindInternal, "a change of rows with checksums returns no rows")
 	case p.insert != nil:
-		if args, err = c.keeper.withSums(p.insert, args); err != nil {
+		if args, err = c.insert(p.insert, args); err != nil {
 			return nil, err
 		}
 		return c.fullConn.QueryContext(ctx, p.text, args)
@@ -118,7 +122,13 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if err != nil {
 		return nil, err
 	}
-	return newCheckedRows(c.keeper, p, rows), nil
+	return newCheckedRows(c, p, rows), nil
+}
+
+// insert appends the checksum of each inserted row.
+func (c *conn) insert(i *inserting, args []driver.NamedValue) ([]driver.NamedValue, error) {
+	c.known.forget(i.table)
+	return c.keeper.withSums(i, args)
 }
 
 // withSums appends the checksum of each inserted row.
@@ -144,42 +154,6 @@ func (k *Keeper) withSums(i *inserting, args []driver.NamedValue) ([]driver.Name
 		args = append(args, driver.NamedValue{Ordinal: len(args) + 1, Value: sum})
 	}
 	return args, nil
-}
-
-// change checks the rows that an UPDATE will change, changes them, and gives
-// them the checksums of what they are then.
-func (c *conn) change(ctx context.Context, p *plan, args []driver.NamedValue) (driver.Result, error) {
-	u := p.update
-	some := make([]driver.NamedValue, len(u.args))
-	for i, at := range u.args {
-		some[i] = driver.NamedValue{Ordinal: i + 1, Value: args[at].Value}
-	}
-	covered := len(u.table.covered)
-	err := c.each(ctx, u.before, some, covered+1, func(row []driver.Value) error {
-		return c.keeper.Check(u.table.Name, row[:covered], row[covered])
-	})
-	if err != nil {
-		return nil, err
-	}
-	var seals [][]driver.NamedValue
-	err = c.each(ctx, p.text, args, covered+1, func(row []driver.Value) error {
-		sum, err := c.keeper.Sum(u.table.Name, row[:covered])
-		seal := []driver.NamedValue{{Ordinal: 1, Value: sum}}
-		for i := range u.table.Key {
-			seal = append(seal, driver.NamedValue{Ordinal: i + 2, Value: owned(row[i])})
-		}
-		seals = append(seals, seal)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, seal := range seals {
-		if _, err := c.fullConn.ExecContext(ctx, u.seal, seal); err != nil {
-			return nil, err
-		}
-	}
-	return driver.RowsAffected(len(seals)), nil
 }
 
 // each runs a query to its end.
@@ -231,7 +205,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if !ok {
 		return nil, errors.Join(meter.Errorf(meter.KindInternal, "the database's driver lacks what checksums need"), inner.Close())
 	}
-	return &stmt{full, c.keeper, p}, nil
+	return &stmt{full, c, p}, nil
 }
 
 // Prepare implements driver.Conn.
@@ -248,8 +222,8 @@ type fullStmt interface {
 // stmt is a prepared statement of a plan.
 type stmt struct {
 	fullStmt
-	keeper *Keeper
-	plan   *plan
+	conn *conn
+	plan *plan
 }
 
 // NumInput implements driver.Stmt: checksums are added below database/sql.
@@ -259,7 +233,7 @@ func (s *stmt) NumInput() int { return -1 }
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	if s.plan.insert != nil {
 		var err error
-		if args, err = s.keeper.withSums(s.plan.insert, args); err != nil {
+		if args, err = s.conn.insert(s.plan.insert, args); err != nil {
 			return nil, err
 		}
 	}
@@ -270,7 +244,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	if s.plan.insert != nil {
 		var err error
-		if args, err = s.keeper.withSums(s.plan.insert, args); err != nil {
+		if args, err = s.conn.insert(s.plan.insert, args); err != nil {
 			return nil, err
 		}
 	}
@@ -278,22 +252,22 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 	if err != nil || len(s.plan.reads) == 0 {
 		return rows, err
 	}
-	return newCheckedRows(s.keeper, s.plan, rows), nil
+	return newCheckedRows(s.conn, s.plan, rows), nil
 }
 
 // checkedRows are rows without what was added to check them.
 type checkedRows struct {
 	driver.Rows
-	keeper *Keeper
-	plan   *plan
-	names  []string
-	all    []driver.Value
-	row    []driver.Value // of one table
+	conn  *conn
+	plan  *plan
+	names []string
+	all   []driver.Value
+	row   []driver.Value // of one table
 }
 
-func newCheckedRows(k *Keeper, p *plan, rows driver.Rows) *checkedRows {
+func newCheckedRows(c *conn, p *plan, rows driver.Rows) *checkedRows {
 	names := rows.Columns()
-	return &checkedRows{rows, k, p, names[:p.shown], make([]driver.Value, len(names)), nil}
+	return &checkedRows{rows, c, p, names[:p.shown], make([]driver.Value, len(names)), nil}
 }
 
 // Columns implements driver.Rows.
@@ -326,9 +300,10 @@ func (r *checkedRows) check() error {
 			continue
 		}
 		n := len(read.table.covered)
-		if err := r.keeper.Check(read.table.Name, r.row[:n], r.row[n]); err != nil {
+		if err := r.conn.keeper.Check(read.table.Name, r.row[:n], r.row[n]); err != nil {
 			return err
 		}
+		r.conn.known.keep(read.table, r.row[:n])
 	}
 	return nil
 }

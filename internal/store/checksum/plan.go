@@ -1,6 +1,7 @@
 package checksum
 
 import (
+	"database/sql/driver"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,6 +24,7 @@ const (
 // plan is what is done for one statement.
 type plan struct {
 	err      error // the statement cannot be extended
+	opaque   bool  // nobody knows what it changes, such as a migration
 	text     string
 	reads    []reading // for each table of which the statement reads rows
 	shown    int       // columns that the statement names
@@ -56,6 +58,20 @@ type updating struct {
 	before string // reads the rows that will be changed
 	args   []int  // parameters of before, from 0
 	seal   string // sets one row's checksum
+
+	// What follows is given where what is set of covered columns is told by the
+	// statement alone; else one is "".
+	one   string // changes one row with its checksum, which follows the parameters
+	given int    // parameters before it
+	sets  []setting
+	key   []int // parameters, from 0, that the columns of the key are equal to; nil = the statement may change several rows
+}
+
+// setting is what a covered column is set to.
+type setting struct {
+	column int          // of those that are covered
+	arg    int          // parameter, from 0; -1 = value
+	value  driver.Value // a number or NULL
 }
 
 // plans remembers the plan of each statement.
@@ -90,6 +106,8 @@ var (
 	parameter  = regexp.MustCompile(`\$(\d+)`)
 	whereWord  = regexp.MustCompile(`\bWHERE\b`)
 	fromWord   = regexp.MustCompile(`\bFROM\b`)
+	orWord     = regexp.MustCompile(`(?i)\bOR\b|\bNOT\b`)
+	equalTerm  = regexp.MustCompile(`(?:\bWHERE|\bAND)\s+(\w+) = \$(\d+)(?:\s|$)`)
 	setColumn  = regexp.MustCompile(`(?:^|,)\s*(\w+)\s*=`)
 )
 
@@ -101,7 +119,9 @@ func (k *Keeper) read(statement string) *plan {
 	p := &plan{text: statement}
 	switch {
 	case strings.Contains(text, ";"): // a migration
+		p.opaque = true
 	case !understood.MatchString(text) && k.names(text):
+		p.opaque = true
 		p.err = meter.Errorf(meter.KindInternal, "a statement on a table with checksums has an unknown form: %s", clip(text))
 	case strings.HasPrefix(text, "SELECT"):
 		k.readSelect(p, text, comments)
@@ -109,6 +129,8 @@ func (k *Keeper) read(statement string) *plan {
 		k.readInsert(p, text)
 	case strings.HasPrefix(text, "UPDATE"):
 		k.readUpdate(p, text)
+	case !strings.HasPrefix(text, "DELETE FROM"):
+		p.opaque = true
 	}
 	return p
 }
@@ -271,7 +293,54 @@ func (k *Keeper) readUpdate(p *plan, text string) {
 	})
 	u.before = "SELECT " + covered + "\nFROM " + t.Name + "\n" + renumbered
 	u.seal = k.SealStatement(t.Name)
+	u.readOne(text, set, where)
 	p.update, p.text = u, text+"\nRETURNING "+covered
+}
+
+// readOne finds what an UPDATE sets covered columns to, and which row it names.
+func (u *updating) readOne(text, set, where string) {
+	for _, part := range splitList(set) {
+		name, to, _ := strings.Cut(part, "=")
+		column := slices.Index(u.table.covered, strings.TrimSpace(name))
+		if column < 0 {
+			continue
+		}
+		s := setting{column: column, arg: -1}
+		to = strings.TrimSpace(to)
+		number, err := strconv.ParseInt(to, 10, 64)
+		switch whole := parameter.FindStringSubmatch(to); {
+		case column < len(u.table.Key):
+			return
+		case whole != nil && whole[0] == to:
+			at, _ := strconv.Atoi(whole[1])
+			s.arg = at - 1
+		case err == nil:
+			s.value = number
+		case to != "NULL":
+			return
+		}
+		u.sets = append(u.sets, s)
+	}
+	u.given = highest(text)
+	head := updateHead.FindString(text)
+	u.one = head + Column + " = $" + strconv.Itoa(u.given+1) + ", " + text[len(head):]
+	if orWord.MatchString(where) || strings.Contains(where, "(") && strings.Contains(where, "SELECT") {
+		return
+	}
+	equal := map[string]int{}
+	for _, m := range equalTerm.FindAllStringSubmatch(where, -1) {
+		at, _ := strconv.Atoi(m[2])
+		equal[m[1]] = at - 1
+	}
+	var key []int
+	for _, name := range u.table.Key {
+		at, is := equal[name]
+		if !is {
+			return
+		}
+		key = append(key, at)
+	}
+	u.key = key
 }
 
 // SealStatement sets the checksum, $1, of a table's row with a key, $2 and on.
