@@ -82,7 +82,7 @@ type limitSettings struct {
 	CellBytes      byteSize `default:"256MiB" setting:"" help:"Memory for what no checkpoint holds yet: totals, groups and texts that are being folded or written."`
 	CacheBytes     byteSize `default:"64MiB" setting:"" help:"Memory for the store's block cache."`
 	AnswerBytes    byteSize `default:"32MiB" setting:"" help:"Memory for answers, which are kept until usage reaches their months."`
-	GroupsPerMeter int      `default:"1048576" setting:"" help:"Maximum number of groups that a meter folds. Beyond it answers come from scanning."`
+	TextBytes      byteSize `default:"160MiB" setting:"" help:"Memory for the texts that groups consist of, some 20 bytes for each. Beyond it some are read from the disk."`
 	Meters         int      `default:"1000" setting:"" help:"Maximum number of meters of one organization."`
 	KeptRejections int      `default:"100000" setting:"" help:"Number of rejected events kept for each organization. Further ones are only counted."`
 	Reads          int      `default:"16" setting:"" help:"Maximum number of usage and event queries at a time, shared by organization and key."`
@@ -130,7 +130,7 @@ func (s *ServerSettings) ledgerLimits() ledger.Limits {
 	l.CheckpointEvents, l.CheckpointBytes, l.CheckpointEvery = s.Checkpoint.Events, int64(s.Checkpoint.Bytes), s.Checkpoint.Every
 	l.MinFreeDisk, l.BytesInFlight = uint64(s.Limits.MinFreeDisk), int64(s.Limits.LogInFlight)
 	l.CellBytes, l.CacheBytes = int64(s.Limits.CellBytes), int64(s.Limits.CacheBytes)
-	l.GroupsPerMeter, l.MetersPerOrg = s.Limits.GroupsPerMeter, s.Limits.Meters
+	l.TextBytes, l.MetersPerOrg = int64(s.Limits.TextBytes), s.Limits.Meters
 	l.KeptRejections, l.AnswerBytes = noneIfZero(s.Limits.KeptRejections), noneIfZero(int64(s.Limits.AnswerBytes))
 	l.NoDiskFloor = s.Limits.MinFreeDisk == 0
 	return l

@@ -2,9 +2,8 @@ package ledger
 
 import (
 	"context"
+	"maps"
 	"slices"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/state"
@@ -30,17 +29,33 @@ func cellPrefix(m *meterState) []byte {
 
 // flushCells merges the delta's cells into the stored ones; chunks with
 // recomputed slots are replaced.
-func (l *Ledger) flushCells(b *pebble.Batch, d *delta, installs map[string]*install) error {
+func (l *Ledger) flushCells(w *stateWriter, d *delta, installs map[string]*install) error {
 	byVersion := map[uint32]*meterState{}
 	for m := range d.meters {
 		byVersion[m.record.Version] = m
 	}
-	emit := func(key, value []byte) error {
-		if in := installs[string(key)]; in != nil {
-			delete(installs, string(key))
-			return l.installChunk(b, key, value, in, d.applied)
+	apart := slices.Sorted(maps.Keys(installs)) // what is recomputed, in order of keys
+	until := func(key string) error {           // chunks before the key that the delta does not touch
+		for len(apart) > 0 && apart[0] < key {
+			if err := l.installChunk(w, []byte(apart[0]), nil, installs[apart[0]], d.applied); err != nil {
+				return err
+			}
+			apart = apart[1:]
 		}
-		return b.Merge(key, value, nil)
+		return nil
+	}
+	emit := func(key, value []byte) error {
+		if len(apart) == 0 {
+			return w.merge(key, value)
+		}
+		if err := until(string(key)); err != nil {
+			return err
+		}
+		if len(apart) > 0 && apart[0] == string(key) {
+			apart = apart[1:]
+			return l.installChunk(w, key, value, installs[string(key)], d.applied)
+		}
+		return w.merge(key, value)
 	}
 	err := cell.Flush(d.table, emit, func(version uint32) (cell.Plan, bool) {
 		m, ok := byVersion[version]
@@ -51,12 +66,10 @@ func (l *Ledger) flushCells(b *pebble.Batch, d *delta, installs map[string]*inst
 		p.SetValues = l.limits.SetValues
 		return p, true
 	})
-	for key, in := range installs { // chunks that the delta does not touch
-		if err == nil {
-			err = l.installChunk(b, []byte(key), nil, in, d.applied)
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	return until(string([]byte{state.KeyCell + 1}))
 }
 
 // cellRead is one question answered from cells.

@@ -2,10 +2,8 @@ package ledger
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -24,7 +22,6 @@ type delta struct {
 	table    *cell.Table
 	texts    *textDelta // set at the freeze
 	ids      *idset.Frozen
-	groups   map[string]struct{} // keys of groups seen for the first time
 	meters   map[*meterState]struct{}
 	deleted  []*meterState
 	orgs     map[*orgState]struct{}
@@ -32,7 +29,7 @@ type delta struct {
 	verdicts map[uint64][]byte                    // packed, of blocks with other than accepted rows
 	voids    map[uint64]map[uint32]state.VoidNote // block, row
 	notes    []keyValue                           // conflicts: written as they are
-	side     int64                                // memory of groups, notes, headers, verdicts and voids
+	side     int64                                // memory of notes, headers, verdicts and voids
 	events   int
 	bytes    int64
 	applied  uint64
@@ -43,19 +40,19 @@ type delta struct {
 	started  int64 // acceptance time of the first block in it
 	partial  bool  // some meters hold their share of block applied+1 too, see portions.go
 	records  []keyValue
+	counts   changes // of groups
 }
 
 type keyValue struct{ key, value []byte }
 
 func newDelta(applied uint64, accepted int64, sum [16]byte) *delta {
-	return &delta{table: cell.NewTable(0), groups: map[string]struct{}{}, meters: map[*meterState]struct{}{}, orgs: map[*orgState]struct{}{},
+	return &delta{table: cell.NewTable(0), meters: map[*meterState]struct{}{}, orgs: map[*orgState]struct{}{},
 		verdicts: map[uint64][]byte{}, voids: map[uint64]map[uint32]state.VoidNote{}, applied: applied, accepted: accepted, sum: sum}
 }
 
 // What entries of a delta take in memory beside their bytes.
 const (
 	noteBytes    = 96
-	groupBytes   = 64
 	headerBytes  = 224
 	verdictBytes = 64
 	voidBytes    = 160
@@ -64,11 +61,6 @@ const (
 func (d *delta) note(key, value []byte) {
 	d.notes = append(d.notes, keyValue{key, value})
 	d.side += int64(len(key)+len(value)) + noteBytes
-}
-
-func (d *delta) addGroup(key []byte) {
-	d.groups[string(key)] = struct{}{}
-	d.side += int64(len(key)) + groupBytes
 }
 
 // base is a consistent view of the stored state that readers share. It is
@@ -150,10 +142,10 @@ func (l *Ledger) due() bool {
 	return l.additions() >= l.limits.CheckpointEvents || d.bytes >= l.limits.CheckpointBytes || l.held() >= l.limits.CellBytes/4
 }
 
-// held returns the memory of the active delta. The limit covers four like it: the
-// one being folded, the one being written, and its batch. Fold goroutine.
+// held returns the memory of the active delta. The limit covers two like it: the
+// one being folded and the one being written. Fold goroutine.
 func (l *Ledger) held() int64 {
-	return l.active.table.Bytes() + l.active.side + l.texts.added.bytes
+	return l.active.table.Bytes() + l.active.side + l.texts.added.memory()
 }
 
 // heldFull is the size of the active delta from which folding waits for the
@@ -161,9 +153,9 @@ func (l *Ledger) held() int64 {
 func (l *Ledger) heldFull() int64 { return l.limits.CellBytes / 8 * 3 }
 
 // additions counts what the active delta holds apart from cells. A backfill
-// adds texts and groups but no events.
+// adds texts but no events.
 func (l *Ledger) additions() int {
-	return max(l.active.events, len(l.texts.added.texts), len(l.active.groups))
+	return max(l.active.events, len(l.texts.added.texts))
 }
 
 // makeRoom starts a checkpoint when one is due, and waits for the one before
@@ -232,6 +224,10 @@ func (d *delta) snapshotRecords() {
 	for m := range d.meters {
 		v, _ := json.Marshal(&m.record)
 		d.records = append(d.records, keyValue{state.OrgKey(state.KeyMeter, m.Org, m.record.Meter.Key), v})
+		if m.groups.changed {
+			d.counts.set(state.VersionKey(state.KeyGroupCount, m.record.Version), m.groups.encode())
+			m.groups.changed = false
+		}
 		m.frozen = m.record
 	}
 }
@@ -250,15 +246,11 @@ func (l *Ledger) flush(d *delta, done chan struct{}) {
 }
 
 func (l *Ledger) writeDelta(d *delta) error {
+	l.awaitMerging()
 	l.ids.Prepare()
 	run, err := d.ids.Write()
 	if err != nil {
 		return fmt.Errorf("write the identities: %w", err)
-	}
-	b := l.state.NewBatchWithSize(d.batchSize()) // growing it would copy it again and again
-	defer b.Close()
-	if err := l.fillBatch(b, d); err != nil {
-		return err
 	}
 	l.ckpt.mu.Lock()
 	var merged *finishedMerge
@@ -276,12 +268,13 @@ func (l *Ledger) writeDelta(d *delta) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Set([]byte{state.KeyCheckpoint}, v, nil); err != nil {
+	w, err := l.writeState(d, v)
+	if err != nil {
 		return err
 	}
 	l.ckpt.copying.Lock()
 	defer l.ckpt.copying.Unlock()
-	if err := b.Commit(pebble.Sync); err != nil {
+	if err := w.commit(l.state); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if err := l.stopped(); err != nil { // the engine tells a failed commit by ending the process
@@ -321,94 +314,6 @@ func infoOf(f *finishedMerge) idset.RunInfo {
 		return idset.RunInfo{}
 	}
 	return f.info
-}
-
-// batchSize estimates the bytes of the delta's batch, from below.
-func (d *delta) batchSize() int {
-	return int(d.texts.bytes*2/3+d.side+d.table.Bytes()/4)/2 + 4<<10
-}
-
-// fillBatch puts everything of the delta but the checkpoint record into b.
-func (l *Ledger) fillBatch(b *pebble.Batch, d *delta) error {
-	// First: a meter made again under the key of a deleted one has its record below.
-	for _, m := range d.deleted {
-		if err := b.Delete(state.OrgKey(state.KeyMeter, m.Org, m.record.Meter.Key), nil); err != nil {
-			return err
-		}
-	}
-	for _, kv := range d.records {
-		if err := b.Set(kv.key, kv.value, nil); err != nil {
-			return err
-		}
-	}
-	for _, kv := range d.notes {
-		if err := b.Set(kv.key, kv.value, nil); err != nil {
-			return err
-		}
-	}
-	for key := range d.groups {
-		if err := b.Set([]byte(key), nil, nil); err != nil {
-			return err
-		}
-	}
-	if err := d.texts.write(b); err != nil {
-		return err
-	}
-	if err := d.writeBlocks(b); err != nil {
-		return err
-	}
-	installs, err := l.recomputeDirty(b, d)
-	if err != nil {
-		return err
-	}
-	if err := l.flushCells(b, d, installs); err != nil {
-		return err
-	}
-	for _, m := range d.deleted {
-		if err := deleteMeter(b, m); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeBlocks stores what is known of the delta's blocks.
-func (d *delta) writeBlocks(b *pebble.Batch) error {
-	var buf []byte
-	for _, n := range d.headers {
-		buf = n.header.Append(buf[:0])
-		if err := b.Set(state.HeaderKey(n.org, n.header.Sequence), buf, nil); err != nil {
-			return err
-		}
-	}
-	for seq, packed := range d.verdicts {
-		if err := b.Set(state.SeqKey(state.KeyVerdicts, seq), packed, nil); err != nil {
-			return err
-		}
-	}
-	for seq, rows := range d.voids {
-		for ord, n := range rows {
-			v, err := json.Marshal(n)
-			if err != nil {
-				return err
-			}
-			if err := b.Set(state.VoidedKey(seq, ord), v, nil); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// deleteMeter removes what a meter's version has beside its record: cells and groups.
-func deleteMeter(b *pebble.Batch, m *meterState) error {
-	cells := cellPrefix(m)
-	groups := binary.BigEndian.AppendUint32([]byte{state.KeyGroup}, m.record.Version)
-	dirty := binary.BigEndian.AppendUint32([]byte{state.KeyDirty}, m.record.Version)
-	return errors.Join(
-		b.DeleteRange(cells, state.UpperBound(cells), nil),
-		b.DeleteRange(groups, state.UpperBound(groups), nil),
-		b.DeleteRange(dirty, state.UpperBound(dirty), nil))
 }
 
 // maxMerges lets a small merge run beside a long one, so that runs stay few.

@@ -39,26 +39,23 @@ type dirtyMark struct {
 	sequence uint64
 }
 
-// recomputeDirty stores the delta's dirty marks and goes on recomputing dirty
-// slots. It returns what is to be installed, by chunk key. Flush goroutine.
-func (l *Ledger) recomputeDirty(b *pebble.Batch, d *delta) (map[string]*install, error) {
+// recomputeDirty lists the delta's dirty marks and goes on recomputing dirty
+// slots. It returns the marks that come and go, and what is to be installed by chunk key. Flush goroutine.
+func (l *Ledger) recomputeDirty(d *delta) (*changes, map[string]*install, error) {
 	marks := dirtyMarks(d)
-	var seq [8]byte
+	changed := &changes{}
 	for _, m := range marks {
-		binary.BigEndian.PutUint64(seq[:], m.sequence)
-		if err := b.Set(state.DirtyKey(m.DirtySlot, m.group), seq[:], nil); err != nil {
-			return nil, err
-		}
+		changed.set(state.DirtyKey(m.DirtySlot, m.group), binary.BigEndian.AppendUint64(nil, m.sequence))
 	}
 	r := &l.ckpt.dirty
 	r.forget(marks, d.deleted)
 	installs := map[string]*install{}
 	if d.partial {
-		return installs, nil // its cells are not of one sequence
+		return changed, installs, nil // its cells are not of one sequence
 	}
 	pick, err := l.newPicker(marks)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if r.job != nil {
 		for s := range r.job.slots {
@@ -69,7 +66,7 @@ func (l *Ledger) recomputeDirty(b *pebble.Batch, d *delta) (map[string]*install,
 	for budget > 0 {
 		if r.job == nil {
 			if r.job, err = pick.next(); err != nil || r.job == nil {
-				return installs, err
+				return changed, installs, err
 			}
 		}
 		done, err := l.runDirty(r.job, d, &budget)
@@ -83,17 +80,15 @@ func (l *Ledger) recomputeDirty(b *pebble.Batch, d *delta) (map[string]*install,
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !done {
 			break
 		}
-		if err := r.job.finish(b, installs, l.limits.SetValues); err != nil {
-			return nil, err
-		}
+		r.job.finish(changed, installs, l.limits.SetValues)
 		r.job = nil
 	}
-	return installs, nil
+	return changed, installs, nil
 }
 
 // dirtyMarks lists the marks of the delta in order of key. A total kept beside
@@ -234,7 +229,7 @@ const maxDirtyListed = 1 << 20
 
 // installChunk replaces a chunk by the stored one, with the delta's own cells
 // (nil = none) and the recomputed slots.
-func (l *Ledger) installChunk(b *pebble.Batch, key, own []byte, in *install, upTo uint64) error {
+func (l *Ledger) installChunk(w *stateWriter, key, own []byte, in *install, upTo uint64) error {
 	base, err := l.stateValue(key)
 	if err != nil {
 		return err
@@ -251,5 +246,5 @@ func (l *Ledger) installChunk(b *pebble.Batch, key, own []byte, in *install, upT
 	if err != nil {
 		return err
 	}
-	return b.Set(key, chunk, nil)
+	return w.set(key, chunk)
 }

@@ -137,7 +137,7 @@ func runDirtyHistory(t *testing.T, rng *rand.Rand, lim Limits) {
 	flushDirty(t, l, 2000)
 	for _, w := range []meter.Window{"", "hour", "day"} {
 		for _, s := range compareMeters(t, l, meters, w) {
-			if !strings.HasSuffix(s, "cells") && lim.GroupsPerMeter+lim.SetValues == 0 {
+			if !strings.HasSuffix(s, "cells") && lim.SetValues == 0 {
 				t.Errorf("%q", s)
 			}
 		}
@@ -148,7 +148,7 @@ func runDirtyHistory(t *testing.T, rng *rand.Rand, lim Limits) {
 // A history of meters that outgrow their limits is as exact as any.
 func TestHistoriesBeyondTheLimits(t *testing.T) {
 	t.Parallel()
-	for i, lim := range []Limits{{GroupsPerMeter: 4}, {GroupsPerMeter: 1, DirtyBytes: 1000}, {SetValues: 6}, {SetValues: 3, GroupsPerMeter: 5, DirtyPerFlush: 7}} {
+	for i, lim := range []Limits{{SetValues: 6}, {SetValues: 3, DirtyPerFlush: 7}, {SetValues: 3, DirtyBytes: 1000}} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			runDirtyHistory(t, fixedtest.Rand(t), lim)

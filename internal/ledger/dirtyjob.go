@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/state"
@@ -215,7 +213,7 @@ func (j *dirtyJob) rows(l *Ledger, m *meterState, rows *block.Rows, d *delta) er
 			group[c] = columns[c][i]
 		}
 		if m.frozen.Crowded {
-			if kept, err := l.keptGroup(d, m, group); err != nil {
+			if kept, err := l.listed(m, group); err != nil {
 				return err
 			} else if !kept {
 				m.overflow(group)
@@ -233,17 +231,8 @@ func (j *dirtyJob) rows(l *Ledger, m *meterState, rows *block.Rows, d *delta) er
 	return nil
 }
 
-// keptGroup says whether a crowded meter keeps the group apart, as of the delta.
-func (l *Ledger) keptGroup(d *delta, m *meterState, group []uint64) (bool, error) {
-	key := state.GroupKey(m.frozen.Version, group)
-	if _, ok := d.groups[string(key)]; ok {
-		return true, nil
-	}
-	return l.stateHas(key)
-}
-
 // finish hands the computed states over and removes the marks.
-func (j *dirtyJob) finish(b *pebble.Batch, installs map[string]*install, setValues int) error {
+func (j *dirtyJob) finish(marks *changes, installs map[string]*install, setValues int) {
 	for s, w := range j.slots {
 		layout := w.m.Layout()
 		layout.SetValues = setValues
@@ -258,10 +247,7 @@ func (j *dirtyJob) finish(b *pebble.Batch, installs map[string]*install, setValu
 			in.slots = append(in.slots, cell.Recomputed{Slot: inDay, State: p.state})
 		}
 		for _, key := range w.keys {
-			if err := b.Delete(key, nil); err != nil {
-				return err
-			}
+			marks.remove(key)
 		}
 	}
-	return nil
 }

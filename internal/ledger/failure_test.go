@@ -75,7 +75,7 @@ func TestFatalThatReturns(t *testing.T) {
 			return strings.Contains(op.Path, "data/"+runFolder) && op.Kind == errorfs.OpFileWrite
 		}},
 		{"sync of the state", func(op errorfs.Op) bool {
-			return strings.Contains(op.Path, "data/"+stateFolder) && filepath.Ext(op.Path) == ".log" && isSync(op)
+			return strings.HasPrefix(filepath.Base(op.Path), incoming) && isSync(op)
 		}},
 	} {
 		t.Run(what.name, func(t *testing.T) {

@@ -143,7 +143,7 @@ func TestFailedSyncEndsTheProcess(t *testing.T) {
 			return strings.Contains(op.Path, "data/"+runFolder) && op.Kind == errorfs.OpFileWrite
 		}},
 		{"sync of the state", syscall.EIO, func(op errorfs.Op) bool {
-			return strings.Contains(op.Path, "data/"+stateFolder) && filepath.Ext(op.Path) == ".log" && isSync(op)
+			return strings.HasPrefix(filepath.Base(op.Path), incoming) && isSync(op)
 		}},
 	} {
 		t.Run(what.name, func(t *testing.T) {

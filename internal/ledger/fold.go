@@ -23,7 +23,6 @@ type folder struct {
 	take     []bool
 	group    []uint64
 	columns  [][]uint64
-	groups   knownGroups
 
 	skips     []requestSkips // by request, while a block is counted whose callers wait
 	skipped   *meterState    // of the last skip, its request, and how many of both
@@ -371,57 +370,31 @@ func (l *Ledger) addOther(ms *measure, rows *block.Rows, i int, series uint32, s
 	}
 }
 
-// series returns the series of a group and counts the groups the meter has
-// seen. Of a group beyond the meter's limit it changes group to the one that
-// stands for such groups and returns that one's series.
+// series returns the series of a group. Of one that a crowded meter does not
+// keep apart it changes group to the one that stands for such groups.
 func (l *Ledger) series(m *meterState, group []uint64) (uint32, error) {
 	t := l.active.table
 	if n, ok := t.FindSeries(m.record.Version, group); ok {
 		return n, nil
 	}
-	if len(group) > 0 {
-		kept, err := l.noteGroup(m, group)
+	if m.record.Crowded && len(group) > 0 {
+		listed, err := l.listed(m, group)
 		if err != nil {
 			return 0, err
 		}
-		if !kept {
+		if !listed {
 			m.overflow(group)
 		}
+	}
+	if len(group) > 0 {
+		m.groups.add(group)
 	}
 	return t.Series(m.record.Version, m.Kind, group), nil
 }
 
-// noteGroup counts a group the first time the meter sees it. It returns false
-// for one that the meter does not keep because it has too many; a meter that
-// had to refuse one refuses all new ones from then on.
-func (l *Ledger) noteGroup(m *meterState, group []uint64) (kept bool, err error) {
-	key := state.GroupKey(m.record.Version, group)
-	if l.fold.groups.has(key) {
-		return true, nil
-	}
-	known := l.frozen != nil && has(l.frozen.groups, key) || has(l.active.groups, key)
-	if !known {
-		if known, err = l.stateHas(key); err != nil {
-			return false, err
-		}
-	}
-	if known {
-		l.fold.groups.add(key)
-		return true, nil
-	}
-	if m.record.Crowded || m.record.Groups >= uint64(l.limits.GroupsPerMeter) {
-		m.record.Crowded = true
-		return false, nil
-	}
-	l.active.addGroup(key)
-	l.fold.groups.add(key)
-	m.record.Groups++
-	return true, nil
-}
-
-func has(set map[string]struct{}, key []byte) bool {
-	_, ok := set[string(key)]
-	return ok
+// listed says whether a crowded meter keeps the group apart.
+func (l *Ledger) listed(m *meterState, group []uint64) (bool, error) {
+	return l.stateHas(state.GroupKey(m.record.Version, group))
 }
 
 // totalRun adds up consecutive rows of one slot before it touches the

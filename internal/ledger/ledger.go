@@ -71,16 +71,17 @@ type Ledger struct {
 	onDamage func(string)
 	onRest   func()
 
-	lock       io.Closer // of the data directory
-	mark       log.Mark
-	cache      *pebble.Cache
-	log        log.Log
-	state      *pebble.DB
-	freshState bool // made by this start
-	key        block.Key
-	ids        *idset.Set
-	builders   *block.Pool
-	texts      *texts
+	lock         io.Closer // of the data directory
+	mark         log.Mark
+	cache        *pebble.Cache
+	log          log.Log
+	state        *pebble.DB
+	stateOptions *pebble.Options
+	freshState   bool // made by this start
+	key          block.Key
+	ids          *idset.Set
+	builders     *block.Pool
+	texts        *texts
 
 	staging staging
 	reads   *readBudget
@@ -100,10 +101,11 @@ type Ledger struct {
 	orgsMu sync.RWMutex
 	orgs   map[string]*orgState
 
-	ckpt     checkpointer
-	backfill backfiller
-	foldJobs chan func()
-	folded   chan struct{} // closed when the fold goroutine has ended
+	ckpt      checkpointer
+	backfill  backfiller
+	foldJobs  chan func()
+	compacted chan struct{} // capacity 1: the state's or the log's tables were merged
+	folded    chan struct{} // closed when the fold goroutine has ended
 
 	quiet        int                        // seconds without an entry; fold goroutine
 	spareTable   atomic.Pointer[cell.Table] // empty, for the next freeze
@@ -143,14 +145,15 @@ const (
 //
 // Since format 2 blocks hold events without a time, numbers beyond the limits
 // of a quantity and extension attributes.
-const storedFormat = 2
+// Since format 3 groups are not listed, and checkpoints are tables.
+const storedFormat = 3
 
 // Open opens or creates the ledger in o.Dir, replays the tail of the log and
 // starts the appender and the fold. It is ready when it returns. A directory
 // that another process holds is KindUnavailable; damage is KindCorrupt.
 func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal, onDamage: o.Damage, onRest: o.Rest,
-		orgs: map[string]*orgState{}, foldJobs: make(chan func()), folded: make(chan struct{}),
+		orgs: map[string]*orgState{}, foldJobs: make(chan func()), compacted: make(chan struct{}, 1), folded: make(chan struct{}),
 		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1), held: map[string]bool{}}}
 	l.kept.most = l.limits.AnswerBytes
 	l.reads = newReadBudget(l.limits.ReadBytes)
@@ -201,8 +204,12 @@ func (l *Ledger) open(ctx context.Context) error {
 	}
 	_, noState := l.fs.Stat(filepath.Join(l.dir, stateFolder))
 	l.freshState = noState != nil
-	if l.state, err = openState(l.fs, filepath.Join(l.dir, stateFolder), storeWatch{l}, l.cache, l.limits.SetValues); err != nil {
+	l.stateOptions = stateOptions(l.cache, l.limits.SetValues)
+	if l.state, err = disk.Open(l.fs, filepath.Join(l.dir, stateFolder), "state", storeWatch{l}, l.stateOptions); err != nil {
 		return corruptIfDamaged(err)
+	}
+	if err := removeIncoming(l.fs, filepath.Join(l.dir, stateFolder)); err != nil {
+		return err
 	}
 	return l.recover(ctx)
 }
@@ -265,13 +272,14 @@ func (l *Ledger) Secret(purpose string) [sha256.Size]byte {
 	return [sha256.Size]byte(mac.Sum(nil))
 }
 
-// openState opens the folded state.
-func openState(fsys vfs.FS, dir string, w disk.Watcher, cache *pebble.Cache, setValues int) (*pebble.DB, error) {
+// stateOptions returns the options of the folded state's store.
+func stateOptions(cache *pebble.Cache, setValues int) *pebble.Options {
 	opts := &pebble.Options{Cache: cache, Merger: cell.NewMerger(setValues)}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	return disk.Open(fsys, dir, "state", w, opts)
+	opts.EnsureDefaults() // for the tables that a checkpoint writes
+	return opts
 }
 
 // start runs the goroutines. The appender and the fold are no jobs: they answer
@@ -280,7 +288,7 @@ func (l *Ledger) start(ctx context.Context) {
 	l.folds = make(chan *foldItem, l.limits.BlocksInFlight)
 	go l.appender()
 	go l.foldLoop()
-	for _, job := range []func(context.Context){l.backfillLoop, l.compactLoop, l.housekeeping} {
+	for _, job := range []func(context.Context){l.backfillLoop, l.compactLoop, l.housekeeping, l.warmTexts} {
 		l.jobs.Start(ctx, job)
 	}
 }

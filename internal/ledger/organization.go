@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"sync/atomic"
 	"time"
@@ -72,7 +73,8 @@ type meterState struct {
 	state.Cells
 	record state.MeterRecord
 	frozen state.MeterRecord // record as of the last freeze, for the flush
-	bytes  int               // of the definition as JSON
+	groups groupCount
+	bytes  int // of the definition as JSON
 }
 
 func newMeterState(org string, r state.MeterRecord) *meterState {
@@ -83,7 +85,7 @@ func newMeterState(org string, r state.MeterRecord) *meterState {
 func (m *meterState) state() meter.MeterState {
 	r := &m.record
 	return meter.MeterState{Meter: r.Meter, Version: r.Version, CreatedSequence: r.Created, CreatedAt: time.Unix(0, r.CreatedAt).UTC(),
-		Backfill: meter.BackfillState{Done: m.record.Backfilled(), Cursor: r.Cursor, Target: r.Created}, Skipped: r.Skipped, Groups: r.Groups, Crowded: r.Crowded}
+		Backfill: meter.BackfillState{Done: m.record.Backfilled(), Cursor: r.Cursor, Target: r.Created}, Skipped: r.Skipped, Groups: m.groups.estimate(), Crowded: r.Crowded}
 }
 
 // org returns the organization's state, made on first use. Fold goroutine, or with mu held.
@@ -147,4 +149,37 @@ func readOrgs(db pebble.Reader) (map[string]*orgState, error) {
 // scanState calls fn for every state key with the prefix.
 func (l *Ledger) scanState(prefix []byte, fn func(key, value []byte) error) error {
 	return state.Scan(l.state, prefix, fn)
+}
+
+// readGroupCounts reads how many groups the meters have. A meter of an older
+// program has a list of them instead.
+func readGroupCounts(db pebble.Reader, orgs map[string]*orgState) error {
+	for _, o := range orgs {
+		for _, m := range o.meters {
+			err := state.Scan(db, state.VersionKey(state.KeyGroupCount, m.record.Version), func(_, value []byte) (err error) {
+				m.groups, err = decodeGroupCount(value)
+				return err
+			})
+			if err == nil && m.record.Listed() && m.groups.estimate() == 0 {
+				err = m.countListed(db)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// countListed counts the groups that an older program listed.
+func (m *meterState) countListed(db pebble.Reader) error {
+	var group []uint64
+	return state.Scan(db, state.VersionKey(state.KeyGroup, m.record.Version), func(key, _ []byte) error {
+		group = group[:0]
+		for rest := key[5:]; len(rest) >= 8; rest = rest[8:] {
+			group = append(group, binary.BigEndian.Uint64(rest))
+		}
+		m.groups.add(group)
+		return nil
+	})
 }

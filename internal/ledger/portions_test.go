@@ -139,7 +139,7 @@ func TestUncheckpointedMemory(t *testing.T) {
 					l.mu.RLock() // the flush lets go of what is frozen under the lock
 					defer l.mu.RUnlock()
 					if l.frozen != nil {
-						n += l.frozen.table.Bytes() + l.frozen.side + l.frozen.texts.bytes
+						n += l.frozen.table.Bytes() + l.frozen.side + l.frozen.texts.memory()
 					}
 					most = max(most, n)
 					return nil
@@ -163,7 +163,7 @@ func TestUncheckpointedMemory(t *testing.T) {
 			if most > limit {
 				t.Errorf("%d bytes are in no checkpoint, the limit is %d", most, limit)
 			}
-			if got := l.texts.youngBytes + l.texts.byIDBytes; got > limit {
+			if got := l.texts.known.bytes + l.texts.byIDBytes; got > limit {
 				t.Errorf("%d bytes of texts are cached", got)
 			}
 			verifyClean(t, l)

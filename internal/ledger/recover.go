@@ -40,9 +40,12 @@ func (l *Ledger) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the identity index: %w", err)
 	}
-	l.texts = newTexts(l.state, l.limits.StringCache, l.limits.StringBytes, rec.NextText)
+	l.texts = newTexts(l.state, l.key, l.limits, rec.NextText)
 	l.nextVersion = rec.NextVersion
 	if l.orgs, err = readOrgs(l.state); err != nil {
+		return err
+	}
+	if err := readGroupCounts(l.state, l.orgs); err != nil {
 		return err
 	}
 	sum, err := decodeSum(rec.Sum)

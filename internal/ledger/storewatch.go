@@ -42,3 +42,11 @@ func (w storeWatch) NoRoom(err error) {
 	}
 	go l.fatal(message, nil) // the engine waits for us, and holds its lock
 }
+
+// Compacted wakes a checkpoint that waits for the store's merging of tables.
+func (w storeWatch) Compacted() {
+	select {
+	case w.l.compacted <- struct{}{}:
+	default:
+	}
+}

@@ -137,7 +137,8 @@ func TestLostWriteAheadLogs(t *testing.T) {
 				}
 			}
 		}
-		if noticed == 0 {
+		// The state's log holds nothing: checkpoints are tables.
+		if noticed == 0 && folder == logFolder {
 			t.Errorf("%s: no cut was noticed", folder)
 		}
 	}

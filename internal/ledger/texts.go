@@ -1,81 +1,103 @@
 package ledger
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/state"
-	"odometer/internal/meter"
 )
 
 // texts is the dictionary of group and distinct values: text <-> number.
 // Numbers are given by the fold alone, in sequence order, so they are a
-// function of the log. Memory is bounded in bytes: two generations of a cache
-// each way, plus the texts added since the last checkpoint, which the delta's
-// limit counts.
+// function of the log. The fold knows texts by their hashes, and looks one up
+// in the state only where the table may have forgotten it.
 type texts struct {
 	db    *pebble.DB
-	limit int   // texts in both generations of a cache
+	key   block.Key
+	limit int   // texts in both generations of the readers' cache
 	bytes int64 // and their memory
 
 	// Fold goroutine only.
-	next       uint64
-	young      map[string]uint64 // org-prefixed text -> number
-	old        map[string]uint64
-	youngBytes int64
-	keyBuf     []byte
+	next  uint64
+	known *textTable
 
 	mu        sync.RWMutex
-	byID      map[uint64]string // reverse, bounded like the forward cache
+	byID      map[uint64]string // for readers
 	byIDOld   map[uint64]string
 	byIDBytes int64
 	added     *textDelta // since the last freeze
 	frozen    *textDelta // being written
 }
 
-// textDelta is what was added between two freezes: texts of consecutive numbers.
+// textDelta is what was added between two freezes: texts of consecutive
+// numbers, one behind the other in one piece of memory.
 type textDelta struct {
-	ids   map[string]uint64 // org-prefixed text -> number
-	first uint64            // number of the first of texts
-	texts []string
-	bytes int64
+	ids   map[block.Hash]uint32 // place in texts
+	first uint64                // number of the first of texts
+	texts []addedText
+	arena []byte
 }
 
-// What a text takes in memory beside its bytes: in a cache, and among those
-// added. A checkpoint's batch holds an added one twice more, which its bytes count.
+// addedText is where the arena has a text with its organization before it, as
+// the state's keys have it.
+type addedText struct {
+	at     uint64
+	length uint32
+	prefix uint32
+}
+
+// What a text takes in memory beside its bytes: in the readers' cache, and among those added.
 const (
 	cachedTextBytes = 64
-	addedTextBytes  = 96
+	addedTextBytes  = 64
 )
 
 func newTextDelta(first uint64) *textDelta {
-	return &textDelta{ids: map[string]uint64{}, first: first}
+	return &textDelta{ids: map[block.Hash]uint32{}, first: first}
 }
+
+// memory returns how much the texts take.
+func (d *textDelta) memory() int64 { return int64(len(d.arena)) + int64(len(d.texts))*addedTextBytes }
 
 // text returns the text of a number that was added here.
 func (d *textDelta) text(id uint64) (string, bool) {
 	if d == nil || id < d.first || id-d.first >= uint64(len(d.texts)) {
 		return "", false
 	}
-	return d.texts[id-d.first], true
+	t := d.texts[id-d.first]
+	return string(d.key(t)[t.prefix:]), true
 }
 
-func (d *textDelta) add(key string, prefix int, id uint64) {
-	d.ids[key] = id
-	d.texts = append(d.texts, key[prefix:])
-	d.bytes += 3*int64(len(key)) + addedTextBytes
+// key returns a text behind its organization.
+func (d *textDelta) key(t addedText) []byte { return d.arena[t.at : t.at+uint64(t.length)] }
+
+func (d *textDelta) add(h block.Hash, prefix string, text []byte) {
+	d.ids[h] = uint32(len(d.texts))
+	d.texts = append(d.texts, addedText{uint64(len(d.arena)), uint32(len(prefix) + len(text)), uint32(len(prefix))})
+	d.arena = append(append(d.arena, prefix...), text...)
 }
 
-func newTexts(db *pebble.DB, limit int, bytes int64, next uint64) *texts {
-	if next == 0 {
+func (d *textDelta) find(h block.Hash) (uint64, bool) {
+	if d == nil {
+		return 0, false
+	}
+	at, ok := d.ids[h]
+	return d.first + uint64(at), ok
+}
+
+func newTexts(db *pebble.DB, key block.Key, limits Limits, next uint64) *texts {
+	fresh := next == 0
+	if fresh {
 		next = state.EmptyText + 1
 	}
-	return &texts{db: db, limit: limit, bytes: bytes, next: next, young: map[string]uint64{}, old: map[string]uint64{},
+	return &texts{db: db, key: key, limit: limits.StringCache, bytes: limits.StringBytes, next: next, known: newTextTable(limits.TextBytes, fresh),
 		byID: map[uint64]string{}, byIDOld: map[uint64]string{}, added: newTextDelta(next)}
 }
 
@@ -83,62 +105,58 @@ func newTexts(db *pebble.DB, limit int, bytes int64, next uint64) *texts {
 type orgTexts struct {
 	t      *texts
 	prefix string
+	hasher block.TextHasher
 }
 
 func (t *texts) forOrg(org string) orgTexts {
-	return orgTexts{t, string(state.AppendOrg(nil, org))}
+	return orgTexts{t, string(state.AppendOrg(nil, org)), t.key.Texts(org)}
 }
 
 func (o orgTexts) intern(text []byte) (uint64, error) {
 	t := o.t
-	t.keyBuf = append(append(t.keyBuf[:0], o.prefix...), text...)
-	if id, ok := t.young[string(t.keyBuf)]; ok {
+	h := o.hasher.Hash(text)
+	id, complete := t.known.get(h)
+	if id != 0 {
 		return id, nil
 	}
-	id, ok := t.old[string(t.keyBuf)]
-	key := string(t.keyBuf)
-	if !ok {
+	if !complete {
 		var err error
-		if id, ok, err = t.find(key); err != nil {
+		if id, err = t.find(h, o.prefix, text); err != nil {
 			return 0, err
 		}
 	}
-	if !ok {
+	if id == 0 {
 		id = t.next
 		t.next++
 		t.mu.Lock()
-		t.added.add(key, len(o.prefix), id)
+		t.added.add(h, o.prefix, text)
 		t.mu.Unlock()
 	}
-	size := int64(len(key)) + cachedTextBytes
-	if len(t.young) >= t.limit/2 || t.youngBytes+size > t.bytes/2 {
-		t.old, t.young, t.youngBytes = t.young, make(map[string]uint64, 1024), 0
-	}
-	t.young[key] = id
-	t.youngBytes += size
+	t.known.put(h, id)
 	return id, nil
 }
 
-// find looks a text up outside the fold's own cache. Safe for readers.
-func (t *texts) find(key string) (uint64, bool, error) {
+// find looks a text up outside the fold's own tables; 0 if nobody has used it. Safe for readers.
+func (t *texts) find(h block.Hash, prefix string, text []byte) (uint64, error) {
 	t.mu.RLock()
-	id, ok := t.added.ids[key]
-	if !ok && t.frozen != nil {
-		id, ok = t.frozen.ids[key]
+	id, ok := t.added.find(h)
+	if !ok {
+		id, ok = t.frozen.find(h)
 	}
 	t.mu.RUnlock()
 	if ok {
-		return id, true, nil
+		return id, nil
 	}
-	v, closer, err := t.db.Get(append([]byte{state.KeyText}, key...))
+	key := append(append(append(make([]byte, 0, 1+len(prefix)+len(text)), state.KeyText), prefix...), text...)
+	v, closer, err := t.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return 0, false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return 0, false, fmt.Errorf("look up a text: %w", err)
+		return 0, fmt.Errorf("look up a text: %w", err)
 	}
 	id = binary.BigEndian.Uint64(v)
-	return id, true, closer.Close()
+	return id, closer.Close()
 }
 
 // lookup returns the number of a text for a reader, and false if nobody has used the text.
@@ -146,7 +164,8 @@ func (t *texts) lookup(org, text string) (uint64, bool, error) {
 	if text == "" {
 		return state.EmptyText, true, nil
 	}
-	return t.find(string(state.AppendOrg(nil, org)) + text)
+	id, err := t.find(t.key.Texts(org).Hash([]byte(text)), string(state.AppendOrg(nil, org)), []byte(text))
+	return id, id != 0, err
 }
 
 // text returns the text of a number.
@@ -205,17 +224,31 @@ func (t *texts) drop() {
 	t.frozen = nil
 }
 
-// write puts the additions into the checkpoint's batch.
-func (d *textDelta) write(b *pebble.Batch) error {
-	var v [8]byte
-	prefixed := make([]byte, 0, 1+meter.MaxGroupBytes+block.MaxOrgBytes+2)
-	for key, id := range d.ids {
-		binary.BigEndian.PutUint64(v[:], id)
-		if err := b.Set(append(append(prefixed, state.KeyText), key...), v[:], nil); err != nil {
+// writeByNumber writes the additions in order of their numbers.
+func (d *textDelta) writeByNumber(w *stateWriter) error {
+	for i, t := range d.texts {
+		if err := w.set(state.SeqKey(state.KeyTextByNumber, d.first+uint64(i)), d.key(t)[t.prefix:]); err != nil {
 			return err
 		}
-		text, _ := d.text(id)
-		if err := b.Set(state.SeqKey(state.KeyTextByNumber, id), []byte(text), nil); err != nil {
+	}
+	return nil
+}
+
+// writeByText writes the additions in order of their texts.
+func (d *textDelta) writeByText(w *stateWriter) error {
+	order := make([]uint32, len(d.texts))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(a, b uint32) int {
+		return cmp.Compare(string(d.key(d.texts[a])), string(d.key(d.texts[b])))
+	})
+	var key []byte
+	var v [8]byte
+	for _, i := range order {
+		key = append(append(key[:0], state.KeyText), d.key(d.texts[i])...)
+		binary.BigEndian.PutUint64(v[:], d.first+uint64(i))
+		if err := w.set(key, v[:]); err != nil {
 			return err
 		}
 	}

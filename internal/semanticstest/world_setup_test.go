@@ -22,7 +22,7 @@ func (w *world) setOrganization(a arguments, _ part) error {
 
 func (w *world) setLimits(a arguments, _ part) error {
 	for name, field := range map[string]*int{"kept_rejections": &w.limits.KeptRejections, "errors_per_answer": &w.limits.ErrorsPerAnswer,
-		"events_per_request": &w.events.EventsPerRequest, "groups_per_meter": &w.limits.GroupsPerMeter, "warnings_per_answer": &w.limits.WarningsPerAnswer} {
+		"events_per_request": &w.events.EventsPerRequest, "warnings_per_answer": &w.limits.WarningsPerAnswer} {
 		if text := a.get(name); text != "" {
 			n, err := strconv.Atoi(text)
 			if err != nil {

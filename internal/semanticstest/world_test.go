@@ -97,7 +97,7 @@ var commands = map[string]struct {
 	do    func(w *world, a arguments, p part) error
 }{
 	"clock":              {nil, (*world).setClock},
-	"limits":             {[]string{"kept_rejections", "errors_per_answer", "events_per_request", "groups_per_meter", "warnings_per_answer"}, (*world).setLimits},
+	"limits":             {[]string{"kept_rejections", "errors_per_answer", "events_per_request", "warnings_per_answer"}, (*world).setLimits},
 	"organization":       {nil, (*world).setOrganization},
 	"customer_attribute": {nil, (*world).setCustomerAttribute},
 	"assign_time":        {nil, (*world).setTimeAssigned},

@@ -54,6 +54,7 @@ const (
 	tagTime   = 2
 	tagKind   = 0x10 // + meter.ValueKind: an attribute's value
 	tagDerive = 0x80 // derives the content key from the directory's key
+	tagTexts  = 0x81 // derives the key of texts
 )
 
 // Identity hashes an event's identity. Every distinct (org, source, id) is a
@@ -87,6 +88,22 @@ func (k Key) contentKey() Key {
 	s := newSip128(k)
 	k0, k1 := s.sum128(nil, tagDerive)
 	return Key{k0, k1}
+}
+
+// TextHasher hashes the texts of one organization, under a key of their own.
+type TextHasher struct{ prefix sip }
+
+// Texts returns the hasher of an organization's texts.
+func (k Key) Texts(org string) TextHasher {
+	s := newSip128(k)
+	k0, k1 := s.sum128(nil, tagTexts)
+	return TextHasher{newSip128(Key{k0, k1}).frame([]byte(org))}
+}
+
+// Hash hashes one text. Two texts of equal hashes are taken to be the same, as identities are.
+func (h TextHasher) Hash(text []byte) Hash {
+	hi, lo := h.prefix.sum128(text, tagText)
+	return Hash{hi, uint32(lo)}
 }
 
 // contentHasher makes the leaves whose sum (mod 2^64) is an event's content

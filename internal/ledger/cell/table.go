@@ -21,6 +21,7 @@ const maxSlotsPerDay = 24 * 3600 / minSlotSeconds
 //
 //	index  ──►  cells   hash of (series, slot) to a cell; cells of one series are linked
 //	sindex ──►  series  hash of (meter version, ids) to a series; ids lie in one arena
+//	findex ──►  series  hash of (meter version, first id) to the newest of its series, which are linked
 //
 // Nothing in the four large arrays holds a pointer.
 type Table struct {
@@ -36,7 +37,8 @@ type Table struct {
 	meters  map[uint32]*meterList
 	version uint32 // of the list in last
 	last    *meterList
-	firsts  map[firstKey]uint32 // first series + 1 of a (meter, first group id)
+	findex  []uint32 // newest series + 1 of a (meter, first group id)
+	firsts  int      // entries of findex
 
 	lasts    []lastEvent
 	sets     []Set
@@ -80,7 +82,7 @@ type series struct {
 const (
 	seriesSize = 40
 	indexCost  = 4 * 2 // an index is half full on average
-	firstsCost = 40    // an entry of firsts, at most one a series
+	firstsCost = 8     // an entry of findex, at most one a series
 	dirtyCost  = 32
 )
 
@@ -91,11 +93,6 @@ type meterList struct {
 	total uint32 // series + 1 of the empty group
 }
 
-type firstKey struct {
-	meter uint32
-	id    uint64
-}
-
 type lastEvent struct {
 	time       int64
 	source, id []byte
@@ -103,9 +100,10 @@ type lastEvent struct {
 
 // NewTable returns an empty table with room for about cells cells; 0 is fine.
 func NewTable(cells int) *Table {
-	t := &Table{seed: rand.Uint64(), meters: map[uint32]*meterList{}, firsts: map[firstKey]uint32{}, dirty: map[uint32]uint64{}}
+	t := &Table{seed: rand.Uint64(), meters: map[uint32]*meterList{}, dirty: map[uint32]uint64{}}
 	t.index = make([]uint32, indexSize(cells))
 	t.sindex = make([]uint32, indexSize(0))
+	t.findex = make([]uint32, indexSize(0))
 	return t
 }
 
@@ -131,10 +129,12 @@ func (t *Table) Reset() {
 	}
 	if n := len(t.series); len(t.sindex) > indexSize(8*n) {
 		t.sindex = make([]uint32, indexSize(2*n))
+		t.findex = make([]uint32, indexSize(2*n))
 		t.series = make([]series, 0, 2*n)
 		t.arena = make([]uint64, 0, 2*len(t.arena))
 	} else {
 		clear(t.sindex)
+		clear(t.findex)
 	}
 	if keep := 2*int(t.used)/blockCells + 1; keep < len(t.cells) {
 		clear(t.cells[keep:])
@@ -142,7 +142,7 @@ func (t *Table) Reset() {
 	}
 	t.used, t.series, t.arena, t.last = 0, t.series[:0], t.arena[:0], nil
 	clear(t.meters)
-	clear(t.firsts)
+	t.firsts = 0
 	t.lasts, t.sets, t.sideSize = nil, nil, 0
 	clear(t.dirty)
 }
@@ -214,15 +214,6 @@ func (t *Table) seriesOf(version uint32, yield func(n uint32) bool) {
 		return
 	}
 	for n := m.head; n != 0; n = t.series[n-1].nextMeter {
-		if !yield(n - 1) {
-			return
-		}
-	}
-}
-
-// seriesOfFirst yields the series of a meter version whose first group id is id.
-func (t *Table) seriesOfFirst(version uint32, id uint64, yield func(n uint32) bool) {
-	for n := t.firsts[firstKey{version, id}]; n != 0; n = t.series[n-1].nextFirst {
 		if !yield(n - 1) {
 			return
 		}
@@ -427,11 +418,16 @@ func (t *Table) addSeries(h, version uint32, kind Kind, group []uint64) uint32 {
 	if len(group) == 0 {
 		m.total = n
 	} else {
-		k := firstKey{version, group[0]}
-		s.nextFirst = t.firsts[k]
-		t.firsts[k] = n
+		at := t.firstPlace(version, group[0])
+		if s.nextFirst = t.findex[at]; s.nextFirst == 0 {
+			t.firsts++
+		}
+		t.findex[at] = n
 	}
 	t.series = append(t.series, s)
+	if full(t.firsts, len(t.findex)) {
+		t.growFirsts()
+	}
 	place(t.sindex, h, n)
 	return n - 1
 }

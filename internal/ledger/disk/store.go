@@ -33,6 +33,7 @@ type Watcher interface {
 	pebble.Logger
 	NoteFile(path string) // a file is damaged
 	NoRoom(err error)     // the disk is full; the store waits for the answer
+	Compacted()           // tables were merged
 }
 
 // Open opens or creates a store in dir; what names it in errors. The options are its own part;
@@ -81,6 +82,7 @@ func events(w Watcher) *pebble.EventListener {
 			w.Errorf("%s", info)
 			w.NoteFile(info.Path)
 		},
+		CompactionEnd: func(pebble.CompactionInfo) { w.Compacted() },
 		BackgroundError: func(err error) {
 			if isFull(err) {
 				w.NoRoom(err)

@@ -16,7 +16,8 @@ import (
 //	'c' <cell key>                        -> day chunk, see package cell
 //	'd' org text                          -> number of the text
 //	'D' number:8                          -> text
-//	'g' version:4 number:8...             -> empty; a group the meter keeps apart
+//	'g' version:4 number:8...             -> empty; a group that a crowded meter keeps apart
+//	'G' version:4                         -> how many groups the meter has seen
 //	'h' org seq:8                         -> block header (a copy, for scans)
 //	'j' seq:8                             -> verdicts of a block, absent when all accepted
 //	'k' org hash:12 seq:8 ord:4           -> empty; a conflict with that identity
@@ -30,6 +31,7 @@ const (
 	KeyText         = 'd'
 	KeyTextByNumber = 'D'
 	KeyGroup        = 'g'
+	KeyGroupCount   = 'G'
 	KeyHeader       = 'h'
 	KeyVerdicts     = 'j'
 	KeyConflict     = 'k'
@@ -45,7 +47,8 @@ func AppendOrg(dst []byte, org string) []byte {
 	return append(dst, org...)
 }
 
-func cutOrg(b []byte) (org string, rest []byte, ok bool) {
+// CutOrg reads what AppendOrg wrote and returns what is behind it.
+func CutOrg(b []byte) (org string, rest []byte, ok bool) {
 	n, k := binary.Uvarint(b)
 	if k <= 0 || uint64(len(b)-k) < n {
 		return "", nil, false
@@ -87,9 +90,14 @@ func VoidedKey(seq uint64, ord uint32) []byte {
 	return binary.BigEndian.AppendUint32(SeqKey(KeyVoided, seq), ord)
 }
 
+// VersionKey is a key of a meter's version, or the prefix of its keys.
+func VersionKey(prefix byte, version uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{prefix}, version)
+}
+
 // GroupKey is the key of a group that a meter keeps apart.
 func GroupKey(version uint32, group []uint64) []byte {
-	k := binary.BigEndian.AppendUint32([]byte{KeyGroup}, version)
+	k := VersionKey(KeyGroup, version)
 	for _, g := range group {
 		k = binary.BigEndian.AppendUint64(k, g)
 	}

@@ -21,7 +21,7 @@ type Org struct {
 func ReadOrgs(db pebble.Reader) (map[string]*Org, error) {
 	orgs := map[string]*Org{}
 	err := Scan(db, []byte{KeyOrg}, func(key, value []byte) error {
-		name, _, ok := cutOrg(key[1:])
+		name, _, ok := CutOrg(key[1:])
 		if !ok {
 			return meter.Errorf(meter.KindCorrupt, "organization key %x is damaged", key)
 		}
@@ -36,7 +36,7 @@ func ReadOrgs(db pebble.Reader) (map[string]*Org, error) {
 		return nil, err
 	}
 	err = Scan(db, []byte{KeyMeter}, func(key, value []byte) error {
-		name, rest, ok := cutOrg(key[1:])
+		name, rest, ok := CutOrg(key[1:])
 		if !ok || orgs[name] == nil {
 			return meter.Errorf(meter.KindCorrupt, "meter key %x is damaged", key)
 		}

@@ -47,8 +47,8 @@ type MeterRecord struct {
 	Cursor    uint64      `json:"cursor"`          // backfilled up to and including; done when == Created
 	Ahead     uint64      `json:"ahead,omitempty"` // a block that is counted here already, though the checkpoint ends before it
 	Skipped   uint64      `json:"skipped"`
-	Groups    uint64      `json:"groups"`
-	Crowded   bool        `json:"crowded,omitempty"` // more groups than Limits.GroupsPerMeter: new ones share a group, see overflow
+	Groups    uint64      `json:"groups,omitempty"`  // that an older program listed; others are counted under KeyGroupCount
+	Crowded   bool        `json:"crowded,omitempty"` // an older program had no room for more groups: those that it does not list share a group, see overflow
 }
 
 // VoidNote is what the state keeps of one voided event.
@@ -61,3 +61,6 @@ type VoidNote struct {
 
 // Backfilled says whether the meter's cells hold what came before its definition.
 func (r *MeterRecord) Backfilled() bool { return r.Cursor >= r.Created }
+
+// Listed says whether an older program listed the meter's groups.
+func (r *MeterRecord) Listed() bool { return r.Groups > 0 }

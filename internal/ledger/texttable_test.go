@@ -1,0 +1,114 @@
+package ledger
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"odometer/internal/fixedtest"
+	"odometer/internal/ledger/block"
+)
+
+// The table has every text while it has room; then it forgets shard by shard,
+// says which it may lack, and never takes more than it may.
+func TestTextTable(t *testing.T) {
+	t.Parallel()
+	rng := fixedtest.Rand(t)
+	const most = 1 << 20
+	table := newTextTable(most, true)
+	hashes := []block.Hash{}
+	for n := uint64(1); n <= 200_000; n++ {
+		h := block.Hash{Hi: rng.Uint64(), Lo: rng.Uint32()}
+		if number, complete := table.get(h); number != 0 || !complete && !table.full() {
+			t.Fatalf("text %d is known before it is added, complete %v", n, complete)
+		}
+		table.put(h, n)
+		hashes = append(hashes, h)
+		if table.bytes > most {
+			t.Fatalf("%d bytes after %d texts", table.bytes, n)
+		}
+		if number, _ := table.get(h); number != n {
+			t.Fatalf("text %d is known as %d", n, number)
+		}
+		if !table.full() && n%1000 == 0 {
+			at := rng.IntN(len(hashes))
+			if number, complete := table.get(hashes[at]); number != uint64(at+1) || !complete {
+				t.Fatalf("of %d texts, %d is known as %d, complete %v", n, at+1, number, complete)
+			}
+		}
+	}
+	if !table.full() {
+		t.Fatal("the table has room for all")
+	}
+	known := 0
+	for i, h := range hashes {
+		switch number, complete := table.get(h); {
+		case number == uint64(i+1):
+			known++
+		case number != 0:
+			t.Fatalf("text %d is known as %d", i+1, number)
+		case complete:
+			t.Fatalf("text %d is forgotten, and the table calls itself complete", i+1)
+		}
+	}
+	if known < most/textSlotBytes/4 {
+		t.Errorf("%d texts are known in %d bytes", known, table.bytes)
+	}
+	t.Logf("%d of %d texts in %d bytes", known, len(hashes), table.bytes)
+}
+
+// A number beyond those that the table holds is looked up each time.
+func TestTextTableOfHighNumbers(t *testing.T) {
+	t.Parallel()
+	table := newTextTable(1<<20, true)
+	last, beyond := block.Hash{Hi: 1, Lo: 1}, block.Hash{Hi: 2, Lo: 2}
+	table.put(last, 1<<textNumberBits-1)
+	if number, complete := table.get(last); number != 1<<textNumberBits-1 || !complete {
+		t.Errorf("%d, %v", number, complete)
+	}
+	table.put(beyond, 1<<textNumberBits)
+	if number, complete := table.get(beyond); number != 0 || complete {
+		t.Errorf("%d, %v", number, complete)
+	}
+}
+
+// Texts keep their numbers when the fold has forgotten them, whether it reads
+// them ahead after a start or looks them up one by one.
+func TestForgottenTexts(t *testing.T) {
+	t.Parallel()
+	for _, bytes := range []int64{1, 4096, 1 << 20} {
+		fs := vfs.NewMem()
+		o := Options{FS: fs, Dir: "/data", Limits: Limits{TextBytes: bytes}, Fatal: func(m string) { t.Error(m) }}
+		const texts = 3000
+		for life := range 3 {
+			l, err := Open(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if life == 0 {
+				createMeters(t, l, "default", testMeters()[:1])
+			}
+			var events []testEvent
+			for i := range texts {
+				events = append(events, testEvent{id: fmt.Sprint(life, "-", i), subject: fmt.Sprint("customer-", i), at: testStart, data: map[string]any{"service": "s", "region": "r"}})
+			}
+			appendAll(t, l, "default", events)
+			if l.texts.next != texts+3 {
+				t.Errorf("%d bytes, life %d: the next number is %d", bytes, life, l.texts.next)
+			}
+			if st, _ := l.Meter("default", "requests"); max(st.Groups, texts)-min(st.Groups, texts) > texts/8 {
+				t.Errorf("%d groups are counted as %d", texts, st.Groups)
+			}
+			if life == 1 {
+				if err := l.Checkpoint(); err != nil {
+					t.Fatal(err)
+				}
+				verifyClean(t, l)
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
