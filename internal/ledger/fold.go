@@ -377,16 +377,17 @@ func (l *Ledger) series(m *meterState, group []uint64) (uint32, error) {
 	if n, ok := t.FindSeries(m.record.Version, group); ok {
 		return n, nil
 	}
-	if m.record.Crowded && len(group) > 0 {
-		listed, err := l.listed(m, group)
-		if err != nil {
+	apart := len(group) > 0
+	if apart && m.record.Crowded {
+		var err error
+		if apart, err = l.listed(m, group); err != nil {
 			return 0, err
 		}
-		if !listed {
+		if !apart {
 			m.overflow(group)
 		}
 	}
-	if len(group) > 0 {
+	if apart {
 		m.groups.add(group)
 	}
 	return t.Series(m.record.Version, m.Kind, group), nil

@@ -80,8 +80,8 @@ type MeterState struct {
 	CreatedAt       time.Time
 	Backfill        BackfillState
 	Skipped         uint64 // events whose value could not be taken, see LookupResult.Skipped
-	Groups          uint64 // distinct groups kept
-	Crowded         bool   // has seen more: questions by group are answered from the events
+	Groups          uint64 // distinct groups seen: exact up to 128, an estimate beyond
+	Crowded         bool   // an older program kept no more apart: questions by group are answered from the events
 }
 
 // MeterPatch changes the parts of a meter that are not its definition; nil leaves a part alone.
