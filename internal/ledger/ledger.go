@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -216,7 +217,7 @@ func (l *Ledger) open(ctx context.Context) error {
 
 // corruptIfDamaged gives errors of the engine that mean damage their kind.
 func corruptIfDamaged(err error) error {
-	if meter.KindOf(err) == meter.KindInternal && pebble.IsCorruptionError(err) {
+	if meter.KindOf(err) == meter.KindInternal && (pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist)) { // a store names what is gone
 		return meter.WrapError(meter.KindCorrupt, err, "the data directory is damaged; restore a backup")
 	}
 	return err
