@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -61,3 +62,40 @@ func RepeatIn(statement string, first, n int) string {
 	}
 	return strings.Replace(statement, "IN ($"+strconv.Itoa(first)+")", "IN ("+b.String()+")", 1)
 }
+
+// InList makes of IN ($first), whose parameter is the last, a list of values,
+// at least one, and adds these to args. The last is repeated so that the list
+// has one of few lengths: each is a statement that a connection keeps prepared.
+func InList(statement string, first int, args []any, values []string) (string, []any) {
+	for _, v := range values {
+		args = append(args, v)
+	}
+	n := evenLength(len(values))
+	for range n - len(values) {
+		args = append(args, values[len(values)-1])
+	}
+	return RepeatIn(statement, first, n), args
+}
+
+// InPairs does the same with IN (VALUES ($first, ...)), whose parameters are the
+// last two: values are pairs, one after another.
+func InPairs(statement string, first int, args []any, values []string) (string, []any) {
+	for _, v := range values {
+		args = append(args, v)
+	}
+	n := evenLength(len(values) / 2)
+	for range n - len(values)/2 {
+		args = append(args, values[len(values)-2], values[len(values)-1])
+	}
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("($" + strconv.Itoa(first+2*i) + ", $" + strconv.Itoa(first+2*i+1) + ")")
+	}
+	return strings.Replace(statement, "($"+strconv.Itoa(first)+", $"+strconv.Itoa(first+1)+")", b.String(), 1), args
+}
+
+// evenLength is the least power of two that is not less than n.
+func evenLength(n int) int { return 1 << bits.Len(uint(n-1)) }

@@ -10,14 +10,15 @@ import (
 )
 
 type balance struct {
-	key    billing.BalanceKey
-	amount meter.Decimal
+	entitlement string
+	key         billing.BalanceKey
+	amount      meter.Decimal
 }
 
 func scanBalance(r store.Row) (balance, error) {
 	var b balance
 	var text string
-	err := r.Scan(&b.key.Kind, &b.key.Term, &b.key.Dimension, &b.key.Period, &text)
+	err := r.Scan(&b.entitlement, &b.key.Kind, &b.key.Term, &b.key.Dimension, &b.key.Period, &text)
 	if err == nil {
 		b.amount, err = meter.ParseDecimal(text)
 	}

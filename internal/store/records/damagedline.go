@@ -26,7 +26,7 @@ func (s *Store) parkDamaged(ctx context.Context, tx *sql.Tx, now time.Time) erro
 		fence, _ := values["fence"].(int64)
 		d := billing.Decision{To: billing.LineParked, Message: damagedLine, Line: billing.Line{Organization: text("organization"), Operation: text("operation"), Account: text("account"), Dimension: text("dimension"),
 			Hour: at("hour_us"), Deadline: at("deadline_us"), Next: at("next_us"), Fence: fence}}
-		if _, err := s.decideLine(ctx, tx, &d, billing.LineFrozen); err != nil {
+		if _, err := s.decideLines(ctx, tx, []billing.Decision{d}, billing.LineFrozen); err != nil {
 			return err
 		}
 	}

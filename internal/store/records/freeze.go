@@ -57,26 +57,79 @@ func (s *Store) Freeze(ctx context.Context, organization string, q billing.Freez
 func freezeState(ctx context.Context, tx *sql.Tx, organization string, q billing.FreezeQuery) (*billing.FreezeState, error) {
 	f := &billing.FreezeState{Groups: map[string][]billing.RecordGroup{}, Until: map[string]time.Time{}, Open: map[string][]billing.Portion{}, Balances: map[string]map[billing.BalanceKey]meter.Decimal{},
 		Credits: map[string]meter.Decimal{}, Hours: map[string]map[time.Time]bool{}, Reads: map[string]map[string]billing.MeterRead{}, Seen: map[string]map[billing.SeenKey]bool{}}
+	for some := range slices.Chunk(q.Entitlements, stateBatch) {
+		if err := loadState(ctx, tx, f, organization, some, q); err != nil {
+			return nil, err
+		}
+	}
 	for _, e := range q.Entitlements {
-		if err := loadState(ctx, tx, f, organization, e, q); err != nil {
+		if err := loadGroups(ctx, tx, f, organization, e, q); err != nil {
 			return nil, err
 		}
 	}
 	for _, account := range q.Accounts {
-		hours, err := store.List(ctx, tx, scanMicros, stmt.ReportHours, organization, account, store.Micros(q.HoursFrom))
+		f.Hours[account] = map[time.Time]bool{}
+	}
+	for some := range slices.Chunk(q.Accounts, stateBatch) {
+		query, args := store.InList(stmt.ReportHours, 3, []any{organization, store.Micros(q.HoursFrom)}, some)
+		hours, err := store.List(ctx, tx, scanAccountHour, query, args...)
 		if err != nil {
 			return nil, err
 		}
-		f.Hours[account] = map[time.Time]bool{}
 		for _, h := range hours {
-			f.Hours[account][h] = true
+			f.Hours[h.account][h.hour] = true
 		}
 	}
 	return f, nil
 }
 
-// loadState reads what is known of one entitlement.
-func loadState(ctx context.Context, tx *sql.Tx, f *billing.FreezeState, organization, entitlement string, q billing.FreezeQuery) error {
+// stateBatch is how many entitlements one statement asks for.
+const stateBatch = 64
+
+// loadState reads what is known of entitlements besides their groups.
+func loadState(ctx context.Context, tx *sql.Tx, f *billing.FreezeState, organization string, entitlements []string, q billing.FreezeQuery) error {
+	for _, e := range entitlements {
+		f.Open[e] = []billing.Portion{}
+		f.Balances[e] = map[billing.BalanceKey]meter.Decimal{}
+		f.Reads[e] = map[string]billing.MeterRead{}
+	}
+	query, args := store.InList(stmt.PortionOpen, 2, []any{organization}, entitlements)
+	open, err := store.List(ctx, tx, scanPortion, query, args...)
+	if err != nil {
+		return err
+	}
+	for _, p := range open {
+		f.Open[p.Entitlement] = append(f.Open[p.Entitlement], p)
+	}
+	query, args = store.InList(stmt.BalanceList, 2, []any{organization}, entitlements)
+	balances, err := store.List(ctx, tx, scanBalance, query, args...)
+	if err != nil {
+		return err
+	}
+	for _, b := range balances {
+		f.Balances[b.entitlement][b.key] = b.amount
+	}
+	query, args = store.InList(stmt.CreditAmounts, 3, []any{organization, store.Micros(q.Before)}, entitlements)
+	credits, err := store.List(ctx, tx, scanEntitled, query, args...)
+	if err != nil {
+		return err
+	}
+	for _, c := range credits {
+		f.Credits[c.entitlement] = f.Credits[c.entitlement].Add(c.amount)
+	}
+	query, args = store.InList(stmt.ReadList, 2, []any{organization}, entitlements)
+	reads, err := store.List(ctx, tx, scanRead, query, args...)
+	if err != nil {
+		return err
+	}
+	for _, r := range reads {
+		f.Reads[r.entitlement][r.dimension+"/"+r.Period] = r.MeterRead
+	}
+	return nil
+}
+
+// loadGroups reads what no report has claimed of one entitlement.
+func loadGroups(ctx context.Context, tx *sql.Tx, f *billing.FreezeState, organization, entitlement string, q billing.FreezeQuery) error {
 	most := cmp.Or(q.MaxGroups, maxGroupsPerReport)
 	groups, err := store.List(ctx, tx, scanRecordGroup, stmt.GroupUnclaimed, organization, entitlement, store.Micros(q.Before), most+1)
 	if err != nil {
@@ -86,32 +139,6 @@ func loadState(ctx context.Context, tx *sql.Tx, f *billing.FreezeState, organiza
 		f.Until[entitlement] = wholeHours(&groups, most)
 	}
 	f.Groups[entitlement] = groups
-	if f.Open[entitlement], err = store.List(ctx, tx, scanPortion, stmt.PortionOpen, organization, entitlement); err != nil {
-		return err
-	}
-	balances, err := store.List(ctx, tx, scanBalance, stmt.BalanceList, organization, entitlement)
-	if err != nil {
-		return err
-	}
-	f.Balances[entitlement] = map[billing.BalanceKey]meter.Decimal{}
-	for _, b := range balances {
-		f.Balances[entitlement][b.key] = b.amount
-	}
-	amounts, err := store.List(ctx, tx, scanDecimal, stmt.CreditAmounts, organization, entitlement, store.Micros(q.Before))
-	if err != nil {
-		return err
-	}
-	for _, a := range amounts {
-		f.Credits[entitlement] = f.Credits[entitlement].Add(a)
-	}
-	reads, err := store.List(ctx, tx, scanRead, stmt.ReadList, organization, entitlement)
-	if err != nil {
-		return err
-	}
-	f.Reads[entitlement] = map[string]billing.MeterRead{}
-	for _, r := range reads {
-		f.Reads[entitlement][r.dimension+"/"+r.Period] = r.MeterRead
-	}
 	return loadSeen(ctx, tx, f, organization, entitlement, groups)
 }
 

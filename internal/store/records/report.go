@@ -120,40 +120,72 @@ func scanReport(r store.Row) (billing.Report, error) {
 }
 
 func scanPortion(r store.Row) (billing.Portion, error) {
-	var p billing.Portion
+	p, err := scanUnread(r)
+	if err != nil {
+		return p.Portion, err
+	}
+	return p.read()
+}
+
+// unread is a portion whose body is not decoded.
+type unread struct {
+	billing.Portion
+	body string
+}
+
+func scanUnread(r store.Row) (unread, error) {
+	var p unread
 	var hour sql.NullInt64
-	var body string
-	if err := r.Scan(&p.Report, &p.Dimension, &p.Entitlement, &p.Term, &p.Account, &hour, &p.State, &body); err != nil {
-		return p, err
-	}
+	err := r.Scan(&p.Report, &p.Dimension, &p.Entitlement, &p.Term, &p.Account, &hour, &p.State, &p.body)
 	p.Hour = store.FromMicros(hour)
-	return p, json.Unmarshal([]byte(body), &p)
+	return p, err
 }
 
-func scanDecimal(r store.Row) (meter.Decimal, error) {
+func (p unread) read() (billing.Portion, error) {
+	err := json.Unmarshal([]byte(p.body), &p.Portion)
+	return p.Portion, err
+}
+
+// entitled is an amount of an entitlement.
+type entitled struct {
+	entitlement string
+	amount      meter.Decimal
+}
+
+func scanEntitled(r store.Row) (entitled, error) {
+	var e entitled
 	var text string
-	if err := r.Scan(&text); err != nil {
-		return meter.Decimal{}, err
+	err := r.Scan(&e.entitlement, &text)
+	if err == nil {
+		e.amount, err = meter.ParseDecimal(text)
 	}
-	return meter.ParseDecimal(text)
+	return e, err
 }
 
-func scanMicros(r store.Row) (time.Time, error) {
+// accountHour is an hour of which an account has a report.
+type accountHour struct {
+	account string
+	hour    time.Time
+}
+
+func scanAccountHour(r store.Row) (accountHour, error) {
+	var a accountHour
 	var us sql.NullInt64
-	err := r.Scan(&us)
-	return store.FromMicros(us), err
+	err := r.Scan(&a.account, &us)
+	a.hour = store.FromMicros(us)
+	return a, err
 }
 
 type dimensionRead struct {
 	billing.MeterRead
-	dimension string
+	entitlement, dimension string
 }
 
 func scanRead(r store.Row) (dimensionRead, error) {
 	var d dimensionRead
 	var through sql.NullInt64
 	var text string
-	err := r.Scan(&d.dimension, &d.Period, &through, &text)
+	err := r.Scan(&d.entitlement, &d.dimension, &d.Period, &through, &text)
 	if err == nil {
 		d.Through = store.FromMicros(through)
 		d.Value, err = meter.ParseDecimal(text)

@@ -36,10 +36,10 @@ type statements struct {
 	BalanceAll, BalanceCarried, BalanceGet, BalanceList, BalancePut string
 
 	// report_lines.sql
-	LineCreate, LineDecide, LineDoubt, LineDue, LineFrozen, LineHasten, LineLease, LineOfAccount, LineOfKey, LineOfReports, LineParked string
+	LineCreate, LineDecide, LineDoubt, LineDue, LineForeseen, LineFrozen, LineHasten, LineLease, LineOfAccount, LineOfKey, LineOfReports, LineParked string
 
 	// report_portions.sql
-	PortionAll, PortionCounts, PortionCreate, PortionDecide, PortionOfLine, PortionOfReport, PortionOfReports, PortionOpen, PortionStuck string
+	PortionAll, PortionCounts, PortionCreate, PortionDecide, PortionOfLines, PortionOfReport, PortionOfReports, PortionOpen, PortionStuck string
 
 	// report_reads.sql
 	ReadGet, ReadList, ReadPut string
@@ -51,6 +51,6 @@ type statements struct {
 	ReporterGet, ReporterPut string
 
 	// reports.sql
-	ReportCreate, ReportDecide, ReportGet, ReportHours, ReportList, ReportListBuyer, ReportListEntitlement, ReportListPartner, ReportOfAccount,
+	ReportCreate, ReportDecide, ReportForeseen, ReportGet, ReportHours, ReportList, ReportListBuyer, ReportListEntitlement, ReportListPartner, ReportOfAccount,
 	ReportSerial string
 }

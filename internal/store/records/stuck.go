@@ -237,11 +237,11 @@ func (s *Store) resolveLine(ctx context.Context, tx *sql.Tx, organization string
 		return false, err
 	}
 	for _, l := range lines {
-		d := &billing.Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline, Message: message, Request: l.Request, Response: l.Response}
+		d := billing.Decision{Line: l, To: to, Accepted: l.Quantity, Next: l.Next, Deadline: l.Deadline, Message: message, Request: l.Request, Response: l.Response}
 		if to == billing.LineElsewhere {
 			d.To = billing.LineRefused
 		}
-		if _, err := s.decideLine(ctx, tx, d, billing.LineParked); err != nil || to != billing.LineElsewhere {
+		if _, err := s.decideLines(ctx, tx, []billing.Decision{d}, billing.LineParked); err != nil || to != billing.LineElsewhere {
 			return true, err
 		}
 	}

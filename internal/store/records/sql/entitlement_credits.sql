@@ -1,5 +1,7 @@
 -- name: CreditAmounts
-SELECT amount FROM entitlement_credits WHERE organization = $1 AND entitlement = $2 AND time_us <= $3
+SELECT entitlement, amount
+FROM entitlement_credits
+WHERE organization = $1 AND time_us <= $2 AND entitlement IN ($3)
 
 -- name: CreditCreate
 INSERT INTO entitlement_credits (organization, entitlement, number, amount, time_us, actor)

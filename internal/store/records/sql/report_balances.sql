@@ -16,9 +16,9 @@ FROM report_balances
 WHERE organization = $1 AND entitlement = $2 AND kind = $3 AND term = $4 AND dimension = $5 AND period = $6
 
 -- name: BalanceList
-SELECT kind, term, dimension, period, amount
+SELECT entitlement, kind, term, dimension, period, amount
 FROM report_balances
-WHERE organization = $1 AND entitlement = $2
+WHERE organization = $1 AND entitlement IN ($2)
 
 -- name: BalancePut
 INSERT INTO report_balances (organization, entitlement, kind, term, dimension, period, amount)

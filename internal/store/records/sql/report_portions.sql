@@ -21,10 +21,10 @@ UPDATE report_portions
 SET state = $4, body = $5
 WHERE organization = $1 AND report = $2 AND dimension = $3
 
--- name: PortionOfLine
+-- name: PortionOfLines
 SELECT report, dimension, entitlement, term, account, hour_us, state, body
 FROM report_portions
-WHERE organization = $1 AND account = $2 AND dimension = $3 AND hour_us = $4 AND state = $5
+WHERE organization = $1 AND hour_us = $2 AND state = $3 AND (account, dimension) IN (VALUES ($4, $5))
 
 -- name: PortionOfReport
 SELECT report, dimension, entitlement, term, account, hour_us, state, body
@@ -41,7 +41,7 @@ ORDER BY report, dimension
 -- name: PortionOpen
 SELECT report, dimension, entitlement, term, account, hour_us, state, body
 FROM report_portions
-WHERE organization = $1 AND entitlement = $2 AND state IN ('frozen', 'parked')
+WHERE organization = $1 AND state IN ('frozen', 'parked') AND entitlement IN ($2)
 
 -- name: PortionStuck
 -- unchecked: it is shown as it is stored; what is damaged of it is parked when it is due

@@ -4,9 +4,9 @@ FROM report_reads
 WHERE organization = $1 AND entitlement = $2 AND dimension = $3 AND period = $4
 
 -- name: ReadList
-SELECT dimension, period, through_us, value
+SELECT entitlement, dimension, period, through_us, value
 FROM report_reads
-WHERE organization = $1 AND entitlement = $2
+WHERE organization = $1 AND entitlement IN ($2)
 
 -- name: ReadPut
 INSERT INTO report_reads (organization, entitlement, dimension, period, through_us, value)

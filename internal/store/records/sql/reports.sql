@@ -7,15 +7,21 @@ UPDATE reports
 SET status = $3, message = $4, updated_us = $5
 WHERE organization = $1 AND id = $2
 
+-- name: ReportForeseen
+-- damaged rows are left out: the change of one tells of it
+SELECT id
+FROM reports
+WHERE organization = $1 AND id IN ($2)
+
 -- name: ReportGet
 SELECT id, serial, entitlement, term, buyer, product, partner, account, hour_us, created_us, updated_us, status, message, info
 FROM reports
 WHERE organization = $1 AND id = $2
 
 -- name: ReportHours
-SELECT DISTINCT hour_us
+SELECT DISTINCT account, hour_us
 FROM reports
-WHERE organization = $1 AND account = $2 AND hour_us >= $3
+WHERE organization = $1 AND hour_us >= $2 AND account IN ($3)
 
 -- name: ReportList
 SELECT id, serial, entitlement, term, buyer, product, partner, account, hour_us, created_us, updated_us, status, message, info
