@@ -30,6 +30,8 @@ type View struct {
 
 	ownedOnce sync.Once
 	ownedOf   *ownership
+	codesOnce sync.Once
+	codesBy   map[string][]int64
 }
 
 // Held is a noun as it was from one instant until another; a zero instant is none.

@@ -24,10 +24,23 @@ func (v *View) ServicesIn(customer string, from, to time.Time) []Held[Service] {
 // those that were removed too.
 func (v *View) CPCodesEver(customer string) []CPCode {
 	var codes []CPCode
-	for _, id := range slices.Sorted(maps.Keys(v.codes)) {
-		if code, owner, ok := v.CPCode(id); ok && owner == customer {
+	for _, id := range v.codesOf()[customer] {
+		if code, _, ok := v.CPCode(id); ok {
 			codes = append(codes, *code)
 		}
 	}
 	return codes
+}
+
+// codesOf are the ids of all CP codes by whose they are, in order. They are
+// sorted when they are first asked for.
+func (v *View) codesOf() map[string][]int64 {
+	v.codesOnce.Do(func() {
+		v.codesBy = map[string][]int64{}
+		for _, id := range slices.Sorted(maps.Keys(v.codes)) {
+			owner := v.codes[id].customer
+			v.codesBy[owner] = append(v.codesBy[owner], id)
+		}
+	})
+	return v.codesBy
 }

@@ -30,7 +30,8 @@ type collector struct {
 	samples int   // of them from first on; others of the range are empty
 	whole   int   // whole samples in the range that have ended
 	keyBuf  []byte
-	win     int // window used last
+	single  bool // every window is one sample that has ended
+	win     int  // window used last
 	lastKey stateKey
 	last    *cell.State
 }
@@ -58,8 +59,20 @@ func newCollector(qu *question, now time.Time, limits Limits) *collector {
 		last := min(c.first+int64(c.whole), -floorDiv(-qu.hi, width))
 		c.first = max(c.first, floorDiv(qu.lo, width))
 		c.samples = int(max(0, last-c.first))
+		c.single = qu.oneSample(now)
 	}
 	return c
+}
+
+// oneSample says whether each of the question's windows is one whole sample.
+func (qu *question) oneSample(now time.Time) bool {
+	width := int64(qu.def.SlotWidth())
+	for i, at := range qu.bounds {
+		if at%width != 0 || i > 0 && at-qu.bounds[i-1] != width {
+			return false
+		}
+	}
+	return len(qu.bounds) > 1 && qu.bounds[len(qu.bounds)-1] <= now.UnixNano()
 }
 
 // group returns the number of a group's ids.
@@ -100,6 +113,10 @@ func (c *collector) add(group int, t int64, s *cell.State) error {
 	if c.m.Sampled() {
 		return c.addSample(group, t, s)
 	}
+	return c.addState(group, t, s)
+}
+
+func (c *collector) addState(group int, t int64, s *cell.State) error {
 	w, ok := c.window(t)
 	if !ok {
 		return nil
@@ -140,6 +157,9 @@ func (c *collector) addSample(group int, t int64, s *cell.State) error {
 	c.total.add(i, s)
 	if c.width == 0 {
 		return nil
+	}
+	if c.single { // most are empty
+		return c.addState(group, t, s)
 	}
 	for len(c.series) <= group {
 		if (len(c.series)+1)*c.samples > maxSamplesHeld {
@@ -187,7 +207,7 @@ type figure struct {
 
 // figures returns the rows: every window of every group in which something happened.
 func (c *collector) figures() []figure {
-	if c.m.Sampled() {
+	if c.m.Sampled() && (!c.single || c.width == 0) {
 		return c.sampledFigures()
 	}
 	out := make([]figure, 0, len(c.states))
@@ -195,7 +215,11 @@ func (c *collector) figures() []figure {
 		if s.Count <= 0 {
 			continue // everything was voided
 		}
-		out = append(out, figure{window: k.window, group: c.keys[k.group], value: value(c.m, s)})
+		v := value(c.m, s)
+		if c.m.Rate {
+			v = meter.Rate(v, int(c.m.SlotWidth()/time.Second))
+		}
+		out = append(out, figure{window: k.window, group: c.keys[k.group], value: v})
 	}
 	return out
 }

@@ -34,6 +34,25 @@ func (s *Service) closed(ctx context.Context, organization, customer string) (Cl
 	if err != nil {
 		return Closed{}, err
 	}
+	return s.closedIn(organization, customer, periods)
+}
+
+// closedOf is closed of several customers, in their order.
+func (s *Service) closedOf(ctx context.Context, organization string, customers []string) ([]Closed, error) {
+	periods, err := s.catalog.ClosedMonthsOf(ctx, organization, customers)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Closed, len(customers))
+	for i, customer := range customers {
+		if out[i], err = s.closedIn(organization, customer, periods[customer]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (s *Service) closedIn(organization, customer string, periods []catalog.Period) (Closed, error) {
 	c := Closed{make(books.Months, len(periods)), s, organization, customer}
 	for i, p := range periods {
 		in, ok := meter.ParseMonth(p.Month)

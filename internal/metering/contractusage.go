@@ -146,6 +146,14 @@ func hasOther(known []Agreement, a Agreement, customer, product string, at time.
 // cannot be put together from theirs, which is so unless it counts, sums, or
 // samples each of a Window's widths and q has no Window.
 func (s *Service) ContractUsage(ctx context.Context, p access.Principal, q ProductQuery, scopes []Scope) ([]meter.UsageRow, error) {
+	return s.contractUsage(ctx, p, q, scopes, s.ProductUsage)
+}
+
+// productReader is ProductUsage, of a Service or of what was read before.
+type productReader func(ctx context.Context, p access.Principal, q ProductQuery) ([]meter.UsageRow, error)
+
+// contractUsage is ContractUsage by means of a reader.
+func (s *Service) contractUsage(ctx context.Context, p access.Principal, q ProductQuery, scopes []Scope, read productReader) ([]meter.UsageRow, error) {
 	var parts []ProductQuery
 	asks := p
 	asks.Customer = ""
@@ -161,11 +169,11 @@ func (s *Service) ContractUsage(ctx context.Context, p access.Principal, q Produ
 		}
 	}
 	if len(parts) == 1 && parts[0].From.Equal(q.From) && parts[0].To.Equal(q.To) {
-		return s.ProductUsage(ctx, asks, parts[0])
+		return read(ctx, asks, parts[0])
 	}
 	m, ok := s.ledger.Meter(p.Organization, q.UsageType.Meter)
 	if !ok && len(parts) > 0 { // it says so in its words
-		return s.ProductUsage(ctx, asks, parts[0])
+		return read(ctx, asks, parts[0])
 	}
 	sum := sums{from: q.From, window: q.Window, loc: q.Location}
 	scale := q.UsageType.Scale
@@ -186,7 +194,7 @@ func (s *Service) ContractUsage(ctx context.Context, p access.Principal, q Produ
 	for _, part := range parts {
 		part.AsOfSequence = q.AsOfSequence
 		part.Window, part.UsageType.Scale, part.Location = sum.window, scale, sum.loc
-		rows, err := s.ProductUsage(ctx, asks, part)
+		rows, err := read(ctx, asks, part)
 		if err != nil {
 			return nil, err
 		}
@@ -285,17 +293,28 @@ func (s *sums) elements(m meter.Meter, q ProductQuery, now time.Time) []meter.Us
 		groups[key] = append(groups[key], r.Value)
 	}
 	for i := range out {
-		samples := groups[meter.JoinPath(out[i].Group...)]
-		for len(samples) < n {
-			samples = append(samples, meter.Decimal{})
-		}
-		slices.SortFunc(samples, meter.Decimal.Cmp)
-		rank := len(samples)
-		if m.Aggregation == meter.AggPercentile {
-			rank = meter.PercentileRank(m.Percentile.Decimal(), len(samples))
-		}
-		out[i].Value = m.Result(samples[rank-1], q.UsageType.ScaleDecimal())
+		out[i].Value = m.Result(element(m, groups[meter.JoinPath(out[i].Group...)], n), q.UsageType.ScaleDecimal())
 	}
 	slices.SortFunc(out, func(a, b meter.UsageRow) int { return slices.Compare(a.Group, b.Group) })
 	return out
+}
+
+// element is the percentile or the peak of n samples, those that are not given
+// being zero. It sorts them.
+func element(m meter.Meter, samples []meter.Decimal, n int) meter.Decimal {
+	zeros := max(n-len(samples), 0)
+	slices.SortFunc(samples, meter.Decimal.Cmp)
+	at := len(samples) + zeros - 1
+	if m.Aggregation == meter.AggPercentile {
+		at = meter.PercentileRank(m.Percentile.Decimal(), len(samples)+zeros) - 1
+	}
+	// The zeros lie between the negative samples and the others.
+	below, _ := slices.BinarySearchFunc(samples, meter.Decimal{}, meter.Decimal.Cmp)
+	switch {
+	case at < below:
+		return samples[at]
+	case at >= below+zeros:
+		return samples[at-zeros]
+	}
+	return meter.Decimal{}
 }

@@ -2,12 +2,7 @@ package metering
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"log/slog"
 	"odometer/internal/access"
-	"time"
 
 	"odometer/internal/books"
 	"odometer/internal/catalog"
@@ -29,6 +24,7 @@ type Book interface {
 type Closing struct {
 	Asks     access.Principal // reads all of the organization
 	View     *catalog.View
+	Usage    UsageReader // as ProductUsage and ContractUsage of the Service, for many customers at once
 	Customer string
 	Month    books.Month
 	Before   Closed // the months closed before
@@ -46,10 +42,28 @@ func (s *Service) ClosePeriod(ctx context.Context, p access.Principal, customer,
 	if err := p.May(access.ActionManage); err != nil {
 		return catalog.Period{}, err
 	}
-	s.closing.Lock()
-	defer s.closing.Unlock()
-	done, err := s.closePeriod(ctx, p, customer, month)
-	return s.placedPeriod(p, done), err
+	done, err := s.closing.Take(ctx, p.Organization)
+	if err != nil {
+		return catalog.Period{}, err
+	}
+	defer done()
+	in, err := s.endedMonth(month)
+	if err != nil {
+		return catalog.Period{}, err
+	}
+	view, err := s.catalog.View(ctx, p.Organization)
+	if err != nil {
+		return catalog.Period{}, err
+	}
+	if _, ok := view.Customer(customer); !ok {
+		return catalog.Period{}, meter.Errorf(meter.KindNotFound, "no customer %.64q", customer)
+	}
+	var closed catalog.Period
+	err = s.closeFor(ctx, p, view, in, []string{customer}, func(_ string, made catalog.Period, err error) error {
+		closed = made
+		return err
+	})
+	return s.placedPeriod(p, closed), err
 }
 
 // placedPeriod is a period as it is answered.
@@ -59,75 +73,51 @@ func (s *Service) placedPeriod(p access.Principal, of catalog.Period) catalog.Pe
 }
 
 // CloseMonth closes a calendar month of each customer for whom it is open, and
-// tells of each with its figures.
+// tells of each with its figures. All are as of one catalog and one sequence of
+// the log. What is closed stays so whatever comes after: a closing that was
+// broken off goes on with the customers that are left when it is begun again.
 func (s *Service) CloseMonth(ctx context.Context, p access.Principal, month string, tell func(catalog.Period) error) error {
 	if err := p.May(access.ActionManage); err != nil {
 		return err
 	}
-	view, err := s.catalog.View(ctx, p.Organization)
+	done, err := s.closing.Take(ctx, p.Organization)
 	if err != nil {
 		return err
 	}
-	s.closing.Lock()
-	defer s.closing.Unlock()
+	defer done()
+	view, err := s.catalog.View(ctx, p.Organization)
+	if err != nil || len(view.Customers()) == 0 {
+		return err
+	}
+	in, err := s.endedMonth(month)
+	if err != nil {
+		return err
+	}
+	var customers []string
 	for _, c := range view.Customers() {
-		done, err := s.closePeriod(ctx, p, c.ID, month)
+		customers = append(customers, c.ID)
+	}
+	return s.closeFor(ctx, p, view, in, customers, func(_ string, made catalog.Period, err error) error {
 		if meter.KindOf(err) == meter.KindConflict && err != nil {
-			continue
+			return nil
 		}
 		if err == nil {
-			err = tell(s.placedPeriod(p, done))
+			err = tell(s.placedPeriod(p, made))
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }
 
-// closePeriod closes one month. s.closing is held: a closing counts on those
-// before it.
-func (s *Service) closePeriod(ctx context.Context, p access.Principal, customer, month string) (catalog.Period, error) {
+// endedMonth reads a month that can be closed.
+func (s *Service) endedMonth(month string) (meter.Period, error) {
 	in, ok := meter.ParseMonth(month)
 	if !ok {
-		return catalog.Period{}, meter.Errorf(meter.KindInvalid, "month %.20q is not a month such as 2026-01", month)
+		return in, meter.Errorf(meter.KindInvalid, "month %.20q is not a month such as 2026-01", month)
 	}
-	if now := s.now(); in.To.After(now) {
-		return catalog.Period{}, meter.Errorf(meter.KindInvalid, "month %s has not ended", month)
+	if in.To.After(s.now()) {
+		return in, meter.Errorf(meter.KindInvalid, "month %s has not ended", month)
 	}
-	view, err := s.catalog.View(ctx, p.Organization)
-	if err != nil {
-		return catalog.Period{}, err
-	}
-	if _, ok := view.Customer(customer); !ok {
-		return catalog.Period{}, meter.Errorf(meter.KindNotFound, "no customer %.64q", customer)
-	}
-	before, err := s.closed(ctx, p.Organization, customer)
-	if err != nil {
-		return catalog.Period{}, err
-	}
-	if _, closed := before.Month(in); closed {
-		return catalog.Period{}, meter.Errorf(meter.KindConflict, "month %s of customer %.64q is closed", month, customer)
-	}
-	// All that was acknowledged has been folded, so that it lies before.
-	closing := Closing{Asks: p.Unbound(),
-		View: view, Customer: customer, Month: books.Month{Period: in, Name: month, Sequence: s.ledger.Stats().Last}, Before: before}
-	figures := map[string]any{}
-	for _, b := range s.books {
-		if figures[b.Surface()], err = b.Figures(ctx, closing); err != nil {
-			return catalog.Period{}, fmt.Errorf("close %s of %s for %s: %w", month, customer, b.Surface(), err)
-		}
-	}
-	text, err := json.Marshal(figures)
-	if err != nil {
-		return catalog.Period{}, err
-	}
-	done, err := s.catalog.ClosePeriod(ctx, p.Organization,
-		catalog.Period{Customer: customer, Month: month, Sequence: closing.Month.Sequence, Figures: text}, p.Actor())
-	if err == nil {
-		s.periodsClosed.Add(1)
-	}
-	return done, err
+	return in, nil
 }
 
 // Periods lists a customer's closed months, the oldest first, without their
@@ -168,59 +158,4 @@ func (s *Service) seesCustomer(ctx context.Context, p access.Principal, customer
 		return meter.Errorf(meter.KindNotFound, "no customer %.64q", customer)
 	}
 	return nil
-}
-
-// CloseDue closes each month of each customer that ended so long ago, all
-// organizations over, and returns how many. A month that ended before the
-// customer was created stays open, so that history may be brought in. One
-// month that cannot be closed does not keep the others open; errors are joined.
-func (s *Service) CloseDue(ctx context.Context, after time.Duration) (closed int, err error) {
-	for page := (catalog.Page{}); ; {
-		list, listErr := s.catalog.Organizations(ctx, page)
-		if listErr != nil {
-			return closed, errors.Join(err, listErr)
-		}
-		for _, o := range list.Items {
-			n, orgErr := s.closeDueOf(ctx, o.ID, after)
-			closed += n
-			err = errors.Join(err, orgErr)
-		}
-		if page.Cursor = list.Next; page.Cursor == "" {
-			return closed, err
-		}
-	}
-}
-
-func (s *Service) closeDueOf(ctx context.Context, organization string, after time.Duration) (closed int, err error) {
-	created, err := s.catalog.CustomersCreated(ctx, organization)
-	if err != nil {
-		return 0, err
-	}
-	view, err := s.catalog.View(ctx, organization)
-	if err != nil {
-		return 0, err
-	}
-	p := access.Job(organization, "periods")
-	due := s.now().Add(-after)
-	for _, c := range view.Customers() {
-		s.closing.Lock()
-		have, haveErr := s.closed(ctx, organization, c.ID)
-		err = errors.Join(err, haveErr)
-		first, known := created[c.ID]
-		for in := meter.Month(first); known && haveErr == nil && !in.To.After(due) && ctx.Err() == nil; in = meter.Month(in.To) {
-			if _, done := have.Month(in); done {
-				continue
-			}
-			if _, closeErr := s.closePeriod(ctx, p, c.ID, in.MonthName()); closeErr != nil {
-				s.periodFailures.Add(1)
-				s.logger.Error("a month was not closed", slog.String("organization", organization), slog.String("customer", c.ID),
-					slog.String("month", in.MonthName()), slog.Any("error", closeErr))
-				err = errors.Join(err, closeErr)
-				break // later ones would be booked past it
-			}
-			closed++
-		}
-		s.closing.Unlock()
-	}
-	return closed, errors.Join(err, ctx.Err())
 }

@@ -127,7 +127,7 @@ func (k productKeeper) Figures(ctx context.Context, c Closing) (any, error) {
 		contracts = append(contracts, contract.ID)
 	}
 	for _, contract := range contracts {
-		r := &reportReader{service: k.service, principal: c.Asks, view: c.View, now: c.Month.Sequence, closing: true,
+		r := &reportReader{service: k.service, usage: c.Usage, principal: c.Asks, view: c.View, now: c.Month.Sequence, closing: true,
 			q:        ReportQuery{Customers: []string{c.Customer}, Contract: contract, From: c.Month.From, To: c.Month.To},
 			rowsLeft: maxSampleRows, readsLeft: maxSampleRows, bytesLeft: maxProductBytes}
 		lines, _, err := r.customer(ctx, c.Before)

@@ -381,7 +381,7 @@ func TestReportBounds(t *testing.T) {
 	if kind := ask(admin, q); kind != meter.KindInvalid {
 		t.Errorf("twice: %v", kind)
 	}
-	reads := &reportReader{service: w.Service, principal: admin, who: "acme", readsLeft: 1, rowsLeft: 1,
+	reads := &reportReader{service: w.Service, usage: w.Service, principal: admin, who: "acme", readsLeft: 1, rowsLeft: 1,
 		q: ReportQuery{From: w.now(), To: w.now().AddDate(0, 1, 0)}}
 	page := &productPage{Product: "cdn", UsageType: catalog.UsageType{Name: "Hits", Meter: "hits"}}
 	in := meter.Period{From: reads.q.From, To: reads.q.To}

@@ -100,7 +100,7 @@ func (s *Service) ProductReport(ctx context.Context, p access.Principal, q Repor
 	if len(q.By) > s.limits.GroupBy {
 		return nil, meter.Errorf(meter.KindInvalid, "group_by names %d attributes (limit %d)", len(q.By), s.limits.GroupBy)
 	}
-	r := &reportReader{service: s, principal: p, view: view, q: q,
+	r := &reportReader{service: s, usage: s, principal: p, view: view, q: q,
 		rowsLeft: MaxProductRows, readsLeft: maxProductReads, bytesLeft: maxProductBytes}
 	var out []ReportLine
 	found := q.Contract == ""

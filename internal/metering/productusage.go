@@ -36,6 +36,13 @@ type ProductQuery struct {
 	most int // more rows than this are KindTooLarge; 0 = no bound
 }
 
+// UsageReader answers the usage of products. The Service does, each question by
+// itself; in a closing what has been read for many customers at once does.
+type UsageReader interface {
+	ProductUsage(ctx context.Context, p access.Principal, q ProductQuery) ([]meter.UsageRow, error)
+	ContractUsage(ctx context.Context, p access.Principal, q ProductQuery, scopes []Scope) ([]meter.UsageRow, error)
+}
+
 // ProductUsage answers what the vendor surfaces are made of: the usage of the
 // usage type's meter where its fixed attributes, the product, the customers
 // and the contracts match, times its scale. An event that names no product is
@@ -87,8 +94,20 @@ func (s *Service) productRows(ctx context.Context, organization string, q Produc
 }
 
 // filters are those of the usage type, the scope and the caller; all hold.
-func (q ProductQuery) filters() []meter.AttrFilter {
-	out := slices.Clone(q.Filters)
+func (q ProductQuery) filters() []meter.AttrFilter { return append(q.scope(), q.ofType()...) }
+
+// scope are the filters that tell customers apart, those of the caller among them.
+func (q ProductQuery) scope() []meter.AttrFilter {
+	out := append(slices.Clone(q.Filters), meter.AttrFilter{Attribute: meter.CustomerAttribute, Values: q.Customers})
+	if q.Contracts != nil {
+		out = append(out, meter.AttrFilter{Attribute: contractAttribute, Values: q.Contracts})
+	}
+	return out
+}
+
+// ofType are the filters that are alike for all customers.
+func (q ProductQuery) ofType() []meter.AttrFilter {
+	var out []meter.AttrFilter
 	for name, text := range q.UsageType.Where {
 		out = append(out, meter.AttrFilter{Attribute: name, Values: []string{text}})
 	}
@@ -97,10 +116,7 @@ func (q ProductQuery) filters() []meter.AttrFilter {
 	} else if !fixed {
 		out = append(out, meter.AttrFilter{Attribute: productAttribute, Values: []string{"", q.Product}})
 	}
-	if q.Contracts != nil {
-		out = append(out, meter.AttrFilter{Attribute: contractAttribute, Values: q.Contracts})
-	}
-	return append(out, meter.AttrFilter{Attribute: meter.CustomerAttribute, Values: q.Customers})
+	return out
 }
 
 // ratePlaces is to how many decimals the sum behind a rate is got back exactly.

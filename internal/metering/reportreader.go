@@ -17,6 +17,7 @@ import (
 // reportReader makes a ProductReport, one customer after the other.
 type reportReader struct {
 	service   *Service
+	usage     UsageReader
 	principal access.Principal
 	view      *catalog.View
 	q         ReportQuery
@@ -286,14 +287,14 @@ func (r *reportReader) ask(ctx context.Context, l *reportLine, page *productPage
 		q.Filters = []meter.AttrFilter{{Attribute: serviceAttribute, Values: []string{r.q.Service}}}
 	}
 	if r.contract == nil {
-		return r.service.ProductUsage(ctx, r.principal, q)
+		return r.usage.ProductUsage(ctx, r.principal, q)
 	}
 	part, ok := page.under(r.contract.ID)
 	if !ok {
 		part.Scopes = customerScopes(r.view, r.contract, r.who, page.Product, in)
 	}
 	q.most = maxSampleRows
-	return r.service.ContractUsage(ctx, r.principal, q, part.Scopes)
+	return r.usage.ContractUsage(ctx, r.principal, q, part.Scopes)
 }
 
 // add takes over a row of a stretch.

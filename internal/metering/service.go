@@ -52,7 +52,7 @@ type Options struct {
 //
 // What must be waited for is taken in this order, and only what is needed:
 //
-//	closing        by who closes a month; its books read
+//	closing        an organization's turn, by who closes its months; the books read
 //	documents      an organization's turn, and then a place in documentRoom
 //	reads          a place; a request may hold its own until it is answered
 //	changes        an organization's turn; nothing is read through reads under it
@@ -70,8 +70,8 @@ type Service struct {
 	reads   *share.Reads
 	known   sync.Map // ids of organizations that exist; they are never removed
 	books   []Book
-	owner   MeterOwner // of meters that stand for something else
-	closing sync.Mutex // held while a period is closed: a closing counts on those before it
+	owner   MeterOwner  // of meters that stand for something else
+	closing share.Turns // to close months: a closing counts on those before it
 	kept    keptFigures
 
 	placesKey [32]byte // see placesOf

@@ -8,45 +8,70 @@ import (
 	"math"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
+	"slices"
 	"time"
 )
 
-// ClosePeriod closes a customer's month, which must have ended, and keeps its
-// figures as they are given. It is final: a month that is closed is
-// KindConflict, and its figures stay. A customer that there never was is
-// KindNotFound. The figures are not in the audit entry.
+// ClosePeriod closes a customer's month, see ClosePeriods.
 func (s *Store) ClosePeriod(ctx context.Context, organization string, p catalog.Period, actor string) (catalog.Period, error) {
-	p.Closed = s.Now()
-	if err := errors.Join(p.Validate(), catalog.CheckActor(actor)); err != nil {
-		return catalog.Period{}, err
-	}
-	err := s.Write(ctx, "close the period", func(tx *sql.Tx) error {
-		var have int
-		if err := tx.QueryRowContext(ctx, stmt.CustomerCount, organization, p.Customer).Scan(&have); err != nil {
-			return err
-		}
-		if have == 0 {
-			return meter.Errorf(meter.KindNotFound, "no customer %q", meter.Clip(p.Customer))
-		}
-		_, closed, err := getPeriod(ctx, tx, organization, p.Customer, p.Month)
-		if err != nil {
-			return err
-		}
-		if closed {
-			return meter.Errorf(meter.KindConflict, "month %s of customer %q is closed", p.Month, meter.Clip(p.Customer))
-		}
-		_, err = tx.ExecContext(ctx, stmt.PeriodCreate, organization, p.Customer, p.Month, Micros(p.Closed), int64(p.Sequence), string(p.Figures))
-		if err != nil {
-			return err
-		}
-		entry := p
-		entry.Figures = nil
-		return s.Audit(ctx, tx, Entry{Organization: organization, Actor: actor, Action: catalog.AuditCreate, Noun: "period", ID: p.Customer + "/" + p.Month, After: entry})
-	})
+	done, err := s.ClosePeriods(ctx, organization, []catalog.Period{p}, actor)
 	if err != nil {
 		return catalog.Period{}, err
 	}
-	return p, nil
+	return done[0], nil
+}
+
+// ClosePeriods closes months of customers, which must have ended, and keeps
+// their figures as they are given: all or none of them, with an audit entry
+// each, which has no figures. It is final: a month that is closed is
+// KindConflict, and its figures stay. A customer that there never was is
+// KindNotFound.
+func (s *Store) ClosePeriods(ctx context.Context, organization string, periods []catalog.Period, actor string) ([]catalog.Period, error) {
+	closed := slices.Clone(periods)
+	for i := range closed {
+		closed[i].Closed = s.Now()
+		if err := errors.Join(closed[i].Validate(), catalog.CheckActor(actor)); err != nil {
+			return nil, err
+		}
+	}
+	err := s.Write(ctx, "close the period", func(tx *sql.Tx) error {
+		var rows []any
+		entries := make([]Entry, len(closed))
+		for i, p := range closed {
+			if err := checkOpen(ctx, tx, organization, p); err != nil {
+				return err
+			}
+			rows = append(rows, organization, p.Customer, p.Month, Micros(p.Closed), int64(p.Sequence), string(p.Figures))
+			p.Figures = nil
+			entries[i] = Entry{Organization: organization, Actor: actor, Action: catalog.AuditCreate, Noun: "period", ID: p.Customer + "/" + p.Month, After: p}
+		}
+		if err := s.insertAll(ctx, tx, stmt.PeriodCreate, periodColumns, rows); err != nil {
+			return err
+		}
+		return s.auditAll(ctx, tx, organization, entries)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return closed, nil
+}
+
+// periodColumns is how many parameters stmt.PeriodCreate has.
+const periodColumns = 6
+
+// checkOpen refuses a month that is closed, or is of a customer that there never was.
+func checkOpen(ctx context.Context, q Queryer, organization string, p catalog.Period) error {
+	var known, closed bool
+	if err := q.QueryRowContext(ctx, stmt.PeriodStanding, organization, p.Customer, p.Month).Scan(&known, &closed); err != nil {
+		return err
+	}
+	switch {
+	case !known:
+		return meter.Errorf(meter.KindNotFound, "no customer %q", meter.Clip(p.Customer))
+	case closed:
+		return meter.Errorf(meter.KindConflict, "month %s of customer %q is closed", p.Month, meter.Clip(p.Customer))
+	}
+	return nil
 }
 
 // Period returns a customer's month if it is closed. For an unknown
@@ -67,6 +92,38 @@ func (s *Store) ClosedMonths(ctx context.Context, organization, customer string)
 		return nil, s.Fail(err, "cannot list periods")
 	}
 	return months, nil
+}
+
+// ClosedMonthsOf returns all closed months of customers, each one's the oldest
+// first, without their figures.
+func (s *Store) ClosedMonthsOf(ctx context.Context, organization string, customers []string) (map[string][]catalog.Period, error) {
+	out := make(map[string][]catalog.Period, len(customers))
+	for some := range slices.Chunk(customers, customersAtOnce) {
+		args := []any{organization}
+		for i := range customersAtOnce { // one form of the statement: an id may be there twice
+			args = append(args, some[min(i, len(some)-1)])
+		}
+		months, err := List(ctx, s.reader, scanPeriod, RepeatIn(stmt.PeriodsOf, 2, customersAtOnce), args...)
+		if err != nil {
+			return nil, s.Fail(err, "cannot list periods")
+		}
+		for _, p := range months {
+			out[p.Customer] = append(out[p.Customer], p)
+		}
+	}
+	return out, nil
+}
+
+// customersAtOnce is of how many customers one statement reads.
+const customersAtOnce = 64
+
+// CustomersClosed returns the customers for whom a month is closed, by id.
+func (s *Store) CustomersClosed(ctx context.Context, organization, month string) ([]string, error) {
+	ids, err := List(ctx, s.reader, scanText, stmt.PeriodCustomers, organization, month, math.MaxInt)
+	if err != nil {
+		return nil, s.Fail(err, "cannot list closed months")
+	}
+	return ids, nil
 }
 
 // ClosedFor lists the months from one to another that are closed for any

@@ -35,13 +35,13 @@ type statements struct {
 	MeterClear, MeterDelete, MeterGet, MeterList, MeterPut, MetersSequence, MetersSequenceSet string
 
 	// nouns.sql
-	CustomerCount, CustomersCreated, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounSupersede, NounsChanged, NounsVersion string
+	CustomersCreated, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounSupersede, NounsChanged, NounsVersion string
 
 	// organizations.sql
 	OrganizationCount, OrganizationCreate, OrganizationGet, OrganizationList, OrganizationUpdate string
 
 	// periods.sql
-	PeriodCreate, PeriodCustomers, PeriodGet, PeriodList, PeriodNextMonth string
+	PeriodCreate, PeriodCustomers, PeriodGet, PeriodList, PeriodNextMonth, PeriodStanding, PeriodsOf string
 
 	// postgres.sql
 	PostgresCheck, PostgresListen, PostgresLock, PostgresTables, PostgresVersion string

@@ -1,8 +1,3 @@
--- name: CustomerCount
-SELECT count(*)
-FROM nouns
-WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id = $2
-
 -- name: CustomersCreated
 SELECT noun_id, min(time_us)
 FROM audit_entries

@@ -28,3 +28,16 @@ LIMIT $4
 SELECT MIN(month)
 FROM periods
 WHERE organization = $1 AND month >= $2 AND month <= $3
+
+-- name: PeriodStanding
+-- unchecked: whether there is one, which a key of the table tells
+SELECT
+  EXISTS (SELECT 1 FROM nouns WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id = $2),
+  EXISTS (SELECT 1 FROM periods WHERE organization = $1 AND customer = $2 AND month = $3)
+
+-- name: PeriodsOf
+-- unchecked: the figures, which the checksum covers, may be large
+SELECT customer, month, closed_us, sequence, ''
+FROM periods
+WHERE organization = $1 AND customer IN ($2)
+ORDER BY customer, month

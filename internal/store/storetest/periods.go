@@ -17,6 +17,7 @@ var periodCases = []testCase{
 	{"a closed month keeps its figures, also after a restart", periodStays},
 	{"a month is closed once, also among concurrent closings", periodOnce},
 	{"a month that cannot be closed is refused", periodRefused},
+	{"months of several customers are closed together or not at all", periodsTogether},
 	{"customers keep when they were created", customersCreated},
 	{"closed months are listed in pages, each customer's own", periodPages},
 }
@@ -102,6 +103,54 @@ func periodRefused(b *bench) {
 	b.apply("a", "customers: [{id: beta, pricing: legacy}]", catalog.ApplyOptions{Prune: true}, sampleNouns-1)
 	_, err = b.closeMonth("a", "acme", "2026-01")
 	b.must(err)
+}
+
+func periodsTogether(b *bench) {
+	b.sampled("a")
+	of := func(customers ...string) []catalog.Period {
+		var out []catalog.Period
+		for _, customer := range customers {
+			out = append(out, catalog.Period{Customer: customer, Month: "2026-02", Sequence: 7, Figures: json.RawMessage(`{"of": "` + customer + `"}`)})
+		}
+		return out
+	}
+	entries := len(b.audit("a"))
+	for _, bad := range [][]catalog.Period{of("acme", "x"), of("acme", "beta", "acme"), {of("acme")[0], {Customer: "beta", Month: "2026-02"}}} {
+		if made, err := b.store.ClosePeriods(b.ctx, "a", bad, actor); err == nil || made != nil {
+			b.Errorf("%+v were made of %+v", made, bad)
+		}
+	}
+	closed, err := b.store.CustomersClosed(b.ctx, "a", "2026-02")
+	b.must(err)
+	if got := len(b.audit("a")); got != entries || len(closed) != 0 {
+		b.Errorf("%d entries of %d, closed for %v", got, entries, closed)
+	}
+	_, err = b.store.ClosePeriods(b.ctx, "a", of("beta", "acme"), actor)
+	b.must(err)
+	_, err = b.store.ClosePeriods(b.ctx, "a", of("acme"), actor)
+	b.wantKind(err, meter.KindConflict)
+	_, err = b.closeMonth("a", "acme", "2026-01")
+	b.must(err)
+	got := b.audit("a")
+	for i, id := range []string{"beta/2026-02", "acme/2026-02", "acme/2026-01"} {
+		if e := got[entries+i]; e.ID != id || e.Number != got[entries-1].Number+int64(i)+1 || strings.Contains(string(e.After), "figures") {
+			b.Errorf("entry %+v", e)
+		}
+	}
+	for _, customer := range []string{"acme", "beta"} {
+		p, closed, err := b.store.Period(b.ctx, "a", customer, "2026-02")
+		b.must(err)
+		if !closed || string(p.Figures) != `{"of": "`+customer+`"}` {
+			b.Errorf("%+v", p)
+		}
+	}
+	closed, err = b.store.CustomersClosed(b.ctx, "a", "2026-02")
+	b.must(err)
+	all, err := b.store.ClosedMonthsOf(b.ctx, "a", []string{"beta", "x", "acme"})
+	b.must(err)
+	if len(all) != 2 || len(all["beta"]) != 1 || len(all["acme"]) != 2 || all["acme"][1].Month != "2026-02" || !slices.Equal(closed, []string{"acme", "beta"}) {
+		b.Errorf("%+v, closed for %v", all, closed)
+	}
 }
 
 func periodPages(b *bench) {

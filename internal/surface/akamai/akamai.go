@@ -89,7 +89,7 @@ func Surface(o Options) *httpserver.Surface {
 			}
 			x.Principal = caller.Principal
 			a.Service.KeyUsed(caller.Principal)
-			body, err := r.answer(&request{x, reader{service: a.Service, now: a.Clock()}, caller}, x.Request.Context())
+			body, err := r.answer(&request{x, reader{service: a.Service, usage: a.Service, now: a.Clock()}, caller}, x.Request.Context())
 			if err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ func (k keeper) Surface() string { return surfaceName }
 // Figures returns the month's book: a section for each product of each
 // contract that the customer holds, and of each of its reporting groups.
 func (k keeper) Figures(ctx context.Context, c metering.Closing) (any, error) {
-	r := &reader{service: k.service, now: c.Month.To, sequence: c.Month.Sequence}
+	r := &reader{service: k.service, usage: c.Usage, now: c.Month.To, sequence: c.Month.Sequence}
 	base := target{principal: c.Asks, book: c.View, owner: c.Customer, account: c.Customer, closed: c.Before}
 	b := book{Sections: []section{}}
 	add := func(t target, product string) error {

@@ -16,6 +16,7 @@ import (
 // reader reads usage for answers, and for the book of a month that is closed.
 type reader struct {
 	service  *metering.Service
+	usage    metering.UsageReader
 	now      time.Time
 	sequence uint64 // as the log stood at this entry; 0 = now
 }
@@ -59,7 +60,7 @@ func (r *reader) read(ctx context.Context, t *target, l line, in part, until tim
 	if t.codes != nil {
 		q.Filters = []meter.AttrFilter{{Attribute: cpCodeAttribute, Values: codeTexts(t.codes)}}
 	}
-	return r.service.ContractUsage(ctx, t.principal, q, in.Scopes)
+	return r.usage.ContractUsage(ctx, t.principal, q, in.Scopes)
 }
 
 // regionKey is by what a part's statistics are split.

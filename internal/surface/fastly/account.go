@@ -23,6 +23,7 @@ const (
 // account is a customer, what its organization sells, and who asks.
 type account struct {
 	service  *metering.Service
+	reads    metering.UsageReader
 	asks     access.Principal
 	view     *catalog.View
 	customer string
@@ -63,7 +64,7 @@ func (a api) account(x *httpserver.Exchange, customer string) (*account, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newAccount(ctx, &account{service: a.Service, asks: p, view: view, customer: customer, closed: closed})
+	return newAccount(ctx, &account{service: a.Service, reads: a.Service, asks: p, view: view, customer: customer, closed: closed})
 }
 
 // newAccount fills in the lines.
@@ -106,7 +107,7 @@ func (c *account) usage(ctx context.Context, l line, in meter.Period, sequence u
 	if !in.From.Before(in.To) {
 		return nil, nil
 	}
-	return c.service.ProductUsage(ctx, c.asks, metering.ProductQuery{Product: l.product, UsageType: l.usageType,
+	return c.reads.ProductUsage(ctx, c.asks, metering.ProductQuery{Product: l.product, UsageType: l.usageType,
 		Customers: []string{c.customer}, From: in.From, To: in.To, By: by, Filters: filters, AsOfSequence: sequence})
 }
 

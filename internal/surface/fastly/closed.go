@@ -51,7 +51,7 @@ func (k keeper) Surface() string { return surfaceName }
 
 // Figures returns the month's book: every line by service, and the totals.
 func (k keeper) Figures(ctx context.Context, c metering.Closing) (any, error) {
-	a, err := newAccount(ctx, &account{service: k.service, asks: c.Asks, view: c.View, customer: c.Customer, closed: c.Before, sequence: c.Month.Sequence})
+	a, err := newAccount(ctx, &account{service: k.service, reads: c.Usage, asks: c.Asks, view: c.View, customer: c.Customer, closed: c.Before, sequence: c.Month.Sequence})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,207 @@
+package metering
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"odometer/internal/access"
+	"odometer/internal/books"
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// A closing keeps the periods of so many customers with one transaction, fewer
+// if their figures have so many bytes.
+const (
+	closedAtOnce      = 256
+	closedBytesAtOnce = 4 << 20
+)
+
+// closeRun closes one month for customers of one organization, whose turn to
+// close is held: a closing counts on those before it.
+type closeRun struct {
+	s     *Service
+	asks  access.Principal
+	view  *catalog.View
+	month books.Month
+	usage UsageReader
+	// done hears of each customer, in order; its error ends the run.
+	done func(customer string, made catalog.Period, err error) error
+
+	made  []catalog.Period // to be kept
+	bytes int              // of their figures
+}
+
+// closeFor closes a month for customers that the view has, as of one sequence
+// of the log, and tells done of each in their order.
+func (s *Service) closeFor(ctx context.Context, p access.Principal, view *catalog.View, in meter.Period, customers []string,
+	done func(customer string, made catalog.Period, err error) error) error {
+	// All that was acknowledged has been folded, so that it lies before.
+	month := books.Month{Period: in, Name: in.MonthName(), Sequence: s.ledger.Stats().Last}
+	r := &closeRun{s: s, asks: p, view: view, month: month, usage: s, done: done}
+	var shared *sharedUsage
+	if len(customers) > 1 {
+		shared = newSharedUsage(s, p.Organization, view, customers)
+		r.usage = shared
+	}
+	at := 0
+	for some := range slices.Chunk(customers, closedAtOnce) {
+		before, err := s.closedOf(ctx, p.Organization, some)
+		if err != nil {
+			return errors.Join(r.keep(ctx), err)
+		}
+		for i, customer := range some {
+			if shared != nil {
+				shared.turnTo(at + i)
+			}
+			failed := r.close(ctx, customer, before[i])
+			if failed != nil || len(r.made) == closedAtOnce || r.bytes >= closedBytesAtOnce {
+				if err := r.keep(ctx); err != nil {
+					return err
+				}
+			}
+			if failed != nil {
+				if err := done(customer, catalog.Period{}, failed); err != nil {
+					return err
+				}
+			}
+		}
+		at += len(some)
+	}
+	return r.keep(ctx)
+}
+
+// close makes a customer's figures.
+func (r *closeRun) close(ctx context.Context, customer string, before Closed) error {
+	if _, closed := before.Month(r.month.Period); closed {
+		return meter.Errorf(meter.KindConflict, "month %s of customer %.64q is closed", r.month.Name, customer)
+	}
+	closing := Closing{Asks: r.asks.Unbound(), View: r.view, Usage: r.usage, Customer: customer, Month: r.month, Before: before}
+	figures := map[string]any{}
+	for _, b := range r.s.books {
+		var err error
+		if figures[b.Surface()], err = b.Figures(ctx, closing); err != nil {
+			return fmt.Errorf("close %s of %s for %s: %w", r.month.Name, customer, b.Surface(), err)
+		}
+	}
+	text, err := json.Marshal(figures)
+	if err != nil {
+		return err
+	}
+	r.made = append(r.made, catalog.Period{Customer: customer, Month: r.month.Name, Sequence: r.month.Sequence, Figures: text})
+	r.bytes += len(text)
+	return nil
+}
+
+// keep makes what has been made durable: all of it or, if one is refused,
+// each by itself.
+func (r *closeRun) keep(ctx context.Context) error {
+	made := r.made
+	r.made, r.bytes = nil, 0
+	if len(made) == 0 {
+		return nil
+	}
+	kept, err := r.s.catalog.ClosePeriods(ctx, r.asks.Organization, made, r.asks.Actor())
+	if err == nil {
+		r.s.periodsClosed.Add(uint64(len(kept)))
+	}
+	for i, p := range made {
+		var one catalog.Period
+		oneErr := err
+		switch {
+		case err == nil:
+			one = kept[i]
+		case len(made) > 1 && ctx.Err() == nil:
+			if one, oneErr = r.s.catalog.ClosePeriod(ctx, r.asks.Organization, p, r.asks.Actor()); oneErr == nil {
+				r.s.periodsClosed.Add(1)
+			}
+		}
+		if err := r.done(p.Customer, one, oneErr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CloseDue closes each month of each customer that ended so long ago, all
+// organizations over, and returns how many. A month that ended before the
+// customer was created stays open, so that history may be brought in. One
+// month that cannot be closed does not keep the others open; errors are joined.
+func (s *Service) CloseDue(ctx context.Context, after time.Duration) (closed int, err error) {
+	for page := (catalog.Page{}); ; {
+		list, listErr := s.catalog.Organizations(ctx, page)
+		if listErr != nil {
+			return closed, errors.Join(err, listErr)
+		}
+		for _, o := range list.Items {
+			n, orgErr := s.closeDueOf(ctx, o.ID, after)
+			closed += n
+			err = errors.Join(err, orgErr)
+		}
+		if page.Cursor = list.Next; page.Cursor == "" {
+			return closed, err
+		}
+	}
+}
+
+// closeDueOf closes the months of one organization, the oldest first.
+func (s *Service) closeDueOf(ctx context.Context, organization string, after time.Duration) (closed int, err error) {
+	turn, err := s.closing.Take(ctx, organization)
+	if err != nil {
+		return 0, err
+	}
+	defer turn()
+	created, err := s.catalog.CustomersCreated(ctx, organization)
+	if err != nil {
+		return 0, err
+	}
+	view, err := s.catalog.View(ctx, organization)
+	if err != nil {
+		return 0, err
+	}
+	p := access.Job(organization, "periods")
+	due := s.now().Add(-after)
+	failed := map[string]bool{} // later months of theirs would be booked past what failed
+	for in := firstMonth(view, created, due); !in.To.After(due) && ctx.Err() == nil; in = meter.Month(in.To) {
+		have, haveErr := s.catalog.CustomersClosed(ctx, organization, in.MonthName())
+		if haveErr != nil {
+			return closed, errors.Join(err, haveErr)
+		}
+		var open []string
+		for _, c := range view.Customers() {
+			first, known := created[c.ID]
+			if _, done := slices.BinarySearch(have, c.ID); known && first.Before(in.To) && !done && !failed[c.ID] {
+				open = append(open, c.ID)
+			}
+		}
+		err = errors.Join(err, s.closeFor(ctx, p, view, in, open, func(customer string, _ catalog.Period, closeErr error) error {
+			if closeErr == nil {
+				closed++
+				return nil
+			}
+			s.periodFailures.Add(1)
+			s.logger.Error("a month was not closed", slog.String("organization", organization), slog.String("customer", customer),
+				slog.String("month", in.MonthName()), slog.Any("error", closeErr))
+			failed[customer] = true
+			err = errors.Join(err, closeErr)
+			return ctx.Err()
+		}))
+	}
+	return closed, errors.Join(err, ctx.Err())
+}
+
+// firstMonth is the first in which a customer of the view was there, the one
+// that holds an instant if none was before.
+func firstMonth(view *catalog.View, created map[string]time.Time, at time.Time) meter.Period {
+	for _, c := range view.Customers() {
+		if first, known := created[c.ID]; known && first.Before(at) {
+			at = first
+		}
+	}
+	return meter.Month(at)
+}
