@@ -272,6 +272,7 @@ func (l *Ledger) writeDelta(d *delta) error {
 	if err != nil {
 		return err
 	}
+	defer w.close()
 	l.ckpt.copying.Lock()
 	defer l.ckpt.copying.Unlock()
 	if err := w.commit(l.state); err != nil {

@@ -90,7 +90,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	t.Parallel()
 	r := fixedtest.Rand(t)
 	c, fs := newCopier(r, 2)
-	lim := Limits{CheckpointEvents: 60, MergeRows: 10, CompactRows: 200, DirtyPerFlush: 3}
+	lim := Limits{CheckpointEvents: 60, MergeRows: 10, CompactRows: 200, DirtyPerFlush: 3, TableBytes: pick(r, int64(1), 40<<10, 1<<30)}
 	l := openTest(t, Options{Dir: "data", FS: fs, Limits: lim})
 	state := []prefix{{"0", 0, 0}}
 	events := sampleEvents(900, "e")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,24 +65,24 @@ func TestFatalThatReturns(t *testing.T) {
 	t.Parallel()
 	r := fixedtest.Rand(t)
 	for _, what := range []struct {
-		name string
-		hit  func(op errorfs.Op) bool
+		name  string
+		hit   func(op errorfs.Op) bool
+		table int64
 	}{
-		{"sync of the log", func(op errorfs.Op) bool { return isLog(op) && isSync(op) }},
-		{"write of the log", func(op errorfs.Op) bool { return isLog(op) && op.Kind == errorfs.OpFileWrite }},
+		{"sync of the log", func(op errorfs.Op) bool { return isLog(op) && isSync(op) }, 1},
+		{"write of the log", func(op errorfs.Op) bool { return isLog(op) && op.Kind == errorfs.OpFileWrite }, 1},
 		{"write of an identity run", func(op errorfs.Op) bool {
 			return strings.Contains(op.Path, "data/"+runFolder) && op.Kind == errorfs.OpFileWrite
-		}},
-		{"sync of the state", func(op errorfs.Op) bool {
-			return strings.HasPrefix(filepath.Base(op.Path), incoming) && isSync(op)
-		}},
+		}, 1},
+		{"sync of the state's table", isTableSync, 1},
+		{"sync of the state's log", isStateSync, 1 << 30},
 	} {
 		t.Run(what.name, func(t *testing.T) {
 			mem := vfs.NewCrashableMem()
 			var left atomic.Int64
 			fs := failsLater(mem, &left, what.hit, syscall.EIO)
 			var fatals atomic.Int64
-			l, err := Open(context.Background(), Options{Dir: "data", FS: fs, Limits: Limits{CheckpointEvents: 200, MergeRows: 10}, Fatal: func(string) { fatals.Add(1) }})
+			l, err := Open(context.Background(), Options{Dir: "data", FS: fs, Limits: Limits{CheckpointEvents: 200, MergeRows: 10, TableBytes: what.table}, Fatal: func(string) { fatals.Add(1) }})
 			if err != nil {
 				t.Fatal(err)
 			}

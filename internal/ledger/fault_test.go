@@ -127,30 +127,39 @@ func checkAcked(t *testing.T, fs vfs.FS, acked, sent map[string]int) {
 	}
 }
 
+// isTableSync and isStateSync are the two ways of a checkpoint to the disk.
+func isTableSync(op errorfs.Op) bool {
+	return strings.HasPrefix(filepath.Base(op.Path), incoming) && isSync(op)
+}
+
+func isStateSync(op errorfs.Op) bool {
+	return strings.Contains(op.Path, "data/"+stateFolder) && filepath.Ext(op.Path) == ".log" && isSync(op)
+}
+
 // A sync of the log that fails, or a full disk, ends the process; what was
 // acknowledged is there afterwards.
 func TestFailedSyncEndsTheProcess(t *testing.T) {
 	t.Parallel()
 	r := fixedtest.Rand(t)
 	for _, what := range []struct {
-		name string
-		err  error
-		hit  func(op errorfs.Op) bool
+		name  string
+		err   error
+		hit   func(op errorfs.Op) bool
+		table int64
 	}{
-		{"sync of the log", syscall.EIO, func(op errorfs.Op) bool { return isLog(op) && isSync(op) }},
-		{"write of the log", syscall.ENOSPC, func(op errorfs.Op) bool { return isLog(op) && op.Kind == errorfs.OpFileWrite }},
+		{"sync of the log", syscall.EIO, func(op errorfs.Op) bool { return isLog(op) && isSync(op) }, 1},
+		{"write of the log", syscall.ENOSPC, func(op errorfs.Op) bool { return isLog(op) && op.Kind == errorfs.OpFileWrite }, 1},
 		{"write of an identity run", syscall.ENOSPC, func(op errorfs.Op) bool {
 			return strings.Contains(op.Path, "data/"+runFolder) && op.Kind == errorfs.OpFileWrite
-		}},
-		{"sync of the state", syscall.EIO, func(op errorfs.Op) bool {
-			return strings.HasPrefix(filepath.Base(op.Path), incoming) && isSync(op)
-		}},
+		}, 1},
+		{"sync of the state's table", syscall.EIO, isTableSync, 1},
+		{"sync of the state's log", syscall.EIO, isStateSync, 1 << 30},
 	} {
 		t.Run(what.name, func(t *testing.T) {
 			mem := vfs.NewCrashableMem()
 			var left atomic.Int64
 			fs := failsLater(mem, &left, what.hit, what.err)
-			l, fatal, err := doomed(t, fs, Limits{CheckpointEvents: 100, MergeRows: 10})
+			l, fatal, err := doomed(t, fs, Limits{CheckpointEvents: 100, MergeRows: 10, TableBytes: what.table})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,6 +203,7 @@ func TestRandomWriteFaults(t *testing.T) {
 			return nil
 		}))
 		var acked, sent map[string]int
+		lim := Limits{CheckpointEvents: 100, MergeRows: 10, TableBytes: pick(r, int64(1), 1<<30)}
 		opened := make(chan struct{})
 		var l *Ledger
 		var fatal chan string
@@ -201,7 +211,7 @@ func TestRandomWriteFaults(t *testing.T) {
 		early := make(chan string, 100)
 		go func() {
 			defer close(opened)
-			l, err = Open(context.Background(), Options{Dir: "data", FS: fs, Limits: Limits{CheckpointEvents: 100, MergeRows: 10}, Fatal: func(m string) {
+			l, err = Open(context.Background(), Options{Dir: "data", FS: fs, Limits: lim, Fatal: func(m string) {
 				early <- m
 				select {}
 			}})

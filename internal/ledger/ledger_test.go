@@ -27,6 +27,9 @@ func openTest(t testing.TB, o Options) *Ledger {
 	if o.Limits.AnswerCells == 0 {
 		o.Limits.AnswerCells = 1 // every answer is kept as long as it holds
 	}
+	if o.Limits.TableBytes == 0 {
+		o.Limits.TableBytes = 1 // checkpoints are tables, however little they have
+	}
 	if o.Fatal == nil {
 		o.Fatal = func(m string) { t.Errorf("fatal: %s", m) }
 	}

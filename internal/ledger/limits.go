@@ -17,6 +17,7 @@ type Limits struct {
 	CheckpointBytes   int64         // log bytes between checkpoints
 	CheckpointEvery   time.Duration // time between checkpoints while there is something to write
 	CellBytes         int64         // memory of what no checkpoint holds: totals, groups and texts being folded and being written
+	TableBytes        int64         // of what a checkpoint adds, from which it is written as tables
 	TextBytes         int64         // memory in which the fold knows texts by their hashes, some 20 bytes each
 	StringCache       int           // texts held in memory for readers
 	StringBytes       int64         // and their bytes
@@ -47,7 +48,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		BytesInFlight: 64 << 20, StagedBytes: 256 << 20, BlocksInFlight: 64, GroupBytes: 4 << 20, GroupBlocks: 256, MergeRows: 500,
 		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
-		CellBytes: 256 << 20, TextBytes: 160 << 20, StringCache: 1 << 20, StringBytes: 32 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
+		CellBytes: 256 << 20, TableBytes: 1 << 20, TextBytes: 160 << 20, StringCache: 1 << 20, StringBytes: 32 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
 		UsageRows: 10_000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, PageBytes: 4 << 20, ReadBytes: 256 << 20, KeptRejections: 100_000,
 		MetersPerOrg: 1000, MeterBytes: 8 << 20, VoidCounts: 1_000_000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
 		AnswerBytes: 32 << 20, AnswerCells: 256,
@@ -74,6 +75,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.CellBytes, d.CellBytes)
 	fill(&l.StringCache, d.StringCache)
 	fill(&l.StringBytes, d.StringBytes)
+	fill(&l.TableBytes, d.TableBytes)
 	fill(&l.TextBytes, d.TextBytes)
 	fill(&l.ErrorsPerAnswer, d.ErrorsPerAnswer)
 	fill(&l.WarningsPerAnswer, d.WarningsPerAnswer)

@@ -125,7 +125,7 @@ func (d *crashDisk) disarm() (*vfs.MemFS, uint64) {
 
 func newSim(t *testing.T, r *rand.Rand) *sim {
 	s := &sim{t: t, r: r, clock: fixedtest.NewClock(time.Date(2026, 10, 31, 12, 0, 0, 0, time.UTC)), model: &simModel{orgs: map[string]*simOrg{}}, deleted: map[string]string{}}
-	s.lim = Limits{AnswerCells: 1, CheckpointEvents: pick(r, 100, 200, 1000), CheckpointBytes: pick(r, int64(0), 8<<10), MergeRows: pick(r, 1, 5, 50),
+	s.lim = Limits{AnswerCells: 1, CheckpointEvents: pick(r, 100, 200, 1000), CheckpointBytes: pick(r, int64(0), 8<<10), TableBytes: pick(r, int64(1), 20<<10, 0), MergeRows: pick(r, 1, 5, 50),
 		StringCache: pick(r, 2, 16, 0), StringBytes: pick(r, int64(100), 0), CellBytes: pick(r, int64(1<<12), int64(1<<15), 0), BlockCacheEntries: pick(r, 1, 4), GroupBlocks: pick(r, 2, 0), DirtyPerFlush: pick(r, 1, 3, 0), UsageRows: 1 << 20}
 	for i := range 400 {
 		id := meter.Identity{Source: pick(r, "src", "src/2"), ID: fmt.Sprintf("id-%d", i)}

@@ -17,19 +17,20 @@ import (
 	"odometer/internal/ledger/disk"
 )
 
-// stateWriter writes what a checkpoint adds to the state as sorted tables, in
-// order of keys, and hands them to the engine all at once. So nothing passes
-// through a write-ahead log and a memtable, and what is being written takes
-// the memory of one block.
+// stateWriter writes what a checkpoint adds to the state, in order of keys. Much
+// goes into sorted tables that are handed to the engine all at once: nothing of
+// it passes through a write-ahead log and a memtable, and what is being written
+// takes the memory of one block. Little goes into a batch: a table of a few rows
+// from all over the state would have much of it merged again.
 type stateWriter struct {
 	fs      vfs.FS
 	dir     string
 	options sstable.WriterOptions
 	paths   []string
 	table   *sstable.Writer
-	size    int64 // of keys and values in the table
-	last    []byte
-	removed [][2][]byte // ranges to delete, disjoint and ascending: what is left of them
+	size    int64         // of keys and values in the table
+	batch   *pebble.Batch // in place of tables
+	removed [][2][]byte   // ranges to delete, disjoint and ascending: what is left of them
 }
 
 const (
@@ -40,15 +41,24 @@ const (
 	incomingTableBytes = 32 << 20
 )
 
-// newStateWriter begins a checkpoint's tables. removed are ranges of keys to
-// delete, in which nothing may be written.
-func (l *Ledger) newStateWriter(removed [][2][]byte) *stateWriter {
+// newStateWriter begins what a checkpoint writes, which is much or little.
+// removed are ranges of keys to delete, in which nothing may be written.
+func (l *Ledger) newStateWriter(removed [][2][]byte, much bool) *stateWriter {
 	slices.SortFunc(removed, func(a, b [2][]byte) int { return bytes.Compare(a[0], b[0]) })
-	return &stateWriter{fs: l.fs, dir: filepath.Join(l.dir, stateFolder), options: l.stateOptions.MakeWriterOptions(0, l.state.TableFormat()), removed: removed}
+	w := &stateWriter{fs: l.fs, dir: filepath.Join(l.dir, stateFolder), removed: removed}
+	if much {
+		w.options = l.stateOptions.MakeWriterOptions(0, l.state.TableFormat())
+	} else {
+		w.batch = l.state.NewBatch()
+	}
+	return w
 }
 
 // set writes a key that must be greater than the one before.
 func (w *stateWriter) set(key, value []byte) error {
+	if w.batch != nil {
+		return w.batch.Set(key, value, nil)
+	}
 	t, err := w.next(key, len(value))
 	if err != nil {
 		return err
@@ -58,6 +68,9 @@ func (w *stateWriter) set(key, value []byte) error {
 
 // merge is set for a value that is added to the stored one.
 func (w *stateWriter) merge(key, value []byte) error {
+	if w.batch != nil {
+		return w.batch.Merge(key, value, nil)
+	}
 	t, err := w.next(key, len(value))
 	if err != nil {
 		return err
@@ -67,6 +80,9 @@ func (w *stateWriter) merge(key, value []byte) error {
 
 // remove is set for a key that goes.
 func (w *stateWriter) remove(key []byte) error {
+	if w.batch != nil {
+		return w.batch.Delete(key, nil)
+	}
 	t, err := w.next(key, 0)
 	if err != nil {
 		return err
@@ -121,6 +137,14 @@ func (w *stateWriter) end() error {
 
 // commit adds all that was written to the state, in one atomic and durable step.
 func (w *stateWriter) commit(db *pebble.DB) error {
+	if w.batch != nil {
+		for _, r := range w.removed {
+			if err := w.batch.DeleteRange(r[0], r[1], nil); err != nil {
+				return err
+			}
+		}
+		return w.batch.Commit(pebble.Sync)
+	}
 	if w.table == nil {
 		if err := w.begin(); err != nil {
 			return err
@@ -155,8 +179,11 @@ func (l *Ledger) awaitMerging() {
 	}
 }
 
-// abandon closes what a failure left open.
-func (w *stateWriter) abandon() {
+// close lets go of what is left when a checkpoint has been committed, or has failed.
+func (w *stateWriter) close() {
+	if w.batch != nil {
+		_ = w.batch.Close() // fails only if closed before
+	}
 	if w.table != nil {
 		_ = w.end() // the checkpoint has failed already
 	}

@@ -73,7 +73,7 @@ func tailSample(t *testing.T) (mem *vfs.MemFS, last uint64, events int) {
 	t.Helper()
 	r := fixedtest.Rand(t)
 	mem = vfs.NewCrashableMem()
-	l := openTest(t, Options{Dir: "data", FS: mem})
+	l := openTest(t, Options{Dir: "data", FS: mem, Limits: Limits{TableBytes: 1 << 30}}) // checkpoints are in the state's log
 	createMeters(t, l, "default", testMeters())
 	add := func(n int) {
 		appendAll(t, l, "default", sampleEvents(n, fmt.Sprint("e", events, "-")))
@@ -137,8 +137,7 @@ func TestLostWriteAheadLogs(t *testing.T) {
 				}
 			}
 		}
-		// The state's log holds nothing: checkpoints are tables.
-		if noticed == 0 && folder == logFolder {
+		if noticed == 0 {
 			t.Errorf("%s: no cut was noticed", folder)
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"odometer/internal/ledger/state"
 )
 
+// memory returns what a frozen delta takes, beside its identities.
+func (d *delta) memory() int64 { return d.table.Bytes() + d.side + d.texts.memory() }
+
 // writeState writes all of the delta, with the checkpoint record, in order of keys.
 func (l *Ledger) writeState(d *delta, record []byte) (*stateWriter, error) {
 	marks, installs, err := l.recomputeDirty(d)
@@ -18,9 +21,9 @@ func (l *Ledger) writeState(d *delta, record []byte) (*stateWriter, error) {
 	for _, m := range d.deleted {
 		removed = append(removed, rangesOf(m)...)
 	}
-	w := l.newStateWriter(removed)
+	w := l.newStateWriter(removed, d.memory() >= l.limits.TableBytes)
 	if err := l.fillState(w, d, record, marks, installs); err != nil {
-		w.abandon()
+		w.close()
 		return nil, err
 	}
 	return w, nil
