@@ -13,7 +13,9 @@ import (
 
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
+	"odometer/internal/store/postgrestest"
 )
 
 // benchEntitlements have one group of two dimensions each in the hour.
@@ -22,9 +24,26 @@ const benchEntitlements = 10_000
 // BenchmarkHour closes, freezes and sends one hour of 10,000 entitlements, a
 // third in each marketplace, to the simulator in the same process.
 func BenchmarkHour(b *testing.B) {
+	benchHour(b, func() *shop { return newShop(b) })
+}
+
+// BenchmarkPostgresHour does the same on PostgreSQL, whose own CPU time is not in the figure.
+func BenchmarkPostgresHour(b *testing.B) {
+	server, ok := postgrestest.Start(b)
+	if !ok {
+		return
+	}
+	benchHour(b, func() *shop {
+		s := openShop(b, b.TempDir(), server.Fresh(b), fixedtest.NewClock(ten))
+		b.Cleanup(s.close)
+		return s
+	})
+}
+
+func benchHour(b *testing.B, open func() *shop) {
 	for b.Loop() {
 		b.StopTimer()
-		s := newShop(b)
+		s := open()
 		var yaml strings.Builder
 		yaml.WriteString(product)
 		for i := range benchEntitlements {
