@@ -19,7 +19,7 @@ type verifyCmd struct {
 	CatalogSettings `embed:""`
 
 	Data   string   `required:"" placeholder:"DIR" help:"The data directory. No server may be using it."`
-	Memory byteSize `default:"512MiB" help:"Memory for sorting identities and adding up cells. With less memory the log is read more often."`
+	Memory byteSize `default:"512MiB" help:"Memory for sorting identities and adding up cells. What does not fit is kept in temporary files below the data directory."`
 	JSON   bool     `name:"json" help:"Print the result as JSON."`
 }
 
@@ -39,7 +39,7 @@ func (c *verifyCmd) Run(ctx context.Context, env *Env) error {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(c.Memory) + verifyBeside))
 	}
 	progress := &verifyProgress{env: env}
-	report, err := verify.Run(ctx, data.ledger, verify.Options{MemoryBytes: int64(c.Memory), Progress: progress.show})
+	report, err := verify.Run(ctx, data.ledger, verify.Options{MemoryBytes: int64(c.Memory), Folder: c.Data, Progress: progress.show})
 	progress.clear()
 	if err == nil {
 		err = c.checkCatalog(ctx, env, data, &report)
@@ -122,31 +122,37 @@ func printVerify(w io.Writer, r verify.Report, asJSON bool) error {
 // verifyBeside is the memory of the open ledger beside what verification sorts and adds up.
 const verifyBeside = 512 << 20
 
-// verifyProgress redraws one line on a terminal; elsewhere it writes a line for
-// each reading of the log.
+// verifyProgress redraws one line on a terminal; elsewhere it writes a line at
+// the start of each pass and for each tenth of it.
 type verifyProgress struct {
 	env   *Env
 	drawn bool
-	last  string // reading told
+	pass  string // told last
+	tenth uint64
 }
 
+// verifyPasses says what is counted in a pass.
+var verifyPasses = map[string]string{"log": "blocks", "verdicts": "parts", "cells": "parts"}
+
 func (p *verifyProgress) show(at verify.Progress) {
-	reading := "verifying " + at.Pass
-	if at.Rounds > 1 {
-		reading += fmt.Sprintf(", reading %d of %d of the log", at.Round, at.Rounds)
-	}
+	line := "verifying " + at.Pass
 	if at.Cells > 0 {
-		reading += fmt.Sprintf(", %s cells in all", group(at.Cells))
+		line += fmt.Sprintf(", %s cells in all", group(at.Cells))
 	}
+	if at.Disk > 0 {
+		line += fmt.Sprintf(", up to %s of temporary files", byteSize((at.Disk+1<<20-1)>>20<<20))
+	}
+	line += fmt.Sprintf(": %s of %s %s", group(at.Done), group(at.All), verifyPasses[at.Pass])
 	if !p.env.IsTerminal(p.env.Stderr) {
-		if reading != p.last {
-			fmt.Fprintln(p.env.Stderr, reading)
+		tenth := at.Done * 10 / max(at.All, 1)
+		if at.Pass != p.pass || tenth > p.tenth {
+			fmt.Fprintln(p.env.Stderr, line)
+			p.pass, p.tenth = at.Pass, tenth
 		}
-		p.last = reading
 		return
 	}
 	p.drawn = true
-	fmt.Fprintf(p.env.Stderr, "\r\x1b[K%s: block %s of %s", reading, group(at.Block), group(at.Blocks))
+	fmt.Fprintf(p.env.Stderr, "\r\x1b[K%s", line)
 }
 
 func (p *verifyProgress) clear() {

@@ -21,17 +21,13 @@ import (
 	"odometer/internal/ledger/disk"
 	"odometer/internal/ledger/log"
 	"odometer/internal/ledger/state"
-	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
 )
 
 // problems verifies and returns what was found as one text.
 func problems(t *testing.T, l *Ledger) string {
 	t.Helper()
-	r, err := verify.Run(context.Background(), l, verify.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := verified(t, l)
 	if err := r.Err(); (err == nil) != (len(r.Problems) == 0) || err != nil && meter.KindOf(err) != meter.KindCorrupt {
 		t.Fatalf("%d problems are the error %v", len(r.Problems), err)
 	}

@@ -3,6 +3,10 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,14 +19,51 @@ import (
 
 func verifyClean(t *testing.T, l *Ledger) verify.Report {
 	t.Helper()
-	r, err := verify.Run(context.Background(), l, verify.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := verified(t, l)
 	if err := r.Err(); err != nil {
 		t.Fatalf("%v", err)
 	}
 	return r
+}
+
+// verified verifies twice, in much memory and in so little that all is in
+// temporary files meanwhile. What is found must be the same.
+func verified(t *testing.T, l *Ledger) verify.Report {
+	t.Helper()
+	view, err := l.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Release()
+	var reports [2]verify.Report
+	for i, memory := range []int64{0, 128 << 10} {
+		if reports[i], err = verify.Run(context.Background(), standing{view}, verify.Options{MemoryBytes: memory, Folder: t.TempDir()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	much, little := reports[0], reports[1]
+	for _, r := range []*verify.Report{&much, &little} {
+		r.Elapsed, r.Peak = 0, 0
+		r.Problems, r.Skipped = slices.Sorted(slices.Values(r.Problems)), slices.Sorted(slices.Values(r.Skipped))
+		if r.MoreFound > 0 { // which of them are listed may differ
+			r.MoreFound += len(r.Problems)
+			r.Problems = nil
+		}
+	}
+	if !reflect.DeepEqual(much, little) {
+		t.Fatalf("in much memory: %+v\nin little: %+v", much, little)
+	}
+	return reports[0]
+}
+
+// standing is a ledger as it was once.
+type standing struct{ view *state.View }
+
+// Snapshot returns the same each time.
+func (s standing) Snapshot() (*state.View, error) {
+	view := *s.view
+	view.Release = func() {}
+	return &view, nil
 }
 
 func TestVerifyAgreesWithTheFold(t *testing.T) {
@@ -41,8 +82,8 @@ func TestVerifyAgreesWithTheFold(t *testing.T) {
 	}
 }
 
-// Verification keeps to its memory, whatever it has to add up: it reads the log
-// more often, also where one day alone is too much, and finds the same.
+// Verification keeps to its memory, whatever it has to add up: what does not
+// fit is in files meanwhile, and it finds the same.
 func TestVerifyMemory(t *testing.T) {
 	t.Parallel()
 	r := fixedtest.Rand(t)
@@ -51,44 +92,86 @@ func TestVerifyMemory(t *testing.T) {
 	for range 4 {
 		appendAll(t, l, "default", wideEvents(r, 400, fmt.Sprint(r.IntN(9))))
 	}
-	check := func(memory int64) (verify.Report, int, string) {
-		rounds, told := 0, ""
-		report, err := verify.Run(context.Background(), l, verify.Options{MemoryBytes: memory, Progress: func(p verify.Progress) {
-			if p.Pass == "cells" {
-				rounds = max(rounds, p.Round)
-				told = fmt.Sprint(p.Cells)
+	folder := t.TempDir()
+	check := func(memory int64) (report verify.Report, spilled bool, last verify.Progress) {
+		passes := ""
+		report, err := verify.Run(context.Background(), l, verify.Options{MemoryBytes: memory, Folder: folder, Progress: func(p verify.Progress) {
+			if !strings.HasSuffix(passes, p.Pass) {
+				passes += " " + p.Pass
 			}
+			last = p
+			files, err := os.ReadDir(folder)
+			spilled = spilled || err == nil && len(files) > 0
 		}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return report, rounds, told
+		if left, err := os.ReadDir(folder); err != nil || len(left) != 0 || passes != " log verdicts cells" || last.Done != last.All {
+			t.Fatalf("%v are left, error %v; passes%s, at last %+v", left, err, passes, last)
+		}
+		return report, spilled, last
 	}
-	all, rounds, told := check(0)
-	if all.Err() != nil || rounds != 1 || told != fmt.Sprint(all.Cells) {
-		t.Fatalf("with memory for everything: %v, %d readings, %s cells planned of %d", all.Err(), rounds, told, all.Cells)
+	all, spilled, told := check(0)
+	if all.Err() != nil || spilled || told.Cells != all.Cells || told.Disk != 0 {
+		t.Fatalf("with memory for everything: %v, %d cells, told %+v", all.Err(), all.Cells, told)
 	}
-	const memory = 256 << 10
-	small, rounds, _ := check(memory)
-	if small.Err() != nil || small.Cells != all.Cells || small.Identities != all.Identities {
-		t.Fatalf("in %d bytes: %v, %d cells and %d identities, want %d and %d", memory, small.Err(), small.Cells, small.Identities, all.Cells, all.Identities)
-	}
-	if rounds < 3 || small.Peak > memory*11/10 {
-		t.Errorf("%d readings of the log, %d bytes held at most, %d allowed", rounds, small.Peak, memory)
-	}
-	// A cell that is gone is missed, in whichever reading it is.
-	var keys []string
-	if err := l.scanState([]byte{state.KeyCell}, func(key, _ []byte) error { keys = append(keys, string(key)); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		if err := l.state.Delete([]byte(keys[r.IntN(len(keys))]), nil); err != nil {
-			t.Fatal(err)
+	// The table has three eighths of the memory: all fits exactly, or misses it by a byte.
+	fits := (all.Peak*8 + 2) / 3
+	for _, memory := range []int64{256 << 10, fits - 3, fits} {
+		small, spilled, told := check(memory)
+		if small.Err() != nil || small.Cells != all.Cells || small.Identities != all.Identities || small.Events != all.Events {
+			t.Fatalf("in %d bytes: %v, %+v, want %+v", memory, small.Err(), small, all)
+		}
+		if spilled != (memory < fits) || told.Disk == 0 && memory == 256<<10 {
+			t.Errorf("%d bytes of %d at most: files are made: %v, told %+v", memory, fits, spilled, told)
+		}
+		if small.Peak > memory*11/10 {
+			t.Errorf("%d bytes held at most, %d allowed", small.Peak, memory)
 		}
 	}
-	have, _, _ := check(0)
-	want, _, _ := check(memory)
-	if len(have.Problems) == 0 || len(have.Problems) != len(want.Problems) || !strings.Contains(have.Problems[0], "is missing") {
-		t.Errorf("damage: %q in much memory, %q in little", have.Problems, want.Problems)
+}
+
+// What is wrong is found in every part of what is spilled: each cell counted
+// twice, then each cell gone.
+func TestVerifyFindsDamageInEachPart(t *testing.T) {
+	t.Parallel()
+	r := fixedtest.Rand(t)
+	l := openTest(t, Options{FS: vfs.NewMem(), Dir: "/data"})
+	createMeters(t, l, "default", crowdOfMeters(7))
+	appendAll(t, l, "default", wideEvents(r, 300, "a"))
+	all := verifyClean(t, l)
+	chunks := map[string][]byte{}
+	if err := l.scanState([]byte{state.KeyCell}, func(key, value []byte) error { chunks[string(key)] = slices.Clone(value); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(key string) error{
+		" holds ":     func(key string) error { return l.state.Merge([]byte(key), chunks[key], nil) },
+		" is missing": func(key string) error { return l.state.Delete([]byte(key), nil) },
+	} {
+		for key := range chunks {
+			if err := change(key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found := verified(t, l)
+		if n := len(found.Problems) + found.MoreFound; uint64(n) != all.Cells || !strings.Contains(found.Problems[0], name) {
+			t.Errorf("%d problems of %d cells: %q", n, all.Cells, found.Problems)
+		}
+		for key, value := range chunks {
+			if err := l.state.Set([]byte(key), value, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// One alone is named, whichever it is.
+		key := slices.Sorted(maps.Keys(chunks))[r.IntN(len(chunks))]
+		if err := change(key); err != nil {
+			t.Fatal(err)
+		}
+		if got := problems(t, l); !strings.Contains(got, name) || strings.Count(got, name) != strings.Count(got, "\n")+1 {
+			t.Errorf("one chunk: %q", got)
+		}
+		if err := l.state.Set([]byte(key), chunks[key], nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -1,133 +1,238 @@
 package verify
 
 import (
+	"context"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
-// compare reads the stored cells of the pass's days and holds them against its own.
-func (p *cellPass) compare() error {
-	for m, known := range p.meters {
-		width := int64(known.Width)
-		for _, projection := range known.Projections() {
-			s := cell.Scope{Layout: known.Layout(), Projection: projection, From: math.MinInt32, To: math.MaxInt32}
-			if p.from != math.MinInt64 {
-				s.From = int32(p.from / width)
-			}
-			if p.to != math.MaxInt64 {
-				s.To = int32(p.to / width)
-			}
-			err := s.Chunks(p.v.view.State, func(group []uint64, slot int32, st *cell.State) error {
-				return p.compareCell(m, projection, group, slot, st)
-			})
-			if meter.KindOf(err) == meter.KindCorrupt {
-				p.v.problem("meter %s of %s: %v", known.Record.Meter.Key, known.Org, err)
-				continue
-			}
-			if err != nil {
+// comparison holds stored cells against those of a table. Several may share a
+// table that is complete, each for projections of its own.
+type comparison struct {
+	meters []*storedMeter
+	db     pebble.Reader
+	stored *stateReader
+	table  *table
+	found  problems
+	cells  uint64
+	ids    []uint64 // of the last group
+	texts  []string
+}
+
+// visit takes one stored cell; fresh says that its group is another than the one before.
+type visit func(ids []uint64, texts []string, fresh bool, slot int32, st *cell.State) error
+
+// chunks calls fn for each stored cell of a projection. Damage is noted and ends it.
+func (k *comparison) chunks(ctx context.Context, m int32, projection cell.Projection, fn visit) error {
+	known := k.meters[m]
+	s := cell.Scope{Layout: known.Layout(), Projection: projection, From: math.MinInt32, To: math.MaxInt32}
+	n := 0
+	k.texts = nil
+	err := s.Chunks(k.db, func(ids []uint64, slot int32, st *cell.State) error {
+		fresh := k.texts == nil || !slices.Equal(ids, k.ids)
+		if fresh {
+			var err error
+			if k.texts, err = k.group(ids); err != nil {
 				return err
 			}
+			k.ids = append(k.ids[:0], ids...)
 		}
-	}
-	for k, c := range p.cells {
-		if !c.seen {
-			m := p.meters[k.meter]
-			p.v.problem("meter %s of %s: the cell of group %q at %s is missing; the log has %d events for it",
-				m.Record.Meter.Key, m.Org, strings.Split(p.names[k.group], "\xff"), slotTime(m, k.slot), c.count)
+		if n++; n%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
 		}
-	}
-	return nil
-}
-
-func (p *cellPass) compareCell(m int, projection cell.Projection, group []uint64, slot int32, st *cell.State) error {
-	texts := make([]string, len(group))
-	for i, id := range group {
-		if id == state.EmptyText {
-			continue
-		}
-		if id == state.UnknownText {
-			texts[i] = overflowText
-			continue
-		}
-		t, err := p.v.stored.get(state.SeqKey(state.KeyTextByNumber, id))
-		if err != nil {
-			return err
-		}
-		texts[i] = string(t)
-	}
-	name := strings.Join(texts, "\xff")
-	if !p.holds(m, projection.ID, name) {
+		return fn(ids, k.texts, fresh, slot, st)
+	})
+	if meter.KindOf(err) == meter.KindCorrupt {
+		k.found.add("meter %s of %s: %v", known.Record.Meter.Key, known.Org, err)
 		return nil
-	}
-	p.v.report.Cells++
-	var c *naiveCell
-	if n, ok := p.groups[name]; ok {
-		c = p.cells[naiveKey{int32(m), slot, n, projection.ID}]
-	}
-	if c != nil {
-		c.seen = true
-	}
-	known := p.meters[m]
-	if st.Dirty != 0 {
-		return p.compareDirty(known, projection, group, slot, st)
-	}
-	want, have := "nothing", "nothing"
-	if c != nil {
-		want = c.text(known.Record.Meter.Aggregation)
-	}
-	if st.Count != 0 || !st.Sum.IsZero() {
-		have = p.text(known, st)
-	}
-	if want != have {
-		p.v.problem("meter %s of %s: the cell of group %q at %s holds %s, the log says %s", known.Record.Meter.Key, known.Org,
-			texts, slotTime(known, slot), have, want)
-	}
-	return nil
-}
-
-// compareDirty checks a slot that is answered by scanning: until it is
-// recomputed, so its mark must be on the list of that.
-func (p *cellPass) compareDirty(m *storedMeter, projection cell.Projection, group []uint64, slot int32, st *cell.State) error {
-	if st.Dirty == cell.Permanent || projection.ID != cell.ProjectionAll {
-		return nil
-	}
-	mark, err := p.v.stored.get(state.DirtyKey(state.DirtySlot{Version: m.Record.Version, Slot: slot}, group))
-	if err == nil && (len(mark) != 8 || binary.BigEndian.Uint64(mark) < st.Dirty) {
-		p.v.problem("meter %s of %s: a slot at %s is marked by the void at block %d but not on the list to be recomputed",
-			m.Record.Meter.Key, m.Org, slotTime(m, slot), st.Dirty)
 	}
 	return err
 }
 
-func (p *cellPass) text(m *storedMeter, st *cell.State) string {
-	switch st.Kind {
-	case cell.Numeric:
-		return fmt.Sprintf("%d events, sum %s", st.Count, st.Sum)
-	case cell.Min:
-		return fmt.Sprintf("%d events, least %s", st.Count, st.Value)
-	case cell.Max:
-		return fmt.Sprintf("%d events, largest %s", st.Count, st.Value)
-	case cell.Last:
-		return fmt.Sprintf("%d events, last %s of %q %q", st.Count, st.Value, st.Source, st.ID)
-	default:
-		var names []string
-		for id := range st.Set.All {
-			s, err := p.v.stored.text(id)
+// group returns the texts of a stored group.
+func (k *comparison) group(ids []uint64) ([]string, error) {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		switch id {
+		case state.EmptyText:
+		case state.UnknownText:
+			texts[i] = overflowText
+		default:
+			t, err := k.stored.groupText(id)
 			if err != nil {
-				s = err.Error()
+				return nil, err
 			}
-			names = append(names, s)
+			texts[i] = t
 		}
-		slices.Sort(names)
-		return fmt.Sprintf("%d events, values %q", st.Count, names)
+	}
+	return texts, nil
+}
+
+// projection compares the stored cells of one projection.
+func (k *comparison) projection(ctx context.Context, m int32, projection cell.Projection) error {
+	var c storedCell
+	var g storedGroup
+	return k.chunks(ctx, m, projection, func(ids []uint64, texts []string, fresh bool, slot int32, st *cell.State) error {
+		if fresh {
+			g = k.find(m, projection.ID, ids, texts)
+		}
+		c.set(slot, st)
+		return k.cell(&g, &c)
+	})
+}
+
+// storedGroup is a group of the state, and which series of the table it is.
+type storedGroup struct {
+	*storedMeter
+	projection uint8
+	ids        []uint64
+	texts      []string
+	series     uint32
+	known      bool // by the table
+}
+
+func (k *comparison) find(m int32, projection uint8, ids []uint64, texts []string) storedGroup {
+	g := storedGroup{storedMeter: k.meters[m], projection: projection, ids: slices.Clone(ids), texts: texts}
+	g.series, g.known = k.table.find(m, projection, texts)
+	return g
+}
+
+// records compares the stored cells in a temporary file.
+func (k *comparison) records(ctx context.Context, p *part) error {
+	var c storedCell
+	return p.frames(func(payload []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r := recordReader{b: payload}
+		for len(r.b) > 0 {
+			_, _, g, rest := r.record(len(k.meters))
+			if r.bad {
+				return p.unreadable(errDamaged)
+			}
+			ids := make([]uint64, len(g.texts))
+			for i := range ids {
+				ids[i] = rest.u64()
+			}
+			at := k.find(g.meter, g.projection, ids, g.texts)
+			for len(rest.b) > 0 {
+				rest.storedCell(at.Kind, &c)
+				if rest.bad {
+					return p.unreadable(errDamaged)
+				}
+				if err := k.cell(&at, &c); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// cell compares one stored cell.
+func (k *comparison) cell(g *storedGroup, c *storedCell) error {
+	k.cells++
+	var n uint32
+	var at *counted
+	if g.known {
+		n, at = k.table.get(g.series, c.slot)
+	}
+	if at != nil {
+		at.seen = true
+	}
+	if c.dirty != 0 {
+		return k.dirty(g, c)
+	}
+	nothing := c.count == 0 && (g.Kind != cell.Numeric || c.number == number{})
+	if at == nil && nothing || at != nil && !nothing && k.same(g.Kind, n, at, c) {
+		return nil
+	}
+	want, have := "nothing", "nothing"
+	if at != nil {
+		want = k.table.say(g.Kind, at)
+	}
+	if !nothing {
+		have = k.say(g.Kind, c)
+	}
+	if want != have {
+		k.found.add("meter %s of %s: the cell of group %q at %s holds %s, the log says %s", g.Record.Meter.Key, g.Org,
+			g.texts, slotTime(g.storedMeter, c.slot), have, want)
+	}
+	return nil
+}
+
+// same says whether a stored cell is the table's, without making texts of them.
+func (k *comparison) same(kind cell.Kind, n uint32, at *counted, c *storedCell) bool {
+	if at.count != c.count || at.number != c.number {
+		return false
+	}
+	switch kind {
+	case cell.Last:
+		l := &k.table.latest[at.side-1]
+		return l.Source == string(c.source) && l.ID == string(c.id)
+	case cell.Distinct:
+		var texts []uint32
+		for _, id := range c.texts {
+			s, err := k.stored.text(id)
+			text, ok := k.table.numbers[s]
+			if err != nil || !ok || !k.table.has(n, text) {
+				return false
+			}
+			texts = append(texts, text)
+		}
+		slices.Sort(texts)
+		return len(slices.Compact(texts)) == len(c.texts) && len(c.texts) == len(k.table.valuesOf(at))
+	}
+	return true
+}
+
+// say is a stored cell as problems name it.
+func (k *comparison) say(kind cell.Kind, c *storedCell) string {
+	var texts []string
+	for _, id := range c.texts {
+		s, err := k.stored.text(id)
+		if err != nil {
+			s = err.Error()
+		}
+		texts = append(texts, s)
+	}
+	return sayCell(kind, c.count, c.number, string(c.source), string(c.id), texts)
+}
+
+// dirty checks a slot that is answered by scanning: until it is recomputed, so
+// its mark must be on the list of that.
+func (k *comparison) dirty(g *storedGroup, c *storedCell) error {
+	if c.dirty == cell.Permanent || g.projection != cell.ProjectionAll {
+		return nil
+	}
+	mark, err := k.stored.get(state.DirtyKey(state.DirtySlot{Version: g.Record.Version, Slot: c.slot}, g.ids))
+	if err == nil && (len(mark) != 8 || binary.BigEndian.Uint64(mark) < c.dirty) {
+		k.found.add("meter %s of %s: a slot at %s is marked by the void at block %d but not on the list to be recomputed",
+			g.Record.Meter.Key, g.Org, slotTime(g.storedMeter, c.slot), c.dirty)
+	}
+	return err
+}
+
+// missing notes the cells of a table that were not compared.
+func (t *table) missing(found *problems) {
+	for _, key := range t.sorted() {
+		at := t.at(t.cells[key])
+		if at.seen {
+			continue
+		}
+		s := &t.series[key>>32]
+		m := t.meters[s.meter]
+		found.add("meter %s of %s: the cell of group %q at %s is missing; the log has %d events for it",
+			m.Record.Meter.Key, m.Org, strings.Split(strings.Join(t.group(s), "\xff"), "\xff"), slotTime(m, slotOf(key)), at.count)
 	}
 }
 

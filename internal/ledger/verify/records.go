@@ -50,19 +50,15 @@ func (v *verifier) headerCopy(h *block.Header) error {
 		return err
 	}
 	if !bytes.Equal(stored, h.Append(nil)) {
-		v.problem("the header of block %d of organization %s is missing from the state or differs there: scans would miss the block", h.Sequence, h.Org)
+		v.stage(stageChain).add("the header of block %d of organization %s is missing from the state or differs there: scans would miss the block", h.Sequence, h.Org)
 	}
 	return nil
 }
 
 // tally counts one undamaged block.
-func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []meter.Verdict) error {
+func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []meter.Verdict, voids map[uint32]state.VoidNote) {
 	if !v.tallies.folded(h) {
-		return nil
-	}
-	voids, err := v.stored.voids(h.Sequence)
-	if err != nil {
-		return err
+		return
 	}
 	t := v.tallies.of(h.Org)
 	t.Voided += uint64(len(voids))
@@ -88,7 +84,14 @@ func (v *verifier) tally(h *block.Header, rows *block.Rows, stored []meter.Verdi
 		}
 	}
 	t.Rejected += uint64(rows.Rejected())
-	return nil
+}
+
+// events returns how many events the organizations' records say there are, or more.
+func (t *tallies) events() (n uint64) {
+	for _, o := range t.orgs {
+		n += o.Record.Accepted + o.Record.Duplicates + o.Record.Conflicts + o.Record.Rejected
+	}
+	return n
 }
 
 // compareRecords holds the organizations' counts against the log's.
@@ -105,14 +108,14 @@ func (v *verifier) compareRecords() {
 			continue
 		}
 		if r.Accepted != t.Accepted || r.Duplicates != t.Duplicates || r.Conflicts != t.Conflicts || r.Rejected != t.Rejected || r.Voided != t.Voided {
-			v.problem("organization %s is stored with %d accepted, %d duplicates, %d conflicts, %d rejected, %d voided; the log says %d, %d, %d, %d, %d", name,
+			v.stage(stageRecords).add("organization %s is stored with %d accepted, %d duplicates, %d conflicts, %d rejected, %d voided; the log says %d, %d, %d, %d, %d", name,
 				r.Accepted, r.Duplicates, r.Conflicts, r.Rejected, r.Voided, t.Accepted, t.Duplicates, t.Conflicts, t.Rejected, t.Voided)
 		}
 		if !maps.Equal(r.Reached, t.Reached) {
-			v.problem("organization %s is stored with other last blocks of its months than the log has", name)
+			v.stage(stageRecords).add("organization %s is stored with other last blocks of its months than the log has", name)
 		}
 		if t.Accepted > 0 && (r.MinTime != t.MinTime || r.MaxTime != t.MaxTime) {
-			v.problem("organization %s is stored with event times from %d to %d, the log says %d to %d (unix ns)", name, r.MinTime, r.MaxTime, t.MinTime, t.MaxTime)
+			v.stage(stageRecords).add("organization %s is stored with event times from %d to %d, the log says %d to %d (unix ns)", name, r.MinTime, r.MaxTime, t.MinTime, t.MaxTime)
 		}
 	}
 }

@@ -15,8 +15,14 @@ import (
 // stateReader reads a snapshot of the stored state for verification: with
 // code of its own, so that a mistake in the reading path is not repeated.
 type stateReader struct {
-	db    pebble.Reader
-	texts map[uint64]string // read last
+	db     pebble.Reader
+	texts  map[uint64]string // read last
+	groups map[uint64]string // as texts, but of those that are missing too
+}
+
+// reader reads what is stored; each goroutine has its own.
+func (v *verifier) reader() *stateReader {
+	return &stateReader{db: v.view.State, texts: map[uint64]string{}, groups: map[uint64]string{}}
 }
 
 // maxTexts bounds the texts that are kept.
@@ -100,6 +106,23 @@ func (s *stateReader) text(id uint64) (string, error) {
 	}
 	s.texts[id] = string(v)
 	return s.texts[id], nil
+}
+
+// groupText returns the text of a number in a group: "" if it is missing, so
+// that the group is not one that the log has.
+func (s *stateReader) groupText(id uint64) (string, error) {
+	if text, ok := s.groups[id]; ok {
+		return text, nil
+	}
+	v, err := s.get(state.SeqKey(state.KeyTextByNumber, id))
+	if err != nil {
+		return "", err
+	}
+	if len(s.groups) >= maxTexts {
+		clear(s.groups)
+	}
+	s.groups[id] = string(v)
+	return s.groups[id], nil
 }
 
 // listsGroup says whether the meter keeps a group apart.

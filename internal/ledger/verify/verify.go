@@ -8,11 +8,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
-	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/disk"
-	"odometer/internal/ledger/log"
 	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
@@ -20,17 +19,20 @@ import (
 // Options bounds a verification.
 type Options struct {
 	MemoryBytes int64 // 0 = 512 MiB
-	Progress    func(Progress)
+	// Folder is where what does not fit the memory is kept meanwhile, in a folder
+	// below it that is removed at the end, or by the next verification. Two must
+	// not share it. "" = the system's folder of temporary files.
+	Folder   string
+	Progress func(Progress)
 }
 
-// Progress is told now and then.
+// Progress is told now and then, by one goroutine at a time.
 type Progress struct {
-	Pass   string // "chain", "verdicts", "cells"
-	Round  int    // reading of the log within the pass, from 1
-	Rounds int    // as far as is known
-	Cells  uint64 // that are stored, once known
-	Block  uint64
-	Blocks uint64
+	Pass  string // "log", "verdicts", "cells"
+	Done  uint64 // blocks of the log; of the others, parts
+	All   uint64
+	Cells uint64 // that are stored
+	Disk  int64  // bytes of temporary files at most, as far as is known; 0 = none
 }
 
 // Report is what a verification found.
@@ -63,15 +65,47 @@ func (r *Report) Err() error {
 	return meter.WrapError(meter.KindCorrupt, errors.New(b.String()), "verification found %d problems", len(r.Problems)+r.MoreFound)
 }
 
+// problems is what was found, at most maxProblems in words.
+type problems struct {
+	list []string
+	more int
+}
+
+func (p *problems) add(format string, args ...any) {
+	if len(p.list) >= maxProblems {
+		p.more++
+		return
+	}
+	p.list = append(p.list, fmt.Sprintf(format, args...))
+}
+
+// take adds what others found.
+func (p *problems) take(o *problems) {
+	n := min(len(o.list), maxProblems-len(p.list))
+	p.list = append(p.list, o.list[:n]...)
+	p.more += len(o.list) - n + o.more
+}
+
+// Problems are listed in this order, whenever they were found.
+const (
+	stageChain = iota
+	stageVerdicts
+	stageRefused
+	stageRecords
+	stageCells
+	stages
+)
+
 // Source is a ledger that can be verified.
 type Source interface {
 	Snapshot() (*state.View, error)
 }
 
-// Run reads the whole log again with code of its own: the chain and
+// Run reads the whole log again, once, with code of its own: the chain and
 // checksums of all blocks, the verdict of every event by sorting, and every
 // cell by adding up one event at a time. Only then does it look at the index
-// and the cells, and compares. Ingest goes on meanwhile.
+// and the cells, and compares. What does not fit the memory is in temporary
+// files meanwhile. Ingest goes on.
 func Run(ctx context.Context, s Source, o Options) (Report, error) {
 	report, err := run(ctx, s, o)
 	if err != nil && ctx.Err() == nil && disk.Damaged(err) {
@@ -81,7 +115,7 @@ func Run(ctx context.Context, s Source, o Options) (Report, error) {
 	return report, err
 }
 
-func run(ctx context.Context, s Source, o Options) (Report, error) {
+func run(ctx context.Context, s Source, o Options) (report Report, err error) {
 	if o.MemoryBytes == 0 {
 		o.MemoryBytes = defaultMemory
 	}
@@ -91,7 +125,8 @@ func run(ctx context.Context, s Source, o Options) (Report, error) {
 	}
 	defer view.Release()
 	start := view.Now()
-	v := &verifier{o: o, view: view, stored: &stateReader{db: view.State, texts: map[uint64]string{}}}
+	v := &verifier{o: o, view: view, damaged: map[uint64]bool{}}
+	v.stored = v.reader()
 	rec, err := v.stored.checkpoint()
 	if err != nil {
 		return v.report, err
@@ -100,138 +135,89 @@ func run(ctx context.Context, s Source, o Options) (Report, error) {
 	if v.tallies, err = v.newTallies(); err != nil {
 		return v.report, err
 	}
-	for _, step := range []func(context.Context) error{v.chain, v.verdicts, v.cells} {
-		if err := step(ctx); err != nil {
-			return v.report, err
-		}
+	if v.spill, err = newSpill(o.Folder); err != nil {
+		return v.report, err
 	}
-	v.report.Elapsed = view.Now().Sub(start)
-	return v.report, nil
+	defer func() { err = errors.Join(err, v.spill.close()) }()
+	err = v.steps(ctx)
+	for i := range v.found {
+		v.all.take(&v.found[i])
+	}
+	v.report.Problems, v.report.MoreFound = v.all.list, v.all.more
+	if err == nil {
+		v.report.Elapsed = view.Now().Sub(start)
+	}
+	return v.report, err
 }
 
+// verifier is one verification. One goroutine works on it; others have parts of their own.
 type verifier struct {
 	o       Options
 	view    *state.View
 	stored  *stateReader
 	last    uint64
 	report  Report
+	found   [stages]problems
+	all     problems
 	damaged map[uint64]bool
 	tallies *tallies
-	round   int
-	rounds  int
-	planned uint64
-	noIndex bool // the identity index cannot be read
+	refused refusals
+	spill   *spill
+
+	mu   sync.Mutex // over a report of progress
+	told Progress
 }
 
-func (v *verifier) problem(format string, args ...any) {
-	if len(v.report.Problems) >= maxProblems {
-		v.report.MoreFound++
-		return
-	}
-	v.report.Problems = append(v.report.Problems, fmt.Sprintf(format, args...))
-}
-
-func (v *verifier) progress(pass string, seq uint64) {
-	if v.o.Progress != nil && (seq%256 == 0 || seq == v.last) {
-		v.o.Progress(Progress{Pass: pass, Round: v.round, Rounds: v.rounds, Cells: v.planned, Block: seq, Blocks: v.last})
-	}
-}
-
-// chain checks every header, its link to the one before, and every body.
-func (v *verifier) chain(ctx context.Context) error {
-	var sum [16]byte
-	var accepted time.Time
-	v.damaged = map[uint64]bool{}
-	for seq := uint64(1); seq <= v.last; seq++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		v.progress("chain", seq)
-		h, err := log.ReadHeader(v.view.Log, seq)
-		if err != nil {
-			return fmt.Errorf("block %d has no readable header, nothing after it can be verified: %w", seq, err)
-		}
-		if h.Sequence != seq || h.Prev != sum {
-			v.problem("block %d does not follow block %d: the chain of headers is broken", seq, seq-1)
-		}
-		if h.Accepted.Before(accepted) {
-			v.problem("block %d was accepted at %s, before block %d", seq, h.Accepted.Format(time.RFC3339Nano), seq-1)
-		}
-		if err := v.headerCopy(&h); err != nil {
-			return err
-		}
-		sum, accepted = h.Sum(), h.Accepted
-		v.report.Blocks++
-		v.report.Events += uint64(h.Rows)
-		body, err := log.ReadBody(v.view.Log, &h)
-		if err == nil && h.Kind == block.KindEvents {
-			err = v.times(&h, body)
-		}
-		if err != nil {
-			v.damaged[seq] = true
-			v.problem("%s", v.view.Damage(&h, err))
-		}
-	}
-	return nil
-}
-
-// times checks that scans find a block of events by the times that it has.
-func (v *verifier) times(h *block.Header, body []byte) error {
-	rows, err := block.Decode(body, v.view.Key, false, h.Accepted.UnixNano())
-	if err != nil {
-		return err
-	}
-	if first, last := rows.TimeRange(); first != h.MinTime || last != h.MaxTime {
-		v.problem("the header of block %d says that its events have times from %d to %d, they are from %d to %d (unix ns): scans would miss some", h.Sequence,
-			h.MinTime, h.MaxTime, first, last)
-	}
-	return nil
-}
-
-// blocks calls fn for every undamaged block of events.
-func (v *verifier) blocks(ctx context.Context, pass string, fn func(h *block.Header, rows *block.Rows) error) error {
-	for seq := uint64(1); seq <= v.last; seq++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		v.progress(pass, seq)
-		if v.damaged[seq] {
-			continue
-		}
-		h, err := log.ReadHeader(v.view.Log, seq)
-		if err != nil {
-			return err
-		}
-		if h.Kind != block.KindEvents {
-			continue
-		}
-		rows, err := v.rows(&h, pass == passVerdicts)
-		if err != nil {
-			return err
-		}
-		if err := fn(&h, rows); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// rows reads the rows of a block of events.
-func (v *verifier) rows(h *block.Header, hashes bool) (*block.Rows, error) {
-	body, err := log.ReadBody(v.view.Log, h)
-	if err != nil && !disk.Damaged(err) {
-		return nil, err
-	}
-	if err == nil {
-		var rows *block.Rows
-		if rows, err = block.Decode(body, v.view.Key, hashes, h.Accepted.UnixNano()); err == nil {
-			return rows, nil
-		}
-	}
-	return nil, meter.WrapError(meter.KindCorrupt, err, "%s", v.view.Damage(h, err))
-}
+func (v *verifier) stage(n int) *problems { return &v.found[n] }
 
 const (
+	passLog      = "log"
 	passVerdicts = "verdicts"
 	passCells    = "cells"
 )
+
+// progress tells how far a pass is.
+func (v *verifier) progress(p Progress) {
+	if v.o.Progress == nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	p.Cells, p.Disk = v.told.Cells, v.told.Disk
+	v.o.Progress(p)
+}
+
+// steps reads the log, judges and compares.
+func (v *verifier) steps(ctx context.Context) error {
+	meters := v.meters()
+	known, err := v.planCells(ctx, meters)
+	if err != nil {
+		return err
+	}
+	events := v.tallies.events()
+	v.told.Cells, v.told.Disk = known.cells, known.spills(v.o.MemoryBytes)+identitySpill(events, v.o.MemoryBytes)
+	if err := v.spill.check(v.told.Disk); err != nil {
+		return err
+	}
+	v.progress(Progress{Pass: passLog, All: v.last})
+	p := &pass{v: v, ids: newIdentities(v.spill, events, v.o.MemoryBytes), cells: v.newCells(meters, known)}
+	if err := p.run(ctx); err != nil {
+		return err
+	}
+	if p.ended != nil {
+		return p.ended
+	}
+	if err := p.cells.settle(); err != nil {
+		return err
+	}
+	if err := v.verdicts(ctx, p.ids); err != nil {
+		return err
+	}
+	if p.endedLater != nil {
+		return p.endedLater
+	}
+	v.refused.check(v.stage(stageRefused))
+	v.compareRecords()
+	p.ids = nil
+	return p.cells.compare(ctx)
+}
