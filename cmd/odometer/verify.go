@@ -120,7 +120,7 @@ func printVerify(w io.Writer, r verify.Report, asJSON bool) error {
 }
 
 // verifyBeside is the memory of the open ledger beside what verification sorts and adds up.
-const verifyBeside = 512 << 20
+const verifyBeside = 128 << 20
 
 // verifyProgress redraws one line on a terminal; elsewhere it writes a line at
 // the start of each pass and for each tenth of it.

@@ -195,7 +195,9 @@ func (c *cells) settle() error {
 	if c.counted == nil {
 		return nil
 	}
-	return c.empty()
+	err := c.empty()
+	c.table, c.adder = nil, nil
+	return err
 }
 
 // compare holds the stored cells against the counted ones.

@@ -107,11 +107,16 @@ func newTable(meters []*storedMeter) *table {
 	return t
 }
 
-// reset empties the table. Numbers of texts and series are void from then on.
+// reset empties the table, and keeps the room of its cells for the next ones.
+// Numbers of texts and series are void from then on.
 func (t *table) reset() {
 	t.numbers, t.texts = map[string]uint32{"": 0}, []string{""}
 	t.known, t.series = map[string]uint32{}, nil
-	t.cells, t.slabs, t.used = map[uint64]uint32{}, nil, 0
+	if t.cells == nil {
+		t.cells = map[uint64]uint32{}
+	}
+	clear(t.cells)
+	t.used = 0
 	t.latest, t.values, t.nodes = nil, map[uint64]struct{}{}, nil
 	t.held = 0
 	t.age++
@@ -200,9 +205,10 @@ func (t *table) add(kind cell.Kind, series uint32, slot int32, c *contents) {
 	n, ok := t.cells[key]
 	if !ok {
 		n = uint32(t.used)
-		if t.used++; int(n)%slabCells == 0 {
+		if t.used++; int(n) == len(t.slabs)*slabCells {
 			t.slabs = append(t.slabs, make([]counted, slabCells))
 		}
+		*t.at(n) = counted{}
 		t.cells[key] = n
 		t.hold(cellBytes)
 	}
