@@ -24,6 +24,8 @@ type kind interface {
 // nounEditor reads and changes single nouns.
 type nounEditor interface {
 	all(d *Document, c *Customer) []Noun
+	some(d *Document, c *Customer, from, most int) []Noun // from a place on
+	one(d *Document, c *Customer, id string) (Noun, error)
 	idAt(d *Document, c *Customer, i int) string
 	add(d *Document, c *Customer, given NounFields) (id string, err error)
 	patch(d *Document, c *Customer, id string, given NounFields) error
@@ -167,7 +169,21 @@ func (n *nounsOf[T]) complete(d *Document, c *Customer) {
 func (n *nounsOf[T]) clear(c *Customer) { *n.list(nil, c) = nil }
 
 func (n *nounsOf[T]) all(d *Document, c *Customer) []Noun {
+	return n.some(d, c, 0, len(*n.list(d, c)))
+}
+
+func (n *nounsOf[T]) one(d *Document, c *Customer, id string) (Noun, error) {
+	list, i, err := n.index(d, c, id)
+	if err != nil {
+		return Noun{}, err
+	}
+	return Noun{id, (*list)[i]}, nil
+}
+
+func (n *nounsOf[T]) some(d *Document, c *Customer, from, most int) []Noun {
 	items := *n.list(d, c)
+	items = items[min(from, len(items)):]
+	items = items[:min(most, len(items))]
 	out := make([]Noun, len(items))
 	for i := range items {
 		out[i] = Noun{n.id(&items[i]), items[i]}
@@ -187,11 +203,12 @@ func (n *nounsOf[T]) add(d *Document, c *Customer, given NounFields) (string, er
 
 func (n *nounsOf[T]) index(d *Document, c *Customer, id string) (*[]T, int, error) {
 	list := n.list(d, c)
-	i := slices.IndexFunc(*list, func(one T) bool { return n.id(&one) == id })
-	if i < 0 {
-		return nil, 0, NoNoun(NounRef{Kind: n.noun.name, ID: id})
+	for i := range *list {
+		if n.id(&(*list)[i]) == id {
+			return list, i, nil
+		}
 	}
-	return list, i, nil
+	return nil, 0, NoNoun(NounRef{Kind: n.noun.name, ID: id})
 }
 
 // patch lays the fields that are given over those of a noun; null takes one away.

@@ -110,13 +110,36 @@ func (v *View) Nouns(r NounRef) ([]Noun, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := n.all(v.doc, c)
-	for i := range all {
-		if c, ok := all[i].Value.(Customer); ok {
-			all[i].Value = c.alone()
+	return withoutOwn(n.all(v.doc, c)), nil
+}
+
+// SomeNouns returns the nouns of a list of Nouns that come after one, "" being
+// none, at most so many.
+func (v *View) SomeNouns(r NounRef, after string, most int) ([]Noun, error) {
+	n, c, err := v.doc.nouns(r)
+	if err != nil {
+		return nil, err
+	}
+	from := 0
+	if after != "" {
+		last := NounRef{r.Kind, r.Customer, after}
+		n.each(v.doc, c, func(id string, _ any) {
+			if compareIDs(NounRef{r.Kind, r.Customer, id}, last) <= 0 {
+				from++ // they are in order
+			}
+		})
+	}
+	return withoutOwn(n.some(v.doc, c, from, most)), nil
+}
+
+// withoutOwn leaves out what is customers' own.
+func withoutOwn(nouns []Noun) []Noun {
+	for i := range nouns {
+		if c, ok := nouns[i].Value.(Customer); ok {
+			nouns[i].Value = c.alone()
 		}
 	}
-	return all, nil
+	return nouns
 }
 
 // Noun returns one noun, a customer with what is its own; KindNotFound if
@@ -132,12 +155,7 @@ func (v *View) Noun(r NounRef) (Noun, error) {
 	if err != nil {
 		return Noun{}, err
 	}
-	for _, one := range n.all(v.doc, c) {
-		if one.ID == r.ID {
-			return one, nil
-		}
-	}
-	return Noun{}, NoNoun(r)
+	return n.one(v.doc, c, r.ID)
 }
 
 // UsersOf returns what refers to a meter.

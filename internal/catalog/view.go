@@ -14,10 +14,10 @@ import (
 // immutable, and what it returns must not be changed. Its methods do no I/O.
 type View struct {
 	doc       *Document
+	nouns     int // that hold now
 	products  map[string]*Product
-	customers map[string]*Customer
-	accounts  map[string]*Customer
-	aids      map[string]*Customer
+	accounts  map[string]string // account id -> customer
+	aids      map[string]string
 	contracts map[string]contractOf
 	billed    map[string][]*Contract // by customer, with those of others that it is billed under
 	codes     map[int64]ownedHistory[CPCode]
@@ -25,8 +25,11 @@ type View struct {
 	histories map[string]*customerHistory
 	past      past
 
-	entitlements map[string]*Entitlement
-	entitled     map[string][]Held[Entitlement] // by id, and then by time
+	entitled map[string][]Held[Entitlement] // by id, and then by time
+
+	// moved are the contracts, CP codes and reporting groups that customers have
+	// had one after the other, by kind and id.
+	moved map[NounRef]bool
 
 	ownedOnce sync.Once
 	ownedOf   *ownership
@@ -82,13 +85,27 @@ type customerHistory struct {
 }
 
 // Customer returns a customer by id.
-func (v *View) Customer(id string) (*Customer, bool) { return found(v.customers, id) }
+func (v *View) Customer(id string) (*Customer, bool) {
+	i, ok := v.doc.customerAt(id)
+	if !ok {
+		return nil, false
+	}
+	return &v.doc.Customers[i], true
+}
+
+// customerAt is where a customer is, or would be, among those of a document
+// that has them by id.
+func (doc *Document) customerAt(id string) (int, bool) {
+	return slices.BinarySearchFunc(doc.Customers, id, func(c Customer, id string) int { return strings.Compare(c.ID, id) })
+}
 
 // CustomerByAccount returns the customer that has an account id.
-func (v *View) CustomerByAccount(account string) (*Customer, bool) { return found(v.accounts, account) }
+func (v *View) CustomerByAccount(account string) (*Customer, bool) {
+	return v.Customer(v.accounts[account])
+}
 
 // CustomerByAID returns the customer that has an account group.
-func (v *View) CustomerByAID(aid string) (*Customer, bool) { return found(v.aids, aid) }
+func (v *View) CustomerByAID(aid string) (*Customer, bool) { return v.Customer(v.aids[aid]) }
 
 func found[K comparable, T any](m map[K]*T, k K) (*T, bool) {
 	one, ok := m[k]
@@ -231,7 +248,7 @@ func clipAll[T any](all []Held[T], from, to time.Time) []Held[T] {
 
 // AccountGroupsOf returns a customer's account groups by aid.
 func (v *View) AccountGroupsOf(customer string) []AccountGroup {
-	if c := v.customers[customer]; c != nil {
+	if c, ok := v.Customer(customer); ok {
 		return c.AccountGroups
 	}
 	return nil
@@ -303,30 +320,27 @@ func NewView(versions []Version) (*View, error) {
 	doc := read.doc
 	v := &View{
 		doc:      doc,
-		products: map[string]*Product{}, customers: map[string]*Customer{}, accounts: map[string]*Customer{},
-		aids: map[string]*Customer{}, contracts: map[string]contractOf{}, billed: map[string][]*Contract{},
+		products: map[string]*Product{}, accounts: map[string]string{}, aids: map[string]string{}, moved: map[NounRef]bool{}, contracts: map[string]contractOf{}, billed: map[string][]*Contract{},
 		codes: map[int64]ownedHistory[CPCode]{}, groups: map[int64]ownedHistory[ReportingGroup]{},
-		histories:    map[string]*customerHistory{},
-		past:         past{map[string]*Product{}, map[string]*Customer{}},
-		entitlements: map[string]*Entitlement{}, entitled: map[string][]Held[Entitlement]{},
-	}
-	for i := range doc.Entitlements {
-		v.entitlements[doc.Entitlements[i].ID] = &doc.Entitlements[i]
+		histories: map[string]*customerHistory{},
+		past:      past{map[string]*Product{}, map[string]*Customer{}}, entitled: map[string][]Held[Entitlement]{},
 	}
 	for i := range doc.Products {
 		v.products[doc.Products[i].ID] = &doc.Products[i]
 	}
 	for i := range doc.Customers {
 		c := &doc.Customers[i]
-		v.customers[c.ID] = c
 		if c.AccountID != "" {
-			v.accounts[c.AccountID] = c
+			v.accounts[c.AccountID] = c.ID
 		}
 		for _, g := range c.AccountGroups {
-			v.aids[g.AID] = c
+			v.aids[g.AID] = c.ID
 		}
 	}
 	for i := range versions {
+		if versions[i].current() {
+			v.nouns++
+		}
 		if err := errors.Join(v.addHistory(read, versions[i], i), v.addPast(versions[i])); err != nil {
 			return nil, meter.WrapError(meter.KindCorrupt, err, "the catalog is damaged: %s %s cannot be read", versions[i].Kind, versions[i].Path())
 		}

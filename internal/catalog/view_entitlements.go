@@ -3,13 +3,25 @@ package catalog
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"odometer/internal/meter"
 )
 
 // Entitlement returns an entitlement by id as it is now.
-func (v *View) Entitlement(id string) (*Entitlement, bool) { return found(v.entitlements, id) }
+func (v *View) Entitlement(id string) (*Entitlement, bool) {
+	i, ok := v.doc.entitlementAt(id)
+	if !ok {
+		return nil, false
+	}
+	return &v.doc.Entitlements[i], true
+}
+
+// entitlementAt is customerAt of entitlements.
+func (doc *Document) entitlementAt(id string) (int, bool) {
+	return slices.BinarySearchFunc(doc.Entitlements, id, func(e Entitlement, id string) int { return strings.Compare(e.ID, id) })
+}
 
 // EntitlementAt returns an entitlement as it was at an instant; false if there
 // was none then. What has dates of its own, the entitlement and its terms, is

@@ -43,11 +43,11 @@ func (v *View) addHistory(read *readNouns, one Version, i int) error {
 		return err
 	case NounCPCode:
 		c, err := heldOf(read, one, i, func(_ *Document, c *Customer) []CPCode { return c.CPCodes })
-		own(v.codes, c.Noun.ID, one.Customer, c)
+		own(v.codes, c.Noun.ID, one, c, v.moved)
 		return err
 	case NounReportingGroup:
 		g, err := heldOf(read, one, i, func(_ *Document, c *Customer) []ReportingGroup { return c.ReportingGroups })
-		own(v.groups, g.Noun.ID, one.Customer, g)
+		own(v.groups, g.Noun.ID, one, g, v.moved)
 		return err
 	}
 	return nil
@@ -73,9 +73,12 @@ func held[T any](one Version) (Held[T], error) {
 }
 
 // own adds a version of a noun whose id exists once. If customers had it one
-// after the other, the last is whose it is.
-func own[T any](to map[int64]ownedHistory[T], id int64, customer string, h Held[T]) {
-	had := to[id]
+// after the other, the last is whose it is, and it has moved.
+func own[T any](to map[int64]ownedHistory[T], id int64, one Version, h Held[T], moved map[NounRef]bool) {
+	had, customer := to[id], one.Customer
+	if len(had.versions) > 0 && had.customer != customer {
+		moved[NounRef{Kind: one.Kind, ID: one.ID}] = true
+	}
 	switch {
 	case had.customer == customer || len(had.versions) == 0:
 		to[id] = ownedHistory[T]{customer, append(had.versions, h)}
@@ -97,6 +100,9 @@ func (v *View) addContract(one Version, h Held[Contract]) {
 		c.Ends = dateOf(h.To)
 	}
 	had, ok := v.contracts[one.ID]
+	if ok && had.customer != one.Customer {
+		v.moved[NounRef{Kind: one.Kind, ID: one.ID}] = true
+	}
 	if ok && had.customer != one.Customer && !laterEnd(c.Ends, had.contract.Ends) {
 		return
 	}

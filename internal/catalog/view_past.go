@@ -37,7 +37,7 @@ func (v *View) ProductEver(id string) (*Product, bool) {
 // CustomerEver returns a customer as it is, or was when it was removed, then
 // without what was its own.
 func (v *View) CustomerEver(id string) (*Customer, bool) {
-	if c, ok := v.customers[id]; ok {
+	if c, ok := v.Customer(id); ok {
 		return c, true
 	}
 	return found(v.past.customers, id)

@@ -24,7 +24,7 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *catalog.Doc
 	if err := doc.ValidateFor(organization); err != nil {
 		return catalog.Diff{}, err
 	}
-	return s.change(ctx, organization, opt, func(have *catalog.State) (*catalog.Document, error) { return have.Applied(doc, opt.Prune) })
+	return s.change(ctx, organization, opt, nil, func(have *catalog.State) (*catalog.Document, error) { return have.Applied(doc, opt.Prune) })
 }
 
 // Edit changes nouns as a function edits the document of all that there are;
@@ -32,7 +32,7 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *catalog.Doc
 // noun, and all that is said of Apply holds for it. The document's meters and
 // organization are left as they are.
 func (s *Store) Edit(ctx context.Context, organization string, opt catalog.ApplyOptions, edit func(doc *catalog.Document) error) (catalog.Diff, error) {
-	return s.change(ctx, organization, opt, func(have *catalog.State) (*catalog.Document, error) { return have.Edited(edit) })
+	return s.change(ctx, organization, opt, nil, func(have *catalog.State) (*catalog.Document, error) { return have.Edited(edit) })
 }
 
 // Export returns the organization as a document that Apply reproduces exactly.
@@ -53,17 +53,13 @@ func (s *Store) readState(ctx context.Context, q Queryer, organization string) (
 	if err != nil {
 		return nil, err
 	}
-	meters := map[string]meter.Meter{}
 	copies, err := List(ctx, q, scanMeter, stmt.MeterList, organization, "", math.MaxInt)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range copies {
-		var m meter.Meter
-		if err := json.Unmarshal(c.Definition, &m); err != nil {
-			return nil, meter.WrapError(meter.KindCorrupt, err, "the copy of meter %s cannot be read", c.Key)
-		}
-		meters[c.Key] = m
+	meters, err := definitions(copies)
+	if err != nil {
+		return nil, err
 	}
 	versions, err := loadNouns(ctx, q, organization)
 	if err != nil {
@@ -72,8 +68,22 @@ func (s *Store) readState(ctx context.Context, q Queryer, organization string) (
 	return catalog.NewState(o, meters, versions)
 }
 
-// change makes the nouns what target returns of those that there are.
-func (s *Store) change(ctx context.Context, organization string, opt catalog.ApplyOptions, target func(*catalog.State) (*catalog.Document, error)) (catalog.Diff, error) {
+// definitions are the meters of copies by key.
+func definitions(copies []MeterCopy) (map[string]meter.Meter, error) {
+	meters := make(map[string]meter.Meter, len(copies))
+	for _, c := range copies {
+		var m meter.Meter
+		if err := json.Unmarshal(c.Definition, &m); err != nil {
+			return nil, meter.WrapError(meter.KindCorrupt, err, "the copy of meter %s cannot be read", c.Key)
+		}
+		meters[c.Key] = m
+	}
+	return meters, nil
+}
+
+// change makes the nouns what target returns of those that there are. If it
+// changes one noun, only the part that this touches is read, where that is enough.
+func (s *Store) change(ctx context.Context, organization string, opt catalog.ApplyOptions, one *nounChange, target func(*catalog.State) (*catalog.Document, error)) (catalog.Diff, error) {
 	now := s.Now()
 	effective := opt.Effective.UTC().Truncate(time.Microsecond)
 	if opt.Effective.IsZero() {
@@ -87,6 +97,12 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 	}
 	var p *catalog.Plan
 	makePlan := func(q Queryer) error {
+		if one != nil {
+			var err error
+			if p, err = s.planOne(ctx, q, organization, effective, one); err != nil || p != nil {
+				return err
+			}
+		}
 		have, err := s.readState(ctx, q, organization)
 		if err != nil {
 			return err
@@ -116,6 +132,8 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		}
 		return p.Diff, nil
 	}
+	done := func() {}
+	defer func() { done() }()
 	err := s.Write(ctx, "change the catalog", func(tx *sql.Tx) error {
 		if err := makePlan(tx); err != nil {
 			return err
@@ -123,11 +141,20 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		if err := s.takeAccounts(ctx, tx, p, false); err != nil {
 			return err
 		}
-		return s.perform(ctx, tx, p, opt.Actor)
+		if err := s.perform(ctx, tx, p, opt.Actor); err != nil || one == nil {
+			return err
+		}
+		if err := s.noteSound(ctx, tx, organization, one); err != nil {
+			return err
+		}
+		var err error
+		done, err = s.holdView(ctx, organization, one)
+		return err
 	})
 	if err != nil {
 		return catalog.Diff{}, err
 	}
+	s.changedView(organization, one)
 	return p.Diff, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"log/slog"
 	"testing"
+
+	"odometer/internal/catalog"
 )
 
 // What tests outside see of the package, beside what everybody does.
@@ -56,4 +58,28 @@ func WithFirstSchema(t *testing.T, path string, fill func(db *sql.DB)) {
 // WatchKeys is the job behind OnKeysChanged.
 func (s *Store) WatchKeys(ctx context.Context, refresh func(ctx context.Context) error) {
 	s.watchKeys(ctx, refresh)
+}
+
+// ReadAnew is the view of an organization's nouns as the database has them.
+func (s *Store) ReadAnew(ctx context.Context, organization string) (*catalog.View, error) {
+	versions, err := loadNouns(ctx, s.reader, organization)
+	if err != nil {
+		return nil, err
+	}
+	return catalog.NewView(versions)
+}
+
+// Holds says whether the view of an organization's nouns as they are now is in memory.
+func (s *Store) Holds(ctx context.Context, organization string) (bool, error) {
+	var number int64
+	err := s.reader.QueryRowContext(ctx, stmt.NounsVersion, organization).Scan(&number)
+	have, _ := s.held(organization)
+	return have != nil && have.number == number, err
+}
+
+// ReadAll lets the next change of one noun read all of them.
+func (s *Store) ReadAll(organization string) {
+	s.viewsMu.Lock()
+	defer s.viewsMu.Unlock()
+	delete(s.sound, organization)
 }

@@ -35,7 +35,7 @@ type statements struct {
 	MeterClear, MeterDelete, MeterGet, MeterList, MeterPut, MetersSequence, MetersSequenceSet string
 
 	// nouns.sql
-	CustomersCreated, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounSupersede, NounsChanged, NounsVersion string
+	CustomersCreated, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounSupersede, NounVersions, NounsChanged, NounsOwn, NounsVersion string
 
 	// organizations.sql
 	OrganizationCount, OrganizationCreate, OrganizationGet, OrganizationList, OrganizationUpdate string

@@ -100,6 +100,7 @@ type Store struct {
 	// viewsMu nothing is taken.
 	viewsMu sync.Mutex
 	views   map[string]*heldView     // by organization, as last read
+	sound   map[string]*soundNouns   // by organization, as last found
 	readers map[string]chan struct{} // by organization; who holds it reads a view
 }
 
@@ -125,7 +126,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*heldView{}, readers: map[string]chan struct{}{}}
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*heldView{}, sound: map[string]*soundNouns{}, readers: map[string]chan struct{}{}}
 	if err := s.migrate(ctx); err != nil {
 		if err := s.closePools(); err != nil {
 			logger.Error("cannot close the catalog", "error", err)

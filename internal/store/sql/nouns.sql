@@ -35,10 +35,21 @@ WHERE organization = $1
 DELETE FROM nouns
 WHERE organization = $1 AND kind = $2 AND customer = $3 AND from_us >= $4 AND id IN ($5)
 
+-- name: NounVersions
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND kind = $2 AND customer = '' AND id = $3
+
 -- name: NounsChanged
 UPDATE organizations
 SET nouns_version = nouns_version + 1
 WHERE id = $1
+
+-- name: NounsOwn
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND customer = $2
+  AND kind IN ('service', 'contract', 'cp_code', 'reporting_group', 'account_group', 'agent', 'test')
 
 -- name: NounsVersion
 SELECT nouns_version

@@ -1,0 +1,181 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"math"
+	"slices"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/meter"
+)
+
+// nounChange is a change of one noun.
+type nounChange struct {
+	ref    catalog.NounRef // without an id for what is added
+	fields catalog.NounFields
+	do     func(doc *catalog.Document, fields *catalog.NounFields) error // nil = the noun is removed
+
+	// What comes of it: the change is in a transaction until it is committed.
+	number int64         // of the nouns as they are then
+	view   *catalog.View // of them; nil = it has to be read
+	sound  *soundNouns   // what is known of them; nil = no more than before
+}
+
+// soundNouns says that an organization's nouns are right, all of them, and
+// stored as this program stores them: a change of one then need not look at
+// the others. Reading all of them for a change finds it out.
+type soundNouns struct {
+	number int64 // of the change that they are as of
+	copies []MeterCopy
+	meters map[string]meter.Meter
+}
+
+// changeOne makes a change of one noun.
+func (s *Store) changeOne(ctx context.Context, organization string, opt catalog.ApplyOptions, one *nounChange) (catalog.Diff, error) {
+	return s.change(ctx, organization, opt, one, func(have *catalog.State) (*catalog.Document, error) {
+		if one.do == nil {
+			return have.Without(one.ref)
+		}
+		return have.Edited(func(doc *catalog.Document) error { return one.do(doc, &one.fields) })
+	})
+}
+
+// planOne plans a change by what it touches; nil if all nouns have to be read
+// for it, which also says what is wrong with a change.
+func (s *Store) planOne(ctx context.Context, q Queryer, organization string, effective time.Time, one *nounChange) (*catalog.Plan, error) {
+	sound, view, err := s.soundNow(ctx, q, organization)
+	if err != nil || view == nil {
+		return nil, err
+	}
+	ref := one.ref
+	if ref.ID == "" && one.do != nil {
+		ref.ID, _ = catalog.NewID(ref, one.fields)
+	}
+	of, ok := catalog.PartOf(ref)
+	if !ok {
+		return nil, nil
+	}
+	o, err := GetOrganization(ctx, q, organization)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := loadPart(ctx, q, organization, of)
+	if err != nil {
+		return nil, err
+	}
+	part, err := catalog.NewPart(o, sound.meters, of, versions, view)
+	if err != nil { // reading all nouns says what is damaged
+		return nil, nil
+	}
+	var doc *catalog.Document
+	if one.do == nil {
+		doc, ok = part.Without(one.ref)
+	} else {
+		fields := one.fields // they are left for all nouns
+		doc, ok = part.Edited(func(doc *catalog.Document) error { return one.do(doc, &fields) })
+	}
+	if !ok {
+		return nil, nil
+	}
+	p, ok := part.Plan(doc, effective)
+	if !ok || p.Nouns > s.limits.Nouns {
+		return nil, nil
+	}
+	if err := checkMoves(ctx, q, organization, part.State(), p.Diff.Changes); err != nil {
+		return nil, err
+	}
+	one.fields = catalog.NounFields{}
+	one.number, one.sound = sound.number, &soundNouns{sound.number, sound.copies, sound.meters}
+	if len(p.Steps) > 0 {
+		one.number++
+		one.sound.number++
+		if one.view, ok = part.Changed(p); !ok {
+			one.view = nil
+		}
+	}
+	return p, nil
+}
+
+// soundNow returns the view of an organization's nouns if they are as of the
+// change that a transaction sees, and are known to be sound with its meters;
+// else none.
+func (s *Store) soundNow(ctx context.Context, q Queryer, organization string) (*soundNouns, *catalog.View, error) {
+	s.viewsMu.Lock()
+	have, sound := s.views[organization], s.sound[organization]
+	s.viewsMu.Unlock()
+	if have == nil || sound == nil || have.number != sound.number {
+		return nil, nil, nil
+	}
+	var number int64
+	if err := q.QueryRowContext(ctx, stmt.NounsVersion, organization).Scan(&number); err != nil || number != sound.number {
+		return nil, nil, err
+	}
+	copies, err := List(ctx, q, scanMeter, stmt.MeterList, organization, "", math.MaxInt)
+	if err != nil || !slices.EqualFunc(copies, sound.copies, func(a, b MeterCopy) bool { return a.Key == b.Key && bytes.Equal(a.Definition, b.Definition) }) {
+		return nil, nil, err
+	}
+	return sound, have.view, nil
+}
+
+// noteSound notes that a change for which all nouns were read left them sound.
+func (s *Store) noteSound(ctx context.Context, tx *sql.Tx, organization string, one *nounChange) error {
+	if one.sound != nil {
+		return nil
+	}
+	sound := &soundNouns{}
+	if err := tx.QueryRowContext(ctx, stmt.NounsVersion, organization).Scan(&sound.number); err != nil {
+		return err
+	}
+	var err error
+	if sound.copies, err = List(ctx, tx, scanMeter, stmt.MeterList, organization, "", math.MaxInt); err != nil {
+		return err
+	}
+	if sound.meters, err = definitions(sound.copies); err != nil {
+		return err
+	}
+	one.sound = sound
+	return nil
+}
+
+// holdView lets nobody read the nouns of an organization while a change is
+// committed whose view is known: who asks for it then is given that one.
+func (s *Store) holdView(ctx context.Context, organization string, one *nounChange) (done func(), err error) {
+	if one.view == nil {
+		return func() {}, nil
+	}
+	_, reading := s.held(organization)
+	select {
+	case reading <- struct{}{}:
+		return func() { <-reading }, nil
+	case <-ctx.Done():
+		return func() {}, s.Fail(ctx.Err(), "cannot change the catalog")
+	}
+}
+
+// changedView takes over what a change of one noun left.
+func (s *Store) changedView(organization string, one *nounChange) {
+	if one == nil {
+		return
+	}
+	s.viewsMu.Lock()
+	defer s.viewsMu.Unlock()
+	if s.sound[organization] == nil || s.sound[organization].number < one.sound.number {
+		s.sound[organization] = one.sound
+	}
+	if have := s.views[organization]; one.view != nil && (have == nil || have.number < one.number) {
+		s.views[organization] = &heldView{one.number, one.view}
+	}
+}
+
+// loadPart reads the versions of a part's nouns.
+func loadPart(ctx context.Context, q Queryer, organization string, of catalog.NounRef) ([]catalog.Version, error) {
+	versions, err := List(ctx, q, scanVersion, stmt.NounVersions, organization, of.Kind, of.ID)
+	if err != nil || of.Kind != catalog.NounCustomer {
+		return versions, err
+	}
+	own, err := List(ctx, q, scanVersion, stmt.NounsOwn, organization, of.ID)
+	return append(versions, own...), err
+}

@@ -1,0 +1,241 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
+	"odometer/internal/meter"
+	"odometer/internal/store"
+	"odometer/internal/store/postgrestest"
+)
+
+// Changes of single nouns, one by one, leave the view that reading all nouns
+// gives. What reads all of them for each change takes and refuses the same, in
+// the same words, and leaves the same audit entries.
+func TestChangesOneByOne(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		changes := 1200
+		if testing.Short() {
+			changes = 500
+		}
+		changeOneByOne(t, filepath.Join(t.TempDir(), "catalog.db"), changes)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		if server, ok := postgrestest.Start(t); ok {
+			changeOneByOne(t, server.Fresh(t), 300)
+		}
+	})
+}
+
+// changer makes random changes in two organizations alike.
+type changer struct {
+	*rand.Rand
+	t     *testing.T
+	s     *store.Store
+	clock *fixedtest.Clock
+}
+
+func changeOneByOne(t *testing.T, dsn string, changes int) {
+	c := &changer{fixedtest.Rand(t), t, nil, fixedtest.NewClock(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))}
+	open := func() *store.Store {
+		s, err := store.Open(t.Context(), dsn, store.Options{Clock: c.clock.Now, Limits: store.Limits{Nouns: 90}})
+		c.must(err)
+		t.Cleanup(func() { c.must(s.Close()) })
+		return s
+	}
+	c.s = open()
+	for _, id := range []string{"a", "b"} {
+		_, err := c.s.CreateOrganization(t.Context(), catalog.NewOrganization{ID: id, Name: "same"}, "test")
+		c.must(err)
+		for i, key := range []string{"m1", "m2"} {
+			text, err := json.Marshal(meter.Meter{Key: key, EventType: "e", Aggregation: meter.AggCount, GroupBy: []string{"customer", "region"}}.Normalize())
+			c.must(err)
+			c.must(c.s.PutMeter(t.Context(), store.MeterCopy{Organization: id, Key: key, Version: 1, Definition: text, Sequence: uint64(i + 1)}, "test"))
+		}
+	}
+	c.must(c.start())
+	other := c.s
+	if strings.HasPrefix(dsn, "postgres") { // another process changes the same catalog
+		other = open()
+	}
+	patched, refused := 0, map[meter.Kind]int{}
+	for n := range changes {
+		c.clock.Advance(time.Hour)
+		if n%97 == 40 {
+			for _, id := range []string{"a", "b"} {
+				c.must(other.PutUnits(t.Context(), id, c.fields(fmt.Sprintf(`{"cloud": {"meter": "m%d"}}`, 1+n%2)), catalog.ApplyOptions{Actor: "test"}))
+			}
+		}
+		change := c.change()
+		by := c.s
+		if c.IntN(20) == 0 {
+			by = other
+		}
+		got := change(by, "a")
+		c.s.ReadAll("b")
+		want := change(c.s, "b")
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("change %d: %v, want %v", n, got, want)
+		}
+		if got != nil {
+			refused[meter.KindOf(got)]++
+		}
+		holds, err := c.s.Holds(t.Context(), "a")
+		c.must(err)
+		if holds && got == nil {
+			patched++
+		}
+		c.check(n)
+	}
+	if patched < changes/12 || len(refused) < 3 {
+		t.Errorf("%d views were changed of %d, and %v were refused", patched, changes, refused)
+	}
+}
+
+// start gives both organizations the same nouns.
+func (c *changer) start() error {
+	var text strings.Builder
+	text.WriteString("products: [{id: \"1\"}, {id: \"2\"}, {id: \"3\"}]\ncustomers:\n")
+	for _, id := range []string{"1", "2", "3", "4"} {
+		fmt.Fprintf(&text, "  - {id: %[1]q, services: [{id: %[1]q}], contracts: [{id: %[1]q, starts: 2026-01-01, terms: [{products: [\"1\"]}]}], account_groups: [{aid: %[1]q}],\n", id)
+		fmt.Fprintf(&text, "     cp_codes: [{id: %[1]s, contract: %[1]q}], agents: [{id: %[1]q, kind: enterprise, account_group: %[1]q}]}\n", id)
+	}
+	for _, of := range []string{"a", "b"} {
+		doc, err := catalog.ParseDocument([]byte(text.String()))
+		if err != nil {
+			return err
+		}
+		if _, err := c.s.Apply(c.t.Context(), of, doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *changer) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// check compares the views, and what both organizations noted last.
+func (c *changer) check(n int) {
+	c.t.Helper()
+	ctx := c.t.Context()
+	view, err := c.s.View(ctx, "a")
+	c.must(err)
+	for _, of := range []string{"a", "b"} {
+		anew, err := c.s.ReadAnew(ctx, of)
+		c.must(err)
+		if !reflect.DeepEqual(view, anew) {
+			c.t.Fatalf("change %d: the view is not that of %s:\n%+v\n%+v", n, of, view, anew)
+		}
+	}
+	var noted [2]string
+	for i, of := range []string{"a", "b"} {
+		page, err := c.s.AuditEntries(ctx, of, catalog.Page{Limit: 5})
+		c.must(err)
+		for _, e := range page.Items {
+			if e.Noun != "organization" {
+				noted[i] += fmt.Sprintln(e.Number, e.Time, e.Action, e.Noun, e.ID, string(e.Before), string(e.After))
+			}
+		}
+	}
+	if noted[0] != noted[1] {
+		c.t.Fatalf("change %d: noted\n%s, want\n%s", n, noted[0], noted[1])
+	}
+}
+
+func (c *changer) fields(text string) catalog.NounFields {
+	c.t.Helper()
+	fields, err := catalog.ReadNoun(context.Background(), []byte(text))
+	c.must(err)
+	return fields
+}
+
+func (c *changer) one(texts ...string) string { return texts[c.IntN(len(texts))] }
+
+// change is a random one.
+func (c *changer) change() func(s *store.Store, organization string) error {
+	kind := c.one(catalog.NounProduct, catalog.NounCustomer, catalog.NounCustomer, catalog.NounService, catalog.NounContract, catalog.NounContract, catalog.NounCPCode,
+		catalog.NounReportingGroup, catalog.NounAccountGroup, catalog.NounAgent, catalog.NounTest, catalog.NounEntitlement)
+	id := c.one("1", "2", "3", "4")
+	r := catalog.NounRef{Kind: kind, ID: id}
+	switch kind {
+	case catalog.NounProduct, catalog.NounCustomer, catalog.NounEntitlement:
+	default:
+		r.Customer = c.one("1", "2", "3", "4")
+	}
+	opt := catalog.ApplyOptions{Actor: "test"}
+	if c.IntN(4) == 0 {
+		opt.Effective = c.clock.Now().Add(-time.Duration(c.IntN(100)) * time.Hour)
+	}
+	if r.Customer != "" && c.IntN(3) > 0 && id != "3" { // what a customer refers to is mostly its own
+		id = r.Customer
+		r.ID = id
+	}
+	switch c.IntN(8) {
+	case 0:
+		if (kind == catalog.NounCustomer || kind == catalog.NounProduct) && c.IntN(4) > 0 {
+			r.ID = "4"
+		}
+		return func(s *store.Store, of string) error { return s.DeleteNoun(c.t.Context(), of, r, opt) }
+	case 1, 2, 3:
+		name := "id"
+		if kind == catalog.NounAccountGroup {
+			name = "aid"
+		}
+		text := fmt.Sprintf(`{"%s": "%s", %s`, name, id, c.body(kind, true)[1:])
+		if kind == catalog.NounCPCode || kind == catalog.NounReportingGroup {
+			text = fmt.Sprintf(`{"%s": %s, %s`, name, id, c.body(kind, true)[1:])
+		}
+		text = strings.Replace(text, ", }", "}", 1)
+		r.ID = ""
+		return func(s *store.Store, of string) error {
+			_, err := s.CreateNoun(c.t.Context(), of, r, c.fields(text), opt)
+			return err
+		}
+	}
+	text := c.body(kind, false)
+	return func(s *store.Store, of string) error { return s.PatchNoun(c.t.Context(), of, r, c.fields(text), opt) }
+}
+
+// body is an object of fields of a kind, all that it needs or some.
+func (c *changer) body(kind string, all bool) string {
+	id := func() string { return c.one("1", "1", "1", "2", "2", "3", "4", "5") }
+	fields := map[string][]string{
+		catalog.NounProduct:        {fmt.Sprintf(`"usage_types": [{"name": "u", "meter": "m%s"%s}]`, c.one("1", "2", "1", "2", "3"), c.one("", `, "where": {"region": "eu"}`, `, "where": {"x": "eu"}`))},
+		catalog.NounCustomer:       {`"name": "n` + id() + `"`, c.one(`"account_id": null`, `"account_id": "A`+id()+`"`), `"cycle_day": ` + c.one("1", "5", "7", "40")},
+		catalog.NounService:        {`"name": "` + c.one("x", "y", "z", "v", strings.Repeat("z", 300)) + `"`},
+		catalog.NounContract:       {fmt.Sprintf(`"starts": "2026-0%s-01"`, id()), fmt.Sprintf(`"terms": [{"products": ["%s"]}]`, id()), c.one(`"customers": null`, `"customers": null`, fmt.Sprintf(`"customers": ["%s"]`, id()))},
+		catalog.NounCPCode:         {`"contract": "` + id() + `"`, c.one(`"product": null`, `"product": "`+id()+`"`)},
+		catalog.NounReportingGroup: {`"name": "g` + id() + `"`, fmt.Sprintf(`"cp_codes": [%s]`, id())},
+		catalog.NounAccountGroup:   {`"name": "g` + id() + `"`},
+		catalog.NounAgent:          {`"kind": "` + c.one("enterprise", "enterprise", "endpoint", "x") + `"`, `"account_group": "` + id() + `"`, c.one(`"enabled": true`, `"effective": "2026-05-0`+id()+`"`)},
+		catalog.NounTest:           {`"type": "http"`, `"account_group": "` + id() + `"`, `"interval_s": 60`, fmt.Sprintf(`"agents": ["%s"]`, id())},
+		catalog.NounEntitlement: {`"customer": "` + id() + `"`, `"product": "` + id() + `"`, `"starts": "2026-01-01"`, `"status": "active"`, c.one(
+			`"partner": "aws", "azure": null, "aws": {"account_id": "12345678901`+id()+`", "license_arn": "arn:aws:license-manager::294406891311:license/l-1", "product_code": "p`+id()+`", "region": "us-east-1"}`,
+			`"partner": "azure", "aws": null, "azure": {"resource_id": "7f2c6f7e-0000-4000-8000-00000000000`+id()+`", "plan_id": "p"}`),
+			fmt.Sprintf(`"dimensions": [{"key": "d", "meter": "m%s"}]`, c.one("1", "2", "3"))},
+	}[kind]
+	var some []string
+	for _, f := range fields {
+		if all || c.IntN(3) == 0 {
+			some = append(some, f)
+		}
+	}
+	return "{" + strings.Join(some, ", ") + "}"
+}
