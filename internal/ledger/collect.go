@@ -46,6 +46,11 @@ type sampleSeries struct {
 
 func newCollector(qu *question, now time.Time, limits Limits) *collector {
 	m := &qu.def
+	if qu.q.Undivided {
+		whole := qu.def
+		whole.Rate = false
+		m = &whole
+	}
 	if at := qu.asOf.at; at != 0 && at < now.UnixNano() {
 		now = time.Unix(0, at) // samples that had ended by then
 	}

@@ -78,8 +78,8 @@ func questionMark(q *meter.UsageQuery) string {
 	if !q.AsOf.IsZero() {
 		asOf = q.AsOf.UnixNano()
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %q %q %q %q %s %d %d %t", q.Organization, q.Meter, q.From.UnixNano(), q.To.UnixNano(),
-		q.Window, zone, q.GroupBy, filters, customer, asOf, q.AsOfSequence, q.FillZero))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %q %q %q %q %s %d %d %t %t", q.Organization, q.Meter, q.From.UnixNano(), q.To.UnixNano(),
+		q.Window, zone, q.GroupBy, filters, customer, asOf, q.AsOfSequence, q.FillZero, q.Undivided))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 

@@ -111,6 +111,7 @@ type UsageQuery struct {
 	AsOf         time.Time // zero = now
 	AsOfSequence uint64    // as the log stood at this entry; 0 = now; not together with AsOf
 	FillZero     bool      // emit empty windows too
+	Undivided    bool      // of a rate: the sums behind its figures, before they are divided by the sample's seconds
 	Limit        int       // rows a page at most; 0 = Limits.UsageRows
 	All          bool      // every row in one answer, of one view; bounded by Limits.ReadBytes. No Limit, no Cursor
 	Cursor       string

@@ -192,16 +192,13 @@ func (s *Service) contractUsage(ctx context.Context, p access.Principal, q Produ
 		q.AsOfSequence = s.ledger.Stats().Last
 	}
 	for _, part := range parts {
-		part.AsOfSequence = q.AsOfSequence
+		part.AsOfSequence, part.undivided = q.AsOfSequence, m.Sampled()
 		part.Window, part.UsageType.Scale, part.Location = sum.window, scale, sum.loc
 		rows, err := read(ctx, asks, part)
 		if err != nil {
 			return nil, err
 		}
 		for i := range rows {
-			if m.Sampled() {
-				rows[i].Value = elementOf(m.Meter, rows[i].Value)
-			}
 			sum.add(&rows[i])
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"odometer/internal/catalog"
+	"odometer/internal/cloudevents"
 	"odometer/internal/fixedtest"
 	"odometer/internal/meter"
 )
@@ -246,6 +247,56 @@ func TestContractUsageThatCannotBeJoined(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s %q of %d scopes: %s (%v), want %s", c.meter, c.window, len(c.scopes), got, err, c.want)
+		}
+	}
+}
+
+// TestRatesAreExact: a figure of a rate is made of the exact sum of its sample,
+// whatever the sample's width, the scale, and the parts that it is put together from.
+func TestRatesAreExact(t *testing.T) {
+	t.Parallel()
+	service := edgeService(t)
+	ctx := context.Background()
+	month := within(t, "2026-10-01", "2026-11-01")
+	var events []string
+	for i, amount := range []string{"0.000000000001", "0.000000000003", "7.000000000001"} {
+		customer := []string{"acme", "zeta", "other"}[i]
+		events = append(events, fmt.Sprintf(`{"specversion":"1.0","id":"rate-%d","source":"s","type":"rate","subject":%q,"time":"2026-10-01T00:00:%02dZ","data":{"amount":%q,"contract":"K-1"}}`, i, customer, i, amount))
+	}
+	for _, sample := range []time.Duration{time.Minute, 5 * time.Minute, time.Hour, 24 * time.Hour} {
+		m := meter.Meter{Key: "peak-" + meter.Duration(sample).String(), EventType: "rate", Aggregation: meter.AggPeak, Value: "amount", Sample: meter.Duration(sample), Rate: true, GroupBy: []string{"contract"}}
+		if _, _, err := service.CreateMeter(ctx, admin, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := service.Ingest(ctx, admin, []byte("["+strings.Join(events, ",")+"]"), cloudevents.Auto, false); err != nil || r.Accepted != 3 {
+		t.Fatal(r, err)
+	}
+	decimal := func(text string) meter.Decimal {
+		d, err := meter.ParseDecimal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	acme := []Scope{{month, "acme", []string{"acme"}, nil}}
+	both := append(slices.Clone(acme), Scope{month, "acme", []string{"zeta"}, nil})
+	for _, sample := range []time.Duration{time.Minute, 5 * time.Minute, time.Hour, 24 * time.Hour} {
+		for _, c := range []struct {
+			scopes []Scope
+			sum    string
+		}{{acme, "0.000000000001"}, {both, "0.000000000004"}} {
+			if sample < 5*time.Minute && len(c.scopes) > 1 {
+				continue // no window is as wide: such figures are not put together
+			}
+			for _, scale := range []string{"", "1000000000000", "8", "0.000008"} {
+				u := catalog.UsageType{Name: "rate", Meter: "peak-" + meter.Duration(sample).String(), Scale: scale}
+				want := decimal(c.sum).Mul(u.ScaleDecimal()).Quo(meter.NewDecimal(int64(sample / time.Second)))
+				rows, err := service.ContractUsage(ctx, admin, ProductQuery{Product: "cdn", UsageType: u, From: month.From, To: month.To}, c.scopes)
+				if err != nil || len(rows) != 1 || rows[0].Value.Cmp(want) != 0 {
+					t.Errorf("%s by %q in samples of %s: %+v, %v, want %s", c.sum, scale, sample, rows, err, want)
+				}
+			}
 		}
 	}
 }

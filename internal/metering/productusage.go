@@ -31,7 +31,8 @@ type ProductQuery struct {
 	AsOf         time.Time      // as known then; zero = now; not together with AsOfSequence
 	Location     *time.Location // of the windows; nil = UTC
 
-	named bool // only events that name the product
+	named     bool // only events that name the product
+	undivided bool // figures before their scale and, of a rate, before they are divided
 
 	most int // more rows than this are KindTooLarge; 0 = no bound
 }
@@ -78,7 +79,7 @@ func (s *Service) ProductUsage(ctx context.Context, p access.Principal, q Produc
 
 func (s *Service) productRows(ctx context.Context, organization string, q ProductQuery, m meter.Meter) ([]meter.UsageRow, error) {
 	ask := meter.UsageQuery{Organization: organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: q.By, Filters: q.filters(),
-		AsOfSequence: q.AsOfSequence, AsOf: q.AsOf, Location: q.Location, All: true}
+		AsOfSequence: q.AsOfSequence, AsOf: q.AsOf, Location: q.Location, All: true, Undivided: true} // a rate is divided once, after its scale
 	u, err := s.ledger.Usage(ctx, ask)
 	if err != nil {
 		return nil, err
@@ -86,9 +87,12 @@ func (s *Service) productRows(ctx context.Context, organization string, q Produc
 	if q.most > 0 && len(u.Rows) > q.most {
 		return nil, errManyRows()
 	}
+	if q.undivided {
+		return u.Rows, nil
+	}
 	scale := q.UsageType.ScaleDecimal()
 	for i := range u.Rows {
-		u.Rows[i].Value = scaled(m, u.Rows[i].Value, scale)
+		u.Rows[i].Value = m.Result(u.Rows[i].Value, scale)
 	}
 	return u.Rows, nil
 }
@@ -117,22 +121,4 @@ func (q ProductQuery) ofType() []meter.AttrFilter {
 		out = append(out, meter.AttrFilter{Attribute: productAttribute, Values: []string{"", q.Product}})
 	}
 	return out
-}
-
-// ratePlaces is to how many decimals the sum behind a rate is got back exactly.
-const ratePlaces = 9
-
-// scaled multiplies a meter's figure by a scale. A rate comes divided already,
-// and is divided anew after scaling, so that it is rounded but once.
-func scaled(m meter.Meter, figure, scale meter.Decimal) meter.Decimal {
-	return m.Result(elementOf(m, figure), scale)
-}
-
-// elementOf returns what a meter's figure was before it was divided.
-func elementOf(m meter.Meter, figure meter.Decimal) meter.Decimal {
-	if !m.Rate {
-		return figure
-	}
-	seconds := meter.NewDecimal(int64(m.SlotWidth() / time.Second))
-	return figure.Mul(seconds).Round(ratePlaces, meter.HalfEven)
 }

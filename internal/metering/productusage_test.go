@@ -211,7 +211,7 @@ func TestScaledOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := scaled(m, meter.Rate(element, 300), scale); got.String() != c.want {
+		if got := m.Result(element, scale); got.String() != c.want {
 			t.Errorf("%s * %s: %s, want %s", c.element, c.scale, got, c.want)
 		}
 	}

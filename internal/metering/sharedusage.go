@@ -124,7 +124,7 @@ func (u *sharedUsage) question(p access.Principal, q ProductQuery) (*sharedQuest
 	filters := q.ofType()
 	slices.SortFunc(filters, func(a, b meter.AttrFilter) int { return strings.Compare(a.Attribute, b.Attribute) })
 	ask.form = meter.UsageQuery{Organization: u.organization, Meter: state.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: by, Filters: filters,
-		AsOfSequence: q.AsOfSequence, Location: q.Location, All: true}
+		AsOfSequence: q.AsOfSequence, Location: q.Location, All: true, Undivided: true}
 	if state.Sampled() {
 		u.bySample(ask)
 	}
@@ -268,7 +268,7 @@ func (u *sharedUsage) ask(ctx context.Context, p access.Principal, ask *sharedQu
 // join makes the question's answer of the form's rows; false if its figures
 // cannot be put together from theirs.
 func (ask *sharedQuestion) join(rows []meter.UsageRow) (out []meter.UsageRow, ok bool) {
-	additive := (ask.m.Aggregation == meter.AggCount || ask.m.Aggregation == meter.AggSum || ask.samples) && !ask.m.Rate
+	additive := ask.m.Aggregation == meter.AggCount || ask.m.Aggregation == meter.AggSum || ask.samples
 	at := map[string]int{}
 	samples := map[string]map[int64]meter.Decimal{} // by group
 	for i := range rows {
@@ -278,20 +278,13 @@ func (ask *sharedQuestion) join(rows []meter.UsageRow) (out []meter.UsageRow, ok
 		}
 		r.Group = slices.Clip(r.Group[:len(ask.By)])
 		key := lengthsKey(r.Group...)
-		if ask.samples {
-			r.Value = elementOf(ask.m, r.Value)
-		}
 		if ask.samples && ask.Window == "" {
 			if samples[key] == nil {
 				samples[key] = map[int64]meter.Decimal{}
 				out = append(out, meter.UsageRow{Start: ask.From.UTC(), End: ask.To.UTC(), Group: r.Group})
 			}
 			start := r.Start.UnixNano()
-			have, seen := samples[key][start]
-			if seen && ask.m.Rate {
-				return nil, false // the sum is rounded once, and not its parts
-			}
-			samples[key][start] = have.Add(r.Value)
+			samples[key][start] = samples[key][start].Add(r.Value)
 			continue
 		}
 		key = strconv.FormatInt(r.Start.UnixNano(), 36) + " " + key
@@ -327,9 +320,9 @@ func (ask *sharedQuestion) takes(r *meter.UsageRow) bool {
 func (ask *sharedQuestion) value(r meter.UsageRow, samples map[string]map[int64]meter.Decimal) meter.Decimal {
 	scale := ask.UsageType.ScaleDecimal()
 	switch {
-	case !ask.samples:
-		return scaled(ask.m, r.Value, scale)
-	case ask.Window != "":
+	case ask.undivided:
+		return r.Value
+	case !ask.samples, ask.Window != "":
 		return ask.m.Result(r.Value, scale)
 	}
 	var values []meter.Decimal
