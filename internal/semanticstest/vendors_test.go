@@ -21,7 +21,7 @@ import (
 // command that needs them.
 func (w *world) serve() *server {
 	if w.server == nil {
-		w.server = newServer(w.t, w.dir, w.open(), func() time.Time { return w.now })
+		w.server = newServer(w.t, w.dir, w.open(), w.clock.Now)
 	}
 	return w.server
 }
@@ -117,7 +117,7 @@ func (w *world) naive(a arguments, _ part) error {
 		}
 	}
 	var samples []*big.Rat
-	for at := from.Unix(); at+300 <= min(to.Unix(), w.now.Unix()); at += 300 {
+	for at := from.Unix(); at+300 <= min(to.Unix(), w.clock.Now().Unix()); at += 300 {
 		if v := sums[at/300]; v != nil {
 			samples = append(samples, v)
 		} else {

@@ -11,7 +11,7 @@ import (
 )
 
 func (w *world) setClock(a arguments, _ part) error {
-	w.now = w.time(a.words[0])
+	w.clock.Set(w.time(a.words[0]))
 	return nil
 }
 

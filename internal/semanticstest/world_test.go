@@ -13,6 +13,7 @@ import (
 	_ "time/tzdata" // the zones of the scripts, whatever the machine has
 
 	"odometer/internal/cloudevents"
+	"odometer/internal/fixedtest"
 	"odometer/internal/ledger"
 	"odometer/internal/ledger/verify"
 	"odometer/internal/meter"
@@ -22,7 +23,7 @@ import (
 type world struct {
 	t            *testing.T
 	dir          string
-	now          time.Time
+	clock        *fixedtest.Clock
 	org          string
 	limits       ledger.Limits
 	events       cloudevents.Limits
@@ -36,7 +37,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), org: "default", keys: map[string]credential{}, series: map[string][]sample{}, now: time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, dir: t.TempDir(), org: "default", keys: map[string]credential{}, series: map[string][]sample{}, clock: fixedtest.NewClock(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC))}
 	t.Cleanup(w.close)
 	return w
 }
@@ -56,7 +57,7 @@ func (w *world) say(err error) {
 // open opens the ledger with the first command that needs it.
 func (w *world) open() *ledger.Ledger {
 	if w.ledger == nil {
-		l, err := ledger.Open(context.Background(), ledger.Options{Dir: w.dir, Clock: func() time.Time { return w.now }, Limits: w.limits,
+		l, err := ledger.Open(context.Background(), ledger.Options{Dir: w.dir, Clock: w.clock.Now, Limits: w.limits,
 			Fatal: func(m string) { w.t.Errorf("fatal: %s", m) }})
 		if err != nil {
 			w.t.Fatal(err)
@@ -233,7 +234,7 @@ func (w *world) decode(body string, mode cloudevents.Mode, atomic bool) (meter.R
 	b.SetAtomic(atomic)
 	limits := w.events
 	limits.RequireTime = !l.TimeAssigned(w.org)
-	if err := cloudevents.Decode([]byte(body), mode, w.now, limits, b); err != nil {
+	if err := cloudevents.Decode([]byte(body), mode, w.clock.Now(), limits, b); err != nil {
 		l.Discard(b)
 		return meter.Result{}, err
 	}
