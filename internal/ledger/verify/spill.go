@@ -155,7 +155,7 @@ func (p *part) frames(fn func(payload []byte) error) error {
 	if err != nil {
 		return p.unreadable(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only
 	in := bufio.NewReaderSize(f, 64<<10)
 	var head [frameHead]byte
 	var payload []byte
