@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -146,7 +145,7 @@ const (
 //
 // Since format 2 blocks hold events without a time, numbers beyond the limits
 // of a quantity and extension attributes.
-// Since format 3 groups are not listed, and checkpoints are tables.
+// Since format 3 the state lists no groups.
 const storedFormat = 3
 
 // Open opens or creates the ledger in o.Dir, replays the tail of the log and
@@ -217,7 +216,7 @@ func (l *Ledger) open(ctx context.Context) error {
 
 // corruptIfDamaged gives errors of the engine that mean damage their kind.
 func corruptIfDamaged(err error) error {
-	if meter.KindOf(err) == meter.KindInternal && (pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist)) { // a store names what is gone
+	if meter.KindOf(err) == meter.KindInternal && disk.Damaged(err) {
 		return meter.WrapError(meter.KindCorrupt, err, "the data directory is damaged; restore a backup")
 	}
 	return err

@@ -154,16 +154,25 @@ func (l *Ledger) scanState(prefix []byte, fn func(key, value []byte) error) erro
 // readGroupCounts reads how many groups the meters have. A meter of an older
 // program has a list of them instead.
 func readGroupCounts(db pebble.Reader, orgs map[string]*orgState) error {
+	counts := map[uint32]groupCount{} // by version, read in one go
+	err := state.Scan(db, []byte{state.KeyGroupCount}, func(key, value []byte) error {
+		c, err := decodeGroupCount(value)
+		if err != nil || len(key) != 5 {
+			return meter.WrapError(meter.KindCorrupt, err, "the count of a meter's groups is damaged")
+		}
+		counts[binary.BigEndian.Uint32(key[1:])] = c
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	for _, o := range orgs {
 		for _, m := range o.meters {
-			err := state.Scan(db, state.VersionKey(state.KeyGroupCount, m.record.Version), func(_, value []byte) (err error) {
-				m.groups, err = decodeGroupCount(value)
-				return err
-			})
-			if err == nil && m.record.Listed() && m.groups.estimate() == 0 {
-				err = m.countListed(db)
+			counted := false
+			if m.groups, counted = counts[m.record.Version]; counted || !m.record.Listed() {
+				continue
 			}
-			if err != nil {
+			if err := m.countListed(db); err != nil {
 				return err
 			}
 		}
