@@ -207,11 +207,10 @@ func (c *cells) compare(ctx context.Context) error {
 	}
 	all := projections(c.meters)
 	ks := make([]*comparison, len(all))
-	var done atomic.Uint64
 	err := each(len(all), func(_, i int) error {
 		ks[i] = c.comparison(c.table)
 		err := ks[i].projection(ctx, all[i].meter, all[i].Projection)
-		c.v.progress(Progress{Pass: passCells, Done: done.Add(1), All: uint64(len(all))})
+		c.v.part(passCells, len(all))
 		return err
 	})
 	c.take(ks)
@@ -251,11 +250,10 @@ func (c *cells) compareParts(ctx context.Context) error {
 	c.take([]*comparison{reading})
 	ks := make([]*comparison, len(stored.parts))
 	tables := [workers]*table{newTable(c.meters), newTable(c.meters)}
-	var done atomic.Uint64
 	err := each(len(ks), func(worker, i int) error {
 		ks[i] = c.comparison(tables[worker])
 		err := c.comparePart(ctx, ks[i], c.counted.parts[i], stored.parts[i], 8)
-		c.v.progress(Progress{Pass: passCells, Done: done.Add(1), All: uint64(len(ks))})
+		c.v.part(passCells, len(ks))
 		return err
 	})
 	c.take(ks)

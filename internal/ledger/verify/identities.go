@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
-	"sync"
 
 	"odometer/internal/ledger/block"
 	"odometer/internal/ledger/idset"
@@ -159,18 +158,13 @@ type judgement struct {
 // verdicts judges every event again.
 func (v *verifier) verdicts(ctx context.Context, all *identities) error {
 	js := make([]*judgement, len(all.lists))
-	var mu sync.Mutex
-	done := uint64(0)
 	err := each(len(js), func(_, i int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		js[i] = &judgement{v: v}
 		err := js[i].part(all, i)
-		mu.Lock()
-		defer mu.Unlock()
-		done++
-		v.progress(Progress{Pass: passVerdicts, Done: done, All: uint64(len(js))})
+		v.part(passVerdicts, len(js))
 		return err
 	})
 	noIndex := false

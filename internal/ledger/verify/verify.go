@@ -183,7 +183,27 @@ func (v *verifier) progress(p Progress) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.tell(p)
+}
+
+// part tells that one more of a pass's parts is done. It is counted under the
+// lock: of two goroutines that end together the later tells the higher number.
+func (v *verifier) part(pass string, all int) {
+	if v.o.Progress == nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	done := uint64(1)
+	if v.told.Pass == pass {
+		done += v.told.Done
+	}
+	v.tell(Progress{Pass: pass, Done: done, All: uint64(all)})
+}
+
+func (v *verifier) tell(p Progress) {
 	p.Cells, p.Disk = v.told.Cells, v.told.Disk
+	v.told = p
 	v.o.Progress(p)
 }
 
