@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,13 @@ const catalogIDBytes = 16
 type CatalogSettings struct {
 	Catalog       string `placeholder:"DSN" setting:"" secret:"" help:"Address of the catalog in PostgreSQL: postgres://user:password@host/database. Empty: catalog.db in the data directory. Better given as ODOMETER_CATALOG."`
 	SecretKeyFile string `placeholder:"FILE" setting:"" help:"File (mode 0600) with the key that encrypts the secrets of EdgeGrid keys. Empty: secret.key in the data directory."`
+
+	limits store.Limits // of a server; zero = limitsAtRest
 }
+
+// limitsAtRest are the limits of a catalog that no server uses: what a server may
+// hold is its setting, and whoever may open the directory may change that too.
+var limitsAtRest = store.Limits{KeysPerOrganization: math.MaxInt, Keys: math.MaxInt, Nouns: math.MaxInt}
 
 // Validate implements kong.Validatable. What was typed may hold a password and is not repeated.
 func (c *CatalogSettings) Validate() error {
@@ -87,7 +94,11 @@ func (c *CatalogSettings) openCatalog(ctx context.Context, env *Env, dir string,
 }
 
 func (c *CatalogSettings) open(ctx context.Context, env *Env, dsn string, logger *slog.Logger) (*store.Store, error) {
-	store, err := store.Open(ctx, dsn, store.Options{Clock: env.Clock, Logger: logger})
+	limits := c.limits
+	if limits == (store.Limits{}) {
+		limits = limitsAtRest
+	}
+	store, err := store.Open(ctx, dsn, store.Options{Clock: env.Clock, Logger: logger, Limits: limits})
 	if err != nil {
 		return nil, fmt.Errorf("open the catalog: %w", err)
 	}

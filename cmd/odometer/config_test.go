@@ -11,6 +11,7 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/store"
 )
 
 // TestConfigSources sets one setting in each place and the same one in
@@ -76,6 +77,9 @@ func TestDefaultsAgree(t *testing.T) {
 	}
 	if got, want := s.meteringLimits(), metering.DefaultLimits(); got != want {
 		t.Errorf("metering limits %+v, want %+v", got, want)
+	}
+	if got, want := s.catalogLimits(), store.DefaultLimits(); got != want {
+		t.Errorf("catalog limits %+v, want %+v", got, want)
 	}
 	if got, want := s.meteringLimits().Events, cloudevents.DefaultLimits(); got != want {
 		t.Errorf("event limits %+v, want %+v", got, want)

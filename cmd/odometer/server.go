@@ -229,7 +229,9 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 		return err
 	}
 	var err error
-	if s.stores, err = openStores(ctx, s.settings.Data, s.settings.CatalogSettings, s.settings.ledgerLimits(), env, s.logger, nil); err != nil {
+	where := s.settings.CatalogSettings
+	where.limits = s.settings.catalogLimits()
+	if s.stores, err = openStores(ctx, s.settings.Data, where, s.settings.ledgerLimits(), env, s.logger, nil); err != nil {
 		return err
 	}
 	if err := s.ensureFirstKey(ctx, env); err != nil {

@@ -17,6 +17,7 @@ import (
 	"odometer/internal/httpserver"
 	"odometer/internal/ledger"
 	"odometer/internal/metering"
+	"odometer/internal/store"
 )
 
 // ServerSettings configure a server. A test holds the defaults written here
@@ -84,6 +85,9 @@ type limitSettings struct {
 	AnswerBytes    byteSize `default:"32MiB" setting:"" help:"Memory for answers, which are kept until usage reaches their months."`
 	TextBytes      byteSize `default:"160MiB" setting:"" help:"Memory for the texts that groups consist of, some 20 bytes for each. Beyond it some are read from the disk."`
 	Meters         int      `default:"1000" setting:"" help:"Maximum number of meters of one organization."`
+	Keys           int      `default:"1000" setting:"" help:"Maximum number of keys of one organization that are not revoked."`
+	AllKeys        int      `default:"100000" setting:"" help:"Maximum number of keys of all organizations that are not revoked."`
+	CatalogEntries int      `default:"200000" setting:"" help:"Maximum number of catalog entries of one organization."`
 	KeptRejections int      `default:"100000" setting:"" help:"Number of rejected events kept for each organization. Further ones are only counted."`
 	Reads          int      `default:"16" setting:"" help:"Maximum number of usage and event queries at a time, shared by organization and key."`
 
@@ -133,6 +137,12 @@ func (s *ServerSettings) ledgerLimits() ledger.Limits {
 	l.TextBytes, l.MetersPerOrg = int64(s.Limits.TextBytes), s.Limits.Meters
 	l.KeptRejections, l.AnswerBytes = noneIfZero(s.Limits.KeptRejections), noneIfZero(int64(s.Limits.AnswerBytes))
 	l.NoDiskFloor = s.Limits.MinFreeDisk == 0
+	return l
+}
+
+func (s *ServerSettings) catalogLimits() store.Limits {
+	l := store.DefaultLimits()
+	l.KeysPerOrganization, l.Keys, l.Nouns = s.Limits.Keys, s.Limits.AllKeys, s.Limits.CatalogEntries
 	return l
 }
 
@@ -197,6 +207,9 @@ func (s *ServerSettings) Validate() error {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 			return fmt.Errorf("public-url: want an address such as https://meter.example")
 		}
+	}
+	if s.Limits.Keys > s.Limits.AllKeys {
+		return fmt.Errorf("limits.keys: %d is more than limits.all-keys, %d; raise that too", s.Limits.Keys, s.Limits.AllKeys)
 	}
 	if s.Periods.CloseAfterDays < 0 {
 		return fmt.Errorf("periods.close-after-days: want 0 or more")

@@ -59,14 +59,14 @@ type Limits struct {
 	GroupsMatched       int // usage record groups that one list looks at for what no index has
 }
 
-// defaultLimits returns the limits of a Store that is given none.
-func defaultLimits() Limits {
+// DefaultLimits are the limits of a Store that is given none.
+func DefaultLimits() Limits {
 	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000, Nouns: 200_000, GroupsMatched: 1_000_000}
 }
 
 // orDefault fills the fields that are zero.
 func (l Limits) orDefault() Limits {
-	def := defaultLimits()
+	def := DefaultLimits()
 	for _, f := range []struct{ have, def *int }{
 		{&l.Organizations, &def.Organizations}, {&l.KeysPerOrganization, &def.KeysPerOrganization},
 		{&l.Keys, &def.Keys}, {&l.PageSize, &def.PageSize}, {&l.Nouns, &def.Nouns}, {&l.GroupsMatched, &def.GroupsMatched},
