@@ -164,7 +164,11 @@ func (l *Ledger) addBackfill(b *backfillBatch) error {
 	if b.rows != nil {
 		l.fold.eval.reset(b.rows, l.texts.forOrg(b.org))
 		for _, m := range b.meters {
-			if err := l.countMeter(m, b.rows, b.verdicts, change{sign: +1}); err != nil {
+			fam, err := l.ownFamily(org, m)
+			if err != nil {
+				return err
+			}
+			if err := l.countFamily(fam, b.rows, b.verdicts, change{sign: +1}); err != nil {
 				return err
 			}
 			l.backfilledTo(m, b.seq)

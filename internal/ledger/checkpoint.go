@@ -25,6 +25,7 @@ type delta struct {
 	meters   map[*meterState]struct{}
 	deleted  []*meterState
 	orgs     map[*orgState]struct{}
+	families map[*orgState][]*family // made when first needed
 	headers  []headerNote
 	verdicts map[uint64][]byte                    // packed, of blocks with other than accepted rows
 	voids    map[uint64]map[uint32]state.VoidNote // block, row
@@ -46,7 +47,7 @@ type delta struct {
 type keyValue struct{ key, value []byte }
 
 func newDelta(applied uint64, accepted int64, sum [16]byte) *delta {
-	return &delta{table: cell.NewTable(0), meters: map[*meterState]struct{}{}, orgs: map[*orgState]struct{}{},
+	return &delta{table: cell.NewTable(0), meters: map[*meterState]struct{}{}, orgs: map[*orgState]struct{}{}, families: map[*orgState][]*family{},
 		verdicts: map[uint64][]byte{}, voids: map[uint64]map[uint32]state.VoidNote{}, applied: applied, accepted: accepted, sum: sum}
 }
 

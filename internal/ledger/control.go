@@ -110,6 +110,7 @@ func (l *Ledger) foldCreate(org *orgState, it *foldItem, m meter.Meter) (any, er
 	// Copied, not appended in place: readers hold the old slice.
 	org.meters = append(slices.Clone(org.meters), made)
 	l.active.meters[made] = struct{}{}
+	l.active.addMeter(org, made)
 	l.backfill.wake()
 	return made.state(), nil
 }
@@ -138,6 +139,7 @@ func (l *Ledger) foldDelete(org *orgState, key string) error {
 	}
 	org.meters = slices.DeleteFunc(slices.Clone(org.meters), func(o *meterState) bool { return o == m })
 	delete(l.active.meters, m)
+	l.active.dropMeter(org, m)
 	l.active.deleted = append(l.active.deleted, m)
 	return nil
 }

@@ -5,9 +5,7 @@ import (
 	"slices"
 
 	"odometer/internal/ledger/block"
-	"odometer/internal/ledger/cell"
 	"odometer/internal/ledger/idset"
-	"odometer/internal/ledger/state"
 	"odometer/internal/meter"
 )
 
@@ -23,6 +21,8 @@ type folder struct {
 	take     []bool
 	group    []uint64
 	columns  [][]uint64
+	measures []columnMeasure
+	places   map[string]int // of families and columns, while they are found
 
 	skips     []requestSkips // by request, while a block is counted whose callers wait
 	skipped   *meterState    // of the last skip, its request, and how many of both
@@ -257,172 +257,6 @@ func (l *Ledger) count(org *orgState, it *foldItem) error {
 	org.noteTimes(it.rows, f.verdicts, before)
 	l.noteBlock(org, it)
 	return nil
-}
-
-// countMeter adds the accepted rows of the evaluator's block to one meter's
-// cells, or takes them back.
-func (l *Ledger) countMeter(m *meterState, rows *block.Rows, verdicts []meter.Verdict, by change) error {
-	f := &l.fold
-	f.eval.trim()
-	if cap(f.take) < rows.N {
-		f.take = make([]bool, rows.N)
-	}
-	take := f.take[:rows.N]
-	for i, v := range verdicts {
-		take[i] = v == meter.Accepted
-	}
-	if !f.eval.match(&m.record.Meter, take) {
-		return nil
-	}
-	f.columns = f.columns[:0]
-	for _, attr := range m.Order {
-		ids, err := f.eval.group(attr)
-		if err != nil {
-			return err
-		}
-		f.columns = append(f.columns, ids)
-	}
-	if err := l.addRows(m, rows, take, by); err != nil {
-		return err
-	}
-	l.active.meters[m] = struct{}{}
-	return nil
-}
-
-// addRows walks the taken rows and updates the meter's cells in the active table.
-func (l *Ledger) addRows(m *meterState, rows *block.Rows, take []bool, by change) error {
-	f := &l.fold
-	ms, err := f.eval.measure(&m.record.Meter)
-	if err != nil {
-		return err
-	}
-	table := l.active.table
-	width := int64(m.Width)
-	f.group = append(f.group[:0], make([]uint64, len(f.columns))...)
-	totals := totalRun{table: table}
-	if len(f.columns) > 0 {
-		totals.series = table.Series(m.record.Version, m.Kind, nil)
-	}
-	for i := range take {
-		if !take[i] {
-			continue
-		}
-		if !ms.has(i) {
-			if by.sign > 0 {
-				m.record.Skipped++
-				l.noteSkip(rows, i, m)
-			}
-			continue
-		}
-		for c, ids := range f.columns {
-			f.group[c] = ids[i]
-		}
-		series, err := l.series(m, f.group)
-		if err != nil {
-			return err
-		}
-		slot := int32(floorDiv(rows.Times[i], width))
-		if ms.kind == cell.Numeric {
-			q := ms.quantity(i)
-			if by.sign < 0 {
-				q = q.Neg()
-			}
-			table.AddNumeric(series, slot, by.sign, q)
-			if len(f.columns) > 0 {
-				totals.add(slot, by.sign, q)
-			}
-			continue
-		}
-		l.addOther(&ms, rows, i, series, slot, by)
-		if len(f.columns) > 0 {
-			l.addOther(&ms, rows, i, totals.series, slot, by)
-		}
-	}
-	totals.flush()
-	return nil
-}
-
-// change says how rows are taken into the cells: counted, or taken back by
-// the void at a sequence.
-type change struct {
-	sign int64 // +1 or -1
-	seq  uint64
-}
-
-// addOther updates a cell that is not a sum. A void cannot be subtracted from
-// it: the slot is marked and answered by scanning until it is recomputed.
-func (l *Ledger) addOther(ms *measure, rows *block.Rows, i int, series uint32, slot int32, by change) {
-	t := l.active.table
-	switch {
-	case by.sign < 0:
-		t.Dirty(series, slot, by.seq)
-	case ms.kind == cell.Min:
-		t.AddMin(series, slot, ms.quantity(i))
-	case ms.kind == cell.Max:
-		t.AddMax(series, slot, ms.quantity(i))
-	case ms.kind == cell.Distinct:
-		if t.AddSet(series, slot, ms.texts.ids[i]) > l.limits.SetValues {
-			t.Forget(series, slot)
-		}
-	default:
-		source, _ := rows.Sources.At(i)
-		t.AddLast(series, slot, rows.Times[i], source, rows.IDs.At(i), ms.quantity(i))
-	}
-}
-
-// series returns the series of a group. Of one that a crowded meter does not
-// keep apart it changes group to the one that stands for such groups.
-func (l *Ledger) series(m *meterState, group []uint64) (uint32, error) {
-	t := l.active.table
-	if n, ok := t.FindSeries(m.record.Version, group); ok {
-		return n, nil
-	}
-	apart := len(group) > 0
-	if apart && m.record.Crowded {
-		var err error
-		if apart, err = l.listed(m, group); err != nil {
-			return 0, err
-		}
-		if !apart {
-			m.overflow(group)
-		}
-	}
-	if apart {
-		m.groups.add(group)
-	}
-	return t.Series(m.record.Version, m.Kind, group), nil
-}
-
-// listed says whether a crowded meter keeps the group apart.
-func (l *Ledger) listed(m *meterState, group []uint64) (bool, error) {
-	return l.stateHas(state.GroupKey(m.record.Version, group))
-}
-
-// totalRun adds up consecutive rows of one slot before it touches the
-// meter's total cell: rows of one block mostly share a slot.
-type totalRun struct {
-	table  *cell.Table
-	series uint32
-	slot   int32
-	count  int64
-	sum    meter.Sum
-	any    bool
-}
-
-func (t *totalRun) add(slot int32, n int64, q meter.Quantity) {
-	if t.any && slot != t.slot {
-		t.flush()
-	}
-	t.slot, t.any = slot, true
-	t.count += n
-	t.sum.Add(q)
-}
-
-func (t *totalRun) flush() {
-	if t.any {
-		t.table.AddSum(t.series, t.slot, t.count, t.sum)
-	}
-	t.count, t.sum, t.any = 0, meter.Sum{}, false
 }
 
 func floorDiv(a, b int64) int64 {

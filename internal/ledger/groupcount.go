@@ -29,11 +29,18 @@ const (
 )
 
 // add notes a group.
-func (c *groupCount) add(group []uint64) {
+func (c *groupCount) add(group []uint64) { c.note(groupHash(group)) }
+
+func groupHash(group []uint64) uint64 {
 	h := uint64(len(group))
 	for _, id := range group {
 		h = mixed(h ^ id)
 	}
+	return h
+}
+
+// note notes the group of a hash.
+func (c *groupCount) note(h uint64) {
 	if c.registers == nil {
 		at, found := slices.BinarySearch(c.few, h)
 		if found {

@@ -365,6 +365,7 @@ func (l *Ledger) rest() {
 	}
 	l.mu.Lock()
 	l.active.table = cell.NewTable(0)
+	clear(l.active.families)
 	l.mu.Unlock()
 	if l.onRest != nil {
 		l.onRest()

@@ -74,12 +74,14 @@ type meterState struct {
 	record state.MeterRecord
 	frozen state.MeterRecord // record as of the last freeze, for the flush
 	groups groupCount
+	kin    kinship
 	bytes  int // of the definition as JSON
 }
 
 func newMeterState(org string, r state.MeterRecord) *meterState {
 	definition, _ := json.Marshal(&r.Meter)
-	return &meterState{Cells: r.Cells(org), record: r, frozen: r, bytes: len(definition)}
+	cells := r.Cells(org)
+	return &meterState{Cells: cells, record: r, frozen: r, kin: kinshipOf(&cells, &r.Meter), bytes: len(definition)}
 }
 
 func (m *meterState) state() meter.MeterState {

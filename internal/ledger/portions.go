@@ -7,9 +7,9 @@ import (
 	"odometer/internal/meter"
 )
 
-// A block is counted meter by meter. Twenty thousand events of as many groups
+// A block is counted family by family. Twenty thousand events of as many groups
 // and a thousand meters are more cells than memory should hold, so a checkpoint
-// may come between two meters:
+// may come between two families:
 //
 //	judge S │ meters 1..k │ checkpoint: applied S-1, meters 1..k ahead at S │ meters k+1..n │ S is folded
 //
@@ -20,25 +20,38 @@ import (
 // countMeters adds the accepted rows of the block to the organization's
 // meters. l.mu is held, and given up while a checkpoint is awaited.
 func (l *Ledger) countMeters(org *orgState, it *foldItem) error {
-	f := &l.fold
-	f.eval.reset(it.rows, l.texts.forOrg(org.name))
-	for i, m := range org.meters {
-		if m.record.Ahead >= it.header.Sequence {
-			continue // counted before a crash
-		}
-		if err := l.countMeter(m, it.rows, f.verdicts, change{sign: +1}); err != nil {
-			return fmt.Errorf("meter %s: %w", m.record.Meter.Key, err)
-		}
-		if l.held() >= l.heldFull() && i+1 < len(org.meters) {
-			for _, counted := range org.meters[:i+1] {
-				counted.record.Ahead = it.header.Sequence
-			}
-			if err := l.writePortion(it); err != nil {
-				return err
-			}
+	l.fold.eval.reset(it.rows, l.texts.forOrg(org.name))
+	for more := true; more; {
+		var err error
+		if more, err = l.countPortion(org, it); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// countPortion counts families until a checkpoint came within the block: then
+// there may be more to count, in families of the next delta.
+func (l *Ledger) countPortion(org *orgState, it *foldItem) (more bool, err error) {
+	seq := it.header.Sequence
+	families := l.families(org)
+	for i, fam := range families {
+		if fam.lead.record.Ahead >= seq {
+			continue // counted in the checkpoint before, or before a crash
+		}
+		if err := l.countFamily(fam, it.rows, l.fold.verdicts, change{sign: +1}); err != nil {
+			return false, fmt.Errorf("meter %s: %w", fam.lead.record.Meter.Key, err)
+		}
+		if l.held() >= l.heldFull() && i+1 < len(families) {
+			for _, counted := range families[:i+1] {
+				for m := range counted.meters {
+					m.record.Ahead = seq
+				}
+			}
+			return true, l.writePortion(it)
+		}
+	}
+	return false, nil
 }
 
 // writePortion starts a checkpoint within a block. l.mu is held; it is given up meanwhile.

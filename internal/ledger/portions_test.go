@@ -24,6 +24,9 @@ func crowdOfMeters(n int) []meter.Meter {
 		if m.Aggregation != meter.AggCount {
 			m.Value = "bytes"
 		}
+		if i%4 != 0 { // the others are of one family
+			m.Filters = [][]meter.Filter{{{Attribute: "service", Op: meter.OpNotIs, Value: meter.StringValue(fmt.Sprint("svc-", i))}}}
+		}
 		out = append(out, m)
 	}
 	return out

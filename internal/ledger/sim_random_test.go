@@ -240,6 +240,17 @@ func randomMeter(r *rand.Rand, key string) meter.Meter {
 	return m
 }
 
+// kindred makes a meter one of the family of another.
+func kindred(r *rand.Rand, m meter.Meter, of *meter.Meter) meter.Meter {
+	m.EventType, m.GroupBy, m.Filters = of.EventType, of.GroupBy, of.Filters
+	if chance(r, 40) {
+		key := m.Key
+		m = *of
+		m.Key = key
+	}
+	return m
+}
+
 func randomFilter(r *rand.Rand) meter.Filter {
 	f := meter.Filter{Attribute: pick(r, "service", "region", "net.kind", "tier", "customer", "bytes", "size", "tenantid"),
 		Op: pick(r, meter.OpIs, meter.OpNotIs, meter.OpContains, meter.OpNotContains, meter.OpExists, meter.OpNotExists,

@@ -365,7 +365,16 @@ func (s *sim) createMeter() []simEntry {
 		key = again
 		delete(s.deleted, name)
 	}
-	def := randomMeter(s.r, key).Normalize()
+	def := randomMeter(s.r, key)
+	if len(o.meters) > 0 && chance(s.r, 40) {
+		def = kindred(s.r, def, &o.meters[s.r.IntN(len(o.meters))].def)
+	}
+	return s.define(o, def.Normalize())
+}
+
+// define makes a meter of the organization.
+func (s *sim) define(o *simOrg, def meter.Meter) []simEntry {
+	name := o.name
 	st, err := s.l.CreateMeter(context.Background(), name, def, "sim")
 	if err != nil {
 		s.fatalf("create %+v: %v", def, err)
@@ -392,12 +401,16 @@ func (s *sim) changeMeter() []simEntry {
 		}
 		return s.control(func(uint64, time.Time) { o.meters[i].def.Name = name })
 	}
-	if err := s.l.DeleteMeter(context.Background(), o.name, key, "sim"); err != nil {
-		s.fatalf("delete: %v", err)
-	}
-	out := s.control(func(uint64, time.Time) { o.meters = slices.Delete(o.meters, i, i+1) })
+	out := s.deleteMeter(o, i)
 	s.deleted[o.name] = key
 	return out
+}
+
+func (s *sim) deleteMeter(o *simOrg, i int) []simEntry {
+	if err := s.l.DeleteMeter(context.Background(), o.name, o.meters[i].def.Key, "sim"); err != nil {
+		s.fatalf("delete: %v", err)
+	}
+	return s.control(func(uint64, time.Time) { o.meters = slices.Delete(o.meters, i, i+1) })
 }
 
 func (s *sim) customerAttribute() []simEntry {

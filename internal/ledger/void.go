@@ -177,8 +177,8 @@ func (l *Ledger) foldVoid(org *orgState, it *foldItem, c control, w *voidWork) e
 			org.record.Reached.Note(rows.Times[ord], rows.Times[ord], note.Sequence)
 		}
 		l.fold.eval.reset(rows, l.texts.forOrg(org.name))
-		for _, m := range org.meters {
-			if err := l.countMeter(m, rows, verdicts, change{sign: -1, seq: note.Sequence}); err != nil {
+		for _, fam := range l.families(org) {
+			if err := l.countFamily(fam, rows, verdicts, change{sign: -1, seq: note.Sequence}); err != nil {
 				return err
 			}
 		}

@@ -26,7 +26,7 @@ func benchTable(n int) (*Table, []uint32) {
 	t := NewTable(0)
 	ids := make([]uint32, n)
 	for i := range ids {
-		ids[i] = t.Series(1, Numeric, benchGroup(i))
+		ids[i] = t.Series(only(t, 1, Numeric), benchGroup(i))
 	}
 	return t, ids
 }
@@ -51,7 +51,7 @@ func BenchmarkSeries(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
-				t.Series(1, Numeric, groups[i%n])
+				t.Series(only(t, 1, Numeric), groups[i%n])
 			}
 		})
 	}
@@ -78,14 +78,14 @@ func BenchmarkAddNumeric(b *testing.B) {
 			}
 			for n := range ids {
 				for s := range c.slots {
-					t.AddNumeric(ids[n], 2_000_000+int32(s), 1, q)
+					t.AddNumeric(t.Cell(ids[n], 2_000_000+int32(s)), 1, q)
 				}
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
 				a := targets[i&(1<<20-1)]
-				t.AddNumeric(a.n, a.slot, 1, q)
+				t.AddNumeric(t.Cell(a.n, a.slot), 1, q)
 			}
 			b.ReportMetric(float64(t.Bytes())/float64(t.Cells()), "B/cell")
 		})
@@ -101,10 +101,10 @@ func BenchmarkAddOthers(b *testing.B) {
 		kind Kind
 		add  func(t *Table, n uint32, slot int32, i int)
 	}{
-		{"count", Numeric, func(t *Table, n uint32, slot int32, _ int) { t.addCount(n, slot, 1) }},
-		{"max", Max, func(t *Table, n uint32, slot int32, _ int) { t.AddMax(n, slot, q) }},
-		{"last", Last, func(t *Table, n uint32, slot int32, i int) { t.AddLast(n, slot, int64(i), source, id, q) }},
-		{"set of 10,000", Distinct, func(t *Table, n uint32, slot int32, i int) { t.AddSet(n, slot, uint64(i*7919%10_000)) }},
+		{"count", Numeric, func(t *Table, n uint32, slot int32, _ int) { t.addCount(t.Cell(n, slot), 1) }},
+		{"max", Max, func(t *Table, n uint32, slot int32, _ int) { t.AddMax(t.Cell(n, slot), q) }},
+		{"last", Last, func(t *Table, n uint32, slot int32, i int) { t.AddLast(t.Cell(n, slot), int64(i), source, id, q) }},
+		{"set of 10,000", Distinct, func(t *Table, n uint32, slot int32, i int) { t.AddSet(t.Cell(n, slot), uint64(i*7919%10_000)) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			t := NewTable(0)
@@ -113,7 +113,7 @@ func BenchmarkAddOthers(b *testing.B) {
 				series = 60
 			}
 			for i := range series {
-				t.Series(1, c.kind, benchGroup(i))
+				t.Series(only(t, 1, c.kind), benchGroup(i))
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -136,12 +136,12 @@ func BenchmarkAddNumericNew(b *testing.B) {
 			b.StopTimer()
 			t.Reset()
 			for i := range benchSeries {
-				t.Series(1, Numeric, benchGroup(i))
+				t.Series(only(t, 1, Numeric), benchGroup(i))
 			}
 			b.StartTimer()
 		}
 		o := order[i%len(order)]
-		t.AddNumeric(uint32(o%benchSeries), int32(o/benchSeries), 1, q)
+		t.AddNumeric(t.Cell(uint32(o%benchSeries), int32(o/benchSeries)), 1, q)
 	}
 }
 
@@ -155,7 +155,7 @@ func fillBench(slots, step int, decimals bool) *Table {
 			if decimals {
 				q = meter.QuantityFromParts(0, rng.Uint64N(1_000_000_000)*1_000_000)
 			}
-			t.AddNumeric(ids[i], 2_000_000+int32(s*step), 1+rng.Int64N(100), q)
+			t.AddNumeric(t.Cell(ids[i], 2_000_000+int32(s*step)), 1+rng.Int64N(100), q)
 		}
 	}
 	return t
@@ -198,13 +198,13 @@ func benchChunks(b *testing.B, perDay, slots int, decimals bool) [2][]byte {
 	for i := range out {
 		rng := rand.New(rand.NewPCG(uint64(i), 1))
 		t := NewTable(0)
-		n := t.Series(1, Numeric, []uint64{1, 2, 3})
+		n := t.Series(only(t, 1, Numeric), []uint64{1, 2, 3})
 		for _, s := range rng.Perm(perDay)[:slots] {
 			q := meter.QuantityFromInt64(rng.Int64N(1_000_000_000))
 			if decimals {
 				q = meter.QuantityFromParts(0, rng.Uint64N(1_000_000_000)*1_000_000)
 			}
-			t.AddNumeric(n, int32(s), 1+rng.Int64N(1000), q)
+			t.AddNumeric(t.Cell(n, int32(s)), 1+rng.Int64N(1000), q)
 		}
 		plan := benchPlan(perDay)
 		plan.Projections = plan.Projections[:1]
@@ -280,7 +280,7 @@ func BenchmarkCollect(b *testing.B) {
 		t, ids := benchTable(benchSeries)
 		for _, n := range ids {
 			for s := range 24 {
-				t.AddNumeric(n, int32(day*96+4*s), 1, meter.QuantityFromInt64(1000))
+				t.AddNumeric(t.Cell(n, int32(day*96+4*s)), 1, meter.QuantityFromInt64(1000))
 			}
 		}
 		batch := db.NewBatch()

@@ -14,7 +14,7 @@ import (
 // randomChunk returns the chunk of one day with up to events random events.
 func randomChunk(t testing.TB, rng *rand.Rand, kind Kind, perDay, events int) []byte {
 	tab := NewTable(0)
-	n := tab.Series(1, kind, nil)
+	n := tab.Series(only(tab, 1, kind), nil)
 	spread := 1 + rng.IntN(perDay)
 	for range events {
 		add(rng, tab, kind, n, int32(rng.IntN(spread)))
@@ -95,33 +95,35 @@ func TestStoredForm(t *testing.T) {
 		fill func(tab *Table, n uint32)
 		want string
 	}{
-		{"two events, sum 7", Numeric, func(tab *Table, n uint32) { tab.AddNumeric(n, 5, 2, q("7")) }, "010100600105110207"},
+		{"two events, sum 7", Numeric, func(tab *Table, n uint32) { tab.AddNumeric(tab.Cell(n, 5), 2, q("7")) }, "010100600105110207"},
 		{"decimals", Numeric, func(tab *Table, n uint32) {
-			tab.AddNumeric(n, 0, 1, q("0.25"))
-			tab.AddNumeric(n, 95, 300, q("-1"))
-			tab.AddNumeric(n, 95, -600, q("0"))
+			tab.AddNumeric(tab.Cell(n, 0), 1, q("0.25"))
+			tab.AddNumeric(tab.Cell(n, 95), 300, q("-1"))
+			tab.AddNumeric(tab.Cell(n, 95), -600, q("0"))
 		}, "0101026002005e1121" + "0119" + "d4fe9c"},
-		{"largest value", Numeric, func(tab *Table, n uint32) { tab.AddNumeric(n, 0, 1, q("99999999999999999999999999.999999999999")) },
+		{"largest value", Numeric, func(tab *Table, n uint32) {
+			tab.AddNumeric(tab.Cell(n, 0), 1, q("99999999999999999999999999.999999999999"))
+		},
 			"01010c6001001c01ffffffff3f228a097ac4865aa84c3b4b"},
 		{"bitmap", Numeric, func(tab *Table, n uint32) {
 			for slot := range int32(12) {
-				tab.addCount(n, slot, 1)
+				tab.addCount(tab.Cell(n, slot), 1)
 			}
 		}, "010900600cff0f00000000000000000000" + "101010101010101010101010" + "010101010101010101010101"},
 		{"dirty", Min, func(tab *Table, n uint32) {
-			tab.AddMin(n, 3, q("9"))
-			tab.Dirty(n, 4, 300)
+			tab.AddMin(tab.Cell(n, 3), q("9"))
+			tab.Dirty(tab.Cell(n, 4), 300)
 		}, "011200600203000301ac021100" + "0109"},
-		{"last", Last, func(tab *Table, n uint32) { tab.AddLast(n, 1, 2, []byte("src"), []byte("i"), q("1.5")) },
+		{"last", Last, func(tab *Table, n uint32) { tab.AddLast(tab.Cell(n, 1), 2, []byte("src"), []byte("i"), q("1.5")) },
 			"01040160010111010f02000000000000000373726301" + "69"},
 		{"distinct", Distinct, func(tab *Table, n uint32) {
-			tab.AddSet(n, 1, 70000)
-			tab.AddSet(n, 1, 3)
-			tab.AddSet(n, 1, 3)
+			tab.AddSet(tab.Cell(n, 1), 70000)
+			tab.AddSet(tab.Cell(n, 1), 3)
+			tab.AddSet(tab.Cell(n, 1), 3)
 		}, "010500600101100302" + "00000300" + "00007011"},
 	} {
 		tab := NewTable(0)
-		c.fill(tab, tab.Series(1, c.kind, nil))
+		c.fill(tab, tab.Series(only(tab, 1, c.kind), nil))
 		if got := fmt.Sprintf("%x", flushOne(t, tab, c.kind, 96)); got != c.want {
 			t.Errorf("%s:\n%s, want\n%s", c.name, got, c.want)
 		}

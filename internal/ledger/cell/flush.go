@@ -3,6 +3,7 @@ package cell
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 
 	"odometer/internal/meter"
@@ -19,15 +20,16 @@ type Plan struct {
 // plan returns how a meter version is written; if it reports false, the version's cells are left out.
 //
 // Projections are added up from the full groups, except that a total is taken from the
-// version's empty group where the table has one beside full groups. Each cell is read once
+// empty group where the table has one beside full groups. Each cell is read once
 // for all projections that are prefixes of the full group, and once for each other one.
+// Cells to which nothing was added are left out.
 func Flush(t *Table, emit func(key, value []byte) error, plan func(version uint32) (Plan, bool)) error {
 	type job struct {
 		prefix []byte
 		plan   Plan
 	}
 	var jobs []job
-	for version := range t.meters {
+	for version := range t.members {
 		p, ok := plan(version)
 		if !ok {
 			continue
@@ -39,7 +41,7 @@ func Flush(t *Table, emit func(key, value []byte) error, plan func(version uint3
 	}
 	slices.SortFunc(jobs, func(a, b job) int { return bytes.Compare(a.prefix, b.prefix) })
 	f := flusher{t: t, emit: emit}
-	f.sortCells()
+	f.sortRows()
 	for i := range jobs {
 		if err := f.meter(&jobs[i].plan, jobs[i].prefix); err != nil {
 			return err
@@ -53,60 +55,68 @@ type flusher struct {
 	t    *Table
 	emit func(key, value []byte) error
 
-	// cells holds (slot, cell number) of all cells, those of one series together
+	// rows holds (slot, number of the first cell) of all rows, those of one series together
 	// from first[series] on; the slot's top bit is flipped so that the entries sort by it.
-	cells []uint64
+	rows  []uint64
 	first []uint32
 
 	plan   *Plan
+	member member // where the meter's cells are
 	prefix []byte // of the meter's keys
-	order  []ranked
-	leaf   page // one day of one series
+	order  []seriesPlace
+	ranked ranking // what order is for
+	leaf   page    // one day of one series
 	free   []*level
 	state  State
 	key    []byte
 	value  []byte
 }
 
-// ranked is a series and its group's first ids in the order of a pass.
-type ranked struct {
+// seriesPlace is a series and its group's first ids in the order of a pass.
+type seriesPlace struct {
 	a, b   uint64
 	series uint32
 }
 
-// sortCells brings the cells of each series together. Reading the cells in the order
+// ranking is what decides the order of a pass: meters of one family mostly share it.
+type ranking struct {
+	family uint32
+	groups int
+	by     string
+}
+
+// sortRows brings the rows of each series together. Reading them in the order
 // they lie in and noting where they belong is much faster than following each series'
 // list through memory.
-func (f *flusher) sortCells() {
+func (f *flusher) sortRows() {
 	t := f.t
 	f.first = make([]uint32, len(t.series)+1)
 	n := uint32(0)
 	for i := range t.series {
 		f.first[i] = n
-		n += t.series[i].cells
+		n += t.series[i].rows
 	}
 	f.first[len(t.series)] = n
-	f.cells = make([]uint64, n)
+	f.rows = make([]uint64, n)
 	next := slices.Clone(f.first)
-	for i := range t.used {
-		c := t.cell(i)
-		f.cells[next[c.series]] = uint64(uint32(c.at)^1<<31)<<32 | uint64(i)
+	t.rows(func(i uint32, c *slot) {
+		f.rows[next[c.series]] = uint64(uint32(c.at)^1<<31)<<32 | uint64(i)
 		next[c.series]++
-	}
+	})
 }
 
-// cellsOf returns the entries of a series in order of slot.
-func (f *flusher) cellsOf(n uint32) []uint64 {
-	cells := f.cells[f.first[n]:f.first[n+1]]
-	if !slices.IsSorted(cells) {
-		slices.Sort(cells)
+// rowsOf returns the entries of a series in order of slot.
+func (f *flusher) rowsOf(n uint32) []uint64 {
+	rows := f.rows[f.first[n]:f.first[n+1]]
+	if !slices.IsSorted(rows) {
+		slices.Sort(rows)
 	}
-	return cells
+	return rows
 }
 
 // meter writes all projections of one meter version.
 func (f *flusher) meter(p *Plan, prefix []byte) error {
-	f.plan, f.prefix = p, prefix
+	f.plan, f.prefix, f.member = p, prefix, f.t.members[p.Version]
 	f.leaf.limit = p.SetValues
 	full := make([]int, p.Groups)
 	for i := range full {
@@ -114,7 +124,7 @@ func (f *flusher) meter(p *Plan, prefix []byte) error {
 	}
 	var chain, others []Projection // prefixes of the full group, and the rest
 	all := false
-	total := f.t.meters[p.Version].total
+	total := f.t.families[f.member.family].total
 	for _, projection := range p.Projections {
 		switch width := len(projection.Take); {
 		case slices.ContainsFunc(projection.Take, func(at int) bool { return at < 0 || at >= p.Groups }):
@@ -202,10 +212,14 @@ func (f *flusher) total(projection Projection, n uint32) *level {
 
 // rank lists the full series of the meter in order of the ids at the positions of by.
 func (f *flusher) rank(by []int) {
-	f.order = f.order[:0]
-	f.t.seriesOf(f.plan.Version, func(n uint32) bool {
+	ranked := ranking{f.member.family, f.plan.Groups, fmt.Sprint(by)}
+	if f.ranked == ranked {
+		return
+	}
+	f.ranked, f.order = ranked, f.order[:0]
+	f.t.seriesOf(f.member.family, func(n uint32) bool {
 		if group := f.t.group(n); len(group) == f.plan.Groups {
-			r := ranked{series: n}
+			r := seriesPlace{series: n}
 			if len(by) > 0 {
 				r.a = group[by[0]]
 			}
@@ -216,7 +230,7 @@ func (f *flusher) rank(by []int) {
 		}
 		return true
 	})
-	slices.SortFunc(f.order, func(x, y ranked) int {
+	slices.SortFunc(f.order, func(x, y seriesPlace) int {
 		if x.a != y.a {
 			return cmp.Compare(x.a, y.a)
 		}
@@ -237,25 +251,29 @@ func (f *flusher) rank(by []int) {
 func (f *flusher) series(n uint32, widest *level, leaves bool) error {
 	f.state.Kind = f.plan.Kind
 	perDay := int32(f.plan.SlotsPerDay)
-	cells := f.cellsOf(n)
+	rows := f.rowsOf(n)
 	if leaves {
 		f.key = append(append(f.key[:0], f.prefix...), ProjectionAll)
 		f.key = appendGroup(f.key, f.t.group(n))
 	}
-	for len(cells) > 0 {
-		day, inDay := splitSlot(int32(uint32(cells[0]>>32)^1<<31), perDay)
+	for len(rows) > 0 {
+		day, inDay := splitSlot(int32(uint32(rows[0]>>32)^1<<31), perDay)
 		f.leaf.reset(f.plan.Kind, f.plan.SlotsPerDay, maxScale)
+		some := false
 		for {
-			f.addCell(uint32(cells[0]), inDay)
-			if cells = cells[1:]; len(cells) == 0 {
+			some = f.addCell(uint32(rows[0])+f.member.column, inDay) || some
+			if rows = rows[1:]; len(rows) == 0 {
 				break
 			}
 			// Stay in this day as long as the slot does.
-			next := int64(int32(uint32(cells[0]>>32)^1<<31)) - int64(day)*int64(perDay)
+			next := int64(int32(uint32(rows[0]>>32)^1<<31)) - int64(day)*int64(perDay)
 			if next >= int64(perDay) {
 				break
 			}
 			inDay = int(next)
+		}
+		if !some {
+			continue
 		}
 		if widest != nil {
 			widest.day(f, day).addPage(&f.leaf)
@@ -272,13 +290,17 @@ func (f *flusher) series(n uint32, widest *level, leaves bool) error {
 	return nil
 }
 
-// addCell puts a cell into the leaf.
-func (f *flusher) addCell(number uint32, inDay int) {
+// addCell puts a cell into the leaf, unless nothing was added to it.
+func (f *flusher) addCell(number uint32, inDay int) bool {
 	c := f.t.cell(number)
-	if f.plan.Kind == Numeric && len(f.t.dirty) == 0 {
+	switch {
+	case f.t.blank(c, number):
+		return false
+	case f.plan.Kind == Numeric && len(f.t.dirty) == 0:
 		f.leaf.addNumber(inDay, c.count, wideOf(c.sum))
-		return
+	default:
+		f.t.state(c, number, &f.state)
+		f.leaf.addState(inDay, &f.state)
 	}
-	f.t.state(c, number, &f.state)
-	f.leaf.addState(inDay, &f.state)
+	return true
 }

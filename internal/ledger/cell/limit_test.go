@@ -20,12 +20,12 @@ func TestMergeBeyondSetValues(t *testing.T) {
 		all := map[uint64]bool{}
 		for i := range parts {
 			table := NewTable(0)
-			n := table.Series(1, Distinct, nil)
+			n := table.Series(only(table, 1, Distinct), nil)
 			for range 1 + rng.IntN(3) {
 				id := rng.Uint64N(9)
 				all[id] = true
-				if table.AddSet(n, 2, id) > limit {
-					table.Forget(n, 2)
+				if table.AddSet(table.Cell(n, 2), id) > limit {
+					table.Forget(table.Cell(n, 2))
 				}
 			}
 			err := Flush(table, func(_, value []byte) error { parts[i] = bytes.Clone(value); return nil },
@@ -75,18 +75,18 @@ func TestMergeBeyondSetValues(t *testing.T) {
 func TestForget(t *testing.T) {
 	t.Parallel()
 	table := NewTable(0)
-	n := table.Series(1, Distinct, nil)
-	table.AddSet(n, 0, 1)
+	n := table.Series(only(table, 1, Distinct), nil)
+	table.AddSet(table.Cell(n, 0), 1)
 	before := table.Bytes()
 	for id := range uint64(10_000) {
-		table.AddSet(n, 0, id<<16)
+		table.AddSet(table.Cell(n, 0), id<<16)
 	}
 	grown := table.Bytes()
-	table.Forget(n, 0)
+	table.Forget(table.Cell(n, 0))
 	if after := table.Bytes(); after > before+dirtyCost || grown < before+10_000 {
 		t.Errorf("%d bytes, %d with values, %d after", before, grown, after)
 	}
-	table.visit(n, func(_ int32, s *State) {
+	table.visit(n, 0, func(_ int32, s *State) {
 		if s.Dirty != Permanent || s.Set.Len() != 0 || s.Count != 10_001 {
 			t.Errorf("%+v", s)
 		}

@@ -172,16 +172,16 @@ func TestInstall(t *testing.T) {
 	t.Parallel()
 	l := Layout{Org: "acme", Version: 1, Kind: Max, SlotsPerDay: 96}
 	tab := NewTable(0)
-	n := tab.Series(1, Max, nil)
+	n := tab.Series(only(tab, 1, Max), nil)
 	q := meter.QuantityFromInt64
 	for slot := range int32(4) {
-		tab.AddMax(n, slot, q(100))
-		tab.AddMax(n, slot, q(5))
+		tab.AddMax(tab.Cell(n, slot), q(100))
+		tab.AddMax(tab.Cell(n, slot), q(5))
 	}
-	tab.Dirty(n, 1, 10)
-	tab.Dirty(n, 2, 11)
-	tab.Dirty(n, 2, 7) // an earlier one must not win
-	tab.Dirty(n, 3, 10)
+	tab.Dirty(tab.Cell(n, 1), 10)
+	tab.Dirty(tab.Cell(n, 2), 11)
+	tab.Dirty(tab.Cell(n, 2), 7) // an earlier one must not win
+	tab.Dirty(tab.Cell(n, 3), 10)
 	var base []byte
 	err := Flush(tab, func(_, value []byte) error {
 		base = bytes.Clone(value)

@@ -38,11 +38,16 @@ func randomQuantity(rng *rand.Rand) meter.Quantity {
 
 // add puts one random event into a series and returns its state.
 func add(rng *rand.Rand, tab *Table, kind Kind, n uint32, slot int32) *State {
+	return addTo(rng, tab, kind, tab.Cell(n, slot))
+}
+
+// addTo puts one random event into a cell and returns its state.
+func addTo(rng *rand.Rand, tab *Table, kind Kind, number uint32) *State {
 	s := &State{Kind: kind, Count: 1}
 	q := randomQuantity(rng)
 	if rng.IntN(50) == 0 && kind != Numeric {
 		s.Count, s.Dirty = 0, 1+rng.Uint64N(1000)
-		tab.Dirty(n, slot, s.Dirty)
+		tab.Dirty(number, s.Dirty)
 		return s
 	}
 	switch kind {
@@ -51,26 +56,26 @@ func add(rng *rand.Rand, tab *Table, kind Kind, n uint32, slot int32) *State {
 			s.Count = -1
 		}
 		if rng.IntN(4) == 0 {
-			tab.addCount(n, slot, s.Count)
+			tab.addCount(number, s.Count)
 			break
 		}
 		s.Sum.Add(q)
-		tab.AddNumeric(n, slot, s.Count, q)
+		tab.AddNumeric(number, s.Count, q)
 	case Min:
 		s.Value = q
-		tab.AddMin(n, slot, q)
+		tab.AddMin(number, q)
 	case Max:
 		s.Value = q
-		tab.AddMax(n, slot, q)
+		tab.AddMax(number, q)
 	case Last:
 		s.Value, s.Time = q, rng.Int64N(5)
 		s.Source, s.ID = fmt.Append(nil, rng.IntN(3)), fmt.Append(nil, rng.IntN(100))
-		tab.AddLast(n, slot, s.Time, s.Source, s.ID, q)
+		tab.AddLast(number, s.Time, s.Source, s.ID, q)
 	case Distinct:
 		id := rng.Uint64N(200_000)
 		s.Set = new(Set)
 		s.Set.Add(id)
-		tab.AddSet(n, slot, id)
+		tab.AddSet(number, id)
 	}
 	return s
 }
@@ -171,13 +176,13 @@ func testHistory(t *testing.T, kind Kind) {
 			if liveTotal {
 				// The same event goes to the total: replay it there with the same randomness.
 				seed := rng.Uint64()
-				s = add(rand.New(rand.NewPCG(seed, 2)), tab, kind, tab.Series(7, kind, group), slot)
-				add(rand.New(rand.NewPCG(seed, 2)), tab, kind, tab.Series(7, kind, nil), slot)
+				s = add(rand.New(rand.NewPCG(seed, 2)), tab, kind, tab.Series(only(tab, 7, kind), group), slot)
+				add(rand.New(rand.NewPCG(seed, 2)), tab, kind, tab.Series(only(tab, 7, kind), nil), slot)
 			} else {
-				s = add(rng, tab, kind, tab.Series(7, kind, group), slot)
+				s = add(rng, tab, kind, tab.Series(only(tab, 7, kind), group), slot)
 			}
-			add(rng, tab, kind, tab.Series(8, kind, group[:1]), slot)
-			tab.Series(9, kind, group)
+			add(rng, tab, kind, tab.Series(only(tab, 8, kind), group[:1]), slot)
+			tab.Series(only(tab, 9, kind), group)
 			for i, take := range takes {
 				var ids []uint64
 				for _, at := range take {

@@ -137,10 +137,11 @@ func successor(prefix []byte) []byte {
 // Cells calls fn for each cell of a table that is in the scope, in no particular order. A projection is
 // read from the full groups, or a total from the empty group if the table has it.
 func (s *Scope) Cells(t *Table, fn VisitFunc) error {
-	m := t.meters[s.Version]
-	if m == nil {
+	m, ok := t.members[s.Version]
+	if !ok {
 		return nil
 	}
+	total := t.families[m.family].total
 	take := s.Projection.Take
 	full := s.Projection.ID == ProjectionAll
 	var err error
@@ -160,7 +161,7 @@ func (s *Scope) Cells(t *Table, fn VisitFunc) error {
 				return true
 			}
 		}
-		t.visit(n, func(slot int32, st *State) {
+		t.visit(n, m.column, func(slot int32, st *State) {
 			if err == nil && slot >= s.From && slot < s.To {
 				err = fn(group, slot, st)
 			}
@@ -168,16 +169,16 @@ func (s *Scope) Cells(t *Table, fn VisitFunc) error {
 		return err == nil
 	}
 	switch {
-	case len(group) == 0 && m.total != 0:
-		visit(m.total - 1)
+	case len(group) == 0 && total != 0:
+		visit(total - 1)
 	case full && len(s.Group) == s.Groups:
-		if n, ok := t.FindSeries(s.Version, s.Group); ok {
+		if n, ok := t.FindSeries(m.family, s.Group); ok {
 			visit(n)
 		}
 	case len(s.Group) > 0 && (full || take[0] == 0):
-		t.seriesOfFirst(s.Version, s.Group[0], visit)
+		t.seriesOfFirst(m.family, s.Group[0], visit)
 	default:
-		t.seriesOf(s.Version, visit)
+		t.seriesOf(m.family, visit)
 	}
 	return err
 }

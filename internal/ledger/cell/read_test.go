@@ -121,7 +121,7 @@ func TestCollectPassesErrorsOn(t *testing.T) {
 	db := openMem(t)
 	tab := NewTable(0)
 	for slot := range int32(5) {
-		tab.addCount(tab.Series(5, Numeric, []uint64{1}), slot, 1)
+		tab.addCount(tab.Cell(tab.Series(only(tab, 5, Numeric), []uint64{1}), slot), 1)
 	}
 	plan := Plan{Layout: Layout{Org: "acme", Version: 5, Kind: Numeric, Groups: 1, SlotsPerDay: 4}, Projections: []Projection{{ID: ProjectionAll}}}
 	flushInto(t, db, tab, plan)

@@ -19,9 +19,11 @@ const maxSlotsPerDay = 24 * 3600 / minSlotSeconds
 // once that has stopped, any number may read it at the same time. Reading while
 // it is being changed needs a lock of the caller's around both.
 //
-//	index  ──►  cells   hash of (series, slot) to a cell; cells of one series are linked
-//	sindex ──►  series  hash of (meter version, ids) to a series; ids lie in one arena
-//	findex ──►  series  hash of (meter version, first id) to the newest of its series, which are linked
+//	index  ──►  cells   hash of (series, slot) to a row of cells, one for each column; rows of one series are linked
+//	sindex ──►  series  hash of (family, ids) to a series; ids lie in one arena
+//	findex ──►  series  hash of (family, first id) to the newest of its series, which are linked
+//
+// A family is meters of the same groups and slots, see Column.
 //
 // Nothing in the four large arrays holds a pointer.
 type Table struct {
@@ -29,16 +31,15 @@ type Table struct {
 
 	index []uint32 // see place
 	cells []*cellBlock
-	used  uint32 // cells in use
+	used  uint32 // cells in use, those left out included
 
-	sindex  []uint32
-	series  []series
-	arena   []uint64
-	meters  map[uint32]*meterList
-	version uint32 // of the list in last
-	last    *meterList
-	findex  []uint32 // newest series + 1 of a (meter, first group id)
-	firsts  int      // entries of findex
+	sindex   []uint32
+	series   []series
+	arena    []uint64
+	families []family
+	members  map[uint32]member // by meter version
+	findex   []uint32          // newest series + 1 of a (family, first group id)
+	firsts   int               // entries of findex
 
 	lasts    []lastEvent
 	sets     []Set
@@ -48,12 +49,23 @@ type Table struct {
 
 // slot is one cell; 48 bytes without a pointer.
 type slot struct {
-	series uint32
+	series uint32 // noSeries: left out, because a row did not fit the rest of a block
 	at     int32
-	next   uint32 // cell number + 1 of the next cell of the same series
+	next   uint32 // first of a row: cell number + 1 of the next row of the same series; others: ^ column
 	side   uint32 // Last, Distinct: index + 1 in lasts or sets
 	count  int64
 	sum    meter.Sum // Min, Max, Last: the value
+}
+
+// noSeries is more than there can be series of cells.
+const noSeries = ^uint32(0)
+
+// column returns the place of a cell in its row.
+func (s *slot) column() uint32 {
+	if c := ^s.next; c < MaxColumns {
+		return c
+	}
+	return 0
 }
 
 const (
@@ -66,16 +78,16 @@ const (
 type cellBlock [blockCells]slot
 
 type series struct {
-	meter     uint32
-	ids       uint32 // offset in the arena
-	width     uint16 // ids in the group
-	kind      Kind
-	lastSlot  int32  // slot of the cell used last
-	lastCell  uint32 // its number + 1; 0 = the series has no cell
-	head      uint32 // cell number + 1 of the newest cell
-	nextMeter uint32 // series + 1
-	nextFirst uint32 // series + 1
-	cells     uint32
+	family     uint32
+	ids        uint32 // offset in the arena
+	width      uint16 // ids in the group
+	met        uint16 // columns that have counted here, see Meet
+	lastSlot   int32  // slot of the row used last
+	lastCell   uint32 // number + 1 of its first cell; 0 = the series has no cell
+	head       uint32 // number + 1 of the first cell of the newest row
+	nextFamily uint32 // series + 1
+	nextFirst  uint32 // series + 1
+	rows       uint32
 }
 
 // What Bytes counts beside cells and ids.
@@ -86,13 +98,6 @@ const (
 	dirtyCost  = 32
 )
 
-type meterList struct {
-	head  uint32 // series + 1
-	count int
-	width int    // ids of its widest group
-	total uint32 // series + 1 of the empty group
-}
-
 type lastEvent struct {
 	time       int64
 	source, id []byte
@@ -100,7 +105,7 @@ type lastEvent struct {
 
 // NewTable returns an empty table with room for about cells cells; 0 is fine.
 func NewTable(cells int) *Table {
-	t := &Table{seed: rand.Uint64(), meters: map[uint32]*meterList{}, dirty: map[uint32]uint64{}}
+	t := &Table{seed: rand.Uint64(), members: map[uint32]member{}, dirty: map[uint32]uint64{}}
 	t.index = make([]uint32, indexSize(cells))
 	t.sindex = make([]uint32, indexSize(0))
 	t.findex = make([]uint32, indexSize(0))
@@ -140,8 +145,9 @@ func (t *Table) Reset() {
 		clear(t.cells[keep:])
 		t.cells = t.cells[:keep]
 	}
-	t.used, t.series, t.arena, t.last = 0, t.series[:0], t.arena[:0], nil
-	clear(t.meters)
+	t.used, t.series, t.arena = 0, t.series[:0], t.arena[:0]
+	t.families = nil
+	clear(t.members)
 	t.firsts = 0
 	t.lasts, t.sets, t.sideSize = nil, nil, 0
 	clear(t.dirty)
@@ -153,48 +159,39 @@ func (t *Table) empty() bool { return t.used == 0 }
 // Cells returns the number of cells.
 func (t *Table) Cells() int { return int(t.used) }
 
-// seriesCount returns the number of series of one meter version.
-func (t *Table) seriesCount(version uint32) int {
-	if m := t.meters[version]; m != nil {
-		return m.count
-	}
-	return 0
-}
-
 // Bytes returns how much memory the content takes, indexes included.
 func (t *Table) Bytes() int64 {
 	return int64(t.used)*(cellSize+indexCost) + int64(len(t.series))*(seriesSize+indexCost+firstsCost) + int64(len(t.arena))*8 +
 		int64(len(t.dirty))*dirtyCost + t.sideSize
 }
 
-// Series returns the number of the series of a meter version and a group,
-// registering it at the first call. The number holds until Reset. All groups of a version have
+// Series returns the number of the series of a family and a group,
+// registering it at the first call. The number holds until Reset. All groups of a family have
 // the same number of ids, except that the empty group may be given as well and then
 // stands for the total that the caller keeps by adding every event to it too.
-// A version has one kind; it must be unique over all organizations.
-func (t *Table) Series(version uint32, kind Kind, group []uint64) uint32 {
-	h := t.groupHash(version, group)
+func (t *Table) Series(family uint32, group []uint64) uint32 {
+	h := t.groupHash(family, group)
 	mask := uint32(len(t.sindex) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
 		e := t.sindex[i]
 		if e == 0 {
-			return t.addSeries(h, version, kind, group)
+			return t.addSeries(h, family, group)
 		}
 		if (e^h)&^mask == 0 {
-			if n := e&mask - 1; t.isSeries(n, version, group) {
+			if n := e&mask - 1; t.isSeries(n, family, group) {
 				return n
 			}
 		}
 	}
 }
 
-// FindSeries returns the series of a meter version and a group if there is one.
-func (t *Table) FindSeries(version uint32, group []uint64) (uint32, bool) {
-	h := t.groupHash(version, group)
+// FindSeries returns the series of a family and a group if there is one.
+func (t *Table) FindSeries(family uint32, group []uint64) (uint32, bool) {
+	h := t.groupHash(family, group)
 	mask := uint32(len(t.sindex) - 1)
 	for i := h & mask; t.sindex[i] != 0; i = (i + 1) & mask {
 		e := t.sindex[i]
-		if n := e&mask - 1; (e^h)&^mask == 0 && t.isSeries(n, version, group) {
+		if n := e&mask - 1; (e^h)&^mask == 0 && t.isSeries(n, family, group) {
 			return n, true
 		}
 	}
@@ -207,112 +204,33 @@ func (t *Table) group(n uint32) []uint64 {
 	return t.arena[s.ids : s.ids+uint32(s.width) : s.ids+uint32(s.width)]
 }
 
-// seriesOf yields the series of a meter version, latest first.
-func (t *Table) seriesOf(version uint32, yield func(n uint32) bool) {
-	m := t.meters[version]
-	if m == nil {
-		return
-	}
-	for n := m.head; n != 0; n = t.series[n-1].nextMeter {
+// seriesOf yields the series of a family, latest first.
+func (t *Table) seriesOf(family uint32, yield func(n uint32) bool) {
+	for n := t.families[family].head; n != 0; n = t.series[n-1].nextFamily {
 		if !yield(n - 1) {
 			return
 		}
 	}
 }
 
-// visit calls fn for each cell of a series in no particular order. The state
-// is a view that holds during the call.
-func (t *Table) visit(n uint32, fn func(slot int32, s *State)) {
-	st := State{Kind: t.series[n].kind}
+// visit calls fn for each cell of a column of a series in no particular order,
+// but for those that nothing was added to. The state is a view that holds during
+// the call.
+func (t *Table) visit(n, column uint32, fn func(slot int32, s *State)) {
+	st := State{Kind: t.families[t.series[n].family].columns[column].Kind}
 	for i := t.series[n].head; i != 0; {
-		c := t.cell(i - 1)
-		t.state(c, i-1, &st)
-		fn(c.at, &st)
-		i = c.next
+		first := t.cell(i - 1)
+		if c := t.cell(i - 1 + column); !t.blank(c, i-1+column) {
+			t.state(c, i-1+column, &st)
+			fn(first.at, &st)
+		}
+		i = first.next
 	}
 }
 
-// AddNumeric adds count events whose values sum to q; a void takes both back by
-// giving them negative.
-func (t *Table) AddNumeric(n uint32, at int32, count int64, q meter.Quantity) {
-	c := t.at(n, at)
-	c.count += count
-	c.sum.Add(q)
-}
-
-// addCount adds count events that have no value.
-func (t *Table) addCount(n uint32, at int32, count int64) {
-	t.at(n, at).count += count
-}
-
-// AddSum adds count events whose values sum to sum, as AddNumeric does for one value.
-func (t *Table) AddSum(n uint32, at int32, count int64, sum meter.Sum) {
-	c := t.at(n, at)
-	c.count += count
-	c.sum.AddSum(sum)
-}
-
-// AddMin counts an event of a MIN series.
-func (t *Table) AddMin(n uint32, at int32, q meter.Quantity) {
-	c := t.at(n, at)
-	v := wideOfQuantity(q)
-	if c.count == 0 || v.less(wideOf(c.sum)) {
-		c.sum = v.sum()
-	}
-	c.count = addCount(c.count, 1)
-}
-
-// AddMax counts an event of a MAX series.
-func (t *Table) AddMax(n uint32, at int32, q meter.Quantity) {
-	c := t.at(n, at)
-	v := wideOfQuantity(q)
-	if c.count == 0 || wideOf(c.sum).less(v) {
-		c.sum = v.sum()
-	}
-	c.count = addCount(c.count, 1)
-}
-
-// AddLast counts an event of a LAST series. Source and id are copied if the event is the latest.
-func (t *Table) AddLast(n uint32, at int32, time int64, source, id []byte, q meter.Quantity) {
-	c := t.at(n, at)
-	if c.side == 0 {
-		t.lasts = append(t.lasts, lastEvent{})
-		c.side = uint32(len(t.lasts))
-		t.sideSize += 56
-	}
-	l := &t.lasts[c.side-1]
-	now := State{Time: time, Source: source, ID: id, Value: q}
-	held, _ := wideOf(c.sum).quantity()
-	if c.count == 0 || now.after(&State{Time: l.time, Source: l.source, ID: l.id, Value: held}) {
-		t.sideSize -= int64(cap(l.source) + cap(l.id))
-		l.time, l.source, l.id = time, append(l.source[:0], source...), append(l.id[:0], id...)
-		t.sideSize += int64(cap(l.source) + cap(l.id))
-		c.sum = wideOfQuantity(q).sum()
-	}
-	c.count = addCount(c.count, 1)
-}
-
-// AddSet counts an event of a UNIQUE_COUNT series whose value has the interned
-// id, and returns how many distinct ids the cell now holds.
-func (t *Table) AddSet(n uint32, at int32, id uint64) int {
-	c := t.at(n, at)
-	if c.side == 0 {
-		t.sets = append(t.sets, Set{})
-		c.side = uint32(len(t.sets))
-		t.sideSize += 32
-	}
-	set := &t.sets[c.side-1]
-	t.sideSize += int64(set.Add(id))
-	c.count = addCount(c.count, 1)
-	return set.Len()
-}
-
-// Dirty marks a slot whose state no longer follows from what was added,
-// because an event was voided that cannot be subtracted. Sequences start at 1.
-func (t *Table) Dirty(n uint32, at int32, sequence uint64) {
-	t.at(n, at)
-	i := t.series[n].lastCell - 1
-	t.dirty[i] = max(t.dirty[i], sequence)
+// blank says that a cell's state is the identity: its row was made for others, or it was all taken back.
+func (t *Table) blank(c *slot, number uint32) bool {
+	return c.count == 0 && c.side == 0 && c.sum.IsZero() && (len(t.dirty) == 0 || t.dirty[number] == 0)
 }
 
 // cell returns the cell of a number.
@@ -346,79 +264,92 @@ func (t *Table) state(c *slot, i uint32, st *State) {
 	st.Value, _ = wideOf(c.sum).quantity()
 }
 
-// at returns the cell of a series and a slot, making it if need be, and
-// remembers it as the series' last.
-func (t *Table) at(n uint32, at int32) *slot {
+// Cell returns the number of a cell of a series and a slot, making it if need be: the
+// cell of the family's first column, behind which are those of the others in
+// order. It holds until Reset.
+func (t *Table) Cell(n uint32, at int32) uint32 {
 	s := &t.series[n]
 	if s.lastSlot == at && s.lastCell != 0 {
-		return t.cell(s.lastCell - 1)
+		return s.lastCell - 1
 	}
 	return t.find(s, n, at)
 }
 
-func (t *Table) find(s *series, n uint32, at int32) *slot {
+func (t *Table) find(s *series, n uint32, at int32) uint32 {
 	h := t.cellHash(n, at)
 	mask := uint32(len(t.index) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
 		e := t.index[i]
 		if e == 0 {
-			return t.addCell(s, h, n, at)
+			return t.addRow(s, h, n, at)
 		}
 		if (e^h)&^mask == 0 {
 			if c := t.cell(e&mask - 1); c.series == n && c.at == at {
 				s.lastSlot, s.lastCell = at, e&mask
-				return c
+				return s.lastCell - 1
 			}
 		}
 	}
 }
 
-func (t *Table) addCell(s *series, h, n uint32, at int32) *slot {
-	if full(int(t.used), len(t.index)) {
+func (t *Table) addRow(s *series, h, n uint32, at int32) uint32 {
+	columns := uint32(len(t.families[s.family].columns))
+	if full(int(t.used+columns), len(t.index)) {
 		t.index = make([]uint32, 2*len(t.index))
-		for i := range t.used {
-			c := t.cell(i)
-			place(t.index, t.cellHash(c.series, c.at), i+1)
+		t.rows(func(i uint32, c *slot) { place(t.index, t.cellHash(c.series, c.at), i+1) })
+	}
+	if left := blockCells - t.used&(blockCells-1); left < columns { // a row lies in one block
+		for range left {
+			*t.cell(t.used) = slot{series: noSeries}
+			t.used++
 		}
 	}
 	if int(t.used)>>blockBits == len(t.cells) {
 		t.cells = append(t.cells, new(cellBlock))
 	}
-	t.used++
-	place(t.index, h, t.used)
-	c := t.cell(t.used - 1)
-	*c = slot{series: n, at: at, next: s.head}
-	s.head, s.lastCell, s.lastSlot = t.used, t.used, at
-	s.cells++
-	return c
+	first := t.used
+	t.used += columns
+	place(t.index, h, first+1)
+	block, from := t.cells[first>>blockBits], first&(blockCells-1)
+	block[from] = slot{series: n, at: at, next: s.head}
+	for k := uint32(1); k < columns; k++ {
+		block[from+k] = slot{series: n, at: at, next: ^k}
+	}
+	s.head, s.lastCell, s.lastSlot = first+1, first+1, at
+	s.rows++
+	return first
 }
 
-func (t *Table) addSeries(h, version uint32, kind Kind, group []uint64) uint32 {
+// rows calls fn for the first cell of each row, with its number.
+func (t *Table) rows(fn func(i uint32, c *slot)) {
+	for i := uint32(0); i < t.used; {
+		c := t.cell(i)
+		if c.series == noSeries {
+			i++
+			continue
+		}
+		fn(i, c)
+		i += uint32(len(t.families[t.series[c.series].family].columns))
+	}
+}
+
+func (t *Table) addSeries(h, number uint32, group []uint64) uint32 {
 	if full(len(t.series), len(t.sindex)) {
 		t.sindex = make([]uint32, 2*len(t.sindex))
 		for i := range t.series {
 			n := uint32(i)
-			place(t.sindex, t.groupHash(t.series[n].meter, t.group(n)), n+1)
+			place(t.sindex, t.groupHash(t.series[n].family, t.group(n)), n+1)
 		}
 	}
-	m := t.last
-	if m == nil || t.version != version {
-		if m = t.meters[version]; m == nil {
-			m = new(meterList)
-			t.meters[version] = m
-		}
-		t.last, t.version = m, version
-	}
-	s := series{meter: version, ids: uint32(len(t.arena)), width: uint16(len(group)), kind: kind, nextMeter: m.head}
+	f := &t.families[number]
+	s := series{family: number, ids: uint32(len(t.arena)), width: uint16(len(group)), nextFamily: f.head}
 	t.arena = append(t.arena, group...)
 	n := uint32(len(t.series) + 1)
-	m.head = n
-	m.count++
-	m.width = max(m.width, len(group))
+	f.head = n
 	if len(group) == 0 {
-		m.total = n
+		f.total = n
 	} else {
-		at := t.firstPlace(version, group[0])
+		at := t.firstPlace(number, group[0])
 		if s.nextFirst = t.findex[at]; s.nextFirst == 0 {
 			t.firsts++
 		}
@@ -432,9 +363,9 @@ func (t *Table) addSeries(h, version uint32, kind Kind, group []uint64) uint32 {
 	return n - 1
 }
 
-func (t *Table) isSeries(n, version uint32, group []uint64) bool {
+func (t *Table) isSeries(n, family uint32, group []uint64) bool {
 	s := &t.series[n]
-	if s.meter != version || int(s.width) != len(group) {
+	if s.family != family || int(s.width) != len(group) {
 		return false
 	}
 	ids := t.arena[s.ids:]
@@ -463,8 +394,8 @@ func (t *Table) cellHash(n uint32, at int32) uint32 {
 	return uint32((hi ^ lo) >> 16)
 }
 
-func (t *Table) groupHash(version uint32, group []uint64) uint32 {
-	h := t.seed ^ uint64(version)
+func (t *Table) groupHash(family uint32, group []uint64) uint32 {
+	h := t.seed ^ uint64(family)
 	for _, id := range group {
 		hi, lo := bits.Mul64(h^id, 0x9e3779b97f4a7c15)
 		h = hi ^ lo ^ 0xd6e8feb86659fd93

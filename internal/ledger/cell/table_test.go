@@ -22,26 +22,26 @@ func TestTableGrowth(t *testing.T) {
 		group := func(i int) []uint64 { return []uint64{uint64(i % 50), uint64(i) << 30} }
 		numbers := make([]uint32, series)
 		for i := range series {
-			numbers[i] = tab.Series(uint32(1+i%2), Numeric, group(i))
+			numbers[i] = tab.Series(only(tab, uint32(1+i%2), Numeric), group(i))
 		}
 		for slot := range int32(slots) {
 			for i := range series {
-				if n := tab.Series(uint32(1+i%2), Numeric, group(i)); n != numbers[i] {
+				if n := tab.Series(only(tab, uint32(1+i%2), Numeric), group(i)); n != numbers[i] {
 					t.Fatalf("series %d was %d, is %d", i, numbers[i], n)
 				}
-				tab.AddNumeric(numbers[i], -slot, 1, one)
-				tab.AddNumeric(numbers[i], -slot, 2, one)
+				tab.AddNumeric(tab.Cell(numbers[i], -slot), 1, one)
+				tab.AddNumeric(tab.Cell(numbers[i], -slot), 2, one)
 			}
 		}
-		if tab.Cells() != series*slots || tab.empty() || tab.seriesCount(1) != series/2 || tab.seriesCount(3) != 0 {
-			t.Fatalf("round %d: %d cells, %d series", round, tab.Cells(), tab.seriesCount(1))
+		if tab.Cells() != series*slots || tab.empty() || seriesCount(tab, 1) != series/2 || seriesCount(tab, 3) != 0 {
+			t.Fatalf("round %d: %d cells, %d series", round, tab.Cells(), seriesCount(tab, 1))
 		}
 		for i, n := range numbers {
-			if found, ok := tab.FindSeries(uint32(1+i%2), group(i)); !ok || found != n || !slices.Equal(tab.group(n), group(i)) {
+			if found, ok := tab.FindSeries(only(tab, uint32(1+i%2), Numeric), group(i)); !ok || found != n || !slices.Equal(tab.group(n), group(i)) {
 				t.Fatalf("series %d: %d, %v", i, found, ok)
 			}
 			var seen []int32
-			tab.visit(n, func(slot int32, s *State) {
+			tab.visit(n, 0, func(slot int32, s *State) {
 				seen = append(seen, slot)
 				if s.Count != 3 || s.Sum.String() != "2" {
 					t.Fatalf("slot %d: %+v", slot, s)
@@ -51,14 +51,14 @@ func TestTableGrowth(t *testing.T) {
 				t.Fatalf("series %d has slots %v", i, seen)
 			}
 		}
-		if _, ok := tab.FindSeries(1, group(1)); ok {
-			t.Fatal("found a series of another version")
+		if _, ok := tab.FindSeries(only(tab, 1, Numeric), group(1)); ok {
+			t.Fatal("found a series of another family")
 		}
 		tab.Reset()
-		if !tab.empty() || tab.Bytes() != 0 || tab.seriesCount(1) != 0 {
+		if !tab.empty() || tab.Bytes() != 0 || seriesCount(tab, 1) != 0 {
 			t.Fatalf("after Reset: %d bytes", tab.Bytes())
 		}
-		if _, ok := tab.FindSeries(1, group(0)); ok {
+		if _, ok := tab.FindSeries(only(tab, 1, Numeric), group(0)); ok {
 			t.Fatal("found a series after Reset")
 		}
 	}
@@ -70,21 +70,21 @@ func TestTableLists(t *testing.T) {
 	byFirst := map[string][]uint32{}
 	for version := range uint32(3) {
 		for i := range uint64(30) {
-			n := tab.Series(version, Numeric, []uint64{i % 4, i})
+			n := tab.Series(only(tab, version, Numeric), []uint64{i % 4, i})
 			k := fmt.Sprint(version, i%4)
 			byFirst[k] = append(byFirst[k], n)
 		}
-		tab.Series(version, Numeric, nil)
+		tab.Series(only(tab, version, Numeric), nil)
 	}
 	for version := range uint32(3) {
 		all := 0
-		tab.seriesOf(version, func(n uint32) bool { all++; return true })
+		tab.seriesOf(only(tab, version, Numeric), func(n uint32) bool { all++; return true })
 		if all != 31 {
 			t.Fatalf("version %d: %d series", version, all)
 		}
 		for id := range uint64(5) {
 			var got []uint32
-			tab.seriesOfFirst(version, id, func(n uint32) bool {
+			tab.seriesOfFirst(only(tab, version, Numeric), id, func(n uint32) bool {
 				got = append(got, n)
 				return true
 			})
@@ -95,8 +95,8 @@ func TestTableLists(t *testing.T) {
 		}
 	}
 	stop := 0
-	tab.seriesOf(1, func(uint32) bool { stop++; return stop < 3 })
-	tab.seriesOfFirst(1, 1, func(uint32) bool { stop++; return stop < 5 })
+	tab.seriesOf(only(tab, 1, Numeric), func(uint32) bool { stop++; return stop < 3 })
+	tab.seriesOfFirst(only(tab, 1, Numeric), 1, func(uint32) bool { stop++; return stop < 5 })
 	if stop != 5 {
 		t.Fatalf("went on after false: %d", stop)
 	}
@@ -109,7 +109,7 @@ func TestTableBytes(t *testing.T) {
 	tab := NewTable(0)
 	fill := func(cells int) {
 		for i := range cells {
-			tab.addCount(tab.Series(1, Numeric, []uint64{uint64(i % 1000), 1}), int32(i/1000), 1)
+			tab.addCount(tab.Cell(tab.Series(only(tab, 1, Numeric), []uint64{uint64(i % 1000), 1}), int32(i/1000)), 1)
 		}
 	}
 	held := func() int64 {
@@ -127,16 +127,16 @@ func TestTableBytes(t *testing.T) {
 	if h := held(); h > large/8 {
 		t.Fatalf("holds %d after a small interval, %d after a large one", h, large)
 	}
-	last := tab.Series(2, Last, []uint64{1})
+	last := tab.Series(only(tab, 2, Last), []uint64{1})
 	before := tab.Bytes()
-	tab.AddLast(last, 0, 5, make([]byte, 100), make([]byte, 200), meter.Quantity{})
+	tab.AddLast(tab.Cell(last, 0), 5, make([]byte, 100), make([]byte, 200), meter.Quantity{})
 	if grown := tab.Bytes() - before; grown < 300 {
 		t.Fatalf("the strings of Last are not counted: %d", grown)
 	}
-	set := tab.Series(3, Distinct, []uint64{1})
+	set := tab.Series(only(tab, 3, Distinct), []uint64{1})
 	before = tab.Bytes()
 	for i := range uint64(100_000) {
-		if n := tab.AddSet(set, 0, i); n != int(i)+1 {
+		if n := tab.AddSet(tab.Cell(set, 0), i); n != int(i)+1 {
 			t.Fatalf("%d distinct values, want %d", n, i+1)
 		}
 	}
@@ -152,7 +152,7 @@ func TestFrozenTableIsShared(t *testing.T) {
 	for _, kind := range allKinds {
 		tab := NewTable(0)
 		for range 500 {
-			add(rng, tab, kind, tab.Series(1, kind, []uint64{rng.Uint64N(5), rng.Uint64N(5)}), int32(rng.IntN(50)))
+			add(rng, tab, kind, tab.Series(only(tab, 1, kind), []uint64{rng.Uint64N(5), rng.Uint64N(5)}), int32(rng.IntN(50)))
 		}
 		plan := Plan{Layout: Layout{Version: 1, Kind: kind, Groups: 2, SlotsPerDay: 24},
 			Projections: []Projection{{ID: ProjectionAll}, {ID: ProjectionCustomer, Take: []int{0}}, {ID: ProjectionTotal}}}
@@ -187,12 +187,12 @@ func TestFrozenTableIsShared(t *testing.T) {
 func TestDirtySlots(t *testing.T) {
 	t.Parallel()
 	tab := NewTable(0)
-	a, b := tab.Series(1, Min, []uint64{1}), tab.Series(2, Distinct, []uint64{2})
-	tab.AddMin(a, 3, meter.QuantityFromInt64(1))
-	tab.Dirty(a, 3, 7)
-	tab.Dirty(a, 3, 5)
-	tab.Dirty(b, -4, Permanent)
-	tab.Dirty(b, -4, 9)
+	a, b := tab.Series(only(tab, 1, Min), []uint64{1}), tab.Series(only(tab, 2, Distinct), []uint64{2})
+	tab.AddMin(tab.Cell(a, 3), meter.QuantityFromInt64(1))
+	tab.Dirty(tab.Cell(a, 3), 7)
+	tab.Dirty(tab.Cell(a, 3), 5)
+	tab.Dirty(tab.Cell(b, -4), Permanent)
+	tab.Dirty(tab.Cell(b, -4), 9)
 	got := map[string]uint64{}
 	tab.DirtySlots(func(version uint32, group []uint64, slot int32, sequence uint64) {
 		got[fmt.Sprint(version, group, slot)] = sequence
@@ -202,7 +202,7 @@ func TestDirtySlots(t *testing.T) {
 	}
 	l := Layout{Version: 1, Kind: Distinct, SlotsPerDay: 96}
 	one := NewTable(0)
-	one.Dirty(one.Series(1, Distinct, nil), 0, Permanent)
+	one.Dirty(one.Cell(one.Series(only(one, 1, Distinct), nil), 0), Permanent)
 	base, err := Merge(flushOne(t, one, Distinct, 96), flushOne(t, one, Distinct, 96))
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func TestDirtySlots(t *testing.T) {
 func TestFlushRefusesBadPlans(t *testing.T) {
 	t.Parallel()
 	tab := NewTable(0)
-	tab.addCount(tab.Series(1, Numeric, []uint64{1, 2}), 0, 1)
+	tab.addCount(tab.Cell(tab.Series(only(tab, 1, Numeric), []uint64{1, 2}), 0), 1)
 	good := Layout{Version: 1, Kind: Numeric, Groups: 2, SlotsPerDay: 96}
 	noSlots := good
 	noSlots.SlotsPerDay = 0
