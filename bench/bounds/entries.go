@@ -287,13 +287,19 @@ func lastEntries() []entry {
 		{route: "POST /api/v1/catalog", key: "admin", what: "a document of 10 MiB: every service of 40,000 has another name", make: func(w *world) request {
 			return request{target: "/api/v1/catalog", body: w.document("y"), header: map[string]string{"Content-Type": "application/yaml"}}
 		}},
-		{route: "POST /api/v1/periods", key: "admin", what: "a month of five customers, 5,000 services each, 1,007 usage types", want: 201, make: func(w *world) request {
-			return request{target: "/api/v1/periods", body: []byte(`{"month":"` + month(w) + `"}`)}
+		{route: "POST /api/v1/periods", key: "admin", what: "a month of a customer, 5,000 services, 1,007 usage types", want: 201, make: func(w *world) request {
+			return request{target: "/api/v1/periods", body: []byte(`{"customer":"` + w.estate.Customer(0) + `","month":"` + month(w) + `"}`)}
 		}},
 		{route: "GET /api/v1/periods", key: "read", what: "a customer's months", make: at("/api/v1/periods?customer=customer-0000&limit=1000")},
 		{route: "GET /api/v1/periods/{customer}/{month}", key: "read", what: "figures of 5,000 services", make: func(w *world) request {
 			return request{target: "/api/v1/periods/" + w.estate.Customer(0) + "/" + month(w)}
 		}},
 		{route: "POST /api/v1/backup", key: "operator", what: "all of the directory", make: at("/api/v1/backup")},
+		// What goes on in the background comes last.
+		{route: "POST /api/v1/periods", key: "admin", what: "a month of all customers: a closing is begun", want: 202, make: func(w *world) request {
+			return request{target: "/api/v1/periods", body: []byte(`{"month":"` + month(w) + `"}`)}
+		}},
+		{route: "GET /api/v1/closings", key: "read", what: "-", make: at("/api/v1/closings?limit=1000")},
+		{route: "GET /api/v1/closings/{id}", key: "read", what: "-", make: at("/api/v1/closings/1")},
 	}
 }

@@ -287,7 +287,12 @@ func (s *Server) open(ctx context.Context, env *Env) error {
 			Base: s.settings.publicBase(), RequestsPerMinute: s.settings.ThousandEyes.RateLimit}),
 		akamai.Surface(akamai.Options{Service: service, Credentials: akamai.Credentials(service), Scheme: s.settings.publicScheme(), Host: s.settings.publicHost(), Clock: env.Clock, Nonces: s.nonces}),
 		suger.Surface(suger.Options{Service: service, Records: groups, Clock: env.Clock}))
-	if err := s.http.Ready(service, figures.Of(service, groups)); err != nil {
+	err = service.ResumeClosings(ctx) // before a request could close a month
+	if err == nil {
+		err = s.http.Ready(service, figures.Of(service, groups))
+	}
+	if err != nil {
+		service.Close()
 		return errors.Join(err, s.stores.close())
 	}
 	return nil
@@ -315,6 +320,7 @@ func (s *Server) Close() error {
 	var err error
 	s.close.Do(func() {
 		s.jobs.Stop()
+		s.service.Close()
 		err = errors.Join(s.err, s.nonces.Close(), s.stores.close())
 		s.release()
 	})

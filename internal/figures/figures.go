@@ -66,7 +66,9 @@ func Of(service *metering.Service, groups Groups) prometheus.Collector {
 	c.gauge("odometer_checkpoint_last_seconds", "How long the last checkpoint took.", func(s *metering.Stats) float64 { return s.LastCheckpoint.Seconds() })
 	c.gauge("odometer_record_groups_unposted", "Usage record groups whose events or void the ledger has refused so far; they are tried again.", func(*metering.Stats) float64 { return float64(groups.Unposted()) })
 	c.counter("odometer_periods_closed_total", "Months of customers closed since the start.", func(s *metering.Stats) float64 { return float64(s.PeriodsClosed) })
-	c.counter("odometer_period_failures_total", "Months that automatic closing could not close, each time it tried.", func(s *metering.Stats) float64 { return float64(s.PeriodFailures) })
+	c.gauge("odometer_closings_running", "Closings of all customers under way.", func(s *metering.Stats) float64 { return float64(s.CloseJobs) })
+	c.gauge("odometer_closings_customers_left", "Customers whose month those closings have still to close.", func(s *metering.Stats) float64 { return float64(s.CloseJobsLeft) })
+	c.counter("odometer_period_failures_total", "Months that automatic closing and closings of all customers could not close, each time they tried.", func(s *metering.Stats) float64 { return float64(s.PeriodFailures) })
 	return c
 }
 

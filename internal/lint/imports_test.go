@@ -36,7 +36,7 @@ var importTable = map[string][]string{
 	"internal/store/keys":      {"internal/meter", "internal/access", "internal/catalog", "internal/store", "internal/store/sqlfile"},
 	"internal/store/records":   {"internal/meter", "internal/billing", "internal/catalog", "internal/store", "internal/store/sqlfile"},
 	"internal/store/storetest": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/store/...", "internal/fixedtest"},
-	"internal/metering":        {"internal/meter", "internal/ledger/...", "internal/access", "internal/books", "internal/catalog", "internal/store", "internal/store/keys", "internal/cloudevents", "internal/share"},
+	"internal/metering":        {"internal/meter", "internal/background", "internal/ledger/...", "internal/access", "internal/books", "internal/catalog", "internal/store", "internal/store/keys", "internal/cloudevents", "internal/share"},
 	// These two know what they keep by interfaces of their own, and the rooms beside them too.
 	"internal/records":     {"internal/meter", "internal/ledger", "internal/ledger/block", "internal/access", "internal/billing", "internal/catalog", "internal/cloudevents", "internal/rating", "internal/share"},
 	"internal/marketplace": {"internal/meter", "internal/access", "internal/billing", "internal/catalog", "internal/rating"},

@@ -30,6 +30,7 @@ type closeRun struct {
 	view  *catalog.View
 	month books.Month
 	usage UsageReader
+	job   *catalog.CloseJob // that the run is of; nil = of none
 	// done hears of each customer, in order; its error ends the run.
 	done func(customer string, made catalog.Period, err error) error
 
@@ -41,17 +42,25 @@ type closeRun struct {
 // of the log, and tells done of each in their order.
 func (s *Service) closeFor(ctx context.Context, p access.Principal, view *catalog.View, in meter.Period, customers []string,
 	done func(customer string, made catalog.Period, err error) error) error {
-	// All that was acknowledged has been folded, so that it lies before.
-	month := books.Month{Period: in, Name: in.MonthName(), Sequence: s.ledger.Stats().Last}
-	r := &closeRun{s: s, asks: p, view: view, month: month, usage: s, done: done}
+	r := &closeRun{s: s, asks: p, view: view, month: books.Month{Period: in, Name: in.MonthName(), Sequence: s.lastSequence()}, done: done}
+	return r.run(ctx, customers)
+}
+
+// lastSequence is that of the log now. All that was acknowledged has been
+// folded, so that it lies before.
+func (s *Service) lastSequence() uint64 { return s.ledger.Stats().Last }
+
+// run closes the month for customers.
+func (r *closeRun) run(ctx context.Context, customers []string) error {
+	r.usage = r.s
 	var shared *sharedUsage
 	if len(customers) > 1 {
-		shared = newSharedUsage(s, p.Organization, view, customers)
+		shared = newSharedUsage(r.s, r.asks.Organization, r.view, customers)
 		r.usage = shared
 	}
 	at := 0
 	for some := range slices.Chunk(customers, closedAtOnce) {
-		before, err := s.closedOf(ctx, p.Organization, some)
+		before, err := r.s.closedOf(ctx, r.asks.Organization, some)
 		if err != nil {
 			return errors.Join(r.keep(ctx), err)
 		}
@@ -66,7 +75,7 @@ func (s *Service) closeFor(ctx context.Context, p access.Principal, view *catalo
 				}
 			}
 			if failed != nil {
-				if err := done(customer, catalog.Period{}, failed); err != nil {
+				if err := r.done(customer, catalog.Period{}, failed); err != nil {
 					return err
 				}
 			}
@@ -106,7 +115,7 @@ func (r *closeRun) keep(ctx context.Context) error {
 	if len(made) == 0 {
 		return nil
 	}
-	kept, err := r.s.catalog.ClosePeriods(ctx, r.asks.Organization, made, r.asks.Actor())
+	kept, err := r.store(ctx, made)
 	if err == nil {
 		r.s.periodsClosed.Add(uint64(len(kept)))
 	}
@@ -117,7 +126,8 @@ func (r *closeRun) keep(ctx context.Context) error {
 		case err == nil:
 			one = kept[i]
 		case len(made) > 1 && ctx.Err() == nil:
-			if one, oneErr = r.s.catalog.ClosePeriod(ctx, r.asks.Organization, p, r.asks.Actor()); oneErr == nil {
+			if kept, oneErr = r.store(ctx, made[i:i+1]); oneErr == nil {
+				one = kept[0]
 				r.s.periodsClosed.Add(1)
 			}
 		}
@@ -126,6 +136,13 @@ func (r *closeRun) keep(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (r *closeRun) store(ctx context.Context, made []catalog.Period) ([]catalog.Period, error) {
+	if r.job != nil {
+		return r.s.catalog.ClosePeriodsOf(ctx, *r.job, made)
+	}
+	return r.s.catalog.ClosePeriods(ctx, r.asks.Organization, made, r.asks.Actor())
 }
 
 // CloseDue closes each month of each customer that ended so long ago, all

@@ -72,42 +72,6 @@ func (s *Service) placedPeriod(p access.Principal, of catalog.Period) catalog.Pe
 	return of
 }
 
-// CloseMonth closes a calendar month of each customer for whom it is open, and
-// tells of each with its figures. All are as of one catalog and one sequence of
-// the log. What is closed stays so whatever comes after: a closing that was
-// broken off goes on with the customers that are left when it is begun again.
-func (s *Service) CloseMonth(ctx context.Context, p access.Principal, month string, tell func(catalog.Period) error) error {
-	if err := p.May(access.ActionManage); err != nil {
-		return err
-	}
-	done, err := s.closing.Take(ctx, p.Organization)
-	if err != nil {
-		return err
-	}
-	defer done()
-	view, err := s.catalog.View(ctx, p.Organization)
-	if err != nil || len(view.Customers()) == 0 {
-		return err
-	}
-	in, err := s.endedMonth(month)
-	if err != nil {
-		return err
-	}
-	var customers []string
-	for _, c := range view.Customers() {
-		customers = append(customers, c.ID)
-	}
-	return s.closeFor(ctx, p, view, in, customers, func(_ string, made catalog.Period, err error) error {
-		if meter.KindOf(err) == meter.KindConflict && err != nil {
-			return nil
-		}
-		if err == nil {
-			err = tell(s.placedPeriod(p, made))
-		}
-		return err
-	})
-}
-
 // endedMonth reads a month that can be closed.
 func (s *Service) endedMonth(month string) (meter.Period, error) {
 	in, ok := meter.ParseMonth(month)

@@ -72,6 +72,7 @@ type Service struct {
 	books   []Book
 	owner   MeterOwner  // of meters that stand for something else
 	closing share.Turns // to close months: a closing counts on those before it
+	jobs    closeJobs
 	kept    keptFigures
 
 	placesKey [32]byte // see placesOf

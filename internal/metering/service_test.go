@@ -75,6 +75,7 @@ func (s stores) service(t testing.TB, limits Limits) *Service {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(service.Close)
 	return service
 }
 

@@ -12,7 +12,9 @@ type Stats struct {
 	DamagedRows int // of the catalog, that were met and not found whole since
 
 	PeriodsClosed  uint64 // since the start
-	PeriodFailures uint64 // months that automatic closing could not close, counted at each try
+	PeriodFailures uint64 // months that automatic closing and jobs could not close, counted at each try
+	CloseJobs      int64  // that close a month for all customers, under way
+	CloseJobsLeft  int64  // customers that these have to do
 }
 
 // Backfill is the progress of one meter over the log before its definition.
@@ -30,7 +32,8 @@ type UnattributedCount struct {
 
 // Stats returns the present figures. It is not for tenants: it names all of them.
 func (s *Service) Stats() Stats {
-	out := Stats{Stats: s.ledger.Stats(), DamagedRows: s.catalog.DamagedRows(), PeriodsClosed: s.periodsClosed.Load(), PeriodFailures: s.periodFailures.Load()}
+	out := Stats{Stats: s.ledger.Stats(), DamagedRows: s.catalog.DamagedRows(), PeriodsClosed: s.periodsClosed.Load(), PeriodFailures: s.periodFailures.Load(),
+		CloseJobs: s.jobs.running.Load(), CloseJobsLeft: s.jobs.left.Load()}
 	if counted := s.unattributed.Load(); counted != nil {
 		out.Unattributed = *counted
 	}

@@ -68,7 +68,7 @@ func neutral(o object, text string) string {
 	text = numbers.ReplaceAllString(text, "sequence")
 	for _, one := range []object{o, nobodys[o.id]} {
 		pairs := []string{one.organization, "#", "\"" + one.customer + "\"", "#", "\\\"" + one.customer + "\\\"", "#", "/" + one.customer, "/#", " " + one.customer, " #", "\"7" + one.id + "\"", "#"}
-		pairs = append(pairs, "=A-"+one.id, "=#")
+		pairs = append(pairs, "=A-"+one.id, "=#", "/closings/"+one.id, "/closings/#", "no closing "+one.id, "no closing #")
 		for _, prefix := range []string{"S", "K-", "c", "a", "t", "e-", "p-", "m-", "b-", "g-", "src/", "v-", "u-", "q-", "new-", "r-"} {
 			pairs = append(pairs, "\""+prefix+one.id, "\"#", "/"+prefix+one.id, "/#", " "+prefix+one.id, " #")
 		}
@@ -124,6 +124,9 @@ func matrixWorld(t *testing.T, dsn string) *server {
 		}
 		for _, o := range owners {
 			s.furnish(p, o)
+		}
+		for n := range owners[len(owners)-1].id[0] - '0' { // so that each owner's number is one of a closing
+			s.closeMonth(p, fmt.Sprintf("2019-0%d", n+1))
 		}
 	}
 	return s

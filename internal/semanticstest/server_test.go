@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -105,11 +106,29 @@ func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time
 
 func (s *server) close() {
 	s.stop()
-	for _, err := range []error{<-s.done, s.store.Close()} {
+	served := <-s.done
+	s.service.Close()
+	for _, err := range []error{served, s.store.Close()} {
 		if err != nil {
 			s.t.Error(err)
 		}
 	}
+}
+
+// closeMonth closes a month of all customers of an organization, and returns
+// the job that has done so.
+func (s *server) closeMonth(p access.Principal, month string) catalog.CloseJob {
+	s.t.Helper()
+	job, err := s.service.CloseMonth(context.Background(), p, month)
+	s.check(err)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for job.Ended.IsZero() {
+		<-tick.C
+		job, err = s.service.CloseJob(context.Background(), p, strconv.FormatInt(job.ID, 10))
+		s.check(err)
+	}
+	return job
 }
 
 func (s *server) check(err error) {

@@ -46,6 +46,7 @@ var checkedTables = []checksum.Table{
 		Defaulted: values{"revoked_us": nil, "sources": "", "strict": int64(0)}},
 	{Name: "nouns", Noun: "noun", Key: cols("organization kind customer id from_us"), Columns: cols("body"), Defaulted: values{"to_us": nil}},
 	{Name: "periods", Noun: "closed month", Key: cols("organization customer month"), Columns: cols("closed_us sequence figures")},
+	{Name: "close_jobs", Noun: "closing of all customers", Key: cols("organization id"), Columns: cols("month actor created_us sequence")},
 	{Name: "metering_configs", Noun: "metering configuration", Key: cols("organization partner"), Columns: cols("config")},
 	{Name: "entitlement_credits", Noun: "credit", Key: cols("organization entitlement number"), Columns: cols("amount time_us actor")},
 	{Name: "billable_metrics", Noun: "billable metric", Key: cols("organization id"), Columns: cols("definition info created_us")},

@@ -58,6 +58,8 @@ func filled(t *testing.T) (s *store.Store, path string) {
 	month := store.TestClock().AddDate(0, -2, 0).Format(catalog.PeriodLayout)
 	_, err = s.ClosePeriod(ctx, org, catalog.Period{Customer: "acme", Month: month, Figures: json.RawMessage(`{"gb":1}`)}, "test")
 	must(err)
+	_, err = s.CreateCloseJob(ctx, org, month, "test")
+	must(err)
 	must(s.Write(ctx, "give a credit", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO entitlement_credits (organization, entitlement, number, amount, time_us, actor) VALUES ($1, $2, $3, $4, $5, $6)`, org, "e1", 1, "9", store.Micros(store.TestClock()), "test")
 		return err

@@ -27,6 +27,19 @@ func (s *Store) ClosePeriod(ctx context.Context, organization string, p catalog.
 // KindConflict, and its figures stay. A customer that there never was is
 // KindNotFound.
 func (s *Store) ClosePeriods(ctx context.Context, organization string, periods []catalog.Period, actor string) ([]catalog.Period, error) {
+	return s.closePeriods(ctx, organization, periods, actor, func(*sql.Tx) error { return nil })
+}
+
+// ClosePeriodsOf is ClosePeriods for a job, in its actor's name: how far the
+// job is, is noted in the same transaction.
+func (s *Store) ClosePeriodsOf(ctx context.Context, job catalog.CloseJob, periods []catalog.Period) ([]catalog.Period, error) {
+	return s.closePeriods(ctx, job.Organization, periods, job.Actor, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, stmt.CloseJobProgress, job.Organization, job.ID, len(periods))
+		return err
+	})
+}
+
+func (s *Store) closePeriods(ctx context.Context, organization string, periods []catalog.Period, actor string, also func(tx *sql.Tx) error) ([]catalog.Period, error) {
 	closed := slices.Clone(periods)
 	for i := range closed {
 		closed[i].Closed = s.Now()
@@ -48,7 +61,10 @@ func (s *Store) ClosePeriods(ctx context.Context, organization string, periods [
 		if err := s.insertAll(ctx, tx, stmt.PeriodCreate, periodColumns, rows); err != nil {
 			return err
 		}
-		return s.auditAll(ctx, tx, organization, entries)
+		if err := s.auditAll(ctx, tx, organization, entries); err != nil {
+			return err
+		}
+		return also(tx)
 	})
 	if err != nil {
 		return nil, err

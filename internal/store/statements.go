@@ -25,6 +25,9 @@ type statements struct {
 	// checksum_keys.sql
 	ChecksumKeyCreate, ChecksumKeyList string
 
+	// close_jobs.sql
+	CloseJobBegin, CloseJobCreate, CloseJobEnd, CloseJobGet, CloseJobLast, CloseJobList, CloseJobProgress, CloseJobsForget, CloseJobsOpen, CloseJobsOpenOf string
+
 	// installation.sql
 	KeysVersion, LedgerGet, LedgerSet string
 

@@ -21,7 +21,7 @@ import (
 // Run runs the suite. Each call of fresh returns the DSN of another empty
 // database, which is there until the test given to it has ended.
 func Run(t *testing.T, fresh func(t *testing.T) string) {
-	for _, c := range slices.Concat(organizationCases, keyCases, ringCases, meterCases, auditCases, historyCases, nounCases, periodCases, edgeGridCases, recordGroupCases, meteringCases, reportCases, listingCases, moveCases) {
+	for _, c := range slices.Concat(organizationCases, keyCases, ringCases, meterCases, auditCases, historyCases, nounCases, periodCases, closeJobCases, edgeGridCases, recordGroupCases, meteringCases, reportCases, listingCases, moveCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.run(newBench(t, fresh(t)))

@@ -37,7 +37,7 @@ type operation struct {
 const eventsPath = "/api/v1/events"
 
 // operations are all calls of the API.
-var operations = slices.Concat(coreOperations, catalogOperations, nounOperations, periodOperations, unattributedOperations, productOperations, reportOperations, creditOperations)
+var operations = slices.Concat(coreOperations, catalogOperations, nounOperations, periodOperations, closingOperations, unattributedOperations, productOperations, reportOperations, creditOperations)
 
 var coreOperations = []operation{
 	{http.MethodPost, eventsPath, []string{"atomic", "require_time", "strict"}, api.ingest},

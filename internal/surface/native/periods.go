@@ -80,7 +80,7 @@ func (a api) periods(x *httpserver.Exchange, q query) error {
 	return writeList(x, "periods", periodsOf(list.Items), list.Next)
 }
 
-// closePeriod answers POST /api/v1/periods: 201 with what was closed.
+// closePeriod answers POST /api/v1/periods: 201 with what was closed, of one customer.
 func (a api) closePeriod(x *httpserver.Exchange, _ query) error {
 	var in struct {
 		Customer *string `json:"customer" strict:"filled"` // absent = all for whom the month is open
@@ -89,20 +89,10 @@ func (a api) closePeriod(x *httpserver.Exchange, _ query) error {
 	if err := readJSON(x, &in); err != nil {
 		return err
 	}
-	ctx := x.Request.Context()
 	if in.Customer == nil {
-		bodies := []periodBody{}
-		err := a.service.CloseMonth(ctx, x.Principal, in.Month, func(p catalog.Period) error {
-			body, err := keptOf(p)
-			bodies = append(bodies, body)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return writeJSON(x, http.StatusCreated, map[string]any{"periods": bodies})
+		return a.closeMonth(x, in.Month)
 	}
-	p, err := a.service.ClosePeriod(ctx, x.Principal, *in.Customer, in.Month)
+	p, err := a.service.ClosePeriod(x.Request.Context(), x.Principal, *in.Customer, in.Month)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,9 @@ func New(t testing.TB, o Options) *World {
 	w.URL = s.URL()
 	t.Cleanup(func() {
 		stop()
-		for _, err := range []error{<-done, w.Ledger.Close(), w.Catalog.Close()} {
+		served := <-done
+		w.Service.Close()
+		for _, err := range []error{served, w.Ledger.Close(), w.Catalog.Close()} {
 			if err != nil {
 				t.Error(err)
 			}
