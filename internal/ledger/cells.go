@@ -293,9 +293,19 @@ func (r *cellRead) edges(ctx context.Context, l *Ledger, view *view) error {
 	if r.qu.def.Sampled() {
 		return nil
 	}
+	for _, p := range r.edgeParts() {
+		s := &usageScan{l: l, qu: r.qu, in: storedTexts{l, r.qu.q.Organization}, c: r.c}
+		if err := s.run(ctx, view, p[0], p[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// edgeParts are the parts of the range that are in no whole slot of it.
+func (r *cellRead) edgeParts() (parts [][2]int64) {
 	from, to := r.qu.bounds[0], r.qu.bounds[len(r.qu.bounds)-1]
 	lo, hi := int64(r.scope.From)*r.width, int64(r.scope.To)*r.width
-	var parts [][2]int64
 	if r.scope.From >= r.scope.To {
 		parts = append(parts, [2]int64{from, to})
 	} else {
@@ -306,11 +316,5 @@ func (r *cellRead) edges(ctx context.Context, l *Ledger, view *view) error {
 			parts = append(parts, [2]int64{hi, to})
 		}
 	}
-	for _, p := range parts {
-		s := &usageScan{l: l, qu: r.qu, in: storedTexts{l, r.qu.q.Organization}, c: r.c}
-		if err := s.run(ctx, view, p[0], p[1]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return parts
 }

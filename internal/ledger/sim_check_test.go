@@ -114,6 +114,7 @@ func (l *Ledger) usageOfEvents(q meter.UsageQuery) (*meter.Usage, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer qu.room.release()
 	u := &meter.Usage{Source: "events"}
 	c, seq, err := l.scanUsage(context.Background(), qu)
 	if err != nil {

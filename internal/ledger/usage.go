@@ -115,32 +115,52 @@ func (l *Ledger) usage(ctx context.Context, q meter.UsageQuery) (*meter.Usage, e
 		}
 	}
 	defer qu.room.release()
-	var c *collector
 	u := &meter.Usage{Source: "cells"}
-	ok := false
-	if qu.fitsCells() {
-		if c, u.Sequence, ok, err = l.readCells(ctx, qu); err != nil {
-			return nil, err
-		}
-	}
-	if !ok {
+	ok, err := l.answerFromCells(ctx, qu, u)
+	if err == nil && !ok {
 		u.Source = "events"
-		if c, u.Sequence, err = l.scanUsage(ctx, qu); err != nil {
-			return nil, err
-		}
+		err = l.answerFromEvents(ctx, qu, u)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if q.AsOfSequence > u.Sequence {
 		return nil, meter.Errorf(meter.KindInvalid, "the log is at sequence %d, before %d", u.Sequence, q.AsOfSequence)
 	}
 	u.Sequence = cmp.Or(q.AsOfSequence, u.Sequence)
-	u.Total, u.HasTotal = c.totalFigure()
-	if err := qu.rows(u, c, l.limits); err != nil {
-		return nil, err
-	}
 	if ok && key != "" {
 		l.keep(key, qu.cells, u)
 	}
 	return u, nil
+}
+
+// answerFromCells says whether the cells can answer.
+func (l *Ledger) answerFromCells(ctx context.Context, qu *question, u *meter.Usage) (bool, error) {
+	if !qu.fitsCells() {
+		return false, nil
+	}
+	if ok, err := l.pageByKey(ctx, qu, u); ok || err != nil {
+		return ok, err
+	}
+	c, sequence, ok, err := l.readCells(ctx, qu)
+	if err != nil || !ok {
+		return false, err
+	}
+	return true, qu.answer(u, c, sequence, l.limits)
+}
+
+func (l *Ledger) answerFromEvents(ctx context.Context, qu *question, u *meter.Usage) error {
+	c, sequence, err := l.scanUsage(ctx, qu)
+	if err != nil {
+		return err
+	}
+	return qu.answer(u, c, sequence, l.limits)
+}
+
+func (qu *question) answer(u *meter.Usage, c *collector, sequence uint64, lim Limits) error {
+	u.Sequence = sequence
+	u.Total, u.HasTotal = c.totalFigure()
+	return qu.rows(u, c, lim)
 }
 
 func (l *Ledger) question(q meter.UsageQuery) (*question, error) {
@@ -324,10 +344,7 @@ func (qu *question) rows(u *meter.Usage, c *collector, lim Limits) error {
 			return err
 		}
 	}
-	limit := qu.q.Limit
-	if limit == 0 {
-		limit = lim.UsageRows
-	}
+	limit := qu.limit(lim)
 	if qu.q.All {
 		limit = len(figs)
 	}

@@ -27,24 +27,29 @@ type VisitFunc func(group []uint64, slot int32, s *State) error
 func (s *Scope) Chunks(r pebble.Reader, fn VisitFunc) error {
 	var cr chunkReader
 	return readChunks(r, s, func(group []uint64, day int32, value []byte) error {
-		if err := cr.Reset(value); err != nil {
+		return s.visitChunk(&cr, group, day, value, fn)
+	})
+}
+
+// visitChunk calls fn for each slot of a chunk that is in the scope.
+func (s *Scope) visitChunk(cr *chunkReader, group []uint64, day int32, value []byte, fn VisitFunc) error {
+	if err := cr.Reset(value); err != nil {
+		return err
+	}
+	if cr.kind != s.Kind || cr.perDay != s.SlotsPerDay {
+		return corrupt("kind or slot width is not its meter's")
+	}
+	base := int64(day) * int64(s.SlotsPerDay)
+	for cr.Next() {
+		slot := base + int64(cr.slot)
+		if slot < int64(s.From) || slot >= int64(s.To) {
+			continue
+		}
+		if err := fn(group, int32(slot), &cr.state); err != nil {
 			return err
 		}
-		if cr.kind != s.Kind || cr.perDay != s.SlotsPerDay {
-			return corrupt("kind or slot width is not its meter's")
-		}
-		base := int64(day) * int64(s.SlotsPerDay)
-		for cr.Next() {
-			slot := base + int64(cr.slot)
-			if slot < int64(s.From) || slot >= int64(s.To) {
-				continue
-			}
-			if err := fn(group, int32(slot), &cr.state); err != nil {
-				return err
-			}
-		}
-		return cr.err
-	})
+	}
+	return cr.err
 }
 
 // readChunks calls fn for each stored chunk of the scope's groups and days, in order

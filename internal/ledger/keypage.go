@@ -1,0 +1,211 @@
+package ledger
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"odometer/internal/ledger/cell"
+	"odometer/internal/ledger/state"
+	"odometer/internal/meter"
+)
+
+// A page of many groups reads what it shows. The state has the texts of an
+// organization in their order, and a meter's cells in order of the numbers of
+// texts, the first attribute's first:
+//
+//	texts from the cursor on ─► some more than the page has rows ─► their cells ─► rows
+//	too few of them are groups of this meter ─► the same with more texts ─► ... ─► all groups
+//
+// Texts are listed, and stored cells read, without the lock. What no checkpoint
+// holds is added under it, and only then it is known of which moment the page
+// is; a checkpoint that ended in between makes the page begin again.
+type keyPage struct {
+	l     *Ledger
+	qu    *question
+	now   time.Time
+	limit int
+	most  int       // texts looked at
+	rows  *cellRead // of the groups
+	total *cellRead // of the range
+
+	list     []orderedText // in order
+	complete bool          // there are no texts behind them
+	texts    map[uint64]string
+}
+
+// What a page looks at before all groups are read instead: texts of other
+// attributes and meters lie among those of its groups.
+const (
+	textsPerRow   = 8
+	textsPerPage  = 10_000
+	keyPageGrowth = 4
+	keyPageTries  = 3 // checkpoints and the like that end meanwhile
+)
+
+// pageByKey answers a question whose page has few of a meter's groups; false if
+// it has to be answered from all of them.
+func (l *Ledger) pageByKey(ctx context.Context, qu *question, u *meter.Usage) (bool, error) {
+	p := &keyPage{l: l, qu: qu, now: l.now(), limit: qu.limit(l.limits)}
+	if qu.q.All || len(qu.q.GroupBy) == 0 || len(qu.filters) > 0 || len(qu.bounds) != 2 {
+		return false, nil
+	}
+	held := qu.room.held
+	p.most = p.limit + p.limit/8 + 16
+	for tries := 0; tries < keyPageTries && p.most <= p.limit*textsPerRow+textsPerPage; {
+		again, ok, err := p.read(ctx, u)
+		switch {
+		case err != nil:
+			return false, err
+		case again:
+			tries++
+		case !ok:
+			return false, nil
+		case u.NextCursor != "" || p.complete:
+			qu.cells = p.rows.cells + p.total.cells
+			return true, nil
+		default:
+			p.most *= keyPageGrowth
+		}
+		qu.room.shrink(qu.room.held - held)
+	}
+	return false, nil
+}
+
+// limit returns how many rows the page has at most.
+func (qu *question) limit(lim Limits) int {
+	if qu.q.Limit == 0 {
+		return lim.UsageRows
+	}
+	return qu.q.Limit
+}
+
+// read makes the page of the first texts. again says that what it read is out
+// of date, ok that it could read.
+func (p *keyPage) read(ctx context.Context, u *meter.Usage) (again, ok bool, err error) {
+	view, pending, ok, err := p.begin(ctx)
+	if err != nil || !ok {
+		return false, false, err
+	}
+	defer view.release()
+	if err := p.stored(view, &pending); err != nil {
+		return false, false, err
+	}
+	now, again, ok, err := p.recent(view, &pending)
+	if now == nil {
+		return again, ok, err
+	}
+	defer now.release()
+	if err != nil || again || !ok || p.rows.dirty || p.total.dirty {
+		return again, false, err
+	}
+	if changed, err := p.l.changedSince(p.qu, now); err != nil || changed {
+		return false, false, err
+	}
+	u.Sequence = now.applied
+	u.Total, u.HasTotal = p.total.c.totalFigure()
+	p.qu.texts = p.text
+	return false, true, p.qu.rows(u, p.rows.c, p.l.limits)
+}
+
+// begin finds out whether the cells can answer, and takes a view.
+func (p *keyPage) begin(ctx context.Context) (v *view, pending pendingTexts, ok bool, err error) {
+	l, qu := p.l, p.qu
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if !qu.current(l.peekOrg(qu.m.Org)) {
+		return nil, pending, false, errMoved
+	}
+	p.rows = &cellRead{qu: qu, width: int64(qu.m.Width), stop: ctx.Err}
+	if _, err := p.rows.plan(l); err != nil {
+		return nil, pending, false, err
+	}
+	if !p.fits() || p.rows.take[0] != 0 || !qu.def.Sampled() && len(p.rows.edgeParts()) > 0 || qu.m.groups.estimate() <= uint64(p.limit) {
+		return nil, pending, false, nil
+	}
+	p.rows.c = newCollector(qu, p.now, l.limits)
+	if qu.def.Sampled() && p.most*p.rows.c.samples > maxSamplesHeld {
+		return nil, pending, false, nil
+	}
+	p.total = &cellRead{qu: qu, width: p.rows.width, stop: ctx.Err, leading: [][]uint64{nil}, scope: p.rows.scope, c: newCollector(qu, p.now, l.limits)}
+	p.total.scope.Projection = cell.Projection{ID: cell.ProjectionTotal}
+	p.total.c.width = 0
+	return l.viewLocked(), l.texts.pending(), true, nil
+}
+
+// fits says whether the meter's cells are all there. l.mu is held.
+func (p *keyPage) fits() bool {
+	r := &p.qu.m.record
+	return r.Backfilled() && r.Ahead <= p.l.active.applied && !(r.Crowded && p.rows.scope.Projection.ID == cell.ProjectionAll)
+}
+
+// stored lists the first texts, and reads what checkpoints have of them.
+func (p *keyPage) stored(view *view, pending *pendingTexts) (err error) {
+	in := textRange{}
+	if after := p.qu.after; after != nil {
+		in = textRange{from: after.Group[0], after: len(after.Group) == 1}
+	}
+	if p.list, p.complete, err = firstTexts(view.base.snap, pending, p.qu.q.Organization, in, p.most); err != nil {
+		return err
+	}
+	p.texts = make(map[uint64]string, len(p.list))
+	ids := make([]uint64, len(p.list))
+	room := int64(0)
+	for i, t := range p.list {
+		ids[i] = t.id
+		p.texts[t.id] = t.text
+		room += addedTextBytes + int64(len(t.text))
+	}
+	if err := p.qu.room.grow(room); err != nil {
+		return err
+	}
+	slices.Sort(ids)
+	if err := p.rows.scope.ChunksOf(view.base.snap, ids, p.rows.add); err != nil {
+		return err
+	}
+	return p.total.scope.Chunks(view.base.snap, p.total.add)
+}
+
+// recent adds what no checkpoint holds, as of the moment that it returns.
+func (p *keyPage) recent(before *view, pending *pendingTexts) (now *view, again, ok bool, err error) {
+	l, qu := p.l, p.qu
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	lo, hi, scope := qu.lo, qu.hi, p.rows.scope
+	if !qu.current(l.peekOrg(qu.m.Org)) {
+		return nil, false, false, errMoved
+	}
+	p.rows.slots(&l.peekOrg(qu.m.Org).record)
+	if l.base != before.base || lo != qu.lo || hi != qu.hi || scope.From != p.rows.scope.From || scope.To != p.rows.scope.To {
+		return nil, true, false, nil
+	}
+	if !p.fits() {
+		return nil, false, false, nil
+	}
+	p.addTexts(pending.next)
+	p.rows.leading = p.rows.leading[:0]
+	for id := range p.texts {
+		p.rows.leading = append(p.rows.leading, []uint64{id})
+	}
+	if err = p.rows.tables(l); err == nil {
+		err = p.total.tables(l)
+	}
+	return l.viewLocked(), false, err == nil, err
+}
+
+// addTexts adds texts from a number on, which came while the others were read.
+func (p *keyPage) addTexts(from uint64) {
+	pending := p.l.texts.pending()
+	pending.from(string(state.AppendOrg(nil, p.qu.q.Organization)), from, func(text []byte, id uint64) {
+		if p.complete || string(text) < p.list[len(p.list)-1].text {
+			p.texts[id] = string(text)
+		}
+	})
+}
+
+func (p *keyPage) text(id uint64) (string, error) {
+	if text, ok := p.texts[id]; ok {
+		return text, nil
+	}
+	return p.l.texts.text(id)
+}
