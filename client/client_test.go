@@ -278,7 +278,7 @@ func TestUsagePages(t *testing.T) {
 	}
 	c, s, _ := scripted(t, Options{}, page("01", `"two"`), page("02", `"three"`), page("03", "null"), page("01", `"two"`), problem(404, NotFound, "x"))
 	q := UsageQuery{From: testEvent.Time, To: testEvent.Time.Add(time.Hour), Window: "hour", TimeZone: "Europe/Oslo", GroupBy: []string{"a", "b"},
-		Filters: map[string][]string{"c": {"1", "2"}}, AsOf: testEvent.Time, FillZero: true, Limit: 1}
+		Filters: map[string][]string{"c": {"1", "2"}}, AsOf: testEvent.Time, FillZero: true, Sort: "-value", Limit: 1}
 	n := 0
 	for row, err := range c.UsageRows(context.Background(), "m/1", q) {
 		if n++; err != nil || row.Value != "0.1" || row.Start.Day() != n || row.Group["a"] != "x" {
@@ -289,7 +289,7 @@ func TestUsagePages(t *testing.T) {
 		t.Errorf("%d rows", n)
 	}
 	want := "/base/api/v1/meters/m%2F1/usage?as_of=2026-11-22T12%3A00%3A00Z&cursor=two&fill=zero&filter%5Bc%5D=1&filter%5Bc%5D=2&from=2026-11-22T12%3A00%3A00Z" +
-		"&group_by=a&group_by=b&limit=1&to=2026-11-22T13%3A00%3A00Z&tz=Europe%2FOslo&window=hour"
+		"&group_by=a&group_by=b&limit=1&sort=-value&to=2026-11-22T13%3A00%3A00Z&tz=Europe%2FOslo&window=hour"
 	if got := s.requests[1].URL.String(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

@@ -21,6 +21,7 @@ type UsageQuery struct {
 	Filters  map[string][]string
 	AsOf     time.Time // zero = now
 	FillZero bool      // windows without usage are rows too
+	Sort     string    // "-value" = the rows of the largest values, at most 1,000 and without further pages; "" = by start and group
 	Limit    int       // rows in one page; 0 = the server's
 	Cursor   string    // NextCursor of the page before
 }
@@ -41,6 +42,7 @@ func (q UsageQuery) values() url.Values {
 	if q.FillZero {
 		v.Set("fill", "zero")
 	}
+	setText(v, "sort", q.Sort)
 	setNumber(v, "limit", q.Limit)
 	setText(v, "cursor", q.Cursor)
 	return v

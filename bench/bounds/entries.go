@@ -153,6 +153,7 @@ func usageEntries() []entry {
 		{route: usage, key: "read", what: "as it was known, from the events, by attributes that the meter does not group by", make: func(*world) request {
 			return request{target: "/api/v1/meters/texts/usage?" + years() + "&group_by=a,n&limit=10000&as_of=" + time.Now().UTC().Format("2006-01-02T15:04:05Z")}
 		}},
+		{route: usage, key: "read", what: "the 1,000 largest of 100,000 groups of 512 bytes", make: at("/api/v1/meters/texts/usage?" + years() + "&group_by=customer,a&sort=-value&limit=1000")},
 		{route: "GET /api/v1/usage", key: "read", what: "four customers, three usage types by day, 31 days", make: func(w *world) request {
 			return request{target: "/api/v1/usage?" + customers(w) + "&product=cdn&window=day&group_by=region&" + monthRange(w)}
 		}},

@@ -33,6 +33,7 @@ type usageCmd struct {
 	Filter         []string `sep:"none" placeholder:"ATTR=VALUE" help:"Only events with this value of an attribute. Repeatable: several values of one attribute are alternatives."`
 	AsOf           string   `placeholder:"TIME" help:"Usage as it was known at this time."`
 	FillZero       bool     `help:"Also print windows without usage."`
+	Sort           string   `enum:",-value" default:"" placeholder:"-value" help:"The rows of the largest values, those first: --sort=-value. 100 if no --limit says otherwise, and at most 1,000."`
 	Limit          int      `help:"Maximum number of rows to print. 0 is all."`
 	Format         string   `enum:"table,csv,json" default:"table" help:"table, csv or json (one object per row)."`
 }
@@ -91,7 +92,7 @@ func (c *usageCmd) query(now time.Time) (client.UsageQuery, error) {
 		return client.UsageQuery{}, usageErrorf("--limit %d: want 0 or more", c.Limit)
 	}
 	now = now.In(zone)
-	q := client.UsageQuery{Window: c.Window, TimeZone: c.TZ, GroupBy: c.GroupBy, FillZero: c.FillZero,
+	q := client.UsageQuery{Window: c.Window, TimeZone: c.TZ, GroupBy: c.GroupBy, FillZero: c.FillZero, Sort: c.Sort,
 		From: meter.LocalDate(now.Year(), now.Month(), 1, zone), To: now.Truncate(time.Second).Add(time.Second)}
 	for _, t := range []struct {
 		name, text string
@@ -104,6 +105,9 @@ func (c *usageCmd) query(now time.Time) (client.UsageQuery, error) {
 		if *t.into, ok = meter.ParseTime(t.text, zone); !ok {
 			return q, usageErrorf("--%s %q: want RFC 3339, like 2026-11-01T00:00:00Z, or a date", t.name, t.text)
 		}
+	}
+	if c.Sort != "" {
+		q.Limit = c.Limit // one answer
 	}
 	if !q.From.Before(q.To) {
 		return q, usageErrorf("--from %s is not before --to %s", q.From.Format(time.RFC3339), q.To.Format(time.RFC3339))

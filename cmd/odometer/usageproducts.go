@@ -25,8 +25,8 @@ func (c *usageCmd) products() (bool, error) {
 		}
 		return false, nil
 	}
-	if len(c.Filter) > 0 || c.FillZero || c.Limit > 0 {
-		return false, usageErrorf("--filter, --fill-zero and --limit are of a meter: name one")
+	if len(c.Filter) > 0 || c.FillZero || c.Limit > 0 || c.Sort != "" {
+		return false, usageErrorf("--filter, --fill-zero, --sort and --limit are of a meter: name one")
 	}
 	return true, nil
 }

@@ -272,19 +272,33 @@ func (r *cellRead) add(group []uint64, slot int32, s *cell.State) error {
 
 // turnTo finds out about a group.
 func (r *cellRead) turnTo(group []uint64) (err error) {
+	if r.choose(group); r.wants {
+		r.number, err = r.c.group(r.group)
+	}
+	return err
+}
+
+// choose says whether a group matches the filters, and what is asked of it.
+func (r *cellRead) choose(group []uint64) {
 	r.last = append(r.last[:0], group...)
 	r.wants = false
 	for i, at := range r.at {
 		if !r.wanted[i][group[at]] {
-			return nil
+			return
 		}
 	}
 	for i, at := range r.take {
 		r.group[i] = group[at]
 	}
 	r.wants = true
-	r.number, err = r.c.group(r.group)
-	return err
+}
+
+// complete says whether the cells are all there: no backfill is under way, they
+// hold no part of a block that is not counted yet, and no group stands for
+// others. l.mu is held.
+func (r *cellRead) complete(l *Ledger) bool {
+	m := &r.qu.m.record
+	return m.Backfilled() && m.Ahead <= l.active.applied && !(m.Crowded && r.scope.Projection.ID == cell.ProjectionAll)
 }
 
 // edges scans what lies in the range but in no whole slot of it. A sampled

@@ -259,12 +259,17 @@ func (c *collector) totalFigure() (meter.Decimal, bool) {
 			total.Merge(s)
 		}
 	}
+	return totalOf(c.m, &total)
+}
+
+// totalOf is the figure of all groups together.
+func totalOf(m *meter.Meter, total *cell.State) (meter.Decimal, bool) {
 	if total.Count <= 0 {
 		// Nothing counts as nothing; nothing has no smallest, largest, last or mean.
-		zero := c.m.Aggregation == meter.AggCount || c.m.Aggregation == meter.AggSum || c.m.Aggregation == meter.AggUniqueCount
+		zero := m.Aggregation == meter.AggCount || m.Aggregation == meter.AggSum || m.Aggregation == meter.AggUniqueCount
 		return meter.Decimal{}, zero
 	}
-	return value(c.m, &total), true
+	return value(m, total), true
 }
 
 func (c *collector) sampledFigures() []figure {

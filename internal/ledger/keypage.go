@@ -47,7 +47,7 @@ const (
 // it has to be answered from all of them.
 func (l *Ledger) pageByKey(ctx context.Context, qu *question, u *meter.Usage) (bool, error) {
 	p := &keyPage{l: l, qu: qu, now: l.now(), limit: qu.limit(l.limits)}
-	if qu.q.All || len(qu.q.GroupBy) == 0 || len(qu.filters) > 0 || len(qu.bounds) != 2 {
+	if qu.q.All || qu.q.ByValue || len(qu.q.GroupBy) == 0 || len(qu.filters) > 0 || len(qu.bounds) != 2 {
 		return false, nil
 	}
 	held := qu.room.held
@@ -74,11 +74,17 @@ func (l *Ledger) pageByKey(ctx context.Context, qu *question, u *meter.Usage) (b
 
 // limit returns how many rows the page has at most.
 func (qu *question) limit(lim Limits) int {
-	if qu.q.Limit == 0 {
-		return lim.UsageRows
+	switch {
+	case qu.q.Limit != 0:
+		return qu.q.Limit
+	case qu.q.ByValue:
+		return min(defaultLargest, lim.UsageLargest)
 	}
-	return qu.q.Limit
+	return lim.UsageRows
 }
+
+// defaultLargest is how many rows an answer sorted by value has if nobody says.
+const defaultLargest = 100
 
 // read makes the page of the first texts. again says that what it read is out
 // of date, ok that it could read.
@@ -120,7 +126,7 @@ func (p *keyPage) begin(ctx context.Context) (v *view, pending pendingTexts, ok 
 	if _, err := p.rows.plan(l); err != nil {
 		return nil, pending, false, err
 	}
-	if !p.fits() || p.rows.take[0] != 0 || !qu.def.Sampled() && len(p.rows.edgeParts()) > 0 || qu.m.groups.estimate() <= uint64(p.limit) {
+	if !p.rows.complete(l) || p.rows.take[0] != 0 || !qu.def.Sampled() && len(p.rows.edgeParts()) > 0 || qu.m.groups.estimate() <= uint64(p.limit) {
 		return nil, pending, false, nil
 	}
 	p.rows.c = newCollector(qu, p.now, l.limits)
@@ -131,12 +137,6 @@ func (p *keyPage) begin(ctx context.Context) (v *view, pending pendingTexts, ok 
 	p.total.scope.Projection = cell.Projection{ID: cell.ProjectionTotal}
 	p.total.c.width = 0
 	return l.viewLocked(), l.texts.pending(), true, nil
-}
-
-// fits says whether the meter's cells are all there. l.mu is held.
-func (p *keyPage) fits() bool {
-	r := &p.qu.m.record
-	return r.Backfilled() && r.Ahead <= p.l.active.applied && !(r.Crowded && p.rows.scope.Projection.ID == cell.ProjectionAll)
 }
 
 // stored lists the first texts, and reads what checkpoints have of them.
@@ -179,7 +179,7 @@ func (p *keyPage) recent(before *view, pending *pendingTexts) (now *view, again,
 	if l.base != before.base || lo != qu.lo || hi != qu.hi || scope.From != p.rows.scope.From || scope.To != p.rows.scope.To {
 		return nil, true, false, nil
 	}
-	if !p.fits() {
+	if !p.rows.complete(l) {
 		return nil, false, false, nil
 	}
 	p.addTexts(pending.next)

@@ -20,7 +20,8 @@ import (
 func BenchmarkPages(b *testing.B) {
 	const customers = 1_000_000
 	l := openTest(b, Options{Clock: time.Now, Limits: Limits{AnswerBytes: -1, ReadBytes: 4 << 30, CheckpointEvery: time.Hour}})
-	createMeters(b, l, "default", []meter.Meter{{Key: "bytes", EventType: "edge.request", Aggregation: meter.AggSum, Value: "bytes", GroupBy: []string{"customer", "service"}}})
+	createMeters(b, l, "default", []meter.Meter{{Key: "bytes", EventType: "edge.request", Aggregation: meter.AggSum, Value: "bytes", GroupBy: []string{"customer", "service"}},
+		{Key: "ones", EventType: "edge.request", Aggregation: meter.AggMax, Value: "one", GroupBy: []string{"customer"}}})
 	rng := rand.New(rand.NewPCG(1, 2))
 	order := rng.Perm(customers)
 	appendOf := func(order []int) {
@@ -58,6 +59,24 @@ func BenchmarkPages(b *testing.B) {
 			q.Cursor = u.NextCursor
 		}
 	})
+	b.Run("largest 100", func(b *testing.B) {
+		q := q
+		q.ByValue = true
+		for b.Loop() {
+			if u := page(b, q); len(u.Rows) != 100 {
+				b.Fatalf("%d rows", len(u.Rows))
+			}
+		}
+	})
+	b.Run("largest 100 of equal ones", func(b *testing.B) {
+		q := q
+		q.Meter, q.ByValue = "ones", true
+		for b.Loop() {
+			if u := page(b, q); len(u.Rows) != 100 {
+				b.Fatalf("%d rows", len(u.Rows))
+			}
+		}
+	})
 	b.Run("all by key, 10000 a page", func(b *testing.B) {
 		for b.Loop() {
 			q, rows := q, 0
@@ -81,6 +100,7 @@ func appendPageEvents(b *testing.B, l *Ledger, rng *rand.Rand, customers []int) 
 		s.Begin()
 		s.PutString(s.Attr([]byte("service")), fmt.Appendf(nil, "service-%08d", c))
 		s.PutNumber(s.Attr([]byte("bytes")), meter.QuantityFromInt64(rng.Int64N(1_000_000)))
+		s.PutNumber(s.Attr([]byte("one")), meter.QuantityFromInt64(1))
 		at := testStart.Add(time.Duration(rng.Int64N(int64(24 * time.Hour))))
 		if err := s.Commit(&block.Envelope{Source: []byte("edge/fra-01"), ID: strconv.AppendUint(nil, rng.Uint64(), 36), Type: []byte("edge.request"),
 			Subject: fmt.Appendf(nil, "customer-%07d", c), HasSubject: true, Time: at.UnixNano()}); err != nil {

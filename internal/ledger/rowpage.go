@@ -8,9 +8,10 @@ import (
 
 // rowPage keeps the first rows of many: those of one page.
 type rowPage struct {
-	most int
-	room *reading
-	rows []meter.UsageRow // once there are most of them, a heap with the last one first
+	order func(a, b meter.UsageRow) int
+	most  int
+	room  *reading
+	rows  []meter.UsageRow // once there are most of them, a heap with the last one first
 }
 
 func (p *rowPage) add(r meter.UsageRow) error {
@@ -24,7 +25,7 @@ func (p *rowPage) add(r meter.UsageRow) error {
 		}
 		return nil
 	}
-	if p.most == 0 || compareRows(r, p.rows[0]) >= 0 {
+	if p.most == 0 || p.order(r, p.rows[0]) >= 0 {
 		return nil
 	}
 	more := rowBytes(&r) - rowBytes(&p.rows[0])
@@ -37,11 +38,31 @@ func (p *rowPage) add(r meter.UsageRow) error {
 	return nil
 }
 
+// passes says whether a page by value has no room for a row of so much, whatever its group.
+func (p *rowPage) passes(v meter.Decimal) bool {
+	return len(p.rows) == p.most && v.Cmp(p.rows[0].Value) < 0
+}
+
+// compareValues is the order of rows by value: the largest first, then by group.
+func compareValues(a, b meter.UsageRow) int {
+	if c := b.Value.Cmp(a.Value); c != 0 {
+		return c
+	}
+	return compareRows(a, b)
+}
+
+func (qu *question) compare() func(a, b meter.UsageRow) int {
+	if qu.q.ByValue {
+		return compareValues
+	}
+	return compareRows
+}
+
 // lastFirst is the page as a heap.
 type lastFirst rowPage
 
 func (p *lastFirst) Len() int           { return len(p.rows) }
-func (p *lastFirst) Less(i, j int) bool { return compareRows(p.rows[i], p.rows[j]) > 0 }
+func (p *lastFirst) Less(i, j int) bool { return p.order(p.rows[i], p.rows[j]) > 0 }
 func (p *lastFirst) Swap(i, j int)      { p.rows[i], p.rows[j] = p.rows[j], p.rows[i] }
 func (p *lastFirst) Push(x any)         { p.rows = append(p.rows, x.(meter.UsageRow)) }
 func (p *lastFirst) Pop() any {

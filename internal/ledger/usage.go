@@ -142,6 +142,9 @@ func (l *Ledger) answerFromCells(ctx context.Context, qu *question, u *meter.Usa
 	if ok, err := l.pageByKey(ctx, qu, u); ok || err != nil {
 		return ok, err
 	}
+	if ok, err := l.largestByValue(ctx, qu, u); ok || err != nil {
+		return ok, err
+	}
 	c, sequence, ok, err := l.readCells(ctx, qu)
 	if err != nil || !ok {
 		return false, err
@@ -260,6 +263,9 @@ func (qu *question) names(lim Limits) error {
 	if q.All && (q.Limit != 0 || q.Cursor != "") {
 		return meter.Errorf(meter.KindInternal, "a question for all rows has no pages")
 	}
+	if err := qu.sorting(lim); err != nil {
+		return err
+	}
 	qu.filters = slices.Clone(q.Filters)
 	if q.Customer != nil {
 		qu.filters = append(qu.filters, meter.AttrFilter{Attribute: meter.CustomerAttribute, Values: []string{*q.Customer}})
@@ -269,6 +275,24 @@ func (qu *question) names(lim Limits) error {
 		if qu.after, ok = parseUsageCursor(q.Cursor, &q); !ok {
 			return meter.Errorf(meter.KindInvalid, "the cursor is not one of this question")
 		}
+	}
+	return nil
+}
+
+// sorting checks what cannot be asked of rows sorted by value.
+func (qu *question) sorting(lim Limits) error {
+	q := &qu.q
+	switch {
+	case !q.ByValue:
+		return nil
+	case len(q.GroupBy) == 0:
+		return meter.Errorf(meter.KindInvalid, "rows are sorted by value within group_by, which is missing")
+	case q.Window != "" || q.FillZero:
+		return meter.Errorf(meter.KindInvalid, "rows are sorted by value over the whole range, without windows")
+	case q.Cursor != "" || q.All:
+		return meter.Errorf(meter.KindInvalid, "rows sorted by value have one page, and no cursor")
+	case q.Limit > lim.UsageLargest:
+		return meter.Errorf(meter.KindInvalid, "limit %d: want 1 to %d of rows sorted by value", q.Limit, lim.UsageLargest)
 	}
 	return nil
 }
@@ -348,8 +372,14 @@ func (qu *question) rows(u *meter.Usage, c *collector, lim Limits) error {
 	if qu.q.All {
 		limit = len(figs)
 	}
-	page := rowPage{most: limit + 1, room: qu.room} // one more, to know of the next page
+	page := rowPage{most: limit, room: qu.room, order: qu.compare()}
+	if !qu.q.ByValue {
+		page.most++ // one more, to know of the next page
+	}
 	for _, f := range figs {
+		if qu.q.ByValue && page.passes(f.value) {
+			continue
+		}
 		r := meter.UsageRow{Start: time.Unix(0, qu.bounds[f.window]).UTC(), End: time.Unix(0, qu.bounds[f.window+1]).UTC(), Value: f.value}
 		r.Clipped = f.window == 0 && qu.clipLo || f.window == len(qu.bounds)-2 && qu.clipHi
 		for _, id := range f.group {
@@ -366,8 +396,8 @@ func (qu *question) rows(u *meter.Usage, c *collector, lim Limits) error {
 		}
 	}
 	rows := page.rows
-	slices.SortFunc(rows, compareRows)
-	if !qu.q.All {
+	slices.SortFunc(rows, page.order)
+	if !qu.q.All && !qu.q.ByValue {
 		limit = min(limit, rowsWithin(rows, lim.PageBytes))
 	}
 	if len(rows) > limit {

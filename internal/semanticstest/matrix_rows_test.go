@@ -34,7 +34,7 @@ func matrixRows() map[string][]ask {
 		"GET /api/v1/meters/{key}":    {{}},
 		"PATCH /api/v1/meters/{key}":  {{body: `{"name":"x"}`}},
 		"DELETE /api/v1/meters/{key}": {{}},
-		"GET /api/v1/meters/{key}/usage": {{query: octoberRange}, {query: octoberRange + "&group_by=customer"}, {query: octoberRange + "&filter[customer]=$customer"},
+		"GET /api/v1/meters/{key}/usage": {{query: octoberRange}, {query: octoberRange + "&group_by=customer"}, {query: octoberRange + "&group_by=customer&sort=-value"}, {query: octoberRange + "&filter[customer]=$customer"},
 			{query: octoberRange + "&as_of=2026-10-30T00:00:00Z"}, {query: octoberRange, header: []string{"Accept", "text/csv"}}},
 		"GET /api/v1/keys":                        {{}},
 		"POST /api/v1/keys":                       {{body: `{"role":"read","customer":"$customer"}`}, {body: `{"role":"ingest","customer":"xyz","sources":["src/$n"]}`}},

@@ -49,7 +49,7 @@ var coreOperations = []operation{
 	{http.MethodPatch, "/api/v1/meters/{key}", nil, api.updateMeter},
 	{http.MethodDelete, "/api/v1/meters/{key}", nil, api.deleteMeter},
 	{http.MethodGet, "/api/v1/meters/{key}/usage",
-		[]string{"from", "to", "window", "tz", "group_by", "filter[]", "as_of", "fill", "limit", "cursor"}, api.usage},
+		[]string{"from", "to", "window", "tz", "group_by", "filter[]", "as_of", "fill", "sort", "limit", "cursor"}, api.usage},
 	{http.MethodGet, "/api/v1/keys", []string{"limit", "cursor"}, api.keys},
 	{http.MethodPost, "/api/v1/keys", nil, api.createKey},
 	{http.MethodDelete, "/api/v1/keys/{id}", []string{"force"}, api.revokeKey},

@@ -85,6 +85,12 @@ func usageQuery(key string, q query) (uq meter.UsageQuery, err error) {
 		}
 		uq.FillZero = true
 	}
+	if s := q.optional("sort"); s != nil {
+		if *s != "-value" {
+			return uq, meter.Errorf(meter.KindInvalid, "sort %.40q: want -value, the largest first, or leave it out", *s)
+		}
+		uq.ByValue = true
+	}
 	uq.Limit, err = q.limit()
 	return uq, err
 }
