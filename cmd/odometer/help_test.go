@@ -115,7 +115,7 @@ func TestBashCompletion(t *testing.T) {
 		"completion f":          "fish",
 		"help rest":             "restore",
 		"key create --role ing": "ingest",
-		"serve --limits.key":    "--limits.key-requests",
+		"serve --limits.key-r":  "--limits.key-requests",
 	} {
 		words := strings.Split("odometer "+typed, " ")
 		line := script + "COMP_WORDS=(" + "'" + strings.Join(words, "' '") + "'); COMP_CWORD=" + string(rune('0'+len(words)-1)) + "; _odometer; echo \"${COMPREPLY[*]}\""
@@ -137,7 +137,7 @@ var typedInShells = map[string]string{
 	"completion f":          "fish",
 	"help rest":             "restore",
 	"key create --role ing": "ingest",
-	"serve --limits.key":    "--limits.key-requests",
+	"serve --limits.key-r":  "--limits.key-requests",
 	"key create cre":        "cre", // it is there already
 }
 

@@ -87,6 +87,7 @@ type limitSettings struct {
 	Meters         int      `default:"1000" setting:"" help:"Maximum number of meters of one organization."`
 	Keys           int      `default:"1000" setting:"" help:"Maximum number of keys of one organization that are not revoked."`
 	AllKeys        int      `default:"100000" setting:"" help:"Maximum number of keys of all organizations that are not revoked."`
+	KeyBytes       byteSize `default:"32MiB" setting:"" help:"Memory for keys, half a KiB for most. Those beyond it are read from the catalog when they are used."`
 	CatalogEntries int      `default:"200000" setting:"" help:"Maximum number of catalog entries of one organization."`
 	KeptRejections int      `default:"100000" setting:"" help:"Number of rejected events kept for each organization. Further ones are only counted."`
 	Reads          int      `default:"16" setting:"" help:"Maximum number of usage and event queries at a time, shared by organization and key."`
@@ -142,7 +143,7 @@ func (s *ServerSettings) ledgerLimits() ledger.Limits {
 
 func (s *ServerSettings) catalogLimits() store.Limits {
 	l := store.DefaultLimits()
-	l.KeysPerOrganization, l.Keys, l.Nouns = s.Limits.Keys, s.Limits.AllKeys, s.Limits.CatalogEntries
+	l.KeysPerOrganization, l.Keys, l.KeyBytes, l.Nouns = s.Limits.Keys, s.Limits.AllKeys, int64(s.Limits.KeyBytes), s.Limits.CatalogEntries
 	return l
 }
 

@@ -15,14 +15,14 @@ type EdgeGridKey struct {
 
 // EdgeGridKey returns the key that has a client token, for the surface to
 // judge a signature by; false if there is none, or it is not valid any more.
-// It does no I/O. KeyUsed notes that a signature was good.
-func (s *Service) EdgeGridKey(clientToken string) (EdgeGridKey, bool) {
-	k, c, known := s.keys.EdgeGridKey(clientToken)
-	if !known {
-		return EdgeGridKey{}, false
+// KeyUsed notes that a signature was good.
+func (s *Service) EdgeGridKey(ctx context.Context, clientToken string) (key EdgeGridKey, known bool, err error) {
+	k, c, known, err := s.keys.EdgeGridKey(ctx, clientToken)
+	if err != nil || !known {
+		return EdgeGridKey{}, false, err
 	}
 	p := access.Principal{Organization: k.Organization, KeyID: k.ID, Role: k.Role, Customer: k.Customer, Operator: k.Operator}
-	return EdgeGridKey{Principal: p, Accounts: k.Accounts.List(), AccessToken: c.AccessToken, Secret: c.ClientSecret}, true
+	return EdgeGridKey{Principal: p, Accounts: k.Accounts.List(), AccessToken: c.AccessToken, Secret: c.ClientSecret}, true, nil
 }
 
 // KeyUsed notes that the principal's key was used now. Authenticate does it by itself.

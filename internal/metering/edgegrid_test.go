@@ -20,9 +20,9 @@ func TestEdgeGridKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, ok := service.EdgeGridKey(c.ClientToken)
+	got, ok, err := service.EdgeGridKey(ctx, c.ClientToken)
 	want := access.Principal{Organization: "default", KeyID: k.ID, Role: access.RoleRead, Customer: "acme"}
-	if !ok || got.Principal != want || got.AccessToken != c.AccessToken || got.Secret != c.ClientSecret || !slices.Equal(got.Accounts, n.Accounts) {
+	if err != nil || !ok || got.Principal != want || got.AccessToken != c.AccessToken || got.Secret != c.ClientSecret || !slices.Equal(got.Accounts, n.Accounts) {
 		t.Errorf("%+v %v", got, ok)
 	}
 	if k.LastUsed, err = lastUsed(ctx, service, k.ID); err != nil || !k.LastUsed.IsZero() {
@@ -32,13 +32,13 @@ func TestEdgeGridKeys(t *testing.T) {
 	if k.LastUsed, err = lastUsed(ctx, service, k.ID); err != nil || k.LastUsed.IsZero() {
 		t.Errorf("its use was not noted: %v %v", k.LastUsed, err)
 	}
-	if got, ok := service.EdgeGridKey("akab-unknown"); ok || got.Secret != "" {
+	if got, ok, err := service.EdgeGridKey(ctx, "akab-unknown"); ok || err != nil || got.Secret != "" {
 		t.Errorf("an unknown token: %+v", got)
 	}
 	if err := service.RevokeKey(ctx, admin, k.ID, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := service.EdgeGridKey(c.ClientToken); ok {
+	if _, ok, err := service.EdgeGridKey(ctx, c.ClientToken); ok || err != nil {
 		t.Error("it was revoked")
 	}
 	for name, c := range map[string]struct {

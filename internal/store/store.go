@@ -53,15 +53,17 @@ type Options struct {
 type Limits struct {
 	Organizations       int // organizations in the store
 	KeysPerOrganization int // keys of one organization that are not revoked
-	Keys                int // keys of all organizations that are not revoked; they are held in memory
+	Keys                int // keys of all organizations that are not revoked
 	PageSize            int // items in one page of a list
 	Nouns               int // nouns of one organization that hold now; they are held in memory
 	GroupsMatched       int // usage record groups that one list looks at for what no index has
+
+	KeyBytes int64 // memory for keys; those that it does not take are looked up when they are used
 }
 
 // DefaultLimits are the limits of a Store that is given none.
 func DefaultLimits() Limits {
-	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000, Nouns: 200_000, GroupsMatched: 1_000_000}
+	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000, Nouns: 200_000, GroupsMatched: 1_000_000, KeyBytes: 32 << 20}
 }
 
 // orDefault fills the fields that are zero.
@@ -74,6 +76,9 @@ func (l Limits) orDefault() Limits {
 		if *f.have <= 0 {
 			*f.have = *f.def
 		}
+	}
+	if l.KeyBytes <= 0 {
+		l.KeyBytes = def.KeyBytes
 	}
 	return l
 }

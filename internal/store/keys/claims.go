@@ -46,8 +46,19 @@ func meets(own []string, other string) string {
 
 // claims are the sources that keys of one organization hold, by customer.
 type claims struct {
-	keys   map[string]*ringKey
-	sorted []claim // nil = to be made again
+	keys   map[string]claimant // by id
+	sorted []claim             // nil = to be made again
+}
+
+// claimant is a key that has sources.
+type claimant struct {
+	organization, id, customer string
+	sources                    access.Sources
+}
+
+func scanClaimant(r store.Row) (c claimant, err error) {
+	err = r.Scan(&c.organization, &c.id, &c.customer, &c.sources)
+	return c, err
 }
 
 // claim is a prefix and whose it is. Claims of different customers do not meet.
@@ -80,8 +91,8 @@ func (r *ring) claimed(organization string) []claim {
 	}
 	var all []claim
 	for _, k := range c.keys {
-		for _, p := range k.key.Sources.List() {
-			all = append(all, claim{p, k.key.Customer})
+		for _, p := range k.sources.List() {
+			all = append(all, claim{p, k.customer})
 		}
 	}
 	slices.SortFunc(all, func(a, b claim) int { return strings.Compare(a.prefix, b.prefix) })
@@ -96,26 +107,26 @@ func (r *ring) claimed(organization string) []claim {
 }
 
 // claim notes a key's sources. r.mu is held.
-func (r *ring) claim(k *ringKey) {
-	if k.key.Sources == "" {
+func (r *ring) claim(k claimant) {
+	if k.sources == "" {
 		return
 	}
-	c := r.claims[k.key.Organization]
+	c := r.claims[k.organization]
 	if c == nil {
-		c = &claims{keys: map[string]*ringKey{}}
-		r.claims[k.key.Organization] = c
+		c = &claims{keys: map[string]claimant{}}
+		r.claims[k.organization] = c
 	}
-	c.keys[k.key.ID], c.sorted = k, nil
+	c.keys[k.id], c.sorted = k, nil
 }
 
 // unclaim forgets them. r.mu is held.
-func (r *ring) unclaim(k *ringKey) {
-	c := r.claims[k.key.Organization]
-	if c == nil || k.key.Sources == "" {
+func (r *ring) unclaim(k access.Key) {
+	c := r.claims[k.Organization]
+	if c == nil || k.Sources == "" {
 		return
 	}
-	delete(c.keys, k.key.ID)
+	delete(c.keys, k.ID)
 	if c.sorted = nil; len(c.keys) == 0 {
-		delete(r.claims, k.key.Organization)
+		delete(r.claims, k.Organization)
 	}
 }

@@ -47,26 +47,6 @@ func (s *Store) CreateEdgeGridKey(ctx context.Context, n access.NewKey, actor st
 	return d.held.key, *d.held.credential, nil
 }
 
-// EdgeGridKey returns the key and the credential of a client token, for a
-// request's signature to be judged by. It does no I/O. Where there is no such
-// key, or it is expired or revoked, known is false and the credential one that
-// no client has: a caller verifies with it all the same, so that an unknown
-// token takes as long as a wrong signature. UseKey notes the use.
-func (s *Store) EdgeGridKey(clientToken string) (k access.Key, c access.Credential, known bool) {
-	held, known := s.ring.client(clientToken)
-	if !known || held.key.Expired(s.db.Now()) {
-		return access.Key{}, *s.ring.decoy.credential, false
-	}
-	return held.key, *held.credential, true
-}
-
-// UseKey notes that a key was used now. AuthenticateKey does it by itself.
-func (s *Store) UseKey(id string) {
-	if held, known := s.ring.get(id); known {
-		held.touch(s.db.Now())
-	}
-}
-
 // toldKeys is how many keys a line of the log names.
 const toldKeys = 10
 

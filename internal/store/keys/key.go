@@ -62,8 +62,11 @@ func (s *Store) storeKey(ctx context.Context, fresh draft, actor string, limits 
 		if _, err := store.GetOrganization(ctx, tx, organization); err != nil {
 			return err
 		}
-		var have int
+		var have, all int
 		if err := tx.QueryRowContext(ctx, stmt.KeyCount, organization).Scan(&have); err != nil {
+			return err
+		}
+		if err := tx.QueryRowContext(ctx, stmt.KeyCountAll).Scan(&all); err != nil {
 			return err
 		}
 		if have >= limits.KeysPerOrganization {
@@ -72,7 +75,7 @@ func (s *Store) storeKey(ctx context.Context, fresh draft, actor string, limits 
 		if err := checkSources(ctx, tx, fresh.held.key); err != nil {
 			return err
 		}
-		if s.ring.size() >= limits.Keys {
+		if all >= limits.Keys {
 			return meter.Errorf(meter.KindTooLarge, "there are %d keys, the limit of this installation", limits.Keys)
 		}
 		return s.insertKey(ctx, tx, fresh, actor)
@@ -149,6 +152,9 @@ func (s *Store) insertKey(ctx context.Context, tx *sql.Tx, d draft, actor string
 	if err != nil {
 		return err
 	}
+	if _, err := tx.ExecContext(ctx, stmt.KeyCounted, k.Organization, 1); err != nil {
+		return err
+	}
 	return s.db.Audit(ctx, tx, store.Entry{Organization: k.Organization, Actor: actor, Action: catalog.AuditCreate, Noun: "key", ID: k.ID, After: k})
 }
 
@@ -177,7 +183,7 @@ func (s *Store) RevokeKey(ctx context.Context, organization, id string, by Revoc
 		if err != nil {
 			return err
 		}
-		before.LastUsed = s.ring.lastUsed(before)
+		before.LastUsed = s.uses.last(before)
 		after = before
 		if !before.Revoked.IsZero() {
 			return nil
@@ -189,6 +195,9 @@ func (s *Store) RevokeKey(ctx context.Context, organization, id string, by Revoc
 		if _, err := tx.ExecContext(ctx, stmt.KeyRevoke, organization, id, store.Micros(after.Revoked)); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, stmt.KeyCounted, organization, -1); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, stmt.KeyUsed, id, store.Micros(after.LastUsed)); err != nil {
 			return err
 		}
@@ -197,7 +206,7 @@ func (s *Store) RevokeKey(ctx context.Context, organization, id string, by Revoc
 	if err != nil {
 		return access.Key{}, err
 	}
-	s.ring.remove(id)
+	s.ring.remove(after)
 	return after, nil
 }
 
@@ -229,7 +238,7 @@ func (s *Store) Key(ctx context.Context, organization, id string) (access.Key, e
 	if err != nil {
 		return access.Key{}, s.db.Fail(err, "cannot read the key")
 	}
-	k.LastUsed = s.ring.lastUsed(k)
+	k.LastUsed = s.uses.last(k)
 	return k, nil
 }
 
@@ -249,7 +258,7 @@ func (s *Store) Keys(ctx context.Context, organization string, p catalog.Page) (
 		return KeyPage{}, s.db.Fail(err, "cannot list keys")
 	}
 	for i := range items {
-		items[i].LastUsed = s.ring.lastUsed(items[i])
+		items[i].LastUsed = s.uses.last(items[i])
 	}
 	var page KeyPage
 	page.Items, page.Next = catalog.Cut(items, limit, func(k access.Key) string { return catalog.Position{Number: k.Created.UnixMicro(), Text: k.ID}.String() })

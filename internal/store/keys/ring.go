@@ -1,187 +1,183 @@
 package keys
 
 import (
-	"context"
+	"container/list"
 	"crypto/sha256"
-	"crypto/subtle"
 	"database/sql"
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
+	"unique"
 
 	"odometer/internal/access"
-	"odometer/internal/meter"
 	"odometer/internal/store"
 )
 
-// LastUsedGrain is how exactly a key's last use is known: the hour it fell in.
-const LastUsedGrain = time.Hour
-
-// ring holds every key that is not revoked, so that a request is
-// authenticated without asking the database and a key that does not exist
-// costs as much as one that does.
+// ring holds keys that are not revoked, as many as its room takes: those that
+// were used last stay. While it holds all of them, a request is authenticated
+// without asking the database, and a key that does not exist costs as much as
+// one that does.
 type ring struct {
-	mu      sync.RWMutex
-	keys    map[string]*ringKey
-	clients map[string]*ringKey // EdgeGrid keys by client token
-	claims  map[string]*claims  // sources by organization
-	decoy   *ringKey            // stands in for unknown ids; no secret has its hash, and nobody its credential
+	room int64 // bytes of the keys that are held, about
+
+	mu       sync.RWMutex
+	keys     map[string]*ringKey
+	clients  map[string]*ringKey // EdgeGrid keys by client token
+	queue    *list.List          // of *ringKey; the first leaves next, unless it was used since it came there
+	bytes    int64
+	complete bool               // no key that is not revoked is missing
+	removals uint64             // counts what made keys leave that may be valid no more
+	claims   map[string]*claims // sources by organization, of all keys
+
+	decoy *ringKey // stands in for unknown ids; no secret has its hash, and nobody its credential
 }
 
-// ringKey is a key as the ring holds it; key, hash and credential do not change.
+// ringKey is a key as the ring holds it; only what is atomic changes.
 type ringKey struct {
 	key        access.Key
 	hash       [sha256.Size]byte  // zero, which is no secret's, for an EdgeGrid key
+	client     string             // token of an EdgeGrid key
 	credential *access.Credential // of an EdgeGrid key whose secret is known, else nil
 	sealed     []byte             // the credential's secret while it is read
-	usedUS     atomic.Int64       // last use, in microseconds since 1970; 0 = never
-	savedUS    atomic.Int64       // what the database knows of usedUS
+	usedUS     atomic.Int64       // last use that is known, in microseconds since 1970; 0 = never
+	recent     atomic.Bool        // used since it came to its place in the queue
+	place      *list.Element      // in the queue
 }
 
+// ringKeyBytes is what a key takes beside its texts, with its places in the maps and the queue.
+const ringKeyBytes = 450
+
 func newRingKey(k access.Key, hash [sha256.Size]byte, c *access.Credential) *ringKey {
+	k.Organization = unique.Make(k.Organization).Value() // the same text for all its keys
+	k.Role, k.Kind = unique.Make(k.Role).Value(), unique.Make(k.Kind).Value()
 	r := &ringKey{key: k, hash: hash, credential: c}
+	if c != nil {
+		r.client = c.ClientToken
+	}
 	if !k.LastUsed.IsZero() {
 		r.usedUS.Store(k.LastUsed.UnixMicro())
-		r.savedUS.Store(k.LastUsed.UnixMicro())
 	}
 	return r
 }
 
-func (r *ring) get(id string) (*ringKey, bool) {
-	r.mu.RLock()
-	k, ok := r.keys[id]
-	r.mu.RUnlock()
-	if !ok {
-		return r.decoy, false
+// size is what the key takes of the ring's room.
+func (k *ringKey) size() int64 {
+	n := ringKeyBytes + len(k.key.ID) + len(k.key.Customer) + len(k.key.Accounts) + len(k.key.DefaultAID) + len(k.key.Sources) + len(k.client)
+	if k.credential != nil {
+		n += 256 // its texts, which have fixed lengths
 	}
-	return k, true
+	return int64(n)
 }
 
-// client returns the EdgeGrid key of a client token.
-func (r *ring) client(token string) (*ringKey, bool) {
+// newRing returns a ring for a catalog without keys.
+func newRing(room int64) *ring {
+	// A hash of 256 random bits that nobody knows: the decoy never matches.
+	r := &ring{room: room, decoy: newRingKey(access.Key{}, hashSecret(randomText(secretBytes)), newCredential())}
+	r.reset(nil, true, nil)
+	return r
+}
+
+// reset makes the ring hold some keys, and the claims of all.
+func (r *ring) reset(held []*ringKey, complete bool, sources []claimant) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys, r.clients, r.queue, r.bytes = make(map[string]*ringKey, len(held)), map[string]*ringKey{}, list.New(), 0
+	r.complete = complete
+	r.removals++
+	r.claims = map[string]*claims{}
+	for _, c := range sources {
+		r.claim(c)
+	}
+	for _, k := range held {
+		r.hold(k)
+	}
+}
+
+// get returns a key that is held. Of one that is not, certain says that there is none.
+func (r *ring) get(id string) (k *ringKey, certain bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	k, ok := r.clients[token]
-	return k, ok
+	return used(r.keys[id]), r.complete
 }
 
+// client is get, of the EdgeGrid key of a client token.
+func (r *ring) client(token string) (k *ringKey, certain bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return used(r.clients[token]), r.complete
+}
+
+func used(k *ringKey) *ringKey {
+	if k != nil && !k.recent.Load() { // many read the same key at once
+		k.recent.Store(true)
+	}
+	return k
+}
+
+// add takes a new key.
 func (r *ring) add(k *ringKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keys[k.key.ID] = k
-	r.claim(k)
-	if k.credential != nil {
-		r.clients[k.credential.ClientToken] = k
+	r.claim(claimant{k.key.Organization, k.key.ID, k.key.Customer, k.key.Sources})
+	r.hold(k)
+}
+
+// removed is what keep is to be called with.
+func (r *ring) removed() uint64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.removals
+}
+
+// keep holds a key that was read, unless a key has been removed since: it may have been this one.
+func (r *ring) keep(k *ringKey, removals uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.removals == removals && r.keys[k.key.ID] == nil {
+		r.hold(k)
 	}
 }
 
-func (r *ring) remove(id string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	k := r.keys[id]
+// hold takes a key and makes room for it. r.mu is held.
+func (r *ring) hold(k *ringKey) {
+	r.drop(r.keys[k.key.ID])
+	k.place = r.queue.PushBack(k)
+	r.bytes += k.size()
+	r.keys[k.key.ID] = k
+	if k.client != "" {
+		r.clients[k.client] = k
+	}
+	for r.bytes > r.room && r.queue.Len() > 0 {
+		first, _ := r.queue.Front().Value.(*ringKey)
+		if first.recent.Swap(false) {
+			r.queue.MoveToBack(first.place)
+			continue
+		}
+		r.drop(first)
+		r.complete = false
+	}
+}
+
+// drop gives a key's room back; nil is none. r.mu is held.
+func (r *ring) drop(k *ringKey) {
 	if k == nil {
 		return
 	}
-	if r.unclaim(k); k.credential != nil {
-		delete(r.clients, k.credential.ClientToken)
-	}
-	delete(r.keys, id)
-}
-
-// ids returns the ids of all keys, as the caller's own.
-func (r *ring) ids() map[string]struct{} {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	ids := make(map[string]struct{}, len(r.keys))
-	for id := range r.keys {
-		ids[id] = struct{}{}
-	}
-	return ids
-}
-
-func (r *ring) size() int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return len(r.keys)
-}
-
-// lastUsed is the last use of a key that is known here, or else what the database said.
-func (r *ring) lastUsed(k access.Key) time.Time {
-	if held, ok := r.get(k.ID); ok {
-		if us := held.usedUS.Load(); us != 0 {
-			return time.UnixMicro(us).UTC()
-		}
-	}
-	return k.LastUsed
-}
-
-// AuthenticateKey returns the key that a token belongs to. It does no I/O.
-// A token that is malformed, unknown, wrong, expired or revoked is
-// KindUnauthenticated in the same words, and finding out takes the same time
-// for an unknown id as for a wrong secret.
-func (s *Store) AuthenticateKey(_ context.Context, token string) (access.Key, error) {
-	id, secret, ok := parseToken(token)
-	if !ok {
-		return access.Key{}, errUnauthenticated()
-	}
-	held, known := s.ring.get(id)
-	hash := hashSecret(secret)
-	match := subtle.ConstantTimeCompare(hash[:], held.hash[:]) == 1
-	now := s.db.Now()
-	if !known || !match || held.key.Kind != access.KindToken || held.key.Expired(now) {
-		return access.Key{}, errUnauthenticated()
-	}
-	held.touch(now)
-	return held.key, nil
-}
-
-func errUnauthenticated() error {
-	return meter.Errorf(meter.KindUnauthenticated, "the key is not valid")
-}
-
-// touch notes a use, at most once for each LastUsedGrain.
-func (k *ringKey) touch(now time.Time) {
-	us := now.Truncate(LastUsedGrain).UnixMicro()
-	if had := k.usedUS.Load(); us > had {
-		k.usedUS.CompareAndSwap(had, us)
+	r.queue.Remove(k.place)
+	r.bytes -= k.size()
+	delete(r.keys, k.key.ID)
+	if k.client != "" {
+		delete(r.clients, k.client)
 	}
 }
 
-// FlushLastUsed writes the last uses that the database does not know yet.
-// Close does it too; a server calls it now and then, since a crash loses what
-// was not written.
-func (s *Store) FlushLastUsed(ctx context.Context) error {
-	type use struct {
-		key *ringKey
-		us  int64
-	}
-	var uses []use
-	s.ring.mu.RLock()
-	for _, k := range s.ring.keys {
-		if us := k.usedUS.Load(); us != k.savedUS.Load() {
-			uses = append(uses, use{k, us})
-		}
-	}
-	s.ring.mu.RUnlock()
-	if len(uses) == 0 {
-		return nil
-	}
-	err := s.db.Write(ctx, "store when keys were last used", func(tx *sql.Tx) error {
-		for _, u := range uses {
-			if _, err := tx.ExecContext(ctx, stmt.KeyUsed, u.key.key.ID, u.us); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, u := range uses {
-		u.key.savedUS.Store(u.us)
-	}
-	return nil
+// remove forgets a key that is valid no more.
+func (r *ring) remove(k access.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.removals++
+	r.unclaim(k)
+	r.drop(r.keys[k.ID])
 }
 
 func scanRingKey(r store.Row) (*ringKey, error) {
@@ -210,3 +206,10 @@ type rowWith struct {
 
 // Scan fills dest and the last columns.
 func (r rowWith) Scan(dest ...any) error { return r.Row.Scan(append(dest, r.last...)...) }
+
+// holdsAll says whether no key that is not revoked is missing.
+func (r *ring) holdsAll() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.complete
+}

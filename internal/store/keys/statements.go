@@ -12,5 +12,5 @@ var stmt = sqlfile.Load[statements](stmtFiles, "sql")
 
 type statements struct {
 	// keys.sql
-	KeyCount, KeyCreate, KeyGet, KeyList, KeyLive, KeyOthers, KeyRevoke, KeySources, KeyUsed string
+	KeyByClient, KeyByID, KeyClaims, KeyCount, KeyCountAll, KeyCounted, KeyCreate, KeyGet, KeyList, KeyLive, KeyOthers, KeyRevoke, KeySources, KeyUsed string
 }

@@ -25,13 +25,15 @@ var sharedCases = []testCase{
 // RunShared runs what holds of databases that processes share, besides Run.
 // disconnect breaks the connections of everyone who uses a DSN.
 func RunShared(t *testing.T, fresh func(t *testing.T) string, disconnect func(t *testing.T, dsn string)) {
-	for _, c := range sharedCases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t, fresh(t))
-			b.disconnect = func() { disconnect(t, b.dsn) }
-			c.run(b)
-		})
+	for name, room := range map[string]int64{"keys are held": 0, "no key is held": 1} {
+		for _, c := range sharedCases {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t, fresh(t), room)
+				b.disconnect = func() { disconnect(t, b.dsn) }
+				c.run(b)
+			})
+		}
 	}
 }
 
@@ -42,7 +44,7 @@ const seenWithin = store.KeysCheckEvery + 30*time.Minute
 // other opens the catalog once more.
 func (b *bench) other() (*store.Store, *keys.Store) {
 	b.Helper()
-	s, err := store.Open(b.ctx, b.dsn, store.Options{Clock: b.clock.Now, Limits: b.limit})
+	s, err := store.Open(b.ctx, b.dsn, b.options())
 	b.must(err)
 	b.Cleanup(func() {
 		if err := s.Close(); err != nil {
@@ -142,7 +144,7 @@ func sharedEdgeGrid(b *bench) {
 	_, otherKeys := b.other()
 	k, c := b.edgeGrid(access.NewKey{Organization: "a", Role: access.RoleRead})
 	known := func() bool {
-		got, credential, known := otherKeys.EdgeGridKey(c.ClientToken)
+		got, credential, known := b.signer(otherKeys, c.ClientToken)
 		return known && got == k && credential == c
 	}
 	b.eventually("the other process knows the credential", known)

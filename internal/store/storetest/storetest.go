@@ -24,8 +24,17 @@ func Run(t *testing.T, fresh func(t *testing.T) string) {
 	for _, c := range slices.Concat(organizationCases, keyCases, ringCases, meterCases, auditCases, historyCases, nounCases, periodCases, closeJobCases, edgeGridCases, recordGroupCases, meteringCases, reportCases, listingCases, moveCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.run(newBench(t, fresh(t)))
+			c.run(newBench(t, fresh(t), 0))
 		})
+	}
+	// What holds of keys holds wherever they are: read for each request, or held some of the time.
+	for name, room := range map[string]int64{"no key is held": 1, "few keys are held": 2000} {
+		for _, c := range slices.Concat(keyCases, ringCases, edgeGridCases) {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				c.run(newBench(t, fresh(t), room))
+			})
+		}
 	}
 }
 
@@ -49,6 +58,7 @@ type bench struct {
 	file  string // the secret key file
 	clock *fixedtest.Clock
 	limit store.Limits
+	room  int64 // for keys; 0 = the default
 	store *store.Store
 
 	keys    *keys.Store
@@ -57,8 +67,8 @@ type bench struct {
 	disconnect func() // of RunShared
 }
 
-func newBench(t *testing.T, dsn string) *bench {
-	b := &bench{T: t, ctx: t.Context(), dsn: dsn, file: filepath.Join(t.TempDir(), "secret.key"), clock: fixedtest.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))}
+func newBench(t *testing.T, dsn string, room int64) *bench {
+	b := &bench{T: t, room: room, ctx: t.Context(), dsn: dsn, file: filepath.Join(t.TempDir(), "secret.key"), clock: fixedtest.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))}
 	b.open()
 	t.Cleanup(func() {
 		// Whatever was done, each row is as it was stored.
@@ -74,7 +84,7 @@ func newBench(t *testing.T, dsn string) *bench {
 
 func (b *bench) open() {
 	b.Helper()
-	s, err := store.Open(b.ctx, b.dsn, store.Options{Clock: b.clock.Now, Limits: b.limit})
+	s, err := store.Open(b.ctx, b.dsn, b.options())
 	if err != nil {
 		b.Fatalf("Open: %v", err)
 	}
@@ -82,6 +92,12 @@ func (b *bench) open() {
 	if b.keys, err = keys.Open(b.ctx, s, b.file); err != nil {
 		b.Fatalf("OpenKeys: %v", err)
 	}
+}
+
+func (b *bench) options() store.Options {
+	limits := b.limit
+	limits.KeyBytes = b.room
+	return store.Options{Clock: b.clock.Now, Limits: limits}
 }
 
 // reopen closes the catalog and opens it again, with the limits given.

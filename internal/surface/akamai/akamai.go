@@ -46,9 +46,9 @@ type Options struct {
 
 // Credentials looks callers up among the service's EdgeGrid keys.
 func Credentials(s *metering.Service) edgegrid.Lookup[Caller] {
-	return func(_ context.Context, clientToken string) (c edgegrid.Credential[Caller], ok bool, err error) {
-		k, ok := s.EdgeGridKey(clientToken)
-		return edgegrid.Credential[Caller]{AccessToken: k.AccessToken, Secret: k.Secret, Owner: Caller{k.Principal, k.Accounts}}, ok, nil
+	return func(ctx context.Context, clientToken string) (c edgegrid.Credential[Caller], ok bool, err error) {
+		k, ok, err := s.EdgeGridKey(ctx, clientToken)
+		return edgegrid.Credential[Caller]{AccessToken: k.AccessToken, Secret: k.Secret, Owner: Caller{k.Principal, k.Accounts}}, ok, err
 	}
 }
 

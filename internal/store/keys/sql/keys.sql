@@ -1,7 +1,34 @@
--- name: KeyCount
-SELECT count(*)
+-- name: KeyByClient
+-- damaged rows are left out: such a key lets nobody in
+SELECT id, organization, role, kind, customer, operator, created_us, expires_us, revoked_us, used_us, accounts, default_aid, sources, strict, hash, client_token, access_token, secret
 FROM keys
-WHERE organization = $1 AND revoked_us IS NULL
+WHERE client_token = $1 AND revoked_us IS NULL
+
+-- name: KeyByID
+-- damaged rows are left out: such a key lets nobody in
+SELECT id, organization, role, kind, customer, operator, created_us, expires_us, revoked_us, used_us, accounts, default_aid, sources, strict, hash, client_token, access_token, secret
+FROM keys
+WHERE id = $1 AND revoked_us IS NULL
+
+-- name: KeyClaims
+-- damaged rows are left out: the others are to work
+SELECT organization, id, customer, sources
+FROM keys
+WHERE sources <> '' AND revoked_us IS NULL
+
+-- name: KeyCount
+SELECT live_keys
+FROM organizations
+WHERE id = $1
+
+-- name: KeyCountAll
+SELECT coalesce(sum(live_keys), 0)
+FROM organizations
+
+-- name: KeyCounted
+UPDATE organizations
+SET live_keys = live_keys + $2
+WHERE id = $1
 
 -- name: KeyCreate
 INSERT INTO keys (id, organization, role, kind, customer, operator, hash, created_us, expires_us, accounts, default_aid, client_token, access_token, secret, sources, strict)
@@ -24,6 +51,8 @@ LIMIT $4
 SELECT id, organization, role, kind, customer, operator, created_us, expires_us, revoked_us, used_us, accounts, default_aid, sources, strict, hash, client_token, access_token, secret
 FROM keys
 WHERE revoked_us IS NULL
+ORDER BY coalesce(used_us, 0) DESC
+LIMIT $1
 
 -- name: KeyOthers
 SELECT count(*), coalesce(sum(operator), 0)
