@@ -193,7 +193,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err := checkRoom(l.fs, l.dir); err != nil {
 		return err
 	}
-	l.cache = pebble.NewCache(l.limits.CacheBytes)
+	l.cache = disk.NewCache(l.limits.CacheBytes, disk.MemTableBytes, stateMemTable)
 	kept, err := log.Open(l.fs, filepath.Join(l.dir, logFolder), storeWatch{l}, l.cache)
 	if err != nil {
 		return corruptIfDamaged(err)
@@ -272,9 +272,12 @@ func (l *Ledger) Secret(purpose string) [sha256.Size]byte {
 	return [sha256.Size]byte(mac.Sum(nil))
 }
 
+// stateMemTable is small: what a checkpoint adds is below limits.TableBytes or goes around it.
+const stateMemTable = 8 << 20
+
 // stateOptions returns the options of the folded state's store.
 func stateOptions(cache *pebble.Cache, setValues int) *pebble.Options {
-	opts := &pebble.Options{Cache: cache, Merger: cell.NewMerger(setValues)}
+	opts := &pebble.Options{Cache: cache, MemTableSize: stateMemTable, Merger: cell.NewMerger(setValues)}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

@@ -233,6 +233,9 @@ func (l *Ledger) replay(ctx context.Context, rec state.CheckpointRecord, sum [16
 		if err := l.makeRoom(r.item); err != nil {
 			return err
 		}
+		if err := l.warmReplay(ctx); err != nil {
+			return err
+		}
 		if _, err := l.foldBlock(r.item); err != nil {
 			return fmt.Errorf("replay block %d: %w", r.item.header.Sequence, err)
 		}

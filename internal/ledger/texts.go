@@ -27,6 +27,8 @@ type texts struct {
 	// Fold goroutine only.
 	next  uint64
 	known *textTable
+	asked uint64 // of the state
+	read  bool   // all of the state's were read at the start
 
 	mu        sync.RWMutex
 	byID      map[uint64]string // for readers
@@ -121,6 +123,7 @@ func (o orgTexts) intern(text []byte) (uint64, error) {
 	}
 	if !complete {
 		var err error
+		t.asked++
 		if id, err = t.find(h, o.prefix, text); err != nil {
 			return 0, err
 		}

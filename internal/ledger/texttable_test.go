@@ -112,3 +112,46 @@ func TestForgottenTexts(t *testing.T) {
 		}
 	}
 }
+
+// A replay that looks up many texts reads all of them once, where the table has room for them.
+func TestReplayReadsTextsAhead(t *testing.T) {
+	t.Parallel()
+	const texts = 3000
+	for _, c := range []struct {
+		bytes int64
+		tail  int // events
+		read  bool
+	}{
+		{1 << 20, texts, true},
+		{1 << 20, texts / lookupCost / 2, false}, // so few are looked up one by one
+		{4096, texts, false},                     // no room
+	} {
+		mem := vfs.NewCrashableMem()
+		o := Options{FS: mem, Dir: "/data", Limits: Limits{TextBytes: c.bytes}, Fatal: func(m string) { t.Error(m) }}
+		l := openTest(t, o)
+		createMeters(t, l, "default", testMeters()[:1])
+		send := func(prefix string, n int) {
+			for at := 0; at < n; at += 100 {
+				var events []testEvent
+				for i := at; i < min(n, at+100); i++ {
+					events = append(events, testEvent{id: fmt.Sprint(prefix, i), subject: fmt.Sprint("customer-", i), at: testStart, data: map[string]any{"service": "s", "region": "r"}})
+				}
+				appendAll(t, l, "default", events)
+			}
+		}
+		send("a", texts)
+		if err := l.Checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		send("b", c.tail)
+		o.FS = mem.CrashClone(vfs.CrashCloneCfg{})
+		l = openTest(t, o)
+		if l.texts.read != c.read || l.texts.next != texts+3 {
+			t.Errorf("%d bytes, %d events: all are read: %v, the next number is %d", c.bytes, c.tail, l.texts.read, l.texts.next)
+		}
+		if most := uint64(texts/lookupCost + 101); c.read && l.texts.asked > most {
+			t.Errorf("%d texts were looked up, at most %d are to be", l.texts.asked, most)
+		}
+		verifyClean(t, l)
+	}
+}

@@ -18,15 +18,26 @@ import (
 // write-ahead log silently shortened the log.
 const Format = pebble.FormatWALSyncChunks
 
-// What a store keeps in memory before it is in tables.
+// What a store keeps in memory before it is in tables, unless its options say less.
 const (
-	memTableBytes = 32 << 20
+	MemTableBytes = 32 << 20
 	memTables     = 3 // that may wait to be written
 )
 
 // Reach is how much of a store's end may be in write-ahead logs only:
 // the memtables that may wait, and one that is being filled.
-const Reach = (memTables + 1) * memTableBytes
+const Reach = (memTables + 1) * MemTableBytes
+
+// NewCache returns a block cache for stores of such memtables. The engine takes
+// the memory of memtables from the cache, also of one that it keeps for the next
+// turn; without room for two of each store no block would stay. Where more of
+// them wait to be written, blocks give way.
+func NewCache(bytes int64, memTables ...int64) *pebble.Cache {
+	for _, m := range memTables {
+		bytes += 2 * m
+	}
+	return pebble.NewCache(bytes)
+}
 
 // Watcher is told what a store says on its own account.
 type Watcher interface {
@@ -42,7 +53,10 @@ type Watcher interface {
 func Open(fsys vfs.FS, dir, what string, w Watcher, opts *pebble.Options) (*pebble.DB, error) {
 	opts.FS, opts.Logger, opts.EventListener = manifestFS{fsys}, w, events(w)
 	opts.FormatMajorVersion = Format
-	opts.MemTableSize, opts.MemTableStopWritesThreshold = memTableBytes, memTables
+	opts.MemTableStopWritesThreshold = memTables
+	if opts.MemTableSize == 0 {
+		opts.MemTableSize = MemTableBytes
+	}
 	opts.L0CompactionThreshold, opts.L0StopWritesThreshold = 4, 24
 	opts.MaxOpenFiles = 1000
 	if err := checkWAL(fsys, dir); err != nil {
