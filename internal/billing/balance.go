@@ -41,6 +41,14 @@ type Waiting struct {
 	Reason      string    // what keeps it from being reported; "" = nothing, or nothing that is known
 }
 
+// ReporterStanding is what a gauge tells of an organization's reporter.
+type ReporterStanding struct {
+	Organization string
+	Paused       bool
+	Groups       int       // usage record groups that no report has claimed
+	Oldest       time.Time // usage of theirs; zero if there are none
+}
+
 // ReporterState says whether an organization's reporter may work.
 type ReporterState struct {
 	Paused   bool

@@ -64,42 +64,25 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			gauge(c.late, late, n.Organization, n.Partner)
 		}
 	}
-	organizations, err := c.r.organizations(ctx)
+	standings, err := c.r.reports.ReporterStandings(ctx, c.r.timing.through(now))
 	if err != nil {
 		c.r.logger.Error("metrics of reports cannot be read", "error", err)
 	}
-	for _, id := range organizations {
-		c.organization(ctx, id, gauge)
+	for _, one := range standings {
+		paused, age := int64(0), int64(0)
+		if one.Paused {
+			paused = 1
+		}
+		if !one.Oldest.IsZero() {
+			age = max(0, int64(now.Sub(one.Oldest)/1e9))
+		}
+		gauge(c.paused, paused, one.Organization)
+		gauge(c.groups, int64(one.Groups), one.Organization)
+		gauge(c.waiting, age, one.Organization)
 	}
 	for key, n := range c.r.counts.snapshot() {
 		to <- prometheus.MustNewConstMetric(c.outcomes, prometheus.CounterValue, float64(n), key[0], key[1])
 	}
 	to <- prometheus.MustNewConstMetric(c.passes, prometheus.CounterValue, float64(c.r.counts.passes.Load()))
 	to <- prometheus.MustNewConstMetric(c.failures, prometheus.CounterValue, float64(c.r.counts.failures.Load()))
-}
-
-func (c *collector) organization(ctx context.Context, id string, gauge func(*prometheus.Desc, int64, ...string)) {
-	now := c.r.o.Clock()
-	state, err := c.r.reports.Reporter(ctx, id)
-	if err != nil {
-		c.r.logger.Error("metrics of reports cannot be read", "organization", id, "error", err)
-		return
-	}
-	paused := int64(0)
-	if state.Paused {
-		paused = 1
-	}
-	gauge(c.paused, paused, id)
-	waiting, err := c.r.frozen.WaitingGroups(ctx, id, c.r.timing.through(now))
-	if err != nil {
-		c.r.logger.Error("metrics of reports cannot be read", "organization", id, "error", err)
-		return
-	}
-	groups, age := int64(0), int64(0)
-	for _, w := range waiting {
-		groups += int64(w.Groups)
-		age = max(age, int64(now.Sub(w.Oldest)/1e9))
-	}
-	gauge(c.groups, groups, id)
-	gauge(c.waiting, age, id)
 }

@@ -81,6 +81,7 @@ type ReportStore interface {
 	ReportsOf(ctx context.Context, organization, account string, hour time.Time) ([]billing.Report, error)
 	ReportDetails(ctx context.Context, organization string, reports []billing.Report) ([]billing.ReportDetail, error)
 	Reporter(ctx context.Context, organization string) (billing.ReporterState, error)
+	ReporterStandings(ctx context.Context, before time.Time) ([]billing.ReporterStanding, error)
 	SetReporter(ctx context.Context, organization string, state billing.ReporterState, actor string) error
 }
 

@@ -28,6 +28,23 @@ func (s *Store) Reporter(ctx context.Context, organization string) (billing.Repo
 	return r, nil
 }
 
+// ReporterStandings tells of the reporters of all organizations, with usage
+// before an instant that no report has claimed. It is one statement, however
+// many organizations there are.
+func (s *Store) ReporterStandings(ctx context.Context, before time.Time) ([]billing.ReporterStanding, error) {
+	all, err := store.List(ctx, s.db.Reader(), func(r store.Row) (billing.ReporterStanding, error) {
+		var one billing.ReporterStanding
+		var oldest sql.NullInt64
+		err := r.Scan(&one.Organization, &one.Paused, &one.Groups, &oldest)
+		one.Oldest = store.FromMicros(oldest)
+		return one, err
+	}, stmt.ReporterStandings, store.Micros(before))
+	if err != nil {
+		return nil, s.db.Fail(err, "cannot read the reporters' states")
+	}
+	return all, nil
+}
+
 // SetReporter changes the state of an organization's reporter.
 func (s *Store) SetReporter(ctx context.Context, organization string, r billing.ReporterState, actor string) error {
 	if err := catalog.CheckActor(actor); err != nil {

@@ -48,7 +48,7 @@ type statements struct {
 	SeenCreate, SeenForget, SeenList string
 
 	// reporter_states.sql
-	ReporterGet, ReporterPut string
+	ReporterGet, ReporterPut, ReporterStandings string
 
 	// reports.sql
 	ReportCreate, ReportDecide, ReportForeseen, ReportGet, ReportHours, ReportList, ReportListBuyer, ReportListEntitlement, ReportListPartner, ReportOfAccount,

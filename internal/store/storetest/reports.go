@@ -250,6 +250,22 @@ func movedIsFree(b *bench) {
 	if len(waiting) != 1 || waiting[0].Groups != 1 || !waiting[0].Oldest.Equal(day("2026-03-01")) {
 		b.Errorf("%+v", waiting)
 	}
+	b.organization("z")
+	b.must(b.records.SetReporter(b.ctx, "z", billing.ReporterState{Paused: true}, actor))
+	for before, want := range map[string]int{"2026-03-02": 1, "2026-03-01": 0} {
+		standings, err := b.records.ReporterStandings(b.ctx, day(before))
+		b.must(err)
+		of := map[string]billing.ReporterStanding{}
+		for _, one := range standings {
+			of[one.Organization] = one
+		}
+		if a := of["a"]; a.Paused || a.Groups != want || want > 0 && !a.Oldest.Equal(day("2026-03-01")) || want == 0 && !a.Oldest.IsZero() {
+			b.Errorf("before %s: %+v", before, a)
+		}
+		if z := of["z"]; !z.Paused || z.Groups != 0 || !z.Oldest.IsZero() {
+			b.Errorf("before %s: %+v", before, z)
+		}
+	}
 	if got := b.account(); got.Pending.String() != "2.75" {
 		b.Errorf("%+v", got)
 	}
