@@ -97,13 +97,13 @@ func (c *closingCrash) send(round int) {
 	}
 }
 
-type closingProgress struct {
+type closingState struct {
 	Status, Ended             string
 	Customers, Closed, Failed int
 	Sequence                  uint64
 }
 
-func (c *closingCrash) progress() (now closingProgress) {
+func (c *closingCrash) progress() (now closingState) {
 	c.p.call(c.t, http.MethodGet, "/api/v1/closings/1", c.key, "", nil, http.StatusOK, &now)
 	return now
 }

@@ -33,6 +33,7 @@ type CLI struct {
 	Apply                applyCmd                `cmd:"" help:"Make the catalog what files say: meters, products, customers, contracts."`
 	Catalog              catalogCmd              `cmd:"" help:"Print the catalog as one YAML document, which apply accepts."`
 	Usage                usageCmd                `cmd:"" help:"Print the usage of a meter, or of products."`
+	Close                closeCmd                `cmd:"" help:"Close a month, of all customers or of one."`
 	Key                  keyCmd                  `cmd:"" help:"Create, list and revoke keys."`
 	Verify               verifyCmd               `cmd:"" help:"Check a data directory against its log."`
 	Repair               repairCmd               `cmd:"" help:"Show which organizations damage has stopped, and let them go on if their data can be read again."`

@@ -31,6 +31,7 @@ type sharedUsage struct {
 	customers    []string
 	at           int // the customer whose turn it is
 	forms        map[string]*sharedForm
+	meters       map[string]*meter.Meter // that were asked for, nil where there is none
 }
 
 // sharedForm is what is known of one form of questions.
@@ -51,7 +52,20 @@ const (
 )
 
 func newSharedUsage(s *Service, organization string, view *catalog.View, customers []string) *sharedUsage {
-	return &sharedUsage{service: s, organization: organization, view: view, customers: customers, forms: map[string]*sharedForm{}}
+	return &sharedUsage{service: s, organization: organization, view: view, customers: customers, forms: map[string]*sharedForm{}, meters: map[string]*meter.Meter{}}
+}
+
+// meter returns a meter as it was when it was first asked for: to look it up
+// for each question would cost as much as the answer.
+func (u *sharedUsage) meter(key string) *meter.Meter {
+	m, known := u.meters[key]
+	if !known {
+		if state, ok := u.service.ledger.Meter(u.organization, key); ok {
+			m = &state.Meter
+		}
+		u.meters[key] = m
+	}
+	return m
 }
 
 // turnTo goes on to a customer.
@@ -101,12 +115,15 @@ type sharedQuestion struct {
 
 // question finds a question's form; false if it has none.
 func (u *sharedUsage) question(p access.Principal, q ProductQuery) (*sharedQuestion, bool) {
-	state, ok := u.service.ledger.Meter(p.Organization, q.UsageType.Meter)
-	if !ok || p.Organization != u.organization || p.Customer != "" || q.AsOfSequence == 0 || !q.AsOf.IsZero() || len(q.Customers) == 0 ||
+	if p.Organization != u.organization {
+		return nil, false
+	}
+	m := u.meter(q.UsageType.Meter)
+	if m == nil || p.Customer != "" || q.AsOfSequence == 0 || !q.AsOf.IsZero() || len(q.Customers) == 0 ||
 		!q.From.Before(q.To) || q.To.After(u.service.now()) {
 		return nil, false
 	}
-	ask := &sharedQuestion{ProductQuery: q, m: state.Meter, scope: q.scope()}
+	ask := &sharedQuestion{ProductQuery: q, m: *m, scope: q.scope()}
 	by := slices.Clone(q.By)
 	for _, f := range ask.scope {
 		if slices.ContainsFunc(f.Values, func(v string) bool { return len(v) > meter.MaxGroupBytes }) {
@@ -123,9 +140,9 @@ func (u *sharedUsage) question(p access.Principal, q ProductQuery) (*sharedQuest
 	}
 	filters := q.ofType()
 	slices.SortFunc(filters, func(a, b meter.AttrFilter) int { return strings.Compare(a.Attribute, b.Attribute) })
-	ask.form = meter.UsageQuery{Organization: u.organization, Meter: state.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: by, Filters: filters,
+	ask.form = meter.UsageQuery{Organization: u.organization, Meter: m.Key, From: q.From, To: q.To, Window: q.Window, GroupBy: by, Filters: filters,
 		AsOfSequence: q.AsOfSequence, Location: q.Location, All: true, Undivided: true}
-	if state.Sampled() {
+	if m.Sampled() {
 		u.bySample(ask)
 	}
 	ask.key = formKey(&ask.form)

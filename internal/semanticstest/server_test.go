@@ -121,7 +121,7 @@ func (s *server) closeMonth(p access.Principal, month string) catalog.CloseJob {
 	s.t.Helper()
 	job, err := s.service.CloseMonth(context.Background(), p, month)
 	s.check(err)
-	tick := time.NewTicker(time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for job.Ended.IsZero() {
 		<-tick.C

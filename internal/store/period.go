@@ -48,12 +48,12 @@ func (s *Store) closePeriods(ctx context.Context, organization string, periods [
 		}
 	}
 	err := s.Write(ctx, "close the period", func(tx *sql.Tx) error {
+		if err := checkOpen(ctx, tx, organization, closed); err != nil {
+			return err
+		}
 		var rows []any
 		entries := make([]Entry, len(closed))
 		for i, p := range closed {
-			if err := checkOpen(ctx, tx, organization, p); err != nil {
-				return err
-			}
 			rows = append(rows, organization, p.Customer, p.Month, Micros(p.Closed), int64(p.Sequence), string(p.Figures))
 			p.Figures = nil
 			entries[i] = Entry{Organization: organization, Actor: actor, Action: catalog.AuditCreate, Noun: "period", ID: p.Customer + "/" + p.Month, After: p}
@@ -75,19 +75,45 @@ func (s *Store) closePeriods(ctx context.Context, organization string, periods [
 // periodColumns is how many parameters stmt.PeriodCreate has.
 const periodColumns = 6
 
-// checkOpen refuses a month that is closed, or is of a customer that there never was.
-func checkOpen(ctx context.Context, q Queryer, organization string, p catalog.Period) error {
-	var known, closed bool
-	if err := q.QueryRowContext(ctx, stmt.PeriodStanding, organization, p.Customer, p.Month).Scan(&known, &closed); err != nil {
-		return err
-	}
-	switch {
-	case !known:
-		return meter.Errorf(meter.KindNotFound, "no customer %q", meter.Clip(p.Customer))
-	case closed:
-		return meter.Errorf(meter.KindConflict, "month %s of customer %q is closed", p.Month, meter.Clip(p.Customer))
+// checkOpen refuses months that are closed, or are of a customer that there
+// never was. It asks for many at once.
+func checkOpen(ctx context.Context, q Queryer, organization string, periods []catalog.Period) error {
+	for some := range slices.Chunk(periods, standingAtOnce) {
+		var customers []string
+		first, last := some[0].Month, some[0].Month
+		for _, p := range some {
+			customers = append(customers, p.Customer)
+			first, last = min(first, p.Month), max(last, p.Month)
+		}
+		statement, args := InList(stmt.CustomersKnown, 2, []any{organization}, customers)
+		known, err := List(ctx, q, scanText, statement, args...)
+		if err != nil {
+			return err
+		}
+		statement, args = InList(stmt.PeriodsClosed, 4, []any{organization, first, last}, customers)
+		closed, err := List(ctx, q, scanPair, statement, args...)
+		if err != nil {
+			return err
+		}
+		slices.Sort(known)
+		for _, p := range some {
+			if _, ok := slices.BinarySearch(known, p.Customer); !ok {
+				return meter.Errorf(meter.KindNotFound, "no customer %q", meter.Clip(p.Customer))
+			}
+			if slices.Contains(closed, [2]string{p.Customer, p.Month}) {
+				return meter.Errorf(meter.KindConflict, "month %s of customer %q is closed", p.Month, meter.Clip(p.Customer))
+			}
+		}
 	}
 	return nil
+}
+
+// standingAtOnce is of how many months one statement tells whether they are open.
+const standingAtOnce = 256
+
+func scanPair(r Row) (pair [2]string, err error) {
+	err = r.Scan(&pair[0], &pair[1])
+	return pair, err
 }
 
 // Period returns a customer's month if it is closed. For an unknown

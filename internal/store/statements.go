@@ -38,13 +38,13 @@ type statements struct {
 	MeterClear, MeterDelete, MeterGet, MeterList, MeterPut, MetersSequence, MetersSequenceSet string
 
 	// nouns.sql
-	CustomersCreated, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounSupersede, NounVersions, NounsChanged, NounsOwn, NounsVersion string
+	CustomersCreated, CustomersKnown, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounSupersede, NounVersions, NounsChanged, NounsOwn, NounsVersion string
 
 	// organizations.sql
 	OrganizationCount, OrganizationCreate, OrganizationGet, OrganizationList, OrganizationUpdate string
 
 	// periods.sql
-	PeriodCreate, PeriodCustomers, PeriodGet, PeriodList, PeriodNextMonth, PeriodStanding, PeriodsOf string
+	PeriodCreate, PeriodCustomers, PeriodGet, PeriodList, PeriodNextMonth, PeriodsClosed, PeriodsOf string
 
 	// postgres.sql
 	PostgresCheck, PostgresListen, PostgresLock, PostgresTables, PostgresVersion string

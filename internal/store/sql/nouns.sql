@@ -4,6 +4,12 @@ FROM audit_entries
 WHERE organization = $1 AND noun = 'customer' AND action = 'create'
 GROUP BY noun_id
 
+-- name: CustomersKnown
+-- unchecked: whether there ever was one, which a key of the table tells
+SELECT DISTINCT id
+FROM nouns
+WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id IN ($2)
+
 -- name: EntitlementUsed
 SELECT CASE
   WHEN EXISTS (SELECT 1 FROM record_groups WHERE organization = $1 AND entitlement = $2 AND status NOT IN ('DELETED', 'INVALID')) THEN 'usage record groups'

@@ -29,11 +29,11 @@ SELECT MIN(month)
 FROM periods
 WHERE organization = $1 AND month >= $2 AND month <= $3
 
--- name: PeriodStanding
+-- name: PeriodsClosed
 -- unchecked: whether there is one, which a key of the table tells
-SELECT
-  EXISTS (SELECT 1 FROM nouns WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id = $2),
-  EXISTS (SELECT 1 FROM periods WHERE organization = $1 AND customer = $2 AND month = $3)
+SELECT customer, month
+FROM periods
+WHERE organization = $1 AND month >= $2 AND month <= $3 AND customer IN ($4)
 
 -- name: PeriodsOf
 -- unchecked: the figures, which the checksum covers, may be large

@@ -146,6 +146,32 @@ func TestClientCatalog(t *testing.T) {
 	}
 }
 
+// TestClientCloses closes months of one customer and of all.
+func TestClientCloses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.want(w.call("POST", "/api/v1/catalog", `{"customers":[{"id":"acme"},{"id":"zeta"}]}`), 200)
+	c, err := client.New(client.Options{URL: w.URL, Key: w.Token})
+	must(t, err)
+	ctx := context.Background()
+	p, err := c.ClosePeriod(ctx, "acme", "2026-09")
+	if err != nil || p.Customer != "acme" || p.Month != "2026-09" || p.Status != "FINALIZED" || p.Kept == nil || *p.Kept != 0 || p.Warning == "" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := c.ClosePeriod(ctx, "acme", "2026-09"); client.KindOf(err) != client.Conflict {
+		t.Error(err)
+	}
+	begun, err := c.CloseMonth(ctx, "2026-09")
+	must(t, err)
+	done, err := c.WaitClosing(ctx, begun.ID, func(client.Closing) {})
+	if err != nil || done.ID != begun.ID || done.Status != "DONE" || done.Customers != 1 || done.Closed != 1 || done.Sequence != p.Sequence {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if _, err := c.Closing(ctx, "7"); client.KindOf(err) != client.NotFound {
+		t.Error(err)
+	}
+}
+
 // TestClientEvents sends what an event may leave out or have beside its data.
 func TestClientEvents(t *testing.T) {
 	t.Parallel()
