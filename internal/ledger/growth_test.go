@@ -23,6 +23,7 @@ type growth struct {
 	customers, services int // services of each customer
 	days                int
 	meters              int
+	values              int // attributes that the meters take in turn
 }
 
 // BenchmarkGrowth appends 1,000 events at a time, each of a customer and a
@@ -31,10 +32,11 @@ type growth struct {
 //	go test ./internal/ledger -run '^$' -bench Growth -benchtime 3000000x
 func BenchmarkGrowth(b *testing.B) {
 	for _, g := range []growth{
-		{"1,000 customers of 5 services, a day", 1_000, 5, 1, 3},
-		{"1,000,000 customers, a day", 1_000_000, 1, 1, 3},
-		{"1,000,000 customers of 5 services, a month", 1_000_000, 5, 31, 3},
-		{"30 meters", 1_000, 5, 1, 30},
+		{"1,000 customers of 5 services, a day", 1_000, 5, 1, 3, 1},
+		{"1,000,000 customers, a day", 1_000_000, 1, 1, 3, 1},
+		{"1,000,000 customers of 5 services, a month", 1_000_000, 5, 31, 3, 1},
+		{"30 meters", 1_000, 5, 1, 30, 1},
+		{"30 meters of 3 values", 1_000, 5, 1, 30, 3},
 	} {
 		b.Run(g.name, func(b *testing.B) { g.run(b) })
 	}
@@ -46,7 +48,7 @@ func (g growth) run(b *testing.B) {
 	for i := range g.meters {
 		m := meter.Meter{Key: fmt.Sprint("m", i), EventType: "edge.request", Aggregation: kinds[i%len(kinds)], GroupBy: []string{"customer", "service"}}
 		if m.Aggregation != meter.AggCount {
-			m.Value = "bytes"
+			m.Value = growthValues[i/len(kinds)%g.values]
 		}
 		createMeters(b, l, "default", []meter.Meter{m})
 	}
@@ -91,6 +93,8 @@ func (g growth) run(b *testing.B) {
 	}
 }
 
+var growthValues = [...]string{"bytes", "requests", "millis"}
+
 // processorTime is what the process has used, user and system.
 func processorTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
@@ -110,7 +114,9 @@ func (g growth) stage(b *testing.B, l *Ledger, rng *rand.Rand, n int) *block.Bui
 		id = strconv.AppendUint(id[:0], rng.Uint64(), 36)
 		s.Begin()
 		s.PutString(s.Attr([]byte("service")), service)
-		s.PutNumber(s.Attr([]byte("bytes")), meter.QuantityFromInt64(rng.Int64N(1_000_000)))
+		for _, name := range growthValues[:g.values] {
+			s.PutNumber(s.Attr([]byte(name)), meter.QuantityFromInt64(rng.Int64N(1_000_000)))
+		}
 		at := testStart.Add(time.Duration(rng.Int64N(int64(g.days) * int64(24*time.Hour))))
 		if err := s.Commit(&block.Envelope{Source: []byte("edge/fra-01"), ID: id, Type: []byte("edge.request"), Subject: customer, HasSubject: true, Time: at.UnixNano()}); err != nil {
 			b.Fatal(err)

@@ -296,7 +296,9 @@ func (t *Table) addRow(s *series, h, n uint32, at int32) uint32 {
 	columns := uint32(len(t.families[s.family].columns))
 	if full(int(t.used+columns), len(t.index)) {
 		t.index = make([]uint32, 2*len(t.index))
-		t.rows(func(i uint32, c *slot) { place(t.index, t.cellHash(c.series, c.at), i+1) })
+		for i, c := range t.rows {
+			place(t.index, t.cellHash(c.series, c.at), i+1)
+		}
 	}
 	if left := blockCells - t.used&(blockCells-1); left < columns { // a row lies in one block
 		for range left {
@@ -320,16 +322,15 @@ func (t *Table) addRow(s *series, h, n uint32, at int32) uint32 {
 	return first
 }
 
-// rows calls fn for the first cell of each row, with its number.
-func (t *Table) rows(fn func(i uint32, c *slot)) {
-	for i := uint32(0); i < t.used; {
-		c := t.cell(i)
-		if c.series == noSeries {
-			i++
-			continue
+// rows yields the first cell of each row, with its number.
+func (t *Table) rows(yield func(i uint32, c *slot) bool) {
+	for at, block := range t.cells {
+		from := uint32(at) << blockBits
+		for i := range min(t.used-min(from, t.used), blockCells) {
+			if c := &block[i]; c.series != noSeries && c.column() == 0 && !yield(from+i, c) {
+				return
+			}
 		}
-		fn(i, c)
-		i += uint32(len(t.families[t.series[c.series].family].columns))
 	}
 }
 
