@@ -98,7 +98,7 @@ func (c *CatalogSettings) open(ctx context.Context, env *Env, dsn string, logger
 	if limits == (store.Limits{}) {
 		limits = limitsAtRest
 	}
-	store, err := store.Open(ctx, dsn, store.Options{Clock: env.Clock, Logger: logger, Limits: limits})
+	store, err := store.Open(ctx, dsn, store.Options{Clock: env.Clock, Logger: logger, Limits: limits, Build: cleanBuild(buildVersion())})
 	if err != nil {
 		return nil, fmt.Errorf("open the catalog: %w", err)
 	}

@@ -55,3 +55,12 @@ func withCommit(version string, settings []debug.BuildSetting) string {
 	}
 	return version + commit + dirty
 }
+
+// cleanBuild is a version that names a commit and nothing that has changed
+// since: two programs of it are the same. "" is any other.
+func cleanBuild(version string) string {
+	if !strings.Contains(version, "+") || strings.Contains(version, "-dirty") {
+		return ""
+	}
+	return version
+}

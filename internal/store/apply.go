@@ -147,6 +147,9 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		if err := s.noteSound(ctx, tx, organization, one); err != nil {
 			return err
 		}
+		if err := s.keepSound(ctx, tx, organization, one.sound); err != nil {
+			return err
+		}
 		var err error
 		done, err = s.holdView(ctx, organization, one)
 		return err

@@ -31,10 +31,12 @@ type soundNouns struct {
 	number int64 // of the change that they are as of
 	copies []MeterCopy
 	meters map[string]meter.Meter
+	by     string // of soundBy
 }
 
 // changeOne makes a change of one noun.
 func (s *Store) changeOne(ctx context.Context, organization string, opt catalog.ApplyOptions, one *nounChange) (catalog.Diff, error) {
+	s.recallSound(ctx, organization)
 	return s.change(ctx, organization, opt, one, func(have *catalog.State) (*catalog.Document, error) {
 		if one.do == nil {
 			return have.Without(one.ref)
@@ -88,7 +90,7 @@ func (s *Store) planOne(ctx context.Context, q Queryer, organization string, eff
 		return nil, err
 	}
 	one.fields = catalog.NounFields{}
-	one.number, one.sound = sound.number, &soundNouns{sound.number, sound.copies, sound.meters}
+	one.number, one.sound = sound.number, &soundNouns{sound.number, sound.copies, sound.meters, sound.by}
 	if len(p.Steps) > 0 {
 		one.number++
 		one.sound.number++
@@ -136,6 +138,7 @@ func (s *Store) noteSound(ctx context.Context, tx *sql.Tx, organization string, 
 	if sound.meters, err = definitions(sound.copies); err != nil {
 		return err
 	}
+	sound.by = s.soundBy(sound.copies)
 	one.sound = sound
 	return nil
 }

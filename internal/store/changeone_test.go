@@ -50,7 +50,7 @@ type changer struct {
 func changeOneByOne(t *testing.T, dsn string, changes int) {
 	c := &changer{fixedtest.Rand(t), t, nil, fixedtest.NewClock(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))}
 	open := func() *store.Store {
-		s, err := store.Open(t.Context(), dsn, store.Options{Clock: c.clock.Now, Limits: store.Limits{Nouns: 90}})
+		s, err := store.Open(t.Context(), dsn, store.Options{Clock: c.clock.Now, Limits: store.Limits{Nouns: 90}, Build: "one"})
 		c.must(err)
 		t.Cleanup(func() { c.must(s.Close()) })
 		return s
@@ -84,7 +84,10 @@ func changeOneByOne(t *testing.T, dsn string, changes int) {
 			by = other
 		}
 		got := change(by, "a")
-		c.s.ReadAll("b")
+		if c.IntN(10) == 0 {
+			c.s.Forget("a")
+		}
+		c.must(c.s.ReadAll("b"))
 		want := change(c.s, "b")
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("change %d: %v, want %v", n, got, want)
@@ -238,4 +241,61 @@ func (c *changer) body(kind string, all bool) string {
 		}
 	}
 	return "{" + strings.Join(some, ", ") + "}"
+}
+
+// TestSoundAfterStart: what is known of the nouns is known after a start by the
+// same build, and not where anything else has happened.
+func TestSoundAfterStart(t *testing.T) {
+	t.Parallel()
+	dsn := filepath.Join(t.TempDir(), "catalog.db")
+	clock := fixedtest.NewClock(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))
+	ctx, c, opt := t.Context(), &changer{Rand: fixedtest.Rand(t), t: t, clock: clock}, catalog.ApplyOptions{Actor: "test"}
+	open := func(build string) {
+		var err error
+		c.s, err = store.Open(ctx, dsn, store.Options{Clock: clock.Now, Build: build})
+		c.must(err)
+	}
+	// patched says whether a change did without reading all nouns.
+	patched := func() bool {
+		clock.Advance(time.Hour)
+		c.must(c.s.PatchNoun(ctx, "a", catalog.NounRef{Kind: catalog.NounCustomer, ID: "1"}, c.fields(fmt.Sprintf(`{"name": "n%d"}`, clock.Now().Unix())), opt))
+		holds, err := c.s.Holds(ctx, "a")
+		c.must(err)
+		return holds
+	}
+	open("one")
+	for _, id := range []string{"a", "b"} {
+		_, err := c.s.CreateOrganization(ctx, catalog.NewOrganization{ID: id, Name: "same"}, "test")
+		c.must(err)
+	}
+	c.must(c.start())
+	if patched() {
+		t.Error("the first change after a document did not read all nouns")
+	}
+	for _, step := range []struct {
+		what, build string
+		do          func() error
+		want        bool
+	}{
+		{"a start", "one", func() error { return nil }, true},
+		{"another build", "two", func() error { return nil }, false},
+		{"the build again that found it", "two", func() error { return nil }, true},
+		{"a build that is not known", "", func() error { return nil }, false},
+		{"no build has found it as of now", "two", func() error { return nil }, false},
+		{"a document", "two", c.start, false},
+		{"units", "two", func() error { return c.s.PutUnits(ctx, "a", c.fields(`{"rates": {"x": {"cloud": "1"}}}`), opt) }, false},
+		{"a meter", "two", func() error {
+			text, err := json.Marshal(meter.Meter{Key: "m", EventType: "e", Aggregation: meter.AggCount}.Normalize())
+			c.must(err)
+			return c.s.PutMeter(ctx, store.MeterCopy{Organization: "a", Key: "m", Version: 1, Definition: text, Sequence: 1}, "test")
+		}, false},
+	} {
+		c.must(step.do())
+		c.must(c.s.Close())
+		open(step.build)
+		if got := patched(); got != step.want {
+			t.Errorf("after %s: done by a part %v, want %v", step.what, got, step.want)
+		}
+	}
+	c.must(c.s.Close())
 }

@@ -78,8 +78,18 @@ func (s *Store) Holds(ctx context.Context, organization string) (bool, error) {
 }
 
 // ReadAll lets the next change of one noun read all of them.
-func (s *Store) ReadAll(organization string) {
+func (s *Store) ReadAll(organization string) error {
 	s.viewsMu.Lock()
 	defer s.viewsMu.Unlock()
 	delete(s.sound, organization)
+	_, err := s.writer.ExecContext(context.Background(), "UPDATE organizations SET nouns_sound_by = '' WHERE id = $1", organization)
+	return err
+}
+
+// Forget leaves what a start would know of an organization's nouns.
+func (s *Store) Forget(organization string) {
+	s.viewsMu.Lock()
+	defer s.viewsMu.Unlock()
+	delete(s.sound, organization)
+	delete(s.views, organization)
 }

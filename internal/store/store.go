@@ -47,6 +47,7 @@ type Options struct {
 	Clock  func() time.Time // the one source of time
 	Logger *slog.Logger     // nil = silent
 	Limits Limits           // fields that are zero take their default
+	Build  string           // of which commit the program is; "" = it is not known, and what it finds out of nouns is not stored
 }
 
 // Limits bound what a Store holds and answers.
@@ -95,6 +96,7 @@ type Store struct {
 	clock     func() time.Time
 	logger    *slog.Logger
 	limits    Limits
+	build     string
 
 	ledger   atomic.Pointer[string] // that the catalog is bound to; nil = not checked
 	watching background.Jobs
@@ -131,7 +133,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), views: map[string]*heldView{}, sound: map[string]*soundNouns{}, readers: map[string]chan struct{}{}}
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), build: o.Build, views: map[string]*heldView{}, sound: map[string]*soundNouns{}, readers: map[string]chan struct{}{}}
 	if err := s.migrate(ctx); err != nil {
 		if err := s.closePools(); err != nil {
 			logger.Error("cannot close the catalog", "error", err)

@@ -57,6 +57,16 @@ FROM nouns
 WHERE organization = $1 AND customer = $2
   AND kind IN ('service', 'contract', 'cp_code', 'reporting_group', 'account_group', 'agent', 'test')
 
+-- name: NounsSound
+UPDATE organizations
+SET nouns_sound = nouns_version, nouns_sound_by = $2
+WHERE id = $1
+
+-- name: NounsSoundGet
+SELECT nouns_version, nouns_sound, nouns_sound_by
+FROM organizations
+WHERE id = $1
+
 -- name: NounsVersion
 SELECT nouns_version
 FROM organizations
