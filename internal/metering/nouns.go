@@ -14,15 +14,18 @@ import (
 // A bound key sees its customer and what is its own, its entitlements, and the
 // products of the contracts that it is billed under.
 func (s *Service) Nouns(ctx context.Context, p access.Principal, r catalog.NounRef, page catalog.Page) (catalog.NounPage, error) {
+	if err := p.May(access.ActionRead); err != nil {
+		return catalog.NounPage{}, err
+	}
+	if p.Customer == "" {
+		return s.catalog.NounPage(ctx, p.Organization, r, page)
+	}
 	view, err := s.Catalog(ctx, p)
 	if err != nil {
 		return catalog.NounPage{}, err
 	}
 	if err := seesCustomer(p, r); err != nil {
 		return catalog.NounPage{}, err
-	}
-	if p.Customer == "" {
-		return s.catalog.PageOf(view, r, page)
 	}
 	all, err := view.Nouns(r)
 	if err != nil {
@@ -35,6 +38,12 @@ func (s *Service) Nouns(ctx context.Context, p access.Principal, r catalog.NounR
 // Noun returns one noun, a customer with what is its own. One that a bound key
 // may not see is KindNotFound, like one that does not exist.
 func (s *Service) Noun(ctx context.Context, p access.Principal, r catalog.NounRef) (catalog.Noun, error) {
+	if err := p.May(access.ActionRead); err != nil {
+		return catalog.Noun{}, err
+	}
+	if p.Customer == "" {
+		return s.catalog.Noun(ctx, p.Organization, r)
+	}
 	view, err := s.Catalog(ctx, p)
 	if err != nil {
 		return catalog.Noun{}, err
@@ -123,11 +132,7 @@ func (s *Service) changeNoun(ctx context.Context, p access.Principal, text []byt
 	if err != nil {
 		return catalog.Noun{}, err
 	}
-	view, err := s.catalog.View(context.WithoutCancel(ctx), p.Organization)
-	if err != nil {
-		return catalog.Noun{}, err
-	}
-	return view.Noun(r)
+	return s.catalog.Noun(context.WithoutCancel(ctx), p.Organization, r)
 }
 
 // DeleteNoun removes a noun from an instant on, a customer with all that is its

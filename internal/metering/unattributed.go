@@ -40,11 +40,7 @@ func (s *Service) Unattributed(ctx context.Context, p access.Principal, in meter
 	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
-	view, err := s.catalog.View(ctx, p.Organization)
-	if err != nil {
-		return nil, err
-	}
-	u := &unattributed{service: s, asks: p, view: view, in: in}
+	u := &unattributed{service: s, asks: p, in: in}
 	for reason, find := range map[string]func(context.Context, meter.Meter) error{
 		unattributedCustomer: u.customers, unattributedService: u.services, unattributedContract: u.contracts, unattributedAccountGroup: u.tests,
 	} {
@@ -128,7 +124,7 @@ func (s *Service) tellers(organization, attribute string) []meter.Meter {
 type unattributed struct {
 	service *Service
 	asks    access.Principal
-	view    *catalog.View
+	view    *catalog.View // nil until there is usage to be looked at
 	in      meter.Period
 	found   []Unattributed
 }
@@ -138,6 +134,11 @@ func (u *unattributed) rows(ctx context.Context, m meter.Meter, in meter.Period,
 	page, err := u.service.Usage(ctx, u.asks, meter.UsageQuery{Meter: m.Key, From: in.From, To: in.To, GroupBy: by, Filters: filters, All: true})
 	if err != nil {
 		return nil, err
+	}
+	if u.view == nil && len(page.Rows) > 0 { // a catalog that nothing is asked of is not read
+		if u.view, err = u.service.catalog.View(ctx, u.asks.Organization); err != nil {
+			return nil, err
+		}
 	}
 	return page.Rows, nil
 }

@@ -147,6 +147,9 @@ func (c *changer) check(n int) {
 			c.t.Fatalf("change %d: the view is not that of %s:\n%+v\n%+v", n, of, view, anew)
 		}
 	}
+	if n%10 == 0 {
+		c.byKey(n)
+	}
 	var noted [2]string
 	for i, of := range []string{"a", "b"} {
 		page, err := c.s.AuditEntries(ctx, of, catalog.Page{Limit: 5})
@@ -159,6 +162,35 @@ func (c *changer) check(n int) {
 	}
 	if noted[0] != noted[1] {
 		c.t.Fatalf("change %d: noted\n%s, want\n%s", n, noted[0], noted[1])
+	}
+}
+
+// byKey compares what is read by key, where no view is in memory, with the view.
+func (c *changer) byKey(n int) {
+	c.t.Helper()
+	ctx := c.t.Context()
+	view, err := c.s.ReadAnew(ctx, "b")
+	c.must(err)
+	c.s.Forget("b")
+	for _, kind := range []string{catalog.NounProduct, catalog.NounCustomer, catalog.NounEntitlement, catalog.NounService, catalog.NounContract, catalog.NounCPCode,
+		catalog.NounReportingGroup, catalog.NounAccountGroup, catalog.NounAgent, catalog.NounTest, catalog.NounUnits, "thing"} {
+		for _, customer := range []string{"", "1", "4", "none"} {
+			r := catalog.NounRef{Kind: kind, Customer: customer}
+			for _, page := range []catalog.Page{{}, {Limit: 2}, {Limit: 1, Cursor: "2"}, {Limit: -1}} {
+				want, wantErr := c.s.PageOf(view, r, page)
+				got, err := c.s.NounPage(ctx, "b", r, page)
+				if fmt.Sprint(err) != fmt.Sprint(wantErr) || !reflect.DeepEqual(got, want) {
+					c.t.Fatalf("change %d: page %+v of %+v: %+v, %v; want %+v, %v", n, page, r, got, err, want, wantErr)
+				}
+			}
+			for _, r.ID = range []string{"1", "4", "none", ""} {
+				want, wantErr := view.Noun(r)
+				got, err := c.s.Noun(ctx, "b", r)
+				if fmt.Sprint(err) != fmt.Sprint(wantErr) || !reflect.DeepEqual(got, want) {
+					c.t.Fatalf("change %d: %+v: %+v, %v; want %+v, %v", n, r, got, err, want, wantErr)
+				}
+			}
+		}
 	}
 }
 

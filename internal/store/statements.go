@@ -38,7 +38,7 @@ type statements struct {
 	MeterClear, MeterDelete, MeterGet, MeterList, MeterPut, MetersSequence, MetersSequenceSet string
 
 	// nouns.sql
-	CustomersCreated, CustomersKnown, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounSupersede, NounVersions, NounsChanged, NounsOwn, NounsSound, NounsSoundGet, NounsVersion string
+	CustomersCreated, CustomersKnown, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounPage, NounSupersede, NounVersions, NounsChanged, NounsOwn, NounsSound, NounsSoundGet, NounsVersion string
 
 	// organizations.sql
 	OrganizationCount, OrganizationCreate, OrganizationGet, OrganizationList, OrganizationUpdate string

@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"odometer/internal/catalog"
-	"odometer/internal/meter"
 )
 
 // heldView is a view as of one change.
@@ -17,13 +14,9 @@ type heldView struct {
 // View returns the organization's nouns as they are now. It reads one number
 // from the database, and everything else only after a change.
 func (s *Store) View(ctx context.Context, organization string) (*catalog.View, error) {
-	var number int64
-	err := s.reader.QueryRowContext(ctx, stmt.NounsVersion, organization).Scan(&number)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, meter.Errorf(meter.KindNotFound, "no organization %q", organization)
-	}
+	number, err := s.nounsVersion(ctx, organization)
 	if err != nil {
-		return nil, s.Fail(err, "cannot read the catalog")
+		return nil, err
 	}
 	have, reading := s.held(organization)
 	if have != nil && have.number >= number {

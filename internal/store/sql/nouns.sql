@@ -37,6 +37,13 @@ SELECT kind, customer, id, from_us, to_us, body
 FROM nouns
 WHERE organization = $1
 
+-- name: NounPage
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND kind = $2 AND customer = '' AND id > $3 AND to_us IS NULL
+ORDER BY id
+LIMIT $4
+
 -- name: NounSupersede
 DELETE FROM nouns
 WHERE organization = $1 AND kind = $2 AND customer = $3 AND from_us >= $4 AND id IN ($5)
