@@ -68,6 +68,9 @@ func (u UsageType) ShownOn(surface string) bool {
 
 // decimalOr is the decimal of a checked text, or def for an empty one.
 func decimalOr(text string, def int64) meter.Decimal {
+	if text == "" {
+		return meter.NewDecimal(def)
+	}
 	if d, err := meter.ParseDecimal(text); err == nil {
 		return d
 	}

@@ -209,6 +209,9 @@ type Percentage string
 // Decimal returns the percentage as a number; DefaultPercentile if it is "" or
 // no number, which Meter.Validate refuses.
 func (p Percentage) Decimal() Decimal {
+	if p == "" {
+		return NewDecimal(defaultPercentile)
+	}
 	d, err := ParseDecimal(string(p))
 	if err != nil {
 		return NewDecimal(defaultPercentile)

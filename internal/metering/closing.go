@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"odometer/internal/access"
@@ -31,11 +32,21 @@ type closeRun struct {
 	month books.Month
 	usage UsageReader
 	job   *catalog.CloseJob // that the run is of; nil = of none
-	// done hears of each customer, in order; its error ends the run.
+	// done hears of each customer, in order, from one goroutine; its error ends the run.
 	done func(customer string, made catalog.Period, err error) error
 
 	made  []catalog.Period // to be kept
 	bytes int              // of their figures
+	parts chan closedPart  // for what is kept while the next figures are made
+	err   error            // of keeping; for who waited for the end of it
+}
+
+// closedPart are months to be kept together, and a customer after them whose
+// month could not be made.
+type closedPart struct {
+	made     []catalog.Period
+	customer string
+	failed   error // nil = there is none
 }
 
 // closeFor closes a month for customers that the view has, as of one sequence
@@ -50,8 +61,38 @@ func (s *Service) closeFor(ctx context.Context, p access.Principal, view *catalo
 // folded, so that it lies before.
 func (s *Service) lastSequence() uint64 { return s.ledger.Stats().Last }
 
-// run closes the month for customers.
+// run closes the month for customers. While the figures of some are made, those
+// of others are kept.
 func (r *closeRun) run(ctx context.Context, customers []string) error {
+	outer := ctx
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	r.parts = make(chan closedPart)
+	var keeping sync.WaitGroup
+	keeping.Go(func() {
+		for p := range r.parts {
+			if r.err != nil {
+				continue
+			}
+			if r.err = r.keep(ctx, p); r.err != nil {
+				end()
+			}
+		}
+	})
+	err := r.make(ctx, customers)
+	close(r.parts)
+	keeping.Wait()
+	switch {
+	case r.err != nil:
+		return r.err
+	case outer.Err() != nil:
+		return outer.Err()
+	}
+	return err
+}
+
+// make makes the figures of customers, and hands them on.
+func (r *closeRun) make(ctx context.Context, customers []string) error {
 	r.usage = r.s
 	var shared *sharedUsage
 	if len(customers) > 1 {
@@ -62,27 +103,31 @@ func (r *closeRun) run(ctx context.Context, customers []string) error {
 	for some := range slices.Chunk(customers, closedAtOnce) {
 		before, err := r.s.closedOf(ctx, r.asks.Organization, some)
 		if err != nil {
-			return errors.Join(r.keep(ctx), err)
+			r.handOn("", nil)
+			return err
 		}
 		for i, customer := range some {
 			if shared != nil {
 				shared.turnTo(at + i)
 			}
 			failed := r.close(ctx, customer, before[i])
-			if failed != nil || len(r.made) == closedAtOnce || r.bytes >= closedBytesAtOnce {
-				if err := r.keep(ctx); err != nil {
-					return err
-				}
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
-			if failed != nil {
-				if err := r.done(customer, catalog.Period{}, failed); err != nil {
-					return err
-				}
+			if failed != nil || len(r.made) == closedAtOnce || r.bytes >= closedBytesAtOnce {
+				r.handOn(customer, failed)
 			}
 		}
 		at += len(some)
 	}
-	return r.keep(ctx)
+	r.handOn("", nil)
+	return nil
+}
+
+// handOn hands what has been made to who keeps it.
+func (r *closeRun) handOn(customer string, failed error) {
+	r.parts <- closedPart{r.made, customer, failed}
+	r.made, r.bytes = nil, 0
 }
 
 // close makes a customer's figures.
@@ -107,17 +152,16 @@ func (r *closeRun) close(ctx context.Context, customer string, before Closed) er
 	return nil
 }
 
-// keep makes what has been made durable: all of it or, if one is refused,
-// each by itself.
-func (r *closeRun) keep(ctx context.Context) error {
-	made := r.made
-	r.made, r.bytes = nil, 0
-	if len(made) == 0 {
-		return nil
-	}
-	kept, err := r.store(ctx, made)
-	if err == nil {
-		r.s.periodsClosed.Add(uint64(len(kept)))
+// keep makes a part durable, all of it or, if one month is refused, each by
+// itself, and tells of it.
+func (r *closeRun) keep(ctx context.Context, part closedPart) error {
+	made := part.made
+	var kept []catalog.Period
+	var err error
+	if len(made) > 0 {
+		if kept, err = r.store(ctx, made); err == nil {
+			r.s.periodsClosed.Add(uint64(len(kept)))
+		}
 	}
 	for i, p := range made {
 		var one catalog.Period
@@ -134,6 +178,9 @@ func (r *closeRun) keep(ctx context.Context) error {
 		if err := r.done(p.Customer, one, oneErr); err != nil {
 			return err
 		}
+	}
+	if part.failed != nil {
+		return r.done(part.customer, catalog.Period{}, part.failed)
 	}
 	return nil
 }

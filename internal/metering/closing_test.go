@@ -242,6 +242,10 @@ func TestCloseMonthResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-inside
+	waitFor(t, func() bool { // for what was made before
+		now, err := s.CloseJob(ctx, admin, "1")
+		return err != nil || now.Closed == 2*closedAtOnce
+	})
 	hit(s, 2) // comes after the sequence that the job has
 	s.Close()
 	if n := len(closed); n < 2*closedAtOnce || n > at+1 {

@@ -151,16 +151,34 @@ func (u *sharedUsage) question(p access.Principal, q ProductQuery) (*sharedQuest
 
 // formKey tells forms apart by all that they differ in.
 func formKey(q *meter.UsageQuery) string {
-	number := func(n int64) string { return strconv.FormatInt(n, 36) }
-	parts := []string{q.Meter, number(q.From.UnixNano()), number(q.To.UnixNano()), string(q.Window), "", number(int64(q.AsOfSequence)), number(int64(len(q.GroupBy)))}
+	b := make([]byte, 0, 256)
+	number := func(n int64) { b = append(strconv.AppendInt(b, n, 36), ' ') }
+	text := func(s string) {
+		number(int64(len(s)))
+		b = append(b, s...)
+	}
+	text(q.Meter)
+	number(q.From.UnixNano())
+	number(q.To.UnixNano())
+	text(string(q.Window))
 	if q.Location != nil {
-		parts[4] = q.Location.String()
+		text(q.Location.String())
+	} else {
+		text("")
 	}
-	parts = append(parts, q.GroupBy...)
+	number(int64(q.AsOfSequence))
+	number(int64(len(q.GroupBy)))
+	for _, by := range q.GroupBy {
+		text(by)
+	}
 	for _, f := range q.Filters {
-		parts = append(append(parts, f.Attribute, number(int64(len(f.Values)))), f.Values...)
+		text(f.Attribute)
+		number(int64(len(f.Values)))
+		for _, v := range f.Values {
+			text(v)
+		}
 	}
-	return lengthsKey(parts...)
+	return string(b)
 }
 
 // lengthsKey joins texts, whatever they are, into one that no others make.
