@@ -161,6 +161,7 @@ func usageEntries() []entry {
 			return request{target: "/api/v1/usage?customer=" + w.estate.Customer(0) + "&group_by=service&" + monthRange(w)}
 		}},
 		{route: "GET /api/v1/unattributed", key: "read", what: "five years, 100,000 events without a product", make: at("/api/v1/unattributed?" + years())},
+		{route: "GET /api/v1/unattributed", key: "read", what: "five years, a page of 100 rows", make: at("/api/v1/unattributed?limit=100&" + years())},
 		{route: "GET /api/v1/events", key: "read", what: "a page of texts of 32 KiB", make: at("/api/v1/events?type=l&limit=1000")},
 		{route: "GET /api/v1/events", key: "read", what: "filters that match nothing", make: at("/api/v1/events?type=t&subject=nobody&source=s&limit=1000")},
 		{route: "GET /api/v1/events/lookup", key: "read", what: "an id with 119 conflicts of 32 KiB", make: at("/api/v1/events/lookup?source=s&id=e2000000")},

@@ -53,7 +53,7 @@ func (qu *question) key() string {
 		to = qu.hi
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d %d %d %q %q %v %v %d %v %v %q %q", qu.m.record.Version, qu.from, to, q.Window, qu.loc.String(), q.Undivided, q.FillZero, q.Limit, q.All, q.ByValue, q.Cursor, q.GroupBy)
+	fmt.Fprintf(&b, "%d %d %d %q %q %v %v %d %v %v %q %q %q", qu.m.record.Version, qu.from, to, q.Window, qu.loc.String(), q.Undivided, q.FillZero, q.Limit, q.All, q.ByValue, q.After, q.Cursor, q.GroupBy)
 	filters := make([]string, len(qu.filters))
 	for i, f := range qu.filters {
 		values := slices.Clone(f.Values)

@@ -16,12 +16,13 @@ import (
 
 // pageWorld is a ledger whose questions are asked page by page while it changes.
 type pageWorld struct {
-	t    *testing.T
-	l    *Ledger
-	r    *rand.Rand
-	n    int // events
-	read int // pages read by key
-	held bool
+	t      *testing.T
+	l      *Ledger
+	r      *rand.Rand
+	n      int // events
+	read   int // pages read by key
+	walked int // pages that a walk through all groups gives
+	held   bool
 }
 
 func newPageWorld(t *testing.T, lim Limits) *pageWorld {
@@ -130,9 +131,12 @@ func (w *pageWorld) page(q meter.UsageQuery) *meter.Usage {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	byKey, err := false, error(nil)
-	if got := new(meter.Usage); qu.fitsCells() {
-		byKey, err = w.l.pageByKey(context.Background(), qu, got)
+	byKey, walks, err := false, false, error(nil)
+	walked := new(meter.Usage)
+	if qu.fitsCells() {
+		if byKey, err = w.l.pageByKey(context.Background(), qu, new(meter.Usage)); err == nil {
+			walks, err = w.l.walkGroups(context.Background(), qu, walked)
+		}
 		qu.room.release()
 	}
 	if err != nil {
@@ -142,6 +146,12 @@ func (w *pageWorld) page(q meter.UsageQuery) *meter.Usage {
 		w.read++
 	}
 	u := ask(w.t, w.l, q)
+	if walks {
+		w.walked++
+		if !sameRows(u.Rows, walked.Rows) || u.NextCursor != walked.NextCursor || u.Total.Cmp(walked.Total) != 0 || u.HasTotal != walked.HasTotal || u.Sequence != walked.Sequence {
+			w.t.Fatalf("page of %+v by a walk:\n%+v\nwant\n%+v", q, walked, u)
+		}
+	}
 	left := want.Rows
 	if after := qu.after; after != nil {
 		for len(left) > 0 && !qu.isAfter(&left[0]) {
@@ -193,8 +203,8 @@ func TestPagesByKey(t *testing.T) {
 			}
 		}
 	}
-	if w.read < rounds {
-		t.Errorf("%d pages of %d questions were read by key", w.read, rounds)
+	if w.read < rounds || w.walked < rounds {
+		t.Errorf("%d pages of %d questions were read by key, %d by walks", w.read, rounds, w.walked)
 	}
 }
 

@@ -142,7 +142,7 @@ func (l *Ledger) answerFromCells(ctx context.Context, qu *question, u *meter.Usa
 	if ok, err := l.pageByKey(ctx, qu, u); ok || err != nil {
 		return ok, err
 	}
-	if ok, err := l.largestByValue(ctx, qu, u); ok || err != nil {
+	if ok, err := l.walkGroups(ctx, qu, u); ok || err != nil {
 		return ok, err
 	}
 	c, sequence, ok, err := l.readCells(ctx, qu)
@@ -276,6 +276,12 @@ func (qu *question) names(lim Limits) error {
 			return meter.Errorf(meter.KindInvalid, "the cursor is not one of this question")
 		}
 	}
+	if q.After != nil {
+		if len(q.After) != len(q.GroupBy) || qu.after != nil || q.Window != "" || q.ByValue || q.All {
+			return meter.Errorf(meter.KindInternal, "a question for rows after a group has neither windows nor a cursor")
+		}
+		qu.after = &usageCursor{Start: qu.from, Group: q.After}
+	}
 	return nil
 }
 
@@ -368,13 +374,9 @@ func (qu *question) rows(u *meter.Usage, c *collector, lim Limits) error {
 			return err
 		}
 	}
-	limit := qu.limit(lim)
+	page := qu.page(lim)
 	if qu.q.All {
-		limit = len(figs)
-	}
-	page := rowPage{most: limit, room: qu.room, order: qu.compare()}
-	if !qu.q.ByValue {
-		page.most++ // one more, to know of the next page
+		page.most = len(figs) + 1
 	}
 	for _, f := range figs {
 		if qu.q.ByValue && page.passes(f.value) {
@@ -395,9 +397,27 @@ func (qu *question) rows(u *meter.Usage, c *collector, lim Limits) error {
 			}
 		}
 	}
-	rows := page.rows
+	return qu.cut(u, &page, lim)
+}
+
+// page returns an empty page for the rows of an answer, and one more row where
+// there may be a next page.
+func (qu *question) page(lim Limits) rowPage {
+	most := qu.limit(lim)
+	if !qu.q.ByValue {
+		most++
+	}
+	return rowPage{most: most, room: qu.room, order: qu.compare()}
+}
+
+// cut makes a page the rows of the answer, and says where the next one begins.
+func (qu *question) cut(u *meter.Usage, page *rowPage, lim Limits) error {
+	rows, limit := page.rows, qu.limit(lim)
 	slices.SortFunc(rows, page.order)
-	if !qu.q.All && !qu.q.ByValue {
+	switch {
+	case qu.q.All:
+		limit = len(rows)
+	case !qu.q.ByValue:
 		limit = min(limit, rowsWithin(rows, lim.PageBytes))
 	}
 	if len(rows) > limit {

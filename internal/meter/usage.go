@@ -115,7 +115,8 @@ type UsageQuery struct {
 	Limit        int       // rows a page at most; 0 = Limits.UsageRows
 	All          bool      // every row in one answer, of one view; bounded by Limits.ReadBytes. No Limit, no Cursor
 	Cursor       string
-	ByValue      bool // the rows of the largest values, those first, in place of pages by group
+	After        []string // rows after this group, in place of a Cursor; without windows
+	ByValue      bool     // the rows of the largest values, those first, in place of pages by group
 }
 
 // UsageRow is one window of one group. Group holds a text per GroupBy attribute.

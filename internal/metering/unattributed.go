@@ -40,21 +40,15 @@ func (s *Service) Unattributed(ctx context.Context, p access.Principal, in meter
 	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
-	u := &unattributed{service: s, asks: p, in: in}
-	for reason, find := range map[string]func(context.Context, meter.Meter) error{
-		unattributedCustomer: u.customers, unattributedService: u.services, unattributedContract: u.contracts, unattributedAccountGroup: u.tests,
-	} {
-		for _, m := range s.tellers(p.Organization, reason) {
-			if err := find(ctx, m); err != nil {
-				return nil, err
-			}
-		}
-	}
-	slices.SortFunc(u.found, func(a, b Unattributed) int {
-		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Value, b.Value),
-			cmp.Compare(a.Meter, b.Meter), a.Period.From.Compare(b.Period.From))
-	})
-	return u.found, nil
+	w := s.walkUnattributed(p, in)
+	_, err := w.run(ctx)
+	return w.out, err
+}
+
+// compareUnattributed is the order of the list.
+func compareUnattributed(a, b Unattributed) int {
+	return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Customer, b.Customer), cmp.Compare(a.Value, b.Value),
+		cmp.Compare(a.Meter, b.Meter), a.Period.From.Compare(b.Period.From))
 }
 
 // CountUnattributed counts anew what Stats says is unattributed in the current
@@ -126,6 +120,7 @@ type unattributed struct {
 	asks    access.Principal
 	view    *catalog.View // nil until there is usage to be looked at
 	in      meter.Period
+	only    []meter.AttrFilter // what is looked at
 	found   []Unattributed
 }
 
@@ -172,19 +167,24 @@ func (u *unattributed) addParts(ctx context.Context, reason, value string, m met
 }
 
 func (u *unattributed) customers(ctx context.Context, m meter.Meter) error {
-	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute)
+	rows, err := u.rows(ctx, m, u.in, u.only, meter.CustomerAttribute)
 	for _, r := range rows {
-		if _, known := u.view.Customer(r.Group[0]); !known {
-			u.add(unattributedCustomer, r.Group[0], r.Group[0], m, r.Value, u.in)
-		}
+		u.addUnknown(m, r)
 	}
 	return err
+}
+
+// addUnknown adds what is of no customer of the catalog.
+func (u *unattributed) addUnknown(m meter.Meter, r meter.UsageRow) {
+	if _, known := u.view.Customer(r.Group[0]); !known {
+		u.add(unattributedCustomer, r.Group[0], r.Group[0], m, r.Value, u.in)
+	}
 }
 
 // services finds services named that were not the customer's then. An event
 // that names none is of no service, and nothing is wrong with it.
 func (u *unattributed) services(ctx context.Context, m meter.Meter) error {
-	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute, unattributedService)
+	rows, err := u.rows(ctx, m, u.in, u.only, meter.CustomerAttribute, unattributedService)
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func (u *unattributed) contracts(ctx context.Context, m meter.Meter) error {
 	if byProduct {
 		by = append(by, productAttribute)
 	}
-	rows, err := u.rows(ctx, m, u.in, nil, by...)
+	rows, err := u.rows(ctx, m, u.in, u.only, by...)
 	if err != nil {
 		return err
 	}
@@ -292,7 +292,7 @@ func (u *unattributed) tests(ctx context.Context, m meter.Meter) error {
 	if !slices.Contains(m.GroupBy, test) {
 		return nil
 	}
-	rows, err := u.rows(ctx, m, u.in, nil, meter.CustomerAttribute, unattributedAccountGroup, test)
+	rows, err := u.rows(ctx, m, u.in, u.only, meter.CustomerAttribute, unattributedAccountGroup, test)
 	if err != nil {
 		return err
 	}

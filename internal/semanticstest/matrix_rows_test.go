@@ -51,7 +51,7 @@ func matrixRows() map[string][]ask {
 		"GET /api/v1/units":                       {{}},
 		"PUT /api/v1/units":                       {{body: `{"cloud":{"meter":"m-$n"}}`}},
 		"GET /api/v1/usage":                       {{query: octoberRange + "&customer=$customer"}, {query: octoberRange + "&product=p-$n"}, {query: octoberRange + "&usage_type=u-$n"}, {query: octoberRange + "&contract=K-$n"}, {query: octoberRange + "&service=S$n&product=p-$n"}},
-		"GET /api/v1/unattributed":                {{query: octoberRange}},
+		"GET /api/v1/unattributed":                {{query: octoberRange}, {query: octoberRange + "&limit=1"}},
 		"GET /api/v1/periods":                     {{query: "customer=$customer"}},
 		"POST /api/v1/periods":                    {{body: `{"customer":"$customer","month":"2026-08"}`}},
 		"GET /api/v1/periods/{customer}/{month}":  {{}},

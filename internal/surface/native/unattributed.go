@@ -6,14 +6,12 @@ import (
 
 	"odometer/internal/httpserver"
 	"odometer/internal/meter"
+	"odometer/internal/metering"
 )
 
 var unattributedOperations = []operation{
-	{http.MethodGet, "/api/v1/unattributed", []string{"from", "to"}, api.unattributed},
+	{http.MethodGet, "/api/v1/unattributed", []string{"from", "to", "limit", "cursor"}, api.unattributed},
 }
-
-// maxUnattributed is how many rows an answer has; the rest is counted.
-const maxUnattributed = 10_000
 
 // unattributedRow is usage that leads to nothing in the catalog.
 type unattributedRow struct {
@@ -35,14 +33,23 @@ func (a api) unattributed(x *httpserver.Exchange, q query) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.service.Unattributed(x.Request.Context(), x.Principal, meter.Period{From: from, To: to})
+	limit, err := q.limit()
 	if err != nil {
 		return err
 	}
-	left := max(0, len(found)-maxUnattributed)
-	rows := []unattributedRow{}
-	for _, u := range found[:len(found)-left] {
-		rows = append(rows, unattributedRow{u.Reason, u.Customer, u.Value, u.Meter, u.Quantity, u.Period.From, u.Period.To})
+	page, err := a.service.UnattributedPage(x.Request.Context(), x.Principal, metering.UnattributedQuery{In: meter.Period{From: from, To: to}, Limit: limit, Cursor: q.text("cursor")})
+	if err != nil {
+		return err
 	}
-	return writeJSON(x, http.StatusOK, map[string]any{"rows": rows, "rows_left_out": left})
+	answer := struct {
+		Rows       []unattributedRow `json:"rows"`
+		NextCursor *string           `json:"next_cursor"`
+	}{Rows: []unattributedRow{}}
+	for _, u := range page.Rows {
+		answer.Rows = append(answer.Rows, unattributedRow{u.Reason, u.Customer, u.Value, u.Meter, u.Quantity, u.Period.From, u.Period.To})
+	}
+	if page.NextCursor != "" {
+		answer.NextCursor = &page.NextCursor
+	}
+	return writeJSON(x, http.StatusOK, answer)
 }

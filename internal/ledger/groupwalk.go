@@ -15,11 +15,11 @@ import (
 	"odometer/internal/meter"
 )
 
-// largestRead finds the groups of the largest values in one walk through the
-// stored cells, which lie group by group. What no checkpoint holds is gathered
-// by group beforehand, under the lock; of the rest only the rows of the answer
-// are in memory.
-type largestRead struct {
+// groupWalk finds the first rows in an order, by value or by group, in one walk
+// through the stored cells, which lie group by group. What no checkpoint holds
+// is gathered by group beforehand, under the lock; of the rest only the rows of
+// the answer are in memory.
+type groupWalk struct {
 	*cellRead // with the deltas' groups in its collector
 	page      rowPage
 	texts     storedTextSteps
@@ -31,14 +31,14 @@ type largestRead struct {
 	recent    []int // groups of the collector, in the order of the walk, that are still to come
 }
 
-// largestByValue answers a question sorted by value; false if it has to be
-// answered from all groups in memory, or from the events.
-func (l *Ledger) largestByValue(ctx context.Context, qu *question, u *meter.Usage) (bool, error) {
-	if !qu.q.ByValue || qu.def.Sampled() || len(qu.bounds) != 2 {
+// walkGroups answers a question that shows few of many groups; false if it has
+// to be answered from all groups in memory, or from the events.
+func (l *Ledger) walkGroups(ctx context.Context, qu *question, u *meter.Usage) (bool, error) {
+	if qu.q.All || len(qu.q.GroupBy) == 0 || qu.def.Sampled() || len(qu.bounds) != 2 {
 		return false, nil
 	}
 	l.mu.RLock()
-	r, view, ok, err := l.beginLargest(ctx, qu)
+	r, view, ok, err := l.beginWalk(ctx, qu)
 	l.mu.RUnlock()
 	if err != nil || !ok {
 		return false, err
@@ -68,25 +68,24 @@ func (l *Ledger) largestByValue(ctx context.Context, qu *question, u *meter.Usag
 	qu.cells = r.cells
 	u.Sequence = view.applied
 	u.Total, u.HasTotal = totalOf(r.c.m, &r.total)
-	u.Rows = r.page.rows
-	slices.SortFunc(u.Rows, qu.compare())
-	return true, nil
+	return true, qu.cut(u, &r.page, l.limits)
 }
 
-// beginLargest gathers what no checkpoint holds. l.mu is held.
-func (l *Ledger) beginLargest(ctx context.Context, qu *question) (*largestRead, *view, bool, error) {
+// beginWalk gathers what no checkpoint holds. l.mu is held.
+func (l *Ledger) beginWalk(ctx context.Context, qu *question) (*groupWalk, *view, bool, error) {
 	if !qu.current(l.peekOrg(qu.m.Org)) {
 		return nil, nil, false, errMoved
 	}
-	r := &largestRead{cellRead: &cellRead{qu: qu, width: int64(qu.m.Width), stop: ctx.Err, c: newCollector(qu, l.now(), l.limits)}}
+	r := &groupWalk{cellRead: &cellRead{qu: qu, width: int64(qu.m.Width), stop: ctx.Err, c: newCollector(qu, l.now(), l.limits)}}
 	known, err := r.plan(l)
-	if err != nil || !known || !r.complete(l) || len(r.edgeParts()) > 0 || slices.Max(r.take) != len(r.take)-1 {
+	few := !qu.q.ByValue && qu.m.groups.estimate() <= uint64(qu.limit(l.limits))
+	if err != nil || !known || few || !r.complete(l) || len(r.edgeParts()) > 0 || slices.Max(r.take) != len(r.take)-1 {
 		return nil, nil, false, err // a group's cells are neighbours only if the key begins with it
 	}
 	if err := r.tables(l); err != nil {
 		return nil, nil, false, err
 	}
-	r.page = rowPage{most: qu.limit(l.limits), room: qu.room, order: qu.compare()}
+	r.page = qu.page(l.limits)
 	r.total.Kind, r.merged.Kind = r.c.kind, r.c.kind
 	for at := range r.take {
 		r.walk = append(r.walk, slices.Index(r.take, at))
@@ -100,7 +99,7 @@ func (l *Ledger) beginLargest(ctx context.Context, qu *question) (*largestRead, 
 }
 
 // addStored takes one stored slot of one group.
-func (r *largestRead) addStored(group []uint64, slot int32, s *cell.State) error {
+func (r *groupWalk) addStored(group []uint64, slot int32, s *cell.State) error {
 	if r.cells++; r.cells%1024 == 0 {
 		if err := r.stop(); err != nil {
 			return err
@@ -123,7 +122,7 @@ func (r *largestRead) addStored(group []uint64, slot int32, s *cell.State) error
 }
 
 // end takes the group that is complete, with what no checkpoint holds of it.
-func (r *largestRead) end() error {
+func (r *groupWalk) end() error {
 	if !r.open {
 		return nil
 	}
@@ -143,7 +142,7 @@ func (r *largestRead) end() error {
 }
 
 // compare is the order of the walk.
-func (r *largestRead) compare(a, b []uint64) int {
+func (r *groupWalk) compare(a, b []uint64) int {
 	for _, at := range r.walk {
 		if c := cmp.Compare(a[at], b[at]); c != 0 {
 			return c
@@ -153,7 +152,7 @@ func (r *largestRead) compare(a, b []uint64) int {
 }
 
 // recentBefore takes the groups before one, or all, of which nothing is stored.
-func (r *largestRead) recentBefore(group []uint64) error {
+func (r *groupWalk) recentBefore(group []uint64) error {
 	for len(r.recent) > 0 && (group == nil || r.compare(r.c.keys[r.recent[0]], group) < 0) {
 		g := r.recent[0]
 		r.recent = r.recent[1:]
@@ -166,14 +165,14 @@ func (r *largestRead) recentBefore(group []uint64) error {
 	return nil
 }
 
-// takeGroup makes a group a row if it is among the largest so far.
-func (r *largestRead) takeGroup(group []uint64, s *cell.State) error {
+// takeGroup makes a group a row if it is among the first so far.
+func (r *groupWalk) takeGroup(group []uint64, s *cell.State) error {
 	if s.Count <= 0 {
 		return nil // everything was voided
 	}
 	r.total.Merge(s)
 	v := value(r.c.m, s)
-	if r.page.passes(v) {
+	if r.qu.q.ByValue && r.page.passes(v) {
 		return nil
 	}
 	row := meter.UsageRow{Start: time.Unix(0, r.qu.bounds[0]).UTC(), End: time.Unix(0, r.qu.bounds[1]).UTC(), Value: v, Clipped: r.qu.clipLo || r.qu.clipHi}
@@ -183,6 +182,9 @@ func (r *largestRead) takeGroup(group []uint64, s *cell.State) error {
 			return err
 		}
 		row.Group = append(row.Group, text)
+	}
+	if r.qu.after != nil && !r.qu.isAfter(&row) {
+		return nil
 	}
 	return r.page.add(row)
 }

@@ -49,7 +49,7 @@ func TestLargestByValue(t *testing.T) {
 		qu, err := w.l.question(q)
 		if err == nil && qu.fitsCells() {
 			var ok bool
-			if ok, err = w.l.largestByValue(context.Background(), qu, new(meter.Usage)); ok {
+			if ok, err = w.l.walkGroups(context.Background(), qu, new(meter.Usage)); ok {
 				walked++
 			}
 			qu.room.release()
