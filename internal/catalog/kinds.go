@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"sort"
 	"strconv"
 
 	"odometer/internal/meter"
@@ -24,7 +25,7 @@ type kind interface {
 // nounEditor reads and changes single nouns.
 type nounEditor interface {
 	all(d *Document, c *Customer) []Noun
-	some(d *Document, c *Customer, from, most int) []Noun // from a place on
+	some(d *Document, c *Customer, after string, most int) []Noun // after an id, "" = all; the list is in order
 	one(d *Document, c *Customer, id string) (Noun, error)
 	idAt(d *Document, c *Customer, i int) string
 	add(d *Document, c *Customer, given NounFields) (id string, err error)
@@ -169,7 +170,7 @@ func (n *nounsOf[T]) complete(d *Document, c *Customer) {
 func (n *nounsOf[T]) clear(c *Customer) { *n.list(nil, c) = nil }
 
 func (n *nounsOf[T]) all(d *Document, c *Customer) []Noun {
-	return n.some(d, c, 0, len(*n.list(d, c)))
+	return n.some(d, c, "", len(*n.list(d, c)))
 }
 
 func (n *nounsOf[T]) one(d *Document, c *Customer, id string) (Noun, error) {
@@ -180,9 +181,12 @@ func (n *nounsOf[T]) one(d *Document, c *Customer, id string) (Noun, error) {
 	return Noun{id, (*list)[i]}, nil
 }
 
-func (n *nounsOf[T]) some(d *Document, c *Customer, from, most int) []Noun {
+func (n *nounsOf[T]) some(d *Document, c *Customer, after string, most int) []Noun {
 	items := *n.list(d, c)
-	items = items[min(from, len(items)):]
+	if after != "" {
+		last := NounRef{Kind: n.noun.name, ID: after}
+		items = items[sort.Search(len(items), func(i int) bool { return compareIDs(NounRef{Kind: n.noun.name, ID: n.id(&items[i])}, last) > 0 }):]
+	}
 	items = items[:min(most, len(items))]
 	out := make([]Noun, len(items))
 	for i := range items {

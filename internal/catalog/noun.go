@@ -120,16 +120,7 @@ func (v *View) SomeNouns(r NounRef, after string, most int) ([]Noun, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := 0
-	if after != "" {
-		last := NounRef{r.Kind, r.Customer, after}
-		n.each(v.doc, c, func(id string, _ any) {
-			if compareIDs(NounRef{r.Kind, r.Customer, id}, last) <= 0 {
-				from++ // they are in order
-			}
-		})
-	}
-	return withoutOwn(n.some(v.doc, c, from, most)), nil
+	return withoutOwn(n.some(v.doc, c, after, most)), nil
 }
 
 // withoutOwn leaves out what is customers' own.
@@ -150,6 +141,11 @@ func (v *View) Noun(r NounRef) (Noun, error) {
 			return Noun{}, NoNoun(r)
 		}
 		return Noun{NounUnits, v.doc.Units}, nil
+	}
+	if r.Kind == NounCustomer && r.Customer == "" { // of which there may be many
+		if c, ok := v.Customer(r.ID); ok {
+			return Noun{r.ID, *c}, nil
+		}
 	}
 	n, c, err := v.doc.nouns(r)
 	if err != nil {
