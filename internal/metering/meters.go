@@ -1,6 +1,8 @@
 package metering
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -273,7 +275,7 @@ func (s *Service) copyAll(ctx context.Context) error {
 			return err
 		}
 		for _, o := range list.Items {
-			if err := s.copyAllOf(ctx, o.ID); err != nil {
+			if err := s.copyAllOf(ctx, o); err != nil {
 				return err
 			}
 		}
@@ -283,16 +285,50 @@ func (s *Service) copyAll(ctx context.Context) error {
 	}
 }
 
-func (s *Service) copyAllOf(ctx context.Context, organization string) error {
-	done, err := s.changes.Take(ctx, organization)
+// copyAllOf rebuilds what of an organization is not as the log says, and writes
+// nothing where all is: a start with a thousand organizations is no thousand
+// transactions.
+func (s *Service) copyAllOf(ctx context.Context, o catalog.Organization) error {
+	done, err := s.changes.Take(ctx, o.ID)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := s.copyOrganization(ctx, organization); err != nil {
+	if err := s.checkCopied(ctx, o.ID, s.ledger.Stats().Last); err != nil {
 		return err
 	}
-	return s.copyAttribute(ctx, organization)
+	if !s.metersCopied(ctx, o.ID) {
+		if err := s.copyOrganization(ctx, o.ID); err != nil {
+			return err
+		}
+	}
+	if o.CustomerAttribute == s.customerAttribute(o.ID) {
+		return nil
+	}
+	return s.copyAttribute(ctx, o.ID)
+}
+
+// metersCopied says whether the catalog's copy of an organization's meters is
+// what the log says. One that cannot be read is not.
+func (s *Service) metersCopied(ctx context.Context, organization string) bool {
+	meters := s.ledger.Meters(organization)
+	slices.SortFunc(meters, func(a, b meter.MeterState) int { return cmp.Compare(a.Key, b.Key) })
+	for page := (catalog.Page{}); ; {
+		list, err := s.catalog.Meters(ctx, organization, page)
+		if err != nil || len(list.Items) > len(meters) {
+			return false
+		}
+		for i, have := range list.Items {
+			want, err := meterCopy(organization, meters[i], have.Sequence)
+			if err != nil || have.Key != want.Key || have.Version != want.Version || !bytes.Equal(have.Definition, want.Definition) {
+				return false
+			}
+		}
+		meters = meters[len(list.Items):]
+		if page.Cursor = list.Next; page.Cursor == "" {
+			return len(meters) == 0
+		}
+	}
 }
 
 // copyOrganization makes the catalog's copy of one organization's meters what the log says.

@@ -128,6 +128,45 @@ func TestCopyIsRebuiltAtStart(t *testing.T) {
 	if got := s.copies(t); got != "b c" {
 		t.Errorf("after the start the copy is %q", got)
 	}
+	name, definitions := "another", func() (all string) {
+		page, err := s.catalog.Meters(ctx, "default", catalog.Page{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range page.Items {
+			all += string(m.Definition)
+		}
+		return all
+	}
+	if _, err := s.ledger.UpdateMeter(ctx, "default", "b", meter.MeterPatch{Name: &name}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	s.service(t, Limits{})
+	if !strings.Contains(definitions(), name) {
+		t.Errorf("after the start the copies are %s", definitions())
+	}
+	// Where the copy is right a start writes nothing, whatever the log has beside meters.
+	sequence := func() uint64 {
+		n, err := s.catalog.MetersSequence(ctx, "default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := sequence()
+	createCounters(t, s.service(t, Limits{}), "a")
+	if sequence() <= before {
+		t.Errorf("the copy is as of %d, then of %d", before, sequence())
+	}
+	before = sequence()
+	event := `{"specversion":"1.0","id":"1","source":"s","type":"e","subject":"c","time":"2026-01-15T00:00:00Z"}`
+	if _, err := service.Ingest(ctx, admin, []byte("["+event+"]"), cloudevents.Batch, false); err != nil {
+		t.Fatal(err)
+	}
+	s.service(t, Limits{})
+	if got := sequence(); got != before || s.copies(t) != "a b c" {
+		t.Errorf("%q as of %d is %q as of %d after a start", "a b c", before, s.copies(t), got)
+	}
 }
 
 // TestCopyIsMended: a change that the copy cannot take in order rebuilds it.
