@@ -16,7 +16,7 @@ SUMMARY = $(GO) run ./scripts/testsummary
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: ## format, vet, staticcheck, errcheck, the repository's rules and the short tests; about a minute and a half on 2 cores
+check: ## format, vet, staticcheck, errcheck, the repository's rules and the short tests; three minutes on 2 cores
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...

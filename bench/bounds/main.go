@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"time"
+
+	"odometer/bench/process"
 )
 
 // mostBytes is what one request may take above the server at rest.
@@ -37,8 +40,8 @@ func run(ctx context.Context, binary, only string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s := &server{binary: binary, dir: dir}
-	defer s.kill()
+	s := &server{Server: process.Server{Binary: binary, Log: filepath.Join(dir, "log"), Args: []string{"--data", filepath.Join(dir, "data"), "--thousandeyes.rate-limit", "0"}}}
+	defer s.Kill()
 	if _, err := s.start(ctx); err != nil {
 		return err
 	}

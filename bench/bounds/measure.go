@@ -39,7 +39,7 @@ func measure(ctx context.Context, s *server, w *world, e entry) (m measured, err
 	defer stop()
 	others := make(chan []time.Duration, 1)
 	go func() { others <- w.others(asking) }()
-	rest, cpu, began := s.resident(), s.cpu(), time.Now()
+	rest, cpu, began := s.resident(), s.CPU(), time.Now()
 	a, err := w.http.Do(q)
 	if err != nil {
 		return m, err
@@ -49,12 +49,12 @@ func measure(ctx context.Context, s *server, w *world, e entry) (m measured, err
 	head := make([]byte, 300)
 	n, _ := io.ReadFull(a.Body, head)
 	more, err := io.Copy(io.Discard, a.Body)
-	m.took, m.cpu = time.Since(began), s.cpu()-cpu
+	m.took, m.cpu = time.Since(began), s.CPU()-cpu
 	if err != nil {
 		return m, err
 	}
 	m.text, m.answer = strings.ToValidUTF8(string(head[:n]), ""), int64(n)+more
-	m.peak = max(0, s.status("VmHWM")-rest)
+	m.peak = max(0, s.Memory("VmHWM")-rest)
 	stop()
 	m.others = p99(<-others)
 	return m, nil
@@ -98,7 +98,7 @@ func (w *world) quiet(ctx context.Context) (time.Duration, error) {
 }
 
 func (w *world) cheap(ctx context.Context) error {
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.url+"/api/v1/meters/few/usage?from=2026-01-01&to=2027-01-01", nil)
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+"/api/v1/meters/few/usage?from=2026-01-01&to=2027-01-01", nil)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (w *world) cheap(ctx context.Context) error {
 
 // request is an entry's as its surface wants it.
 func (w *world) request(ctx context.Context, e entry, r request) (*http.Request, error) {
-	q, err := http.NewRequestWithContext(ctx, e.method(), w.server.url+r.target, bytes.NewReader(r.body))
+	q, err := http.NewRequestWithContext(ctx, e.method(), w.server.URL+r.target, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (w *world) request(ctx context.Context, e entry, r request) (*http.Request,
 	switch key := w.keys[e.key]; {
 	case e.key == "none":
 	case strings.HasPrefix(e.route, "GET /billing/v1/"):
-		host := strings.TrimPrefix(w.server.url, "http://")
+		host := strings.TrimPrefix(w.server.URL, "http://")
 		w.nonce++
 		if err := w.server.signable(ctx); err != nil {
 			return nil, err

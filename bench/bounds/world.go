@@ -63,11 +63,11 @@ func list(n int, item func(i int) string) string {
 
 // fill makes the organizations, their keys and what they stored.
 func fill(ctx context.Context, s *server) (*world, error) {
-	w := &world{server: s, keys: map[string]string{"operator": s.key},
+	w := &world{server: s, keys: map[string]string{"operator": s.Key},
 		http: &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}, Timeout: 5 * time.Minute}}
 	w.estate = loadgen.NewEstate(1, time.Now())
 	w.estate.Customers, w.estate.Services, w.estate.Tests = 4, 20_000, 2_000
-	operator, err := connect(s, s.key, "")
+	operator, err := connect(s, s.Key, "")
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func fill(ctx context.Context, s *server) (*world, error) {
 			return nil, err
 		}
 	}
-	admin, err := connect(s, s.key, big)
+	admin, err := connect(s, s.Key, big)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func fill(ctx context.Context, s *server) (*world, error) {
 }
 
 func connect(s *server, key, organization string) (*client.Client, error) {
-	return client.New(client.Options{URL: s.url, Key: key, Organization: organization, HTTPClient: &http.Client{Timeout: 5 * time.Minute}})
+	return client.New(client.Options{URL: s.URL, Key: key, Organization: organization, HTTPClient: &http.Client{Timeout: 5 * time.Minute}})
 }
 
 // document is a catalog as large as a body may be; names end with a letter.
@@ -156,7 +156,7 @@ func entitlement(id string, dimensions int) string {
 
 // fillOther gives the other organization one meter with a few events and a key.
 func (w *world) fillOther(ctx context.Context, _ *client.Client) error {
-	admin, err := connect(w.server, w.server.key, other)
+	admin, err := connect(w.server, w.server.Key, other)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"odometer/bench/process"
 )
 
 // customersOfDocument is how many customers one document has: as many as a
@@ -46,7 +48,7 @@ type bench struct {
 	customers, keys int
 
 	dir    string
-	server *server
+	server *process.Server
 	admin  string
 	tokens []string // of keys of the last customers
 }
@@ -61,12 +63,12 @@ func (b *bench) run(ctx context.Context) error {
 	if b.catalog != "" {
 		args = append(args, "--catalog", b.catalog)
 	}
-	b.server = &server{binary: b.binary, log: filepath.Join(b.dir, "log"), args: args}
-	defer b.server.kill()
-	if _, err := b.server.start(ctx); err != nil {
+	b.server = &process.Server{Binary: b.binary, Log: filepath.Join(b.dir, "log"), Args: args}
+	defer b.server.Kill()
+	if _, err := b.server.Start(ctx); err != nil {
 		return err
 	}
-	b.admin = b.server.key
+	b.admin = b.server.Key
 	fmt.Printf("%d customers, each with a service and a contract; %d keys\n\n| What | Figure |\n|---|---|\n", b.customers, b.keys)
 	for _, step := range []func(context.Context) error{b.apply, b.makeKeys, b.send, b.changes, b.restart, b.pages, b.restart, b.changes, b.lists} {
 		if err := step(ctx); err != nil {
@@ -109,7 +111,7 @@ func (b *bench) apply(ctx context.Context) error {
 	}
 	row("apply, in documents of 20,000 customers", "%s", time.Since(began).Round(time.Millisecond))
 	row("the last document", "%s", last.Round(time.Millisecond))
-	row("most memory so far", "%d MiB", b.server.status("VmHWM")>>20)
+	row("most memory so far", "%d MiB", b.server.Memory("VmHWM")>>20)
 	return nil
 }
 
@@ -148,19 +150,20 @@ func (b *bench) send(ctx context.Context) error {
 
 // restart ends the server in order and starts it.
 func (b *bench) restart(ctx context.Context) error {
-	if err := b.server.stop(); err != nil {
+	if err := b.server.Stop(); err != nil {
 		return err
 	}
-	ready, err := b.server.start(ctx)
+	ready, err := b.server.Start(ctx)
 	if err != nil {
 		return err
 	}
 	row("start, until it answers", "%s", ready.Round(time.Millisecond))
-	busy, err := b.server.rest(ctx)
-	if err != nil {
+	began := time.Now()
+	if err := b.server.Rest(ctx, time.Second, 2*time.Minute); err != nil {
 		return err
 	}
-	row("memory when it is at rest, "+busy.Round(100*time.Millisecond).String()+" later", "%d MiB, at most %d", b.server.status("VmRSS")>>20, b.server.status("VmHWM")>>20)
+	busy := max(0, time.Since(began)-time.Second)
+	row("memory when it is at rest, "+busy.Round(100*time.Millisecond).String()+" later", "%d MiB, at most %d", b.server.Memory("VmRSS")>>20, b.server.Memory("VmHWM")>>20)
 	return nil
 }
 

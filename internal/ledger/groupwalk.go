@@ -172,7 +172,7 @@ func (r *groupWalk) takeGroup(group []uint64, s *cell.State) error {
 	}
 	r.total.Merge(s)
 	v := value(r.c.m, s)
-	if r.qu.q.ByValue && r.page.passes(v) {
+	if r.qu.q.ByValue && r.page.leavesOut(v) {
 		return nil
 	}
 	row := meter.UsageRow{Start: time.Unix(0, r.qu.bounds[0]).UTC(), End: time.Unix(0, r.qu.bounds[1]).UTC(), Value: v, Clipped: r.qu.clipLo || r.qu.clipHi}

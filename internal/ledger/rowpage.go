@@ -38,8 +38,8 @@ func (p *rowPage) add(r meter.UsageRow) error {
 	return nil
 }
 
-// passes says whether a page by value has no room for a row of so much, whatever its group.
-func (p *rowPage) passes(v meter.Decimal) bool {
+// leavesOut says whether a page by value has no room for a row of so much, whatever its group.
+func (p *rowPage) leavesOut(v meter.Decimal) bool {
 	return len(p.rows) == p.most && v.Cmp(p.rows[0].Value) < 0
 }
 

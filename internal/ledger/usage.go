@@ -379,7 +379,7 @@ func (qu *question) rows(u *meter.Usage, c *collector, lim Limits) error {
 		page.most = len(figs) + 1
 	}
 	for _, f := range figs {
-		if qu.q.ByValue && page.passes(f.value) {
+		if qu.q.ByValue && page.leavesOut(f.value) {
 			continue
 		}
 		r := meter.UsageRow{Start: time.Unix(0, qu.bounds[f.window]).UTC(), End: time.Unix(0, qu.bounds[f.window+1]).UTC(), Value: f.value}

@@ -166,7 +166,7 @@ func (s *Service) closeJobsOf(ctx context.Context, organization string, turn fun
 			}
 			if err == nil {
 				err = s.runCloseJob(ctx, open[0])
-				if err != nil && ctx.Err() == nil && !passes(err) {
+				if err != nil && ctx.Err() == nil && !temporary(err) {
 					s.logger.Error("a month was not closed for all customers", slog.String("organization", organization), slog.String("month", open[0].Month), slog.Any("error", err))
 					err = s.failCloseJob(ctx, open[0], err)
 				}
@@ -253,7 +253,7 @@ func (s *Service) runCloseJob(ctx context.Context, job catalog.CloseJob) error {
 				return nil
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case passes(err):
+			case temporary(err):
 				return err
 			}
 			if job.Failed++; job.Error == "" {
@@ -286,8 +286,8 @@ func (s *Service) openCustomers(ctx context.Context, organization string, view *
 	return open, nil
 }
 
-// passes says whether an error may be gone later.
-func passes(err error) bool {
+// temporary says whether an error may be gone later.
+func temporary(err error) bool {
 	switch meter.KindOf(err) {
 	case meter.KindOverloaded, meter.KindUnavailable, meter.KindStorageFull:
 		return true

@@ -294,11 +294,12 @@ func (s *Service) copyAllOf(ctx context.Context, o catalog.Organization) error {
 		return err
 	}
 	defer done()
-	if err := s.checkCopied(ctx, o.ID, s.ledger.Stats().Last); err != nil {
+	sequence := s.ledger.Stats().Last
+	if err := s.checkCopied(ctx, o.ID, sequence); err != nil {
 		return err
 	}
 	if !s.metersCopied(ctx, o.ID) {
-		if err := s.copyOrganization(ctx, o.ID); err != nil {
+		if err := s.replaceCopies(ctx, o.ID, sequence); err != nil {
 			return err
 		}
 	}
@@ -337,6 +338,11 @@ func (s *Service) copyOrganization(ctx context.Context, organization string) err
 	if err := s.checkCopied(ctx, organization, sequence); err != nil {
 		return err
 	}
+	return s.replaceCopies(ctx, organization, sequence)
+}
+
+// replaceCopies writes all of an organization's copies anew, as of a sequence of the log.
+func (s *Service) replaceCopies(ctx context.Context, organization string, sequence uint64) error {
 	var copies []store.MeterCopy
 	for _, m := range s.ledger.Meters(organization) {
 		c, err := meterCopy(organization, m, max(sequence, 1))

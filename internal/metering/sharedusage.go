@@ -153,10 +153,7 @@ func (u *sharedUsage) question(p access.Principal, q ProductQuery) (*sharedQuest
 func formKey(q *meter.UsageQuery) string {
 	b := make([]byte, 0, 256)
 	number := func(n int64) { b = append(strconv.AppendInt(b, n, 36), ' ') }
-	text := func(s string) {
-		number(int64(len(s)))
-		b = append(b, s...)
-	}
+	text := func(s string) { b = appendLengthAnd(b, s) }
 	text(q.Meter)
 	number(q.From.UnixNano())
 	number(q.To.UnixNano())
@@ -185,10 +182,14 @@ func formKey(q *meter.UsageQuery) string {
 func lengthsKey(texts ...string) string {
 	var b []byte
 	for _, text := range texts {
-		b = append(strconv.AppendInt(b, int64(len(text)), 36), ' ')
-		b = append(b, text...)
+		b = appendLengthAnd(b, text)
 	}
 	return string(b)
+}
+
+// appendLengthAnd appends a text behind its length, so that it ends where it does whatever follows.
+func appendLengthAnd(b []byte, text string) []byte {
+	return append(append(strconv.AppendInt(b, int64(len(text)), 36), ' '), text...)
 }
 
 // bySample makes the form one of samples where they are in it as a whole, so
