@@ -74,7 +74,7 @@ func (l *Ledger) copyState(dir string, rec state.CheckpointRecord) error {
 func lastOf(l *Ledger, dir string) (uint64, error) {
 	cache := pebble.NewCache(1 << 20)
 	defer cache.Unref()
-	copied, err := log.Open(l.fs, dir, storeWatch{l}, cache)
+	copied, err := log.Open(l.fs, dir, storeWatch{l}, nil, cache)
 	if err != nil {
 		return 0, err
 	}

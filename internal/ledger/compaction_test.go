@@ -324,7 +324,7 @@ func TestFlippedBitInAMergedBlock(t *testing.T) {
 	if err := l.log.Checkpoint("/copy"); err != nil { // whose runs nobody has read yet
 		t.Fatal(err)
 	}
-	copied, err := log.Open(l.fs, "/copy", storeWatch{l}, nil)
+	copied, err := log.Open(l.fs, "/copy", storeWatch{l}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

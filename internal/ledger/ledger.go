@@ -76,6 +76,7 @@ type Ledger struct {
 	cache        *pebble.Cache
 	log          log.Log
 	state        *pebble.DB
+	merges       disk.Merges // of tables: none until the log's tail is folded
 	stateOptions *pebble.Options
 	freshState   bool // made by this start
 	key          block.Key
@@ -194,7 +195,7 @@ func (l *Ledger) open(ctx context.Context) error {
 		return err
 	}
 	l.cache = disk.NewCache(l.limits.CacheBytes, disk.MemTableBytes, stateMemTable)
-	kept, err := log.Open(l.fs, filepath.Join(l.dir, logFolder), storeWatch{l}, l.cache)
+	kept, err := log.Open(l.fs, filepath.Join(l.dir, logFolder), storeWatch{l}, &l.merges, l.cache)
 	if err != nil {
 		return corruptIfDamaged(err)
 	}
@@ -205,7 +206,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	_, noState := l.fs.Stat(filepath.Join(l.dir, stateFolder))
 	l.freshState = noState != nil
 	l.stateOptions = stateOptions(l.cache, l.limits.SetValues)
-	if l.state, err = disk.Open(l.fs, filepath.Join(l.dir, stateFolder), "state", storeWatch{l}, l.stateOptions); err != nil {
+	if l.state, err = disk.Open(l.fs, filepath.Join(l.dir, stateFolder), "state", storeWatch{l}, &l.merges, l.stateOptions); err != nil {
 		return corruptIfDamaged(err)
 	}
 	if err := removeIncoming(l.fs, filepath.Join(l.dir, stateFolder)); err != nil {
@@ -294,6 +295,7 @@ func (l *Ledger) start(ctx context.Context) {
 	for _, job := range []func(context.Context){l.backfillLoop, l.compactLoop, l.housekeeping, l.warmTexts} {
 		l.jobs.Start(ctx, job)
 	}
+	l.merges.Start()
 }
 
 // housekeeping makes the table for the first freeze, checks the disk and starts

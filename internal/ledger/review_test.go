@@ -228,7 +228,7 @@ func TestOpenFailsWhileFolding(t *testing.T) {
 		t.Fatal(err)
 	}
 	foldAgain(t, fs)
-	local, err := log.Open(fs, "data/"+logFolder, storeWatch{l}, nil)
+	local, err := log.Open(fs, "data/"+logFolder, storeWatch{l}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,6 +172,7 @@ func (l *Ledger) awaitMerging() {
 	again := time.NewTicker(time.Second) // a merge that failed is tried again by the engine
 	defer again.Stop()
 	for l.state.Metrics().Levels[0].Sublevels >= maxStateDepth && l.stopped() == nil && !l.closing.Load() {
+		l.merges.Start() // where the replay of a start comes so deep
 		select {
 		case <-l.compacted:
 		case <-again.C:

@@ -47,10 +47,10 @@ type Watcher interface {
 	Compacted()           // tables were merged
 }
 
-// Open opens or creates a store in dir; what names it in errors. The options are its own part;
-// what all stores have in common is filled in. Durable parts of write-ahead
-// logs that are damaged or missing are refused: KindCorrupt.
-func Open(fsys vfs.FS, dir, what string, w Watcher, opts *pebble.Options) (*pebble.DB, error) {
+// Open opens or creates a store in dir; what names it in errors. It merges no tables before merges
+// starts; nil = it does so at once. The options are its own part; what all stores have in common is
+// filled in. Durable parts of write-ahead logs that are damaged or missing are refused: KindCorrupt.
+func Open(fsys vfs.FS, dir, what string, w Watcher, merges *Merges, opts *pebble.Options) (*pebble.DB, error) {
 	opts.FS, opts.Logger, opts.EventListener = manifestFS{fsys}, w, events(w)
 	opts.FormatMajorVersion = Format
 	opts.MemTableStopWritesThreshold = memTables
@@ -59,6 +59,7 @@ func Open(fsys vfs.FS, dir, what string, w Watcher, opts *pebble.Options) (*pebb
 	}
 	opts.L0CompactionThreshold, opts.L0StopWritesThreshold = 4, 24
 	opts.MaxOpenFiles = 1000
+	opts.Experimental.CompactionScheduler = merges.scheduler()
 	if err := checkWAL(fsys, dir); err != nil {
 		return nil, err
 	}

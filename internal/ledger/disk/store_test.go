@@ -38,7 +38,7 @@ func TestCacheBesideMemtables(t *testing.T) {
 		}
 	}
 	for i := range stores {
-		db, err := Open(vfs.NewMem(), fmt.Sprint("store", i), "store", quiet{}, &pebble.Options{Cache: cache, MemTableSize: memTable})
+		db, err := Open(vfs.NewMem(), fmt.Sprint("store", i), "store", quiet{}, nil, &pebble.Options{Cache: cache, MemTableSize: memTable})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -79,14 +79,14 @@ const (
 
 // Open opens or creates the log in dir. The event size is bounded by
 // the limits of ingest, so one memtable holds many groups.
-func Open(fsys vfs.FS, dir string, w disk.Watcher, cache *pebble.Cache) (Log, error) {
+func Open(fsys vfs.FS, dir string, w disk.Watcher, merges *disk.Merges, cache *pebble.Cache) (Log, error) {
 	opts := &pebble.Options{Cache: cache, LBaseMaxBytes: 512 << 20}
 	// Bodies are compressed column by column already.
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	for i := range opts.TargetFileSizes {
 		opts.TargetFileSizes[i] = 64 << 20
 	}
-	db, err := disk.Open(fsys, dir, "log", w, opts)
+	db, err := disk.Open(fsys, dir, "log", w, merges, opts)
 	if err != nil {
 		return nil, err
 	}
