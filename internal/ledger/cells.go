@@ -21,7 +21,7 @@ func (m *meterState) overflow(group []uint64) {
 	}
 }
 
-// cellPrefix begins all chunk keys of a meter version.
+// cellPrefix begins all keys of a meter's cells.
 func cellPrefix(m *meterState) []byte {
 	l := m.Layout()
 	return l.AppendMeterPrefix(nil)
@@ -29,7 +29,7 @@ func cellPrefix(m *meterState) []byte {
 
 // flushCells merges the delta's cells into the stored ones; chunks with
 // recomputed slots are replaced.
-func (l *Ledger) flushCells(w *stateWriter, d *delta, installs map[string]*install) error {
+func (l *Ledger) flushCells(w *stateWriter, d *delta, installs map[string][]*install) error {
 	byVersion := map[uint32]*meterState{}
 	for m := range d.meters {
 		byVersion[m.record.Version] = m

@@ -103,10 +103,12 @@ func (l *Ledger) foldCreate(org *orgState, it *foldItem, m meter.Meter) (any, er
 		return nil, meter.Errorf(meter.KindConflict, "meter %q exists with another definition; definitions do not change, use a new key", m.Key)
 	}
 	l.nextVersion++
-	made := newMeterState(org.name, state.MeterRecord{Meter: m, Version: l.nextVersion, Created: it.header.Sequence, CreatedAt: it.header.Accepted.UnixNano()})
+	r := state.MeterRecord{Meter: m, Version: l.nextVersion, Created: it.header.Sequence, CreatedAt: it.header.Accepted.UnixNano()}
 	if org.record.Accepted == 0 {
-		made.record.Cursor = it.header.Sequence // nothing to fold
+		r.Cursor = it.header.Sequence // nothing to fold
+		r.Store, r.Column = org.shelve(&r)
 	}
+	made := newMeterState(org.name, r)
 	// Copied, not appended in place: readers hold the old slice.
 	org.meters = append(slices.Clone(org.meters), made)
 	l.active.meters[made] = struct{}{}
@@ -138,6 +140,7 @@ func (l *Ledger) foldDelete(org *orgState, key string) error {
 		return meter.Errorf(meter.KindNotFound, "there is no meter %q", key)
 	}
 	org.meters = slices.DeleteFunc(slices.Clone(org.meters), func(o *meterState) bool { return o == m })
+	m.shared = slices.ContainsFunc(org.meters, func(o *meterState) bool { return o.record.StoreVersion() == m.record.StoreVersion() })
 	delete(l.active.meters, m)
 	l.active.dropMeter(org, m)
 	l.active.deleted = append(l.active.deleted, m)

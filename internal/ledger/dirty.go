@@ -41,7 +41,7 @@ type dirtyMark struct {
 
 // recomputeDirty lists the delta's dirty marks and goes on recomputing dirty
 // slots. It returns the marks that come and go, and what is to be installed by chunk key. Flush goroutine.
-func (l *Ledger) recomputeDirty(d *delta) (*changes, map[string]*install, error) {
+func (l *Ledger) recomputeDirty(d *delta) (*changes, map[string][]*install, error) {
 	marks := dirtyMarks(d)
 	changed := &changes{}
 	for _, m := range marks {
@@ -49,7 +49,7 @@ func (l *Ledger) recomputeDirty(d *delta) (*changes, map[string]*install, error)
 	}
 	r := &l.ckpt.dirty
 	r.forget(marks, d.deleted)
-	installs := map[string]*install{}
+	installs := map[string][]*install{}
 	if d.partial {
 		return changed, installs, nil // its cells are not of one sequence
 	}
@@ -227,9 +227,9 @@ func (l *Ledger) dirtySlots(marks []dirtyMark) ([]state.DirtySlot, error) {
 // maxDirtyListed bounds the dirty slots that one job is picked from (8 bytes each).
 const maxDirtyListed = 1 << 20
 
-// installChunk replaces a chunk by the stored one, with the delta's own cells
-// (nil = none) and the recomputed slots.
-func (l *Ledger) installChunk(w *stateWriter, key, own []byte, in *install, upTo uint64) error {
+// installChunk replaces a stored value by itself with the delta's own cells
+// (nil = none) and the recomputed slots of some columns.
+func (l *Ledger) installChunk(w *stateWriter, key, own []byte, columns []*install, upTo uint64) error {
 	base, err := l.stateValue(key)
 	if err != nil {
 		return err
@@ -242,9 +242,10 @@ func (l *Ledger) installChunk(w *stateWriter, key, own []byte, in *install, upTo
 			return err
 		}
 	}
-	chunk, err := cell.Install(&in.layout, base, in.slots, upTo)
-	if err != nil {
-		return err
+	for _, in := range columns {
+		if base, err = cell.Install(&in.layout, base, in.slots, upTo); err != nil {
+			return err
+		}
 	}
-	return w.set(key, chunk)
+	return w.set(key, base)
 }

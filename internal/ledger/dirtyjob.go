@@ -37,7 +37,7 @@ type projected struct {
 	state      cell.State
 }
 
-// install is what one chunk is to get.
+// install is what one column of a stored value is to get.
 type install struct {
 	layout cell.Layout
 	slots  []cell.Recomputed
@@ -232,18 +232,19 @@ func (j *dirtyJob) rows(l *Ledger, m *meterState, rows *block.Rows, d *delta) er
 }
 
 // finish hands the computed states over and removes the marks.
-func (j *dirtyJob) finish(marks *changes, installs map[string]*install, setValues int) {
+func (j *dirtyJob) finish(marks *changes, installs map[string][]*install, setValues int) {
 	for s, w := range j.slots {
 		layout := w.m.Layout()
 		layout.SetValues = setValues
 		day, inDay := layout.Day(s.Slot)
 		for _, p := range w.states {
 			key := string(layout.AppendKey(nil, p.projection, p.group, day))
-			in := installs[key]
-			if in == nil {
-				in = &install{layout: layout}
-				installs[key] = in
+			at := slices.IndexFunc(installs[key], func(in *install) bool { return in.layout.Column == layout.Column })
+			if at < 0 {
+				at = len(installs[key])
+				installs[key] = append(installs[key], &install{layout: layout})
 			}
+			in := installs[key][at]
 			in.slots = append(in.slots, cell.Recomputed{Slot: inDay, State: p.state})
 		}
 		for _, key := range w.keys {

@@ -61,9 +61,10 @@ func (l *Ledger) families(org *orgState) []*family {
 	}
 	places := l.fold.places
 	clear(places)
-	for _, m := range org.meters {
+	for _, shelf := range shelves(org.meters) {
+		m := shelf[0]
 		if !m.record.Backfilled() || m.record.Crowded {
-			list = append(list, alone(m))
+			list = append(list, newFamily(shelf))
 			continue
 		}
 		name := m.kin.family
@@ -71,9 +72,9 @@ func (l *Ledger) families(org *orgState) []*family {
 			name = fmt.Sprint(m.record.Ahead, " ", name)
 		}
 		at, ok := places[name]
-		if !ok || !list[at].take(m) {
+		if !ok || !list[at].take(shelf) {
 			places[name] = len(list)
-			list = append(list, alone(m))
+			list = append(list, newFamily(shelf))
 		}
 	}
 	for _, f := range list {
@@ -83,22 +84,67 @@ func (l *Ledger) families(org *orgState) []*family {
 	return list
 }
 
-func alone(m *meterState) *family {
-	return &family{lead: m, columns: []column{{[]*meterState{m}}}}
+// shelves groups meters by the keys that their cells have, in order of the first of each.
+func shelves(meters []*meterState) [][]*meterState {
+	var list [][]*meterState
+	places := map[uint32]int{}
+	for _, m := range meters {
+		at, ok := places[m.record.StoreVersion()]
+		if !ok {
+			at = len(list)
+			places[m.record.StoreVersion()] = at
+			list = append(list, nil)
+		}
+		list[at] = append(list[at], m)
+	}
+	return list
 }
 
-// take adds a meter to the family, unless that has no room for it.
-func (f *family) take(m *meterState) bool {
-	for k := range f.columns {
-		if c := &f.columns[k]; c.meters[0].kin.column == m.kin.column {
-			c.meters = append(c.meters, m)
-			return true
+// shelve gives a new meter of an organization of which nothing has been counted
+// a place in values that others of its family have their cells in: the version in their keys, and a
+// column. Sets are large and stay by themselves. 0, 0 is keys of its own.
+func (o *orgState) shelve(r *state.MeterRecord) (store uint32, column int) {
+	cells := r.Cells(o.name)
+	kin := kinshipOf(&cells, &r.Meter)
+	for _, shelf := range shelves(o.meters) {
+		if cells.Kind == cell.Distinct || shelf[0].Kind == cell.Distinct || shelf[0].kin.family != kin.family {
+			continue
+		}
+		free := 0
+		for _, m := range shelf {
+			if m.kin.column == kin.column {
+				return m.record.StoreVersion(), m.record.Column
+			}
+			free = max(free, m.record.Column+1)
+		}
+		if free < cell.MaxStored {
+			return shelf[0].record.StoreVersion(), free
 		}
 	}
-	if len(f.columns) == cell.MaxColumns {
+	return 0, 0
+}
+
+func newFamily(shelf []*meterState) *family {
+	f := &family{lead: shelf[0]}
+	f.take(shelf)
+	return f
+}
+
+// take adds meters to the family, unless that has no room for all of them.
+func (f *family) take(meters []*meterState) bool {
+	columns := slices.Clone(f.columns)
+	for _, m := range meters {
+		at := slices.IndexFunc(columns, func(c column) bool { return c.meters[0].kin.column == m.kin.column })
+		if at < 0 {
+			at = len(columns)
+			columns = append(columns, column{})
+		}
+		columns[at].meters = append(slices.Clip(columns[at].meters), m)
+	}
+	if len(columns) > cell.MaxColumns {
 		return false
 	}
-	f.columns = append(f.columns, column{[]*meterState{m}})
+	f.columns = columns
 	return true
 }
 
@@ -118,8 +164,12 @@ func (d *delta) register(f *family) {
 
 // addMeter makes a new meter one of the organization's families.
 func (d *delta) addMeter(org *orgState, m *meterState) {
+	if org.record.Accepted == 0 { // no cells yet; it may share keys with others, so it must be of their family
+		delete(d.families, org)
+		return
+	}
 	if list, ok := d.families[org]; ok {
-		f := alone(m)
+		f := newFamily([]*meterState{m})
 		d.register(f)
 		d.families[org] = append(list, f)
 	}

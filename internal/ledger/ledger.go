@@ -147,7 +147,8 @@ const (
 // Since format 2 blocks hold events without a time, numbers beyond the limits
 // of a quantity and extension attributes.
 // Since format 3 the state lists no groups.
-const storedFormat = 3
+// Since format 4 meters of one family may have their cells in one value.
+const storedFormat = 4
 
 // Open opens or creates the ledger in o.Dir, replays the tail of the log and
 // starts the appender and the fold. It is ready when it returns. A directory

@@ -75,7 +75,8 @@ type meterState struct {
 	frozen state.MeterRecord // record as of the last freeze, for the flush
 	groups groupCount
 	kin    kinship
-	bytes  int // of the definition as JSON
+	bytes  int  // of the definition as JSON
+	shared bool // deleted, and others have their cells under the same keys
 }
 
 func newMeterState(org string, r state.MeterRecord) *meterState {

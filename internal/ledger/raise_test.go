@@ -15,12 +15,12 @@ import (
 	"odometer/internal/meter"
 )
 
-// unpackFormat2 unpacks a data directory that a program of format 2 left when
-// it was killed, with events, voids, a backfill, two meters that were crowded at
-// 60 groups, and a tail that no checkpoint holds.
-func unpackFormat2(t *testing.T) string {
+// unpackFormat unpacks a data directory that a program of an older format left when
+// it was killed, with events, voids, a backfill, and a tail that no checkpoint
+// holds. In the one of format 2, two meters were crowded at 60 groups.
+func unpackFormat(t *testing.T, format int) string {
 	t.Helper()
-	f, err := os.Open("testdata/format2.tar.gz")
+	f, err := os.Open(fmt.Sprintf("testdata/format%d.tar.gz", format))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,11 +53,20 @@ func unpackFormat2(t *testing.T) string {
 	}
 }
 
-// A directory of format 2 is raised: it answers as the program answered that
+// A directory of an older format is raised: it answers as the program answered that
 // wrote it, takes usage as one of today, and is refused by that program.
-func TestDirectoryOfFormat2(t *testing.T) {
+func TestDirectoryOfOlderFormat(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/format2.json")
+	for _, format := range []int{2, 3} {
+		t.Run(fmt.Sprint(format), func(t *testing.T) {
+			t.Parallel()
+			raiseDirectory(t, format)
+		})
+	}
+}
+
+func raiseDirectory(t *testing.T, format int) {
+	text, err := os.ReadFile(fmt.Sprintf("testdata/format%d.json", format))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +75,7 @@ func TestDirectoryOfFormat2(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := testStart.AddDate(0, 0, 40)
-	o := Options{Dir: unpackFormat2(t), Clock: func() time.Time { return now }, Fatal: func(m string) { t.Error(m) }}
+	o := Options{Dir: unpackFormat(t, format), Clock: func() time.Time { return now }, Fatal: func(m string) { t.Error(m) }}
 	for life := range 3 {
 		l, err := Open(t.Context(), o)
 		if err != nil {

@@ -29,7 +29,7 @@ func (l *Ledger) writeState(d *delta, record []byte) (*stateWriter, error) {
 	return w, nil
 }
 
-func (l *Ledger) fillState(w *stateWriter, d *delta, record []byte, marks *changes, installs map[string]*install) error {
+func (l *Ledger) fillState(w *stateWriter, d *delta, record []byte, marks *changes, installs map[string][]*install) error {
 	if err := w.set([]byte{state.KeyCheckpoint}, record); err != nil {
 		return err
 	}
@@ -126,10 +126,15 @@ func (d *delta) writeRest(w *stateWriter, marks *changes) error {
 	return c.write(w)
 }
 
-// rangesOf returns the ranges of what a meter's version has beside its record: cells, groups and dirty slots.
+// rangesOf returns the ranges of what a deleted meter's version has beside its record: groups
+// and dirty slots, and cells unless other meters have theirs in the same values.
 func rangesOf(m *meterState) [][2][]byte {
+	prefixes := [][]byte{state.VersionKey(state.KeyGroup, m.record.Version), state.VersionKey(state.KeyDirty, m.record.Version)}
+	if !m.shared {
+		prefixes = append(prefixes, cellPrefix(m))
+	}
 	var ranges [][2][]byte
-	for _, prefix := range [][]byte{cellPrefix(m), state.VersionKey(state.KeyGroup, m.record.Version), state.VersionKey(state.KeyDirty, m.record.Version)} {
+	for _, prefix := range prefixes {
 		ranges = append(ranges, [2][]byte{prefix, state.UpperBound(prefix)})
 	}
 	return ranges

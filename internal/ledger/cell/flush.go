@@ -1,9 +1,9 @@
 package cell
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"odometer/internal/meter"
@@ -15,21 +15,18 @@ type Plan struct {
 	Projections []Projection // by ascending ID
 }
 
-// Flush writes the content of a table as chunks to be merged: it calls emit in
+// Flush writes the content of a table as values to be merged: it calls emit in
 // strictly ascending order of keys. key and value are only valid during the call.
-// plan returns how a meter version is written; if it reports false, the version's cells are left out.
+// plan returns how a meter version is written; if it reports false, the version's cells are left
+// out. Meters whose layouts have the same keys must be of one family.
 //
 // Projections are added up from the full groups, except that a total is taken from the
 // empty group where the table has one beside full groups. Each cell is read once
 // for all projections that are prefixes of the full group, and once for each other one.
 // Cells to which nothing was added are left out.
 func Flush(t *Table, emit func(key, value []byte) error, plan func(version uint32) (Plan, bool)) error {
-	type job struct {
-		prefix []byte
-		plan   Plan
-	}
-	var jobs []job
-	for version := range t.members {
+	stores := map[string]*store{}
+	for version, at := range t.members {
 		p, ok := plan(version)
 		if !ok {
 			continue
@@ -37,20 +34,62 @@ func Flush(t *Table, emit func(key, value []byte) error, plan func(version uint3
 		if err := p.check(); err != nil {
 			return err
 		}
-		jobs = append(jobs, job{p.AppendMeterPrefix(nil), p})
+		prefix := p.AppendMeterPrefix(nil)
+		s := stores[string(prefix)]
+		if s == nil {
+			s = &store{plan: p, prefix: prefix, family: at.family}
+			stores[string(prefix)] = s
+		}
+		if err := s.take(&p, at); err != nil {
+			return err
+		}
 	}
-	slices.SortFunc(jobs, func(a, b job) int { return bytes.Compare(a.prefix, b.prefix) })
 	f := flusher{t: t, emit: emit}
 	f.sortRows()
-	for i := range jobs {
-		if err := f.meter(&jobs[i].plan, jobs[i].prefix); err != nil {
+	for _, prefix := range slices.Sorted(maps.Keys(stores)) {
+		s := stores[prefix]
+		slices.SortFunc(s.columns, func(a, b storedColumn) int { return cmp.Compare(a.stored, b.stored) })
+		if err := f.write(s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// flusher writes one meter version after the other.
+// store is the meters that share keys.
+type store struct {
+	plan    Plan // of any of them: but for their columns they are alike
+	prefix  []byte
+	family  uint32
+	columns []storedColumn
+}
+
+// storedColumn is where a column is in the table, and where it is stored.
+type storedColumn struct {
+	table  uint32
+	stored int
+	kind   Kind
+	limit  int // values of a set
+}
+
+// take adds a meter's column, unless another meter has brought it.
+func (s *store) take(p *Plan, at member) error {
+	if at.family != s.family || p.Groups != s.plan.Groups || p.SlotsPerDay != s.plan.SlotsPerDay || len(p.Projections) != len(s.plan.Projections) {
+		return meter.Errorf(meter.KindInternal, "cells of meter version %d: other meters of its keys are of another family", p.Version)
+	}
+	for _, c := range s.columns {
+		if c.stored == p.Column {
+			if c.table != at.column {
+				return meter.Errorf(meter.KindInternal, "cells of meter version %d: column %d of its keys is another meter's", p.Version, p.Column)
+			}
+			return nil
+		}
+	}
+	s.columns = append(s.columns, storedColumn{at.column, p.Column, p.Kind, p.SetValues})
+	return nil
+}
+
+// flusher writes one store after the other.
 type flusher struct {
 	t    *Table
 	emit func(key, value []byte) error
@@ -60,16 +99,15 @@ type flusher struct {
 	rows  []uint64
 	first []uint32
 
-	plan   *Plan
-	member member // where the meter's cells are
-	prefix []byte // of the meter's keys
+	*store
 	order  []seriesPlace
 	ranked ranking // what order is for
-	leaf   page    // one day of one series
+	leaf   dayRow  // one day of one series
 	free   []*level
-	state  State
+	states []State // by column
 	key    []byte
 	value  []byte
+	chunk  []byte
 	warmed int64 // without meaning: what warm reads must be used
 }
 
@@ -79,7 +117,7 @@ type seriesPlace struct {
 	series uint32
 }
 
-// ranking is what decides the order of a pass: meters of one family mostly share it.
+// ranking is what decides the order of a pass: stores of one family mostly share it.
 type ranking struct {
 	family uint32
 	groups int
@@ -115,17 +153,21 @@ func (f *flusher) rowsOf(n uint32) []uint64 {
 	return rows
 }
 
-// meter writes all projections of one meter version.
-func (f *flusher) meter(p *Plan, prefix []byte) error {
-	f.plan, f.prefix, f.member = p, prefix, f.t.members[p.Version]
-	f.leaf.limit = p.SetValues
+// write writes all projections of one store.
+func (f *flusher) write(s *store) error {
+	f.store = s
+	p := &s.plan
+	f.states = f.states[:0]
+	for _, c := range s.columns {
+		f.states = append(f.states, State{Kind: c.kind})
+	}
 	full := make([]int, p.Groups)
 	for i := range full {
 		full[i] = i
 	}
 	var chain, others []Projection // prefixes of the full group, and the rest
 	all := false
-	total := f.t.families[f.member.family].total
+	total := f.t.families[f.family].total
 	for _, projection := range p.Projections {
 		switch width := len(projection.Take); {
 		case slices.ContainsFunc(projection.Take, func(at int) bool { return at < 0 || at >= p.Groups }):
@@ -220,7 +262,9 @@ func (f *flusher) warm(order []seriesPlace) (n int) {
 		s := order[n].series
 		n++
 		for _, r := range f.rows[f.first[s]:f.first[s+1]] {
-			f.warmed += t.cell(uint32(r) + f.member.column).count
+			for _, c := range f.columns {
+				f.warmed += t.cell(uint32(r) + c.table).count
+			}
 			rows++
 		}
 	}
@@ -237,12 +281,12 @@ func (f *flusher) total(projection Projection, n uint32) *level {
 
 // rank lists the full series of the meter in order of the ids at the positions of by.
 func (f *flusher) rank(by []int) {
-	ranked := ranking{f.member.family, f.plan.Groups, fmt.Sprint(by)}
+	ranked := ranking{f.family, f.plan.Groups, fmt.Sprint(by)}
 	if f.ranked == ranked {
 		return
 	}
 	f.ranked, f.order = ranked, f.order[:0]
-	f.t.seriesOf(f.member.family, func(n uint32) bool {
+	f.t.seriesOf(f.family, func(n uint32) bool {
 		if group := f.t.group(n); len(group) == f.plan.Groups {
 			r := seriesPlace{series: n}
 			if len(by) > 0 {
@@ -274,7 +318,6 @@ func (f *flusher) rank(by []int) {
 
 // series adds the days of a series to a level, if there is one, and emits them if leaves is set.
 func (f *flusher) series(n uint32, widest *level, leaves bool) error {
-	f.state.Kind = f.plan.Kind
 	perDay := int32(f.plan.SlotsPerDay)
 	rows := f.rowsOf(n)
 	if leaves {
@@ -283,10 +326,12 @@ func (f *flusher) series(n uint32, widest *level, leaves bool) error {
 	}
 	for len(rows) > 0 {
 		day, inDay := splitSlot(int32(uint32(rows[0]>>32)^1<<31), perDay)
-		f.leaf.reset(f.plan.Kind, f.plan.SlotsPerDay, maxScale)
+		f.leaf.reset(f.store)
 		some := false
 		for {
-			some = f.addCell(uint32(rows[0])+f.member.column, inDay) || some
+			for k := range f.columns {
+				some = f.addCell(k, uint32(rows[0]), inDay) || some
+			}
 			if rows = rows[1:]; len(rows) == 0 {
 				break
 			}
@@ -301,13 +346,12 @@ func (f *flusher) series(n uint32, widest *level, leaves bool) error {
 			continue
 		}
 		if widest != nil {
-			widest.day(f, day).addPage(&f.leaf)
+			widest.day(f, day).add(&f.leaf)
 		}
 		if !leaves {
 			continue
 		}
-		f.leaf.shrink()
-		f.value = f.leaf.encode(f.value[:0])
+		f.value = f.encode(f.value[:0], &f.leaf)
 		if err := f.emit(appendDay(f.key, day), f.value); err != nil {
 			return err
 		}
@@ -315,17 +359,62 @@ func (f *flusher) series(n uint32, widest *level, leaves bool) error {
 	return nil
 }
 
-// addCell puts a cell into the leaf, unless nothing was added to it.
-func (f *flusher) addCell(number uint32, inDay int) bool {
+// addCell puts the cell of a column of a row into the leaf, unless nothing was added to it.
+func (f *flusher) addCell(k int, row uint32, inDay int) bool {
+	number := row + f.columns[k].table
 	c := f.t.cell(number)
 	switch {
 	case f.t.blank(c, number):
 		return false
-	case f.plan.Kind == Numeric && len(f.t.dirty) == 0:
-		f.leaf.addNumber(inDay, c.count, wideOf(c.sum))
+	case f.columns[k].kind == Numeric && len(f.t.dirty) == 0:
+		f.leaf.pages[k].addNumber(inDay, c.count, wideOf(c.sum))
 	default:
-		f.t.state(c, number, &f.state)
-		f.leaf.addState(inDay, &f.state)
+		f.t.state(c, number, &f.states[k])
+		f.leaf.pages[k].addState(inDay, &f.states[k])
 	}
 	return true
+}
+
+// dayRow is one day of one group while it is put together: a page for each
+// column. It is reused.
+type dayRow struct{ pages []page }
+
+// reset empties the row and makes it one of a store.
+func (r *dayRow) reset(s *store) {
+	for len(r.pages) < len(s.columns) {
+		r.pages = append(r.pages, page{})
+	}
+	r.pages = r.pages[:len(s.columns)]
+	for k, c := range s.columns {
+		r.pages[k].reset(c.kind, s.plan.SlotsPerDay, maxScale)
+		r.pages[k].limit = c.limit
+	}
+}
+
+// add adds all of a row of the same store.
+func (r *dayRow) add(o *dayRow) {
+	for k := range r.pages {
+		r.pages[k].addPage(&o.pages[k])
+	}
+}
+
+// encode appends the stored value of a row.
+func (f *flusher) encode(dst []byte, r *dayRow) []byte {
+	plain := f.columns[0].stored == 0
+	for k := 1; k < len(r.pages) && plain; k++ {
+		plain = !r.pages[k].begun()
+	}
+	if plain {
+		r.pages[0].shrink()
+		return r.pages[0].encode(dst)
+	}
+	dst = append(dst, rowVersion)
+	for k := range r.pages {
+		if p := &r.pages[k]; p.begun() {
+			p.shrink()
+			f.chunk = p.encode(f.chunk[:0])
+			dst = appendPart(dst, f.columns[k].stored, f.chunk)
+		}
+	}
+	return dst
 }

@@ -25,6 +25,8 @@ type Layout struct {
 	Prefix      []byte // put before every key by the caller's choice, may be empty
 	Org         string
 	Version     uint32 // of the meter
+	Store       uint32 // the version that the keys have, 0 = the meter's own; see MaxStored
+	Column      int    // the meter's among those that share the keys
 	Kind        Kind
 	Groups      int // ids in the full group
 	SlotsPerDay int // 1 to maxSlotsPerDay
@@ -39,7 +41,7 @@ func (l *Layout) check() error {
 	if l.Kind < Numeric || l.Kind > Distinct {
 		return meter.Errorf(meter.KindInternal, "cells of meter version %d: unknown kind %d", l.Version, l.Kind)
 	}
-	return nil
+	return l.checkColumn()
 }
 
 // Day returns the day of a slot and the slot's number in it.
@@ -63,11 +65,15 @@ const (
 	dayFlip = 1 << 31
 )
 
-// AppendMeterPrefix appends the prefix that all keys of a meter version begin with.
+// AppendMeterPrefix appends the prefix that all keys of a meter version begin
+// with, and those of the meters that share its keys.
 func (l *Layout) AppendMeterPrefix(dst []byte) []byte {
 	dst = append(dst, l.Prefix...)
 	dst = binary.AppendUvarint(dst, uint64(len(l.Org)))
 	dst = append(dst, l.Org...)
+	if l.Store != 0 {
+		return binary.BigEndian.AppendUint32(dst, l.Store)
+	}
 	return binary.BigEndian.AppendUint32(dst, l.Version)
 }
 

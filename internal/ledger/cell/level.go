@@ -21,17 +21,17 @@ type level struct {
 
 	places [openDays]dayPage
 	days   []int32 // of the places in use
-	free   []*page
+	free   []*dayRow
 
 	buffer  []byte  // keys and values, one after the other
 	entries []entry // in the order written
 	spilled bool    // entries may be out of order and several have one key
 }
 
-// dayPage is the page of one day, nil if the place is free.
+// dayPage is the row of one day, nil if the place is free.
 type dayPage struct {
-	day  int32
-	page *page
+	day int32
+	row *dayRow
 }
 
 // entry is one chunk in a level's buffer.
@@ -71,27 +71,26 @@ func (l *level) open(group []uint64, by []int) {
 	}
 }
 
-// day returns the page of a day.
-func (l *level) day(f *flusher, day int32) *page {
+// day returns the row of a day.
+func (l *level) day(f *flusher, day int32) *dayRow {
 	d := &l.places[uint32(day)%openDays]
-	if d.page != nil {
+	if d.row != nil {
 		if d.day == day {
-			return d.page
+			return d.row
 		}
 		l.spilled = true
 		l.days = slices.DeleteFunc(l.days, func(other int32) bool { return other == d.day })
 		l.write(f, d)
 	}
 	if n := len(l.free); n > 0 {
-		d.page, l.free = l.free[n-1], l.free[:n-1]
+		d.row, l.free = l.free[n-1], l.free[:n-1]
 	} else {
-		d.page = new(page)
+		d.row = new(dayRow)
 	}
 	d.day = day
-	d.page.reset(f.plan.Kind, f.plan.SlotsPerDay, maxScale)
-	d.page.limit = f.plan.SetValues
+	d.row.reset(f.store)
 	l.days = append(l.days, day)
-	return d.page
+	return d.row
 }
 
 // close ends the group at hand.
@@ -106,18 +105,17 @@ func (l *level) close(f *flusher) {
 // write adds a day to the next level, moves it to the buffer and frees its place.
 func (l *level) write(f *flusher, d *dayPage) {
 	if l.next != nil {
-		l.next.day(f, d.day).addPage(d.page)
+		l.next.day(f, d.day).add(d.row)
 	}
 	e := entry{key: len(l.buffer)}
 	l.buffer = append(append(l.buffer, f.prefix...), l.id)
 	l.buffer = appendDay(appendGroup(l.buffer, l.group), d.day)
 	e.value = len(l.buffer)
-	d.page.shrink()
-	l.buffer = d.page.encode(l.buffer)
+	l.buffer = f.encode(l.buffer, d.row)
 	e.end = len(l.buffer)
 	l.entries = append(l.entries, e)
-	l.free = append(l.free, d.page)
-	d.page = nil
+	l.free = append(l.free, d.row)
+	d.row = nil
 }
 
 func (l *level) keyOf(e entry) []byte   { return l.buffer[e.key:e.value] }

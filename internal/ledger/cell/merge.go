@@ -25,26 +25,39 @@ func NewMerger(setValues int) *pebble.Merger {
 	return &pebble.Merger{
 		Name: "odometer.cell.v1",
 		Merge: func(_, value []byte) (pebble.ValueMerger, error) {
-			return newMerging(value, setValues), nil
+			m := newMerging(setValues)
+			if err := m.add(value); err != nil {
+				_ = m.Close()
+				return nil, err
+			}
+			return m, nil
 		},
 	}
 }
 
-// merging is one merge under way. A single operand is passed through; from the second
-// on they are added up in the page.
+// merging is one merge under way: a sum for each column.
 type merging struct {
-	buf    []byte // the first operand, later the result
-	added  bool   // page holds the operands
+	sums  [MaxStored]*chunkSum // made when first needed
+	has   uint16               // columns that have a sum, a bit each
+	limit int                  // values of a set, 0 = any number
+	buf   []byte               // the result
+	chunk []byte               // one column of it
+}
+
+// chunkSum is what the chunks of one column add up to. A single one is passed
+// through; from the second on they are added up in the page.
+type chunkSum struct {
+	first  []byte
+	added  bool // page holds the chunks
 	page   page
 	reader chunkReader
 }
 
 var mergings = sync.Pool{New: func() any { return new(merging) }}
 
-func newMerging(value []byte, setValues int) *merging {
+func newMerging(setValues int) *merging {
 	m := mergings.Get().(*merging)
-	m.added, m.page.limit = false, setValues
-	m.buf = append(m.buf[:0], value...)
+	m.has, m.limit = 0, setValues
 	return m
 }
 
@@ -55,44 +68,89 @@ func (m *merging) MergeNewer(value []byte) error { return m.add(value) }
 func (m *merging) MergeOlder(value []byte) error { return m.add(value) }
 
 func (m *merging) add(value []byte) error {
-	if !m.added {
-		m.added = true
-		if err := m.reader.Reset(m.buf); err != nil {
-			return err
-		}
-		m.page.reset(m.reader.kind, m.reader.perDay, m.reader.scale)
-		if err := m.page.addChunk(&m.reader); err != nil {
+	p := partsOf(value)
+	for p.next() {
+		if err := m.addChunk(p.column, p.chunk); err != nil {
 			return err
 		}
 	}
-	if err := m.reader.Reset(value); err != nil {
-		return err
-	}
-	return m.page.addChunk(&m.reader)
+	return p.err()
 }
 
-// Finish returns the merged chunk, which holds until the Closer is closed.
+func (m *merging) addChunk(column int, chunk []byte) error {
+	s := m.sums[column]
+	if s == nil {
+		s = new(chunkSum)
+		m.sums[column] = s
+	}
+	if m.has>>column&1 == 0 {
+		m.has |= 1 << column
+		s.added, s.page.limit = false, m.limit
+		s.first = append(s.first[:0], chunk...)
+		return nil
+	}
+	return s.add(chunk)
+}
+
+func (s *chunkSum) add(chunk []byte) error {
+	if !s.added {
+		s.added = true
+		if err := s.reader.Reset(s.first); err != nil {
+			return err
+		}
+		s.page.reset(s.reader.kind, s.reader.perDay, s.reader.scale)
+		if err := s.page.addChunk(&s.reader); err != nil {
+			return err
+		}
+	}
+	if err := s.reader.Reset(chunk); err != nil {
+		return err
+	}
+	return s.page.addChunk(&s.reader)
+}
+
+// appendTo appends the chunk.
+func (s *chunkSum) appendTo(dst []byte) []byte {
+	if s.added {
+		return s.page.encode(dst)
+	}
+	return append(dst, s.first...)
+}
+
+// Finish returns the merged value, which holds until the Closer is closed.
 func (m *merging) Finish(bool) ([]byte, io.Closer, error) {
-	if m.added {
-		m.buf = m.page.encode(m.buf[:0])
+	if m.has == 1 {
+		m.buf = m.sums[0].appendTo(m.buf[:0])
+		return m.buf, m, nil
+	}
+	m.buf = append(m.buf[:0], rowVersion)
+	for k := range m.sums {
+		if m.has>>k&1 != 0 {
+			m.chunk = m.sums[k].appendTo(m.chunk[:0])
+			m.buf = appendPart(m.buf, k, m.chunk)
+		}
 	}
 	return m.buf, m, nil
 }
 
 // Close gives the merging and its buffers to the next merge.
 func (m *merging) Close() error {
-	m.reader.forget()
+	for _, s := range m.sums {
+		if s != nil {
+			s.reader.forget()
+		}
+	}
 	mergings.Put(m)
 	return nil
 }
 
-// Merge returns the chunk that one or more chunks of one key add up to, as Merger does.
+// Merge returns the value that one or more values of one key add up to, as Merger does.
 func Merge(values ...[]byte) ([]byte, error) { return merge(0, values...) }
 
 func merge(setValues int, values ...[]byte) ([]byte, error) {
-	m := newMerging(values[0], setValues)
+	m := newMerging(setValues)
 	defer func() { _ = m.Close() }() // gives its memory back, and cannot fail
-	for _, v := range values[1:] {
+	for _, v := range values {
 		if err := m.add(v); err != nil {
 			return nil, err
 		}
@@ -107,9 +165,9 @@ type Recomputed struct {
 	State State
 }
 
-// Install returns the chunk in which the given slots of base have the
-// recomputed states and are no longer dirty. base must be the whole merged
-// chunk of its key, holding every delta up to the sequence upTo and none after it (nil if
+// Install returns the value in which the given slots of the layout's column have
+// the recomputed states and are no longer dirty. base must be the whole merged
+// value of its key, holding every delta up to the sequence upTo and none after it (nil if
 // there is none), and the states must be what the log up to upTo adds up to. The result is
 // for Set, not for Merge. A slot that became dirty after upTo is left as it is.
 func Install(l *Layout, base []byte, slots []Recomputed, upTo uint64) ([]byte, error) {
@@ -119,9 +177,16 @@ func Install(l *Layout, base []byte, slots []Recomputed, upTo uint64) ([]byte, e
 	var p page
 	p.reset(l.Kind, l.SlotsPerDay, maxScale)
 	p.limit = l.SetValues
-	if base != nil {
+	own, err := columnOf(base, l.Column)
+	if base == nil {
+		own, err = nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if own != nil {
 		var r chunkReader
-		if err := r.Reset(base); err != nil {
+		if err := r.Reset(own); err != nil {
 			return nil, err
 		}
 		if err := p.addChunk(&r); err != nil {
@@ -144,5 +209,9 @@ func Install(l *Layout, base []byte, slots []Recomputed, upTo uint64) ([]byte, e
 		p.addState(slot, &slots[i].State)
 	}
 	p.shrink()
-	return p.encode(nil), nil
+	chunk := p.encode(nil)
+	if l.Column == 0 && (base == nil || base[0] != rowVersion) {
+		return chunk, nil
+	}
+	return withColumn(base, l.Column, chunk)
 }

@@ -46,6 +46,16 @@ func (p *page) reset(kind Kind, perDay int, scale uint8) {
 	}
 }
 
+// begun tells whether anything was put into the page.
+func (p *page) begun() bool {
+	for _, word := range p.set[:(p.perDay+63)/64] {
+		if word != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // touch tells whether a slot is there already and makes it be there.
 func (p *page) touch(slot int) (there bool) {
 	word, bit := &p.set[uint(slot)>>6], uint64(1)<<(slot&63)

@@ -31,9 +31,13 @@ func (s *Scope) Chunks(r pebble.Reader, fn VisitFunc) error {
 	})
 }
 
-// visitChunk calls fn for each slot of a chunk that is in the scope.
+// visitChunk calls fn for each slot that is in the scope of the meter's chunk in a stored value.
 func (s *Scope) visitChunk(cr *chunkReader, group []uint64, day int32, value []byte, fn VisitFunc) error {
-	if err := cr.Reset(value); err != nil {
+	chunk, err := columnOf(value, s.Column)
+	if err != nil || chunk == nil {
+		return err
+	}
+	if err := cr.Reset(chunk); err != nil {
 		return err
 	}
 	if cr.kind != s.Kind || cr.perDay != s.SlotsPerDay {

@@ -19,17 +19,20 @@ type Cells struct {
 	Width   time.Duration // of a slot
 	Order   []string      // group_by with the customer first: the order of cell keys
 	version uint32
+	store   uint32
+	column  int
 	sampled bool
 }
 
 // Cells returns how the cells of an organization's meter are stored.
 func (r *MeterRecord) Cells(org string) Cells {
-	return Cells{Org: org, Kind: cell.KindFor(r.Meter.Aggregation), Width: r.Meter.SlotWidth(), Order: cellOrder(r.Meter.GroupBy), version: r.Version, sampled: r.Meter.Sampled()}
+	return Cells{Org: org, Kind: cell.KindFor(r.Meter.Aggregation), Width: r.Meter.SlotWidth(), Order: cellOrder(r.Meter.GroupBy), version: r.Version,
+		store: r.StoreVersion(), column: r.Column, sampled: r.Meter.Sampled()}
 }
 
 // Layout says where the meter's chunks lie.
 func (c *Cells) Layout() cell.Layout {
-	return cell.Layout{Prefix: []byte{KeyCell}, Org: c.Org, Version: c.version, Kind: c.Kind, Groups: len(c.Order),
+	return cell.Layout{Prefix: []byte{KeyCell}, Org: c.Org, Version: c.version, Store: c.store, Column: c.column, Kind: c.Kind, Groups: len(c.Order),
 		SlotsPerDay: int(24 * time.Hour / c.Width)}
 }
 

@@ -42,7 +42,9 @@ type StopNote struct {
 type MeterRecord struct {
 	Meter     meter.Meter `json:"meter"`
 	Version   uint32      `json:"version"`
-	Created   uint64      `json:"created"` // sequence of the definition
+	Store     uint32      `json:"store,omitempty"`  // the version in the keys of its cells, 0 = its own: meters of one family may share keys
+	Column    int         `json:"column,omitempty"` // its place among those that share the keys; some have one together
+	Created   uint64      `json:"created"`          // sequence of the definition
 	CreatedAt int64       `json:"created_at"`
 	Cursor    uint64      `json:"cursor"`          // backfilled up to and including; done when == Created
 	Ahead     uint64      `json:"ahead,omitempty"` // a block that is counted here already, though the checkpoint ends before it
@@ -64,3 +66,11 @@ func (r *MeterRecord) Backfilled() bool { return r.Cursor >= r.Created }
 
 // Listed says whether an older program listed the meter's groups.
 func (r *MeterRecord) Listed() bool { return r.Groups > 0 }
+
+// StoreVersion returns the version in the keys of the meter's cells.
+func (r *MeterRecord) StoreVersion() uint32 {
+	if r.Store != 0 {
+		return r.Store
+	}
+	return r.Version
+}
