@@ -16,6 +16,7 @@ type collector struct {
 
 	events, sent, voided, rejections, stopped, meters, unattributed *prometheus.Desc // by organization
 	cursor, target                                                  *prometheus.Desc // by meter
+	foldWaits                                                       *prometheus.Desc
 	plain                                                           []plainFigure
 }
 
@@ -64,6 +65,7 @@ func Of(service *metering.Service, groups Groups) prometheus.Collector {
 	c.counter("odometer_checkpoints_total", "Checkpoints since the start.", func(s *metering.Stats) float64 { return float64(s.Checkpoints) })
 	c.counter("odometer_checkpoint_seconds_total", "Time spent in checkpoints.", func(s *metering.Stats) float64 { return s.CheckpointTime.Seconds() })
 	c.gauge("odometer_checkpoint_last_seconds", "How long the last checkpoint took.", func(s *metering.Stats) float64 { return s.LastCheckpoint.Seconds() })
+	c.foldWaits = c.desc("odometer_fold_wait_seconds", "Pauses of the fold for a checkpoint that is being written, since the start: what was acknowledged meanwhile waited as long.")
 	c.gauge("odometer_record_groups_unposted", "Usage record groups whose events or void the ledger has refused so far; they are tried again.", func(*metering.Stats) float64 { return float64(groups.Unposted()) })
 	c.counter("odometer_periods_closed_total", "Months of customers closed since the start.", func(s *metering.Stats) float64 { return float64(s.PeriodsClosed) })
 	c.gauge("odometer_closings_running", "Closings of all customers under way.", func(s *metering.Stats) float64 { return float64(s.CloseJobs) })
@@ -109,6 +111,11 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for _, f := range c.plain {
 		send(f.desc, f.kind, f.value(&s))
 	}
+	within := map[float64]uint64{}
+	for most, n := range s.FoldWaits.Within {
+		within[most.Seconds()] = n
+	}
+	to <- prometheus.MustNewConstHistogram(c.foldWaits, s.FoldWaits.Count, s.FoldWaits.Time.Seconds(), within)
 	for i := range s.Organizations {
 		o := &s.Organizations[i]
 		for _, v := range []struct {

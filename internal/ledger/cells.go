@@ -57,7 +57,7 @@ func (l *Ledger) flushCells(w *stateWriter, d *delta, installs map[string][]*ins
 		}
 		return w.merge(key, value)
 	}
-	err := cell.Flush(d.table, emit, func(version uint32) (cell.Plan, bool) {
+	err := cell.Flush(d.table, func(rows int) { w.didCells(int64(rows) * cellRowSteps) }, emit, func(version uint32) (cell.Plan, bool) {
 		m, ok := byVersion[version]
 		if !ok {
 			return cell.Plan{}, false // deleted in the same delta

@@ -122,6 +122,9 @@ type checkpointer struct {
 	busy   bool          // fold goroutine only: a flush is under way
 	done   chan struct{} // closed when it has been installed
 	failed error
+	room   int // for identities in the active delta, when it was empty; fold goroutine only
+
+	progress progress
 
 	mu     sync.Mutex
 	merged []*finishedMerge // waiting to be named by the next checkpoints, one each
@@ -159,13 +162,35 @@ func (l *Ledger) additions() int {
 	return max(l.active.events, len(l.texts.added.texts))
 }
 
+// filled is the part of the active delta that is filled, in 1/filledParts: of its
+// memory, its room for identities or its additions, whichever is most.
+func (l *Ledger) filled() int64 {
+	room := int64(max(1, l.ckpt.room))
+	return max(l.held()*filledParts/l.heldFull(), (room-int64(l.ids.Free()))*filledParts/room, int64(l.additions())*filledParts/int64(2*l.limits.CheckpointEvents))
+}
+
+// keepPace waits while the active delta is filled further than the checkpoint
+// under way is done. Fold goroutine.
+func (l *Ledger) keepPace() {
+	if !l.ckpt.busy {
+		return
+	}
+	if filled := l.filled(); l.ckpt.progress.behind(filled) {
+		start := l.now()
+		l.ckpt.progress.await(filled)
+		l.timing.foldWaited(l.now().Sub(start))
+	}
+}
+
 // makeRoom starts a checkpoint when one is due, and waits for the one before
-// when the recent identities or the active cells have no room for the block.
+// as far as it is behind, and for its end when the recent identities or the
+// active cells have no room for the block.
 func (l *Ledger) makeRoom(it *foldItem) error {
 	rows := 0
 	if it.rows != nil {
 		rows = it.rows.N
 	}
+	l.keepPace()
 	full := l.ids.Free() < rows || l.held() >= l.heldFull() || l.additions() >= 2*l.limits.CheckpointEvents
 	if !full && !l.due() {
 		return nil
@@ -187,7 +212,13 @@ func (l *Ledger) makeRoom(it *foldItem) error {
 // flushed waits for the flush under way, if there is one. Fold goroutine.
 func (l *Ledger) flushed() error {
 	if l.ckpt.busy {
-		<-l.ckpt.done
+		select {
+		case <-l.ckpt.done:
+		default:
+			start := l.now()
+			<-l.ckpt.done
+			l.timing.foldWaited(l.now().Sub(start))
+		}
 		l.ckpt.busy = false
 	}
 	return l.ckpt.failed
@@ -212,7 +243,8 @@ func (l *Ledger) freeze(part *foldItem) {
 	d.snapshotRecords()
 	l.frozen = d
 	l.mu.Unlock()
-	l.ckpt.busy, l.ckpt.done = true, make(chan struct{})
+	l.ckpt.busy, l.ckpt.done, l.ckpt.room = true, make(chan struct{}), l.ids.Free()
+	l.ckpt.progress.begin(d)
 	go l.flush(d, l.ckpt.done)
 }
 
@@ -236,6 +268,7 @@ func (d *delta) snapshotRecords() {
 // flush writes a frozen delta and installs it.
 func (l *Ledger) flush(d *delta, done chan struct{}) {
 	defer close(done)
+	defer l.ckpt.progress.end()
 	start := l.now()
 	if err := l.writeDelta(d); err != nil {
 		l.ckpt.failed = err
@@ -249,7 +282,7 @@ func (l *Ledger) flush(d *delta, done chan struct{}) {
 func (l *Ledger) writeDelta(d *delta) error {
 	l.awaitMerging()
 	l.ids.Prepare()
-	run, err := d.ids.Write()
+	run, err := d.ids.Write(func(n int) { l.ckpt.progress.step(int64(n) * identitySteps) })
 	if err != nil {
 		return fmt.Errorf("write the identities: %w", err)
 	}

@@ -61,7 +61,7 @@ func TestVerifyFindsAWrongCell(t *testing.T) {
 	family := table.Family([]cell.Column{{Kind: m.Kind, Versions: []uint32{m.record.Version}}})
 	table.AddNumeric(table.Cell(table.Series(family, nil), slot), 0, mustQuantity(t, "0.000000000001"))
 	emit := func(key, value []byte) error { return l.state.Merge(key, value, pebble.Sync) }
-	err := cell.Flush(table, emit, func(uint32) (cell.Plan, bool) {
+	err := cell.Flush(table, nil, emit, func(uint32) (cell.Plan, bool) {
 		return cell.Plan{Layout: m.Layout(), Projections: []cell.Projection{{ID: cell.ProjectionTotal}}}, true
 	})
 	if err != nil {

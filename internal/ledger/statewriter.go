@@ -31,6 +31,10 @@ type stateWriter struct {
 	size    int64         // of keys and values in the table
 	batch   *pebble.Batch // in place of tables
 	removed [][2][]byte   // ranges to delete, disjoint and ascending: what is left of them
+
+	tell  func(steps int64)
+	steps int64 // done and not told
+	cells int64 // of all steps, those for cells
 }
 
 const (
@@ -45,7 +49,7 @@ const (
 // removed are ranges of keys to delete, in which nothing may be written.
 func (l *Ledger) newStateWriter(removed [][2][]byte, much bool) *stateWriter {
 	slices.SortFunc(removed, func(a, b [2][]byte) int { return bytes.Compare(a[0], b[0]) })
-	w := &stateWriter{fs: l.fs, dir: filepath.Join(l.dir, stateFolder), removed: removed}
+	w := &stateWriter{fs: l.fs, dir: filepath.Join(l.dir, stateFolder), removed: removed, tell: l.ckpt.progress.step}
 	if much {
 		w.options = l.stateOptions.MakeWriterOptions(0, l.state.TableFormat())
 	} else {
@@ -56,6 +60,7 @@ func (l *Ledger) newStateWriter(removed [][2][]byte, much bool) *stateWriter {
 
 // set writes a key that must be greater than the one before.
 func (w *stateWriter) set(key, value []byte) error {
+	w.did(rowSteps)
 	if w.batch != nil {
 		return w.batch.Set(key, value, nil)
 	}
@@ -66,8 +71,23 @@ func (w *stateWriter) set(key, value []byte) error {
 	return t.Set(key, value)
 }
 
-// merge is set for a value that is added to the stored one.
+// did notes steps, and tells of them now and then.
+func (w *stateWriter) did(steps int64) {
+	if w.steps += steps; w.steps >= stepsTold {
+		w.tell(w.steps)
+		w.steps = 0
+	}
+}
+
+// didCells is did for cells.
+func (w *stateWriter) didCells(steps int64) {
+	w.cells += steps
+	w.did(steps)
+}
+
+// merge is set for a chunk of cells, which is added to the stored one.
 func (w *stateWriter) merge(key, value []byte) error {
+	w.didCells(chunkSteps)
 	if w.batch != nil {
 		return w.batch.Merge(key, value, nil)
 	}

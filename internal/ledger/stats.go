@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -24,6 +25,33 @@ type Stats struct {
 	CheckpointTime time.Duration
 	LastCheckpoint time.Duration
 	CheckpointedAt time.Time // end of the last one; zero since the start
+	FoldWaits      Waits     // of the fold for a checkpoint
+}
+
+// Waits counts pauses by their length.
+type Waits struct {
+	Count  uint64
+	Time   time.Duration
+	Within map[time.Duration]uint64 // how many were no longer than that
+}
+
+// waitBounds are the lengths of Waits.Within.
+var waitBounds = [...]time.Duration{time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond,
+	250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second}
+
+func (w *Waits) add(d time.Duration) {
+	if w.Within == nil {
+		w.Within = map[time.Duration]uint64{}
+	}
+	w.Count++
+	w.Time += d
+	for _, most := range waitBounds {
+		n := w.Within[most] // each length is told, also one of which there is none
+		if d <= most {
+			n++
+		}
+		w.Within[most] = n
+	}
 }
 
 // OrgStats counts the verdicts of one organization, for all time.
@@ -46,6 +74,13 @@ type timing struct {
 	checkpointTime time.Duration
 	lastCheckpoint time.Duration
 	checkpointedAt time.Time
+	foldWaits      Waits
+}
+
+func (t *timing) foldWaited(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.foldWaits.add(d)
 }
 
 func (t *timing) appended(blocks int, d time.Duration) {
@@ -74,6 +109,8 @@ func (l *Ledger) Stats() Stats {
 	s.Appends, s.AppendBlocks, s.AppendTime = t.appends, t.blocks, t.appendTime
 	s.Checkpoints, s.CheckpointTime, s.LastCheckpoint = t.checkpoints, t.checkpointTime, t.lastCheckpoint
 	s.CheckpointedAt = t.checkpointedAt
+	s.FoldWaits = t.foldWaits
+	s.FoldWaits.Within = maps.Clone(t.foldWaits.Within)
 	l.timing.mu.Unlock()
 	l.mu.RLock()
 	defer l.mu.RUnlock()

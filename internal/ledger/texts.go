@@ -1,10 +1,12 @@
 package ledger
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -239,21 +241,55 @@ func (d *textDelta) writeByNumber(w *stateWriter) error {
 
 // writeByText writes the additions in order of their texts.
 func (d *textDelta) writeByText(w *stateWriter) error {
-	order := make([]uint32, len(d.texts))
-	for i := range order {
-		order[i] = uint32(i)
-	}
-	slices.SortFunc(order, func(a, b uint32) int {
-		return cmp.Compare(string(d.key(d.texts[a])), string(d.key(d.texts[b])))
-	})
 	var key []byte
 	var v [8]byte
-	for _, i := range order {
-		key = append(append(key[:0], state.KeyText), d.key(d.texts[i])...)
-		binary.BigEndian.PutUint64(v[:], d.first+uint64(i))
+	for _, p := range d.byText() {
+		key = append(append(key[:0], state.KeyText), d.key(d.texts[p.at])...)
+		binary.BigEndian.PutUint64(v[:], d.first+uint64(p.at))
+		w.did(textSteps - 2*rowSteps)
 		if err := w.set(key, v[:]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// textPlace is a text with as much of it as tells most from each other without
+// a look at the arena, where texts lie in no order.
+type textPlace struct {
+	org  uint32 // rank of its organization
+	at   uint32
+	a, b uint64 // its first 16 bytes
+}
+
+// byText returns the places of the additions in order of organizations and texts.
+func (d *textDelta) byText() []textPlace {
+	prefix := func(t addedText) []byte { return d.key(t)[:t.prefix] }
+	ranks := map[string]uint32{}
+	for _, t := range d.texts {
+		if _, ok := ranks[string(prefix(t))]; !ok {
+			ranks[string(prefix(t))] = 0
+		}
+	}
+	for i, p := range slices.Sorted(maps.Keys(ranks)) {
+		ranks[p] = uint32(i)
+	}
+	order := make([]textPlace, len(d.texts))
+	for i, t := range d.texts {
+		var first [16]byte
+		copy(first[:], d.key(t)[t.prefix:])
+		order[i] = textPlace{ranks[string(prefix(t))], uint32(i), binary.BigEndian.Uint64(first[:]), binary.BigEndian.Uint64(first[8:])}
+	}
+	slices.SortFunc(order, func(x, y textPlace) int {
+		switch {
+		case x.org != y.org:
+			return cmp.Compare(x.org, y.org)
+		case x.a != y.a:
+			return cmp.Compare(x.a, y.a)
+		case x.b != y.b:
+			return cmp.Compare(x.b, y.b)
+		}
+		return bytes.Compare(d.key(d.texts[x.at]), d.key(d.texts[y.at]))
+	})
+	return order
 }

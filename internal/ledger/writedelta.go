@@ -48,6 +48,7 @@ func (l *Ledger) fillState(w *stateWriter, d *delta, record []byte, marks *chang
 	if err := l.flushCells(w, d, installs); err != nil {
 		return err
 	}
+	l.ckpt.progress.wrote(w.cells, d.table.Bytes())
 	if err := d.texts.writeByText(w); err != nil {
 		return err
 	}

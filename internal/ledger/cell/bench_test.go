@@ -177,7 +177,7 @@ func BenchmarkFlush(b *testing.B) {
 			b.ResetTimer()
 			for range b.N {
 				size, chunks = 0, 0
-				err := Flush(t, func(key, value []byte) error {
+				err := Flush(t, nil, func(key, value []byte) error {
 					size += len(value)
 					chunks++
 					return nil
@@ -208,7 +208,7 @@ func benchChunks(b *testing.B, perDay, slots int, decimals bool) [2][]byte {
 		}
 		plan := benchPlan(perDay)
 		plan.Projections = plan.Projections[:1]
-		err := Flush(t, func(_, value []byte) error {
+		err := Flush(t, nil, func(_, value []byte) error {
 			out[i] = append([]byte(nil), value...)
 			return nil
 		}, func(uint32) (Plan, bool) { return plan, true })
@@ -284,7 +284,7 @@ func BenchmarkCollect(b *testing.B) {
 			}
 		}
 		batch := db.NewBatch()
-		err := Flush(t, func(key, value []byte) error { return batch.Merge(key, value, nil) },
+		err := Flush(t, nil, func(key, value []byte) error { return batch.Merge(key, value, nil) },
 			func(uint32) (Plan, bool) { return plan, true })
 		if err == nil {
 			err = batch.Commit(pebble.NoSync)

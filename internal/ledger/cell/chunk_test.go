@@ -26,7 +26,7 @@ func randomChunk(t testing.TB, rng *rand.Rand, kind Kind, perDay, events int) []
 func flushOne(t testing.TB, tab *Table, kind Kind, perDay int) []byte {
 	t.Helper()
 	var out []byte
-	err := Flush(tab, func(_, value []byte) error {
+	err := Flush(tab, nil, func(_, value []byte) error {
 		out = bytes.Clone(value)
 		return nil
 	}, func(uint32) (Plan, bool) {

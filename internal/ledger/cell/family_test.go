@@ -77,7 +77,7 @@ func TestFamilyIsAsItsMetersAlone(t *testing.T) {
 				lines = append(lines, fmt.Sprintf("%x %x", key, value))
 				return nil
 			}
-			if err := Flush(tab, emit, plan); err != nil {
+			if err := Flush(tab, nil, emit, plan); err != nil {
 				t.Fatal(err)
 			}
 			var dirty []string

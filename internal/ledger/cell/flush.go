@@ -23,8 +23,10 @@ type Plan struct {
 // Projections are added up from the full groups, except that a total is taken from the
 // empty group where the table has one beside full groups. Each cell is read once
 // for all projections that are prefixes of the full group, and once for each other one.
-// Cells to which nothing was added are left out.
-func Flush(t *Table, emit func(key, value []byte) error, plan func(version uint32) (Plan, bool)) error {
+// Cells to which nothing was added are left out. It tells now and then how many
+// rows of the table it has read since, some of them for the second time; nil =
+// nobody listens.
+func Flush(t *Table, tell func(rows int), emit func(key, value []byte) error, plan func(version uint32) (Plan, bool)) error {
 	stores := map[string]*store{}
 	for version, at := range t.members {
 		p, ok := plan(version)
@@ -44,7 +46,10 @@ func Flush(t *Table, emit func(key, value []byte) error, plan func(version uint3
 			return err
 		}
 	}
-	f := flusher{t: t, emit: emit}
+	if tell == nil {
+		tell = func(int) {}
+	}
+	f := flusher{t: t, tell: tell, emit: emit}
 	f.sortRows()
 	for _, prefix := range slices.Sorted(maps.Keys(stores)) {
 		s := stores[prefix]
@@ -92,6 +97,7 @@ func (s *store) take(p *Plan, at member) error {
 // flusher writes one store after the other.
 type flusher struct {
 	t    *Table
+	tell func(rows int)
 	emit func(key, value []byte) error
 
 	// rows holds (slot, number of the first cell) of all rows, those of one series together
@@ -268,6 +274,7 @@ func (f *flusher) warm(order []seriesPlace) (n int) {
 			rows++
 		}
 	}
+	f.tell(rows)
 	return n
 }
 

@@ -28,7 +28,7 @@ func TestMergeBeyondSetValues(t *testing.T) {
 					table.Forget(table.Cell(n, 2))
 				}
 			}
-			err := Flush(table, func(_, value []byte) error { parts[i] = bytes.Clone(value); return nil },
+			err := Flush(table, nil, func(_, value []byte) error { parts[i] = bytes.Clone(value); return nil },
 				func(uint32) (Plan, bool) {
 					return Plan{Layout: layout, Projections: []Projection{{ID: ProjectionAll}}}, true
 				})

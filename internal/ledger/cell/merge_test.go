@@ -183,7 +183,7 @@ func TestInstall(t *testing.T) {
 	tab.Dirty(tab.Cell(n, 2), 7) // an earlier one must not win
 	tab.Dirty(tab.Cell(n, 3), 10)
 	var base []byte
-	err := Flush(tab, func(_, value []byte) error {
+	err := Flush(tab, nil, func(_, value []byte) error {
 		base = bytes.Clone(value)
 		return nil
 	}, func(uint32) (Plan, bool) {

@@ -249,7 +249,7 @@ func flushInto(t *testing.T, db *pebble.DB, tab *Table, plans ...Plan) {
 	t.Helper()
 	b := db.NewBatch()
 	var last []byte
-	err := Flush(tab, func(key, value []byte) error {
+	err := Flush(tab, nil, func(key, value []byte) error {
 		if bytes.Compare(last, key) >= 0 {
 			t.Fatalf("key %x after %x", key, last)
 		}

@@ -71,7 +71,7 @@ func (p *pairOfStores) plan(v uint32, shared bool) Plan {
 func (p *pairOfStores) flush(t *testing.T, tab *Table, db *pebble.DB, shared bool) {
 	t.Helper()
 	var last []byte
-	err := Flush(tab, func(key, value []byte) error {
+	err := Flush(tab, nil, func(key, value []byte) error {
 		if bytes.Compare(last, key) >= 0 {
 			t.Fatalf("key %x after %x", key, last)
 		}
@@ -172,7 +172,7 @@ func TestInstallLeavesOtherColumns(t *testing.T) {
 		row := tab.Cell(tab.Series(tab.Family([]Column{{k, []uint32{1}}}), nil), 5)
 		addTo(rng, tab, k, row)
 		var out []byte
-		err := Flush(tab, func(_, value []byte) error { out = slices.Clone(value); return nil }, func(uint32) (Plan, bool) {
+		err := Flush(tab, nil, func(_, value []byte) error { out = slices.Clone(value); return nil }, func(uint32) (Plan, bool) {
 			return Plan{Layout: Layout{Version: 1, Kind: k, SlotsPerDay: 24}, Projections: []Projection{{ID: ProjectionAll}}}, true
 		})
 		if err != nil {

@@ -160,7 +160,7 @@ func TestFrozenTableIsShared(t *testing.T) {
 		for i := range 6 {
 			wg.Go(func() {
 				if i < 2 {
-					if err := Flush(tab, func(_, _ []byte) error { return nil }, func(uint32) (Plan, bool) { return plan, true }); err != nil {
+					if err := Flush(tab, nil, func(_, _ []byte) error { return nil }, func(uint32) (Plan, bool) { return plan, true }); err != nil {
 						t.Error(err)
 					}
 					return
@@ -230,7 +230,7 @@ func TestFlushRefusesBadPlans(t *testing.T) {
 		{Layout: good, Projections: []Projection{{ID: ProjectionCustomer, Take: []int{2}}}},
 		{Layout: good, Projections: []Projection{{ID: ProjectionCustomer, Take: []int{-1}}}},
 	} {
-		err := Flush(tab, func(_, _ []byte) error { return nil }, func(uint32) (Plan, bool) { return p, true })
+		err := Flush(tab, nil, func(_, _ []byte) error { return nil }, func(uint32) (Plan, bool) { return p, true })
 		if err == nil {
 			t.Errorf("%+v was accepted", p)
 		}
@@ -239,7 +239,7 @@ func TestFlushRefusesBadPlans(t *testing.T) {
 	full := fmt.Errorf("full")
 	for id := range uint8(3) {
 		p := Plan{Layout: good, Projections: []Projection{{ID: id, Take: []int{0}}}}
-		err := Flush(tab, func(_, _ []byte) error { return full }, func(uint32) (Plan, bool) { return p, true })
+		err := Flush(tab, nil, func(_, _ []byte) error { return full }, func(uint32) (Plan, bool) { return p, true })
 		if err != full {
 			t.Errorf("projection %d: %v", id, err)
 		}

@@ -191,7 +191,7 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	f := s.Freeze()
 	for b.Loop() {
-		info, err := f.Write()
+		info, err := f.Write(nil)
 		if err != nil {
 			b.Fatal(err)
 		}

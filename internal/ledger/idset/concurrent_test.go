@@ -122,7 +122,7 @@ func judge(t *testing.T, s *Set, r request, known map[block.Hash]Entry, seq uint
 }
 
 func checkpointOnce(t *testing.T, s *Set, f *Frozen) {
-	info, err := f.Write()
+	info, err := f.Write(nil)
 	if err != nil {
 		t.Error(err)
 		return
@@ -157,7 +157,7 @@ func TestCloseDuringWork(t *testing.T) {
 		f, m, v := s.Freeze(), s.PlanMerge(), s.Sealed()
 		var work sync.WaitGroup
 		work.Go(func() {
-			if _, err := f.Write(); err != nil && err != error(errClosed) {
+			if _, err := f.Write(nil); err != nil && err != error(errClosed) {
 				t.Error(err)
 			}
 		})

@@ -24,7 +24,7 @@ func life(s *Set, es []Entry, commit func(manifest []RunInfo, applied int)) erro
 			}
 		}
 		f := s.Freeze()
-		info, err := f.Write()
+		info, err := f.Write(nil)
 		if err != nil {
 			return err
 		}
@@ -194,7 +194,7 @@ func (v *survivor) seal(es, sofar []Entry) {
 	}
 	f := v.set.Freeze()
 	var info RunInfo
-	v.twice("write", func() (err error) { info, err = f.Write(); return err })
+	v.twice("write", func() (err error) { info, err = f.Write(nil); return err })
 	v.twice("look up before the install", func() error { return v.lookUp(sofar) })
 	v.set.Install(f, info)
 	v.set.Free()
@@ -261,11 +261,11 @@ func TestNothingIsWrittenOverAFaultyRun(t *testing.T) {
 	}
 	f := s.Freeze()
 	fail = true
-	if _, err := f.Write(); err == nil {
+	if _, err := f.Write(nil); err == nil {
 		t.Fatal("a failed sync was not reported")
 	}
 	fail = false
-	info, err := f.Write()
+	info, err := f.Write(nil)
 	if err != nil || info.ID != 2 {
 		t.Fatalf("%v %v: want a file of another name", info, err)
 	}

@@ -57,8 +57,9 @@ func (f *Frozen) ascend(fn func(*Entry) error) error {
 // Write writes the table as a run: complete, synced and under its name when
 // it returns. It may be called again after an error, and returns the same run
 // after a success. Of an empty table it writes nothing and returns a zero
-// RunInfo. One call at a time; any goroutine.
-func (f *Frozen) Write() (RunInfo, error) {
+// RunInfo. One call at a time; any goroutine. It tells now and then how many
+// identities it has written since it last told; nil = nobody listens.
+func (f *Frozen) Write(tell func(n int)) (RunInfo, error) {
 	s := f.set
 	s.mu.Lock()
 	info, closed := f.info, s.closed
@@ -75,7 +76,7 @@ func (f *Frozen) Write() (RunInfo, error) {
 	if !writing {
 		return info, nil
 	}
-	r, err := s.createRun(n, 0, func(w *runWriter) error { return f.ascend(w.add) })
+	r, err := s.createRun(n, 0, func(w *runWriter) error { return f.ascend(telling(w.add, tell)) })
 	s.mu.Lock()
 	defer s.unlock()
 	f.writing = false
@@ -87,6 +88,23 @@ func (f *Frozen) Write() (RunInfo, error) {
 		return RunInfo{}, errClosed
 	}
 	return f.info, err
+}
+
+// toldTogether is how many identities Write tells of at once.
+const toldTogether = 4096
+
+// telling adds to add that every so many calls are told.
+func telling(add func(*Entry) error, tell func(n int)) func(*Entry) error {
+	if tell == nil {
+		return add
+	}
+	n := 0
+	return func(e *Entry) error {
+		if n++; n%toldTogether == 0 {
+			tell(toldTogether)
+		}
+		return add(e)
+	}
 }
 
 // drop frees what a closed set leaves behind, unless Write still uses it.

@@ -83,7 +83,7 @@ func seal(tb testing.TB, s *Set, es []Entry) RunInfo {
 		}
 	}
 	f := s.Freeze()
-	info, err := f.Write()
+	info, err := f.Write(nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

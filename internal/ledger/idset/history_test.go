@@ -234,7 +234,7 @@ func (h *history) write() {
 			continue
 		}
 		h.maybeFaults()
-		info, err := f.f.Write()
+		info, err := f.f.Write(nil)
 		if faulty := h.faultsOff(); err != nil {
 			h.must(faulty, "write: %v", err)
 			return

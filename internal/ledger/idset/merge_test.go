@@ -230,7 +230,7 @@ func TestLookupLeavesOutWhatWasProbed(t *testing.T) {
 	check("recent", es[600], math.MaxUint64, true)
 	f := s.Freeze()
 	check("frozen", es[600], math.MaxUint64, true)
-	info, err := f.Write()
+	info, err := f.Write(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestClosedSet(t *testing.T) {
 	after.Release()
 	_, _, err = s.Lookup(es[0].Hash, math.MaxUint64)
 	wantKind(t, err, meter.KindUnavailable, "Lookup")
-	_, err = f.Write()
+	_, err = f.Write(nil)
 	wantKind(t, err, meter.KindUnavailable, "Write")
 	_, err = planned.Run(t.Context())
 	wantKind(t, err, meter.KindUnavailable, "Run")

@@ -95,7 +95,7 @@ func TestPinBetweenCommitAndInstall(t *testing.T) {
 		s.Insert(e)
 	}
 	f := s.Freeze()
-	info, err := f.Write()
+	info, err := f.Write(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

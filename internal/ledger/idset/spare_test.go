@@ -29,7 +29,7 @@ func TestTablesAreUsedAgain(t *testing.T) {
 		if s.Len() != 0 {
 			t.Fatalf("round %d: a fresh table holds %d identities", round, s.Len())
 		}
-		info, err := f.Write()
+		info, err := f.Write(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
