@@ -10,7 +10,7 @@ import (
 
 // Part is what a change of one noun can touch: a customer with all that is its
 // own, a product or an entitlement. A change is checked in it and against what
-// the view of all nouns has, so that its cost does not grow with their number.
+// a view has of what it names, so that its cost does not grow with their number.
 //
 // It takes changes that State takes, with the same plan, and not each of them:
 // one that it does not take may still be right, and what is wrong with one only
@@ -19,7 +19,8 @@ type Part struct {
 	of       NounRef
 	state    *State
 	versions []Version
-	view     *View
+	find     func(Want) (*View, error)
+	view     *View // of what the change may touch; nil until it is edited
 }
 
 // PartOf names the part that a change of a noun touches; false if there is none.
@@ -45,12 +46,52 @@ func NewID(r NounRef, given NounFields) (id string, ok bool) {
 	return r.ID, err == nil
 }
 
-// NewPart makes a part of an organization, its meters by key, the versions of
-// the part's nouns, and a view of all nouns as of the same change.
-func NewPart(o Organization, meters map[string]meter.Meter, of NounRef, versions []Version, view *View) (*Part, error) {
+// NewPart makes a part of an organization, its meters by key, and the versions
+// of the part's nouns. find has views as of the same change.
+func NewPart(o Organization, meters map[string]meter.Meter, of NounRef, versions []Version, find func(Want) (*View, error)) (*Part, error) {
 	SortVersions(versions)
 	state, err := NewState(o, meters, versions)
-	return &Part{of, state, versions, view}, err
+	return &Part{of: of, state: state, versions: versions, find: find}, err
+}
+
+// wants is what references of an edited part may lead to, and who may have
+// the ids that it has and had not.
+func (p *Part) wants(doc *Document, had map[NounRef]bool) Want {
+	var w Want
+	if p.of.Kind == NounCustomer {
+		w.Customers = append(w.Customers, p.of.ID)
+	}
+	for _, e := range doc.Entitlements {
+		w.Customers = append(w.Customers, e.Customer)
+	}
+	for i := range doc.Customers {
+		c := &doc.Customers[i]
+		for _, k := range c.Contracts {
+			w.Customers = append(w.Customers, k.Customers...)
+		}
+		if c.AccountID != "" {
+			w.Accounts = append(w.Accounts, c.AccountID)
+		}
+	}
+	for r := range onceOf(doc) {
+		if !had[r] {
+			w.Once = append(w.Once, r)
+		}
+	}
+	return w
+}
+
+// onceOf are the nouns of customers whose ids exist once.
+func onceOf(doc *Document) map[NounRef]bool {
+	once := map[NounRef]bool{}
+	for _, k := range kinds {
+		if a := k.about(); a.own && a.once {
+			for i := range doc.Customers {
+				k.each(doc, &doc.Customers[i], func(id string, _ any) { once[NounRef{Kind: a.name, ID: id}] = true })
+			}
+		}
+	}
+	return once
 }
 
 // State is the state of the part alone.
@@ -66,7 +107,12 @@ func (p *Part) Edited(edit func(doc *Document) error) (doc *Document, ok bool) {
 		had = doc.Customers[0]
 		had.Contracts = slices.Clone(had.Contracts)
 	}
+	once := onceOf(doc)
 	if edit(doc) != nil {
+		return nil, false
+	}
+	var err error
+	if p.view, err = p.find(p.wants(doc, once)); err != nil || p.view == nil {
 		return nil, false
 	}
 	doc.keepListings(before)
@@ -172,6 +218,9 @@ func (v *View) othersContracts(customer string) []string {
 
 // usesProduct says whether a customer or an entitlement refers to a product.
 func (v *View) usesProduct(id string) bool {
+	if v.uses[id] != (ProductUses{}) {
+		return true
+	}
 	for i := range v.doc.Customers {
 		c := &v.doc.Customers[i]
 		for j := range c.Contracts {

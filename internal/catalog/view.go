@@ -10,8 +10,9 @@ import (
 	"odometer/internal/meter"
 )
 
-// View is an organization's nouns as of one change, with their history. It is
-// immutable, and what it returns must not be changed. Its methods do no I/O.
+// View is an organization's nouns as of one change, with their history: all of
+// them, or what a Want names. It is immutable, and what it returns must not be
+// changed. Its methods do no I/O.
 type View struct {
 	doc       *Document
 	nouns     int // that hold now
@@ -30,6 +31,9 @@ type View struct {
 	// moved are the contracts, CP codes and reporting groups that customers have
 	// had one after the other, by kind and id.
 	moved map[NounRef]bool
+
+	core *View                  // of one that has some customers: what is no customer's; nil = all nouns are in the view
+	uses map[string]ProductUses // of a core: what customers it has not got use of its products
 
 	ownedOnce sync.Once
 	ownedOf   *ownership

@@ -13,6 +13,9 @@ type ownership struct {
 }
 
 func (v *View) ownership() *ownership {
+	if v.core != nil && v.core != v {
+		return v.core.ownership()
+	}
 	v.ownedOnce.Do(func() {
 		o := &ownership{products: map[string]struct{}{}, of: map[string]map[string]struct{}{}, naming: map[string][]string{},
 			measured: map[string]map[string]struct{}{}, units: map[string]struct{}{}}
@@ -23,6 +26,11 @@ func (v *View) ownership() *ownership {
 						o.products[p] = struct{}{}
 					}
 				}
+			}
+		}
+		for p, uses := range v.uses {
+			if uses.Contracts > 0 {
+				o.products[p] = struct{}{}
 			}
 		}
 		for i := range v.doc.Entitlements {

@@ -82,7 +82,7 @@ func (r *Reporter) newPass(ctx context.Context, organization string, state billi
 		metrics: map[string]meter.Meter{}, metered: map[string][]reading{}, carried: map[string][]string{}}
 	who := reader(organization)
 	var err error
-	if p.view, err = r.o.Entries.Catalog(ctx, who); err != nil {
+	if p.view, err = r.o.Entries.Catalog(ctx, who, catalog.Want{}); err != nil {
 		return nil, err
 	}
 	configs, err := r.o.Records.MeteringConfigs(ctx, who)

@@ -34,7 +34,7 @@ type UsageReader interface {
 // catalogs; *metering.Service does.
 type Entries interface {
 	Organizations(ctx context.Context, p access.Principal, page catalog.Page) (catalog.OrganizationPage, error)
-	Catalog(ctx context.Context, p access.Principal) (*catalog.View, error)
+	Catalog(ctx context.Context, p access.Principal, want catalog.Want) (*catalog.View, error)
 }
 
 // Records tells how what was reported is billed; *records.Service does.

@@ -244,7 +244,7 @@ func TestApplyInPart(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "the document was applied in part, apply it again: effective is in the future") {
 		t.Errorf("%v", err)
 	}
-	if view, err := service.Catalog(t.Context(), admin); err != nil || len(view.Customers()) != 0 || s.copies(t) != "bytes hits" {
+	if view, err := service.Catalog(t.Context(), admin, catalog.Want{}); err != nil || len(view.Customers()) != 0 || s.copies(t) != "bytes hits" {
 		t.Errorf("%v, %d customers, meters %s", err, len(view.Customers()), s.copies(t))
 	}
 	log.Store(nil)
@@ -275,7 +275,7 @@ func TestConcurrentApplies(t *testing.T) {
 	if !ok {
 		t.Fatal("nobody made the meter")
 	}
-	view, err := service.Catalog(t.Context(), admin)
+	view, err := service.Catalog(t.Context(), admin, catalog.Want{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestNounsHoldFromEffective(t *testing.T) {
 	if err := service.DeleteNoun(t.Context(), admin, ref, testStart.AddDate(0, 0, -1)); err != nil {
 		t.Fatal(err)
 	}
-	view, err := service.Catalog(t.Context(), admin)
+	view, err := service.Catalog(t.Context(), admin, catalog.Want{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func TestCatalog(t *testing.T) {
 	if _, err := stores.catalog.Apply(t.Context(), "default", doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	view, err := service.Catalog(t.Context(), access.Principal{Organization: "default", Role: access.RoleRead})
+	view, err := service.Catalog(t.Context(), access.Principal{Organization: "default", Role: access.RoleRead}, catalog.Want{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestCatalog(t *testing.T) {
 		"a key that may not read": {access.Principal{Organization: "default", Role: access.RoleIngest}, meter.KindForbidden},
 		"no such organization":    {access.Principal{Organization: "stranger", Role: access.RoleRead}, meter.KindNotFound},
 	} {
-		if _, err := service.Catalog(t.Context(), c.p); err == nil || meter.KindOf(err) != c.want {
+		if _, err := service.Catalog(t.Context(), c.p, catalog.Want{}); err == nil || meter.KindOf(err) != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

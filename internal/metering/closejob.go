@@ -216,7 +216,7 @@ func (s *Service) runCloseJob(ctx context.Context, job catalog.CloseJob) error {
 	if !ok {
 		return meter.Errorf(meter.KindCorrupt, "a job closes a month that is called %q", job.Month)
 	}
-	view, err := s.catalog.View(ctx, job.Organization)
+	view, err := s.catalog.ViewOf(ctx, job.Organization, catalog.Want{})
 	if err != nil {
 		return err
 	}
@@ -271,19 +271,17 @@ func (s *Service) runCloseJob(ctx context.Context, job catalog.CloseJob) error {
 	return err
 }
 
-// openCustomers are those of the view for whom a month is open, in order.
+// openCustomers are those for whom a month is open, in order.
 func (s *Service) openCustomers(ctx context.Context, organization string, view *catalog.View, month string) ([]string, error) {
 	closed, err := s.catalog.CustomersClosed(ctx, organization, month)
 	if err != nil {
 		return nil, err
 	}
-	var open []string
-	for _, c := range view.Customers() {
-		if _, done := slices.BinarySearch(closed, c.ID); !done {
-			open = append(open, c.ID)
-		}
-	}
-	return open, nil
+	customers, err := s.customersOf(ctx, organization, view)
+	return slices.DeleteFunc(customers, func(id string) bool {
+		_, done := slices.BinarySearch(closed, id)
+		return done
+	}), err
 }
 
 // temporary says whether an error may be gone later.

@@ -28,7 +28,7 @@ const (
 type closeRun struct {
 	s     *Service
 	asks  access.Principal
-	view  *catalog.View
+	view  *catalog.View // of all, or of the customers whose figures are made
 	month books.Month
 	usage UsageReader
 	job   *catalog.CloseJob // that the run is of; nil = of none
@@ -96,12 +96,15 @@ func (r *closeRun) make(ctx context.Context, customers []string) error {
 	r.usage = r.s
 	var shared *sharedUsage
 	if len(customers) > 1 {
-		shared = newSharedUsage(r.s, r.asks.Organization, r.view, customers)
+		shared = newSharedUsage(r.s, r.asks.Organization, r.viewOf, customers)
 		r.usage = shared
 	}
 	at := 0
 	for some := range slices.Chunk(customers, closedAtOnce) {
 		before, err := r.s.closedOf(ctx, r.asks.Organization, some)
+		if err == nil {
+			r.view, err = r.viewOf(ctx, some)
+		}
 		if err != nil {
 			r.handOn("", nil)
 			return err
@@ -122,6 +125,14 @@ func (r *closeRun) make(ctx context.Context, customers []string) error {
 	}
 	r.handOn("", nil)
 	return nil
+}
+
+// viewOf is the run's view if it has all nouns, and else one that has some customers.
+func (r *closeRun) viewOf(ctx context.Context, customers []string) (*catalog.View, error) {
+	if r.view.HasAll() {
+		return r.view, nil
+	}
+	return r.s.catalog.ViewOf(ctx, r.asks.Organization, catalog.OfCustomers(customers...))
 }
 
 // handOn hands what has been made to who keeps it.
@@ -224,23 +235,27 @@ func (s *Service) closeDueOf(ctx context.Context, organization string, after tim
 	if err != nil {
 		return 0, err
 	}
-	view, err := s.catalog.View(ctx, organization)
+	view, err := s.catalog.ViewOf(ctx, organization, catalog.Want{})
+	if err != nil {
+		return 0, err
+	}
+	customers, err := s.customersOf(ctx, organization, view)
 	if err != nil {
 		return 0, err
 	}
 	p := access.Job(organization, "periods")
 	due := s.now().Add(-after)
 	failed := map[string]bool{} // later months of theirs would be booked past what failed
-	for in := firstMonth(view, created, due); !in.To.After(due) && ctx.Err() == nil; in = meter.Month(in.To) {
+	for in := firstMonth(customers, created, due); !in.To.After(due) && ctx.Err() == nil; in = meter.Month(in.To) {
 		have, haveErr := s.catalog.CustomersClosed(ctx, organization, in.MonthName())
 		if haveErr != nil {
 			return closed, errors.Join(err, haveErr)
 		}
 		var open []string
-		for _, c := range view.Customers() {
-			first, known := created[c.ID]
-			if _, done := slices.BinarySearch(have, c.ID); known && first.Before(in.To) && !done && !failed[c.ID] {
-				open = append(open, c.ID)
+		for _, id := range customers {
+			first, known := created[id]
+			if _, done := slices.BinarySearch(have, id); known && first.Before(in.To) && !done && !failed[id] {
+				open = append(open, id)
 			}
 		}
 		err = errors.Join(err, s.closeFor(ctx, p, view, in, open, func(customer string, _ catalog.Period, closeErr error) error {
@@ -259,11 +274,33 @@ func (s *Service) closeDueOf(ctx context.Context, organization string, after tim
 	return closed, errors.Join(err, ctx.Err())
 }
 
-// firstMonth is the first in which a customer of the view was there, the one
+// idsAtOnce is how many ids of customers are read at once.
+const idsAtOnce = 10_000
+
+// customersOf are the ids of all customers, in order, of an organization whose
+// view has all or not.
+func (s *Service) customersOf(ctx context.Context, organization string, view *catalog.View) ([]string, error) {
+	var ids []string
+	if view.HasAll() {
+		for i := range view.Customers() {
+			ids = append(ids, view.Customers()[i].ID)
+		}
+		return ids, nil
+	}
+	for after := ""; ; after = ids[len(ids)-1] {
+		some, err := s.catalog.CustomersAfter(ctx, organization, after, idsAtOnce)
+		ids = append(ids, some...)
+		if err != nil || len(some) < idsAtOnce {
+			return ids, err
+		}
+	}
+}
+
+// firstMonth is the first in which one of the customers was there, the one
 // that holds an instant if none was before.
-func firstMonth(view *catalog.View, created map[string]time.Time, at time.Time) meter.Period {
-	for _, c := range view.Customers() {
-		if first, known := created[c.ID]; known && first.Before(at) {
+func firstMonth(customers []string, created map[string]time.Time, at time.Time) meter.Period {
+	for _, id := range customers {
+		if first, known := created[id]; known && first.Before(at) {
 			at = first
 		}
 	}

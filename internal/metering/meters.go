@@ -79,7 +79,7 @@ func (s *Service) SeenMeters(ctx context.Context, p access.Principal) (func(mete
 	if p.Customer == "" {
 		return func(meter.Meter) bool { return true }, nil
 	}
-	view, err := s.catalog.View(ctx, p.Organization)
+	view, err := s.catalog.ViewOf(ctx, p.Organization, catalog.OfCustomers(p.Customer))
 	if err != nil {
 		return nil, err
 	}

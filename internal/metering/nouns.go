@@ -20,7 +20,7 @@ func (s *Service) Nouns(ctx context.Context, p access.Principal, r catalog.NounR
 	if p.Customer == "" {
 		return s.catalog.NounPage(ctx, p.Organization, r, page)
 	}
-	view, err := s.Catalog(ctx, p)
+	view, err := s.Catalog(ctx, p, catalog.OfCustomers(p.Customer))
 	if err != nil {
 		return catalog.NounPage{}, err
 	}
@@ -44,7 +44,7 @@ func (s *Service) Noun(ctx context.Context, p access.Principal, r catalog.NounRe
 	if p.Customer == "" {
 		return s.catalog.Noun(ctx, p.Organization, r)
 	}
-	view, err := s.Catalog(ctx, p)
+	view, err := s.Catalog(ctx, p, catalog.OfCustomers(p.Customer))
 	if err != nil {
 		return catalog.Noun{}, err
 	}
@@ -151,7 +151,7 @@ func (s *Service) DeleteNoun(ctx context.Context, p access.Principal, r catalog.
 
 // checkUnused refuses to remove a meter that the catalog refers to.
 func (s *Service) checkUnused(ctx context.Context, organization, key string) error {
-	view, err := s.catalog.View(ctx, organization)
+	view, err := s.catalog.ViewOf(ctx, organization, catalog.Want{})
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,8 @@ type Book interface {
 // Closing is a month that is being closed.
 type Closing struct {
 	Asks     access.Principal // reads all of the organization
-	View     *catalog.View
-	Usage    UsageReader // as ProductUsage and ContractUsage of the Service, for many customers at once
+	View     *catalog.View    // of the customer at least
+	Usage    UsageReader      // as ProductUsage and ContractUsage of the Service, for many customers at once
 	Customer string
 	Month    books.Month
 	Before   Closed // the months closed before
@@ -51,7 +51,7 @@ func (s *Service) ClosePeriod(ctx context.Context, p access.Principal, customer,
 	if err != nil {
 		return catalog.Period{}, err
 	}
-	view, err := s.catalog.View(ctx, p.Organization)
+	view, err := s.catalog.ViewOf(ctx, p.Organization, catalog.OfCustomers(customer))
 	if err != nil {
 		return catalog.Period{}, err
 	}
@@ -114,7 +114,7 @@ func (s *Service) seesCustomer(ctx context.Context, p access.Principal, customer
 	if err := p.May(access.ActionRead); err != nil {
 		return err
 	}
-	view, err := s.catalog.View(ctx, p.Organization)
+	view, err := s.catalog.ViewOf(ctx, p.Organization, catalog.OfCustomers(customer))
 	if err != nil {
 		return err
 	}

@@ -208,7 +208,7 @@ func (w *monthsWorld) addsUp(name string, q ReportQuery, lines []ReportLine) {
 		if q.Contract == "" {
 			want, err = w.ProductUsage(context.Background(), admin, ask)
 		} else {
-			view, viewErr := w.Catalog(context.Background(), admin)
+			view, viewErr := w.Catalog(context.Background(), admin, catalog.OfCustomers("acme"))
 			if viewErr != nil {
 				w.t.Fatal(viewErr)
 			}

@@ -76,8 +76,7 @@ type ReportRow struct {
 // there is not, or that the key may not see; KindTooLarge past the bounds
 // above; KindUnavailable as ProductUsage and ContractUsage say.
 func (s *Service) ProductReport(ctx context.Context, p access.Principal, q ReportQuery) ([]ReportLine, error) {
-	view, err := s.Catalog(ctx, p)
-	if err != nil {
+	if err := p.May(access.ActionRead); err != nil {
 		return nil, err
 	}
 	if len(q.Customers) == 0 {
@@ -88,6 +87,10 @@ func (s *Service) ProductReport(ctx context.Context, p access.Principal, q Repor
 	}
 	if len(q.Customers) > maxProductCustomers {
 		return nil, meter.Errorf(meter.KindInvalid, "%d customers are named (limit %d)", len(q.Customers), maxProductCustomers)
+	}
+	view, err := s.Catalog(ctx, p, catalog.OfCustomers(q.Customers...))
+	if err != nil {
+		return nil, err
 	}
 	for i, customer := range q.Customers {
 		if _, ok := view.Customer(customer); !ok || p.Customer != "" && p.Customer != customer {

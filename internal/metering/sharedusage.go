@@ -27,7 +27,7 @@ import (
 type sharedUsage struct {
 	service      *Service
 	organization string
-	view         *catalog.View
+	view         func(ctx context.Context, customers []string) (*catalog.View, error) // has them
 	customers    []string
 	at           int // the customer whose turn it is
 	forms        map[string]*sharedForm
@@ -51,7 +51,7 @@ const (
 	mostForms      = 10_000
 )
 
-func newSharedUsage(s *Service, organization string, view *catalog.View, customers []string) *sharedUsage {
+func newSharedUsage(s *Service, organization string, view func(context.Context, []string) (*catalog.View, error), customers []string) *sharedUsage {
 	return &sharedUsage{service: s, organization: organization, view: view, customers: customers, forms: map[string]*sharedForm{}, meters: map[string]*meter.Meter{}}
 }
 
@@ -273,9 +273,13 @@ func (u *sharedUsage) ask(ctx context.Context, p access.Principal, ask *sharedQu
 			all = append(all, customer)
 		}
 	}
+	view, err := u.view(ctx, customers)
+	if err != nil {
+		return nil, err
+	}
 	for _, customer := range customers {
 		add(customer)
-		for _, c := range u.view.ContractsOf(customer) {
+		for _, c := range view.ContractsOf(customer) {
 			for _, other := range c.Customers {
 				add(other)
 			}

@@ -132,7 +132,7 @@ func TestSharedUsage(t *testing.T) {
 	}
 	w.send(t, 1500)
 	sequence := w.ledger.Stats().Last
-	shared := newSharedUsage(w.Service, "default", view, w.customers)
+	shared := newSharedUsage(w.Service, "default", func(context.Context, []string) (*catalog.View, error) { return view, nil }, w.customers)
 	forms := 40
 	if testing.Short() {
 		forms = 15

@@ -118,7 +118,7 @@ func (s *Service) tellers(organization, attribute string) []meter.Meter {
 type unattributed struct {
 	service *Service
 	asks    access.Principal
-	view    *catalog.View // nil until there is usage to be looked at
+	view    *catalog.View // of all, or of the customers whose usage is looked at; nil until there is usage
 	in      meter.Period
 	only    []meter.AttrFilter // what is looked at
 	found   []Unattributed
@@ -131,11 +131,47 @@ func (u *unattributed) rows(ctx context.Context, m meter.Meter, in meter.Period,
 		return nil, err
 	}
 	if u.view == nil && len(page.Rows) > 0 { // a catalog that nothing is asked of is not read
-		if u.view, err = u.service.catalog.View(ctx, u.asks.Organization); err != nil {
+		if u.view, err = u.service.catalog.ViewOf(ctx, u.asks.Organization, catalog.OfCustomers(u.asks.Customer)); err != nil {
 			return nil, err
 		}
 	}
 	return page.Rows, nil
+}
+
+// look lets the view have the customers of rows.
+func (u *unattributed) look(ctx context.Context, rows []meter.UsageRow) error {
+	if len(rows) == 0 || u.view.HasAll() {
+		return nil
+	}
+	var err error
+	u.view, err = u.service.catalog.ViewOf(ctx, u.asks.Organization, catalog.OfCustomers(customersIn(rows)...))
+	return err
+}
+
+// customersIn are the customers that rows are grouped by first.
+func customersIn(rows []meter.UsageRow) []string {
+	var ids []string
+	seen := map[string]bool{}
+	for _, r := range rows {
+		if id := r.Group[0]; !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// knows says of customers that rows are grouped by which the catalog has.
+func (u *unattributed) knows(ctx context.Context, rows []meter.UsageRow) (map[string]bool, error) {
+	ids := customersIn(rows)
+	if len(ids) == 0 || !u.view.HasAll() {
+		return u.service.catalog.AreCustomers(ctx, u.asks.Organization, ids)
+	}
+	known := map[string]bool{}
+	for _, id := range ids {
+		_, known[id] = u.view.Customer(id)
+	}
+	return known, nil
 }
 
 func (u *unattributed) add(reason, customer, value string, m meter.Meter, quantity meter.Decimal, in meter.Period) {
@@ -168,17 +204,24 @@ func (u *unattributed) addParts(ctx context.Context, reason, value string, m met
 
 func (u *unattributed) customers(ctx context.Context, m meter.Meter) error {
 	rows, err := u.rows(ctx, m, u.in, u.only, meter.CustomerAttribute)
-	for _, r := range rows {
-		u.addUnknown(m, r)
+	if err != nil {
+		return err
 	}
-	return err
+	return u.addUnknown(ctx, m, rows)
 }
 
 // addUnknown adds what is of no customer of the catalog.
-func (u *unattributed) addUnknown(m meter.Meter, r meter.UsageRow) {
-	if _, known := u.view.Customer(r.Group[0]); !known {
-		u.add(unattributedCustomer, r.Group[0], r.Group[0], m, r.Value, u.in)
+func (u *unattributed) addUnknown(ctx context.Context, m meter.Meter, rows []meter.UsageRow) error {
+	known, err := u.knows(ctx, rows)
+	if err != nil {
+		return err
 	}
+	for _, r := range rows {
+		if !known[r.Group[0]] {
+			u.add(unattributedCustomer, r.Group[0], r.Group[0], m, r.Value, u.in)
+		}
+	}
+	return nil
 }
 
 // services finds services named that were not the customer's then. An event
@@ -186,6 +229,9 @@ func (u *unattributed) addUnknown(m meter.Meter, r meter.UsageRow) {
 func (u *unattributed) services(ctx context.Context, m meter.Meter) error {
 	rows, err := u.rows(ctx, m, u.in, u.only, meter.CustomerAttribute, unattributedService)
 	if err != nil {
+		return err
+	}
+	if err := u.look(ctx, rows); err != nil {
 		return err
 	}
 	held := map[string]map[string][]meter.Period{} // by customer and service
@@ -232,6 +278,9 @@ func (u *unattributed) contracts(ctx context.Context, m meter.Meter) error {
 	}
 	rows, err := u.rows(ctx, m, u.in, u.only, by...)
 	if err != nil {
+		return err
+	}
+	if err := u.look(ctx, rows); err != nil {
 		return err
 	}
 	agreements := map[string][]Agreement{}
@@ -294,6 +343,9 @@ func (u *unattributed) tests(ctx context.Context, m meter.Meter) error {
 	}
 	rows, err := u.rows(ctx, m, u.in, u.only, meter.CustomerAttribute, unattributedAccountGroup, test)
 	if err != nil {
+		return err
+	}
+	if err := u.look(ctx, rows); err != nil {
 		return err
 	}
 	type place struct{ customer, id string }

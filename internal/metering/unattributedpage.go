@@ -165,10 +165,12 @@ func (w *unattributedWalk) used(ctx context.Context, meters []meter.Meter) (bool
 func (w *unattributedWalk) known(ctx context.Context, reason string, meters []meter.Meter) (more bool, err error) {
 	find := map[string]func(context.Context, meter.Meter) error{
 		unattributedService: w.services, unattributedContract: w.contracts, unattributedAccountGroup: w.tests}[reason]
-	ids := w.knownCustomers()
-	for size := firstBatch; len(ids) > 0; size = min(2*size, mostBatch, w.service.limits.FilterTexts) {
-		batch := ids[:min(size, len(ids))]
-		ids = ids[len(batch):]
+	next := w.knownCustomers()
+	for size := firstBatch; ; size = min(2*size, mostBatch, w.service.limits.FilterTexts) {
+		batch, err := next(ctx, size)
+		if err != nil || len(batch) == 0 {
+			return false, err
+		}
 		w.found, w.only = nil, []meter.AttrFilter{{Attribute: meter.CustomerAttribute, Values: batch}}
 		for _, m := range meters {
 			if err := find(ctx, m); err != nil {
@@ -179,11 +181,56 @@ func (w *unattributedWalk) known(ctx context.Context, reason string, meters []me
 			return true, nil
 		}
 	}
-	return false, nil
 }
 
-// knownCustomers are the catalog's that are still to come, in order.
-func (w *unattributedWalk) knownCustomers() []string {
+// knownCustomers returns the catalog's that are still to come, in order, so many at a time.
+func (w *unattributedWalk) knownCustomers() func(ctx context.Context, size int) ([]string, error) {
+	if w.asks.Customer == "" && !w.view.HasAll() {
+		return w.nextCustomers()
+	}
+	ids := w.heldCustomers()
+	return func(_ context.Context, size int) ([]string, error) {
+		batch := ids[:min(size, len(ids))]
+		ids = ids[len(batch):]
+		return batch, nil
+	}
+}
+
+// nextCustomers is knownCustomers of an organization whose customers are not in memory.
+func (w *unattributedWalk) nextCustomers() func(ctx context.Context, size int) ([]string, error) {
+	after, first := "", ""
+	if w.resume != nil {
+		after = w.resume.Customer
+		if !w.resume.Done {
+			first = after
+		}
+	}
+	return func(ctx context.Context, size int) (batch []string, err error) {
+		if first != "" {
+			is, err := w.service.catalog.AreCustomers(ctx, w.asks.Organization, []string{first})
+			if err != nil {
+				return nil, err
+			}
+			if is[first] {
+				batch = []string{first}
+			}
+			first = ""
+		}
+		if more := size - len(batch); more > 0 {
+			some, err := w.service.catalog.CustomersAfter(ctx, w.asks.Organization, after, more)
+			if err != nil {
+				return nil, err
+			}
+			if batch = append(batch, some...); len(some) > 0 {
+				after = some[len(some)-1]
+			}
+		}
+		return batch, nil
+	}
+}
+
+// heldCustomers are those of the view that are still to come, in order.
+func (w *unattributedWalk) heldCustomers() []string {
 	if bound := w.asks.Customer; bound != "" {
 		if _, ok := w.view.Customer(bound); ok && !(w.resume != nil && w.resume.Done) {
 			return []string{bound}
@@ -254,10 +301,9 @@ func (w *unattributedWalk) nextUnknown(ctx context.Context, meters []meter.Meter
 		}
 	}
 	for i, m := range meters {
-		for _, r := range pages[i].Rows {
-			if complete || r.Group[0] <= last {
-				w.addUnknown(m, r)
-			}
+		rows := slices.DeleteFunc(slices.Clone(pages[i].Rows), func(r meter.UsageRow) bool { return !complete && r.Group[0] > last })
+		if err := w.addUnknown(ctx, m, rows); err != nil {
+			return "", false, err
 		}
 	}
 	return last, complete, nil

@@ -62,7 +62,7 @@ func (s *Service) checkGroups(ctx context.Context, p access.Principal, groups []
 }
 
 func (s *Service) newChecker(ctx context.Context, p access.Principal) (*groupChecker, error) {
-	view, err := s.catalog.View(ctx, p.Organization)
+	view, err := s.catalog.ViewOf(ctx, p.Organization, catalog.Want{})
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (s *Service) Credits(ctx context.Context, p access.Principal, entitlement s
 	if err := p.May(access.ActionRead); err != nil {
 		return billing.CreditPage{}, err
 	}
-	view, err := s.catalog.View(ctx, p.Organization)
+	view, err := s.catalog.ViewOf(ctx, p.Organization, catalog.Want{})
 	if err != nil {
 		return billing.CreditPage{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"odometer/internal/access"
 	"odometer/internal/billing"
+	"odometer/internal/catalog"
 
 	"odometer/internal/meter"
 )
@@ -64,7 +65,7 @@ func (s *Service) UsageReports(ctx context.Context, p access.Principal, f billin
 
 // reportsOfCustomer lists the reports of a bound key's customer.
 func (s *Service) reportsOfCustomer(ctx context.Context, p access.Principal, f billing.ReportFilter, offset, limit int) (billing.ReportPage, error) {
-	view, err := s.catalog.View(ctx, p.Organization)
+	view, err := s.catalog.ViewOf(ctx, p.Organization, catalog.Want{})
 	if err != nil {
 		return billing.ReportPage{}, err
 	}

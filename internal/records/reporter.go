@@ -93,7 +93,7 @@ func (s *Service) StuckReports(ctx context.Context, p access.Principal) (Stuck, 
 // the entitlement itself does, and adds the entitlements whose meters are not
 // reported for that reason.
 func (s *Service) whyWaiting(ctx context.Context, organization string, waiting []billing.Waiting) ([]billing.Waiting, error) {
-	view, err := s.catalog.View(ctx, organization)
+	view, err := s.catalog.ViewOf(ctx, organization, catalog.Want{})
 	if err != nil {
 		return nil, err
 	}

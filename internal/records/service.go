@@ -72,7 +72,8 @@ type ReportStore interface {
 // Catalog is where organizations and their entitlements are.
 type Catalog interface {
 	Organizations(ctx context.Context, page catalog.Page) (catalog.OrganizationPage, error)
-	View(ctx context.Context, organization string) (*catalog.View, error)
+	// ViewOf returns entitlements and products, and what else is wanted.
+	ViewOf(ctx context.Context, organization string, want catalog.Want) (*catalog.View, error)
 	// Refused says why an organization may not report an entitlement; nil if it may.
 	Refused(ctx context.Context, organization string, e *catalog.Entitlement) (refused, err error)
 }

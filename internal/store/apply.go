@@ -132,6 +132,7 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		}
 		return p.Diff, nil
 	}
+	var touches *touched
 	done := func() {}
 	defer func() { done() }()
 	err := s.Write(ctx, "change the catalog", func(tx *sql.Tx) error {
@@ -141,7 +142,8 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		if err := s.takeAccounts(ctx, tx, p, false); err != nil {
 			return err
 		}
-		if err := s.perform(ctx, tx, p, opt.Actor); err != nil || one == nil {
+		var err error
+		if touches, err = s.perform(ctx, tx, p, opt.Actor); err != nil || one == nil {
 			return err
 		}
 		if err := s.noteSound(ctx, tx, organization, one); err != nil {
@@ -150,36 +152,35 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		if err := s.keepSound(ctx, tx, organization, one.sound); err != nil {
 			return err
 		}
-		var err error
 		done, err = s.holdView(ctx, organization, one)
 		return err
 	})
 	if err != nil {
 		return catalog.Diff{}, err
 	}
-	s.changedView(organization, one)
+	s.changedView(organization, one, touches)
 	return p.Diff, nil
 }
 
-// perform makes a plan's changes in a transaction.
-func (s *Store) perform(ctx context.Context, tx *sql.Tx, p *catalog.Plan, actor string) error {
+// perform makes a plan's changes in a transaction, and says what they touch; nil = no noun.
+func (s *Store) perform(ctx context.Context, tx *sql.Tx, p *catalog.Plan, actor string) (*touched, error) {
 	id := p.Old.ID
 	if p.New != p.Old {
 		if err := p.New.Validate(); err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := tx.ExecContext(ctx, stmt.OrganizationUpdate, id, p.New.Name, p.New.CustomerAttribute); err != nil {
-			return err
+			return nil, err
 		}
 		if err := s.Audit(ctx, tx, Entry{id, actor, catalog.AuditUpdate, "organization", id, p.Old, p.New}); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(p.Steps) == 0 {
-		return nil
+		return nil, nil
 	}
 	if err := s.makeSteps(ctx, tx, p); err != nil {
-		return err
+		return nil, err
 	}
 	entries := make([]Entry, len(p.Steps))
 	for i, st := range p.Steps {
@@ -193,10 +194,12 @@ func (s *Store) perform(ctx context.Context, tx *sql.Tx, p *catalog.Plan, actor 
 		}
 	}
 	if err := s.auditAll(ctx, tx, id, entries); err != nil {
-		return err
+		return nil, err
 	}
-	_, err := tx.ExecContext(ctx, stmt.NounsChanged, id)
-	return err
+	if err := s.noteChanges(ctx, tx, id, p.Diff.Changes); err != nil {
+		return nil, err
+	}
+	return touchedBy(ctx, tx, id, p.Diff.Changes)
 }
 
 // makeSteps writes the versions of the plan's nouns, which may be many: what

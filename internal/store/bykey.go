@@ -48,7 +48,7 @@ func (s *Store) viewFor(ctx context.Context, organization string, r catalog.Noun
 	var versions []catalog.Version
 	switch of, ok := catalog.PartOf(catalog.NounRef{Kind: r.Kind, Customer: r.Customer, ID: "*"}); {
 	case !ok:
-		return s.View(ctx, organization) // which says what is wrong with the question
+		return s.ViewOf(ctx, organization, catalog.OfCustomers(r.Customer)) // which says what is wrong with the question
 	case of.Kind != r.Kind:
 		versions, err = loadPart(ctx, s.reader, organization, of)
 	default:
@@ -63,11 +63,16 @@ func (s *Store) viewFor(ctx context.Context, organization string, r catalog.Noun
 
 func (s *Store) nounsVersion(ctx context.Context, organization string) (number int64, err error) {
 	err = s.reader.QueryRowContext(ctx, stmt.NounsVersion, organization).Scan(&number)
+	return number, s.noOrganization(err, organization)
+}
+
+// noOrganization is the error of a question that needs an organization.
+func (s *Store) noOrganization(err error, organization string) error {
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, meter.Errorf(meter.KindNotFound, "no organization %q", organization)
+		return meter.Errorf(meter.KindNotFound, "no organization %q", organization)
 	}
 	if err != nil {
-		return 0, s.Fail(err, "cannot read the catalog")
+		return s.Fail(err, "cannot read the catalog")
 	}
-	return number, nil
+	return nil
 }

@@ -20,7 +20,8 @@ type nounChange struct {
 
 	// What comes of it: the change is in a transaction until it is committed.
 	number int64         // of the nouns as they are then
-	view   *catalog.View // of them; nil = it has to be read
+	view   *catalog.View // of them; nil = it has to be read, or is not held
+	grows  int64         // bytes that it takes more than the one before, about
 	sound  *soundNouns   // what is known of them; nil = no more than before
 }
 
@@ -48,8 +49,8 @@ func (s *Store) changeOne(ctx context.Context, organization string, opt catalog.
 // planOne plans a change by what it touches; nil if all nouns have to be read
 // for it, which also says what is wrong with a change.
 func (s *Store) planOne(ctx context.Context, q Queryer, organization string, effective time.Time, one *nounChange) (*catalog.Plan, error) {
-	sound, view, err := s.soundNow(ctx, q, organization)
-	if err != nil || view == nil {
+	sound, err := s.soundNow(ctx, q, organization)
+	if err != nil || sound == nil {
 		return nil, err
 	}
 	ref := one.ref
@@ -68,7 +69,11 @@ func (s *Store) planOne(ctx context.Context, q Queryer, organization string, eff
 	if err != nil {
 		return nil, err
 	}
-	part, err := catalog.NewPart(o, sound.meters, of, versions, view)
+	whole := false
+	part, err := catalog.NewPart(o, sound.meters, of, versions, func(want catalog.Want) (view *catalog.View, err error) {
+		view, whole, err = s.viewNow(ctx, q, organization, sound.number, want)
+		return view, err
+	})
 	if err != nil { // reading all nouns says what is damaged
 		return nil, nil
 	}
@@ -89,37 +94,65 @@ func (s *Store) planOne(ctx context.Context, q Queryer, organization string, eff
 	if err := checkMoves(ctx, q, organization, part.State(), p.Diff.Changes); err != nil {
 		return nil, err
 	}
+	s.partly.Add(1)
 	one.fields = catalog.NounFields{}
 	one.number, one.sound = sound.number, &soundNouns{sound.number, sound.copies, sound.meters, sound.by}
 	if len(p.Steps) > 0 {
 		one.number++
 		one.sound.number++
-		if one.view, ok = part.Changed(p); !ok {
-			one.view = nil
+		if whole && p.Nouns <= s.limits.NounsHeld {
+			if one.view, ok = part.Changed(p); !ok {
+				one.view = nil
+			}
+			for _, c := range p.Diff.Changes {
+				one.grows += nounBytes + int64(2*len(c.After))
+			}
 		}
 	}
 	return p, nil
 }
 
-// soundNow returns the view of an organization's nouns if they are as of the
-// change that a transaction sees, and are known to be sound with its meters;
-// else none.
-func (s *Store) soundNow(ctx context.Context, q Queryer, organization string) (*soundNouns, *catalog.View, error) {
+// soundNow returns what is known of an organization's nouns if they are sound as
+// of the change that a transaction sees, with its meters; nil if that is not known.
+func (s *Store) soundNow(ctx context.Context, q Queryer, organization string) (*soundNouns, error) {
 	s.viewsMu.Lock()
-	have, sound := s.views[organization], s.sound[organization]
+	sound := s.sound[organization]
 	s.viewsMu.Unlock()
-	if have == nil || sound == nil || have.number != sound.number {
-		return nil, nil, nil
+	if sound == nil {
+		return nil, nil
 	}
 	var number int64
 	if err := q.QueryRowContext(ctx, stmt.NounsVersion, organization).Scan(&number); err != nil || number != sound.number {
-		return nil, nil, err
+		return nil, err
 	}
 	copies, err := List(ctx, q, scanMeter, stmt.MeterList, organization, "", math.MaxInt)
 	if err != nil || !slices.EqualFunc(copies, sound.copies, func(a, b MeterCopy) bool { return a.Key == b.Key && bytes.Equal(a.Definition, b.Definition) }) {
-		return nil, nil, err
+		return nil, err
 	}
-	return sound, have.view, nil
+	return sound, nil
+}
+
+// viewNow returns a view as of the change that a transaction sees, which has
+// changed no nouns yet: the one of all, if that is held, or of an organization
+// with many nouns what is wanted of them; else nil.
+func (s *Store) viewNow(ctx context.Context, q Queryer, organization string, number int64, want catalog.Want) (view *catalog.View, whole bool, err error) {
+	s.viewsMu.Lock()
+	have, many := s.cache.whole(organization), s.many[organization]
+	s.viewsMu.Unlock()
+	if have != nil && have.number == number {
+		return have.view, true, nil
+	}
+	if !many {
+		return nil, false, nil
+	}
+	_, nouns, err := s.nounsTotal(ctx, q, organization)
+	if err != nil {
+		return nil, false, err
+	}
+	g := &gathering{s: s, q: q, organization: organization, number: number}
+	g.begin()
+	view, err = g.view(ctx, want, nouns)
+	return view, false, err
 }
 
 // noteSound notes that a change for which all nouns were read left them sound.
@@ -158,18 +191,25 @@ func (s *Store) holdView(ctx context.Context, organization string, one *nounChan
 	}
 }
 
-// changedView takes over what a change of one noun left.
-func (s *Store) changedView(organization string, one *nounChange) {
+// changedView takes over what a change left, of one noun or of many.
+func (s *Store) changedView(organization string, one *nounChange, touches *touched) {
+	s.viewsMu.Lock()
+	defer s.viewsMu.Unlock()
+	if touches != nil {
+		s.cache.changed(organization, touches.number, touches)
+	}
 	if one == nil {
 		return
 	}
-	s.viewsMu.Lock()
-	defer s.viewsMu.Unlock()
 	if s.sound[organization] == nil || s.sound[organization].number < one.sound.number {
 		s.sound[organization] = one.sound
 	}
-	if have := s.views[organization]; one.view != nil && (have == nil || have.number < one.number) {
-		s.views[organization] = &heldView{one.number, one.view}
+	if one.view != nil {
+		size := int64(0)
+		if have := s.cache.whole(organization); have != nil {
+			size = have.size
+		}
+		s.cache.putWhole(organization, &heldView{one.number, one.view, size + one.grows})
 	}
 }
 

@@ -77,6 +77,16 @@ func (s *Store) Holds(ctx context.Context, organization string) (bool, error) {
 	return have != nil && have.number == number, err
 }
 
+// Partly counts the changes that were planned by what they touch.
+func (s *Store) Partly() uint64 { return s.partly.Load() }
+
+// Many says whether an organization's nouns are read by key.
+func (s *Store) Many(organization string) bool {
+	s.viewsMu.Lock()
+	defer s.viewsMu.Unlock()
+	return s.many[organization]
+}
+
 // ReadAll lets the next change of one noun read all of them.
 func (s *Store) ReadAll(organization string) error {
 	s.viewsMu.Lock()
@@ -91,5 +101,6 @@ func (s *Store) Forget(organization string) {
 	s.viewsMu.Lock()
 	defer s.viewsMu.Unlock()
 	delete(s.sound, organization)
-	delete(s.views, organization)
+	s.cache.dropAll(s.cache.organization(organization))
+	s.cache.drop(s.cache.organization(organization).items[nounKey{what: cachedView}])
 }

@@ -34,7 +34,7 @@ func (s *Store) keepSound(ctx context.Context, tx *sql.Tx, organization string, 
 }
 
 // recallSound takes over what is stored of an organization's nouns, unless it is
-// known, and reads their view, so that the first change of one noun after a start
+// known, and reads their view, unless they are many, so that the first change of one noun after a start
 // need not read them all to check them. It only spares time: the change looks itself whether
 // both are still so, and what goes wrong here it meets again, and tells.
 func (s *Store) recallSound(ctx context.Context, organization string) {
@@ -45,7 +45,7 @@ func (s *Store) recallSound(ctx context.Context, organization string) {
 		return
 	}
 	s.viewsMu.Lock()
-	have, sound := s.views[organization], s.sound[organization]
+	have, sound := s.cache.whole(organization), s.sound[organization]
 	s.viewsMu.Unlock()
 	if sound == nil || sound.number < version {
 		if at != version || by == "" {
@@ -66,7 +66,7 @@ func (s *Store) recallSound(ctx context.Context, organization string) {
 		s.viewsMu.Unlock()
 	}
 	if have == nil || have.number < version {
-		if _, err := s.View(ctx, organization); err != nil {
+		if _, err := s.wholeView(ctx, organization, version); err != nil {
 			return
 		}
 	}

@@ -38,7 +38,10 @@ type statements struct {
 	MeterClear, MeterDelete, MeterGet, MeterList, MeterPut, MetersSequence, MetersSequenceSet string
 
 	// nouns.sql
-	CustomersCreated, CustomersKnown, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounPage, NounSupersede, NounVersions, NounsChanged, NounsOwn, NounsSound, NounsSoundGet, NounsVersion string
+	CustomersCreated, CustomersKnown, CustomersNext, CustomersNow, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounPage, NounSupersede, NounVersions, NounsChanged, NounsCore, NounsCustomers, NounsMany, NounsOnce, NounsOnceOwners, NounsOwn, NounsOwnOf, NounsSound, NounsSoundGet, NounsTotal, NounsVersion string
+
+	// noun_links.sql
+	LinkAdd, LinksOf, LinksTo string
 
 	// organizations.sql
 	OrganizationCount, OrganizationCreate, OrganizationGet, OrganizationList, OrganizationUpdate string
@@ -48,6 +51,9 @@ type statements struct {
 
 	// postgres.sql
 	PostgresCheck, PostgresListen, PostgresLock, PostgresTables, PostgresVersion string
+
+	// product_uses.sql
+	ProductUsesAdd, ProductUsesList string
 
 	// schema_migrations.sql
 	MigrationCreate, MigrationLatest string

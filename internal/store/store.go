@@ -56,15 +56,17 @@ type Limits struct {
 	KeysPerOrganization int // keys of one organization that are not revoked
 	Keys                int // keys of all organizations that are not revoked
 	PageSize            int // items in one page of a list
-	Nouns               int // nouns of one organization that hold now; they are held in memory
+	Nouns               int // nouns of one organization that hold now
+	NounsHeld           int // nouns of an organization, with those that there were, that are held all together; of more, what is asked for
 	GroupsMatched       int // usage record groups that one list looks at for what no index has
 
-	KeyBytes int64 // memory for keys; those that it does not take are looked up when they are used
+	KeyBytes  int64 // memory for keys; those that it does not take are looked up when they are used
+	NounBytes int64 // memory for nouns; those that it does not take are read when they are asked for
 }
 
 // DefaultLimits are the limits of a Store that is given none.
 func DefaultLimits() Limits {
-	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000, Nouns: 200_000, GroupsMatched: 1_000_000, KeyBytes: 32 << 20}
+	return Limits{Organizations: 10_000, KeysPerOrganization: 1_000, Keys: 100_000, PageSize: 1_000, Nouns: 200_000, GroupsMatched: 1_000_000, KeyBytes: 32 << 20, NounsHeld: 10_000, NounBytes: 128 << 20}
 }
 
 // orDefault fills the fields that are zero.
@@ -72,7 +74,7 @@ func (l Limits) orDefault() Limits {
 	def := DefaultLimits()
 	for _, f := range []struct{ have, def *int }{
 		{&l.Organizations, &def.Organizations}, {&l.KeysPerOrganization, &def.KeysPerOrganization},
-		{&l.Keys, &def.Keys}, {&l.PageSize, &def.PageSize}, {&l.Nouns, &def.Nouns}, {&l.GroupsMatched, &def.GroupsMatched},
+		{&l.Keys, &def.Keys}, {&l.PageSize, &def.PageSize}, {&l.Nouns, &def.Nouns}, {&l.NounsHeld, &def.NounsHeld}, {&l.GroupsMatched, &def.GroupsMatched},
 	} {
 		if *f.have <= 0 {
 			*f.have = *f.def
@@ -80,6 +82,9 @@ func (l Limits) orDefault() Limits {
 	}
 	if l.KeyBytes <= 0 {
 		l.KeyBytes = def.KeyBytes
+	}
+	if l.NounBytes <= 0 {
+		l.NounBytes = def.NounBytes
 	}
 	return l
 }
@@ -99,6 +104,7 @@ type Store struct {
 	build     string
 
 	ledger   atomic.Pointer[string] // that the catalog is bound to; nil = not checked
+	partly   atomic.Uint64          // changes that were planned by what they touch
 	watching background.Jobs
 	closing  sync.Once
 	flush    []func(ctx context.Context) error // what is to be written before a copy and at the end
@@ -106,7 +112,8 @@ type Store struct {
 	// A place in readers is held over viewsMu, never the other way; under
 	// viewsMu nothing is taken.
 	viewsMu sync.Mutex
-	views   map[string]*heldView     // by organization, as last read
+	cache   *nounCache               // of what was read
+	many    map[string]bool          // organizations with more nouns than are held all together
 	sound   map[string]*soundNouns   // by organization, as last found
 	readers map[string]chan struct{} // by organization; who holds it reads a view
 }
@@ -133,7 +140,8 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), build: o.Build, views: map[string]*heldView{}, sound: map[string]*soundNouns{}, readers: map[string]chan struct{}{}}
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), build: o.Build, many: map[string]bool{}, sound: map[string]*soundNouns{}, readers: map[string]chan struct{}{}}
+	s.cache = newNounCache(s.limits.NounBytes)
 	if err := s.migrate(ctx); err != nil {
 		if err := s.closePools(); err != nil {
 			logger.Error("cannot close the catalog", "error", err)

@@ -10,6 +10,20 @@ SELECT DISTINCT id
 FROM nouns
 WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id IN ($2)
 
+-- name: CustomersNow
+-- unchecked: whether there is one, which a key of the table tells
+SELECT id
+FROM nouns
+WHERE organization = $1 AND kind = 'customer' AND customer = '' AND to_us IS NULL AND id IN ($2)
+
+-- name: CustomersNext
+-- unchecked: which there are, which a key of the table tells
+SELECT id
+FROM nouns
+WHERE organization = $1 AND kind = 'customer' AND customer = '' AND to_us IS NULL AND id > $2
+ORDER BY id
+LIMIT $3
+
 -- name: EntitlementUsed
 SELECT CASE
   WHEN EXISTS (SELECT 1 FROM record_groups WHERE organization = $1 AND entitlement = $2 AND status NOT IN ('DELETED', 'INVALID')) THEN 'usage record groups'
@@ -55,14 +69,46 @@ WHERE organization = $1 AND kind = $2 AND customer = '' AND id = $3
 
 -- name: NounsChanged
 UPDATE organizations
-SET nouns_version = nouns_version + 1
+SET nouns_version = nouns_version + 1, live_nouns = live_nouns + $2
 WHERE id = $1
+
+-- name: NounsCore
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND kind IN ('product', 'units', 'entitlement') AND customer = ''
+
+-- name: NounsCustomers
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id IN ($2)
+
+-- name: NounsMany
+-- unchecked: it counts rows and reads none
+SELECT count(*)
+FROM (SELECT 1 AS one FROM nouns WHERE organization = $1 LIMIT $2) AS some
+
+-- name: NounsOnce
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND kind IN ('contract', 'cp_code', 'reporting_group', 'account_group') AND id IN ($2)
+
+-- name: NounsOnceOwners
+-- unchecked: whose they are, which a key of the table tells
+SELECT DISTINCT customer
+FROM nouns
+WHERE organization = $1 AND kind IN ('contract', 'cp_code', 'reporting_group', 'account_group') AND id = $2
 
 -- name: NounsOwn
 SELECT kind, customer, id, from_us, to_us, body
 FROM nouns
 WHERE organization = $1 AND customer = $2
   AND kind IN ('service', 'contract', 'cp_code', 'reporting_group', 'account_group', 'agent', 'test')
+
+-- name: NounsOwnOf
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND kind IN ('service', 'contract', 'cp_code', 'reporting_group', 'account_group', 'agent', 'test')
+  AND customer IN ($2)
 
 -- name: NounsSound
 UPDATE organizations
@@ -71,6 +117,11 @@ WHERE id = $1
 
 -- name: NounsSoundGet
 SELECT nouns_version, nouns_sound, nouns_sound_by
+FROM organizations
+WHERE id = $1
+
+-- name: NounsTotal
+SELECT nouns_version, live_nouns
 FROM organizations
 WHERE id = $1
 

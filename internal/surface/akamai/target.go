@@ -31,16 +31,27 @@ type target struct {
 // errUnseen answers alike what does not exist and what the caller may not see.
 var errUnseen = meter.Errorf(meter.KindNotFound, "there is no such contract, product or reporting group")
 
-// open reads the catalog and applies the account switch key.
+// open reads what the path names of the catalog, and applies the account switch key.
 func (r *request) open(ctx context.Context, asked wire.Range) (t target, err error) {
 	t.principal = r.caller.Principal
 	if asked.SwitchKey != "" && len(r.caller.Accounts) == 0 {
 		return t, meter.Errorf(meter.KindForbidden, "this client may not use accountSwitchKey")
 	}
-	if t.book, err = r.service.Catalog(ctx, t.principal); err != nil || asked.SwitchKey == "" {
+	account := ""
+	var want catalog.Want
+	if asked.SwitchKey != "" {
+		account = asked.Account()
+		want.Accounts = []string{account}
+	}
+	if id := r.Param("contract"); id != "" {
+		want.Once = append(want.Once, catalog.NounRef{Kind: catalog.NounContract, ID: id})
+	}
+	if id, ok := wire.ParseGroup(r.Param("group")); ok {
+		want.Once = append(want.Once, catalog.NounRef{Kind: catalog.NounReportingGroup, ID: strconv.FormatInt(id, 10)})
+	}
+	if t.book, err = r.service.Catalog(ctx, t.principal, want); err != nil || asked.SwitchKey == "" {
 		return t, err
 	}
-	account := asked.Account()
 	c, ok := t.book.CustomerByAccount(account)
 	if !ok || !slices.Contains(r.caller.Accounts, account) {
 		return t, errUnseen

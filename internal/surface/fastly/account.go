@@ -53,7 +53,7 @@ func (l line) unit() string { return cmp.Or(l.usageType.Unit, wire.NoUnit) }
 // is KindNotFound.
 func (a api) account(x *httpserver.Exchange, customer string) (*account, error) {
 	ctx, p := x.Request.Context(), x.Principal
-	view, err := a.Service.Catalog(ctx, p)
+	view, err := a.Service.Catalog(ctx, p, catalog.OfCustomers(customer))
 	if err != nil {
 		return nil, err
 	}

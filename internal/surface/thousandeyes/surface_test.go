@@ -275,7 +275,7 @@ func TestAgentsAreCountedFromEffective(t *testing.T) {
 
 func mustView(t *testing.T, w *world) *catalog.View {
 	t.Helper()
-	v, err := w.Service.Catalog(context.Background(), w.Admin)
+	v, err := w.Service.Catalog(context.Background(), w.Admin, catalog.OfCustomers("shop"))
 	w.Check(err)
 	return v
 }

@@ -154,14 +154,20 @@ var errLimited = meter.Errorf(meter.KindOverloaded, "too many requests in this m
 // the key is bound to, and counts the request against its rate limit.
 func (a *api) subject(x *httpserver.Exchange, aid string, now time.Time) (*subject, error) {
 	s := &subject{service: a.Service, principal: x.Principal, id: x.Principal.Customer}
+	noAID := aid == "" && s.id == ""
+	if noAID {
+		aid = x.Principal.DefaultAID
+	}
+	want := catalog.OfCustomers(s.id)
+	if aid != "" {
+		want.Once = []catalog.NounRef{{Kind: catalog.NounAccountGroup, ID: aid}}
+	}
 	var err error
-	if s.view, err = a.Service.Catalog(x.Request.Context(), x.Principal); err != nil {
+	if s.view, err = a.Service.Catalog(x.Request.Context(), x.Principal, want); err != nil {
 		return nil, err
 	}
-	if aid == "" && s.id == "" {
-		if aid = x.Principal.DefaultAID; aid == "" {
-			return nil, wire.Invalid(wire.CodeMissing, "aid", "this token has no default account group")
-		}
+	if noAID && aid == "" {
+		return nil, wire.Invalid(wire.CodeMissing, "aid", "this token has no default account group")
 	}
 	if aid != "" {
 		c, ok := s.view.CustomerByAID(aid)
