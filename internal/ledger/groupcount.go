@@ -17,6 +17,7 @@ type groupCount struct {
 	few       []uint64 // ascending
 	registers []byte   // nil while few will do
 	changed   bool     // since it was stored
+	sum, free uint64   // as tally returns them; sum is 0 where nobody counted
 }
 
 const (
@@ -63,8 +64,26 @@ func (c *groupCount) note(h uint64) {
 func (c *groupCount) register(h uint64) {
 	rank := byte(min(bits.LeadingZeros64(h<<groupIndexBits)+1, groupHighest))
 	if r := &c.registers[h>>(64-groupIndexBits)]; rank > *r {
+		if c.sum == 0 {
+			c.sum, c.free = c.tally()
+		}
+		if c.sum -= 1<<(groupHighest-*r) - 1<<(groupHighest-rank); *r == 0 {
+			c.free--
+		}
 		*r, c.changed = rank, true
 	}
+}
+
+// tally returns the sum of 2^-rank, in units of 2^-groupHighest, and how many
+// registers have no group.
+func (c *groupCount) tally() (sum, free uint64) {
+	for _, rank := range c.registers {
+		sum += 1 << (groupHighest - rank)
+		if rank == 0 {
+			free++
+		}
+	}
+	return sum, free
 }
 
 // mixed is the finaliser of SplitMix64.
@@ -80,12 +99,9 @@ func (c *groupCount) estimate() uint64 {
 	if c.registers == nil {
 		return uint64(len(c.few))
 	}
-	var sum, free uint64 // of 2^-rank, in units of 2^-groupHighest; registers without a group
-	for _, rank := range c.registers {
-		sum += 1 << (groupHighest - rank)
-		if rank == 0 {
-			free++
-		}
+	sum, free := c.sum, c.free
+	if sum == 0 {
+		sum, free = c.tally()
 	}
 	const squared = 755_540 // 0.7213 / (1 + 1.079/1024) * 1024^2
 	raw := squared << groupHighest / sum
@@ -133,6 +149,7 @@ func decodeGroupCount(b []byte) (groupCount, error) {
 	switch {
 	case len(b) == 1+groupRegisters && b[0] == groupCountDense && slices.Max(b[1:]) <= groupHighest:
 		c.registers = slices.Clone(b[1:])
+		c.sum, c.free = c.tally()
 		return c, nil
 	case len(b)%8 == 1 && len(b)/8 <= groupsCounted && b[0] == groupCountFew:
 		for at := 1; at < len(b); at += 8 {

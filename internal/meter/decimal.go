@@ -2,8 +2,11 @@ package meter
 
 import (
 	"bytes"
+	"cmp"
 	"math/big"
 	"math/bits"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -195,6 +198,9 @@ func (d Decimal) Neg() Decimal { return newDecimal(new(big.Int).Neg(d.int()), d.
 
 // Cmp returns -1, 0 or 1 as d is less than, equal to or greater than o.
 func (d Decimal) Cmp(o Decimal) int {
+	if a, b := d.Sign(), o.Sign(); a != b || a == 0 {
+		return cmp.Compare(a, b)
+	}
 	scale := max(d.scale, o.scale)
 	return d.at(scale).Cmp(o.at(scale))
 }
@@ -218,27 +224,35 @@ func (d Decimal) Int64() (v int64, exact bool) {
 
 // String returns the shortest decimal text, without an exponent.
 func (d Decimal) String() string {
-	text := d.int().String()
+	var text [64]byte
+	return string(d.append(text[:0]))
+}
+
+// append appends what String returns.
+func (d Decimal) append(b []byte) []byte {
+	from := len(b)
+	if v := d.int(); v.IsInt64() {
+		b = strconv.AppendInt(b, v.Int64(), 10)
+	} else {
+		b = v.Append(b, 10)
+	}
 	if d.scale == 0 {
-		return text
+		return b
 	}
-	var b strings.Builder
-	if text[0] == '-' {
-		b.WriteByte('-')
-		text = text[1:]
+	if b[from] == '-' {
+		from++
 	}
-	if len(text) <= d.scale {
-		text = strings.Repeat("0", d.scale-len(text)+1) + text
+	if missing := d.scale + 1 - (len(b) - from); missing > 0 {
+		b = slices.Insert(b, from, bytes.Repeat([]byte{'0'}, missing)...)
 	}
-	point := len(text) - d.scale
-	b.WriteString(text[:point])
-	b.WriteByte('.')
-	b.WriteString(text[point:])
-	return b.String()
+	return slices.Insert(b, len(b)-d.scale, '.')
 }
 
 // MarshalJSON renders d as a JSON string with all its digits.
-func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(`"` + d.String() + `"`), nil }
+func (d Decimal) MarshalJSON() ([]byte, error) {
+	b := append(make([]byte, 0, 24), '"')
+	return append(d.append(b), '"'), nil
+}
 
 // UnmarshalJSON reads a JSON number or a JSON string that holds one.
 func (d *Decimal) UnmarshalJSON(b []byte) error {

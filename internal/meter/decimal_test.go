@@ -241,3 +241,20 @@ func FuzzParseDecimal(f *testing.F) {
 		}
 	})
 }
+
+// A rank is the same whichever way it is computed.
+func TestPercentileRankFast(t *testing.T) {
+	t.Parallel()
+	random := fixedtest.Rand(t)
+	for range 5000 {
+		scale := random.IntN(14)
+		p := newDecimal(big.NewInt(1+random.Int64N(int64(pow10[scale])*100)), scale)
+		n := 1 + random.IntN(1<<random.IntN(40))
+		num := new(big.Int).Mul(p.int(), big.NewInt(int64(n)))
+		den := new(big.Int).Mul(big.NewInt(100), powerOfTen(p.scale))
+		want := num.Add(num, den).Sub(num, big.NewInt(1)).Quo(num, den).Int64()
+		if got := PercentileRank(p, n); int64(got) != want {
+			t.Fatalf("%s of %d: %d, want %d", p, n, got, want)
+		}
+	}
+}

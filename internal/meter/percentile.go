@@ -1,12 +1,20 @@
 package meter
 
-import "math/big"
+import (
+	"math"
+	"math/big"
+)
 
 // PercentileRank returns which of n samples in ascending order is the p-th
 // percentile, counted from 1: p*n/100 rounded up. It is 0 only for n = 0.
 func PercentileRank(p Decimal, n int) int {
 	if n <= 0 {
 		return 0
+	}
+	if p.scale <= MaxFractionDigits && p.int().IsInt64() {
+		if per, c := 100*pow10[p.scale], p.int().Int64(); c > 0 && c <= math.MaxInt64/int64(n) {
+			return min(int((uint64(c)*uint64(n)+per-1)/per), n)
+		}
 	}
 	product := p.Mul(NewDecimal(int64(n)))
 	den := new(big.Int).Mul(big.NewInt(100), powerOfTen(product.scale))

@@ -154,21 +154,8 @@ type productReader func(ctx context.Context, p access.Principal, q ProductQuery)
 
 // contractUsage is ContractUsage by means of a reader.
 func (s *Service) contractUsage(ctx context.Context, p access.Principal, q ProductQuery, scopes []Scope, read productReader) ([]meter.UsageRow, error) {
-	var parts []ProductQuery
-	asks := p
-	asks.Customer = ""
-	for _, scope := range scopes {
-		if p.Customer != "" && p.Customer != scope.Owner {
-			continue
-		}
-		part := q
-		part.Customers, part.Contracts = scope.Customers, scope.Contracts
-		part.From, part.To = latest(q.From, scope.From), earliest(q.To, scope.To)
-		if part.From.Before(part.To) {
-			parts = append(parts, part)
-		}
-	}
-	if len(parts) == 1 && parts[0].From.Equal(q.From) && parts[0].To.Equal(q.To) {
+	asks, parts := partsOf(p, q, scopes)
+	if isWhole(parts, q) {
 		return read(ctx, asks, parts[0])
 	}
 	m, ok := s.ledger.Meter(p.Organization, q.UsageType.Meter)
@@ -210,6 +197,47 @@ func (s *Service) contractUsage(ctx context.Context, p access.Principal, q Produ
 		return sum.elements(m.Meter, q, now), nil
 	}
 	return sum.sorted(q), nil
+}
+
+// partsOf are the questions that a question over scopes is put together from, and who asks them.
+func partsOf(p access.Principal, q ProductQuery, scopes []Scope) (asks access.Principal, parts []ProductQuery) {
+	asks = p
+	asks.Customer = ""
+	for _, scope := range scopes {
+		if p.Customer != "" && p.Customer != scope.Owner {
+			continue
+		}
+		part := q
+		part.Customers, part.Contracts = scope.Customers, scope.Contracts
+		part.From, part.To = latest(q.From, scope.From), earliest(q.To, scope.To)
+		if part.From.Before(part.To) {
+			parts = append(parts, part)
+		}
+	}
+	return asks, parts
+}
+
+// isWhole says whether one part is all of the question, so that nothing is put together.
+func isWhole(parts []ProductQuery, q ProductQuery) bool {
+	return len(parts) == 1 && parts[0].From.Equal(q.From) && parts[0].To.Equal(q.To)
+}
+
+// ContractUsageTo is ContractUsage from q.From to each of ends, which ascend.
+func (s *Service) ContractUsageTo(ctx context.Context, p access.Principal, q ProductQuery, scopes []Scope, ends []time.Time) ([][]meter.UsageRow, error) {
+	return usageTo(ctx, s, p, q, scopes, ends)
+}
+
+// usageTo asks for each end by itself.
+func usageTo(ctx context.Context, r UsageReader, p access.Principal, q ProductQuery, scopes []Scope, ends []time.Time) ([][]meter.UsageRow, error) {
+	out := make([][]meter.UsageRow, len(ends))
+	for i, end := range ends {
+		var err error
+		q.To = end
+		if out[i], err = r.ContractUsage(ctx, p, q, scopes); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // windowOf returns the window that is as wide as a sample, "" if none is.
@@ -299,8 +327,13 @@ func (s *sums) elements(m meter.Meter, q ProductQuery, now time.Time) []meter.Us
 // element is the percentile or the peak of n samples, those that are not given
 // being zero. It sorts them.
 func element(m meter.Meter, samples []meter.Decimal, n int) meter.Decimal {
-	zeros := max(n-len(samples), 0)
 	slices.SortFunc(samples, meter.Decimal.Cmp)
+	return elementOf(m, samples, n)
+}
+
+// elementOf is element of samples in ascending order.
+func elementOf(m meter.Meter, samples []meter.Decimal, n int) meter.Decimal {
+	zeros := max(n-len(samples), 0)
 	at := len(samples) + zeros - 1
 	if m.Aggregation == meter.AggPercentile {
 		at = meter.PercentileRank(m.Percentile.Decimal(), len(samples)+zeros) - 1

@@ -42,6 +42,7 @@ type ProductQuery struct {
 type UsageReader interface {
 	ProductUsage(ctx context.Context, p access.Principal, q ProductQuery) ([]meter.UsageRow, error)
 	ContractUsage(ctx context.Context, p access.Principal, q ProductQuery, scopes []Scope) ([]meter.UsageRow, error)
+	ContractUsageTo(ctx context.Context, p access.Principal, q ProductQuery, scopes []Scope, ends []time.Time) ([][]meter.UsageRow, error)
 }
 
 // ProductUsage answers what the vendor surfaces are made of: the usage of the

@@ -120,6 +120,17 @@ func (w *sharedWorld) question(at int) (q ProductQuery, scopes []Scope) {
 	}[:1+w.IntN(2)]
 }
 
+// endsOf are ends of days, and sometimes of other hours, in a question's range.
+func endsOf(r *rand.Rand, q ProductQuery) (ends []time.Time) {
+	step := []time.Duration{24 * time.Hour, 24 * time.Hour, 7 * time.Hour}[r.IntN(3)]
+	for end := q.From.Truncate(24 * time.Hour).Add(step); !end.After(q.To); end = end.Add(step * time.Duration(1+r.IntN(9))) {
+		if end.After(q.From) {
+			ends = append(ends, end)
+		}
+	}
+	return append(ends, q.To)
+}
+
 // What is read for many customers at once is what each question by itself
 // says, as the log stood at one place, whatever comes meanwhile.
 func TestSharedUsage(t *testing.T) {
@@ -168,6 +179,17 @@ func TestSharedUsage(t *testing.T) {
 			}
 			if got, want := read(shared), read(w.Service); got != want {
 				t.Fatalf("%+v %+v of %s:\n%s, want\n%s", q, scopes, w.customers[at], got, want)
+			}
+			if scopes == nil {
+				scopes = []Scope{{Period: meter.Period{From: q.From, To: q.To}, Owner: w.customers[at], Customers: q.Customers, Contracts: q.Contracts}}
+			}
+			ends := endsOf(w.Rand, q)
+			to := func(r UsageReader) string {
+				got, err := r.ContractUsageTo(ctx, admin, q, scopes, ends)
+				return fmt.Sprint(got, err)
+			}
+			if got, want := to(shared), to(w.Service); got != want {
+				t.Fatalf("%+v %+v of %s to %s:\n%s, want\n%s", q, scopes, w.customers[at], ends, got, want)
 			}
 		}
 		for _, f := range shared.forms {

@@ -19,7 +19,7 @@ import (
 // the books of every surface. Each customer has a service, a contract, and
 // three events in the month, two in the month before and one after.
 func BenchmarkCloseMonth(b *testing.B) {
-	for _, customers := range []int{1_000, 10_000} {
+	for _, customers := range []int{1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("%d customers", customers), func(b *testing.B) {
 			var busy time.Duration
 			for b.Loop() {

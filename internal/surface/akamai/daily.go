@@ -14,32 +14,34 @@ const day = 24 * time.Hour
 // its days that have begun, by region.
 func (r *reader) byDay(ctx context.Context, t *target, lines []line, p part) ([]entry, error) {
 	days := daysOf(p.Period, r.now)
-	toDate := make([][]line, len(days)) // by day: the lines with their figures at its end
+	toDate := make([][][]meter.UsageRow, len(lines)) // by line and day: the figures at its end
+	lines = slices.Clone(lines)
 	for i := range lines {
-		at, err := r.toDate(ctx, t, lines[i], p, days)
-		if err != nil {
+		var err error
+		if toDate[i], err = r.toDate(ctx, t, lines[i], p, days); err != nil {
 			return nil, err
 		}
-		for d := range days {
-			toDate[d] = append(toDate[d], line{usage: lines[i].usage, rows: at[d]})
+		if len(days) > 0 {
+			lines[i].rows = toDate[i][len(days)-1]
 		}
 	}
 	if len(days) == 0 {
 		return nil, nil
 	}
 	var out []entry
-	for _, region := range p.regions(toDate[len(days)-1]) {
-		e := entry{Period: p.Period, Region: region}
+	for _, region := range p.regions(lines) {
+		e := entry{Period: p.Period, Region: region, Stats: make([]stat, len(lines)), Days: make([]dayValues, len(days))}
 		match := func(row meter.UsageRow) bool { return p.region(row.Group) == region }
-		for _, l := range toDate[len(days)-1] {
-			e.Stats = append(e.Stats, l.stat(match))
+		for i, l := range lines {
+			e.Stats[i] = l.stat(match)
 		}
+		values := make([]meter.Decimal, len(days)*len(lines))
 		for d := range days {
-			v := dayValues{Date: days[d].From}
-			for _, l := range toDate[d] {
-				v.Values = append(v.Values, l.value(match))
+			v := dayValues{Date: days[d].From, Values: values[:len(lines):len(lines)]}
+			for i := range lines {
+				v.Values[i] = valueOf(toDate[i][d], match)
 			}
-			e.Days = append(e.Days, v)
+			e.Days[d], values = v, values[len(lines):]
 		}
 		out = append(out, e)
 	}
@@ -64,32 +66,28 @@ func daysOf(p meter.Period, now time.Time) []meter.Period {
 // toDate returns the line's rows from the sub-period's start to the end of
 // each day. What counts and sums is added up from the days' own.
 func (r *reader) toDate(ctx context.Context, t *target, l line, p part, days []meter.Period) ([][]meter.UsageRow, error) {
-	out := make([][]meter.UsageRow, len(days))
 	if !l.additive() {
+		ends := make([]time.Time, len(days))
 		for i, d := range days {
-			var err error
-			if out[i], err = r.read(ctx, t, l, p, d.To, "", p.regionKey()...); err != nil {
-				return nil, err
-			}
+			ends[i] = d.To
 		}
-		return out, nil
+		return r.usage.ContractUsageTo(ctx, t.principal, r.query(t, l, p, p.To, "", p.regionKey()), p.Scopes, ends)
 	}
+	out := make([][]meter.UsageRow, len(days))
 	rows, err := r.read(ctx, t, l, p, p.To, "day", p.regionKey()...)
 	if err != nil {
 		return nil, err
 	}
 	var sofar []meter.UsageRow
 	for i, d := range days {
-		for len(rows) > 0 && rows[0].Start.Before(d.To) {
+		if len(rows) > 0 { // the day before keeps its own
+			sofar = slices.Clone(sofar)
+		}
+		for len(rows) > 0 && (rows[0].Start.Before(d.To) || i == len(days)-1) { // of days to come: an event may be a day early
 			sofar = addRow(sofar, rows[0])
 			rows = rows[1:]
 		}
-		out[i] = slices.Clone(sofar)
-	}
-	if len(days) > 0 { // of days to come: an event may be a day early
-		for _, row := range rows {
-			out[len(days)-1] = addRow(out[len(days)-1], row)
-		}
+		out[i] = sofar
 	}
 	return out, nil
 }

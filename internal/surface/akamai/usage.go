@@ -54,13 +54,18 @@ func (r *reader) lines(p access.Principal, usages []catalog.UsageType) ([]line, 
 	return out, nil
 }
 
-// read asks for a line's usage in a part of a month until an instant.
+// read answers a query of a line's usage.
 func (r *reader) read(ctx context.Context, t *target, l line, in part, until time.Time, window meter.Window, by ...string) ([]meter.UsageRow, error) {
+	return r.usage.ContractUsage(ctx, t.principal, r.query(t, l, in, until, window, by), in.Scopes)
+}
+
+// query asks for a line's usage in a part of a month until an instant.
+func (r *reader) query(t *target, l line, in part, until time.Time, window meter.Window, by []string) metering.ProductQuery {
 	q := metering.ProductQuery{Product: t.product.ID, UsageType: l.usage, From: in.From, To: until, Window: window, By: by, AsOfSequence: r.sequence}
 	if t.codes != nil {
 		q.Filters = []meter.AttrFilter{{Attribute: cpCodeAttribute, Values: codeTexts(t.codes)}}
 	}
-	return r.usage.ContractUsage(ctx, t.principal, q, in.Scopes)
+	return q
 }
 
 // regionKey is by what a part's statistics are split.
@@ -96,9 +101,12 @@ func (p part) regions(lines []line) []string {
 }
 
 // value is the line's figure where match holds, 0 if there is none.
-func (l line) value(match func(meter.UsageRow) bool) meter.Decimal {
-	if i := slices.IndexFunc(l.rows, match); i >= 0 {
-		return l.rows[i].Value
+func (l line) value(match func(meter.UsageRow) bool) meter.Decimal { return valueOf(l.rows, match) }
+
+// valueOf is the figure of the row where match holds, 0 if there is none.
+func valueOf(rows []meter.UsageRow, match func(meter.UsageRow) bool) meter.Decimal {
+	if i := slices.IndexFunc(rows, match); i >= 0 {
+		return rows[i].Value
 	}
 	return meter.Decimal{}
 }
