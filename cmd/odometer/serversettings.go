@@ -83,7 +83,7 @@ type limitSettings struct {
 	CellBytes      byteSize `default:"256MiB" setting:"" help:"Memory for what no checkpoint holds yet: totals, groups and texts that are being folded or written."`
 	CacheBytes     byteSize `default:"64MiB" setting:"" help:"Memory for the blocks that the stores keep, beside their tables in memory (up to 80 MiB)."`
 	AnswerBytes    byteSize `default:"32MiB" setting:"" help:"Memory for answers, which are kept until usage reaches their months."`
-	TextBytes      byteSize `default:"160MiB" setting:"" help:"Memory for the texts that groups consist of, some 20 bytes for each. Beyond it some are read from the disk."`
+	TextBytes      byteSize `default:"512MiB" setting:"" help:"Memory for the texts that groups consist of, some 20 bytes for each. Beyond it some are read from the disk."`
 	Meters         int      `default:"1000" setting:"" help:"Maximum number of meters of one organization."`
 	Keys           int      `default:"1000" setting:"" help:"Maximum number of keys of one organization that are not revoked."`
 	AllKeys        int      `default:"100000" setting:"" help:"Maximum number of keys of all organizations that are not revoked."`

@@ -49,7 +49,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		BytesInFlight: 64 << 20, StagedBytes: 256 << 20, BlocksInFlight: 64, GroupBytes: 4 << 20, GroupBlocks: 256, MergeRows: 500,
 		MinFreeDisk: 1 << 30, CheckpointEvents: 1_000_000, CheckpointBytes: 64 << 20, CheckpointEvery: 30 * time.Second,
-		CellBytes: 256 << 20, TableBytes: 1 << 20, TextBytes: 160 << 20, StringCache: 1 << 20, StringBytes: 32 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
+		CellBytes: 256 << 20, TableBytes: 1 << 20, TextBytes: 512 << 20, StringCache: 1 << 20, StringBytes: 32 << 20, ErrorsPerAnswer: 1000, WarningsPerAnswer: 100,
 		UsageRows: 10_000, UsageLargest: 1000, UsageWindows: 1_000_000, UsageGroups: 1_000_000, EventsPage: 1000, PageBytes: 4 << 20, ReadBytes: 256 << 20, KeptRejections: 100_000,
 		MetersPerOrg: 1000, MeterBytes: 8 << 20, VoidCounts: 1_000_000, SetValues: 10_000_000, DirtyPerFlush: 1000, DirtyBytes: 64 << 20, CompactRows: 4000, CacheBytes: 64 << 20, BlockCacheEntries: 64,
 		AnswerBytes: 32 << 20, AnswerCells: 256,

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 
 	"odometer/internal/fixedtest"
 	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/state"
 )
 
 // The table has every text while it has room; then it forgets shard by shard,
@@ -153,5 +155,31 @@ func TestReplayReadsTextsAhead(t *testing.T) {
 			t.Errorf("%d texts were looked up, at most %d are to be", l.texts.asked, most)
 		}
 		verifyClean(t, l)
+	}
+}
+
+// Additions are written in order of their keys, whatever their lengths, beginnings and organizations.
+func TestTextsInOrder(t *testing.T) {
+	t.Parallel()
+	rng := fixedtest.Rand(t)
+	d := newTextDelta(5)
+	for range 2000 {
+		org := string(state.AppendOrg(nil, []string{"a", "ab", "b", "default", "default-2"}[rng.IntN(5)]))
+		text := make([]byte, 1+rng.IntN(20))
+		for i := range text {
+			text[i] = "\x00\x01a\xff"[rng.IntN(4)]
+		}
+		d.add(block.Hash{Hi: rng.Uint64()}, org, text)
+	}
+	order := d.byText()
+	seen := map[uint32]bool{}
+	for i, p := range order {
+		seen[p.at] = true
+		if i > 0 && bytes.Compare(d.key(d.texts[order[i-1].at]), d.key(d.texts[p.at])) > 0 {
+			t.Fatalf("%q before %q", d.key(d.texts[order[i-1].at]), d.key(d.texts[p.at]))
+		}
+	}
+	if len(seen) != len(d.texts) {
+		t.Fatalf("%d of %d texts", len(seen), len(d.texts))
 	}
 }
