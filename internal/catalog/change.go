@@ -53,6 +53,7 @@ type State struct {
 	meters       map[string]meter.Meter // by key
 	versions     []Version
 	doc          *Document
+	beside       Beside // of a state that has not all nouns
 }
 
 // NewState makes a state of an organization, its meters by key, and all
@@ -81,10 +82,10 @@ func (have *State) Applied(doc *Document, prune bool) (*Document, error) {
 			return nil, meter.Errorf(meter.KindInvalid, "a document without entries is not applied with prune: "+
 				"it would remove all products, customers and entitlements; nothing was changed")
 		}
-		return doc, have.checkReferences(doc, doc, planMeters(have, doc, true).Remove).errIn(doc)
+		return doc, have.checkedReferences(doc, doc, planMeters(have, doc, true).Remove)
 	}
 	merged := merge(have.doc, doc)
-	return merged, have.checkReferences(doc, merged, nil).errIn(doc)
+	return merged, have.checkedReferences(doc, merged, nil)
 }
 
 // empty says whether the document has no entries: no meter and no noun.
@@ -125,8 +126,12 @@ func (have *State) edited(edit func(*Document) error, dangling func(problems, *D
 	if err := edited.Validate(); err != nil {
 		return nil, err
 	}
-	if p := have.checkReferences(edited, edited, nil); p.count > 0 {
-		return nil, dangling(p, edited)
+	p, err := have.checkReferences(edited, edited, nil)
+	if err == nil && p.count > 0 {
+		err = dangling(p, edited)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return edited, nil
 }
@@ -190,12 +195,12 @@ func (e *Entitlement) movedFrom(past []string) (what, from, is string, err error
 
 // checkReferences checks those of doc, which may lead to anything in all and
 // to meters, but for those that go.
-func (have *State) checkReferences(doc, all *Document, gone []string) problems {
+func (have *State) checkReferences(doc, all *Document, gone []string) (problems, error) {
 	var meters []meter.Meter
 	goes := setOf(gone)
 	for i, m := range doc.Meters {
 		if old, ok := have.meters[m.Key]; ok && !old.SameDefinition(m) {
-			return problemAt(item("meters", i), "meter "+m.Key+" exists with another definition; a new definition needs a new key")
+			return problemAt(item("meters", i), "meter "+m.Key+" exists with another definition; a new definition needs a new key"), nil
 		}
 	}
 	for key, m := range have.meters {
@@ -203,7 +208,20 @@ func (have *State) checkReferences(doc, all *Document, gone []string) problems {
 			meters = append(meters, m)
 		}
 	}
-	return scopeOf(all, meters).check(doc)
+	s := scopeOf(all, meters)
+	if err := have.beside.add(s); err != nil {
+		return problems{}, err
+	}
+	return s.check(doc), nil
+}
+
+// checkedReferences is checkReferences with one error.
+func (have *State) checkedReferences(doc, all *Document, gone []string) error {
+	p, err := have.checkReferences(doc, all, gone)
+	if err != nil {
+		return err
+	}
+	return p.errIn(doc)
 }
 
 // Plan is a difference and all that is needed to make it.
@@ -224,7 +242,7 @@ type Step struct {
 
 // Plan compares what there is with what shall be: doc has all nouns that there are then.
 func (have *State) Plan(doc *Document, effective time.Time, prune bool) (*Plan, error) {
-	p := &Plan{Old: have.organization, New: have.organization}
+	p := &Plan{Old: have.organization, New: have.organization, Nouns: have.beside.Nouns}
 	if o := doc.Organization; o != nil {
 		if o.Name != "" {
 			p.New.Name = o.Name

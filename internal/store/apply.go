@@ -24,7 +24,15 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *catalog.Doc
 	if err := doc.ValidateFor(organization); err != nil {
 		return catalog.Diff{}, err
 	}
-	return s.change(ctx, organization, opt, nil, func(have *catalog.State) (*catalog.Document, error) { return have.Applied(doc, opt.Prune) })
+	var named *catalog.Named
+	if !opt.Prune {
+		names, err := doc.Names()
+		if err != nil {
+			return catalog.Diff{}, err
+		}
+		named = &names
+	}
+	return s.change(ctx, organization, opt, nil, named, func(have *catalog.State) (*catalog.Document, error) { return have.Applied(doc, opt.Prune) })
 }
 
 // Edit changes nouns as a function edits the document of all that there are;
@@ -32,7 +40,7 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *catalog.Doc
 // noun, and all that is said of Apply holds for it. The document's meters and
 // organization are left as they are.
 func (s *Store) Edit(ctx context.Context, organization string, opt catalog.ApplyOptions, edit func(doc *catalog.Document) error) (catalog.Diff, error) {
-	return s.change(ctx, organization, opt, nil, func(have *catalog.State) (*catalog.Document, error) { return have.Edited(edit) })
+	return s.change(ctx, organization, opt, nil, nil, func(have *catalog.State) (*catalog.Document, error) { return have.Edited(edit) })
 }
 
 // Export returns the organization as a document that Apply reproduces exactly.
@@ -49,15 +57,7 @@ func (s *Store) Export(ctx context.Context, organization string) (*catalog.Docum
 }
 
 func (s *Store) readState(ctx context.Context, q Queryer, organization string) (*catalog.State, error) {
-	o, err := GetOrganization(ctx, q, organization)
-	if err != nil {
-		return nil, err
-	}
-	copies, err := List(ctx, q, scanMeter, stmt.MeterList, organization, "", math.MaxInt)
-	if err != nil {
-		return nil, err
-	}
-	meters, err := definitions(copies)
+	o, meters, err := readHead(ctx, q, organization)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +66,19 @@ func (s *Store) readState(ctx context.Context, q Queryer, organization string) (
 		return nil, err
 	}
 	return catalog.NewState(o, meters, versions)
+}
+
+// readHead reads an organization and its meters by key.
+func readHead(ctx context.Context, q Queryer, organization string) (o catalog.Organization, meters map[string]meter.Meter, err error) {
+	if o, err = GetOrganization(ctx, q, organization); err != nil {
+		return o, nil, err
+	}
+	copies, err := List(ctx, q, scanMeter, stmt.MeterList, organization, "", math.MaxInt)
+	if err != nil {
+		return o, nil, err
+	}
+	meters, err = definitions(copies)
+	return o, meters, err
 }
 
 // definitions are the meters of copies by key.
@@ -82,8 +95,9 @@ func definitions(copies []MeterCopy) (map[string]meter.Meter, error) {
 }
 
 // change makes the nouns what target returns of those that there are. If it
-// changes one noun, only the part that this touches is read, where that is enough.
-func (s *Store) change(ctx context.Context, organization string, opt catalog.ApplyOptions, one *nounChange, target func(*catalog.State) (*catalog.Document, error)) (catalog.Diff, error) {
+// changes one noun, only the part that this touches is read, where that is
+// enough; if it changes no others than those that are named, only they are, where they are few of all.
+func (s *Store) change(ctx context.Context, organization string, opt catalog.ApplyOptions, one *nounChange, named *catalog.Named, target func(*catalog.State) (*catalog.Document, error)) (catalog.Diff, error) {
 	now := s.Now()
 	effective := opt.Effective.UTC().Truncate(time.Microsecond)
 	if opt.Effective.IsZero() {
@@ -103,7 +117,7 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 				return err
 			}
 		}
-		have, err := s.readState(ctx, q, organization)
+		have, err := s.readFor(ctx, q, organization, named)
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ type soundNouns struct {
 // changeOne makes a change of one noun.
 func (s *Store) changeOne(ctx context.Context, organization string, opt catalog.ApplyOptions, one *nounChange) (catalog.Diff, error) {
 	s.recallSound(ctx, organization)
-	return s.change(ctx, organization, opt, one, func(have *catalog.State) (*catalog.Document, error) {
+	return s.change(ctx, organization, opt, one, nil, func(have *catalog.State) (*catalog.Document, error) {
 		if one.do == nil {
 			return have.Without(one.ref)
 		}

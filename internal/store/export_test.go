@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"math"
 	"testing"
 
 	"odometer/internal/catalog"
@@ -85,6 +86,14 @@ func (s *Store) Many(organization string) bool {
 	s.viewsMu.Lock()
 	defer s.viewsMu.Unlock()
 	return s.many[organization]
+}
+
+// ReadNamed lets documents that are not pruned read what they name, or all nouns.
+func (s *Store) ReadNamed(named bool) {
+	s.mostNamed = math.MaxInt32
+	if named {
+		s.mostNamed = -1
+	}
 }
 
 // ReadAll lets the next change of one noun read all of them.

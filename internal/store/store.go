@@ -103,11 +103,12 @@ type Store struct {
 	limits    Limits
 	build     string
 
-	ledger   atomic.Pointer[string] // that the catalog is bound to; nil = not checked
-	partly   atomic.Uint64          // changes that were planned by what they touch
-	watching background.Jobs
-	closing  sync.Once
-	flush    []func(ctx context.Context) error // what is to be written before a copy and at the end
+	ledger    atomic.Pointer[string] // that the catalog is bound to; nil = not checked
+	mostNamed int                    // as the constant; tests have others
+	partly    atomic.Uint64          // changes that were planned by what they touch
+	watching  background.Jobs
+	closing   sync.Once
+	flush     []func(ctx context.Context) error // what is to be written before a copy and at the end
 
 	// A place in readers is held over viewsMu, never the other way; under
 	// viewsMu nothing is taken.
@@ -140,7 +141,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), build: o.Build, many: map[string]bool{}, sound: map[string]*soundNouns{}, readers: map[string]chan struct{}{}}
+	s := &Store{dialect: d, dsn: dsn, writer: writer, reader: reader, checksums: sums, clock: o.Clock, logger: logger, limits: o.Limits.orDefault(), build: o.Build, mostNamed: mostNamed, many: map[string]bool{}, sound: map[string]*soundNouns{}, readers: map[string]chan struct{}{}}
 	s.cache = newNounCache(s.limits.NounBytes)
 	if err := s.migrate(ctx); err != nil {
 		if err := s.closePools(); err != nil {

@@ -87,6 +87,22 @@ WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id IN ($2)
 SELECT count(*)
 FROM (SELECT 1 AS one FROM nouns WHERE organization = $1 LIMIT $2) AS some
 
+-- name: NounsNamed
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND kind = $2 AND customer = '' AND id IN ($3)
+
+-- name: NounsNow
+-- unchecked: which there are, which a key of the table tells
+SELECT id
+FROM nouns
+WHERE organization = $1 AND kind = $2 AND customer = '' AND to_us IS NULL AND id IN ($3)
+
+-- name: NounsOfKind
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND kind = $2 AND customer = ''
+
 -- name: NounsOnce
 SELECT kind, customer, id, from_us, to_us, body
 FROM nouns

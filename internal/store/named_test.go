@@ -1,0 +1,149 @@
+package store_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"odometer/internal/catalog"
+	"odometer/internal/fixedtest"
+	"odometer/internal/meter"
+	"odometer/internal/store"
+	"odometer/internal/store/postgrestest"
+)
+
+// A document for which only what it names is read changes, and is refused, as
+// one for which all nouns are read, in the same words.
+func TestDocumentsReadWhatTheyName(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		documents := 1000
+		if testing.Short() {
+			documents = 300
+		}
+		applyNamed(t, filepath.Join(t.TempDir(), "catalog.db"), documents)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		if server, ok := postgrestest.Start(t); ok {
+			applyNamed(t, server.Fresh(t), 100)
+		}
+	})
+}
+
+func applyNamed(t *testing.T, dsn string, documents int) {
+	c := &changer{fixedtest.Rand(t), t, nil, fixedtest.NewClock(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))}
+	var err error
+	c.s, err = store.Open(t.Context(), dsn, store.Options{Clock: c.clock.Now, Limits: store.Limits{Nouns: 60}})
+	c.must(err)
+	t.Cleanup(func() { c.must(c.s.Close()) })
+	for _, id := range []string{"a", "b"} {
+		_, err := c.s.CreateOrganization(t.Context(), catalog.NewOrganization{ID: id, Name: "same"}, "test")
+		c.must(err)
+		for i, key := range []string{"m1", "m2"} {
+			text, err := json.Marshal(meter.Meter{Key: key, EventType: "e", Aggregation: meter.AggCount, GroupBy: []string{"customer", "region"}}.Normalize())
+			c.must(err)
+			c.must(c.s.PutMeter(t.Context(), store.MeterCopy{Organization: id, Key: key, Version: 1, Definition: text, Sequence: uint64(i + 1)}, "test"))
+		}
+	}
+	c.must(c.start())
+	taken, refused := 0, map[string]int{}
+	for n := range documents {
+		c.clock.Advance(time.Hour)
+		opt := catalog.ApplyOptions{Actor: "test", DryRun: c.IntN(4) == 0}
+		text := c.document()
+		if opt.Prune = c.IntN(30) == 0; opt.Prune { // so that not all is taken sooner or later
+			text = `{"products": [{"id": "1"}], "customers": [{"id": "1"}, {"id": "2", "contracts": [{"id": "2", "terms": [{"products": ["1"]}]}]}]}`
+		}
+		if c.IntN(3) == 0 {
+			opt.Effective = c.clock.Now().Add(-time.Duration(c.IntN(100)) * time.Hour)
+		}
+		var got [2]string
+		for i, of := range []string{"a", "b"} {
+			c.s.ReadNamed(of == "a")
+			doc, err := catalog.ParseDocument([]byte(text))
+			if err == nil {
+				var diff catalog.Diff
+				diff, err = c.s.Apply(t.Context(), of, doc, opt)
+				told, failed := json.Marshal(diff)
+				c.must(failed)
+				got[i] = string(told)
+			}
+			if err != nil {
+				got[i] = "refused: " + err.Error()
+			}
+		}
+		if got[0] != got[1] {
+			t.Fatalf("document %d: %s\n%s\nwant\n%s", n, text, got[0], got[1])
+		}
+		if why, ok := strings.CutPrefix(got[0], "refused: "); ok {
+			for _, words := range []string{"is customer", "no customer", "no product", "no contract", "no CP code", "no agent", "no account group", "product_code is another", "nouns, more than"} {
+				if strings.Contains(why, words) {
+					refused[words]++
+				}
+			}
+		} else if !strings.HasSuffix(got[0], `"changes":null}`) {
+			taken++
+		}
+		c.check(n)
+		var exported [2]string
+		for i, of := range []string{"a", "b"} {
+			doc, err := c.s.Export(t.Context(), of)
+			c.must(err)
+			told, err := json.Marshal(doc)
+			c.must(err)
+			exported[i] = string(told)
+		}
+		if exported[0] != exported[1] {
+			t.Fatalf("document %d: there is\n%s\nwant\n%s", n, exported[0], exported[1])
+		}
+	}
+	if taken < documents/12 || len(refused) < 7 {
+		t.Errorf("%d documents of %d were taken, and others refused %v", taken, documents, refused)
+	}
+}
+
+// document is a random one of few nouns.
+func (c *changer) document() string {
+	some := func(kind, id, name string, most int) string {
+		var items []string
+		for i := range c.IntN(most + 1) {
+			own := id
+			if own == "" || c.IntN(8) == 0 {
+				own = fmt.Sprint(1 + (i+c.IntN(5))%5)
+			}
+			form := `{"%s": "%s", `
+			if kind == catalog.NounCPCode || kind == catalog.NounReportingGroup {
+				form = `{"%s": %s, `
+			}
+			body := c.body(kind, true)[1:]
+			if id != "" && c.IntN(4) > 0 { // what a customer refers to is mostly its own
+				for _, field := range []string{"contract", "account_group"} {
+					if at := strings.Index(body, `"`+field+`": "`); at >= 0 {
+						at += len(field) + 5
+						body = body[:at] + id + body[at+1:]
+					}
+				}
+			}
+			items = append(items, fmt.Sprintf(form, name, own)+body)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	var customers []string
+	for range c.IntN(3) {
+		id := c.one("1", "2", "3", "4", "5")
+		customers = append(customers, fmt.Sprintf(`{"id": "%s", %s, "services": %s, "contracts": %s, "cp_codes": %s, "reporting_groups": %s, "account_groups": %s, "agents": %s, "tests": %s}`,
+			id, strings.Trim(c.body(catalog.NounCustomer, true), "{}"), some(catalog.NounService, id, "id", 1), some(catalog.NounContract, id, "id", 1), some(catalog.NounCPCode, id, "id", 1),
+			some(catalog.NounReportingGroup, id, "id", c.IntN(2)), some(catalog.NounAccountGroup, id, "aid", 1), some(catalog.NounAgent, id, "id", c.IntN(2)), some(catalog.NounTest, id, "id", c.IntN(2))))
+	}
+	units := ""
+	if c.IntN(4) == 0 {
+		units = fmt.Sprintf(`"units": {"cloud": {"meter": "m%s"}}, `, c.one("1", "2", "3"))
+	}
+	return fmt.Sprintf(`{%s"products": %s, "customers": [%s], "entitlements": %s}`,
+		units, some(catalog.NounProduct, "", "id", 1), strings.Join(customers, ", "), some(catalog.NounEntitlement, "", "id", c.IntN(2)))
+}
