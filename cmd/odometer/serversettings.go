@@ -89,6 +89,7 @@ type limitSettings struct {
 	AllKeys        int      `default:"100000" setting:"" help:"Maximum number of keys of all organizations that are not revoked."`
 	KeyBytes       byteSize `default:"32MiB" setting:"" help:"Memory for keys, half a KiB for most. Those beyond it are read from the catalog when they are used."`
 	CatalogEntries int      `default:"200000" setting:"" help:"Maximum number of catalog entries of one organization."`
+	CatalogBytes   byteSize `default:"128MiB" setting:"" help:"Memory for catalog entries, beside products and entitlements. Those beyond it are read from the catalog when they are asked for."`
 	KeptRejections int      `default:"100000" setting:"" help:"Number of rejected events kept for each organization. Further ones are only counted."`
 	Reads          int      `default:"16" setting:"" help:"Maximum number of usage and event queries at a time, shared by organization and key."`
 
@@ -143,7 +144,8 @@ func (s *ServerSettings) ledgerLimits() ledger.Limits {
 
 func (s *ServerSettings) catalogLimits() store.Limits {
 	l := store.DefaultLimits()
-	l.KeysPerOrganization, l.Keys, l.KeyBytes, l.Nouns = s.Limits.Keys, s.Limits.AllKeys, int64(s.Limits.KeyBytes), s.Limits.CatalogEntries
+	l.KeysPerOrganization, l.Keys, l.KeyBytes = s.Limits.Keys, s.Limits.AllKeys, int64(s.Limits.KeyBytes)
+	l.Nouns, l.NounBytes = s.Limits.CatalogEntries, int64(s.Limits.CatalogBytes)
 	return l
 }
 

@@ -9,6 +9,9 @@ type Stats struct {
 
 	Unattributed []UnattributedCount // in the current month, as CountUnattributed last counted
 
+	CatalogBytes               int64  // that are held of the catalog
+	CatalogHits, CatalogMisses uint64 // entries of large catalogs that were asked for and held, or read
+
 	DamagedRows int // of the catalog, that were met and not found whole since
 
 	PeriodsClosed  uint64 // since the start
@@ -34,6 +37,8 @@ type UnattributedCount struct {
 func (s *Service) Stats() Stats {
 	out := Stats{Stats: s.ledger.Stats(), DamagedRows: s.catalog.DamagedRows(), PeriodsClosed: s.periodsClosed.Load(), PeriodFailures: s.periodFailures.Load(),
 		CloseJobs: s.jobs.running.Load(), CloseJobsLeft: s.jobs.left.Load()}
+	held := s.catalog.NounCache()
+	out.CatalogBytes, out.CatalogHits, out.CatalogMisses = held.Bytes, held.Hits, held.Misses
 	if counted := s.unattributed.Load(); counted != nil {
 		out.Unattributed = *counted
 	}

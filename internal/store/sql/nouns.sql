@@ -106,13 +106,13 @@ WHERE organization = $1 AND kind = $2 AND customer = ''
 -- name: NounsOnce
 SELECT kind, customer, id, from_us, to_us, body
 FROM nouns
-WHERE organization = $1 AND kind IN ('contract', 'cp_code', 'reporting_group', 'account_group') AND id IN ($2)
+WHERE organization || '' = $1 AND kind IN ('contract', 'cp_code', 'reporting_group', 'account_group') AND id IN ($2)
 
 -- name: NounsOnceOwners
 -- unchecked: whose they are, which a key of the table tells
 SELECT DISTINCT customer
 FROM nouns
-WHERE organization = $1 AND kind IN ('contract', 'cp_code', 'reporting_group', 'account_group') AND id = $2
+WHERE organization || '' = $1 AND kind IN ('contract', 'cp_code', 'reporting_group', 'account_group') AND id = $2
 
 -- name: NounsOwn
 SELECT kind, customer, id, from_us, to_us, body
