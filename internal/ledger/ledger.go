@@ -78,7 +78,8 @@ type Ledger struct {
 	state        *pebble.DB
 	merges       disk.Merges // of tables: none until the log's tail is folded
 	stateOptions *pebble.Options
-	freshState   bool // made by this start
+	freshState   bool  // made by this start
+	incomingSize int64 // incomingTableBytes, but where a test wants more tables
 	key          block.Key
 	ids          *idset.Set
 	builders     *block.Pool
@@ -155,7 +156,7 @@ const storedFormat = 4
 // that another process holds is KindUnavailable; damage is KindCorrupt.
 func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l := &Ledger{dir: o.Dir, fs: o.FS, clock: o.Clock, logger: o.Logger, limits: o.Limits.withDefaults(), onFail: o.Fatal, onDamage: o.Damage, onRest: o.Rest,
-		orgs: map[string]*orgState{}, foldJobs: make(chan func()), compacted: make(chan struct{}, 1), folded: make(chan struct{}),
+		orgs: map[string]*orgState{}, incomingSize: incomingTableBytes, foldJobs: make(chan func()), compacted: make(chan struct{}, 1), folded: make(chan struct{}),
 		backfill: backfiller{ready: make(chan *backfillBatch), woken: make(chan struct{}, 1), held: map[string]bool{}}}
 	l.kept.most = l.limits.AnswerBytes
 	l.reads = newReadBudget(l.limits.ReadBytes)

@@ -29,6 +29,7 @@ type stateWriter struct {
 	paths   []string
 	table   *sstable.Writer
 	size    int64         // of keys and values in the table
+	most    int64         // from which it ends
 	batch   *pebble.Batch // in place of tables
 	removed [][2][]byte   // ranges to delete, disjoint and ascending: what is left of them
 
@@ -49,7 +50,7 @@ const (
 // removed are ranges of keys to delete, in which nothing may be written.
 func (l *Ledger) newStateWriter(removed [][2][]byte, much bool) *stateWriter {
 	slices.SortFunc(removed, func(a, b [2][]byte) int { return bytes.Compare(a[0], b[0]) })
-	w := &stateWriter{fs: l.fs, dir: filepath.Join(l.dir, stateFolder), removed: removed, tell: l.ckpt.progress.step}
+	w := &stateWriter{fs: l.fs, dir: filepath.Join(l.dir, stateFolder), most: l.incomingSize, removed: removed, tell: l.ckpt.progress.step}
 	if much {
 		w.options = l.stateOptions.MakeWriterOptions(0, l.state.TableFormat())
 	} else {
@@ -112,7 +113,7 @@ func (w *stateWriter) remove(key []byte) error {
 
 // next returns the table that a key goes to.
 func (w *stateWriter) next(key []byte, value int) (*sstable.Writer, error) {
-	if w.table != nil && w.size >= incomingTableBytes {
+	if w.table != nil && w.size >= w.most {
 		if err := w.end(); err != nil {
 			return nil, err
 		}
