@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -178,4 +179,37 @@ func TestVerifyFindsDamageInEachPart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// The numbers of texts are held against the texts of numbers: what comes next
+// would be counted for another group, although nothing has been yet.
+func TestVerifyFindsAWrongText(t *testing.T) {
+	t.Parallel()
+	l := dataset(t, vfs.NewMem())
+	verifyClean(t, l)
+	one, other := state.OrgKey(state.KeyText, "default", "svc-1"), state.OrgKey(state.KeyText, "default", "svc-2")
+	numbers := map[string][]byte{}
+	if err := l.scanState([]byte{state.KeyText}, func(key, value []byte) error { numbers[string(key)] = slices.Clone(value); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func() error{
+		"swapped": func() error {
+			return errors.Join(l.state.Set(one, numbers[string(other)], nil), l.state.Set(other, numbers[string(one)], nil))
+		},
+		"gone":  func() error { return l.state.Delete(one, nil) },
+		"short": func() error { return l.state.Set(one, []byte{1}, nil) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if got := problems(t, l); !strings.Contains(got, "usage to come") && !strings.Contains(got, "is damaged") || strings.Contains(got, "\n") {
+			t.Errorf("%s: %q", name, got)
+		}
+		for _, key := range [][]byte{one, other} {
+			if err := l.state.Set(key, numbers[string(key)], nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	verifyClean(t, l)
 }

@@ -239,5 +239,8 @@ func (v *verifier) steps(ctx context.Context) error {
 	v.refused.check(v.stage(stageRefused))
 	v.compareRecords()
 	p.ids = nil
+	if err := v.compareTexts(ctx); err != nil {
+		return err
+	}
 	return p.cells.compare(ctx)
 }
