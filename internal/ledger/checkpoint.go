@@ -122,7 +122,8 @@ type checkpointer struct {
 	busy   bool          // fold goroutine only: a flush is under way
 	done   chan struct{} // closed when it has been installed
 	failed error
-	room   int // for identities in the active delta, when it was empty; fold goroutine only
+	room   int   // for identities in the active delta, when it was empty; fold goroutine only
+	bytes  int64 // of the delta being written; fold goroutine only
 
 	progress progress
 
@@ -153,8 +154,19 @@ func (l *Ledger) held() int64 {
 }
 
 // heldFull is the size of the active delta from which folding waits for the
-// checkpoint under way.
-func (l *Ledger) heldFull() int64 { return l.limits.CellBytes / 8 * 3 }
+// checkpoint under way. In a replay, beside which nothing else is held, it is
+// all that the limit leaves for one being written, now or once it serves.
+func (l *Ledger) heldFull() int64 {
+	most := l.limits.CellBytes / 8 * 3
+	switch {
+	case !l.replaying:
+		return most
+	case l.ckpt.busy:
+		return max(most, l.limits.CellBytes-l.ckpt.bytes)
+	default:
+		return l.limits.CellBytes - most
+	}
+}
 
 // additions counts what the active delta holds apart from cells. A backfill
 // adds texts but no events.
@@ -172,7 +184,7 @@ func (l *Ledger) filled() int64 {
 // keepPace waits while the active delta is filled further than the checkpoint
 // under way is done. Fold goroutine.
 func (l *Ledger) keepPace() {
-	if !l.ckpt.busy {
+	if !l.ckpt.busy || l.replaying {
 		return
 	}
 	if filled := l.filled(); l.ckpt.progress.behind(filled) {
@@ -184,7 +196,8 @@ func (l *Ledger) keepPace() {
 
 // makeRoom starts a checkpoint when one is due, and waits for the one before
 // as far as it is behind, and for its end when the recent identities or the
-// active cells have no room for the block.
+// active cells have no room for the block. A replay starts one only when there
+// is no room: nobody waits for its blocks, and a crash meanwhile loses nothing.
 func (l *Ledger) makeRoom(it *foldItem) error {
 	rows := 0
 	if it.rows != nil {
@@ -192,7 +205,7 @@ func (l *Ledger) makeRoom(it *foldItem) error {
 	}
 	l.keepPace()
 	full := l.ids.Free() < rows || l.held() >= l.heldFull() || l.additions() >= 2*l.limits.CheckpointEvents
-	if !full && !l.due() {
+	if !full && (l.replaying || !l.due()) {
 		return nil
 	}
 	if l.ckpt.busy && !full {
@@ -228,6 +241,7 @@ func (l *Ledger) flushed() error {
 // the block of which only some meters have been counted, nil between blocks.
 // Fold goroutine, no flush under way.
 func (l *Ledger) freeze(part *foldItem) {
+	l.ckpt.bytes = l.held()
 	l.mu.Lock()
 	d := l.active
 	l.active = newDelta(d.applied, d.accepted, d.sum)

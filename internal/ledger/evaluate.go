@@ -256,7 +256,15 @@ func (e *evaluator) groupDict(d *block.Dict, out []uint64) error {
 	return nil
 }
 
+// warm has the fold's dictionary made ready for many texts of the block.
+func (e *evaluator) warm(s *block.Strings) {
+	if texts, ok := e.intern.(orgTexts); ok && s.Len() >= warmRows {
+		texts.warm(s)
+	}
+}
+
 func (e *evaluator) internAll(s *block.Strings) ([]uint64, error) {
+	e.warm(s)
 	byCode := make([]uint64, s.Len())
 	for i := range byCode {
 		id, err := e.internText(s.At(i))
@@ -292,6 +300,7 @@ func (e *evaluator) groupColumn(col *block.Column, out []uint64) error {
 				for c := range byCode {
 					byCode[c] = state.UnknownText
 				}
+				e.warm(&col.Strs)
 			}
 			if byCode[code] == state.UnknownText {
 				id, err := e.internText(col.Strs.At(int(code)))

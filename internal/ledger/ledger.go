@@ -92,6 +92,8 @@ type Ledger struct {
 	folds   chan *foldItem
 	fold    folder // fold goroutine only
 
+	replaying bool // the log's tail is being folded, before there is a fold goroutine
+
 	// mu orders the fold's changes against readers: a reader takes base,
 	// frozen and what it needs of active under one read lock.
 	mu          sync.RWMutex

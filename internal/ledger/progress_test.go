@@ -55,11 +55,11 @@ func TestProgress(t *testing.T) {
 }
 
 // heldTables is a file system on which a checkpoint's tables wait while held is locked.
-func heldTables(held *sync.Mutex) vfs.FS {
-	return errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+func heldTables(fs vfs.FS, held *sync.Mutex) vfs.FS {
+	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind == errorfs.OpCreate && strings.HasPrefix(filepath.Base(op.Path), incoming) {
 			held.Lock()
-			held.Unlock()
+			defer held.Unlock()
 		}
 		return nil
 	}))
@@ -71,7 +71,7 @@ func TestFoldKeepsPace(t *testing.T) {
 	t.Parallel()
 	const batch, most = 50, 400
 	var held sync.Mutex
-	l := openTest(t, Options{Dir: "data", FS: heldTables(&held), Limits: Limits{CheckpointEvents: 10 * batch, MergeRows: 1}})
+	l := openTest(t, Options{Dir: "data", FS: heldTables(vfs.NewMem(), &held), Limits: Limits{CheckpointEvents: 10 * batch, MergeRows: 1}})
 	createMeters(t, l, "default", testMeters())
 	held.Lock()
 	var answered atomic.Int64
@@ -102,12 +102,44 @@ func TestFoldKeepsPace(t *testing.T) {
 	verifyClean(t, l)
 }
 
+// What was lost with a checkpoint that was being written is folded again without one.
+func TestReplayWithoutCheckpoint(t *testing.T) {
+	t.Parallel()
+	const batch = 100
+	var held sync.Mutex
+	mem := vfs.NewCrashableMem()
+	lim := Limits{CheckpointEvents: 10 * batch}
+	l := openTest(t, Options{Dir: "data", FS: heldTables(mem, &held), Limits: lim})
+	createMeters(t, l, "default", testMeters())
+	held.Lock()
+	for i := range 11 { // one is counted beside the checkpoint
+		appendAll(t, l, "default", sampleEvents(batch, fmt.Sprint(i)))
+	}
+	copied := killed(mem)
+	held.Unlock()
+	again := openTest(t, Options{Dir: "data", FS: copied, Limits: lim})
+	if err := again.onFold(func() error {
+		if again.ckpt.busy || again.checkpointed.Load() != 0 || again.additions() != 11*batch {
+			t.Errorf("a checkpoint is under way: %v, one was written up to block %d, %d events are in none", again.ckpt.busy, again.checkpointed.Load(), again.additions())
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, again, "default", sampleEvents(batch, "more"))
+	waitFor(t, func() bool { return again.Stats().Checkpoints == 1 })
+	if got, _ := usageTotal(t, again, "default", "requests", testStart, testStart.Add(24*time.Hour)); got != fmt.Sprint(12*batch) {
+		t.Errorf("%s requests counted", got)
+	}
+	verifyClean(t, again)
+}
+
 // A checkpoint that fails lets go of the fold that waits for it.
 func TestFailedCheckpointEndsPace(t *testing.T) {
 	t.Parallel()
 	var held sync.Mutex
 	var fail atomic.Bool
-	fs := errorfs.Wrap(heldTables(&held), errorfs.InjectorFunc(func(op errorfs.Op) error {
+	fs := errorfs.Wrap(heldTables(vfs.NewMem(), &held), errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if fail.Load() && op.Kind == errorfs.OpFileSync && strings.HasPrefix(filepath.Base(op.Path), incoming) {
 			return errorfs.ErrInjected
 		}
@@ -139,26 +171,5 @@ func TestFailedCheckpointEndsPace(t *testing.T) {
 	}
 	if err := l.Close(); err == nil {
 		t.Error("closed as if nothing had failed")
-	}
-}
-
-// Texts are written in the order of their keys, whatever their lengths and organizations.
-func TestTextsByText(t *testing.T) {
-	t.Parallel()
-	d := newTextDelta(1)
-	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem()})
-	for i, org := range []string{"b", "default", "aa", "c"} {
-		texts := l.texts.forOrg(org)
-		for _, text := range []string{"", "customer-0000000001", "customer-00000000010", "customer-0000000000", "z", "a\x00", "a", "\xff\xff", "customer-000000000" + fmt.Sprint(i)} {
-			d.add(texts.hasher.Hash([]byte(text+org)), texts.prefix, []byte(text))
-		}
-	}
-	last := ""
-	for i, p := range d.byText() {
-		key := string(d.key(d.texts[p.at]))
-		if i > 0 && key < last {
-			t.Errorf("%q after %q", key, last)
-		}
-		last = key
 	}
 }

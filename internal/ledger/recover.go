@@ -56,7 +56,10 @@ func (l *Ledger) recover(ctx context.Context) error {
 	l.base = newBase(l.state)
 	l.applied.Store(rec.Applied)
 	l.checkpointed.Store(rec.Applied)
-	if err := l.replay(ctx, rec, sum, last); err != nil {
+	l.replaying = true
+	err = l.replay(ctx, rec, sum, last)
+	l.replaying = false
+	if err != nil {
 		return err
 	}
 	l.tail = logTail{seq: last, acceptedAt: l.active.accepted}

@@ -27,10 +27,12 @@ type texts struct {
 	bytes int64 // and their memory
 
 	// Fold goroutine only.
-	next  uint64
-	known *textTable
-	asked uint64 // of the state
-	read  bool   // all of the state's were read at the start
+	next   uint64
+	known  *textTable
+	hashes []block.Hash // of texts that are warmed
+	warmed uint64       // without meaning: what warm reads must be used
+	asked  uint64       // of the state
+	read   bool         // all of the state's were read at the start
 
 	mu        sync.RWMutex
 	byID      map[uint64]string // for readers
@@ -114,6 +116,16 @@ type orgTexts struct {
 
 func (t *texts) forOrg(org string) orgTexts {
 	return orgTexts{t, string(state.AppendOrg(nil, org)), t.key.Texts(org)}
+}
+
+// warm brings what intern reads of these texts into the processor's caches.
+func (o orgTexts) warm(s *block.Strings) {
+	t := o.t
+	t.hashes = t.hashes[:0]
+	for i := range s.Len() {
+		t.hashes = append(t.hashes, o.hasher.Hash(s.At(i)))
+	}
+	t.warmed += t.known.warm(t.hashes)
 }
 
 func (o orgTexts) intern(text []byte) (uint64, error) {

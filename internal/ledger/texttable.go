@@ -107,6 +107,10 @@ func (t *textTable) grow(s *textShard) {
 			size = textShardFirst
 		}
 	}
+	t.resize(s, size)
+}
+
+func (t *textTable) resize(s *textShard, size int) {
 	old := s.slots
 	s.slots, s.used = make([]textSlot, size), 0
 	t.bytes += int64(size-len(old)) * textSlotBytes
@@ -115,6 +119,31 @@ func (t *textTable) grow(s *textShard) {
 			s.insert(e)
 		}
 	}
+}
+
+// reserve makes room for so many texts in all, unless that is more than the bound.
+func (t *textTable) reserve(texts uint64) {
+	size := texts / uint64(len(t.shards)) * 5 / 4
+	if size*uint64(len(t.shards))*textSlotBytes > uint64(t.most) {
+		return
+	}
+	for i := range t.shards {
+		if s := &t.shards[i]; len(s.slots) < int(size) {
+			t.resize(s, int(size))
+		}
+	}
+}
+
+// warm touches where the texts of these hashes are, in one go: waiting for one
+// after the other to come from memory is most of what they take. What it
+// returns has no meaning.
+func (t *textTable) warm(hashes []block.Hash) (sum uint64) {
+	for _, h := range hashes {
+		if s, _, at := t.place(h); at < len(s.slots) {
+			sum += s.slots[at].rest
+		}
+	}
+	return sum
 }
 
 // empty forgets the texts of one shard.

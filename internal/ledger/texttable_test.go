@@ -183,3 +183,29 @@ func TestTextsInOrder(t *testing.T) {
 		t.Fatalf("%d of %d texts", len(seen), len(d.texts))
 	}
 }
+
+// Room that is reserved keeps what the table has, and stays within its bound.
+func TestReserveTexts(t *testing.T) {
+	t.Parallel()
+	const texts = 5000
+	hash := func(i int) block.Hash { return block.Key{K0: 1, K1: 2}.Texts("o").Hash(fmt.Append(nil, i)) }
+	for _, most := range []int64{1 << 20, 4096} {
+		table := newTextTable(most, false)
+		for i := range 100 {
+			table.put(hash(i), uint64(i+1))
+		}
+		table.reserve(texts)
+		if table.bytes > most || (table.bytes >= texts*textSlotBytes) != (most > 4096) {
+			t.Errorf("%d bytes of %d", table.bytes, most)
+		}
+		var hashes []block.Hash
+		for i := range 100 {
+			hashes = append(hashes, hash(i))
+			if number, _ := table.get(hash(i)); number != uint64(i+1) && !table.full() {
+				t.Errorf("text %d has number %d", i, number)
+			}
+		}
+		table.warm(hashes)
+	}
+	newTextTable(1<<20, true).warm([]block.Hash{hash(1)}) // nothing is there
+}

@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"encoding/binary"
+	"slices"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -19,13 +21,21 @@ func (l *Ledger) warmTexts(ctx context.Context) {
 	if l.texts.read { // by the replay
 		return
 	}
-	if err := l.readTexts(ctx, l.onFold); err != nil {
+	take := func(batch []storedText, last bool) (more bool, err error) {
+		err = l.onFold(func() error { more = l.know(batch, last) && ctx.Err() == nil; return nil })
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		return more, err
+	}
+	if err := l.readTexts(take); err != nil {
 		l.logger.Warn("the dictionary could not be read ahead: texts are looked up one by one", "error", err)
 	}
 }
 
-// lookupCost is about how many texts are read in order in the time in which one is looked up.
-const lookupCost = 16
+// lookupCost is about how many texts are read in order, beside the fold that
+// takes them in, in the time in which one is looked up.
+const lookupCost = 32
 
 // warmReplay reads all texts once the replay has looked up so many that this
 // would have been no dearer, if there is room for all of them. So a start takes
@@ -36,7 +46,32 @@ func (l *Ledger) warmReplay(ctx context.Context) error {
 		return nil
 	}
 	t.read = true
-	return l.readTexts(ctx, func(fn func() error) error { return fn() })
+	t.known.reserve(t.next)
+	type read struct {
+		texts []storedText
+		last  bool
+	}
+	batches, over, failed := make(chan read, replayAhead), make(chan struct{}), error(nil)
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	defer close(over)
+	reader.Go(func() {
+		defer close(batches)
+		failed = l.readTexts(func(batch []storedText, last bool) (bool, error) {
+			select {
+			case batches <- read{slices.Clone(batch), last}:
+				return true, nil
+			case <-over:
+				return false, nil
+			}
+		})
+	})
+	for r := range batches {
+		if !l.know(r.texts, r.last) || ctx.Err() != nil {
+			return nil
+		}
+	}
+	return failed
 }
 
 // warmTogether is how many texts the fold takes in between two blocks.
@@ -48,8 +83,8 @@ type storedText struct {
 	number uint64
 }
 
-// readTexts reads the texts of the state into the table; fold runs what changes it.
-func (l *Ledger) readTexts(ctx context.Context, fold func(func() error) error) error {
+// readTexts reads the texts of the state, as long as take wants more of them.
+func (l *Ledger) readTexts(take func(batch []storedText, last bool) (more bool, err error)) error {
 	l.mu.RLock()
 	from := l.base.acquire()
 	l.mu.RUnlock()
@@ -72,7 +107,7 @@ func (l *Ledger) readTexts(ctx context.Context, fold func(func() error) error) e
 		}
 		batch = append(batch, storedText{hasher.Hash(text), binary.BigEndian.Uint64(it.Value())})
 		if len(batch) == warmTogether {
-			if more, err := l.know(ctx, fold, batch, false); err != nil || !more {
+			if more, err := take(batch, false); err != nil || !more {
 				return err
 			}
 			batch = batch[:0]
@@ -81,27 +116,26 @@ func (l *Ledger) readTexts(ctx context.Context, fold func(func() error) error) e
 	if err := it.Error(); err != nil {
 		return disk.Unreadable(err, "the dictionary cannot be read")
 	}
-	_, err = l.know(ctx, fold, batch, true)
+	_, err = take(batch, true)
 	return err
 }
 
-// know adds texts to the fold's table; more is false when it has no room or the ledger closes.
-func (l *Ledger) know(ctx context.Context, fold func(func() error) error, batch []storedText, last bool) (more bool, err error) {
-	err = fold(func() error {
-		known := l.texts.known
-		for _, t := range batch {
-			if number, _ := known.get(t.hash); number == 0 && !known.full() {
-				known.put(t.hash, t.number)
-			}
-		}
-		if last {
-			known.completed()
-		}
-		more = !known.full() && ctx.Err() == nil
-		return nil
-	})
-	if ctx.Err() != nil {
-		return false, nil
+// know adds texts to the fold's table, which has all of them with the last; more
+// is false when it has no room. Fold goroutine.
+func (l *Ledger) know(batch []storedText, last bool) (more bool) {
+	t := l.texts
+	t.hashes = t.hashes[:0]
+	for _, text := range batch {
+		t.hashes = append(t.hashes, text.hash)
 	}
-	return more, err
+	t.warmed += t.known.warm(t.hashes)
+	for _, text := range batch {
+		if number, _ := t.known.get(text.hash); number == 0 && !t.known.full() {
+			t.known.put(text.hash, text.number)
+		}
+	}
+	if last {
+		t.known.completed()
+	}
+	return !t.known.full()
 }
