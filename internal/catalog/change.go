@@ -233,6 +233,30 @@ type Plan struct {
 	New   Organization
 }
 
+// BreaksNothing says whether what refers to nouns that the plan changes, and
+// is right, stays so, wherever it is: none goes, and what is given up of others
+// is nothing that a reference needs.
+func (p *Plan) BreaksNothing() bool {
+	return !slices.ContainsFunc(p.Diff.Changes, func(c Change) bool {
+		switch {
+		case c.After == nil:
+			return true
+		case c.Before == nil:
+			return false
+		}
+		switch c.Noun {
+		case NounContract: // CP codes of those that it names are under it
+			var before, after Contract
+			return json.Unmarshal(c.Before, &before) != nil || json.Unmarshal(c.After, &after) != nil ||
+				slices.ContainsFunc(before.Customers, func(id string) bool { return !slices.Contains(after.Customers, id) })
+		case NounAgent: // some kinds run no tests
+			var before, after Agent
+			return json.Unmarshal(c.Before, &before) != nil || json.Unmarshal(c.After, &after) != nil || before.Kind != after.Kind
+		}
+		return false
+	})
+}
+
 // Step is a change of a noun that holds from an instant on, in microseconds since 1970.
 type Step struct {
 	NounRef

@@ -32,7 +32,8 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *catalog.Doc
 		}
 		named = &names
 	}
-	return s.change(ctx, organization, opt, nil, named, func(have *catalog.State) (*catalog.Document, error) { return have.Applied(doc, opt.Prune) })
+	s.recallSound(ctx, organization)
+	return s.change(ctx, organization, opt, &nounChange{named: named != nil}, named, func(have *catalog.State) (*catalog.Document, error) { return have.Applied(doc, opt.Prune) })
 }
 
 // Edit changes nouns as a function edits the document of all that there are;
@@ -40,7 +41,7 @@ func (s *Store) Apply(ctx context.Context, organization string, doc *catalog.Doc
 // noun, and all that is said of Apply holds for it. The document's meters and
 // organization are left as they are.
 func (s *Store) Edit(ctx context.Context, organization string, opt catalog.ApplyOptions, edit func(doc *catalog.Document) error) (catalog.Diff, error) {
-	return s.change(ctx, organization, opt, nil, nil, func(have *catalog.State) (*catalog.Document, error) { return have.Edited(edit) })
+	return s.change(ctx, organization, opt, &nounChange{}, nil, func(have *catalog.State) (*catalog.Document, error) { return have.Edited(edit) })
 }
 
 // Export returns the organization as a document that Apply reproduces exactly.
@@ -111,7 +112,7 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 	}
 	var p *catalog.Plan
 	makePlan := func(q Queryer) error {
-		if one != nil {
+		if one.ref.Kind != "" {
 			var err error
 			if p, err = s.planOne(ctx, q, organization, effective, one); err != nil || p != nil {
 				return err
@@ -156,24 +157,24 @@ func (s *Store) change(ctx context.Context, organization string, opt catalog.App
 		if err := s.takeAccounts(ctx, tx, p, false); err != nil {
 			return err
 		}
-		var err error
-		if touches, err = s.perform(ctx, tx, p, opt.Actor); err != nil || one == nil {
+		sound, err := s.staysSound(ctx, tx, organization, one, p)
+		if err != nil {
+			return err
+		}
+		if touches, err = s.perform(ctx, tx, p, opt.Actor); err != nil || !sound {
 			return err
 		}
 		if err := s.noteSound(ctx, tx, organization, one); err != nil {
 			return err
 		}
-		if err := s.keepSound(ctx, tx, organization, one.sound); err != nil {
-			return err
-		}
 		done, err = s.holdView(ctx, organization, one)
 		return err
 	})
-	if err != nil {
-		return catalog.Diff{}, err
+	if err == nil {
+		s.changedView(organization, one, touches)
+		return p.Diff, nil
 	}
-	s.changedView(organization, one, touches)
-	return p.Diff, nil
+	return catalog.Diff{}, err
 }
 
 // perform makes a plan's changes in a transaction, and says what they touch; nil = no noun.

@@ -6,15 +6,17 @@ import (
 	"database/sql"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
 )
 
-// nounChange is a change of one noun.
+// nounChange is a change of one noun, or of many.
 type nounChange struct {
-	ref    catalog.NounRef // without an id for what is added
+	ref    catalog.NounRef // without an id for what is added; without a kind for many
+	named  bool            // of many, that what a document has was checked, and nothing else
 	fields catalog.NounFields
 	do     func(doc *catalog.Document, fields *catalog.NounFields) error // nil = the noun is removed
 
@@ -27,7 +29,7 @@ type nounChange struct {
 
 // soundNouns says that an organization's nouns are right, all of them, and
 // stored as this program stores them: a change of one then need not look at
-// the others. Reading all of them for a change finds it out.
+// the others. Reading all of them for a change finds it out, and a document keeps it so.
 type soundNouns struct {
 	number int64 // of the change that they are as of
 	copies []MeterCopy
@@ -38,6 +40,7 @@ type soundNouns struct {
 // changeOne makes a change of one noun.
 func (s *Store) changeOne(ctx context.Context, organization string, opt catalog.ApplyOptions, one *nounChange) (catalog.Diff, error) {
 	s.recallSound(ctx, organization)
+	s.recallView(ctx, organization)
 	return s.change(ctx, organization, opt, one, nil, func(have *catalog.State) (*catalog.Document, error) {
 		if one.do == nil {
 			return have.Without(one.ref)
@@ -126,10 +129,32 @@ func (s *Store) soundNow(ctx context.Context, q Queryer, organization string) (*
 		return nil, err
 	}
 	copies, err := List(ctx, q, scanMeter, stmt.MeterList, organization, "", math.MaxInt)
-	if err != nil || !slices.EqualFunc(copies, sound.copies, func(a, b MeterCopy) bool { return a.Key == b.Key && bytes.Equal(a.Definition, b.Definition) }) {
+	if err != nil {
 		return nil, err
 	}
-	return sound, nil
+	return sound.with(copies, s.soundBy(copies))
+}
+
+// with is what is known of nouns, with the copies of meters that there are now:
+// a new meter is in nobody's way. It is nil if one that there was has changed, or is gone.
+func (sound *soundNouns) with(copies []MeterCopy, by string) (*soundNouns, error) {
+	same := 0
+	for _, c := range copies {
+		i, had := slices.BinarySearchFunc(sound.copies, c.Key, func(c MeterCopy, key string) int { return strings.Compare(c.Key, key) })
+		if had && bytes.Equal(sound.copies[i].Definition, c.Definition) {
+			same++
+		} else if had {
+			return nil, nil
+		}
+	}
+	switch {
+	case same < len(sound.copies):
+		return nil, nil
+	case same == len(copies):
+		return sound, nil
+	}
+	meters, err := definitions(copies)
+	return &soundNouns{sound.number, copies, meters, by}, err
 }
 
 // viewNow returns a view as of the change that a transaction sees, which has
@@ -155,10 +180,27 @@ func (s *Store) viewNow(ctx context.Context, q Queryer, organization string, num
 	return view, false, err
 }
 
-// noteSound notes that a change for which all nouns were read left them sound.
+// staysSound says whether all nouns are sound after a plan, which is not made
+// yet: of a document without prune only if they were, and it breaks nothing that it has not.
+func (s *Store) staysSound(ctx context.Context, tx *sql.Tx, organization string, one *nounChange, p *catalog.Plan) (bool, error) {
+	if !one.named {
+		return true, nil
+	}
+	if len(p.Diff.Meters.Create) > 0 || !p.BreaksNothing() {
+		return false, nil
+	}
+	_, nouns, err := s.nounsTotal(ctx, tx, organization)
+	if err != nil || nouns == 0 {
+		return err == nil, err
+	}
+	sound, err := s.soundNow(ctx, tx, organization)
+	return sound != nil, err
+}
+
+// noteSound notes that all nouns are sound, and keeps it.
 func (s *Store) noteSound(ctx context.Context, tx *sql.Tx, organization string, one *nounChange) error {
 	if one.sound != nil {
-		return nil
+		return s.keepSound(ctx, tx, organization, one.sound)
 	}
 	sound := &soundNouns{}
 	if err := tx.QueryRowContext(ctx, stmt.NounsVersion, organization).Scan(&sound.number); err != nil {
@@ -173,7 +215,7 @@ func (s *Store) noteSound(ctx context.Context, tx *sql.Tx, organization string, 
 	}
 	sound.by = s.soundBy(sound.copies)
 	one.sound = sound
-	return nil
+	return s.keepSound(ctx, tx, organization, sound)
 }
 
 // holdView lets nobody read the nouns of an organization while a change is
@@ -198,7 +240,7 @@ func (s *Store) changedView(organization string, one *nounChange, touches *touch
 	if touches != nil {
 		s.cache.changed(organization, touches.number, touches)
 	}
-	if one == nil {
+	if one.sound == nil {
 		return
 	}
 	if s.sound[organization] == nil || s.sound[organization].number < one.sound.number {

@@ -34,9 +34,9 @@ func (s *Store) keepSound(ctx context.Context, tx *sql.Tx, organization string, 
 }
 
 // recallSound takes over what is stored of an organization's nouns, unless it is
-// known, and reads their view, unless they are many, so that the first change of one noun after a start
-// need not read them all to check them. It only spares time: the change looks itself whether
-// both are still so, and what goes wrong here it meets again, and tells.
+// known, so that the first change after a start need not read them all to check
+// them. It only spares time: the change looks itself whether it is still so, and
+// what goes wrong here it meets again, and tells.
 func (s *Store) recallSound(ctx context.Context, organization string) {
 	var version, at int64
 	var by string
@@ -45,29 +45,33 @@ func (s *Store) recallSound(ctx context.Context, organization string) {
 		return
 	}
 	s.viewsMu.Lock()
-	have, sound := s.cache.whole(organization), s.sound[organization]
+	sound := s.sound[organization]
 	s.viewsMu.Unlock()
-	if sound == nil || sound.number < version {
-		if at != version || by == "" {
-			return
-		}
-		copies, err := List(ctx, s.reader, scanMeter, stmt.MeterList, organization, "", math.MaxInt)
-		if err != nil || s.soundBy(copies) != by {
-			return
-		}
-		meters, err := definitions(copies)
-		if err != nil {
-			return
-		}
-		s.viewsMu.Lock()
-		if sound = s.sound[organization]; sound == nil || sound.number < version {
-			s.sound[organization] = &soundNouns{version, copies, meters, by}
-		}
-		s.viewsMu.Unlock()
+	if sound != nil && sound.number >= version || at != version || by == "" {
+		return
 	}
-	if have == nil || have.number < version {
-		if _, err := s.wholeView(ctx, organization, version); err != nil {
-			return
-		}
+	copies, err := List(ctx, s.reader, scanMeter, stmt.MeterList, organization, "", math.MaxInt)
+	if err != nil || s.soundBy(copies) != by {
+		return
+	}
+	meters, err := definitions(copies)
+	if err != nil {
+		return
+	}
+	s.viewsMu.Lock()
+	defer s.viewsMu.Unlock()
+	if sound = s.sound[organization]; sound == nil || sound.number < version {
+		s.sound[organization] = &soundNouns{version, copies, meters, by}
+	}
+}
+
+// recallView reads the view of an organization's nouns, unless they are many,
+// for a change that then need not read them all. It only spares time, like recallSound.
+func (s *Store) recallView(ctx context.Context, organization string) {
+	s.viewsMu.Lock()
+	known := s.sound[organization] != nil
+	s.viewsMu.Unlock()
+	if number, err := s.nounsVersion(ctx, organization); err == nil && known {
+		_, _ = s.wholeView(ctx, organization, number)
 	}
 }
