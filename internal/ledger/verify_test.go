@@ -14,6 +14,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"odometer/internal/fixedtest"
+	"odometer/internal/ledger/block"
+	"odometer/internal/ledger/idset"
 	"odometer/internal/ledger/state"
 	"odometer/internal/ledger/verify"
 )
@@ -212,4 +214,37 @@ func TestVerifyFindsAWrongText(t *testing.T) {
 		}
 	}
 	verifyClean(t, l)
+}
+
+// An identity that the log does not have, or that is of another event in it, would keep usage to come from being counted.
+func TestVerifyFindsAnUnknownIdentity(t *testing.T) {
+	t.Parallel()
+	r := fixedtest.Rand(t)
+	l := dataset(t, vfs.NewMem())
+	seq := firstBlock(t, l, "default")
+	insert := func(e idset.Entry) {
+		t.Helper()
+		if err := l.onFold(func() error { l.ids.Insert(e); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert(idset.Entry{Hash: block.Hash{Hi: r.Uint64(), Lo: r.Uint32()}, Seq: seq, Ord: 7})
+	if got := problems(t, l); !strings.Contains(got, fmt.Sprintf("the index has an identity of event 7 of block %d", seq)) || strings.Contains(got, "\n") {
+		t.Fatalf("found %q", got)
+	}
+	l = dataset(t, vfs.NewMem())
+	seq = firstBlock(t, l, "default")
+	var known idset.Entry
+	view := l.ids.Sealed()
+	err := view.Walk(t.Context(), 0, ^uint64(0), func(_ int, entries []idset.Entry) error { known = entries[r.IntN(len(entries))]; return nil })
+	view.Release()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ord, of := known.Ord, known.Seq
+	known.Ord++
+	insert(known)
+	if got := problems(t, l); !strings.Contains(got, fmt.Sprintf("the identity of event %d of block %d is missing from the index or differs there", ord, of)) || strings.Contains(got, "\n") {
+		t.Fatalf("found %q", got)
+	}
 }

@@ -173,8 +173,8 @@ func (d *damaged) wantDamagedPage(s *Set, repairs []Repair, page uint64) {
 		_, err := s.createRun(d.info.Entries, 1, func(w *runWriter) error { return mergeRuns(noContext{}, v.view.runs, 0, ^uint64(0), w.add) })
 		wantKind(d.t, err, meter.KindCorrupt, "merging a damaged page")
 	}
-	if err := v.Scan(noContext{}, 0, ^uint64(0), func(Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), want) {
-		d.t.Fatalf("a scan over a damaged page: %v", err)
+	if err := v.Walk(noContext{}, 0, ^uint64(0), func(int, []Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), want) {
+		d.t.Fatalf("a walk over a damaged page: %v", err)
 	}
 }
 

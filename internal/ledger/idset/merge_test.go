@@ -244,7 +244,7 @@ func TestLookupLeavesOutWhatWasProbed(t *testing.T) {
 	}
 }
 
-func TestScan(t *testing.T) {
+func TestWalk(t *testing.T) {
 	t.Parallel()
 	rng := fixedtest.Rand(t)
 	for _, hash := range []func(*rand.Rand) block.Hash{randomHash, crowdedHash} {
@@ -262,15 +262,37 @@ func TestScan(t *testing.T) {
 					want = append(want, e)
 				}
 			}
-			err := v.Scan(t.Context(), bounds[0], bounds[1], func(e Entry) error { got = append(got, e); return nil })
-			if err != nil || !slices.Equal(got, want) {
+			last := -1
+			err := v.Walk(t.Context(), bounds[0], bounds[1], func(run int, some []Entry) error {
+				if !slices.IsSortedFunc(some, func(a, b Entry) int { return compareHash(a.Hash, b.Hash) }) || run < last || len(some) > 0 && run == last && len(got) > 0 && !lessHash(got[len(got)-1].Hash, some[0].Hash) {
+					t.Errorf("run %d after %d is out of order", run, last)
+				}
+				if len(some) > 0 {
+					last = run
+				}
+				got = append(got, some...)
+				return nil
+			})
+			if got = sorted(got); err != nil || !slices.Equal(got, want) {
 				t.Errorf("[%x,%x]: %d entries, %v; want %d", bounds[0], bounds[1], len(got), err, len(want))
 			}
 		}
 		stop := errors.New("stop")
-		if err := v.Scan(t.Context(), 0, math.MaxUint64, func(Entry) error { return stop }); err != stop {
+		if err := v.Walk(t.Context(), 0, math.MaxUint64, func(int, []Entry) error { return stop }); err != stop {
 			t.Errorf("got %v, want the callback's error", err)
 		}
+		// What a look-up would not come to is told.
+		r := v.view.runs[rng.IntN(len(v.view.runs))]
+		page := rng.IntN(len(r.index))
+		r.index[page]++
+		wantKind(t, v.Walk(t.Context(), 0, math.MaxUint64, func(int, []Entry) error { return nil }), meter.KindCorrupt, "Walk over a wrong index")
+		r.index[page]--
+		kept := r.filter.blocks[0]
+		r.filter.blocks[0] = filterBlock{}
+		if err := v.Walk(t.Context(), 0, math.MaxUint64, func(int, []Entry) error { return nil }); kept != (filterBlock{}) && meter.KindOf(err) != meter.KindCorrupt {
+			t.Errorf("over a wrong filter: %v", err)
+		}
+		r.filter.blocks[0] = kept
 		v.Release()
 		mustClose(t, s)
 	}
@@ -305,7 +327,7 @@ func TestClosedSet(t *testing.T) {
 	v.Release()
 	after := s.Sealed()
 	wantKind(t, after.Probe(hashesOf(es[:200]), found), meter.KindUnavailable, "Probe")
-	wantKind(t, after.Scan(t.Context(), 0, 1, nil), meter.KindUnavailable, "Scan")
+	wantKind(t, after.Walk(t.Context(), 0, 1, nil), meter.KindUnavailable, "Walk")
 	after.Release()
 	_, _, err = s.Lookup(es[0].Hash, math.MaxUint64)
 	wantKind(t, err, meter.KindUnavailable, "Lookup")

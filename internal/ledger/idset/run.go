@@ -237,6 +237,19 @@ func (r *run) search(p *pageBuffer, page uint64, h block.Hash) (Entry, bool, err
 	return e, ok, nil
 }
 
+// reaches says whether index and filter lead to the entries of a page.
+func (r *run) reaches(page uint64, entries []Entry) error {
+	if r.index[page] != entries[0].Hash.Hi {
+		return r.corrupt(nil, "has page %d in its index with another hash than it begins with", page)
+	}
+	for i := range entries {
+		if r.filter.has(entries[i].Hash) == 0 {
+			return r.corrupt(nil, "has an identity on page %d that its filter does not know", page)
+		}
+	}
+	return nil
+}
+
 // close frees what the run holds; its file stays.
 func (r *run) close() {
 	_ = r.file.Close() // opened for reading only
@@ -266,7 +279,7 @@ const readChunk = 256 << 10
 
 // newPageReader reads the pages [from,to).
 func newPageReader(r *run, from, to uint64) *pageReader {
-	return &pageReader{run: r, page: from, end: to, entries: make([]Entry, 0, maxPageEntries), buf: make([]byte, readChunk)}
+	return &pageReader{run: r, page: from, end: to, entries: make([]Entry, 0, maxPageEntries), buf: make([]byte, min(readChunk, (to-from)*pageBytes))}
 }
 
 // next decodes the next page; false at the end or with err set.

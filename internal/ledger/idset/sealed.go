@@ -121,18 +121,46 @@ func (v *Sealed) Probe(hashes []block.Hash, out []Found) error {
 	return nil
 }
 
-// Scan calls fn with every identity whose hash has its high half in [lo,hi],
-// in order of hash, reading and checking every page on the way.
-func (v *Sealed) Scan(ctx context.Context, lo, hi uint64, fn func(Entry) error) error {
+// Walk calls fn with all identities whose hash has its high half in [lo,hi]:
+// run after run, each in order of hash, some at a time, which are good during
+// the call. It reads and checks every page on the way, and that a look-up
+// would come to each identity.
+func (v *Sealed) Walk(ctx context.Context, lo, hi uint64, fn func(run int, entries []Entry) error) error {
 	if v.view.closed {
 		return errClosed
 	}
-	return mergeRuns(ctx, v.view.runs, lo, hi, func(e *Entry) error {
-		if e.Hash.Hi < lo || e.Hash.Hi > hi {
-			return nil
+	for n, r := range v.view.runs {
+		from, to := r.pagesOf(lo, hi)
+		for p := newPageReader(r, from, to); ; {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if !p.next() {
+				if p.err != nil {
+					return p.err
+				}
+				break
+			}
+			if err := r.reaches(p.page-1, p.entries); err != nil {
+				return err
+			}
+			if err := fn(n, within(p.entries, lo, hi)); err != nil {
+				return err
+			}
 		}
-		return fn(*e)
-	})
+	}
+	return nil
+}
+
+// within returns those of a page's entries whose hash has its high half in [lo,hi].
+func within(entries []Entry, lo, hi uint64) []Entry {
+	for len(entries) > 0 && entries[0].Hash.Hi < lo {
+		entries = entries[1:]
+	}
+	for len(entries) > 0 && entries[len(entries)-1].Hash.Hi > hi {
+		entries = entries[:len(entries)-1]
+	}
+	return entries
 }
 
 // lookup looks h up in the runs that became visible after version since.

@@ -22,7 +22,14 @@ type sighting struct {
 	stored  meter.Verdict
 	refused bool // row of an atomic request whose stored verdict is rejected
 	judged  bool // it was the first of its identity among those before
+	index   uint8
 }
+
+// What the index has of a first sighting.
+const (
+	inIndex    = 1 << iota // it
+	otherIndex             // another event with its identity
+)
 
 const sightingBytes = 40
 
@@ -80,8 +87,8 @@ func identitySpill(events uint64, memory int64) int64 {
 // newIdentities prepares for about so many events.
 func newIdentities(s *spill, events uint64, memory int64) *identities {
 	share := identityShare(memory)
-	// A list that grows takes twice what is in it, and the workers have one each.
-	n := min(mostIdentityParts, max(fewestParts, int64(events)*sightingBytes*2*workers/share+1))
+	// A list that grows takes twice what is in it, sorting as much again, and the workers have one each.
+	n := min(mostIdentityParts, max(fewestParts, int64(events)*sightingBytes*3*workers/share+1))
 	log := bits.Len64(uint64(n - 1))
 	all := &identities{lists: make([][]sighting, 1<<log), files: make([]*part, 1<<log), shift: 64 - log, most: int(share / sightingBytes)}
 	for i := range all.files {
@@ -91,6 +98,9 @@ func newIdentities(s *spill, events uint64, memory int64) *identities {
 }
 
 const mostIdentityParts = 1 << 12
+
+// fewestJudged sightings are judged together, however little memory there is.
+const fewestJudged = 4096
 
 func (all *identities) add(s *sighting) error {
 	i := s.hash.Hi >> all.shift
@@ -153,17 +163,21 @@ type judgement struct {
 	identities uint64
 	conflicts  [][2]uint64 // block and row of refused rows that were conflicts
 	broken     error       // why the index cannot be read
+	lead       int         // bits with which all hashes of the part begin
+	spare      []sighting  // room to sort
 }
 
 // verdicts judges every event again.
 func (v *verifier) verdicts(ctx context.Context, all *identities) error {
 	js := make([]*judgement, len(all.lists))
-	err := each(len(js), func(_, i int) error {
+	var spares [workers][]sighting
+	err := each(len(js), func(worker, i int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		js[i] = &judgement{v: v}
-		err := js[i].part(all, i)
+		js[i] = &judgement{v: v, lead: 64 - all.shift, spare: spares[worker]}
+		err := js[i].part(ctx, all, i)
+		spares[worker], js[i].spare = js[i].spare, nil
 		v.part(passVerdicts, len(js))
 		return err
 	})
@@ -187,12 +201,12 @@ func (v *verifier) verdicts(ctx context.Context, all *identities) error {
 
 // part judges a part of the identities. What outgrows the memory is judged
 // before the rest is read; the first of each identity stays.
-func (j *judgement) part(all *identities, i int) error {
-	most := max(all.most/(2*workers), compareBatch)
+func (j *judgement) part(ctx context.Context, all *identities, i int) error {
+	most := max(all.most/(3*workers), fewestJudged)
 	var list []sighting
 	err := all.each(i, func(more []sighting) error {
 		for len(more) > 0 {
-			n := min(len(more), max(most-len(list), compareBatch))
+			n := min(len(more), max(most-len(list), fewestJudged))
 			list, more = append(list, more[:n]...), more[n:]
 			if len(list) >= most {
 				list = j.judge(list)
@@ -205,19 +219,16 @@ func (j *judgement) part(all *identities, i int) error {
 		return err
 	}
 	list = j.judge(list)
-	for batch := range slices.Chunk(list, compareBatch) {
-		if err := j.compareIndex(batch); err != nil {
-			return err
-		}
-	}
 	j.identities = uint64(len(list))
-	return nil
+	lo := uint64(i) << all.shift
+	return j.compareIndex(ctx, lo, lo+(1<<all.shift-1), list)
 }
 
 // judge compares stored verdicts with those that follow from the order, and
-// returns the first sighting of each identity, in the same list.
+// returns the first sighting of each identity, in order of hash. The list is
+// used up.
 func (j *judgement) judge(list []sighting) []sighting {
-	slices.SortFunc(list, func(a, b sighting) int { return a.compare(&b) })
+	list = j.sort(list)
 	firsts := list[:0]
 	for i := 0; i < len(list); {
 		var first sighting
@@ -251,31 +262,86 @@ func (j *judgement) judge(list []sighting) []sighting {
 	return firsts
 }
 
-// compareBatch is how many identities are looked up together.
-const compareBatch = 4096
+// sort sorts sightings by hash, and those of an identity by their places in the
+// log. Hashes are spread evenly over the part, so most come near to their places
+// in one step. The room of the list is what the next one is sorted in.
+func (j *judgement) sort(list []sighting) []sighting {
+	deep := bits.Len(uint(len(list) / 4))
+	place := func(s *sighting) uint64 { return s.hash.Hi << j.lead >> (64 - deep) }
+	ends := make([]uint32, 1<<deep)
+	for i := range list {
+		ends[place(&list[i])]++
+	}
+	sum := uint32(0)
+	for i, n := range ends {
+		ends[i] = sum
+		sum += n
+	}
+	out := slices.Grow(j.spare[:0], len(list))[:len(list)]
+	for i := range list {
+		at := &ends[place(&list[i])]
+		out[*at] = list[i]
+		*at++
+	}
+	j.spare = list[:0]
+	from := uint32(0)
+	for _, end := range ends {
+		if some := out[from:end]; len(some) > 1 {
+			slices.SortFunc(some, func(a, b sighting) int { return a.compare(&b) })
+		}
+		from = end
+	}
+	return out
+}
 
-// compareIndex checks that the identity index knows each first sighting.
-func (j *judgement) compareIndex(firsts []sighting) error {
-	if j.broken != nil {
+// compareIndex holds the first sightings of a part, in order of hash, against
+// what the index has of that part of the hashes: each must be there, and
+// nothing else. Runs are in order of hash too, so nothing is looked up.
+func (j *judgement) compareIndex(ctx context.Context, lo, hi uint64, firsts []sighting) error {
+	at, of := 0, -1
+	err := j.v.view.Identities.Walk(ctx, lo, hi, func(run int, entries []idset.Entry) error {
+		if run != of {
+			at, of = 0, run
+		}
+		for i := range entries {
+			e := &entries[i]
+			for at < len(firsts) && less(firsts[at].hash, e.Hash) {
+				at++
+			}
+			if at == len(firsts) || firsts[at].hash != e.Hash {
+				j.unknown(e)
+				continue
+			}
+			if s := &firsts[at]; e.Seq == s.seq && e.Ord == s.ord && e.Check == s.check {
+				s.index |= inIndex
+			} else {
+				s.index |= otherIndex
+			}
+		}
 		return nil
-	}
-	hashes := make([]block.Hash, len(firsts))
-	for i := range firsts {
-		hashes[i] = firsts[i].hash
-	}
-	found := make([]idset.Found, len(firsts))
-	if err := j.v.view.Identities.Probe(hashes, found); err != nil {
+	})
+	if err != nil {
 		if meter.KindOf(err) != meter.KindCorrupt {
 			return err
 		}
 		j.broken = err
 		return nil
 	}
-	for i, s := range firsts {
-		f := found[i]
-		if !f.OK || f.Entry.Seq != s.seq || f.Entry.Ord != s.ord || f.Entry.Check != s.check {
+	for i := range firsts {
+		if s := &firsts[i]; s.index != inIndex {
 			j.found.add("the identity of event %d of block %d is missing from the index or differs there", s.ord, s.seq)
 		}
 	}
 	return nil
+}
+
+func less(a, b block.Hash) bool { return a.Hi < b.Hi || a.Hi == b.Hi && a.Lo < b.Lo }
+
+// unknown notes an identity that the index has and the log does not. The index
+// may be newer than the checkpoint, and a damaged block is reported as such.
+func (j *judgement) unknown(e *idset.Entry) {
+	if e.Seq > j.v.last || j.v.damaged[e.Seq] {
+		return
+	}
+	j.found.add("the index has an identity of event %d of block %d that the log does not have: its first event would not be counted", e.Ord, e.Seq)
 }
