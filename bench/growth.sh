@@ -71,7 +71,7 @@ again() {
 }
 
 measure() { # name, events, seconds, flags
-	local name=$1 wanted=$2 limit=$3 sent remarks=() status=0 peak page
+	local name=$1 wanted=$2 limit=$3 sent remarks=() status=0 peak page month
 	shift 3
 	title "$name, load average $(cut -d' ' -f1-3 /proc/loadavg 2>/dev/null || echo unknown)"
 	rm -f "$work/ended" "$work/report"
@@ -94,14 +94,17 @@ measure() { # name, events, seconds, flags
 	else
 		page=$(sed -n 's/.*"p50_ns": \([0-9]*\).*/\1/p' <<<"$page")
 	fi
+	month=$(sed -n '/"month of a customer by service/,/}/p' "$work/report")
+	if grep -q '"error"' <<<"$month"; then remarks+=("month: $(sed -n 's/.*"error": "\([^"]\{1,100\}\).*/\1/p' <<<"$month")"); fi
+	month="$(milliseconds_of "$(sed -n 's/.*"p50_ns": \([0-9]*\).*/\1/p' <<<"$month" | grep . || echo -)") $(milliseconds_of "$(sed -n 's/.*"max_ns": \([0-9]*\).*/\1/p' <<<"$month" | grep . || echo -)")"
 	local line
-	printf -v line '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s' "$name" "$(number events_per_second)" "$(number worst_events_per_second)" \
+	printf -v line '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s' "$name" "$(number events_per_second)" "$(number worst_events_per_second)" \
 		"$(number last_percent_of_first)" "$(milliseconds_of "$(number p99_ns)")" "${peak:--}" "$restart" "$(number disk_bytes_per_event)" \
-		"$(milliseconds_of "${page:--}")" "$(IFS=';'; echo "${remarks[*]:-}")"
+		"$(milliseconds_of "${page:--}")" "$month" "$(IFS=';'; echo "${remarks[*]:-}")"
 	echo "$line" | tee -a "$table"
 }
 
-echo "case	events/s	worst 2 s	last/first %	p99 ms	peak MiB	restart ms	disk B/event	page ms	remarks" >"$table"
+echo "case	events/s	worst 2 s	last/first %	p99 ms	peak MiB	restart ms	disk B/event	page ms	month ms, most	remarks" >"$table"
 while read -r name times patience flags; do
 	if [ -z "$name" ] || ! [[ $name =~ ${ROWS:-.} ]]; then continue; fi
 	# shellcheck disable=SC2086 # flags are words

@@ -49,25 +49,52 @@ func (r *Run) timeQueries(ctx context.Context, plan Plan, report *Report) error 
 	return nil
 }
 
-// timeDrawn asks one organization of a plan whose events are drawn for its first
-// page of customers and for one customer's days. A question that is refused or
-// not answered in time has its error in the report.
-func (r *Run) timeDrawn(ctx context.Context, plan Plan, report *Report) error {
-	page := wholeDays(plan)
+// drawnQuestion is asked of a plan whose events are drawn. Where every time is
+// to be the first, it is another customer's each time.
+type drawnQuestion struct {
+	name  string
+	times int
+	query func(i int) client.UsageQuery
+}
+
+// customersAsked is of how many customers, one after another, a month is asked for the first time.
+const customersAsked = 20
+
+// drawnQuestions are asked of the plan's first organization.
+func (r *Run) drawnQuestions(plan Plan) []drawnQuestion {
+	page, days, month := wholeDays(plan), wholeDays(plan), wholeDays(plan)
 	page.GroupBy, page.Limit = []string{"customer"}, 100
-	days := wholeDays(plan)
 	days.Window, days.Filters = "day", map[string][]string{"customer": {"customer-" + customerPlaceholder}}
+	month.From, month.GroupBy = month.To.AddDate(0, 0, -31), []string{"service"}
+	same := func(q client.UsageQuery) func(int) client.UsageQuery {
+		return func(int) client.UsageQuery { return q }
+	}
+	organizations := plan.Profile.organizations()
+	all := plan.Profile.Customers / organizations
+	asked := min(customersAsked, all)
+	return []drawnQuestion{
+		{"first page of 100 customers", r.Queries, same(page)},
+		{"days of one customer", r.Queries, same(days)},
+		{"month of a customer by service, each another one", asked, func(i int) client.UsageQuery {
+			q := month // customer c is of organization c modulo their number
+			q.Filters = map[string][]string{"customer": {fmt.Sprintf("customer-%07d", (all-1-i*(all/asked))*organizations)}}
+			return q
+		}},
+	}
+}
+
+// timeDrawn asks one organization of a plan whose events are drawn for its first
+// page of customers, for one customer's days, and for the services of some. A
+// question that is refused or not answered in time has its error in the report.
+func (r *Run) timeDrawn(ctx context.Context, plan Plan, report *Report) error {
 	return r.eachOrganization(ctx, plan, 1, func(ctx context.Context, api *client.Client, _ int) error {
-		for _, q := range []struct {
-			name  string
-			query client.UsageQuery
-		}{{"first page of 100 customers", page}, {"days of one customer", days}} {
+		for _, q := range r.drawnQuestions(plan) {
 			line := QueryTimes{Name: q.name}
 			var times []time.Duration
-			for len(times) < r.Queries && line.Error == "" {
+			for i := 0; i < q.times && line.Error == ""; i++ {
 				start := time.Now()
 				limited, cancel := context.WithTimeout(ctx, checkLongest)
-				usage, err := api.Usage(limited, plan.drawnMeters()[0].key, q.query)
+				usage, err := api.Usage(limited, plan.drawnMeters()[0].key, q.query(i))
 				cancel()
 				times = append(times, time.Since(start))
 				if err != nil {
