@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"maps"
 	"sync"
 	"time"
 )
@@ -46,11 +45,9 @@ func (w *Waits) add(d time.Duration) {
 	w.Count++
 	w.Time += d
 	for _, most := range waitBounds {
-		n := w.Within[most] // each length is told, also one of which there is none
 		if d <= most {
-			n++
+			w.Within[most]++
 		}
-		w.Within[most] = n
 	}
 }
 
@@ -110,7 +107,10 @@ func (l *Ledger) Stats() Stats {
 	s.Checkpoints, s.CheckpointTime, s.LastCheckpoint = t.checkpoints, t.checkpointTime, t.lastCheckpoint
 	s.CheckpointedAt = t.checkpointedAt
 	s.FoldWaits = t.foldWaits
-	s.FoldWaits.Within = maps.Clone(t.foldWaits.Within)
+	s.FoldWaits.Within = map[time.Duration]uint64{} // each length is told, also one of which there is none
+	for _, most := range waitBounds {
+		s.FoldWaits.Within[most] = t.foldWaits.Within[most]
+	}
 	l.timing.mu.Unlock()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
