@@ -43,7 +43,7 @@ func TestChangesOneByOne(t *testing.T) {
 		t.Parallel()
 		if server, ok := postgrestest.Start(t); ok {
 			changeOneByOne(t, server.Fresh(t), 300, 0)
-			changeOneByOne(t, server.Fresh(t), 300, 1)
+			changeOneByOne(t, server.Fresh(t), 150, 1)
 		}
 	})
 }

@@ -85,7 +85,7 @@ WHERE organization = $1 AND kind = 'customer' AND customer = '' AND id IN ($2)
 -- name: NounsMany
 -- unchecked: it counts rows and reads none
 SELECT count(*)
-FROM (SELECT 1 AS one FROM nouns WHERE organization = $1 LIMIT $2) AS some
+FROM (SELECT 1 AS found FROM nouns WHERE organization = $1 LIMIT $2) AS counted
 
 -- name: NounsNamed
 SELECT kind, customer, id, from_us, to_us, body
