@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -84,7 +85,36 @@ func (c *Client) Apply(ctx context.Context, document []byte, o ApplyOptions) (*D
 }
 
 // Export returns the organization's catalog as YAML that Apply reproduces
-// exactly, here or in another organization. Keys are no part of it.
+// exactly, here or in another organization. Keys are no part of it. What is
+// larger than one document is several, see ExportTo.
 func (c *Client) Export(ctx context.Context) ([]byte, error) {
 	return c.try(ctx, call{method: http.MethodGet, path: catalogPath, header: map[string]string{"Accept": "application/yaml"}})
+}
+
+// ExportTo writes what Export returns as it arrives, however large it is: a
+// catalog over the limits of a document comes as several, each of which begins
+// after a line ---, to be applied in their order. It is not
+// repeated once the catalog begins to arrive.
+func (c *Client) ExportTo(ctx context.Context, w io.Writer) error {
+	k := call{method: http.MethodGet, path: catalogPath, header: map[string]string{"Accept": "application/yaml"}}
+	var resp *http.Response
+	err := c.repeat(ctx, k, func() (err error) {
+		if resp, err = c.send(ctx, k); err != nil || resp.StatusCode < 300 {
+			return err
+		}
+		defer resp.Body.Close()
+		answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		if err != nil {
+			return fmt.Errorf("odometer: the answer broke off: %w", err)
+		}
+		return errorOf(resp, answer)
+	})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return fmt.Errorf("odometer: the catalog was not exported to its end: %w", err)
+	}
+	return nil
 }

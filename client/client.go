@@ -188,10 +188,20 @@ func (c *Client) json(ctx context.Context, k call, in, out any) error {
 
 // try makes the call until it is answered or there is no point in going on.
 func (c *Client) try(ctx context.Context, k call) ([]byte, error) {
+	var answer []byte
+	err := c.repeat(ctx, k, func() (err error) {
+		answer, err = c.once(ctx, k)
+		return err
+	})
+	return answer, err
+}
+
+// repeat makes the call by a function as try does.
+func (c *Client) repeat(ctx context.Context, k call, once func() error) error {
 	for attempt := 1; ; attempt++ {
-		answer, err := c.once(ctx, k)
+		err := once()
 		if err == nil {
-			return answer, nil
+			return nil
 		}
 		var said *Error
 		again := !k.once
@@ -201,15 +211,35 @@ func (c *Client) try(ctx context.Context, k call) ([]byte, error) {
 			again = false
 		}
 		if !again || attempt >= c.o.Retry.Attempts || ctx.Err() != nil {
-			return nil, err
+			return err
 		}
 		if c.pause(ctx, c.o.Retry.after(attempt, said)) != nil {
-			return nil, err
+			return err
 		}
 	}
 }
 
 func (c *Client) once(ctx context.Context, k call) ([]byte, error) {
+	resp, err := c.send(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("odometer: the answer broke off: %w", err)
+	}
+	if resp.StatusCode >= 300 {
+		return nil, errorOf(resp, answer)
+	}
+	if len(answer) > maxAnswer {
+		return nil, &Error{Status: resp.StatusCode, Title: "the answer is too large for this client"}
+	}
+	return answer, nil
+}
+
+// send makes the call once; the caller reads and closes the answer.
+func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
 	u := *c.base
 	u.Path, u.RawPath = "", ""
 	target := u.String() + c.base.EscapedPath() + k.path
@@ -231,19 +261,8 @@ func (c *Client) once(ctx context.Context, k call) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("odometer: %w", err)
 	}
-	defer resp.Body.Close()
 	c.reached.Store(true)
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, fmt.Errorf("odometer: the answer broke off: %w", err)
-	}
-	if resp.StatusCode >= 300 {
-		return nil, errorOf(resp, answer)
-	}
-	if len(answer) > maxAnswer {
-		return nil, &Error{Status: resp.StatusCode, Title: "the answer is too large for this client"}
-	}
-	return answer, nil
+	return resp, nil
 }
 
 func errorOf(resp *http.Response, answer []byte) *Error {

@@ -70,7 +70,7 @@ func (b *bench) run(ctx context.Context) error {
 	}
 	b.admin = b.server.Key
 	fmt.Printf("%d customers, each with a service and a contract; %d keys\n\n| What | Figure |\n|---|---|\n", b.customers, b.keys)
-	for _, step := range []func(context.Context) error{b.apply, b.makeKeys, b.send, b.changes, b.restart, b.pages, b.restart, b.changes, b.lists} {
+	for _, step := range []func(context.Context) error{b.apply, b.export, b.makeKeys, b.send, b.changes, b.restart, b.pages, b.restart, b.changes, b.lists} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -111,6 +111,7 @@ func (b *bench) apply(ctx context.Context) error {
 	}
 	row("apply, in documents of 20,000 customers", "%s", time.Since(began).Round(time.Millisecond))
 	row("the last document", "%s", last.Round(time.Millisecond))
+	row("CPU time of the server for it", "%s", b.server.CPU().Round(time.Millisecond))
 	row("most memory so far", "%d MiB", b.server.Memory("VmHWM")>>20)
 	return nil
 }

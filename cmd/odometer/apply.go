@@ -38,6 +38,16 @@ func (c *applyCmd) Run(ctx context.Context, env *Env) error {
 			return usageErrorf("--effective %q: want RFC 3339, like 2026-11-01T00:00:00Z, or a date", c.Effective)
 		}
 	}
+	if len(c.File) == 1 {
+		several, err := openSequence(env, c.File[0])
+		if err != nil {
+			return err
+		}
+		if several != nil {
+			defer several.close()
+			return several.apply(ctx, env, c, o)
+		}
+	}
 	files, err := readFiles(env, c.File)
 	if err != nil {
 		return err
@@ -282,10 +292,5 @@ func (c *catalogCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	text, err := api.Export(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = env.Stdout.Write(text)
-	return err
+	return api.ExportTo(ctx, env.Stdout)
 }

@@ -1,7 +1,6 @@
 package metering
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -240,35 +239,4 @@ func inPart(err error) error {
 	partial := *known
 	partial.Message = "the document was applied in part, apply it again: " + known.Message
 	return &partial
-}
-
-// Export returns the organization as a document that Apply reproduces exactly,
-// here or in another organization. Keys are no part of it. A bound key, which
-// sees one customer only, has no right to it.
-func (s *Service) Export(ctx context.Context, p access.Principal) (*catalog.Document, error) {
-	if err := p.May(access.ActionRead); err != nil {
-		return nil, err
-	}
-	if p.Customer != "" {
-		return nil, meter.Errorf(meter.KindForbidden, "this key may not do that: it is bound to a customer")
-	}
-	// In turn with changes, of which the ledger's part and the catalog's are two steps.
-	done, err := s.changes.Take(ctx, p.Organization)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	doc, err := s.catalog.Export(ctx, p.Organization)
-	if err != nil {
-		return nil, err
-	}
-	doc.Organization.CustomerAttribute = s.customerAttribute(p.Organization)
-	assigned := s.ledger.TimeAssigned(p.Organization)
-	doc.Organization.AssignTime = &assigned
-	doc.Meters = nil
-	for _, m := range s.ledger.Meters(p.Organization) {
-		doc.Meters = append(doc.Meters, m.Meter)
-	}
-	slices.SortFunc(doc.Meters, func(a, b meter.Meter) int { return cmp.Compare(a.Key, b.Key) })
-	return doc, nil
 }

@@ -54,6 +54,7 @@ type Options struct {
 //
 //	closing        an organization's turn, by who closes its months; the books read
 //	documents      an organization's turn, and then a place in documentRoom
+//	exports        an organization's turn, and then a place in exportRoom
 //	reads          a place; a request may hold its own until it is answered
 //	changes        an organization's turn; nothing is read through reads under it
 //
@@ -83,8 +84,10 @@ type Service struct {
 
 	changes      share.Turns // to change meters, settings or nouns, so that log and copy agree on the order
 	documents    share.Turns // to have a catalog document in memory
+	exports      share.Turns // to export the catalog
 	refused      refusals
 	documentRoom chan struct{} // holds a token for each document in memory
+	exportRoom   chan struct{} // holds a token for each export under way
 }
 
 // New makes a service and brings the catalog's copy of meters and settings
@@ -100,7 +103,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{ledger: o.Ledger, catalog: o.Catalog, keys: o.Keys, now: o.Clock, logger: o.Logger, limits: o.Limits, owner: noOwner{},
-		reads: share.NewReads(o.Limits.Reads, o.Limits.ReadWait, o.Limits.QueryTime), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce)}
+		reads: share.NewReads(o.Limits.Reads, o.Limits.ReadWait, o.Limits.QueryTime), placesKey: o.Ledger.Secret(placesPurpose), documentRoom: make(chan struct{}, documentsAtOnce),
+		exportRoom: make(chan struct{}, exportsAtOnce)}
 	if err := s.copyAll(ctx); err != nil {
 		return nil, err
 	}

@@ -45,16 +45,19 @@ func (s *Store) Edit(ctx context.Context, organization string, opt catalog.Apply
 }
 
 // Export returns the organization as a document that Apply reproduces exactly.
+// It is for those that are small: see ExportParts.
 func (s *Store) Export(ctx context.Context, organization string) (*catalog.Document, error) {
-	var have *catalog.State
-	err := s.snapshot(ctx, "read the catalog", func(q executor) (err error) {
-		have, err = s.readState(ctx, q, organization)
-		return err
+	doc := new(catalog.Document)
+	err := s.ExportParts(ctx, organization, func() {}, func(walk catalog.Walk) error {
+		return walk(func(part *catalog.Document) error {
+			doc.Add(part)
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return have.Export(), nil
+	return doc, nil
 }
 
 func (s *Store) readState(ctx context.Context, q Queryer, organization string) (*catalog.State, error) {

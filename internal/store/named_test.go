@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,7 +26,7 @@ func TestDocumentsReadWhatTheyName(t *testing.T) {
 		t.Parallel()
 		documents := 1000
 		if testing.Short() {
-			documents = 300
+			documents = 200
 		}
 		applyNamed(t, filepath.Join(t.TempDir(), "catalog.db"), documents)
 	})
@@ -101,8 +104,11 @@ func applyNamed(t *testing.T, dsn string, documents int) {
 		if exported[0] != exported[1] {
 			t.Fatalf("document %d: there is\n%s\nwant\n%s", n, exported[0], exported[1])
 		}
+		if n%20 == 0 {
+			c.aroundInSequence("a", fmt.Sprintf("copy%d", n))
+		}
 	}
-	if taken < documents/12 || len(refused) < 7 {
+	if taken < documents/12 || len(refused) < 4 {
 		t.Errorf("%d documents of %d were taken, and others refused %v", taken, documents, refused)
 	}
 }
@@ -146,4 +152,55 @@ func (c *changer) document() string {
 	}
 	return fmt.Sprintf(`{%s"products": %s, "customers": [%s], "entitlements": %s}`,
 		units, some(catalog.NounProduct, "", "id", 1), strings.Join(customers, ", "), some(catalog.NounEntitlement, "", "id", c.IntN(2)))
+}
+
+// aroundInSequence applies what an export in small documents has to another organization.
+func (c *changer) aroundInSequence(from, to string) {
+	c.t.Helper()
+	ctx := c.t.Context()
+	export := func(of string, limits catalog.DocumentLimits) []byte {
+		var out bytes.Buffer
+		c.must(c.s.ExportParts(ctx, of, func() {}, func(walk catalog.Walk) error { return catalog.WriteYAML(&out, walk, limits) }))
+		return out.Bytes()
+	}
+	whole := export(from, catalog.DefaultDocumentLimits())
+	doc, err := c.s.Export(ctx, from)
+	c.must(err)
+	if want, err := doc.YAML(); err != nil || !bytes.Equal(whole, want) {
+		c.t.Fatalf("exported in parts:\n%s\nwant %v\n%s", whole, err, want)
+	}
+	var text bytes.Buffer
+	c.must(c.s.ExportParts(ctx, from, func() {}, func(walk catalog.Walk) error { return catalog.WriteJSON(&text, walk) }))
+	if want, err := json.Marshal(doc); err != nil || text.String() != string(want)+"\n" {
+		c.t.Fatalf("exported in parts:\n%s\nwant %v\n%s", text.String(), err, want)
+	}
+	_, err = c.s.CreateOrganization(ctx, catalog.NewOrganization{ID: to, Name: "same"}, "test")
+	c.must(err)
+	for i, m := range doc.Meters {
+		definition, err := json.Marshal(m)
+		c.must(err)
+		c.must(c.s.PutMeter(ctx, store.MeterCopy{Organization: to, Key: m.Key, Version: 1, Definition: definition, Sequence: uint64(i + 1)}, "test"))
+	}
+	for _, limits := range []catalog.DocumentLimits{{Bytes: 1000, Values: 1000}, {Bytes: 10_000, Values: 120}} {
+		sequence := export(from, limits)
+		documents, n := catalog.NewDocuments(bytes.NewReader(sequence)), 0
+		for ; ; n++ {
+			text, line, err := documents.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			c.must(err)
+			if len(text) > limits.Bytes {
+				c.t.Errorf("a document of %d bytes", len(text))
+			}
+			doc, err := catalog.ParseDocument(text)
+			c.must(err)
+			if _, err := c.s.Apply(ctx, to, doc, catalog.ApplyOptions{Actor: "test"}); err != nil {
+				c.t.Fatalf("the document at line %d of\n%s\n%v", line, sequence, err)
+			}
+		}
+		if got := export(to, catalog.DefaultDocumentLimits()); !bytes.Equal(got, whole) {
+			c.t.Fatalf("%d documents made\n%s\nwant\n%s", n, got, whole)
+		}
+	}
 }

@@ -38,7 +38,7 @@ type statements struct {
 	MeterClear, MeterDelete, MeterGet, MeterList, MeterPut, MetersSequence, MetersSequenceSet string
 
 	// nouns.sql
-	CustomersCreated, CustomersKnown, CustomersNext, CustomersNow, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounPage, NounSupersede, NounVersions, NounsChanged, NounsCore, NounsCustomers, NounsMany, NounsNamed, NounsNow, NounsOfKind, NounsOnce, NounsOnceOwners, NounsOwn, NounsOwnOf, NounsSound, NounsSoundGet, NounsTotal, NounsVersion string
+	CustomersCreated, CustomersKnown, CustomersNext, CustomersNow, EntitlementUsed, NounCreate, NounCurrent, NounEnd, NounList, NounPage, NounSupersede, NounVersions, NounsChanged, NounsCore, NounsCustomers, NounsMany, NounsNamed, NounsNow, NounsOfKind, NounsOnce, NounsOnceOwners, NounsOwn, NounsOwnNow, NounsOwnOf, NounsSound, NounsSoundGet, NounsTotal, NounsVersion string
 
 	// noun_links.sql
 	LinkAdd, LinksOf, LinksTo string

@@ -120,6 +120,12 @@ FROM nouns
 WHERE organization = $1 AND customer = $2
   AND kind IN ('service', 'contract', 'cp_code', 'reporting_group', 'account_group', 'agent', 'test')
 
+-- name: NounsOwnNow
+SELECT kind, customer, id, from_us, to_us, body
+FROM nouns
+WHERE organization = $1 AND kind IN ('service', 'contract', 'cp_code', 'reporting_group', 'account_group', 'agent', 'test')
+  AND to_us IS NULL AND customer IN ($2)
+
 -- name: NounsOwnOf
 SELECT kind, customer, id, from_us, to_us, body
 FROM nouns

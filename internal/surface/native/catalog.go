@@ -1,6 +1,8 @@
 package native
 
 import (
+	"bufio"
+	"io"
 	"net/http"
 	"slices"
 
@@ -76,21 +78,25 @@ func (a api) applyCatalog(x *httpserver.Exchange, q query) error {
 	return writeJSON(x, http.StatusOK, differenceOf(d, o.DryRun))
 }
 
+// exportBuffer is how much of an export is sent at once.
+const exportBuffer = 64 << 10
+
 // exportCatalog answers GET /api/v1/catalog: all that an organization has, but for its keys.
 func (a api) exportCatalog(x *httpserver.Exchange, _ query) error {
-	doc, err := a.service.Export(x.Request.Context(), x.Principal)
-	if err != nil {
-		return err
+	write, media := catalog.WriteJSON, "application/json"
+	if prefers(x.Request.Header, yamlTypes...) {
+		media = "application/yaml"
+		write = func(w io.Writer, walk catalog.Walk) error {
+			return catalog.WriteYAML(w, walk, catalog.DefaultDocumentLimits())
+		}
 	}
-	if !prefers(x.Request.Header, yamlTypes...) {
-		return writeJSON(x, http.StatusOK, doc)
-	}
-	text, err := doc.YAML()
-	if err != nil {
-		return err
-	}
-	x.Header().Set("Content-Type", "application/yaml")
-	x.Header().Set("Cache-Control", "no-store")
-	_, err = x.Write(text)
-	return err
+	return a.service.Export(x.Request.Context(), x.Principal, func(walk catalog.Walk) error {
+		x.Header().Set("Content-Type", media)
+		x.Header().Set("Cache-Control", "no-store")
+		w := bufio.NewWriterSize(x, exportBuffer)
+		if err := write(w, walk); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
 }
