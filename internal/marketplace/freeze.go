@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
@@ -24,6 +26,8 @@ type pass struct {
 	metrics      map[string]meter.Meter            // billable metrics by id
 	metered      map[string][]reading              // by entitlement
 	carried      map[string][]string               // by entitlement: dimensions of which something is to be made of what they carry
+
+	decided int // accounts, in this pass
 
 	left bool                                               // an entitlement has more than one freeze takes
 	only time.Time                                          // the one hour to freeze; zero = all
@@ -158,6 +162,7 @@ func (p *pass) freezeAccounts(ctx context.Context, names []string, accounts map[
 			var reports []billing.FrozenReport
 			var lines []billing.Line
 			for _, name := range names {
+				p.decided++
 				a := &account{pass: p, name: name, entitlements: accounts[name], state: state}
 				more, err := a.decide()
 				if err != nil {
@@ -288,6 +293,25 @@ func (a *account) decide() ([]billing.FrozenReport, error) {
 	}
 	more, err := a.carry(last, until)
 	return append(reports, more...), err
+}
+
+// due is when the account's lines may be sent: now. Those of a pass are told
+// apart by less than a second, so that lines of one account are sent together:
+// their reports are then concluded once and lie side by side.
+func (a *account) due() time.Time {
+	return a.now.Add(time.Duration(min(a.decided, 999_999))*time.Microsecond - time.Second)
+}
+
+// reportID makes an id as version 7 of UUIDs: those of a pass are neighbours, in
+// the order of its accounts, and so are their rows in every index.
+func (a *account) reportID() string {
+	id := uuid.New() // version and variant are fixed bits of it
+	ms := uint64(a.now.UnixMilli()) + uint64(a.decided>>12)
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	id[6], id[7] = 0x70|byte(a.decided>>8&0xf), byte(a.decided)
+	return id.String()
 }
 
 // until is the end of the hours that are frozen of the account now: where one of

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"odometer/internal/billing"
 	"odometer/internal/catalog"
 	"odometer/internal/meter"
@@ -46,7 +44,7 @@ func (a *account) hour(to place, buckets map[string]*bucket) ([]billing.FrozenRe
 			return nil, err
 		}
 		a.lines = append(a.lines, billing.Line{Operation: target.OperationID, Partner: payers[dimension].Partner, Account: a.name, Dimension: dimension,
-			Hour: to.hour, Quantity: sums[dimension], Target: text, Next: a.now, Deadline: a.deadline(payers[dimension].Partner, to.hour)})
+			Hour: to.hour, Quantity: sums[dimension], Target: text, Next: a.due(), Deadline: a.deadline(payers[dimension].Partner, to.hour)})
 	}
 	return reports, nil
 }
@@ -55,7 +53,7 @@ func (a *account) hour(to place, buckets map[string]*bucket) ([]billing.FrozenRe
 func (a *account) report(e *catalog.Entitlement, to place, b *bucket, sums map[string]meter.Decimal) (billing.FrozenReport, error) {
 	at, _ := activeIn(e, to.hour)
 	term, _ := e.TermAt(at)
-	f := billing.FrozenReport{Groups: b.groups, Report: billing.Report{ID: uuid.NewString(), Entitlement: e.ID, Term: term.ID, Buyer: e.BuyerID(),
+	f := billing.FrozenReport{Groups: b.groups, Report: billing.Report{ID: a.reportID(), Entitlement: e.ID, Term: term.ID, Buyer: e.BuyerID(),
 		Product: e.Product, Partner: e.Partner, Account: a.name, Hour: to.hour, Created: a.now.UTC().Truncate(time.Microsecond), Status: billing.ReportSuccess, Message: to.parked}}
 	usage := map[string]*billing.Portion{}
 	portion := func(dimension string) *billing.Portion {
