@@ -80,6 +80,13 @@ func (qu *question) oneSample(now time.Time) bool {
 	return len(qu.bounds) > 1 && qu.bounds[len(qu.bounds)-1] <= now.UnixNano()
 }
 
+// expect makes room for so many groups.
+func (c *collector) expect(groups int) {
+	c.groups = make(map[string]int, groups)
+	c.states = make(map[stateKey]*cell.State, groups)
+	c.keys = make([][]uint64, 0, groups)
+}
+
 // group returns the number of a group's ids.
 func (c *collector) group(ids []uint64) (int, error) {
 	c.keyBuf = c.keyBuf[:0]

@@ -29,6 +29,8 @@ type groupWalk struct {
 	open      bool
 	walk      []int // positions in a group, in the order of the cells' keys
 	recent    []int // groups of the collector, in the order of the walk, that are still to come
+	floor     meter.Sum
+	floored   bool // a page by value has no room for sums up to floor, and never will
 }
 
 // walkGroups answers a question that shows few of many groups; false if it has
@@ -171,8 +173,14 @@ func (r *groupWalk) takeGroup(group []uint64, s *cell.State) error {
 		return nil // everything was voided
 	}
 	r.total.Merge(s)
+	if r.floored && s.Sum.Cmp(r.floor) <= 0 {
+		return nil
+	}
 	v := value(r.c.m, s)
 	if r.qu.q.ByValue && r.page.leavesOut(v) {
+		if r.c.m.Aggregation == meter.AggSum {
+			r.floor, r.floored = s.Sum, true
+		}
 		return nil
 	}
 	row := meter.UsageRow{Start: time.Unix(0, r.qu.bounds[0]).UTC(), End: time.Unix(0, r.qu.bounds[1]).UTC(), Value: v, Clipped: r.qu.clipLo || r.qu.clipHi}

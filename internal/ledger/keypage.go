@@ -15,7 +15,8 @@ import (
 // texts, the first attribute's first:
 //
 //	texts from the cursor on ─► some more than the page has rows ─► their cells ─► rows
-//	too few of them are groups of this meter ─► the same with more texts ─► ... ─► all groups
+//	too few of them are groups of this meter ─► the same with more texts
+//	again too few ─► the same with those texts only that groups begin with ─► ... ─► all groups
 //
 // Texts are listed, and stored cells read, without the lock. What no checkpoint
 // holds is added under it, and only then it is known of which moment the page
@@ -26,12 +27,14 @@ type keyPage struct {
 	now   time.Time
 	limit int
 	most  int       // texts looked at
+	only  bool      // those that groups begin with
 	rows  *cellRead // of the groups
 	total *cellRead // of the range
 
 	list     []orderedText // in order
 	complete bool          // there are no texts behind them
 	texts    map[uint64]string
+	filter   *leadFilter // of the list, nil unless only
 }
 
 // What a page looks at before all groups are read instead: texts of other
@@ -39,6 +42,7 @@ type keyPage struct {
 const (
 	textsPerRow   = 8
 	textsPerPage  = 10_000
+	mostFiltered  = 2_000_000 // groups, about: finding out with which texts more of them begin would cost as much as a walk
 	keyPageGrowth = 4
 	keyPageTries  = 3 // checkpoints and the like that end meanwhile
 )
@@ -51,7 +55,8 @@ func (l *Ledger) pageByKey(ctx context.Context, qu *question, u *meter.Usage) (b
 		return false, nil
 	}
 	held := qu.room.held
-	p.most = p.limit + p.limit/8 + 16
+	first := p.limit + p.limit/8 + 16
+	p.most = first
 	for tries := 0; tries < keyPageTries && p.most <= p.limit*textsPerRow+textsPerPage; {
 		again, ok, err := p.read(ctx, u)
 		switch {
@@ -64,6 +69,8 @@ func (l *Ledger) pageByKey(ctx context.Context, qu *question, u *meter.Usage) (b
 		case u.NextCursor != "" || p.complete:
 			qu.cells = p.rows.cells + p.total.cells
 			return true, nil
+		case !p.only && p.most > first && qu.m.groups.estimate() <= mostFiltered:
+			p.only, p.most = true, first
 		default:
 			p.most *= keyPageGrowth
 		}
@@ -94,7 +101,7 @@ func (p *keyPage) read(ctx context.Context, u *meter.Usage) (again, ok bool, err
 		return false, false, err
 	}
 	defer view.release()
-	if err := p.stored(view, &pending); err != nil {
+	if err := p.stored(ctx, view, &pending); err != nil {
 		return false, false, err
 	}
 	now, again, ok, err := p.recent(view, &pending)
@@ -130,22 +137,31 @@ func (p *keyPage) begin(ctx context.Context) (v *view, pending pendingTexts, ok 
 		return nil, pending, false, nil
 	}
 	p.rows.c = newCollector(qu, p.now, l.limits)
+	p.rows.c.expect(min(p.limit, textsPerPage))
 	if qu.def.Sampled() && p.most*p.rows.c.samples > maxSamplesHeld {
 		return nil, pending, false, nil
 	}
 	p.total = &cellRead{qu: qu, width: p.rows.width, stop: ctx.Err, leading: [][]uint64{nil}, scope: p.rows.scope, c: newCollector(qu, p.now, l.limits)}
 	p.total.scope.Projection = cell.Projection{ID: cell.ProjectionTotal}
 	p.total.c.width = 0
+	if p.filter = nil; p.only {
+		p.filter = l.newLeadFilter(&p.rows.scope)
+	}
 	return l.viewLocked(), l.texts.pending(), true, nil
 }
 
 // stored lists the first texts, and reads what checkpoints have of them.
-func (p *keyPage) stored(view *view, pending *pendingTexts) (err error) {
+func (p *keyPage) stored(ctx context.Context, view *view, pending *pendingTexts) (err error) {
+	if p.only {
+		if p.filter.stored, err = p.l.leads.of(view.base, &p.rows.scope, ctx.Err); err != nil {
+			return err
+		}
+	}
 	in := textRange{}
 	if after := p.qu.after; after != nil {
 		in = textRange{from: after.Group[0], after: len(after.Group) == 1}
 	}
-	if p.list, p.complete, err = firstTexts(view.base.snap, pending, p.qu.q.Organization, in, p.most); err != nil {
+	if p.list, p.complete, err = firstTexts(view.base.snap, pending, p.qu.q.Organization, in, p.most, p.filter, ctx.Err); err != nil {
 		return err
 	}
 	p.texts = make(map[uint64]string, len(p.list))
@@ -183,6 +199,9 @@ func (p *keyPage) recent(before *view, pending *pendingTexts) (now *view, again,
 		return nil, false, false, nil
 	}
 	p.addTexts(pending.next)
+	if again, err := p.addLeads(); again || err != nil {
+		return nil, again, false, err
+	}
 	p.rows.leading = p.rows.leading[:0]
 	for id := range p.texts {
 		p.rows.leading = append(p.rows.leading, []uint64{id})
@@ -201,6 +220,28 @@ func (p *keyPage) addTexts(from uint64) {
 			p.texts[id] = string(text)
 		}
 	})
+}
+
+// addLeads adds texts with which groups begin that came while the others were
+// read; again says that there may be more of them. l.mu is held.
+func (p *keyPage) addLeads() (again bool, err error) {
+	if p.filter == nil {
+		return false, nil
+	}
+	ids, ok := p.filter.since(p.l, &p.rows.scope)
+	for _, id := range ids {
+		if _, listed := p.texts[id]; listed || !ok {
+			continue
+		}
+		text, err := p.l.texts.text(id)
+		if err != nil {
+			return false, err
+		}
+		if p.complete || text < p.list[len(p.list)-1].text {
+			p.texts[id] = text
+		}
+	}
+	return !ok, nil
 }
 
 func (p *keyPage) text(id uint64) (string, error) {

@@ -208,8 +208,7 @@ func TestPagesByKey(t *testing.T) {
 	}
 }
 
-// Texts of other attributes between those of a page's groups are passed over,
-// up to a bound.
+// Texts of other attributes between those of a page's groups are passed over.
 func TestPagesAmongOtherTexts(t *testing.T) {
 	t.Parallel()
 	w := newPageWorld(t, Limits{})
@@ -233,7 +232,68 @@ func TestPagesAmongOtherTexts(t *testing.T) {
 		}
 		q.Cursor = u.NextCursor
 	}
-	if w.read == 0 || w.read == 3 {
-		t.Errorf("%d pages were read by key, want some and not all", w.read)
+	if w.read != 3 {
+		t.Errorf("%d pages were read by key, want all", w.read)
+	}
+}
+
+// A text that groups begin with only while a page is made is on it, with all
+// that was stored and what was not when it began.
+func TestPageOfNewLeads(t *testing.T) {
+	t.Parallel()
+	for _, checkpoint := range []bool{false, true} {
+		w := newPageWorld(t, Limits{})
+		event := func(subject string) {
+			w.n++
+			appendAll(t, w.l, "default", []testEvent{{id: fmt.Sprint("n", w.n), subject: subject, at: testStart, data: map[string]any{"bytes": 1, "service": "s-of-" + subject}}})
+		}
+		event("a")
+		event("z")
+		if checkpoint {
+			if err := w.l.Checkpoint(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		event("t")
+		qu, err := w.l.question(meter.UsageQuery{Organization: "default", Meter: "bytes", From: testStart.Truncate(time.Hour), To: testStart.Truncate(time.Hour).Add(time.Hour), GroupBy: []string{"customer"}, Limit: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &keyPage{l: w.l, qu: qu, now: w.l.now(), limit: 2, most: 3, only: true}
+		v, pending, ok, err := p.begin(t.Context())
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		err = p.stored(t.Context(), v, &pending)
+		v.release()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.texts[p.list[0].id] != "" || len(p.list) != 3 || p.list[1].text != "a" || p.list[2].text != "t" {
+			t.Fatalf("%+v", p.list)
+		}
+		event("s-of-t") // a service so far
+		event("b")
+		w.l.mu.RLock()
+		again, err := p.addLeads()
+		w.l.mu.RUnlock()
+		var texts []string
+		for _, text := range p.texts {
+			texts = append(texts, text)
+		}
+		slices.Sort(texts)
+		if again || err != nil || !slices.Equal(texts, []string{"", "a", "b", "s-of-t", "t"}) {
+			t.Errorf("%q, %t, %v", texts, again, err)
+		}
+		if err := w.l.Checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		w.l.mu.RLock()
+		again, err = p.addLeads()
+		w.l.mu.RUnlock()
+		if !again || err != nil {
+			t.Errorf("after a checkpoint: %t, %v", again, err)
+		}
+		qu.room.release()
 	}
 }

@@ -120,6 +120,7 @@ type Ledger struct {
 	damaged      damageList
 	blocks       blockCache
 	kept         keptAnswers
+	leads        storedLeads
 	timing       timing
 
 	closing atomic.Bool

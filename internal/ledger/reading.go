@@ -21,10 +21,15 @@ func newReadBudget(most int64) *readBudget {
 
 // reading is what one query has taken of it.
 type reading struct {
-	of   *readBudget
-	who  share.Who
-	held int64
+	of    *readBudget
+	who   share.Who
+	held  int64
+	taken int64 // of the budget: held, and a little ahead, so that not each group asks
 }
+
+// aheadBytes is what a query takes of the budget beyond what it needs, where
+// the budget is so large that nobody misses it.
+const aheadBytes = 32 << 10
 
 // newReading begins a query of an organization.
 func (l *Ledger) newReading(organization string) *reading {
@@ -41,21 +46,40 @@ func (r *reading) grow(n int64) error {
 	if most := r.of.Most() / 4 * 3; r.held+n > most {
 		return meter.Errorf(meter.KindInvalid, "the answer needs more than %d bytes of memory; filter, group by less or ask for a shorter range", most)
 	}
-	if !r.of.Take(r.who, 0, n) {
+	if more := r.held + n - r.taken; more > 0 && !r.take(more) {
 		return &meter.Error{Kind: meter.KindOverloaded, RetryAfter: time.Second, Message: "queries at work hold too much memory; send this one again"}
 	}
 	r.held += n
 	return nil
 }
 
+// take takes more of the budget, and some ahead if there is much.
+func (r *reading) take(more int64) bool {
+	if ahead := min(aheadBytes, r.of.Most()>>12); more < ahead && r.of.Take(r.who, 0, ahead) {
+		r.taken += ahead
+		return true
+	}
+	if !r.of.Take(r.who, 0, more) {
+		return false
+	}
+	r.taken += more
+	return true
+}
+
 func (r *reading) shrink(n int64) {
 	if r != nil && n != 0 {
 		r.held -= n
-		r.of.Give(r.who, n)
+		r.of.Give(r.who, r.taken-r.held)
+		r.taken = r.held
 	}
 }
 
-func (r *reading) release() { r.shrink(r.held) }
+func (r *reading) release() {
+	if r != nil && r.taken > 0 {
+		r.of.Give(r.who, r.taken)
+		r.held, r.taken = 0, 0
+	}
+}
 
 // rows decodes a block for a query; done gives its memory back.
 func (r *reading) rows(h *block.Header, load func(*block.Header) (*block.Rows, error)) (rows *block.Rows, done func(), err error) {

@@ -11,7 +11,8 @@ type rowPage struct {
 	order func(a, b meter.UsageRow) int
 	most  int
 	room  *reading
-	rows  []meter.UsageRow // once there are most of them, a heap with the last one first
+	rows  []meter.UsageRow
+	heap  bool // rows are one with the last one first: there were more than most
 }
 
 func (p *rowPage) add(r meter.UsageRow) error {
@@ -20,12 +21,9 @@ func (p *rowPage) add(r meter.UsageRow) error {
 			return err
 		}
 		p.rows = append(p.rows, r)
-		if len(p.rows) == p.most {
-			heap.Init((*lastFirst)(p))
-		}
 		return nil
 	}
-	if p.most == 0 || p.order(r, p.rows[0]) >= 0 {
+	if p.most == 0 || p.order(r, *p.last()) >= 0 {
 		return nil
 	}
 	more := rowBytes(&r) - rowBytes(&p.rows[0])
@@ -38,9 +36,18 @@ func (p *rowPage) add(r meter.UsageRow) error {
 	return nil
 }
 
+// last returns the last of the rows, of which there are most.
+func (p *rowPage) last() *meter.UsageRow {
+	if !p.heap {
+		heap.Init((*lastFirst)(p))
+		p.heap = true
+	}
+	return &p.rows[0]
+}
+
 // leavesOut says whether a page by value has no room for a row of so much, whatever its group.
 func (p *rowPage) leavesOut(v meter.Decimal) bool {
-	return len(p.rows) == p.most && v.Cmp(p.rows[0].Value) < 0
+	return p.most > 0 && len(p.rows) == p.most && v.Cmp(p.last().Value) < 0
 }
 
 // compareValues is the order of rows by value: the largest first, then by group.

@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -62,12 +63,13 @@ func (p *pendingTexts) from(prefix string, number uint64, fn func(text []byte, i
 }
 
 // firstTexts lists the first texts of an organization in a range, in order of
-// texts: the stored ones and the pending. complete says that these are all.
-func firstTexts(stored pebble.Reader, pending *pendingTexts, org string, in textRange, most int) (list []orderedText, complete bool, err error) {
+// texts: the stored ones and the pending, those that only has. complete says
+// that these are all.
+func firstTexts(stored pebble.Reader, pending *pendingTexts, org string, in textRange, most int, only *leadFilter, stop func() error) (list []orderedText, complete bool, err error) {
 	if in.has("") {
 		list = append(list, orderedText{"", state.EmptyText})
 	}
-	if list, err = appendStoredTexts(list, stored, org, in, most); err != nil {
+	if list, err = appendStoredTexts(list, stored, org, in, most, only, stop); err != nil {
 		return nil, false, err
 	}
 	complete = len(list) < most
@@ -83,7 +85,7 @@ func firstTexts(stored pebble.Reader, pending *pendingTexts, org string, in text
 	}
 	cut()
 	pending.from(string(state.AppendOrg(nil, org)), 0, func(text []byte, id uint64) {
-		if !in.has(string(text)) {
+		if !only.has(id) || !in.has(string(text)) {
 			return
 		}
 		if bounded && string(text) > bound {
@@ -101,7 +103,7 @@ func firstTexts(stored pebble.Reader, pending *pendingTexts, org string, in text
 func compareTexts(a, b orderedText) int { return cmp.Compare(a.text, b.text) }
 
 // appendStoredTexts reads the index of an organization's texts.
-func appendStoredTexts(list []orderedText, r pebble.Reader, org string, in textRange, most int) ([]orderedText, error) {
+func appendStoredTexts(list []orderedText, r pebble.Reader, org string, in textRange, most int, only *leadFilter, stop func() error) ([]orderedText, error) {
 	prefix := state.OrgKey(state.KeyText, org, "")
 	lower := append(slices.Clip(prefix), in.from...)
 	if in.after {
@@ -111,9 +113,15 @@ func appendStoredTexts(list []orderedText, r pebble.Reader, org string, in textR
 	if err != nil {
 		return nil, disk.Unreadable(err, "the texts cannot be read")
 	}
+	n := 0
 	for ok := it.First(); ok && len(list) < most; ok = it.Next() {
-		if len(it.Value()) == 8 {
-			list = append(list, orderedText{string(it.Key()[len(prefix):]), binary.BigEndian.Uint64(it.Value())})
+		if n++; n%1024 == 0 {
+			if err := stop(); err != nil {
+				return nil, errors.Join(err, it.Close())
+			}
+		}
+		if v := it.Value(); len(v) == 8 && only.has(binary.BigEndian.Uint64(v)) {
+			list = append(list, orderedText{string(it.Key()[len(prefix):]), binary.BigEndian.Uint64(v)})
 		}
 	}
 	if err := it.Close(); err != nil {

@@ -71,13 +71,20 @@ meters:
   - {key: p95, event_type: edge, aggregation: PERCENTILE, rate: true, value: bytes, group_by: [customer, product, contract, region]}
 products:
   - {id: delivery, usage_types: [{name: Requests, meter: requests}, {name: Total GB, meter: bytes, unit: GB, scale: "0.000000001"}, {name: 95/5 Mbps, meter: p95, surfaces: [akamai]}]}
-customers:
 `)
+	apply := func() {
+		_, err := s.apply("default", text.String(), metering.ApplyOptions{})
+		s.check(err)
+		text.Reset()
+	}
 	for c := range customers {
+		if c%10_000 == 0 { // a document has a bound
+			apply()
+			text.WriteString("customers:\n")
+		}
 		fmt.Fprintf(&text, "  - {id: c%06d, services: [{id: s%06d, name: service}], contracts: [{id: k%06d, starts: 2026-01-01, terms: [{products: [delivery]}]}]}\n", c, c, c)
 	}
-	_, err = s.apply("default", text.String(), metering.ApplyOptions{})
-	s.check(err)
+	apply()
 	for i, at := range []string{"2026-10-03", "2026-10-15", "2026-10-30", "2026-09-07", "2026-09-23", "2026-11-11"} {
 		for first := 0; first < customers; first += 1000 {
 			var lines []string

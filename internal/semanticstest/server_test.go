@@ -71,7 +71,7 @@ func newServerOn(t testing.TB, dsn string, log *ledger.Ledger, clock func() time
 	if strings.HasPrefix(dsn, "postgres") { // no folder of its own
 		secret = filepath.Join(t.TempDir(), "secret.key")
 	}
-	s.store, err = store.Open(ctx, dsn, store.Options{Clock: clock})
+	s.store, err = store.Open(ctx, dsn, store.Options{Clock: clock, Limits: store.Limits{Nouns: 500_000}})
 	s.check(err)
 	s.keys, err = keys.Open(ctx, s.store, secret)
 	s.check(err)

@@ -18,6 +18,9 @@ func (s *Scope) ChunksOf(r pebble.Reader, ids []uint64, fn VisitFunc) error {
 	})
 }
 
+// stepsToNext is how far the next id may be where a step may reach it.
+const stepsToNext = 4
+
 func readChunksOf(r pebble.Reader, s *Scope, ids []uint64, fn func(group []uint64, day int32, value []byte) error) error {
 	if err := s.check(); err != nil || s.From >= s.To || len(ids) == 0 {
 		return err
@@ -29,12 +32,13 @@ func readChunksOf(r pebble.Reader, s *Scope, ids []uint64, fn func(group []uint6
 	firstDay, _ := s.Day(s.From)
 	lastDay, _ := s.Day(s.To - 1)
 	projection := append(s.AppendMeterPrefix(nil), s.Projection.ID)
+	var buf []byte
 	target := func(id uint64) []byte {
-		key := binary.BigEndian.AppendUint64(projection[:len(projection):len(projection)], id)
+		buf = binary.BigEndian.AppendUint64(append(buf[:0], projection...), id)
 		if width == 1 {
-			key = appendDay(key, firstDay)
+			buf = appendDay(buf, firstDay)
 		}
-		return key
+		return buf
 	}
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: target(ids[0]), UpperBound: successor(binary.BigEndian.AppendUint64(projection[:len(projection):len(projection)], ids[len(ids)-1]))})
 	if err != nil {
@@ -74,6 +78,11 @@ func readChunksOf(r pebble.Reader, s *Scope, ids []uint64, fn func(group []uint6
 			}
 			if err := fn(group, day, value); err != nil {
 				return err
+			}
+			if width == 1 && day == lastDay && len(ids) > 1 && ids[1]-ids[0] > stepsToNext {
+				ids = ids[1:]
+				ok = it.SeekGE(target(ids[0]))
+				continue
 			}
 		}
 		ok = it.Next()
