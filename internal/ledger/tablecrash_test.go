@@ -289,6 +289,9 @@ func (h *throng) crash(t *testing.T) {
 		case c := <-s.cuts:
 			h.check(t, &c, crashes%8 == 0)
 			crashes++
+			if long() {
+				t.Logf("crash %d before %s: exact", crashes, c.op)
+			}
 			close(c.done)
 			continue
 		case err := <-ran:

@@ -224,15 +224,12 @@ func (k *comparison) dirty(g *storedGroup, c *storedCell) error {
 
 // missing notes the cells of a table that were not compared.
 func (t *table) missing(found *problems) {
-	for _, key := range t.sorted() {
-		at := t.at(t.cells[key])
-		if at.seen {
-			continue
-		}
-		s := &t.series[key>>32]
+	for _, p := range t.sorted(true) {
+		at := t.at(p.cell - 1)
+		s := &t.series[p.key>>32]
 		m := t.meters[s.meter]
 		found.add("meter %s of %s: the cell of group %q at %s is missing; the log has %d events for it",
-			m.Record.Meter.Key, m.Org, strings.Split(strings.Join(t.group(s), "\xff"), "\xff"), slotTime(m, slotOf(key)), at.count)
+			m.Record.Meter.Key, m.Org, strings.Split(strings.Join(t.group(s), "\xff"), "\xff"), slotTime(m, slotOf(p.key)), at.count)
 	}
 }
 

@@ -58,11 +58,11 @@ func (p *partitions) write(t *table) error {
 func (t *table) records(fn func(record []byte, hash uint64) error) error {
 	var w recordWriter
 	var days streak
-	for _, key := range t.sorted() {
-		s := &t.series[key>>32]
+	for _, p := range t.sorted(false) {
+		s := &t.series[p.key>>32]
 		m := t.meters[s.meter]
-		slot := slotOf(key)
-		if begins, ends := days.next(uint32(key>>32), slot, m); begins {
+		slot := slotOf(p.key)
+		if begins, ends := days.next(uint32(p.key>>32), slot, m); begins {
 			if ends {
 				if err := fn(w.done(), w.hash); err != nil {
 					return err
@@ -70,7 +70,7 @@ func (t *table) records(fn func(record []byte, hash uint64) error) error {
 			}
 			w.begin(s.meter, s.projection, t.group(s), days.day)
 		}
-		w.counted(t, m.Kind, slot, t.at(t.cells[key]))
+		w.counted(t, m.Kind, slot, t.at(p.cell-1))
 	}
 	if t.used == 0 {
 		return nil

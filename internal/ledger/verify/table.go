@@ -77,7 +77,7 @@ type table struct {
 	texts   []string
 	known   map[string]uint32 // series by meter, projection and texts
 	series  []series
-	cells   map[uint64]uint32 // series and slot, see cellKey
+	cells   places // by series and slot, see cellKey
 	slabs   [][]counted
 	used    int // cells
 	latest  []latest
@@ -93,7 +93,7 @@ type table struct {
 // its place when all are sorted), for a text and a group beside their bytes, for
 // a value of a set, and for a latest event beside its texts.
 const (
-	cellBytes   = 88
+	cellBytes   = 96
 	textBytes   = 72
 	seriesBytes = 128
 	valueBytes  = 64
@@ -112,10 +112,7 @@ func newTable(meters []*storedMeter) *table {
 func (t *table) reset() {
 	t.numbers, t.texts = map[string]uint32{"": 0}, []string{""}
 	t.known, t.series = map[string]uint32{}, nil
-	if t.cells == nil {
-		t.cells = map[uint64]uint32{}
-	}
-	clear(t.cells)
+	t.cells.clear()
 	t.used = 0
 	t.latest, t.values, t.nodes = nil, map[uint64]struct{}{}, nil
 	t.held = 0
@@ -192,7 +189,7 @@ func (t *table) at(n uint32) *counted { return &t.slabs[n/slabCells][n%slabCells
 
 // get returns a cell, nil if the table has none.
 func (t *table) get(series uint32, slot int32) (uint32, *counted) {
-	n, ok := t.cells[cellKey(series, slot)]
+	n, ok := t.cells.get(cellKey(series, slot))
 	if !ok {
 		return 0, nil
 	}
@@ -202,14 +199,14 @@ func (t *table) get(series uint32, slot int32) (uint32, *counted) {
 // add counts what was seen for a cell.
 func (t *table) add(kind cell.Kind, series uint32, slot int32, c *contents) {
 	key := cellKey(series, slot)
-	n, ok := t.cells[key]
+	n, ok := t.cells.get(key)
 	if !ok {
 		n = uint32(t.used)
 		if t.used++; int(n) == len(t.slabs)*slabCells {
 			t.slabs = append(t.slabs, make([]counted, slabCells))
 		}
 		*t.at(n) = counted{}
-		t.cells[key] = n
+		t.cells.put(key, n)
 		t.hold(cellBytes)
 	}
 	at := t.at(n)
@@ -274,14 +271,19 @@ func (t *table) valuesOf(at *counted) []uint32 {
 	return out
 }
 
-// sorted returns the keys of all cells, by series and slot.
-func (t *table) sorted() []uint64 {
-	keys := make([]uint64, 0, len(t.cells))
-	for k := range t.cells {
-		keys = append(keys, k)
+// sorted returns the places of all cells, or of those not seen, by series and slot.
+func (t *table) sorted(unseen bool) []place {
+	var all []place
+	if !unseen {
+		all = make([]place, 0, t.cells.used)
 	}
-	slices.Sort(keys)
-	return keys
+	for _, p := range t.cells.slots {
+		if p.cell != 0 && !(unseen && t.at(p.cell-1).seen) {
+			all = append(all, p)
+		}
+	}
+	slices.SortFunc(all, func(a, b place) int { return cmp.Compare(a.key, b.key) })
+	return all
 }
 
 // group returns the texts of a series.

@@ -43,11 +43,11 @@ func fill(r *rand.Rand, n int, to *table, full func()) {
 
 // said lists the cells of a table.
 func said(t *table) (out []string) {
-	for _, key := range t.sorted() {
-		s := &t.series[key>>32]
+	for _, p := range t.sorted(false) {
+		s := &t.series[p.key>>32]
 		m := t.meters[s.meter]
-		at := t.at(t.cells[key])
-		out = append(out, fmt.Sprintf("%s %q %s %s", m.Record.Meter.Key, t.group(s), slotTime(m, slotOf(key)), t.say(m.Kind, at)))
+		at := t.at(p.cell - 1)
+		out = append(out, fmt.Sprintf("%s %q %s %s", m.Record.Meter.Key, t.group(s), slotTime(m, slotOf(p.key)), t.say(m.Kind, at)))
 		if m.Record.Meter.Aggregation == meter.AggLast {
 			out[len(out)-1] += fmt.Sprint(t.latest[at.side-1].time)
 		}
@@ -233,5 +233,30 @@ func TestJudgedInRounds(t *testing.T) {
 	list = j.judge(list)
 	if len(list) != len(first) || len(j.found.list) != 1 || j.found.list[0][:len("event 34 of block 13 ")] != "event 34 of block 13 " {
 		t.Errorf("%d firsts of %d, found %q", len(list), len(first), j.found.list)
+	}
+}
+
+// Places keep what a map keeps, through growing and clearing.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	r := fixedtest.Rand(t)
+	var p places
+	for range 3 {
+		want := map[uint64]uint32{}
+		for range 20_000 {
+			key := cellKey(uint32(r.IntN(300)), int32(r.IntN(200)-100))
+			have, ok := p.get(key)
+			if cell, known := want[key]; known != ok || ok && cell != have {
+				t.Fatalf("%x: %d, %v, want %d, %v", key, have, ok, cell, known)
+			}
+			if !ok {
+				want[key] = uint32(len(want))
+				p.put(key, want[key])
+			}
+		}
+		if p.used != len(want) {
+			t.Fatalf("%d places of %d", p.used, len(want))
+		}
+		p.clear()
 	}
 }
