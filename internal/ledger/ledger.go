@@ -281,9 +281,14 @@ func (l *Ledger) Secret(purpose string) [sha256.Size]byte {
 // stateMemTable is small: what a checkpoint adds is below limits.TableBytes or goes around it.
 const stateMemTable = 8 << 20
 
+// stateLayers is how many checkpoints are merged together: each merge writes much
+// of the state anew, and each layer is one more to look into when reading. With
+// a million customers 8 take 9 % less CPU an event than 4, and 12 make a first page ten times as slow.
+const stateLayers = 8
+
 // stateOptions returns the options of the folded state's store.
 func stateOptions(cache *pebble.Cache, setValues int) *pebble.Options {
-	opts := &pebble.Options{Cache: cache, MemTableSize: stateMemTable, Merger: cell.NewMerger(setValues)}
+	opts := &pebble.Options{Cache: cache, MemTableSize: stateMemTable, Merger: cell.NewMerger(setValues), L0CompactionThreshold: stateLayers}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

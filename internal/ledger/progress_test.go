@@ -56,10 +56,12 @@ func TestProgress(t *testing.T) {
 
 // heldTables is a file system on which a checkpoint's tables wait while held is locked.
 func heldTables(fs vfs.FS, held *sync.Mutex) vfs.FS {
+	made := 0
 	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind == errorfs.OpCreate && strings.HasPrefix(filepath.Base(op.Path), incoming) {
 			held.Lock()
-			defer held.Unlock()
+			made++
+			held.Unlock()
 		}
 		return nil
 	}))

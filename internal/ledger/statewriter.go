@@ -42,8 +42,10 @@ const (
 	// incoming begins the names of tables that the engine does not have yet. A
 	// crash leaves them behind.
 	incoming = "incoming-"
-	// incomingTableBytes is the size, before compression, at which a table ends.
-	incomingTableBytes = 32 << 20
+	// incomingTableBytes is the size, before compression, at which a table ends. Of
+	// large ones, each from all over the state, a merge takes most of the state,
+	// and checkpoints waited for it: 8 seconds with 20 million groups.
+	incomingTableBytes = 4 << 20
 )
 
 // newStateWriter begins what a checkpoint writes, which is much or little.

@@ -233,7 +233,6 @@ func TestVerifyFindsAnUnknownIdentity(t *testing.T) {
 		t.Fatalf("found %q", got)
 	}
 	l = dataset(t, vfs.NewMem())
-	seq = firstBlock(t, l, "default")
 	var known idset.Entry
 	view := l.ids.Sealed()
 	err := view.Walk(t.Context(), 0, ^uint64(0), func(_ int, entries []idset.Entry) error { known = entries[r.IntN(len(entries))]; return nil })

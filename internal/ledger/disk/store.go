@@ -24,6 +24,10 @@ const (
 	memTables     = 3 // that may wait to be written
 )
 
+// mergeLayers is how many layers of tables on top of a store are merged into
+// what is below, unless its options say more.
+const mergeLayers = 4
+
 // Reach is how much of a store's end may be in write-ahead logs only:
 // the memtables that may wait, and one that is being filled.
 const Reach = (memTables + 1) * MemTableBytes
@@ -57,7 +61,10 @@ func Open(fsys vfs.FS, dir, what string, w Watcher, merges *Merges, opts *pebble
 	if opts.MemTableSize == 0 {
 		opts.MemTableSize = MemTableBytes
 	}
-	opts.L0CompactionThreshold, opts.L0StopWritesThreshold = 4, 24
+	if opts.L0CompactionThreshold == 0 {
+		opts.L0CompactionThreshold = mergeLayers
+	}
+	opts.L0StopWritesThreshold = 24
 	opts.MaxOpenFiles = 1000
 	opts.Experimental.CompactionScheduler = merges.scheduler()
 	if err := checkWAL(fsys, dir); err != nil {
