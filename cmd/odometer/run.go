@@ -31,7 +31,7 @@ type CLI struct {
 	Demo                 demoCmd                 `cmd:"" help:"Try everything on two months of made-up usage."`
 	Ingest               ingestCmd               `cmd:"" help:"Send usage from files: access logs, CSV, NDJSON."`
 	Apply                applyCmd                `cmd:"" help:"Make the catalog what files say: meters, products, customers, contracts."`
-	Catalog              catalogCmd              `cmd:"" help:"Print the catalog as one YAML document, which apply accepts."`
+	Catalog              catalogCmd              `cmd:"" help:"Print the catalog as YAML, which apply accepts."`
 	Usage                usageCmd                `cmd:"" help:"Print the usage of a meter, or of products."`
 	Close                closeCmd                `cmd:"" help:"Close a month, of all customers or of one."`
 	Key                  keyCmd                  `cmd:"" help:"Create, list and revoke keys."`
