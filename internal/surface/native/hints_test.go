@@ -24,6 +24,8 @@ func TestHints(t *testing.T) {
 	meter(`{"key":"nogroup","event_type":"edge.request","aggregation":"COUNT","group_by":["regoin"]}`, `has the attribute \"regoin\" to group by`)
 	meter(`{"key":"nothing","event_type":"edge.request","aggregation":"COUNT","filters":[[{"attribute":"region","op":"IS","value":"us"}]]}`, `filters leave out all of the latest 3`)
 
+	w.backfilled("bytes", "typo", "notype", "nogroup", "nothing") // what a meter skips is known once it is
+
 	usage := func(query string, want ...string) string {
 		t.Helper()
 		return w.want(w.call("GET", "/api/v1/meters/"+query, ""), 200, want...).Body
@@ -42,6 +44,7 @@ func TestHints(t *testing.T) {
 	// An extension attribute has the name that meters take it by.
 	w.ingest("["+testEvent("5", "type", `"traced"`, "tenantid", `"a"`, "data", `{"size":{"bytes":1}}`)+"]", 1, 0, 0, 0)
 	meter(`{"key":"traced","event_type":"traced","aggregation":"COUNT","group_by":["tenant"]}`, `"attributes":["size.bytes","tenantid"]`, `they have the attributes \"size.bytes\", \"tenantid\"`)
+	w.backfilled("traced")
 	usage("traced/usage?"+today+"&group_by=tenant", `they have the attributes \"size.bytes\", \"tenantid\"`)
 
 	// A bound key hears of its customer's events only.
