@@ -218,9 +218,7 @@ func printDifference(w io.Writer, d *client.Difference) error {
 		_, err := w.Write(out.Bytes())
 		return err
 	}
-	counts := map[string]int{}
 	line := func(action, what, fields string) {
-		counts[action]++
 		fmt.Fprintf(&out, "%s %s%s\n", map[string]string{"create": "+", "update": "~", "delete": "-"}[action], what, fields)
 	}
 	if o := d.Organization; o != nil {
@@ -242,7 +240,7 @@ func printDifference(w io.Writer, d *client.Difference) error {
 	for _, key := range d.Meters.Remove {
 		line("delete", "meter "+key, "")
 	}
-	fmt.Fprintf(&out, "%d created, %d changed, %d removed", counts["create"], counts["update"], counts["delete"])
+	out.WriteString(changedInAll(countsOf(d)))
 	if d.DryRun {
 		out.WriteString(" if it were applied")
 	}

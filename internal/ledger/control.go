@@ -106,7 +106,7 @@ func (l *Ledger) foldCreate(org *orgState, it *foldItem, m meter.Meter) (any, er
 	r := state.MeterRecord{Meter: m, Version: l.nextVersion, Created: it.header.Sequence, CreatedAt: it.header.Accepted.UnixNano()}
 	if org.record.Accepted == 0 {
 		r.Cursor = it.header.Sequence // nothing to fold
-		r.Store, r.Column = org.shelve(&r)
+		r.Store, r.Column = org.storeFor(&r)
 	}
 	made := newMeterState(org.name, r)
 	// Copied, not appended in place: readers hold the old slice.

@@ -61,10 +61,10 @@ func (l *Ledger) families(org *orgState) []*family {
 	}
 	places := l.fold.places
 	clear(places)
-	for _, shelf := range shelves(org.meters) {
-		m := shelf[0]
+	for _, sharing := range byStore(org.meters) {
+		m := sharing[0]
 		if !m.record.Backfilled() || m.record.Crowded {
-			list = append(list, newFamily(shelf))
+			list = append(list, newFamily(sharing))
 			continue
 		}
 		name := m.kin.family
@@ -72,9 +72,9 @@ func (l *Ledger) families(org *orgState) []*family {
 			name = fmt.Sprint(m.record.Ahead, " ", name)
 		}
 		at, ok := places[name]
-		if !ok || !list[at].take(shelf) {
+		if !ok || !list[at].take(sharing) {
 			places[name] = len(list)
-			list = append(list, newFamily(shelf))
+			list = append(list, newFamily(sharing))
 		}
 	}
 	for _, f := range list {
@@ -84,8 +84,8 @@ func (l *Ledger) families(org *orgState) []*family {
 	return list
 }
 
-// shelves groups meters by the keys that their cells have, in order of the first of each.
-func shelves(meters []*meterState) [][]*meterState {
+// byStore groups meters that share the keys of their cells, in order of the first of each.
+func byStore(meters []*meterState) [][]*meterState {
 	var list [][]*meterState
 	places := map[uint32]int{}
 	for _, m := range meters {
@@ -100,33 +100,36 @@ func shelves(meters []*meterState) [][]*meterState {
 	return list
 }
 
-// shelve gives a new meter of an organization of which nothing has been counted
-// a place in values that others of its family have their cells in: the version in their keys, and a
-// column. Sets are large and stay by themselves. 0, 0 is keys of its own.
-func (o *orgState) shelve(r *state.MeterRecord) (store uint32, column int) {
+// storeFor chooses where the cells of a new meter are, of an organization of
+// which nothing has been counted: in values in which others of its family have theirs, told by the
+// version in their keys and a column. Sets are large and stay by themselves. 0, 0 is keys of its own.
+func (o *orgState) storeFor(r *state.MeterRecord) (store uint32, column int) {
 	cells := r.Cells(o.name)
 	kin := kinshipOf(&cells, &r.Meter)
-	for _, shelf := range shelves(o.meters) {
-		if cells.Kind == cell.Distinct || shelf[0].Kind == cell.Distinct || shelf[0].kin.family != kin.family {
+	if cells.Kind == cell.Distinct {
+		return 0, 0
+	}
+	for _, sharing := range byStore(o.meters) {
+		if sharing[0].Kind == cell.Distinct || sharing[0].kin.family != kin.family {
 			continue
 		}
 		free := 0
-		for _, m := range shelf {
+		for _, m := range sharing {
 			if m.kin.column == kin.column {
 				return m.record.StoreVersion(), m.record.Column
 			}
 			free = max(free, m.record.Column+1)
 		}
 		if free < cell.MaxStored {
-			return shelf[0].record.StoreVersion(), free
+			return sharing[0].record.StoreVersion(), free
 		}
 	}
 	return 0, 0
 }
 
-func newFamily(shelf []*meterState) *family {
-	f := &family{lead: shelf[0]}
-	f.take(shelf)
+func newFamily(meters []*meterState) *family {
+	f := &family{lead: meters[0]}
+	f.take(meters)
 	return f
 }
 

@@ -65,16 +65,7 @@ func changeOneByOne(t *testing.T, dsn string, changes, held int) {
 		return s
 	}
 	c.s = open()
-	for _, id := range []string{"a", "b"} {
-		_, err := c.s.CreateOrganization(t.Context(), catalog.NewOrganization{ID: id, Name: "same"}, "test")
-		c.must(err)
-		for i, key := range []string{"m1", "m2"} {
-			text, err := json.Marshal(meter.Meter{Key: key, EventType: "e", Aggregation: meter.AggCount, GroupBy: []string{"customer", "region"}}.Normalize())
-			c.must(err)
-			c.must(c.s.PutMeter(t.Context(), store.MeterCopy{Organization: id, Key: key, Version: 1, Definition: text, Sequence: uint64(i + 1)}, "test"))
-		}
-	}
-	c.must(c.start())
+	c.twoAlike()
 	other := c.s
 	if strings.HasPrefix(dsn, "postgres") { // another process changes the same catalog
 		other = open()
@@ -186,6 +177,21 @@ func (c *changer) start() error {
 		}
 	}
 	return nil
+}
+
+// twoAlike makes two organizations that are alike, with two meters each.
+func (c *changer) twoAlike() {
+	c.t.Helper()
+	for _, id := range []string{"a", "b"} {
+		_, err := c.s.CreateOrganization(c.t.Context(), catalog.NewOrganization{ID: id, Name: "same"}, "test")
+		c.must(err)
+		for i, key := range []string{"m1", "m2"} {
+			text, err := json.Marshal(meter.Meter{Key: key, EventType: "e", Aggregation: meter.AggCount, GroupBy: []string{"customer", "region"}}.Normalize())
+			c.must(err)
+			c.must(c.s.PutMeter(c.t.Context(), store.MeterCopy{Organization: id, Key: key, Version: 1, Definition: text, Sequence: uint64(i + 1)}, "test"))
+		}
+	}
+	c.must(c.start())
 }
 
 func (c *changer) must(err error) {

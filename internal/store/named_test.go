@@ -13,7 +13,6 @@ import (
 
 	"odometer/internal/catalog"
 	"odometer/internal/fixedtest"
-	"odometer/internal/meter"
 	"odometer/internal/store"
 	"odometer/internal/store/postgrestest"
 )
@@ -44,16 +43,7 @@ func applyNamed(t *testing.T, dsn string, documents int) {
 	c.s, err = store.Open(t.Context(), dsn, store.Options{Clock: c.clock.Now, Limits: store.Limits{Nouns: 60}})
 	c.must(err)
 	t.Cleanup(func() { c.must(c.s.Close()) })
-	for _, id := range []string{"a", "b"} {
-		_, err := c.s.CreateOrganization(t.Context(), catalog.NewOrganization{ID: id, Name: "same"}, "test")
-		c.must(err)
-		for i, key := range []string{"m1", "m2"} {
-			text, err := json.Marshal(meter.Meter{Key: key, EventType: "e", Aggregation: meter.AggCount, GroupBy: []string{"customer", "region"}}.Normalize())
-			c.must(err)
-			c.must(c.s.PutMeter(t.Context(), store.MeterCopy{Organization: id, Key: key, Version: 1, Definition: text, Sequence: uint64(i + 1)}, "test"))
-		}
-	}
-	c.must(c.start())
+	c.twoAlike()
 	taken, refused := 0, map[string]int{}
 	for n := range documents {
 		c.clock.Advance(time.Hour)

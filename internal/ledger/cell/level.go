@@ -19,7 +19,7 @@ type level struct {
 	group []uint64
 	begun bool // group is set
 
-	places [openDays]dayPage
+	places [openDays]dayPlace
 	days   []int32 // of the places in use
 	free   []*dayRow
 
@@ -28,8 +28,8 @@ type level struct {
 	spilled bool    // entries may be out of order and several have one key
 }
 
-// dayPage is the row of one day, nil if the place is free.
-type dayPage struct {
+// dayPlace has the row of one day, nil if the place is free.
+type dayPlace struct {
 	day int32
 	row *dayRow
 }
@@ -103,7 +103,7 @@ func (l *level) close(f *flusher) {
 }
 
 // write adds a day to the next level, moves it to the buffer and frees its place.
-func (l *level) write(f *flusher, d *dayPage) {
+func (l *level) write(f *flusher, d *dayPlace) {
 	if l.next != nil {
 		l.next.day(f, d.day).add(d.row)
 	}

@@ -178,9 +178,6 @@ func Install(l *Layout, base []byte, slots []Recomputed, upTo uint64) ([]byte, e
 	p.reset(l.Kind, l.SlotsPerDay, maxScale)
 	p.limit = l.SetValues
 	own, err := columnOf(base, l.Column)
-	if base == nil {
-		own, err = nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

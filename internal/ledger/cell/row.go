@@ -21,23 +21,23 @@ const MaxStored = 8
 // parts goes through the columns of a stored value.
 type parts struct {
 	rest   []byte
-	last   int // column before, -1 at first
-	column int
+	plain  bool // rest is a chunk
+	column int  // -1 before the first
 	chunk  []byte
 	bad    bool
 }
 
 func partsOf(value []byte) parts {
 	if len(value) > 0 && value[0] == rowVersion {
-		return parts{rest: value[1:], last: -1, bad: len(value) == 1}
+		return parts{rest: value[1:], column: -1, bad: len(value) == 1}
 	}
-	return parts{rest: value, column: -1}
+	return parts{rest: value, column: -1, plain: true}
 }
 
 // next moves to the next column; it returns false at the end and on damage.
 func (p *parts) next() bool {
-	if p.column < 0 { // a plain chunk, which its reader checks
-		p.column, p.chunk, p.rest = 0, p.rest, nil
+	if p.plain { // its reader checks it
+		p.plain, p.column, p.chunk, p.rest = false, 0, p.rest, nil
 		return true
 	}
 	if p.bad || len(p.rest) == 0 {
@@ -45,13 +45,13 @@ func (p *parts) next() bool {
 	}
 	column := int(p.rest[0])
 	size, n := binary.Uvarint(p.rest[1:])
-	if column <= p.last || column >= MaxStored || n <= 0 || size > uint64(len(p.rest)-1-n) {
+	if column <= p.column || column >= MaxStored || n <= 0 || size > uint64(len(p.rest)-1-n) {
 		p.bad = true
 		return false
 	}
 	p.chunk = p.rest[1+n : 1+n+int(size)]
 	p.rest = p.rest[1+n+int(size):]
-	p.last, p.column = column, column
+	p.column = column
 	return true
 }
 
@@ -82,15 +82,12 @@ func appendPart(dst []byte, column int, chunk []byte) []byte {
 	return append(dst, chunk...)
 }
 
-// withColumn returns the stored value in which a column has a chunk.
+// withColumn returns the stored value, nil = there is none, in which a column has a chunk.
 func withColumn(value []byte, column int, chunk []byte) ([]byte, error) {
 	dst := []byte{rowVersion}
 	there := false
 	p := partsOf(value)
-	if value == nil {
-		p.rest, p.column = nil, 0
-	}
-	for p.next() {
+	for value != nil && p.next() {
 		if p.column >= column && !there {
 			dst, there = appendPart(dst, column, chunk), true
 		}

@@ -32,8 +32,8 @@ func cellKeys(t *testing.T, l *Ledger, org string) map[uint32]int {
 	return n
 }
 
-// shelfMeters are one COUNT, a MAX of each of some values, a set, and two of what others keep.
-func shelfMeters() (meters []meter.Meter) {
+// sharingMeters are one COUNT, a MAX of each of some values, a set, and two of what others keep.
+func sharingMeters() (meters []meter.Meter) {
 	add := func(key string, a meter.Aggregation, value string) {
 		meters = append(meters, meter.Meter{Key: key, EventType: "edge.request", Aggregation: a, Value: value, GroupBy: []string{"customer", "service"}})
 	}
@@ -47,12 +47,12 @@ func shelfMeters() (meters []meter.Meter) {
 	return meters
 }
 
-// shelfPlaces are the versions in the keys of shelfMeters, and their columns.
-var shelfPlaces = map[string]string{"count": "1 0", "max0": "1 1", "max6": "1 7", "max7": "9 0", "regions": "10 0", "again": "1 4", "least": "9 1", "late": "13 0"}
+// sharingPlaces are the versions in the keys of sharingMeters, and their columns.
+var sharingPlaces = map[string]string{"count": "1 0", "max0": "1 1", "max6": "1 7", "max7": "9 0", "regions": "10 0", "again": "1 4", "least": "9 1", "late": "13 0"}
 
 func comparePlaces(t *testing.T, l *Ledger, when string) {
 	t.Helper()
-	for key, want := range shelfPlaces {
+	for key, want := range sharingPlaces {
 		if m := l.org("default").meter(key); m != nil {
 			if got := fmt.Sprint(m.record.StoreVersion(), " ", m.record.Column); got != want {
 				t.Errorf("%s, %s: %s, want %s", when, key, got, want)
@@ -61,8 +61,8 @@ func comparePlaces(t *testing.T, l *Ledger, when string) {
 	}
 }
 
-// shelfEvents are events that do not all have all values.
-func shelfEvents(salt int) (events []testEvent) {
+// sharingEvents are events that do not all have all values.
+func sharingEvents(salt int) (events []testEvent) {
 	for i := range 60 {
 		data := map[string]any{"service": fmt.Sprint("s", i%3), "region": fmt.Sprint("r", i%4)}
 		for v := range cell.MaxStored {
@@ -94,13 +94,13 @@ func compareAll(t *testing.T, l *Ledger) {
 // in one value, up to a number of columns; sets have none of it, nor has a meter
 // that is defined later. A deleted meter takes nothing of others with it, and the
 // last one takes the keys.
-func TestShelves(t *testing.T) {
+func TestSharedValues(t *testing.T) {
 	t.Parallel()
 	fs := vfs.NewMem()
 	l := openTest(t, Options{Dir: "data", FS: fs})
-	createMeters(t, l, "default", shelfMeters())
+	createMeters(t, l, "default", sharingMeters())
 	comparePlaces(t, l, "defined")
-	appendAll(t, l, "default", shelfEvents(1))
+	appendAll(t, l, "default", sharingEvents(1))
 	compareAll(t, l)
 	n := cellKeys(t, l, "default")
 	if n[1] == 0 || n[1] != n[9] || n[1] != n[10] || len(n) != 3 {
@@ -110,12 +110,12 @@ func TestShelves(t *testing.T) {
 		t.Fatal(err)
 	}
 	l = openTest(t, Options{Dir: "data", FS: fs})
-	late := shelfMeters()[2]
+	late := sharingMeters()[2]
 	late.Key = "late"
 	createMeters(t, l, "default", []meter.Meter{late})
 	waitBackfilled(t, l)
 	comparePlaces(t, l, "after a restart")
-	appendAll(t, l, "default", shelfEvents(2))
+	appendAll(t, l, "default", sharingEvents(2))
 	// The largest values are voided: they are recomputed within a value of several meters.
 	var void []meter.Identity
 	for i := 40; i < 60; i++ {
@@ -124,7 +124,7 @@ func TestShelves(t *testing.T) {
 	if _, err := l.Void(t.Context(), "default", void, "tester", "wrong"); err != nil {
 		t.Fatal(err)
 	}
-	appendAll(t, l, "default", shelfEvents(3))
+	appendAll(t, l, "default", sharingEvents(3))
 	compareAll(t, l)
 	flushDirty(t, l, 20)
 	compareAll(t, l)
@@ -138,7 +138,7 @@ func TestShelves(t *testing.T) {
 		}
 	}
 	remove("count", "max3", "max7") // the first of each value, and one of two of a column
-	appendAll(t, l, "default", shelfEvents(4))
+	appendAll(t, l, "default", sharingEvents(4))
 	compareAll(t, l)
 	if n := cellKeys(t, l, "default"); n[1] == 0 || n[9] == 0 {
 		t.Errorf("values after some were deleted: %v", n)
@@ -154,7 +154,7 @@ func TestShelves(t *testing.T) {
 
 // A request of which nothing is counted makes families, but no cells: a meter
 // that is defined after it still shares the keys of others.
-func TestShelfAfterRefusedUsage(t *testing.T) {
+func TestSharedValuesAfterRefusedUsage(t *testing.T) {
 	t.Parallel()
 	l := openTest(t, Options{Dir: "data", FS: vfs.NewMem()})
 	meters := []meter.Meter{
